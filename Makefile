@@ -1,0 +1,47 @@
+# Everything starts here: `make demo` shows the sync at work, `make test` runs the suite. `make help` lists the rest.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## What can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+# Made again whenever a pin changes.
+$(VENV)/installed: requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12")'
+	@echo "Installing into $(VENV) (once) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/python -m pip check --disable-pip-version-check
+	@touch $@
+
+.PHONY: install
+install: $(VENV)/installed ## The virtual environment, with everything pinned
+
+.PHONY: demo
+demo: $(VENV)/installed ## Every sample through the function, against the sandbox
+	@$(BIN)/python manage.py demo
+
+.PHONY: test
+test: $(VENV)/installed ## The whole test suite
+	@$(BIN)/python -m pytest
+
+.PHONY: lint
+lint: $(VENV)/installed ## ruff and mypy, strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+.PHONY: format
+format: $(VENV)/installed ## Format the code and sort its imports
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+.PHONY: clean
+clean: ## Remove the virtual environment and every cache
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,97 @@
+"""What can go wrong with a message, as a tree.
+
+    SyncError
+    ├── Ignored              nothing to do: acknowledged, the reason is logged
+    ├── DeadLetter           it can never succeed: published to the dead-letter topic, then acknowledged
+    │   ├── Unmappable       a payload or document that has no place in Klaviyo's shape
+    │   └── Refused          a backend refuses the content; handlers may know a rule for it
+    └── TryAgain             it can succeed later: nacked, Pub/Sub delivers it again
+        └── Unavailable      a call that is worth another attempt within the same message
+    ConfigurationError       the environment or sync.toml is wrong: the start stops
+
+Reasons are short and fixed (`"not_json"`), so they can be counted and alerted on. No error holds text of a backend or
+of a document: both can carry personal data.
+"""
+
+from collections.abc import Sequence
+
+
+class SyncError(Exception):
+    """Base of everything that decides what becomes of a message."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Ignored(SyncError):  # noqa: N818 - an outcome, not a failure
+    """Nothing to do for this message."""
+
+
+class DeadLetter(SyncError):  # noqa: N818 - an outcome's name in the design and in the logs
+    """This message can never succeed, however often it is delivered.
+
+    `status` is the backend's HTTP status, `code` its error code or the class of the error, `pointer` the place in the
+    body that was refused (JSON:API pointer or path).
+    """
+
+    def __init__(self, reason: str, *, status: int | None = None, code: str = "", pointer: str = "") -> None:
+        super().__init__(reason)
+        self.status = status
+        self.code = code
+        self.pointer = pointer
+
+
+class Unmappable(DeadLetter):
+    """A payload or document that can't be mapped, or a body that the SDK's own validation refuses."""
+
+    def __init__(self, code: str, pointer: str = "") -> None:
+        super().__init__("unmappable", code=code, pointer=pointer)
+
+
+class Refused(DeadLetter):
+    """A backend refuses the content of a request.
+
+    `operation` is the SDK's name of the call, `details` holds ids a rule may need (`duplicate_profile_id`).
+    """
+
+    def __init__(  # noqa: PLR0913 - what a refusal says
+        self,
+        backend: str,
+        operation: str,
+        *,
+        status: int,
+        code: str = "",
+        pointer: str = "",
+        details: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(f"{backend}_refused", status=status, code=code, pointer=pointer)
+        self.operation = operation
+        self.details = details or {}
+
+
+class TryAgain(SyncError):  # noqa: N818 - an outcome, not a failure
+    """This message can succeed later. `status` is the backend's HTTP status where there was one."""
+
+    def __init__(self, reason: str, *, status: int | None = None, code: str = "") -> None:
+        super().__init__(reason)
+        self.status = status
+        self.code = code
+
+
+class Unavailable(TryAgain):
+    """A backend did not answer, or answered that it can't now; `retry_after` in seconds where it said so."""
+
+    def __init__(
+        self, reason: str, *, status: int | None = None, code: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(reason, status=status, code=code)
+        self.retry_after = retry_after
+
+
+class ConfigurationError(Exception):
+    """The settings are wrong; the text lists every problem and no secret."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(["The settings are not complete:", *(f"  - {problem}" for problem in problems)]))
+        self.problems = tuple(problems)

@@ -1,0 +1,255 @@
+"""Settings: the environment (where the backends are, and the keys) and sync.toml (what to sync, and what to call it)."""
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from errors import ConfigurationError
+
+DEFAULT_SYNC_TOML = Path(__file__).with_name("sync.toml")
+
+MetricName = Annotated[str, Field(min_length=1, max_length=127)]
+"""Klaviyo: metric names have fewer than 128 characters."""
+
+ClearableAttribute = Literal[
+    "first_name", "last_name", "title", "organization", "locale", "phone_number", "location", "properties"
+]
+
+
+class _Section(BaseModel):
+    """A table of sync.toml: an unknown key is a mistake, not something to pass over."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PropertyRules(_Section):
+    """Which fields become properties: `include` (empty: all), then `exclude`, then `rename`."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    rename: dict[str, str] = {}
+
+
+class Messages(_Section):
+    """`resource/type` keys that are acknowledged without effect."""
+
+    disabled: tuple[Annotated[str, Field(pattern=r"^[a-z-]+/[A-Za-z]+$")], ...] = ()
+
+
+class Metrics(_Section):
+    """Names of the Klaviyo metrics."""
+
+    placed_order: MetricName = "Placed Order"
+    ordered_product: MetricName = "Ordered Product"
+    fulfilled_order: MetricName = "Fulfilled Order"
+    cancelled_order: MetricName = "Cancelled Order"
+    refunded_order: MetricName = "Refunded Order"
+
+
+class OrderRules(_Section):
+    """States that make events, and what of an order becomes properties."""
+
+    placed_states: tuple[str, ...] = ()
+    fulfilled_states: tuple[str, ...] = ("Confirmed", "Complete")
+    cancelled_states: tuple[str, ...] = ("Cancelled",)
+    properties: PropertyRules = PropertyRules()
+    custom_fields: PropertyRules = PropertyRules()
+
+
+class CustomerRules(_Section):
+    """Erasure, attributes to clear, and custom fields."""
+
+    erase: bool = True
+    clear: tuple[ClearableAttribute, ...] = ()
+    custom_fields: PropertyRules = PropertyRules()
+
+
+class PaymentRules(_Section):
+    """States that make a refund, and how long a refund waits for its order (seconds)."""
+
+    refund_states: tuple[str, ...] = ("Success",)
+    order_wait: Annotated[float, Field(ge=0)] = 3600
+
+
+class ProductRules(_Section):
+    """The brand's attribute, and what becomes of an unpublished product."""
+
+    brand_attribute: str = "brand"
+    unpublished: Literal["delete", "hide"] = "delete"
+
+
+class InventoryRules(_Section):
+    """The supply channel whose stock counts; empty: the stock without a channel."""
+
+    channel: str = ""
+
+
+class Limits(_Section):
+    """How long and how often: seconds and counts, as sync.toml explains them."""
+
+    connect_timeout: Annotated[float, Field(gt=0)] = 3.0
+    read_timeout: Annotated[float, Field(gt=0)] = 10.0
+    message_seconds: Annotated[float, Field(gt=0)] = 25.0
+    call_attempts: Annotated[int, Field(ge=1)] = 3
+    message_retries: Annotated[int, Field(ge=0)] = 4
+    retry_after_max: Annotated[float, Field(ge=0)] = 5.0
+    backoff: Annotated[float, Field(ge=0)] = 0.2
+    stale_after: Annotated[float, Field(ge=0)] = 0.25
+    parallel_writes: Annotated[int, Field(ge=1)] = 8
+    product_categories_ttl: Annotated[float, Field(ge=0)] = 300
+    dead_letter_seconds: Annotated[float, Field(gt=0)] = 5.0
+
+
+class SyncRules(_Section):
+    """sync.toml as a whole."""
+
+    messages: Messages = Messages()
+    metrics: Metrics = Metrics()
+    order: OrderRules = OrderRules()
+    customer: CustomerRules = CustomerRules()
+    payment: PaymentRules = PaymentRules()
+    product: ProductRules = ProductRules()
+    inventory: InventoryRules = InventoryRules()
+    limits: Limits = Limits()
+
+
+class ApiClient(BaseModel):
+    """Credentials of a commercetools API client."""
+
+    model_config = ConfigDict(frozen=True)
+
+    client_id: Annotated[str, Field(alias="clientId", min_length=1)]
+    secret: Annotated[SecretStr, Field(min_length=1)]
+
+
+HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/]+")]
+
+
+class Settings(BaseSettings):
+    """The environment; `sync` holds sync.toml. Made by `load_settings`."""
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True)
+
+    ct_api_url: HttpUrl
+    ct_auth_url: HttpUrl
+    ct_project_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,256}$")]
+    ct_scope: Annotated[str, Field(validation_alias=AliasChoices("CT_SCOPE", "CT_SCOPES"), min_length=1)]
+    ct_api_client: Annotated[ApiClient, NoDecode]
+    klaviyo_auth_key: Annotated[SecretStr, Field(min_length=1)]
+    klaviyo_api_url: HttpUrl | None = None
+    app_type: str | None = None
+    pub_sub_port: Annotated[int, Field(ge=1, le=65535)] = 8080
+    skip_base64_encoding: str | None = None
+    preferred_locale: str | None = None
+    preferred_currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
+    product_url_template: str | None = None
+    dead_letter_topic: Annotated[str, Field(pattern=r"^projects/[^/]+/topics/[^/]+$")] | None = None
+    sync_config: Path | None = None
+    threads: Annotated[int, Field(ge=1)] = (os.cpu_count() or 1) * 4
+    """Messages an instance works on at the same time, as functions-framework reads THREADS; sizes the connection pools."""
+
+    sync: SyncRules = SyncRules()
+
+    @field_validator("ct_api_url", "ct_auth_url", "klaviyo_api_url")
+    @classmethod
+    def _without_trailing_slash(cls, value: str | None) -> str | None:
+        return value.rstrip("/") if value else value
+
+    @field_validator("ct_api_client", mode="before")
+    @classmethod
+    def _credentials(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            parsed = json.loads(value)
+        except ValueError:
+            parsed = None
+        if not isinstance(parsed, dict):
+            # The value holds a secret, so the message can't quote it.
+            raise ValueError('must be a JSON object: {"clientId": "...", "secret": "..."}')  # noqa: TRY004
+        return parsed
+
+    @field_validator("app_type")
+    @classmethod
+    def _event_only(cls, value: str | None) -> str | None:
+        if value not in (None, "EVENT"):
+            raise ValueError("must be EVENT or unset: this package only syncs events, it has no bulk import")
+        return value
+
+    @field_validator("preferred_currency", mode="before")
+    @classmethod
+    def _upper_case(cls, value: object) -> object:
+        return value.strip().upper() if isinstance(value, str) else value
+
+    @cached_property
+    def accepts_bare_deliveries(self) -> bool:
+        """Whether `sync_push` takes a commercetools delivery without Pub/Sub's envelope (SKIP_BASE64_ENCODING)."""
+        return bool(self.skip_base64_encoding)
+
+    @cached_property
+    def scopes(self) -> list[str]:
+        """The commercetools scopes to ask for."""
+        return self.ct_scope.split()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is handed in, and the environment: no file is read behind anyone's back."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        return init_settings, env_settings
+
+
+def load_settings() -> Settings:
+    """The settings of this process, from the environment and sync.toml.
+
+    Raises ConfigurationError, which lists every problem of both and never shows a value.
+    """
+    problems: list[str] = []
+    rules = SyncRules()
+    path = Path(os.environ.get("SYNC_CONFIG") or DEFAULT_SYNC_TOML)
+    try:
+        rules = SyncRules.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError:
+        problems.append(f"SYNC_CONFIG: {path} can't be read")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems.append(f"{path.name} is not TOML: {error}")
+    except ValidationError as error:
+        problems += [f"{path.name}: {problem}" for problem in _problems(error, ".".join)]
+    try:
+        settings = Settings(sync=rules)
+    except ValidationError as error:
+        problems += _problems(error, _environment_name)
+    if problems:
+        raise ConfigurationError(problems)
+    return settings
+
+
+def _environment_name(path: tuple[str, ...]) -> str:
+    name = path[0].upper()
+    return f"{name} ({'.'.join(path[1:])})" if len(path) > 1 else name
+
+
+def _problems(error: ValidationError, name: Any) -> list[str]:
+    """One line a problem, without the value: it may be a secret."""
+    return [
+        f"{name(tuple(str(part) for part in problem['loc']))}: {_said(problem)}"
+        for problem in error.errors(include_input=False, include_url=False)
+    ]
+
+
+def _said(problem: Mapping[str, Any]) -> str:
+    text = str(problem["msg"]).removeprefix("Value error, ")
+    return {"missing": "is not set", "extra_forbidden": "is not known"}.get(problem["type"], text)
