@@ -1,0 +1,1 @@
+"""commercetools JSON to Klaviyo bodies: pure functions, no I/O, no SDK."""

@@ -1,0 +1,129 @@
+"""A published product as a Klaviyo catalog item."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from mappers.documents import Price, ProductProjection, Reference, Variant
+from mappers.ids import category_id, item_id, variant_sku
+from mappers.json_safe import Cuts, json_safe
+from mappers.limits import fit_metadata
+from mappers.localized import localized, text
+from mappers.mapped import JsonObject, Mapped, mapper
+from mappers.metadata import product_metadata
+from mappers.price import current_price, price_amount
+from mappers.product_url import product_url
+from settings import Settings
+
+PricesBySku = Mapping[str, Sequence[Price]]
+"""Standalone prices of a product's SKUs."""
+
+
+@mapper
+def catalog_item(
+    product: ProductProjection, settings: Settings, now: datetime, prices_by_sku: PricesBySku | None = None
+) -> Mapped:
+    """Body of `POST /api/catalog-items` for a published projection with its categories and their ancestors expanded.
+
+    The price is the master variant's, else that of the first variant that has one. Of a product with
+    `priceMode: Standalone` the prices come from `prices_by_sku`; None (they can't be read) leaves them out.
+    """
+    variants = variants_of(product)
+    prices = _item_prices(product, variants, settings, now, prices_by_sku)
+    images = product_images(variants)
+    metadata, cuts = fit_metadata(product_metadata(product, prices, settings, now))
+    attributes: JsonObject = {
+        "external_id": product["id"],
+        **product_texts(product, settings),
+        "url": product_url(settings.product_url_template, product, variants[0] if variants else None, settings),
+        "image_full_url": images[0] if images else None,
+        "images": images,
+        "custom_metadata": metadata,
+        "published": True,
+    }
+    price = price_amount(current_price(prices, settings, now))
+    if price is not None:
+        attributes["price"] = price
+    more = Cuts()
+    attributes = json_safe(attributes, more)
+    categories = [{"type": "catalog-category", "id": category_id(found)} for found in _category_ids(product)]
+    return Mapped(
+        {
+            "data": {
+                "type": "catalog-item",
+                "attributes": attributes,
+                "relationships": {"categories": {"data": categories}},
+            }
+        },
+        (*more.listed(), *cuts),
+    )
+
+
+@mapper
+def item_update(create_body: JsonObject) -> JsonObject:
+    """Body of `PATCH /api/catalog-items/<id>`: the same as on create, without the id that can't change."""
+    data = create_body["data"]
+    attributes = {name: value for name, value in data["attributes"].items() if name != "external_id"}
+    return {"data": {**data, "id": item_id(data["attributes"]["external_id"]), "attributes": attributes}}
+
+
+def hidden_item(product_id: str) -> JsonObject:
+    """Body of the PATCH that hides the item of an unpublished product."""
+    return {"data": {"type": "catalog-item", "id": item_id(product_id), "attributes": {"published": False}}}
+
+
+def variants_of(product: ProductProjection) -> list[Variant]:
+    """All variants, the master first; products of the Modular catalog may have none."""
+    return [
+        variant
+        for variant in (product.get("masterVariant"), *(product.get("variants") or []))
+        if variant and (variant.get("id") is not None or variant.get("sku") or variant.get("key"))
+    ]
+
+
+def product_texts(product: ProductProjection, settings: Settings) -> dict[str, str]:
+    """Title and description, which Klaviyo requires: without a name the key or the id stands in for it."""
+    locale = settings.preferred_locale
+    title = localized(product.get("name"), locale) or text(product.get("key")) or product["id"]
+    return {"title": title, "description": localized(product.get("description"), locale) or ""}
+
+
+def variant_images(variant: Variant) -> list[str]:
+    """Addresses of a variant's images."""
+    return [url for image in variant.get("images") or [] if (url := text((image or {}).get("url")))]
+
+
+def product_images(variants: Sequence[Variant]) -> list[str]:
+    """Addresses of all images of a product, the master variant's first, without doubles."""
+    return list(dict.fromkeys(url for variant in variants for url in variant_images(variant)))
+
+
+def variant_prices(
+    product: ProductProjection, variant: Variant, prices_by_sku: PricesBySku | None
+) -> Sequence[Price] | None:
+    """Prices of a variant: its own, or the standalone ones of its SKU; None when those can't be read."""
+    if product.get("priceMode") != "Standalone":
+        return variant.get("prices") or []
+    return None if prices_by_sku is None else prices_by_sku.get(variant_sku(product["id"], variant)) or []
+
+
+def _item_prices(
+    product: ProductProjection,
+    variants: Sequence[Variant],
+    settings: Settings,
+    now: datetime,
+    prices_by_sku: PricesBySku | None,
+) -> Sequence[Price] | None:
+    found = [variant_prices(product, variant, prices_by_sku) for variant in variants]
+    if not found:
+        return []
+    return next((prices for prices in found if current_price(prices, settings, now)), found[0])
+
+
+def _category_ids(product: ProductProjection) -> list[str]:
+    """Ids of the categories and all their ancestors, an ancestor before its descendants, without doubles."""
+    ids: dict[str, None] = {}
+    for reference in product.get("categories") or []:
+        ancestors: list[Reference] = (reference.get("obj") or {}).get("ancestors") or []
+        ids.update((ancestor["id"], None) for ancestor in ancestors)
+        ids[reference["id"]] = None
+    return list(ids)

@@ -1,0 +1,34 @@
+"""Amounts of money: Decimal in major units until the very end, then a JSON number."""
+
+from decimal import Decimal
+
+from mappers.documents import Money
+
+_USUAL_FRACTION_DIGITS = 2
+
+
+def amount(money: Money) -> Decimal:
+    """Major units of a commercetools amount: 19.99 for 1999 cents, also for high-precision money.
+
+    A type that is not known yet counts as cent precision. `fractionDigits` of a high-precision amount belong to
+    `preciseAmount` alone: without that, `centAmount` is read with two digits, as when the digits are missing.
+    Source: commercetools API, types CentPrecisionMoney and HighPrecisionMoney.
+    """
+    precise, digits = money.get("preciseAmount"), money.get("fractionDigits")
+    if money.get("type") == "highPrecision":
+        if precise is not None and digits is not None:
+            return Decimal(precise).scaleb(-digits)
+        digits = None
+    return Decimal(money["centAmount"]).scaleb(-(_USUAL_FRACTION_DIGITS if digits is None else digits))
+
+
+def optional_amount(money: Money | None) -> Decimal | None:
+    """Major units of money that may be missing or hold no amount: then None."""
+    if not money or (money.get("centAmount") is None and money.get("preciseAmount") is None):
+        return None
+    return amount(money)
+
+
+def number(value: Decimal) -> float | int:
+    """JSON number of an amount: an int when it is whole, else the nearest float."""
+    return int(value) if value == value.to_integral_value() else float(value)

@@ -1,0 +1,177 @@
+"""Klaviyo's own fields for shops: what its templates and segments expect of an order's events."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from mappers.address import event_address
+from mappers.documents import CustomLineItem, LineItem, Order, ShippingInfo, Variant
+from mappers.ids import variant_sku
+from mappers.item import variant_images
+from mappers.localized import localized, text
+from mappers.mapped import JsonObject
+from mappers.money import number, optional_amount
+from mappers.product_url import complete_product_url
+from mappers.properties import present
+from settings import Settings
+
+ProductCategories = Mapping[str, Sequence[str]]
+"""Category paths by product id, as `category_paths` makes them."""
+
+
+def order_fields(order: Order, categories: ProductCategories, settings: Settings) -> JsonObject:
+    """Fields of an order in Klaviyo's schema; amounts in major units of the order's currency, absent ones left out."""
+    line_items, custom_line_items = order.get("lineItems") or [], order.get("customLineItems") or []
+    items = [_item(line_item, categories, settings) for line_item in line_items]
+    shipping_address = order.get("shippingAddress") or {}
+    lines: list[LineItem | CustomLineItem] = [*line_items, *custom_line_items]
+    return present(
+        {
+            "OrderId": order["id"],
+            "OrderNumber": text(order.get("orderNumber")),
+            "ItemNames": _distinct(localized(line.get("name"), settings.preferred_locale) for line in lines),
+            "Categories": _distinct(path for item in items for path in item.get("Categories", ())),
+            "Brands": _distinct(item.get("Brand") for item in items),
+            "ItemCount": sum(line.get("quantity") or 0 for line in lines),
+            "DiscountCode": _discount_codes(order),
+            "DiscountValue": _number(_discount(order, lines)),
+            "ShippingCost": _number(_shipping_cost(order)),
+            "TaxTotal": _number(_tax(order)),
+            "Currency": order["totalPrice"].get("currencyCode"),
+            "Country": text(order.get("country")) or text(shipping_address.get("country")),
+            "Locale": text(order.get("locale")),
+            "StoreKey": text((order.get("store") or {}).get("key")),
+            "IsGuest": not order.get("customerId"),
+            "Items": items,
+            # An empty address is an absent one.
+            "BillingAddress": event_address(order.get("billingAddress")) or None,
+            "ShippingAddress": event_address(shipping_address) or None,
+        }
+    )
+
+
+def line_item_fields(
+    order_id: str, line_item: LineItem, categories: ProductCategories, settings: Settings
+) -> JsonObject:
+    """Fields of one line item's own event in Klaviyo's schema."""
+    item = _item(line_item, categories, settings)
+    brand = item.pop("Brand", None)
+    return {"OrderId": order_id, **item} | present({"ProductBrand": brand})
+
+
+def brand_of(variant: Variant | None, settings: Settings) -> str | None:
+    """Brand of a variant: its attribute named in `[product] brand_attribute`.
+
+    The attribute may be a text, an enum (its label), either of them localized, or a set of those (its first).
+    """
+    wanted = settings.sync.product.brand_attribute
+    for attribute in (variant or {}).get("attributes") or []:
+        if wanted and attribute.get("name") == wanted:
+            value = attribute.get("value")
+            values = value if isinstance(value, list) else [value]
+            return next((brand for found in values if (brand := _attribute_text(found, settings))), None)
+    return None
+
+
+def _attribute_text(value: Any, settings: Settings) -> str | None:
+    if not isinstance(value, Mapping):
+        return text(value)
+    if "key" in value or "label" in value:
+        return _attribute_text(value.get("label"), settings) or text(value.get("key"))
+    # A reference or an amount of money is no name; anything else is text by locale.
+    return None if "typeId" in value or "centAmount" in value else localized(value, settings.preferred_locale)
+
+
+def _item(line_item: LineItem, categories: ProductCategories, settings: Settings) -> JsonObject:
+    """One of `Items`."""
+    variant: Variant = line_item.get("variant") or {}
+    product_id = line_item["productId"]
+    has_sku = variant.get("id") is not None or variant.get("sku") or variant.get("key")
+    return present(
+        {
+            "ProductID": product_id,
+            "SKU": variant_sku(product_id, variant) if has_sku else None,
+            "ProductName": localized(line_item.get("name"), settings.preferred_locale),
+            "Quantity": line_item.get("quantity"),
+            "ItemPrice": _number(_unit_price(line_item)),
+            "RowTotal": _number(optional_amount(line_item.get("totalPrice"))),
+            "ProductURL": _url(line_item, settings),
+            "ImageURL": next(iter(variant_images(variant)), None),
+            "Categories": list(categories.get(product_id) or ()),
+            "Brand": brand_of(variant, settings),
+        }
+    )
+
+
+def _url(line_item: LineItem, settings: Settings) -> str | None:
+    """Address of the product, from what the line item knows of it."""
+    return complete_product_url(
+        {
+            "id": line_item["productId"],
+            "key": line_item.get("productKey") or "",
+            "slug": line_item.get("productSlug") or {},
+        },
+        line_item.get("variant"),
+        settings,
+    )
+
+
+def _unit_price(line_item: LineItem) -> Decimal | None:
+    """Price of one unit after product discounts, before cart discounts."""
+    price = line_item.get("price") or {}
+    discounted = optional_amount((price.get("discounted") or {}).get("value"))
+    return optional_amount(price.get("value")) if discounted is None else discounted
+
+
+def _discount_codes(order: Order) -> str | None:
+    """Codes the shopper entered, where they are expanded; else their ids."""
+    references = [(info or {}).get("discountCode") or {} for info in order.get("discountCodes") or []]
+    codes = (text((reference.get("obj") or {}).get("code")) or reference.get("id") for reference in references)
+    return ", ".join(_distinct(codes)) or None
+
+
+def _discount(order: Order, lines: Sequence[LineItem | CustomLineItem]) -> Decimal | None:
+    """Amount that cart discounts took off the total price and off the lines; None without any."""
+    amounts = [optional_amount((order.get("discountOnTotalPrice") or {}).get("discountedAmount"))]
+    for line in lines:
+        for portion in line.get("discountedPricePerQuantity") or []:
+            quantity = portion.get("quantity") or 0
+            for discount in (portion.get("discountedPrice") or {}).get("includedDiscounts") or []:
+                # The amount is that of one unit.
+                off = optional_amount(discount.get("discountedAmount"))
+                amounts.append(None if off is None else off * quantity)
+    return _total(amounts)
+
+
+def _shipping_cost(order: Order) -> Decimal | None:
+    """Shipping after discounts, of the one shipping method or of all of them."""
+    single = order.get("shippingInfo")
+    infos = [single] if single else [(shipping or {}).get("shippingInfo") for shipping in order.get("shipping") or []]
+    return _total(_shipping_price(info) for info in infos if info)
+
+
+def _shipping_price(info: ShippingInfo) -> Decimal | None:
+    discounted = optional_amount((info.get("discountedPrice") or {}).get("value"))
+    return optional_amount(info.get("price")) if discounted is None else discounted
+
+
+def _tax(order: Order) -> Decimal | None:
+    taxed = order.get("taxedPrice") or {}
+    total = optional_amount(taxed.get("totalTax"))
+    if total is not None:
+        return total
+    gross, net = optional_amount(taxed.get("totalGross")), optional_amount(taxed.get("totalNet"))
+    return None if gross is None or net is None else gross - net
+
+
+def _total(amounts: Iterable[Decimal | None]) -> Decimal | None:
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known, Decimal()) if known else None
+
+
+def _number(amount: Decimal | None) -> float | int | None:
+    return None if amount is None else number(amount)
+
+
+def _distinct(values: Iterable[str | None]) -> list[str]:
+    return list(dict.fromkeys(value for value in values if value))

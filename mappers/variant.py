@@ -1,0 +1,100 @@
+"""The variants of a published product as Klaviyo catalog variants."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from mappers.documents import ProductProjection
+from mappers.ids import item_id, variant_id, variant_sku
+from mappers.item import PricesBySku, product_images, product_texts, variant_images, variant_prices, variants_of
+from mappers.json_safe import Cuts, json_safe
+from mappers.limits import fit_metadata
+from mappers.mapped import JsonObject, Mapped, mapper
+from mappers.metadata import product_metadata
+from mappers.price import current_price, price_amount
+from mappers.product_url import product_url
+from mappers.stock import stock
+from settings import Settings
+
+
+@mapper
+def catalog_variants(
+    product: ProductProjection, settings: Settings, now: datetime, prices_by_sku: PricesBySku | None = None
+) -> dict[str, Mapped]:
+    """Attributes of every variant by SKU, for `variant_create` and `variant_update`; of two with one SKU the first.
+
+    A variant without a price has none here: on create Klaviyo wants one, on update the old one stays. `prices_by_sku`
+    as in `catalog_item`.
+    """
+    variants = variants_of(product)
+    item_image = next(iter(product_images(variants)), None)
+    texts = product_texts(product, settings)
+    mapped: dict[str, Mapped] = {}
+    for variant in variants:
+        sku = variant_sku(product["id"], variant)
+        if sku in mapped:
+            continue
+        prices = variant_prices(product, variant, prices_by_sku)
+        metadata, cuts = fit_metadata(product_metadata(product, prices, settings, now))
+        attributes: JsonObject = {
+            "sku": sku,
+            **texts,
+            "url": product_url(settings.product_url_template, product, variant, settings),
+            "image_full_url": next(iter(variant_images(variant)), item_image),
+            **stock(variant.get("availability"), settings.sync.inventory.channel),
+            "custom_metadata": metadata,
+            "published": True,
+        }
+        price = price_amount(current_price(prices, settings, now))
+        if price is not None:
+            attributes["price"] = price
+        more = Cuts()
+        mapped[sku] = Mapped(json_safe(attributes, more), (*more.listed(), *cuts))
+    return mapped
+
+
+def variant_create(sku: str, attributes: Mapping[str, Any], product_id: str) -> JsonObject:
+    """Body of `POST /api/catalog-variants`; Klaviyo requires a price, so it is 0 where there is none."""
+    return {
+        "data": {
+            "type": "catalog-variant",
+            "attributes": {"external_id": sku, "price": 0, **attributes},
+            "relationships": {"item": {"data": {"type": "catalog-item", "id": item_id(product_id)}}},
+        }
+    }
+
+
+def variant_update(sku: str, attributes: Mapping[str, Any]) -> JsonObject:
+    """Body of `PATCH /api/catalog-variants/<id>` with these attributes."""
+    return {"data": {"type": "catalog-variant", "id": variant_id(sku), "attributes": dict(attributes)}}
+
+
+def stock_update(sku: str, stock: Mapping[str, Any]) -> JsonObject:
+    """Body of the PATCH that sets a variant's stock, and nothing but what `stock` gives."""
+    names = ("inventory_quantity", "inventory_policy")
+    return variant_update(sku, {name: stock[name] for name in names if name in stock})
+
+
+def differs(attributes: Mapping[str, Any], existing_attributes: Mapping[str, Any]) -> bool:
+    """Whether Klaviyo's variant differs from ours in an attribute we send.
+
+    Numbers are compared by value, `custom_metadata` table by table as the JSON it holds, and null counts as absent.
+    """
+    return any(_differ(name, value, existing_attributes.get(name)) for name, value in attributes.items())
+
+
+def _differ(name: str, ours: Any, theirs: Any) -> bool:
+    if name != "custom_metadata":
+        return bool(ours != theirs)
+    tables = theirs if isinstance(theirs, dict) else {}
+    return any(_parsed(table) != _parsed(tables.get(key)) for key, table in (ours or {}).items())
+
+
+def _parsed(table: object) -> object:
+    if not isinstance(table, str):
+        return table
+    try:
+        return json.loads(table)
+    except ValueError:
+        return table
