@@ -1,0 +1,202 @@
+"""Stand-in for the commercetools HTTP API: tokens, documents, projections, queries, subscriptions."""
+
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
+from sandbox import subscriptions
+from sandbox.backend import Backend, Mistake, told
+from sandbox.documents import COLLECTIONS, Document, Documents
+from sandbox.faults import html
+from sandbox.messages import Answer, Request
+from sandbox.queries import FIELDS, QueryError, flag, page
+from sandbox.subscriptions import Refusal, invalid, not_found
+from sandbox.tokens import Tokens, oauth_error
+
+LONGEST_URL = 12_000
+OF_A_RESOURCE = 3
+"""Segments of `/{projectKey}/{collection}/{id}`."""
+
+_CODES = {
+    400: "InvalidInput", 403: "insufficient_scope", 404: "ResourceNotFound", 409: "ConcurrentModification",
+    413: "ContentTooLarge", 429: "RateLimitExceeded", 500: "General", 502: "BadGateway", 503: "OverCapacity",
+    504: "GatewayTimeout",
+}  # fmt: skip
+_TOKEN_RULES = ("lifetime", "revoke", "client_secret", "deny_scopes", "enforce_scopes")
+
+
+class Commercetools(Backend):
+    """One project; its key in the URL may be any."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.documents = Documents()
+        self.tokens = Tokens()
+        self._correlation = itertools.count(1)
+
+    def clear(self) -> None:
+        """Back to an empty project without tokens."""
+        self.documents = Documents()
+        self.tokens = Tokens()
+
+    def state(self) -> dict[str, Any]:
+        """All documents, and what is known about tokens."""
+        return {"documents": self.documents.collections, "tokens": self.tokens.as_json()}
+
+    def operation(self, request: Request) -> str:
+        """`orders.get`, `orders.query`, `subscriptions.update`, `token`; `unknown`."""
+        if request.path == "/oauth/token":
+            return "token"
+        segments = request.segments
+        if len(segments) < OF_A_RESOURCE - 1 or segments[1] not in FIELDS:
+            return "unknown"
+        of_one = len(segments) >= OF_A_RESOURCE
+        name = {
+            "GET": "get" if of_one else "query",
+            "POST": "update" if of_one else "create",
+            "DELETE": "delete",
+        }.get(request.method, "unknown")
+        return f"{segments[1]}.{name}"
+
+    def authorized(self, request: Request) -> bool:
+        """Whether the token is in force; for a token request, whether the client is the right one."""
+        if request.path == "/oauth/token":
+            return self.tokens.good_client(request)
+        return self.tokens.valid(request)
+
+    def refusal(self, status: int) -> Answer:
+        """A commercetools error body for this status."""
+        if status == 401:  # noqa: PLR2004 - Unauthorized
+            return self._stamped(oauth_error(401, "invalid_token", "invalid_token"))
+        code = _CODES.get(status, "General")
+        return self._stamped(Refusal(status, code, f"The sandbox was told to answer {status}.").answer())
+
+    def respond(self, request: Request) -> Answer:
+        """Answer one request."""
+        if len(request.target) > LONGEST_URL:
+            return html(414)
+        if request.path == "/oauth/token" and request.method == "POST":
+            return self._stamped(self.tokens.issue(request))
+        try:
+            return self._stamped(self._answer(request))
+        except Refusal as refusal:
+            return self._stamped(refusal.answer())
+        except QueryError as error:
+            return self._stamped(invalid(str(error)).answer())
+
+    def _stamped(self, answer: Answer) -> Answer:
+        answer.headers = {**answer.headers, "X-Correlation-ID": f"projects-sandbox-{next(self._correlation)}"}
+        return answer
+
+    def _answer(self, request: Request) -> Answer:
+        segments = request.segments
+        collection = segments[1] if len(segments) > 1 else ""
+        match request.method, segments[2:]:
+            case "GET", [reference, "health"] if collection == "subscriptions":
+                self._stored(collection, reference)
+                return Answer(200, {})
+        if not self.tokens.valid(request):
+            return oauth_error(401, "invalid_token", "invalid_token")
+        if collection not in FIELDS:
+            raise Refusal(404, "ResourceNotFound", f"URI not found: {request.path}")
+        scope = self.tokens.missing_scope(request, collection)
+        if scope:
+            message = f"Insufficient scope. One of the following scopes is missing: [{scope}]."
+            return oauth_error(403, "insufficient_scope", message)
+        match request.method, segments[2:]:
+            case "GET", []:
+                return Answer(200, self._query(collection, request))
+            case "GET", [reference]:
+                return Answer(200, self._get(collection, reference, request))
+            case _ if collection == "subscriptions":
+                return self._write_subscription(request, segments[2:])
+        raise Refusal(405, "MethodNotAllowed", f"{request.method} is not allowed for {request.path}.")
+
+    def _stored(self, collection: str, reference: str) -> Document:
+        """A document by id or `key=...`."""
+        documents = self.documents.collections[collection]
+        if reference.startswith("key="):
+            key = reference[4:]
+            for document in documents.values():
+                if document.get("key") == key:
+                    return document
+            raise not_found(f"key '{key}'")
+        if reference not in documents:
+            raise not_found(f"ID '{reference}'")
+        return documents[reference]
+
+    def _get(self, collection: str, reference: str, request: Request) -> Document:
+        expand = request.query.get("expand", [])
+        if collection != "product-projections":
+            return self.documents.expanded(self._stored(collection, reference), expand)
+        staged = flag(request.query, "staged", default=True)
+        product = self._stored("products", reference)
+        projection = self.documents.projection(product, staged=staged)
+        if projection is None:
+            raise not_found(f"ID '{reference}'")
+        return self.documents.expanded(projection, expand)
+
+    def _query(self, collection: str, request: Request) -> dict[str, Any]:
+        documents: Iterable[Document]
+        if collection == "product-projections":
+            documents = self.documents.projections(staged=flag(request.query, "staged", default=True))
+        else:
+            documents = self.documents.collections[collection].values()
+        answer = page(collection, documents, request.query)
+        expand = request.query.get("expand", [])
+        if expand:
+            answer["results"] = [self.documents.expanded(document, expand) for document in answer["results"]]
+        return answer
+
+    def _write_subscription(self, request: Request, rest: list[str]) -> Answer:
+        try:
+            body = request.json()
+        except ValueError as error:
+            raise invalid("Request body does not contain valid JSON.") from error
+        match request.method, rest:
+            case "POST", []:
+                return Answer(201, subscriptions.create(self.documents, body))
+            case "POST", [reference]:
+                subscription = self._stored("subscriptions", reference)
+                return Answer(200, subscriptions.update(self.documents, subscription, body))
+            case "DELETE", [reference]:
+                subscription = self._stored("subscriptions", reference)
+                version = request.query.get("version", [""])[-1]
+                subscriptions.check_version(subscription, int(version) if version.isdigit() else None)
+                return Answer(200, self.documents.delete("subscriptions", subscription["id"]))
+        raise Refusal(405, "MethodNotAllowed", f"{request.method} is not allowed for {request.path}.")
+
+    def control_own(self, request: Request, path: list[str]) -> Any:
+        """`/_control/tokens` and `/_control/documents`."""
+        match request.method, path:
+            case "POST", ["tokens"]:
+                self.tokens.configure(told(request, *_TOKEN_RULES))
+                return self.tokens.as_json()
+            case "POST", ["documents"]:
+                bulk = told(request, *COLLECTIONS)
+                for collection, documents in bulk.items():
+                    for document in documents:
+                        self._put(collection, str(document.get("id", "")), document)
+                return {collection: len(documents) for collection, documents in bulk.items()}
+            case method, ["documents", collection, document_id] if collection in COLLECTIONS:
+                return self._document(method, collection, document_id, request)
+        return NotImplemented
+
+    def _document(self, method: str, collection: str, document_id: str, request: Request) -> Any:
+        if method == "PUT":
+            return self._put(collection, document_id, told(request))
+        if document_id not in self.documents.collections[collection]:
+            raise Mistake(f"there is no document {collection}/{document_id}")
+        match method:
+            case "GET":
+                return self.documents.collections[collection][document_id]
+            case "PATCH":
+                return self.documents.patch(collection, document_id, told(request))
+            case "DELETE":
+                return self.documents.delete(collection, document_id)
+        return NotImplemented
+
+    def _put(self, collection: str, document_id: str, document: Document) -> Document:
+        if not document_id or document.get("id", document_id) != document_id:
+            raise Mistake(f"the document's id is not '{document_id}'")
+        return self.documents.put(collection, {**document, "id": document_id})

@@ -1,0 +1,152 @@
+"""commercetools documents by collection, and the views derived from them: projections, availability, expansion."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+Document = dict[str, Any]
+
+COLLECTIONS = (
+    "customers", "orders", "payments", "categories", "products", "inventory", "standalone-prices", "subscriptions",
+)  # fmt: skip
+_COLLECTION_OF_TYPE = {
+    "customer": "customers",
+    "order": "orders",
+    "payment": "payments",
+    "category": "categories",
+    "product": "products",
+    "inventory-entry": "inventory",
+    "standalone-price": "standalone-prices",
+}
+
+
+def now() -> str:
+    """Now as commercetools writes it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Documents:
+    """All documents; what is handed out is never changed afterwards, a change puts a new document in its place."""
+
+    def __init__(self) -> None:
+        self.collections: dict[str, dict[str, Document]] = {name: {} for name in COLLECTIONS}
+        self._stock: dict[str, list[Document]] | None = None
+        self._views: dict[tuple[str, bool], Document] = {}
+
+    def put(self, collection: str, document: Document) -> Document:
+        """Store a document as it is; one without version gets 1."""
+        stored = document if "version" in document else {**document, "version": 1}
+        self.collections[collection][stored["id"]] = stored
+        self._forget_views(collection)
+        return stored
+
+    def patch(self, collection: str, document_id: str, changes: Document) -> Document:
+        """Replace top-level fields, as a change in commercetools would: with a new version and time."""
+        document = self.collections[collection][document_id]
+        return self.put(
+            collection, {**document, "version": document["version"] + 1, "lastModifiedAt": now(), **changes}
+        )
+
+    def delete(self, collection: str, document_id: str) -> Document:
+        """Take a document out; KeyError when there is none."""
+        self._forget_views(collection)
+        return self.collections[collection].pop(document_id)
+
+    def load(self, folder: Path) -> int:
+        """Put every `folder/<collection>/*.json`, one document or a list of them a file; returns how many."""
+        count = 0
+        for collection in COLLECTIONS:
+            for file in sorted((folder / collection).glob("*.json")):
+                content = json.loads(file.read_text(encoding="utf-8"))
+                for document in content if isinstance(content, list) else [content]:
+                    self.put(collection, document)
+                    count += 1
+        return count
+
+    def projection(self, product: Document, *, staged: bool) -> Document | None:
+        """One side of a product, flat; None for the published side of an unpublished product."""
+        known = self._views.get((product["id"], staged))
+        if known is not None:
+            return known
+        master = product.get("masterData") or {}
+        published = bool(master.get("published", False))
+        if not staged and not published:
+            return None
+        current = master.get("current") or {}
+        data = (master.get("staged") or current) if staged else current
+        view = {name: value for name, value in product.items() if name != "masterData"}
+        view |= {"published": published, "hasStagedChanges": bool(master.get("hasStagedChanges", False)), **data}
+        if "masterVariant" in view:
+            view["masterVariant"] = self._with_availability(view["masterVariant"])
+        view["variants"] = [self._with_availability(variant) for variant in view.get("variants", [])]
+        self._views[product["id"], staged] = view
+        return view
+
+    def projections(self, *, staged: bool) -> Iterable[Document]:
+        """One side of every product that has it."""
+        for product in self.collections["products"].values():
+            view = self.projection(product, staged=staged)
+            if view is not None:
+                yield view
+
+    def _forget_views(self, collection: str) -> None:
+        if collection == "inventory":
+            self._stock = None
+        if collection in ("inventory", "products"):
+            self._views.clear()
+
+    def _with_availability(self, variant: Document) -> Document:
+        if "availability" in variant or not variant.get("sku"):
+            return variant
+        if self._stock is None:
+            self._stock = {}
+            for entry in self.collections["inventory"].values():
+                self._stock.setdefault(str(entry.get("sku")), []).append(entry)
+        entries = self._stock.get(variant["sku"])
+        return {**variant, "availability": _availability(entries)} if entries else variant
+
+    def expanded(self, document: Document, paths: Sequence[str]) -> Document:
+        """A copy in which the references on these paths (`categories[*].ancestors[*]`) carry an `obj`."""
+        tree: dict[str, Any] = {}
+        for path in paths:
+            node = tree
+            for name in path.split("."):
+                node = node.setdefault(name.split("[")[0], {})
+        return self._walk(document, tree)
+
+    def _walk(self, document: Document, tree: Mapping[str, Any]) -> Document:
+        found = {name: self._expand(document[name], below) for name, below in tree.items() if name in document}
+        return {**document, **found}
+
+    def _expand(self, value: Any, tree: Mapping[str, Any]) -> Any:
+        if isinstance(value, list):
+            return [self._expand(element, tree) for element in value]
+        if not isinstance(value, dict):
+            return value
+        if "typeId" in value:
+            collection = self.collections.get(_COLLECTION_OF_TYPE.get(value["typeId"], ""), {})
+            target = collection.get(value.get("id", ""))
+            return value if target is None else {**value, "obj": self._walk(target, tree)}
+        return self._walk(value, tree)
+
+
+def _availability(entries: Sequence[Document]) -> Document:
+    availability: Document = {}
+    for entry in entries:
+        quantity = entry["availableQuantity"] if "availableQuantity" in entry else entry.get("quantityOnStock", 0)
+        stock: Document = {
+            "isOnStock": quantity > 0,
+            "availableQuantity": quantity,
+            "id": entry["id"],
+            "version": entry["version"],
+        }
+        if "restockableInDays" in entry:
+            stock["restockableInDays"] = entry["restockableInDays"]
+        channel = entry.get("supplyChannel")
+        if channel:
+            availability.setdefault("channels", {})[channel["id"]] = stock
+        else:
+            availability |= stock
+    return availability

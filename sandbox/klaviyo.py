@@ -1,0 +1,185 @@
+"""Stand-in for Klaviyo's API: keys, headers, limits, and which call is answered by what."""
+
+import math
+import re
+from typing import Any
+
+from sandbox.backend import Backend, Mistake, told
+from sandbox.catalog import Catalog
+from sandbox.events import Events
+from sandbox.klaviyo_answers import Answers
+from sandbox.klaviyo_content import LARGEST_BODY, LARGEST_PROFILE
+from sandbox.klaviyo_errors import JSON_API, Refused
+from sandbox.klaviyo_limits import Limits
+from sandbox.klaviyo_schema import BODIES, check
+from sandbox.messages import Answer, Request
+from sandbox.profiles import Profiles
+
+OPERATIONS = {
+    ("POST", "events"): "create_event",
+    ("GET", "events"): "get_events",
+    ("GET", "metrics"): "get_metrics",
+    ("GET", "accounts"): "get_accounts",
+    ("POST", "profile-import"): "create_or_update_profile",
+    ("POST", "profiles"): "create_profile",
+    ("GET", "profiles"): "get_profiles",
+    ("GET", "profiles/{id}"): "get_profile",
+    ("PATCH", "profiles/{id}"): "update_profile",
+    ("POST", "data-privacy-deletion-jobs"): "request_profile_deletion",
+    **{
+        (method, f"catalog-{plural}{path}"): name.format(kind=kind, plural=plural)
+        for kind, plural in (("item", "items"), ("variant", "variants"), ("category", "categories"))
+        for method, path, name in (
+            ("GET", "", "get_catalog_{plural}"),
+            ("POST", "", "create_catalog_{kind}"),
+            ("GET", "/{id}", "get_catalog_{kind}"),
+            ("PATCH", "/{id}", "update_catalog_{kind}"),
+            ("DELETE", "/{id}", "delete_catalog_{kind}"),
+        )
+    },
+    ("GET", "catalog-items/{id}/variants"): "get_variants_for_catalog_item",
+    ("GET", "catalog-items/{id}/relationships/categories"): "get_category_ids_for_catalog_item",
+    ("POST", "catalog-items/{id}/relationships/categories"): "add_categories_to_catalog_item",
+    ("PATCH", "catalog-items/{id}/relationships/categories"): "update_categories_for_catalog_item",
+    ("DELETE", "catalog-items/{id}/relationships/categories"): "remove_categories_from_catalog_item",
+}
+"""The SDK's method by HTTP method and path below /api."""
+
+PROFILE_WRITES = ("create_profile", "update_profile", "create_or_update_profile")
+_REVISION = re.compile(r"\d{4}-\d{2}-\d{2}(\.pre)?")
+_KEY = "Klaviyo-API-Key "
+_AREAS = (("catalog", "catalogs"), ("event", "events"), ("metric", "metrics"), ("account", "accounts"))
+
+
+def scope(operation: str) -> str:
+    """The scope that a key needs for a call."""
+    kind = "read" if operation.startswith("get_") else "write"
+    if operation == "request_profile_deletion":
+        return "data-privacy:write"
+    area = next((area for part, area in _AREAS if part in operation), "profiles")
+    return f"{area}:{kind}"
+
+
+class Klaviyo(Backend):
+    """One account."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clear()
+
+    def clear(self) -> None:
+        """Back to an empty account that takes any key."""
+        self.profiles = Profiles()
+        self.events = Events()
+        self.catalog = Catalog()
+        self.limits = Limits()
+        self._accepted: frozenset[str] | None = None
+        self._scopes: frozenset[str] | None = None
+        self._answers = Answers(self.profiles, self.events, self.catalog)
+
+    def state(self) -> dict[str, Any]:
+        """Profiles, events and catalog."""
+        counts = self.events.counts()
+        return {
+            "profiles": [
+                {**profile, "events": counts.get(profile["id"], 0)} for profile in self.profiles.by_id.values()
+            ],
+            "events": [event.as_json() for event in self.events.all],
+            **self.catalog.as_json(),
+            "erased": self._answers.erased,
+        }
+
+    def operation(self, request: Request) -> str:
+        """The SDK's name of the call; `unknown`."""
+        segments = request.segments
+        if segments[0] != "api":
+            return "unknown"
+        pattern = "/".join("{id}" if index == 1 else segment for index, segment in enumerate(segments[1:]))
+        return OPERATIONS.get((request.method, pattern), "unknown")
+
+    def authorized(self, request: Request) -> bool:
+        """Whether there is a key that is accepted."""
+        given = request.headers.get("authorization", "")
+        key = given[len(_KEY) :].strip()
+        return given.startswith(_KEY) and bool(key) and (self._accepted is None or key in self._accepted)
+
+    def refusal(self, status: int) -> Answer:
+        """A Klaviyo error body for this status."""
+        return Refused(status, f"The sandbox was told to answer {status}.").answer()
+
+    def respond(self, request: Request) -> Answer:
+        """Answer one request."""
+        operation = self.operation(request)
+        headers: dict[str, str] = {}
+        try:
+            self._check_head(request, operation)
+            wait, headers = self.limits.count(operation)
+            if wait:
+                answer = _throttled(max(1, math.ceil(wait)))
+            else:
+                answer = self._answers.answer(operation, request, _body(request, operation))
+        except Refused as refused:
+            answer = refused.answer()
+        answer.content_type = JSON_API
+        answer.headers = {**headers, **answer.headers}
+        return answer
+
+    def _check_head(self, request: Request, operation: str) -> None:
+        if not self.authorized(request):
+            given = "authorization" in request.headers
+            raise Refused(401, "Incorrect authentication credentials." if given else "")
+        if operation == "unknown":
+            raise Refused(404, f"There is no {request.method} {request.path}.")
+        if self._scopes is not None and scope(operation) not in self._scopes:
+            raise Refused(403, f"Your key is missing the scope {scope(operation)}.")
+        if not _REVISION.fullmatch(request.headers.get("revision", "")):
+            raise Refused(400, "A revision header is required.", parameter="revision")
+
+    def control_own(self, request: Request, path: list[str]) -> Any:
+        """`/_control/keys`, `/_control/limits` and `/_control/lag`."""
+        match request.method, path:
+            case "POST", ["keys"]:
+                rules = told(request, "accepted", "scopes")
+                if "accepted" in rules:
+                    self._accepted = _set_or_none(rules["accepted"])
+                if "scopes" in rules:
+                    self._scopes = _set_or_none(rules["scopes"])
+                return {}
+            case "POST", ["limits"]:
+                rules = told(request, "enforce", "scale")
+                lag = self.catalog.lag
+                self.limits = Limits()
+                self.limits.enforce = bool(rules.get("enforce", True))
+                self.limits.scale = float(rules.get("scale", 1.0))
+                return {"enforce": self.limits.enforce, "scale": self.limits.scale, "lag": lag}
+            case "POST", ["lag"]:
+                self.catalog.lag = float(told(request, "seconds")["seconds"])
+                return {"seconds": self.catalog.lag}
+        return NotImplemented
+
+
+def _set_or_none(names: Any) -> frozenset[str] | None:
+    if names is not None and not isinstance(names, list):
+        raise Mistake("a list of strings is needed, or null for no restriction")
+    return None if names is None else frozenset(names)
+
+
+def _throttled(seconds: int) -> Answer:
+    detail = f"Request was throttled. Expected available in {seconds} second(s)."
+    return Refused(429, detail, headers={"Retry-After": str(seconds)}).answer()
+
+
+def _body(request: Request, operation: str) -> Any:
+    """The checked body of a request; None for a call without one. Raises Refused."""
+    if operation not in BODIES:
+        return None
+    if not request.headers.get("content-type", "").startswith(JSON_API):
+        raise Refused(415, f"Content-Type must be {JSON_API}.")
+    if len(request.body) > (LARGEST_PROFILE if operation in PROFILE_WRITES else LARGEST_BODY):
+        raise Refused(413, "The payload is too large.", pointer="/data")
+    try:
+        body = request.json()
+    except ValueError as error:
+        raise Refused(400, f"JSON parse error: {error}", pointer="/data") from error
+    check(operation, body)
+    return body

@@ -1,0 +1,118 @@
+"""Klaviyo's limits on what a well-formed body holds: sizes, depths, times, numbers of properties."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sandbox.klaviyo_errors import Problem, Refused
+
+LARGEST_BODY = 5_000_000
+LARGEST_PROFILE = 100_000
+LARGEST_STRING = 100_000
+LARGEST_METADATA = 100_000
+MOST_PROPERTIES = 400
+MOST_ENTRIES = 4000
+MOST_LEVELS = 10
+LONGEST_METRIC = 127
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+LATEST_AHEAD = timedelta(days=366)
+
+_PHONE = re.compile(r"\+[1-9]\d{6,14}")
+_NORTH_AMERICA = re.compile(r"\+1[2-9]\d{2}[2-9]\d{6}")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
+
+
+def moment(text: str) -> datetime:
+    """An ISO time to the second, in UTC (also when it names no zone); raises ValueError."""
+    time = datetime.fromisoformat(text)
+    return (time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)).replace(microsecond=0)
+
+
+def check_event(attributes: Mapping[str, Any]) -> None:
+    """Raise Refused for an event that has the right shape and too much in it."""
+    at = "/data/attributes"
+    problems: list[Problem] = []
+    properties = attributes["properties"]
+    if len(properties) > MOST_PROPERTIES:
+        problems.append(Problem(f"{at}/properties", f"An event has at most {MOST_PROPERTIES} properties."))
+    problems += _of_value(properties, f"{at}/properties", 1)
+    name = attributes["metric"]["data"]["attributes"]["name"]
+    if not 0 < len(name) <= LONGEST_METRIC:
+        problems.append(Problem(f"{at}/metric/data/attributes/name", "A metric's name has 1 to 127 characters."))
+    if attributes.get("time") is not None:
+        problems += _of_time(attributes["time"], f"{at}/time")
+    profile = attributes["profile"]["data"]
+    identifiers = (profile.get("id"), *(profile["attributes"].get(name) for name in EVENT_IDENTIFIERS))
+    if not any(identifiers):
+        problems.append(Problem(f"{at}/profile/data", "At least one profile identifier is needed."))
+    problems += identifier_problems(profile["attributes"], f"{at}/profile/data/attributes")
+    if problems:
+        raise Refused.for_problems(problems)
+
+
+EVENT_IDENTIFIERS = ("external_id", "email", "phone_number", "anonymous_id", "_kx")
+
+
+def identifier_problems(attributes: Mapping[str, Any], at: str) -> list[Problem]:
+    """What is wrong with the phone number and the e-mail of a profile."""
+    problems = []
+    phone, email = attributes.get("phone_number"), attributes.get("email")
+    if phone and not valid_phone(phone):
+        problems.append(Problem(f"{at}/phone_number", "Invalid phone number format. Not a valid number in E.164."))
+    if email and not _EMAIL.fullmatch(email):
+        problems.append(Problem(f"{at}/email", "Invalid email address."))
+    return problems
+
+
+def valid_phone(phone: str) -> bool:
+    """Whether this is E.164, and not a number that no country can have."""
+    if not _PHONE.fullmatch(phone) or len(set(phone[2:])) == 1:
+        return False
+    return not phone.startswith("+1") or _NORTH_AMERICA.fullmatch(phone) is not None
+
+
+def check_catalog(attributes: Mapping[str, Any]) -> None:
+    """Raise Refused for custom metadata that is nested or too large."""
+    metadata = attributes.get("custom_metadata")
+    if not metadata:
+        return
+    at = "/data/attributes/custom_metadata"
+    if any(isinstance(value, dict | list) for value in metadata.values()):
+        raise Refused(400, "custom_metadata must be a flat object.", pointer=at)
+    if len(json.dumps(metadata, ensure_ascii=False).encode("utf-8", "surrogatepass")) > LARGEST_METADATA:
+        raise Refused(400, "custom_metadata is larger than 100 KB.", pointer=at)
+
+
+def _of_time(text: str, at: str) -> Iterator[Problem]:
+    try:
+        time = moment(text)
+    except (ValueError, OverflowError):
+        yield Problem(at, "Not a valid ISO 8601 datetime.")
+        return
+    if not EARLIEST <= time <= datetime.now(UTC) + LATEST_AHEAD:
+        yield Problem(at, "The time must be after 1990 and at most one year ahead.")
+
+
+def _of_value(value: Any, at: str, level: int) -> Iterator[Problem]:
+    if isinstance(value, str):
+        # A character has at most 4 bytes, so most strings need no encoding.
+        if len(value) * 4 > LARGEST_STRING and len(value.encode("utf-8", "surrogatepass")) > LARGEST_STRING:
+            yield Problem(at, "A string has at most 100 KB.")
+        return
+    if not isinstance(value, dict | list):
+        return
+    if level > MOST_LEVELS:
+        yield Problem(at, f"Properties nest at most {MOST_LEVELS} levels.")
+        return
+    if isinstance(value, list):
+        if len(value) > MOST_ENTRIES:
+            yield Problem(at, f"An array has at most {MOST_ENTRIES} entries.")
+            return
+        entries: Iterator[tuple[Any, Any]] = enumerate(value)
+    else:
+        entries = iter(value.items())
+    for name, content in entries:
+        if isinstance(content, str | dict | list):
+            yield from _of_value(content, f"{at}/{name}", level + 1)

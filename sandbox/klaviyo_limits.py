@@ -1,0 +1,68 @@
+"""Klaviyo's rate limits: per operation a window of a second and one of a minute."""
+
+import math
+import time
+
+XS, S, M, L, XL = (1, 15), (3, 60), (10, 150), (75, 750), (350, 3500)
+_TIERS = {
+    "create_event": XL,
+    "get_events": XL,
+    "get_metrics": M,
+    "get_accounts": XS,
+    "request_profile_deletion": S,
+    "get_catalog_items": XL,
+    "get_catalog_item": XL,
+    "get_catalog_variants": XL,
+    "get_catalog_variant": XL,
+    "get_catalog_categories": XL,
+    "get_catalog_category": XL,
+    "get_variants_for_catalog_item": XL,
+    "get_category_ids_for_catalog_item": XL,
+}
+_BURST, _STEADY = 1.0, 60.0
+
+
+class _Window:
+    """Counts calls from its first one until its time is over."""
+
+    __slots__ = ("count", "ends", "length")
+
+    def __init__(self, length: float) -> None:
+        self.length = length
+        self.ends = 0.0
+        self.count = 0
+
+    def left(self, now: float) -> float:
+        """Seconds until it is over; begins a new one when it is."""
+        if now >= self.ends:
+            self.ends = now + self.length
+            self.count = 0
+        return self.ends - now
+
+
+class Limits:
+    """All windows; they always count, and refuse when they are enforced."""
+
+    def __init__(self) -> None:
+        self.enforce = False
+        self.scale = 1.0
+        self._windows: dict[str, tuple[_Window, _Window]] = {}
+
+    def count(self, operation: str) -> tuple[float, dict[str, str]]:
+        """Count a call. Returns the seconds to wait (0: it may pass), and the headers of an answer that passes."""
+        burst, steady = self._windows.setdefault(operation, (_Window(_BURST), _Window(_STEADY)))
+        now = time.monotonic()
+        burst_left, steady_left = burst.left(now), steady.left(now)
+        most_burst, most_steady = (max(1, int(most * self.scale)) for most in _TIERS.get(operation, L))
+        if self.enforce:
+            if steady.count >= most_steady:
+                return steady_left, {}
+            if burst.count >= most_burst:
+                return burst_left, {}
+        burst.count += 1
+        steady.count += 1
+        return 0.0, {
+            "RateLimit-Limit": str(most_steady),
+            "RateLimit-Remaining": str(max(0, most_steady - steady.count)),
+            "RateLimit-Reset": str(math.ceil(steady_left)),
+        }

@@ -1,0 +1,202 @@
+"""What Klaviyo accepts in a body: tables of fields, and the check against them.
+
+A field that is not required may be null; a required one may not.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sandbox.klaviyo_errors import Problem, Refused
+from sandbox.messages import is_number
+
+Kind = Literal["string", "number", "integer", "boolean", "strings", "object", "references", "any"]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field; `fields` are those of an object (None: it holds anything), `choices` the values it may have."""
+
+    kind: Kind
+    required: bool = False
+    nullable: bool = True
+    choices: tuple[Any, ...] = ()
+    fields: "Mapping[str, Field] | None" = field(default=None)
+
+
+Fields = Mapping[str, Field]
+
+
+def _strings(names: str, *, required: bool = False) -> dict[str, Field]:
+    return {name: Field("string", required) for name in names.split()}
+
+
+def _object(fields: Fields, *, required: bool = True) -> Field:
+    return Field("object", required, nullable=not required, fields=fields)
+
+
+def _resource(kind: str, attributes: Fields, more: Fields | None = None) -> Fields:
+    """A body: `data` with its type, its attributes, and what else it has."""
+    return {"data": _data(kind, attributes, more)}
+
+
+def _data(kind: str, attributes: Fields, more: Fields | None = None) -> Field:
+    return _object({"type": _type(kind), "attributes": _object(attributes), **(more or {})})
+
+
+def _type(kind: str) -> Field:
+    return Field("string", required=True, choices=(kind,))
+
+
+def _references_to(kind: str, *, required: bool = False) -> Field:
+    return Field("references", required, nullable=False, fields={"type": _type(kind), "id": Field("string", True)})
+
+
+def _relationships(name: str, kind: str) -> dict[str, Field]:
+    """`relationships.<name>.data[]`."""
+    return {"relationships": _object({name: _object({"data": _references_to(kind)}, required=False)}, required=False)}
+
+
+ID: Fields = {"id": Field("string", required=True)}
+OPTIONAL_ID: Fields = {"id": Field("string")}
+FREE = Field("object")
+DEFAULTS: Fields = {
+    "integration_type": Field("string", choices=("$custom",)),
+    "catalog_type": Field("string", choices=("$default",)),
+}
+
+_LOCATION: Fields = {
+    **_strings("address1 address2 city country region zip timezone ip"),
+    "latitude": Field("any"),
+    "longitude": Field("any"),
+}
+PROFILE: Fields = {
+    **_strings("email phone_number external_id first_name last_name organization locale title image"),
+    "location": _object(_LOCATION, required=False),
+    "properties": FREE,
+}
+_META: Fields = {
+    "meta": _object(
+        {
+            "patch_properties": _object({"append": FREE, "unappend": FREE, "unset": Field("any")}, required=False),
+            "patch_identifiers": _object({"append": FREE, "unappend": FREE}, required=False),
+        },
+        required=False,
+    )
+}
+_METRIC = _data("metric", {"name": Field("string", required=True), "service": Field("string")})
+_EVENT_PROFILE: Fields = {**PROFILE, **_strings("anonymous_id _kx")}
+EVENT: Fields = {
+    "properties": Field("object", required=True),
+    "metric": _object({"data": _METRIC}),
+    "profile": _object({"data": _data("profile", _EVENT_PROFILE, {**OPTIONAL_ID, **_META})}),
+    **_strings("time value_currency unique_id"),
+    "value": Field("number"),
+    "backfill": Field("boolean"),
+}
+_PICTURES: Fields = {
+    **_strings("image_full_url image_thumbnail_url"),
+    "images": Field("strings"),
+    "custom_metadata": FREE,
+    "published": Field("boolean"),
+}
+_ITEM: Fields = {**_strings("title description url"), "price": Field("number"), **_PICTURES}
+_VARIANT: Fields = {
+    **_ITEM,
+    "sku": Field("string"),
+    "inventory_quantity": Field("number"),
+    "inventory_policy": Field("integer", choices=(0, 1, 2)),
+}
+_ERASED = _data("profile", _strings("email phone_number"), OPTIONAL_ID)
+_PARENT = _object({"data": _object({"type": _type("catalog-item"), **ID})})
+
+BODIES: dict[str, Fields] = {
+    "create_event": _resource("event", EVENT),
+    "create_profile": _resource("profile", PROFILE),
+    "update_profile": _resource("profile", PROFILE, {**ID, **_META}),
+    "create_or_update_profile": _resource("profile", {**PROFILE, **_strings("_kx")}, {**OPTIONAL_ID, **_META}),
+    "request_profile_deletion": _resource("data-privacy-deletion-job", {"profile": _object({"data": _ERASED})}),
+    "create_catalog_item": _resource(
+        "catalog-item",
+        {**_ITEM, **_strings("external_id title description url", required=True), **DEFAULTS},
+        _relationships("categories", "catalog-category"),
+    ),
+    "update_catalog_item": _resource("catalog-item", _ITEM, {**ID, **_relationships("categories", "catalog-category")}),
+    "create_catalog_variant": _resource(
+        "catalog-variant",
+        {
+            **_VARIANT,
+            **_strings("external_id title description url sku", required=True),
+            "price": Field("number", required=True),
+            "inventory_quantity": Field("number", required=True),
+            **DEFAULTS,
+        },
+        {"relationships": _object({"item": _PARENT})},
+    ),
+    "update_catalog_variant": _resource("catalog-variant", _VARIANT, ID),
+    "create_catalog_category": _resource(
+        "catalog-category",
+        {**_strings("external_id name", required=True), **DEFAULTS},
+        _relationships("items", "catalog-item"),
+    ),
+    "update_catalog_category": _resource(
+        "catalog-category", _strings("name"), {**ID, **_relationships("items", "catalog-item")}
+    ),
+    **{
+        f"{verb}_catalog_item": {"data": _references_to("catalog-category", required=True)}
+        for verb in ("add_categories_to", "update_categories_for", "remove_categories_from")
+    },
+}
+"""By operation: the fields of its body."""
+
+
+def check(operation: str, body: Any) -> None:
+    """Raise Refused with every problem of this body."""
+    if not isinstance(body, dict):
+        raise Refused(400, "The request body must be a JSON object.", pointer="/data")
+    problems = list(_problems(body, BODIES[operation], ""))
+    if problems:
+        raise Refused.for_problems(problems)
+
+
+def _problems(value: Mapping[str, Any], fields: Fields, pointer: str) -> Iterator[Problem]:
+    for name, content in value.items():
+        at = f"{pointer}/{name}"
+        known = fields.get(name)
+        if known is None:
+            yield Problem(at, f"'{name}' is not a valid field.")
+        elif content is None:
+            if known.required or not known.nullable:
+                yield Problem(at, f"'{name}' may not be null.")
+        else:
+            yield from _of_field(content, known, at)
+    for name, known in fields.items():
+        if known.required and name not in value:
+            yield Problem(f"{pointer}/{name}", f"'{name}' is a required field.")
+
+
+def _of_field(content: Any, known: Field, at: str) -> Iterator[Problem]:
+    if not _FITS[known.kind](content):
+        yield Problem(at, f"'{at.rpartition('/')[2]}' is not of type {known.kind}.")
+    elif known.choices and content not in known.choices:
+        yield Problem(at, f"'{content}' is not one of {', '.join(map(str, known.choices))}.")
+    elif known.kind == "references":
+        for index, reference in enumerate(content):
+            if isinstance(reference, dict):
+                yield from _problems(reference, known.fields or {}, f"{at}/{index}")
+            else:
+                yield Problem(f"{at}/{index}", "A resource identifier must be an object.")
+    elif known.fields is not None:
+        yield from _problems(content, known.fields, at)
+
+
+_FITS: Mapping[Kind, Callable[[Any], bool]] = {
+    "string": lambda content: isinstance(content, str),
+    "number": is_number,
+    "integer": lambda content: isinstance(content, int) and not isinstance(content, bool),
+    "boolean": lambda content: isinstance(content, bool),
+    "object": lambda content: isinstance(content, dict),
+    "references": lambda content: isinstance(content, list),
+    "strings": lambda content: isinstance(content, list) and all(isinstance(element, str) for element in content),
+    "any": lambda _: True,
+}

@@ -1,0 +1,141 @@
+"""Klaviyo's lists: filters, cursors, sparse fields."""
+
+import base64
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from sandbox.klaviyo_errors import Refused
+from sandbox.messages import Request, is_number
+
+_CALL = re.compile(r"\s*([a-z-]+)\(\s*([A-Za-z_.]+)\s*,\s*")
+_decoder = json.JSONDecoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One condition, such as `any(ids,["a","b"])`."""
+
+    operator: str
+    field: str
+    value: Any
+
+
+def filters(request: Request, allowed: Mapping[str, tuple[str, ...]]) -> list[Filter]:
+    """The conditions of `filter`; `allowed` has the operators by field. Raises Refused."""
+    text = request.query.get("filter", [""])[-1].strip()
+    found: list[Filter] = []
+    while text:
+        call = _CALL.match(text)
+        if not call:
+            raise _bad_filter(f"'{text}' is no filter.")
+        try:
+            value, end = _decoder.raw_decode(text, call.end())
+        except ValueError as error:
+            raise _bad_filter(f"'{text[call.end() :]}' is no value.") from error
+        rest = text[end:].lstrip()
+        if not rest.startswith(")"):
+            raise _bad_filter("A closing parenthesis is missing.")
+        text = rest[1:].lstrip()
+        if text:
+            if not text.startswith(","):
+                raise _bad_filter("Filters are joined by a comma.")
+            text = text[1:]
+        condition = Filter(call[1], call[2], value)
+        if condition.operator not in allowed.get(condition.field, ()):
+            raise _bad_filter(f"'{condition.operator}' is not allowed for '{condition.field}'.")
+        if (condition.operator == "any") is not isinstance(value, list):
+            raise _bad_filter(f"'{condition.operator}' does not take this value.")
+        found.append(condition)
+    return found
+
+
+def _bad_filter(detail: str) -> Refused:
+    return Refused(400, f"Invalid filter provided: {detail}", parameter="filter")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Something in a list: its place, which never changes, and how to show it."""
+
+    place: int
+    show: Callable[[], dict[str, Any]]
+
+
+def page(request: Request, rows: Sequence[Row], *, default: int, largest: int, falling: bool = False) -> dict[str, Any]:
+    """One page of rows in the order of their places (or `falling`: in the reverse order); raises Refused."""
+    size = _size(request, default, largest)
+    cursor = request.query.get("page[cursor]", [""])[-1]
+    start = 0
+    if cursor:
+        after = _place(cursor)
+        passed = (row.place >= after if falling else row.place <= after for row in rows)
+        start = next((index for index, past in enumerate(passed) if not past), len(rows))
+    shown = rows[start : start + size]
+    more = start + size < len(rows)
+    query = [(name, value) for name, values in request.query.items() if name != "page[cursor]" for value in values]
+    address = f"{request.origin}{quote(request.path, safe='/$:')}"
+
+    def link(extra: list[tuple[str, str]]) -> str:
+        parameters = urlencode(query + extra)
+        return f"{address}?{parameters}" if parameters else address
+
+    following = link([("page[cursor]", _cursor(shown[-1].place))]) if more else None
+    current = link([("page[cursor]", cursor)] if cursor else [])
+    return {
+        "data": [row.show() for row in shown],
+        "links": {"self": current, "next": following, "prev": None},
+    }
+
+
+def _size(request: Request, default: int, largest: int) -> int:
+    text = request.query.get("page[size]", [str(default)])[-1]
+    if not text.isdecimal() or not 1 <= int(text) <= largest:
+        raise Refused(400, f"Page size must be an integer between 1 and {largest}.", parameter="page[size]")
+    return int(text)
+
+
+def _cursor(place: int) -> str:
+    return base64.urlsafe_b64encode(f"next::place::{place}".encode()).decode()
+
+
+def _place(cursor: str) -> int:
+    try:
+        head, _, place = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().rpartition("::")
+        if head == "next::place":
+            return int(place)
+    except ValueError:
+        pass
+    raise Refused(400, "Invalid cursor.", parameter="page[cursor]")
+
+
+def sparse(request: Request, kind: str, known: Sequence[str]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """What `fields[<kind>]` leaves of a resource; raises Refused for fields that do not exist."""
+    parameter = f"fields[{kind}]"
+    if parameter not in request.query:
+        return lambda resource: resource
+    wanted = request.query[parameter][-1].split(",")
+    unknown = [name for name in wanted if name.split(".")[0] not in known]
+    if unknown:
+        raise Refused(400, f"'{unknown[0]}' is not a field of '{kind}'.", parameter=parameter)
+
+    def cut(resource: dict[str, Any]) -> dict[str, Any]:
+        attributes = resource["attributes"]
+        return {**resource, "attributes": {name: attributes[name] for name in wanted if name in attributes}}
+
+    return cut
+
+
+def matches(condition: Filter, value: Any) -> bool:
+    """Whether a value meets a condition."""
+    match condition.operator:
+        case "any":
+            return value in condition.value
+        case "equals":
+            return bool(value == condition.value) and is_number(value) == is_number(condition.value)
+        case "contains":
+            return isinstance(value, str) and str(condition.value) in value
+    return False

@@ -1,0 +1,179 @@
+"""Klaviyo's profiles: found by their identifiers, created, merged field by field, erased."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sandbox.klaviyo_errors import Refused
+
+Profile = dict[str, Any]
+
+IDENTIFIERS = ("external_id", "email", "phone_number", "anonymous_id", "_kx")
+"""Strongest first; a profile's own id is stronger than all."""
+
+_SHOWN = (
+    "email", "phone_number", "external_id", "first_name", "last_name", "organization", "locale", "title", "image",
+)  # fmt: skip
+
+
+def moment_now() -> str:
+    """Now as Klaviyo writes it."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def _key(name: str, value: str) -> tuple[str, str]:
+    return name, value.lower() if name == "email" else value
+
+
+class Profiles:
+    """All profiles by id; each has its attributes at the top level, and `id`, `created`, `updated`."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, Profile] = {}
+        self._owners: dict[tuple[str, str], str] = {}
+        self._made = 0
+
+    def find(self, identifier: str, value: str) -> Profile | None:
+        """The profile that has this identifier."""
+        owner = value if identifier == "id" else self._owners.get(_key(identifier, value))
+        return self.by_id.get(owner) if owner else None
+
+    def create(self, attributes: Mapping[str, Any]) -> Profile:
+        """A new profile; raises Refused (409) when an identifier is taken."""
+        self._refuse_taken(attributes, "")
+        return self._write(self._new(), attributes, {})
+
+    def update(self, profile_id: str, attributes: Mapping[str, Any], meta: Mapping[str, Any] | None) -> Profile:
+        """Change what is given; raises Refused (404, 409)."""
+        if profile_id not in self.by_id:
+            raise Refused(404, f"A profile with id {profile_id} does not exist.")
+        self._refuse_taken(attributes, profile_id)
+        return self._write(self.by_id[profile_id], attributes, meta or {})
+
+    def upsert(
+        self, profile_id: str | None, attributes: Mapping[str, Any], meta: Mapping[str, Any] | None
+    ) -> tuple[Profile, bool]:
+        """Change the profile of the strongest identifier, or create one; says whether it is new. Raises Refused."""
+        if profile_id:
+            return self.update(profile_id, attributes, meta), False
+        found = self._match(attributes)
+        if found is None:
+            return self._write(self._new(), attributes, meta or {}), True
+        return self.update(found["id"], attributes, meta), False
+
+    def of_event(
+        self, profile_id: str | None, attributes: Mapping[str, Any], meta: Mapping[str, Any] | None
+    ) -> Profile | None:
+        """The profile that an event belongs to, with what the event tells of it; None for an id that is unknown.
+
+        Identifiers of other profiles are passed over, so the strongest one wins. Nulls clear nothing.
+        """
+        if profile_id and profile_id not in self.by_id:
+            return None
+        found = self.by_id[profile_id] if profile_id else self._match(attributes)
+        profile = found if found is not None else self._new()
+        given = {
+            name: value
+            for name, value in attributes.items()
+            if value is not None
+            and not (name in IDENTIFIERS and self._owners.get(_key(name, value), profile["id"]) != profile["id"])
+        }
+        return self._write(profile, given, meta or {})
+
+    def erase(self, identifier: str, value: str) -> Profile | None:
+        """Forget a profile, and say which it was."""
+        profile = self.find(identifier, value)
+        if profile is not None:
+            del self.by_id[profile["id"]]
+            self._owners = {key: owner for key, owner in self._owners.items() if owner != profile["id"]}
+        return profile
+
+    def _match(self, attributes: Mapping[str, Any]) -> Profile | None:
+        for name in IDENTIFIERS:
+            value = attributes.get(name)
+            found = self.find(name, value) if value else None
+            if found is not None:
+                return found
+        return None
+
+    def _new(self) -> Profile:
+        self._made += 1
+        moment = moment_now()
+        profile = {"id": f"01SANDBOXPROFILE{self._made:010d}", "created": moment, "updated": moment}
+        self.by_id[profile["id"]] = profile
+        return profile
+
+    def _refuse_taken(self, attributes: Mapping[str, Any], profile_id: str) -> None:
+        for name in IDENTIFIERS:
+            value = attributes.get(name)
+            owner = self._owners.get(_key(name, value), profile_id) if value else profile_id
+            if owner != profile_id:
+                raise Refused(
+                    409,
+                    "A profile already exists with one of these identifiers.",
+                    code="duplicate_profile",
+                    pointer="/data/attributes",
+                    meta={"duplicate_profile_id": owner},
+                )
+
+    def _write(self, profile: Profile, attributes: Mapping[str, Any], meta: Mapping[str, Any]) -> Profile:
+        for name, value in attributes.items():
+            if name in IDENTIFIERS:
+                self._own(profile, name, value)
+            if name in ("location", "properties") and value is not None:
+                merged = {**profile.get(name, {}), **value}
+                profile[name] = {key: part for key, part in merged.items() if name == "properties" or part is not None}
+            elif value is None:
+                profile.pop(name, None)
+            else:
+                profile[name] = value
+        patch = meta.get("patch_properties")
+        if patch:
+            profile["properties"] = _patched(profile.get("properties", {}), patch)
+        profile["updated"] = moment_now()
+        return profile
+
+    def _own(self, profile: Profile, name: str, value: str | None) -> None:
+        if profile.get(name):
+            self._owners.pop(_key(name, profile[name]), None)
+        if value:
+            self._owners[_key(name, value)] = profile["id"]
+
+
+def _patched(properties: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """Properties after `append`, `unappend` and `unset`."""
+    result = dict(properties)
+    for name, value in (patch.get("append") or {}).items():
+        result[name] = [*_listed(result.get(name)), *_listed(value)]
+    for name, value in (patch.get("unappend") or {}).items():
+        gone = _listed(value)
+        result[name] = [entry for entry in _listed(result.get(name)) if entry not in gone]
+    for name in _listed(patch.get("unset")):
+        result.pop(name, None)
+    return result
+
+
+def _listed(value: Any) -> list[Any]:
+    return [] if value is None else value if isinstance(value, list) else [value]
+
+
+def resource(profile: Profile, origin: str) -> dict[str, Any]:
+    """A profile as JSON:API shows it."""
+    attributes: dict[str, Any] = {name: profile.get(name) for name in _SHOWN}
+    location: Mapping[str, Any] = profile.get("location", {})
+    names: Iterable[str] = (
+        "address1", "address2", "city", "country", "latitude", "longitude", "region", "zip", "timezone", "ip",
+    )  # fmt: skip
+    attributes |= {
+        "created": profile["created"],
+        "updated": profile["updated"],
+        "last_event_date": profile.get("last_event_date"),
+        "location": {name: location.get(name) for name in names},
+        "properties": profile.get("properties", {}),
+    }
+    return {
+        "type": "profile",
+        "id": profile["id"],
+        "attributes": attributes,
+        "links": {"self": f"{origin}/api/profiles/{profile['id']}/"},
+    }
