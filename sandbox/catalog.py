@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import quote
 
 from sandbox.klaviyo_errors import Refused
 from sandbox.profiles import moment_now
@@ -50,7 +51,7 @@ class Record:
             "type": kind,
             "id": identity,
             "attributes": {**shown, "external_id": self.external_id},
-            "links": {"self": f"{origin}/api/{plural}/{identity}/"},
+            "links": {"self": f"{origin}/api/{plural}/{quote(identity, safe='$:')}/"},
         }
         if kind == "catalog-variant":
             result["relationships"] = {"item": {"data": {"type": "catalog-item", "id": PREFIX + self.item}}}

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -37,7 +37,7 @@ def check_event(attributes: Mapping[str, Any]) -> None:
     properties = attributes["properties"]
     if len(properties) > MOST_PROPERTIES:
         problems.append(Problem(f"{at}/properties", f"An event has at most {MOST_PROPERTIES} properties."))
-    problems += _of_value(properties, f"{at}/properties", 1)
+    _check_values(properties, f"{at}/properties", 1, problems)
     name = attributes["metric"]["data"]["attributes"]["name"]
     if not 0 < len(name) <= LONGEST_METRIC:
         problems.append(Problem(f"{at}/metric/data/attributes/name", "A metric's name has 1 to 127 characters."))
@@ -95,24 +95,22 @@ def _of_time(text: str, at: str) -> Iterator[Problem]:
         yield Problem(at, "The time must be after 1990 and at most one year ahead.")
 
 
-def _of_value(value: Any, at: str, level: int) -> Iterator[Problem]:
-    if isinstance(value, str):
-        # A character has at most 4 bytes, so most strings need no encoding.
-        if len(value) * 4 > LARGEST_STRING and len(value.encode("utf-8", "surrogatepass")) > LARGEST_STRING:
-            yield Problem(at, "A string has at most 100 KB.")
-        return
-    if not isinstance(value, dict | list):
-        return
+def _check_values(container: Any, at: str, level: int, problems: list[Problem]) -> None:
+    """Add what is wrong inside an object or array, which is `level` levels deep (the properties are the first)."""
     if level > MOST_LEVELS:
-        yield Problem(at, f"Properties nest at most {MOST_LEVELS} levels.")
+        problems.append(Problem(at, f"Properties nest at most {MOST_LEVELS} levels."))
         return
-    if isinstance(value, list):
-        if len(value) > MOST_ENTRIES:
-            yield Problem(at, f"An array has at most {MOST_ENTRIES} entries.")
+    if isinstance(container, list):
+        if len(container) > MOST_ENTRIES:
+            problems.append(Problem(at, f"An array has at most {MOST_ENTRIES} entries."))
             return
-        entries: Iterator[tuple[Any, Any]] = enumerate(value)
+        entries: Iterable[tuple[Any, Any]] = enumerate(container)
     else:
-        entries = iter(value.items())
+        entries = container.items()
     for name, content in entries:
-        if isinstance(content, str | dict | list):
-            yield from _of_value(content, f"{at}/{name}", level + 1)
+        if isinstance(content, str):
+            # A character has at most 4 bytes, so most strings need no encoding.
+            if len(content) * 4 > LARGEST_STRING and len(content.encode("utf-8", "surrogatepass")) > LARGEST_STRING:
+                problems.append(Problem(f"{at}/{name}", "A string has at most 100 KB."))
+        elif isinstance(content, dict | list):
+            _check_values(content, f"{at}/{name}", level + 1, problems)

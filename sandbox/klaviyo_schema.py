@@ -3,7 +3,7 @@
 A field that is not required may be null; a required one may not.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -154,40 +154,41 @@ def check(operation: str, body: Any) -> None:
     """Raise Refused with every problem of this body."""
     if not isinstance(body, dict):
         raise Refused(400, "The request body must be a JSON object.", pointer="/data")
-    problems = list(_problems(body, BODIES[operation], ""))
+    problems: list[Problem] = []
+    _check_fields(body, BODIES[operation], "", problems)
     if problems:
         raise Refused.for_problems(problems)
 
 
-def _problems(value: Mapping[str, Any], fields: Fields, pointer: str) -> Iterator[Problem]:
+def _check_fields(value: Mapping[str, Any], fields: Fields, pointer: str, problems: list[Problem]) -> None:
     for name, content in value.items():
-        at = f"{pointer}/{name}"
         known = fields.get(name)
         if known is None:
-            yield Problem(at, f"'{name}' is not a valid field.")
-        elif content is None:
-            if known.required or not known.nullable:
-                yield Problem(at, f"'{name}' may not be null.")
-        else:
-            yield from _of_field(content, known, at)
-    for name, known in fields.items():
-        if known.required and name not in value:
-            yield Problem(f"{pointer}/{name}", f"'{name}' is a required field.")
+            problems.append(Problem(f"{pointer}/{name}", f"'{name}' is not a valid field."))
+        elif content is not None:
+            _check_content(content, known, f"{pointer}/{name}", problems)
+        elif known.required or not known.nullable:
+            problems.append(Problem(f"{pointer}/{name}", f"'{name}' may not be null."))
+    problems += [
+        Problem(f"{pointer}/{name}", f"'{name}' is a required field.")
+        for name, known in fields.items()
+        if known.required and name not in value
+    ]
 
 
-def _of_field(content: Any, known: Field, at: str) -> Iterator[Problem]:
+def _check_content(content: Any, known: Field, at: str, problems: list[Problem]) -> None:
     if not _FITS[known.kind](content):
-        yield Problem(at, f"'{at.rpartition('/')[2]}' is not of type {known.kind}.")
+        problems.append(Problem(at, f"'{at.rpartition('/')[2]}' is not of type {known.kind}."))
     elif known.choices and content not in known.choices:
-        yield Problem(at, f"'{content}' is not one of {', '.join(map(str, known.choices))}.")
+        problems.append(Problem(at, f"'{content}' is not one of {', '.join(map(str, known.choices))}."))
     elif known.kind == "references":
         for index, reference in enumerate(content):
             if isinstance(reference, dict):
-                yield from _problems(reference, known.fields or {}, f"{at}/{index}")
+                _check_fields(reference, known.fields or {}, f"{at}/{index}", problems)
             else:
-                yield Problem(f"{at}/{index}", "A resource identifier must be an object.")
+                problems.append(Problem(f"{at}/{index}", "A resource identifier must be an object."))
     elif known.fields is not None:
-        yield from _problems(content, known.fields, at)
+        _check_fields(content, known.fields, at, problems)
 
 
 _FITS: Mapping[Kind, Callable[[Any], bool]] = {

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from sandbox.klaviyo_errors import Refused
 from sandbox.messages import Request, is_number
@@ -77,7 +77,7 @@ def page(request: Request, rows: Sequence[Row], *, default: int, largest: int, f
     shown = rows[start : start + size]
     more = start + size < len(rows)
     query = [(name, value) for name, values in request.query.items() if name != "page[cursor]" for value in values]
-    address = f"{request.origin}{quote(request.path, safe='/$:')}"
+    address = request.origin + request.target.partition("?")[0]
 
     def link(extra: list[tuple[str, str]]) -> str:
         parameters = urlencode(query + extra)

@@ -1,0 +1,113 @@
+"""The samples: deliveries to send, and what must hold afterwards."""
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sandbox.control import Control
+
+SAMPLES = Path(__file__).resolve().parents[1] / "samples"
+DOCUMENTS = SAMPLES / "documents"
+
+ENVIRONMENT = {
+    "PREFERRED_LOCALE": "en-US",
+    "PREFERRED_CURRENCY": "EUR",
+    "PRODUCT_URL_TEMPLATE": "https://shop.example/p/{{productSlug}}",
+}
+"""The settings that the samples' expectations are written for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One row of samples.toml, whose header says what the fields mean."""
+
+    file: str
+    shows: str
+    outcome: str
+    reads: int
+    writes: int
+    before: Sequence[Mapping[str, str]] = ()
+    expect: Sequence[Mapping[str, Any]] = ()
+    calls: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The file's name without number and ending."""
+        return self.file.removesuffix(".json").split("-", 1)[1]
+
+    @property
+    def data(self) -> bytes:
+        """What commercetools publishes: the data of the Pub/Sub message."""
+        return (SAMPLES / self.file).read_bytes()
+
+    def prepare(self, commercetools: Control) -> None:
+        """Change commercetools as it had changed when this message was sent."""
+        for change in self.before:
+            if "put" in change:
+                collection = change["put"].split("/", 1)[0]
+                commercetools.put(collection, json.loads((SAMPLES / change["from"]).read_text(encoding="utf-8")))
+            else:
+                commercetools.delete(*change["delete"].split("/", 1))
+
+    def problems(self, state: Mapping[str, Any]) -> list[str]:
+        """What Klaviyo's state lacks of the effect of this sample; empty when it is all there."""
+        return [problem for expected in self.expect for problem in _problems(expected, state)]
+
+
+def samples() -> list[Sample]:
+    """All samples, in the order in which they are to be sent."""
+    rows = tomllib.loads((SAMPLES / "samples.toml").read_text(encoding="utf-8"))["sample"]
+    return [Sample(**row) for row in rows]
+
+
+def _problems(expected: Mapping[str, Any], state: Mapping[str, Any]) -> Iterator[str]:
+    kind = expected["kind"]
+    there = list(_candidates(kind.removeprefix("no "), expected, state))
+    named = expected.get("external_id") or f"{expected.get('metric')} {expected.get('unique_id')}"
+    if kind.startswith("no "):
+        if there:
+            yield f"{kind[3:]} {named} is still there"
+        return
+    wanted = {name: value for name, value in expected.items() if name not in ("kind", "external_id", "attributes")}
+    wanted |= expected.get("attributes", {})
+    if not there:
+        yield f"{kind} {named} is missing"
+    elif not any(_holds(wanted, candidate) for candidate in there):
+        yield f"{kind} {named} is not {wanted}, but {there[0]}"
+
+
+def _candidates(kind: str, expected: Mapping[str, Any], state: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    own_id = expected.get("external_id")
+    match kind:
+        case "profile":
+            yield from (profile for profile in state["profiles"] if profile.get("external_id") == own_id)
+        case "event":
+            for event in state["events"]:
+                if event["metric"] == expected["metric"] and event["unique_id"] == expected["unique_id"]:
+                    yield event
+        case "category":
+            if own_id in state["categories"]:
+                yield {"name": state["categories"][own_id]}
+        case "item" | "variant":
+            if own_id in state[f"{kind}s"]:
+                yield state[f"{kind}s"][own_id]
+        case _:
+            raise ValueError(f"samples.toml: unknown kind {kind!r}")
+
+
+def _holds(wanted: Any, found: Any) -> bool:
+    """Whether `found` holds at least `wanted`: lists in any order, numbers by value, times by instant."""
+    match wanted:
+        case dict():
+            return isinstance(found, Mapping) and all(
+                name in found and _holds(value, found[name]) for name, value in wanted.items()
+            )
+        case list():
+            return isinstance(found, list) and all(any(_holds(value, one) for one in found) for value in wanted)
+        case datetime():
+            return isinstance(found, str) and datetime.fromisoformat(found) == wanted
+    return bool(wanted == found)
