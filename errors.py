@@ -4,7 +4,9 @@
     ├── Ignored              nothing to do: acknowledged, the reason is logged
     ├── DeadLetter           it can never succeed: published to the dead-letter topic, then acknowledged
     │   ├── Unmappable       a payload or document that has no place in Klaviyo's shape
-    │   └── Refused          a backend refuses the content; handlers may know a rule for it
+    │   └── Refused          a backend refuses the content
+    │       ├── UnknownCategory  because a category it refers to is unknown: create it, then again
+    │       └── UnknownItem      because the item it belongs to is unknown: create it, then again
     └── TryAgain             it can succeed later: nacked, Pub/Sub delivers it again
         └── Unavailable      a call that is worth another attempt within the same message
     ConfigurationError       the environment or sync.toml is wrong: the start stops
@@ -55,7 +57,7 @@ class Refused(DeadLetter):
     `operation` is the SDK's name of the call, `details` holds ids a rule may need (`duplicate_profile_id`).
     """
 
-    def __init__(  # noqa: PLR0913 - what a refusal says
+    def __init__(
         self,
         backend: str,
         operation: str,
@@ -68,6 +70,14 @@ class Refused(DeadLetter):
         super().__init__(f"{backend}_refused", status=status, code=code, pointer=pointer)
         self.operation = operation
         self.details = details or {}
+
+
+class UnknownCategory(Refused):
+    """Klaviyo refuses an item because it does not know one of its categories."""
+
+
+class UnknownItem(Refused):
+    """Klaviyo refuses a variant because it does not know its item."""
 
 
 class TryAgain(SyncError):  # noqa: N818 - an outcome, not a failure

@@ -1,4 +1,4 @@
-"""Settings: the environment (where the backends are, and the keys) and sync.toml (what to sync, and what to call it)."""
+"""Settings: the environment (where the backends are, and their keys) and sync.toml (what to sync, under what name)."""
 
 import json
 import os
@@ -153,7 +153,7 @@ class Settings(BaseSettings):
     dead_letter_topic: Annotated[str, Field(pattern=r"^projects/[^/]+/topics/[^/]+$")] | None = None
     sync_config: Path | None = None
     threads: Annotated[int, Field(ge=1)] = (os.cpu_count() or 1) * 4
-    """Messages an instance works on at the same time, as functions-framework reads THREADS; sizes the connection pools."""
+    """Messages that are worked on at the same time, as functions-framework reads it; sizes the connection pools."""
 
     sync: SyncRules = SyncRules()
 
@@ -229,7 +229,7 @@ def load_settings() -> Settings:
     except ValidationError as error:
         problems += [f"{path.name}: {problem}" for problem in _problems(error, ".".join)]
     try:
-        settings = Settings(sync=rules)
+        settings = Settings.model_validate({"sync": rules})
     except ValidationError as error:
         problems += _problems(error, _environment_name)
     if problems:

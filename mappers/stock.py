@@ -31,13 +31,13 @@ def stock(availability: Availability | None, channel: str) -> JsonObject:
 def entry_stock(entries: Sequence[InventoryEntry], channel: str) -> JsonObject:
     """Stock that the entries of one SKU, of all channels, add up to.
 
-    `inventory_quantity` alone as long as there are entries (0 when none is of the configured channel); when there are
-    none the SKU is not tracked any more: quantity 0 and `inventory_policy` 2.
+    Entries make a SKU tracked, `inventory_policy` 1 (quantity 0 when none is of the configured channel); when there are
+    none it is not tracked any more: quantity 0 and `inventory_policy` 2.
     """
     if not entries:
         return {"inventory_quantity": 0, "inventory_policy": ALWAYS_SHOWN}
     quantity = sum(_available(entry) for entry in entries if concerns_stock(entry, channel))
-    return {"inventory_quantity": quantity}
+    return {"inventory_quantity": quantity, "inventory_policy": HIDDEN_WHEN_SOLD_OUT}
 
 
 def concerns_stock(entry: InventoryEntry, channel: str) -> bool:

@@ -1,0 +1,218 @@
+"""Reading commercetools, through the SDK's own client, as plain JSON.
+
+The SDK's models are never used: they cost 30 to 190 times the CPU of `json.loads` and refuse values that are valid
+today. What does not exist is None, every other failure one of `errors`.
+"""
+
+import json
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from clients.retrying import Operation, Pauses, call
+from clients.verdicts import BACKEND_COMMERCETOOLS as BACKEND
+from clients.verdicts import Failure, judged, not_json, retry_after
+from errors import Refused, TryAgain
+from logs import log
+from mappers.documents import Category, Customer, InventoryEntry, Order, Payment, Price, ProductProjection, Reference
+from mappers.mapped import JsonObject
+from settings import Settings
+
+if TYPE_CHECKING:
+    import requests
+
+    from clients.commercetools_session import CommercetoolsSession
+
+_OK = 200
+_NOT_FOUND = 404
+_FORBIDDEN = 403
+_PAGE = 500
+_IDS_PER_QUERY = 100
+_PREDICATE_CHARACTERS = 6_000
+"""Of one `in (...)` list: an over-long URL is refused with 414."""
+
+Params = list[tuple[str, str]]
+
+
+class Commercetools:
+    """The reads that handlers need. Safe to share between threads."""
+
+    def __init__(self, settings: Settings, pool_size: int) -> None:
+        self._settings = settings
+        self._pool_size = pool_size
+        self._pauses = Pauses()
+        self._lock = threading.Lock()
+        self._session: CommercetoolsSession | None = None
+        self._standalone_prices_denied = False
+
+    def prepare(self) -> None:
+        """Import the SDK, if that has not been done: a cold start is not to pass for a slow write."""
+        self._shared_session()
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._session:
+            self._session.close()
+
+    def customer(self, customer_id: str) -> Customer | None:
+        """The customer as it is now."""
+        return self._get("customers", customer_id)
+
+    def order(self, order_id: str) -> Order | None:
+        """The order as it is now."""
+        return self._get("orders", order_id)
+
+    def order_of_payment(self, payment_id: str) -> Order | None:
+        """The first order whose `paymentInfo` holds the payment."""
+        where = f"paymentInfo(payments(id={_literal(payment_id)}))"
+        found = self._query("orders", [("where", where), ("sort", "createdAt asc"), ("limit", "1")])
+        return found[0] if found else None
+
+    def payment(self, payment_id: str) -> Payment | None:
+        """The payment as it is now."""
+        return self._get("payments", payment_id)
+
+    def category(self, category_id: str) -> Category | None:
+        """The category with its ancestors expanded."""
+        return self._get("categories", category_id, [("expand", "ancestors[*]")])
+
+    def category_tree(self, category_id: str) -> list[Category]:
+        """The category and all its descendants, each with its ancestors expanded; empty when it does not exist."""
+        literal = _literal(category_id)
+        return list(self._pages("categories", f"id={literal} or ancestors(id={literal})", [("expand", "ancestors[*]")]))
+
+    def product_projection(self, product_id: str) -> ProductProjection | None:
+        """What shoppers see of the product, with its categories and their ancestors; None while it is not published."""
+        expand = [("expand", "categories[*].ancestors[*]")]
+        return self._get("product-projections", product_id, [("staged", "false"), *expand])
+
+    def product_category_references(self, product_ids: Sequence[str]) -> dict[str, list[Reference]]:
+        """The expanded category references of those of the products that are published."""
+        found: dict[str, list[Reference]] = {}
+        for ids in _chunks(product_ids):
+            params = [
+                ("where", f"id in ({','.join(_literal(product_id) for product_id in ids)})"),
+                ("expand", "categories[*].ancestors[*]"),
+                ("staged", "false"),
+                ("limit", str(_IDS_PER_QUERY)),
+            ]
+            found |= {
+                product["id"]: product.get("categories") or [] for product in self._query("product-projections", params)
+            }
+        return found
+
+    def inventory_entry(self, entry_id: str) -> InventoryEntry | None:
+        """The inventory entry as it is now."""
+        return self._get("inventory", entry_id)
+
+    def inventory_entries(self, sku: str) -> list[InventoryEntry]:
+        """Every inventory entry of a SKU: one a supply channel, and one without."""
+        return list(self._pages("inventory", f"sku={_literal(sku)}"))
+
+    def standalone_prices(self, skus: Sequence[str]) -> dict[str, list[Price]] | None:
+        """The active standalone prices by SKU; None when the API client has no scope to read them (said once)."""
+        prices: dict[str, list[Price]] = {sku: [] for sku in skus}
+        try:
+            for chunk in _chunks(skus):
+                where = f"sku in ({','.join(_literal(sku) for sku in chunk)})"
+                for price in self._pages("standalone-prices", where):
+                    if price.get("active", True):
+                        prices.setdefault(price["sku"], []).append(price)
+        except TryAgain as error:
+            if error.status != _FORBIDDEN:
+                raise
+            if not self._standalone_prices_denied:
+                self._standalone_prices_denied = True
+                log.warning("standalone prices are left out", reason="no view_standalone_prices scope")
+            return None
+        return prices
+
+    def _get(self, collection: str, resource_id: str, params: Params | None = None) -> Any:
+        return self._fetch(f"{collection}.get", f"/{collection}/{quote(resource_id, safe='')}", params or [])
+
+    def _query(self, collection: str, params: Params) -> list[Any]:
+        page = self._fetch(f"{collection}.query", f"/{collection}", [*params, ("withTotal", "false")])
+        if page is None:
+            raise Refused(BACKEND, f"{collection}.query", status=_NOT_FOUND)
+        results = page.get("results")
+        if not isinstance(results, list):
+            raise not_json(BACKEND, _OK)
+        return results
+
+    def _pages(self, collection: str, where: str, params: Params | None = None) -> Iterator[Any]:
+        """All results, paged by id: an offset would skip what moves between two pages."""
+        paging: Params = [("where", where), ("sort", "id asc"), ("limit", str(_PAGE)), *(params or [])]
+        after: Params = []
+        while True:
+            page = self._query(collection, paging + after)
+            yield from page
+            if len(page) < _PAGE:
+                return
+            after = [("where", f"id > {_literal(page[-1]['id'])}")]
+
+    def _fetch(self, name: str, path: str, params: Params) -> JsonObject | None:
+        session = self._shared_session()
+        operation = Operation(BACKEND, name)
+        path = f"/{self._settings.ct_project_id}{path}"
+        return call(
+            operation, self._pauses, lambda timeouts: _document(operation, session.fetch(path, params, timeouts))
+        )
+
+    def _shared_session(self) -> "CommercetoolsSession":
+        if self._session is None:
+            with self._lock:
+                if self._session is None:
+                    urls = (self._settings.ct_api_url, self._settings.ct_auth_url)
+                    if any(url.startswith("http://") for url in urls):
+                        os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"  # the SDK's session refuses plain http else
+                    from clients.commercetools_session import CommercetoolsSession  # noqa: PLC0415 - cold start
+
+                    self._session = CommercetoolsSession(self._settings, self._pool_size)
+        return self._session
+
+
+def _document(operation: Operation, response: "requests.Response") -> JsonObject | None:
+    try:
+        body = json.loads(response.content)
+    except (ValueError, RecursionError):
+        body = None
+    if response.status_code == _OK:
+        if not isinstance(body, dict):
+            raise not_json(BACKEND, response.status_code)
+        return body
+    errors = body.get("errors") if isinstance(body, dict) else None
+    code = str(errors[0].get("code", "")) if isinstance(errors, list) and errors and isinstance(errors[0], dict) else ""
+    if response.status_code == _NOT_FOUND and isinstance(body, dict):
+        return None
+    raise judged(
+        Failure(
+            BACKEND,
+            operation.name,
+            response.status_code,
+            retry_after(response.headers),
+            readable=isinstance(body, dict),
+            code=code,
+        )
+    )
+
+
+def _literal(value: Any) -> str:
+    """A text literal of a predicate; its escapes are JSON's."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _chunks(values: Iterable[str]) -> Iterator[list[str]]:
+    """Lists that fit into one predicate."""
+    chunk: list[str] = []
+    size = 0
+    for value in dict.fromkeys(values):
+        length = len(quote(_literal(value))) + 3
+        if chunk and (len(chunk) == _IDS_PER_QUERY or size + length > _PREDICATE_CHARACTERS):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(value)
+        size += length
+    if chunk:
+        yield chunk

@@ -1,0 +1,136 @@
+"""One call to Klaviyo through the SDK, as plain dicts, with its failures judged.
+
+`*_without_preload_content` hands over the raw answer: the SDK neither retries it (a `Retry-After` of 600 would block a
+thread for ten minutes), nor parses it into models (which fail after a write that succeeded), nor raises.
+"""
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+from clients.retrying import Operation, Pauses, Timeouts, call
+from clients.verdicts import BACKEND_KLAVIYO as BACKEND
+from clients.verdicts import Failure, judged, not_json, retry_after, unreachable
+from errors import Unmappable
+from mappers.mapped import JsonObject
+from settings import Settings
+
+if TYPE_CHECKING:
+    from klaviyo_api import KlaviyoAPI
+
+_EMPTY_ANSWERS = frozenset({202, 204})
+_SUCCESS = range(200, 300)
+
+
+class KlaviyoCalls:
+    """The SDK's client, shared by all threads; a group of operations is imported when first used."""
+
+    def __init__(self, settings: Settings, pool_size: int) -> None:
+        self._settings = settings
+        self._pool_size = pool_size
+        self._pauses = Pauses()
+        self._lock = threading.Lock()
+        self._api: KlaviyoAPI | None = None
+        self._groups: dict[str, Any] = {}
+
+    def send(self, group: str, operation: str, *args: Any, **query: Any) -> JsonObject:
+        """The answer of an operation of the SDK, `{}` where Klaviyo answers with nothing.
+
+        Raises Unmappable when the SDK's own validation refuses the body, else what judging says.
+        """
+        method = getattr(self._group(group), f"{operation}_without_preload_content")
+
+        def attempt(timeouts: Timeouts) -> JsonObject:
+            return _attempt(method, operation, args, query, timeouts)
+
+        return call(Operation(BACKEND, operation), self._pauses, attempt)
+
+    def prepare(self, group: str) -> None:
+        """Import a group of the SDK, if that has not been done."""
+        self._group(group)
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._api:
+            self._api.api_client.rest_client.pool_manager.clear()
+
+    def _group(self, name: str) -> Any:
+        """`k.Events` and the like: each access builds it anew, so it is fetched once."""
+        if name not in self._groups:
+            with self._lock:
+                if name not in self._groups:
+                    self._groups[name] = getattr(self._shared_api(), name)
+        return self._groups[name]
+
+    def _shared_api(self) -> "KlaviyoAPI":
+        if self._api is None:
+            from klaviyo_api import KlaviyoAPI  # noqa: PLC0415 - cold start
+            from openapi_client.rest import RESTClientObject  # noqa: PLC0415
+
+            from clients.transport import bound  # noqa: PLC0415
+
+            api = KlaviyoAPI(
+                self._settings.klaviyo_auth_key.get_secret_value(),
+                max_retries=0,
+                test_host=self._settings.klaviyo_api_url or "",
+            )
+            api.configuration.retries = False
+            api.configuration.connection_pool_maxsize = self._pool_size
+            api.api_client.rest_client = RESTClientObject(api.configuration)  # the settings are only read here
+            bound(api.api_client.rest_client.pool_manager)
+            self._api = api
+        return self._api
+
+
+def _attempt(method: Any, operation: str, args: tuple[Any, ...], query: JsonObject, timeouts: Timeouts) -> JsonObject:
+    import urllib3  # noqa: PLC0415 - cold start: the SDK has it by now
+    from openapi_client.exceptions import OpenApiException  # noqa: PLC0415
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    try:
+        response = method(*args, _request_timeout=timeouts, **query)
+        body = response.data
+    except ValidationError as error:
+        problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        raise Unmappable(problem["type"], ".".join(str(part) for part in problem["loc"])) from None
+    except (urllib3.exceptions.HTTPError, OpenApiException) as error:
+        raise unreachable(BACKEND, error) from None
+    return _document(operation, response.status, response.headers, body)
+
+
+def _document(operation: str, status: int, headers: Any, body: bytes) -> JsonObject:
+    try:
+        document = json.loads(body) if body else None
+    except (ValueError, RecursionError):
+        document = None
+    if status in _SUCCESS:
+        if not body and status in _EMPTY_ANSWERS:
+            return {}
+        if not isinstance(document, dict):
+            raise not_json(BACKEND, status)
+        return document
+    errors = document.get("errors") if isinstance(document, dict) else None
+    readable = [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
+    raise judged(_failure(operation, status, headers, readable))
+
+
+def _failure(operation: str, status: int, headers: Any, errors: list[JsonObject]) -> Failure:
+    """What JSON:API errors say, without their prose; `meta` is missing in the SDK's own model of them."""
+    # An invalid phone number has a rule of its own, wherever it stands in the list.
+    error = next((error for error in errors if _pointer(error).endswith("phone_number")), errors[0] if errors else {})
+    meta = error.get("meta") or {}
+    return Failure(
+        BACKEND,
+        operation,
+        status,
+        retry_after(headers),
+        readable=bool(errors),
+        code=str(error.get("code") or ""),
+        pointer=_pointer(error),
+        details={key: str(value) for key, value in meta.items() if key == "duplicate_profile_id"},
+    )
+
+
+def _pointer(error: JsonObject) -> str:
+    source = error.get("source") or {}
+    return str(source.get("pointer") or source.get("parameter") or "")

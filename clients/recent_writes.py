@@ -1,0 +1,63 @@
+"""What this instance wrote to Klaviyo's catalog in the last minute, in case Klaviyo's reads lag behind its writes."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cachetools import TTLCache
+
+from mappers.mapped import JsonObject
+
+_SECONDS = 60.0
+_VARIANTS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """`attributes` as Klaviyo answered them, None for a deleted variant; `updated` is Klaviyo's own time of it."""
+
+    attributes: JsonObject | None
+    updated: str
+
+
+class RecentWrites:
+    """Variants by SKU, for a minute. Klaviyo's `updated` decides whether a read is older than a write."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._variants: TTLCache[str, _Written] = TTLCache(_VARIANTS, _SECONDS)
+        self._skus: TTLCache[str, frozenset[str]] = TTLCache(_VARIANTS, _SECONDS)
+
+    def wrote(self, sku: str, attributes: JsonObject, product_id: str | None = None) -> None:
+        """Klaviyo answered a write of the variant with these attributes."""
+        with self._lock:
+            self._variants[sku] = _Written(attributes, str(attributes.get("updated") or ""))
+            if product_id:
+                self._skus[product_id] = self._skus.get(product_id, frozenset()) | {sku}
+
+    def deleted(self, sku: str, updated: str) -> None:
+        """The variant was deleted; `updated` is what Klaviyo last said of it."""
+        with self._lock:
+            self._variants[sku] = _Written(None, updated)
+
+    def deleted_item(self, product_id: str) -> None:
+        """The item was deleted, and its variants with it."""
+        with self._lock:
+            for sku in self._skus.pop(product_id, frozenset()):
+                self._variants.pop(sku, None)
+
+    def corrected(self, product_id: str, read: Mapping[str, JsonObject]) -> dict[str, JsonObject]:
+        """The variants of an item as Klaviyo has them: what was read, or what was written if that is newer."""
+        with self._lock:
+            written = {
+                sku: self._variants[sku] for sku in (*read, *self._skus.get(product_id, ())) if sku in self._variants
+            }
+        variants = dict(read)
+        for sku, write in written.items():
+            if sku in read and str(read[sku].get("updated") or "") > write.updated:
+                continue
+            if write.attributes is None:
+                variants.pop(sku, None)
+            else:
+                variants[sku] = write.attributes
+        return variants

@@ -1,0 +1,217 @@
+"""Trying again: how often, how long, and when not.
+
+A `Budget` is what one message may use: wall clock and retries. `call` makes one backend call within it. `Pauses` stops
+asking a backend for an operation that it throttles.
+"""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import stamina
+import stamina.instrumentation
+
+from errors import TryAgain, Unavailable
+from settings import Limits
+
+Answer = TypeVar("Answer")
+Timeouts = tuple[float, float]
+"""Seconds to connect, and to wait for the next byte."""
+
+_THROTTLED = 429
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 600.0
+
+# stamina would log every retry with the exception's text; the message's own line counts them instead.
+stamina.instrumentation.set_on_retry_hooks(())
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One kind of call, as limits see it: Klaviyo counts its quotas per operation."""
+
+    backend: str
+    name: str
+
+
+@dataclass(slots=True)
+class Budget:
+    """What one message may use, and what it has used."""
+
+    limits: Limits
+    deadline: float
+    retries_left: int
+    calls: Counter[str] = field(default_factory=Counter)
+    cuts: list[str] = field(default_factory=list)
+    _over: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def seconds_left(self) -> float:
+        """Wall clock that is left for the message."""
+        return self.deadline - time.monotonic()
+
+    def admit(self, operation: Operation) -> Timeouts:
+        """Count one more call and give its timeouts. Raises TryAgain when no further call may be started."""
+        with self._lock:
+            if self._over:
+                raise TryAgain("message_failed")
+            left = self.seconds_left
+            if left <= 0:
+                raise TryAgain("out_of_time")
+            self.calls[operation.backend] += 1
+        return min(self.limits.connect_timeout, left), min(self.limits.read_timeout, left)
+
+    def admit_repeat(self, backend: str) -> None:
+        """Count the repetition of a call with a fresh token."""
+        with self._lock:
+            self.calls[backend] += 1
+
+    def end(self) -> None:
+        """Start no other call: the message has failed."""
+        self._over = True
+
+    def wait_before_retry(self, error: Unavailable, attempt: int) -> float | None:
+        """Seconds to wait before the next attempt at a call, or None when this was the last one."""
+        wait = error.retry_after
+        if wait is None:
+            wait = self.limits.backoff * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
+        with self._lock:
+            if (
+                self._over
+                or attempt >= self.limits.call_attempts
+                or self.retries_left <= 0
+                or wait > self.limits.retry_after_max
+                or wait >= self.seconds_left
+            ):
+                self._over = True
+                return None
+            self.retries_left -= 1
+        return wait
+
+
+_budget: ContextVar[Budget] = ContextVar("budget")
+
+
+@contextmanager
+def message_budget(limits: Limits) -> Iterator[Budget]:
+    """The budget of one message, for every call that is made inside."""
+    budget = Budget(limits, time.monotonic() + limits.message_seconds, limits.message_retries)
+    token = _budget.set(budget)
+    try:
+        yield budget
+    finally:
+        _budget.reset(token)
+
+
+def current_budget() -> Budget:
+    """The budget of the message that is being processed in this context."""
+    return _budget.get()
+
+
+def deadline() -> float:
+    """When the current message must be over (`time.monotonic`); never, outside of a message."""
+    budget = _budget.get(None)
+    return budget.deadline if budget else float("inf")
+
+
+@dataclass(slots=True)
+class _Pause:
+    until: float
+    length: float
+    probing: bool = False
+
+
+class Pauses:
+    """Operations that a backend throttles. While one is paused nobody asks for it; then one call tries it first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pauses: dict[Operation, _Pause] = {}
+
+    def admit(self, operation: Operation) -> None:
+        """Raises TryAgain while the operation is paused, or while another call finds out whether it still is."""
+        with self._lock:
+            pause = self._pauses.get(operation)
+            if not pause:
+                return
+            if pause.probing or time.monotonic() < pause.until:
+                raise TryAgain("throttled", status=_THROTTLED)
+            pause.probing = True
+
+    def throttled(self, operation: Operation, retry_after: float | None) -> float:
+        """Pause the operation: for `retry_after` seconds, else twice as long as the last time. Returns the seconds."""
+        now = time.monotonic()
+        with self._lock:
+            pause = self._pauses.get(operation)
+            if retry_after is not None:
+                length = retry_after
+            elif pause is None:
+                length = _FIRST_PAUSE
+            elif pause.probing:
+                length = pause.length * 2
+            else:  # a call that was under way when another one was throttled
+                return max(0.0, pause.until - now)
+            length = min(length, _LONGEST_PAUSE)
+            until = max(now + length, pause.until if pause else 0.0)
+            self._pauses[operation] = _Pause(until, length)
+            return until - now
+
+    def answered(self, operation: Operation) -> None:
+        """The backend took the operation: the pause is over, if this call was the one to find out."""
+        if operation in self._pauses:
+            with self._lock:
+                pause = self._pauses.get(operation)
+                if pause and pause.probing:
+                    del self._pauses[operation]
+
+    def unknown(self, operation: Operation) -> None:
+        """The call that tried the operation ended without an answer: the next one may try."""
+        with self._lock:
+            if pause := self._pauses.get(operation):
+                pause.probing = False
+
+
+def call(operation: Operation, pauses: Pauses, send: Callable[[Timeouts], Answer]) -> Answer:
+    """Make one backend call within the message's budget and give its answer.
+
+    `send` makes one attempt; what it raises as Unavailable is tried again, everything else is final. Raises what `send`
+    raises, and TryAgain when the message's time is over or the operation is paused.
+    """
+    budget = current_budget()
+    attempts = 0
+
+    def wait(error: Exception) -> bool | float:
+        if not isinstance(error, Unavailable):
+            return False
+        seconds = budget.wait_before_retry(error, attempts)
+        return False if seconds is None else seconds
+
+    for attempt in stamina.retry_context(on=wait, attempts=None, timeout=None):
+        with attempt:
+            attempts += 1
+            return _attempt(operation, pauses, budget, send)
+    raise AssertionError  # pragma: no cover - the loop ends by returning or raising
+
+
+def _attempt(operation: Operation, pauses: Pauses, budget: Budget, send: Callable[[Timeouts], Answer]) -> Answer:
+    pauses.admit(operation)
+    try:
+        answer = send(budget.admit(operation))
+    except Unavailable as error:
+        if error.status == _THROTTLED:
+            error.retry_after = pauses.throttled(operation, error.retry_after)
+        else:
+            pauses.unknown(operation)
+        raise
+    except BaseException:
+        pauses.unknown(operation)
+        raise
+    pauses.answered(operation)
+    return answer

@@ -1,0 +1,1 @@
+"""Commands for people, behind manage.py. Nothing here is deployed."""

@@ -1,0 +1,165 @@
+"""The sandbox and the function as programs of their own, for as long as they are needed."""
+
+import base64
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import requests
+
+from sandbox.control import Control
+
+ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = 30.0
+"""Seconds that a program may take to start, and a message to be answered."""
+
+_SANDBOX_SECRET = "sandbox"  # noqa: S105 - the sandbox takes any
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """Both stand-ins: where they are, and how they are steered."""
+
+    commercetools: Control
+    klaviyo: Control
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment that points the function at the sandbox."""
+        return {
+            "CT_API_URL": self.commercetools.url,
+            "CT_AUTH_URL": self.commercetools.url,
+            "CT_PROJECT_ID": "shop",
+            "CT_SCOPE": "view_customers:shop view_orders:shop view_payments:shop view_products:shop",
+            "CT_API_CLIENT": json.dumps({"clientId": "sandbox", "secret": _SANDBOX_SECRET}),
+            "KLAVIYO_AUTH_KEY": _SANDBOX_SECRET,
+            "KLAVIYO_API_URL": self.klaviyo.url,
+        }
+
+
+@dataclass(slots=True)
+class Function:
+    """A running function. `errors` is what it wrote to stderr, `lines` every log line so far."""
+
+    url: str
+    process: subprocess.Popen[str]
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    _outcomes: "queue.SimpleQueue[dict[str, Any]]" = field(default_factory=queue.SimpleQueue)
+
+    def push(self, data: bytes, message_id: str) -> int:
+        """Send a Pub/Sub push with this data; the status of its answer."""
+        message = {"data": base64.b64encode(data).decode(), "messageId": message_id, "attributes": {}}
+        body = {"message": message, "subscription": "projects/sandbox/subscriptions/sandbox"}
+        return requests.post(self.url, json=body, timeout=PATIENCE).status_code
+
+    def outcome(self, message_id: str) -> dict[str, Any]:
+        """The log line of a message that was answered. Lines of other messages before it are passed over."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            line = self._outcomes.get(timeout=max(0.01, end - time.monotonic()))
+            if line.get("message_id") == message_id:
+                return line
+
+    def read_output(self) -> None:
+        """Keep what the process writes, for as long as it runs."""
+        for line in self.process.stdout or ():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                self.errors.append(line)
+                continue
+            self.lines.append(entry)
+            if "outcome" in entry:
+                self._outcomes.put(entry)
+
+    def read_errors(self) -> None:
+        """Keep what the process complains of."""
+        self.errors.extend(self.process.stderr or ())
+
+
+@contextmanager
+def running_sandbox(documents: Path | None = None) -> Iterator[Sandbox]:
+    """The sandbox as a process of its own."""
+    command = [sys.executable, "-m", "sandbox", *(("--documents", str(documents)) if documents else ())]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        line = process.stdout.readline() if process.stdout else ""
+        if not line:
+            raise click.ClickException("The sandbox did not start; what it said stands above.")
+        where = json.loads(line)
+        yield Sandbox(Control(where["commercetools"]), Control(where["klaviyo"]))
+    finally:
+        _end(process)
+
+
+@contextmanager
+def running_function(environment: Mapping[str, str], target: str = "sync_push", threads: int = 8) -> Iterator[Function]:
+    """The function under functions-framework, as a process of its own."""
+    port = free_port()
+    command = [sys.executable, "-m", "functions_framework", "--target", target, "--host", "127.0.0.1"]
+    process = subprocess.Popen(
+        [*command, "--port", str(port)],
+        cwd=ROOT,
+        env={**os.environ, **environment, "THREADS": str(threads), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    function = Function(f"http://127.0.0.1:{port}", process)
+    readers = [threading.Thread(target=read) for read in (function.read_output, function.read_errors)]
+    for reader in readers:
+        reader.start()
+    try:
+        _await_port(function, port)
+        yield function
+    finally:
+        _end(process)
+        for reader in readers:
+            reader.join()
+        for stream in (process.stdout, process.stderr):
+            if stream:
+                stream.close()
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nothing listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _await_port(function: Function, port: int) -> None:
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if function.process.poll() is not None:
+            time.sleep(0.1)  # let the readers take its last words
+            raise click.ClickException("The function did not start:\n" + "".join(function.errors))
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    raise click.ClickException(f"The function does not listen on port {port} after {PATIENCE:.0f} s.")
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

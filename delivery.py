@@ -1,0 +1,157 @@
+"""What arrives: Pub/Sub's envelope, a CloudEvent around it, and commercetools' delivery inside."""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from errors import DeadLetter
+
+_RESOURCE_ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
+
+CHANGES = frozenset({"ResourceCreated", "ResourceUpdated", "ResourceDeleted"})
+"""Notification types that are their own type: a change delivery names no message type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One Pub/Sub message as it was handed over.
+
+    `data` is what the publisher sent; where it can't be taken out of the envelope, `problem` says why and `data` is
+    all that there is of the message. `attempt` is Pub/Sub's count of deliveries, where it tells.
+    """
+
+    data: bytes
+    message_id: str = ""
+    attempt: int | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A commercetools reference."""
+
+    type_id: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.type_id}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A commercetools Subscription delivery: `type` is the message type, or the notification type of a change."""
+
+    resource: Resource
+    type: str
+    project_key: str
+    payload: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def created_at(self) -> str:
+        """When the message was made, as commercetools wrote it; empty for changes."""
+        return str(self.payload.get("createdAt") or "")
+
+    @property
+    def key(self) -> str:
+        """The `resource/type` that sync.toml uses to name it."""
+        return f"{self.resource.type_id}/{self.type}"
+
+    @property
+    def identifiers(self) -> Mapping[str, Any]:
+        """`resourceUserProvidedIdentifiers`: key, sku, order number and the like, where commercetools sent them."""
+        identifiers = self.payload.get("resourceUserProvidedIdentifiers")
+        return identifiers if isinstance(identifiers, dict) else {}
+
+    def require_project(self, project_key: str) -> None:
+        """Raise DeadLetter for a resource id that is none, and for another project's delivery."""
+        if not _RESOURCE_ID.fullmatch(self.resource.id):
+            raise DeadLetter("bad_resource_id")
+        if self.project_key != project_key:
+            raise DeadLetter("other_project")
+
+
+def from_push(body: bytes, *, accepts_bare: bool = False) -> Envelope:
+    """The envelope of a Pub/Sub push request. With `accepts_bare` a delivery without an envelope is taken as well."""
+    try:
+        push = json.loads(body)
+    except (ValueError, RecursionError):
+        return Envelope(body, problem="not_json")
+    return _from_push(push, body, accepts_bare=accepts_bare)
+
+
+def from_event(data: object, *, accepts_bare: bool = False) -> Envelope:
+    """The envelope in the data of a CloudEvent: what functions-framework hands over, which may be anything."""
+    if isinstance(data, bytes):
+        return from_push(data, accepts_bare=accepts_bare)
+    try:
+        body = b"" if data is None else json.dumps(data, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        body = b""
+    return _from_push(data, body, accepts_bare=accepts_bare)
+
+
+def _from_push(push: object, body: bytes, *, accepts_bare: bool) -> Envelope:
+    if not isinstance(push, dict):
+        return Envelope(body, problem="not_an_object")
+    message = push.get("message")
+    if not isinstance(message, dict):
+        if accepts_bare and "message" not in push:
+            return Envelope(body)
+        return Envelope(body, problem="no_message")
+    attempt = push.get("deliveryAttempt")
+    message_id = str(message.get("messageId") or message.get("message_id") or "")
+    counted = attempt if isinstance(attempt, int) else None
+    encoded = message.get("data")
+    if encoded is None:
+        return Envelope(body, message_id, counted, problem="no_data")
+    try:
+        return Envelope(base64.b64decode(encoded, validate=True), message_id, counted)
+    except (binascii.Error, TypeError, ValueError):
+        data = encoded.encode("utf-8", "replace") if isinstance(encoded, str) else body
+        return Envelope(data, message_id, counted, problem="not_base64")
+
+
+def parse(envelope: Envelope) -> Delivery:
+    """The commercetools delivery in an envelope, in the Platform format or in the CloudEvents format.
+
+    An `Event` notification has no resource: it comes back with an empty one. Raises DeadLetter for what is none.
+    Source: commercetools API, Subscription Delivery payloads.
+    """
+    if envelope.problem:
+        raise DeadLetter(envelope.problem)
+    try:
+        payload = json.loads(envelope.data)
+    except (ValueError, RecursionError):
+        raise DeadLetter("not_json") from None
+    if isinstance(payload, dict) and "specversion" in payload and "data" in payload:
+        payload = payload["data"]
+    if not isinstance(payload, dict):
+        raise DeadLetter("not_an_object")
+    notification = payload.get("notificationType")
+    project_key = payload.get("projectKey")
+    if notification == "Event":
+        return Delivery(Resource("", ""), "Event", "", payload)
+    return Delivery(
+        _resource(payload), _type(payload, notification), project_key if isinstance(project_key, str) else "", payload
+    )
+
+
+def _resource(payload: Mapping[str, Any]) -> Resource:
+    match payload.get("resource"):
+        case {"typeId": str(type_id), "id": str(resource_id)} if type_id and resource_id:
+            return Resource(type_id, resource_id)
+    raise DeadLetter("no_resource")
+
+
+def _type(payload: Mapping[str, Any], notification: object) -> str:
+    """The message type, also where the payload was too large to be included, else the kind of change."""
+    if isinstance(notification, str) and notification in CHANGES:
+        return notification
+    match payload:
+        case {"payloadNotIncluded": {"payloadType": str(name)}} | {"type": str(name)} if name:
+            return name
+    raise DeadLetter("no_type")

@@ -1,0 +1,5 @@
+"""What is done for each message. Importing this package registers every handler."""
+
+from handlers import category, customer, inventory, order, payment, product
+
+__all__ = ["category", "customer", "inventory", "order", "payment", "product"]

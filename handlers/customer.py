@@ -1,0 +1,34 @@
+"""Customers become profiles."""
+
+from delivery import Delivery
+from errors import Ignored
+from handlers.current import copy_current
+from handlers.registry import handles
+from mappers.documents import Customer
+from mappers.profile import profile
+from services import Services
+
+
+@handles("customer", "CustomerCreated", "ResourceUpdated")
+def sync_customer(delivery: Delivery, services: Services) -> None:
+    """Put the customer into Klaviyo as a profile."""
+
+    def write(customer: Customer | None) -> None:
+        if customer is None:
+            raise Ignored("deleted_meanwhile")
+        if not (customer.get("email") or "").strip():
+            raise Ignored("no_email")
+        services.klaviyo.upsert_profile(profile(customer, services.settings))
+
+    copy_current(services, "Profiles", lambda: services.commercetools.customer(delivery.resource.id), write)
+
+
+@handles("customer", "ResourceDeleted")
+def erase_customer(delivery: Delivery, services: Services) -> None:
+    """Ask Klaviyo to erase the profile of a customer who was deleted with data erasure."""
+    if delivery.payload.get("dataErasure") is not True:
+        raise Ignored("no_data_erasure")
+    if not services.settings.sync.customer.erase:
+        raise Ignored("erasure_is_off")
+    if not services.klaviyo.erase_profile(delivery.resource.id):
+        raise Ignored("no_profile")

@@ -1,0 +1,58 @@
+"""Inventory entries become the stock of catalog variants."""
+
+from delivery import Delivery
+from errors import Ignored, Unmappable
+from handlers.current import copy_current
+from handlers.registry import handles
+from mappers.documents import InventoryEntry
+from mappers.mapped import JsonObject
+from mappers.stock import concerns_stock, entry_stock
+from services import Services
+
+
+def stock_key(sku: str) -> str:
+    """The lock of a SKU: stock messages and product messages write the same variants."""
+    return f"sku/{sku}"
+
+
+@handles("inventory-entry", "ResourceCreated", "ResourceUpdated")
+def sync_stock(delivery: Delivery, services: Services) -> None:
+    """Set the stock of the entry's variant."""
+    channel = services.settings.sync.inventory.channel
+
+    def write(entry: InventoryEntry | None) -> None:
+        if entry is None:
+            raise Ignored("deleted_meanwhile")
+        if not concerns_stock(entry, channel):
+            raise Ignored("other_channel")
+        _set_stock(services, entry["sku"], entry_stock([entry], channel))
+
+    copy_current(
+        services,
+        "Catalogs",
+        lambda: services.commercetools.inventory_entry(delivery.resource.id),
+        write,
+        keys=lambda entry: [stock_key(entry["sku"])] if entry else [],
+    )
+
+
+@handles("inventory-entry", "ResourceDeleted")
+def sync_remaining_stock(delivery: Delivery, services: Services) -> None:
+    """Set the stock to what the remaining entries of the SKU say; not tracked any more when there are none."""
+    sku = delivery.identifiers.get("sku")
+    if not isinstance(sku, str) or not sku:
+        raise Unmappable("no_sku", "resourceUserProvidedIdentifiers.sku")
+    channel = services.settings.sync.inventory.channel
+    copy_current(
+        services,
+        "Catalogs",
+        lambda: services.commercetools.inventory_entries(sku),
+        lambda entries: _set_stock(services, sku, entry_stock(entries, channel)),
+        keys=lambda _entries: [stock_key(sku)],
+        state=lambda entries: [(entry["id"], entry["version"]) for entry in entries],
+    )
+
+
+def _set_stock(services: Services, sku: str, stock: JsonObject) -> None:
+    if not services.klaviyo.set_stock(sku, stock):
+        raise Ignored("no_variant")

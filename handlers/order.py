@@ -1,0 +1,95 @@
+"""Orders become events."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import cast
+
+from delivery import Delivery
+from errors import Ignored
+from handlers.registry import handles
+from mappers.documents import Order
+from mappers.mapped import mapper
+from mappers.order_events import cancelled_order, fulfilled_order, ordered_products, placed_order
+from services import Services
+
+
+@handles("order", "OrderCreated", "OrderImported", "OrderCreatedFromRecurringOrder")
+def place_order(delivery: Delivery, services: Services) -> None:
+    """Send Placed Order, as the message tells it, and Ordered Product for each line item."""
+    told = delivery.payload.get("order")
+    order = cast("Order", told) if isinstance(told, dict) else _order_now(delivery, services)
+    _send_placed_order(order, services)
+
+
+@handles("order", "OrderCustomerSet")
+def place_order_of_customer(delivery: Delivery, services: Services) -> None:
+    """Send Placed Order and Ordered Product again, for the customer that the order has now."""
+    told = "payloadNotIncluded" not in delivery.payload
+    if told and not delivery.payload.get("customer"):
+        raise Ignored("customer_removed")
+    order = _order_now(delivery, services)
+    if not told and not order.get("customerId"):
+        raise Ignored("customer_removed")
+    _send_placed_order(order, services)
+
+
+@handles("order", "OrderStateChanged")
+def change_order_state(delivery: Delivery, services: Services) -> None:
+    """Send Fulfilled Order or Cancelled Order, by the state that the message tells."""
+    rules = services.settings.sync.order
+    events = {
+        **dict.fromkeys(rules.fulfilled_states, fulfilled_order),
+        **dict.fromkeys(rules.cancelled_states, cancelled_order),
+    }
+    state = delivery.payload.get("orderState")
+    order = None
+    if state is None:
+        order = _order_now(delivery, services)
+        state = order.get("orderState")
+    event = events.get(str(state))
+    if not event:
+        raise Ignored("order_state")
+    order = order or _order_now(delivery, services)
+    require_profile(order)
+    services.klaviyo.create_event(
+        event(order, delivery.created_at, product_categories(order, services), services.settings)
+    )
+
+
+@mapper
+def require_profile(order: Order) -> None:
+    """Raise Ignored for an order that belongs to nobody: neither e-mail nor customer."""
+    if not (order.get("customerEmail") or "").strip() and not order.get("customerId"):
+        raise Ignored("no_profile")
+
+
+def product_categories(order: Order, services: Services) -> Mapping[str, Sequence[str]]:
+    """Paths of the categories of the order's products, by product id."""
+    return services.product_categories.of(_product_ids(order))
+
+
+@mapper
+def _product_ids(order: Order) -> set[str]:
+    return {line["productId"] for line in order.get("lineItems") or [] if line.get("productId")}
+
+
+def _order_now(delivery: Delivery, services: Services) -> Order:
+    order = services.commercetools.order(delivery.resource.id)
+    if order is None:
+        raise Ignored("deleted_meanwhile")
+    return order
+
+
+def _send_placed_order(order: Order, services: Services) -> None:
+    rules = services.settings.sync.order
+    state = order.get("orderState")
+    if (rules.placed_states and state not in rules.placed_states) or (
+        not rules.placed_states and state in rules.cancelled_states
+    ):
+        raise Ignored("order_state")
+    require_profile(order)
+    categories = product_categories(order, services)
+    placed = placed_order(order, categories, services.settings)
+    products = ordered_products(order, categories, services.settings)
+    services.klaviyo.create_event(placed)
+    services.together([partial(services.klaviyo.create_event, product) for product in products])

@@ -1,0 +1,80 @@
+"""Refunds become events."""
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import cast
+
+from delivery import Delivery
+from errors import Ignored, TryAgain
+from handlers.order import product_categories, require_profile
+from handlers.registry import handles
+from mappers.documents import Transaction
+from mappers.order_events import refunded_order
+from services import Services
+
+
+@handles("payment", "PaymentTransactionAdded", "PaymentTransactionStateChanged")
+def refund_order(delivery: Delivery, services: Services) -> None:
+    """Send Refunded Order for a refund in a state that counts, with that transaction's amount."""
+    refunds = _refunds(delivery, services)
+    if not refunds:
+        raise Ignored("no_refund")
+    payment_id = delivery.resource.id
+    order = services.commercetools.order_of_payment(payment_id)
+    if order is None:
+        _wait_for_order(delivery, services.settings.sync.payment.order_wait)
+        raise Ignored("no_order")
+    require_profile(order)
+    categories = product_categories(order, services)
+    services.together(
+        [
+            partial(
+                services.klaviyo.create_event,
+                refunded_order(order, payment_id, refund, delivery.created_at, categories, services.settings),
+            )
+            for refund in refunds
+        ]
+    )
+
+
+def _refunds(delivery: Delivery, services: Services) -> list[Transaction]:
+    """The refunds that the message tells of; all of the payment's where its payload was not included."""
+    counting = services.settings.sync.payment.refund_states
+    match delivery.payload:
+        case {"transaction": dict(told)}:
+            transaction = cast("Transaction", told)
+            return [transaction] if _is_refund(transaction) and transaction.get("state") in counting else []
+        case {"transactionId": str(transaction_id), "state": state}:
+            if state not in counting:
+                return []
+            return [
+                transaction
+                for transaction in _transactions(delivery, services)
+                if transaction["id"] == transaction_id and _is_refund(transaction)
+            ]
+    return [
+        transaction
+        for transaction in _transactions(delivery, services)
+        if _is_refund(transaction) and transaction.get("state") in counting
+    ]
+
+
+def _is_refund(transaction: Transaction) -> bool:
+    return transaction.get("type") == "Refund"
+
+
+def _transactions(delivery: Delivery, services: Services) -> list[Transaction]:
+    payment = services.commercetools.payment(delivery.resource.id)
+    if payment is None:
+        raise Ignored("deleted_meanwhile")
+    return payment.get("transactions") or []
+
+
+def _wait_for_order(delivery: Delivery, seconds: float) -> None:
+    """Payments often exist before their order: raise TryAgain while the message is young, or of unknown age."""
+    try:
+        age = datetime.now(UTC) - datetime.fromisoformat(delivery.created_at)
+    except (ValueError, TypeError):
+        raise TryAgain("no_order_yet") from None
+    if age.total_seconds() < seconds:
+        raise TryAgain("no_order_yet")

@@ -1,0 +1,161 @@
+"""Products become catalog items, their variants catalog variants."""
+
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
+from functools import partial
+
+from delivery import Delivery
+from errors import Ignored, UnknownCategory, UnknownItem
+from handlers.category import CATEGORY_TREE
+from handlers.current import copy_current
+from handlers.inventory import stock_key
+from handlers.registry import handles
+from mappers.documents import ProductProjection
+from mappers.ids import external_id, variant_sku
+from mappers.item import PricesBySku, catalog_item, variants_of
+from mappers.mapped import Mapped
+from mappers.variant import catalog_variants, differs
+from services import Services
+
+
+@handles("product", "ProductPublished")
+def publish_product(delivery: Delivery, services: Services) -> None:
+    """Make the item and its variants what the published projection says; take them out if there is none by now."""
+    product_id = delivery.resource.id
+
+    def write(product: ProductProjection | None) -> None:
+        if product is None:
+            _take_out(product_id, services, hide=_hides_unpublished(services))
+        else:
+            _put_product(product, services)
+
+    _copy_product(product_id, services, write)
+
+
+@handles("product", "ProductUnpublished")
+def unpublish_product(delivery: Delivery, services: Services) -> None:
+    """Take the item out, or hide it; a product that is published again by now stays."""
+    _copy_removal(delivery.resource.id, services, hide=_hides_unpublished(services))
+
+
+@handles("product", "ProductDeleted")
+@handles("product", "ResourceDeleted", subscribe=False)
+def delete_product(delivery: Delivery, services: Services) -> None:
+    """Take the item out of the catalog, its variants with it."""
+    _copy_removal(delivery.resource.id, services, hide=False)
+
+
+def _copy_removal(product_id: str, services: Services, *, hide: bool) -> None:
+    taken_out = False
+
+    def write(product: ProductProjection | None) -> None:
+        nonlocal taken_out
+        if product is None:
+            _take_out(product_id, services, hide=hide)
+            taken_out = True
+        elif taken_out:  # published while it was taken out, perhaps by another instance just before
+            _put_product(product, services)
+        else:
+            raise Ignored("published_again")
+
+    _copy_product(product_id, services, write)
+
+
+def _copy_product(product_id: str, services: Services, write: Callable[[ProductProjection | None], None]) -> None:
+    copy_current(
+        services,
+        "Catalogs",
+        lambda: services.commercetools.product_projection(product_id),
+        write,
+        keys=_stock_keys,
+        state=_version_and_stock,
+    )
+
+
+def _take_out(product_id: str, services: Services, *, hide: bool) -> None:
+    if hide:
+        services.klaviyo.hide_item(product_id)
+    else:
+        services.klaviyo.delete_item(product_id)
+
+
+def _put_product(product: ProductProjection, services: Services) -> None:
+    """The item first, then the variants: those that differ are written, those that are gone are deleted."""
+    settings, klaviyo, product_id = services.settings, services.klaviyo, product["id"]
+    prices = _standalone_prices(product, services)
+    now = datetime.now(UTC)
+    item = catalog_item(product, settings, now, prices)
+    wanted = catalog_variants(product, settings, now, prices)
+    found = klaviyo.variants(product_id)
+    existing = found or {}
+    _put_item(item, services, known=found is not None)
+    services.together(
+        [
+            *(
+                partial(_put_variant, sku, attributes, item, services, known=sku in existing)
+                for sku, attributes in wanted.items()
+                if sku not in existing or differs(attributes.body, existing[sku])
+            ),
+            *(
+                partial(klaviyo.delete_variant, sku, str(attributes.get("updated") or ""))
+                for sku, attributes in existing.items()
+                if sku not in wanted
+            ),
+        ]
+    )
+
+
+def _put_item(item: Mapped, services: Services, *, known: bool) -> None:
+    try:
+        services.klaviyo.put_item(item, known=known)
+    except UnknownCategory:
+        services.klaviyo.put_item(_with_known_categories(item, services), known=known)
+
+
+def _with_known_categories(item: Mapped, services: Services) -> Mapped:
+    """The item, after the categories that Klaviyo lacks were created; without those that are gone meanwhile."""
+    data = item.body["data"]
+    references = data["relationships"]["categories"]["data"]
+    ids = [external_id(reference["id"]) for reference in references]
+    gone = set()
+    with services.one_at_a_time([CATEGORY_TREE]):
+        for missing in sorted(set(ids) - services.klaviyo.category_names(ids).keys()):
+            category = services.commercetools.category(missing)
+            if category:
+                services.klaviyo.put_category(category, known=False)
+            else:
+                gone.add(missing)
+    kept = [reference for reference in references if external_id(reference["id"]) not in gone]
+    return Mapped({"data": {**data, "relationships": {"categories": {"data": kept}}}}, item.cuts)
+
+
+def _put_variant(sku: str, attributes: Mapped, item: Mapped, services: Services, *, known: bool) -> None:
+    product_id = item.body["data"]["attributes"]["external_id"]
+    try:
+        services.klaviyo.put_variant(sku, attributes, product_id, known=known)
+    except UnknownItem:
+        _put_item(item, services, known=False)
+        services.klaviyo.put_variant(sku, attributes, product_id, known=False)
+
+
+def _standalone_prices(product: ProductProjection, services: Services) -> PricesBySku | None:
+    if product.get("priceMode") != "Standalone":
+        return {}
+    return services.commercetools.standalone_prices([sku for sku in _skus(product) if sku])
+
+
+def _skus(product: ProductProjection) -> list[str]:
+    return [variant_sku(product["id"], variant) for variant in variants_of(product)]
+
+
+def _stock_keys(product: ProductProjection | None) -> Collection[str]:
+    return [stock_key(sku) for sku in _skus(product)] if product else []
+
+
+def _version_and_stock(product: ProductProjection | None) -> object:
+    """A projection carries stock, which moves without the product's version."""
+    return product and (product["version"], [variant.get("availability") for variant in variants_of(product)])
+
+
+def _hides_unpublished(services: Services) -> bool:
+    return services.settings.sync.product.unpublished == "hide"

@@ -1,0 +1,62 @@
+"""One at a time per resource, within an instance."""
+
+import threading
+import time
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+from cachetools import TTLCache
+
+from errors import TryAgain
+
+_REMEMBERED_SECONDS = 60.0
+_REMEMBERED_KEYS = 50_000
+
+
+@dataclass(slots=True)
+class _Held:
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    users: int = 0
+
+
+class KeyedLocks:
+    """Locks by key, made when first wanted and dropped when nobody holds or awaits them."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._locks: dict[str, _Held] = {}
+        self._released: TTLCache[str, float] = TTLCache(_REMEMBERED_KEYS, _REMEMBERED_SECONDS)
+
+    @contextmanager
+    def hold(self, keys: Collection[str], deadline: float) -> Iterator[None]:
+        """Hold all of the keys. Raises TryAgain when one is not free by `deadline` (`time.monotonic`)."""
+        with ExitStack() as stack:
+            for key in sorted(set(keys)):  # always in this order: two holders can't wait for each other
+                stack.enter_context(self._hold(key, deadline))
+            yield
+
+    def released_since(self, keys: Collection[str], moment: float) -> bool:
+        """Whether somebody held one of the keys and let go of it after `moment`, within the last minute."""
+        with self._guard:
+            return any(self._released.get(key, float("-inf")) >= moment for key in keys)
+
+    @contextmanager
+    def _hold(self, key: str, deadline: float) -> Iterator[None]:
+        with self._guard:
+            held = self._locks.setdefault(key, _Held())
+            held.users += 1
+        acquired = False
+        try:
+            acquired = held.lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
+            if not acquired:
+                raise TryAgain("resource_busy")
+            yield
+        finally:
+            with self._guard:
+                if acquired:
+                    self._released[key] = time.monotonic()
+                    held.lock.release()
+                held.users -= 1
+                if not held.users:
+                    del self._locks[key]

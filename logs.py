@@ -1,0 +1,39 @@
+"""Structured logging: one JSON line to stdout per message, as Cloud Logging reads it.
+
+Ids and counts only: no personal data, no body, no secret. The text of an exception that an SDK raised can hold all
+three, so its class is logged, never its text.
+"""
+
+import os
+import re
+from typing import Any
+
+import structlog
+
+_TRACE = re.compile(r"^(?:00-)?([0-9a-f]{32})\b")
+
+
+def _severity(_logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Cloud Logging's names: `severity` for the level, `message` for the text."""
+    event["severity"] = method.upper()
+    event["message"] = event.pop("event")
+    return event
+
+
+structlog.configure(
+    processors=[_severity, structlog.processors.JSONRenderer(ensure_ascii=False)],
+    # One write a line: with LOG_EXECUTION_ID the runtime makes an entry of every write.
+    logger_factory=structlog.WriteLoggerFactory(),
+    cache_logger_on_first_use=False,
+)
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+
+def trace_fields(header: str | None) -> dict[str, Any]:
+    """The log field that joins a line to its request, from `traceparent` or `X-Cloud-Trace-Context`."""
+    found = _TRACE.match(header or "")
+    project = os.environ.get("GOOGLE_CLOUD_PROJECT")
+    if not found or not project:
+        return {}
+    return {"logging.googleapis.com/trace": f"projects/{project}/traces/{found[1]}"}

@@ -1,0 +1,17 @@
+#!/usr/bin/env python3
+"""Commands for the people who run the sync: `python manage.py --help`."""
+
+import click
+
+from commands.demo import demo
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def manage() -> None:
+    """Commands for the commercetools to Klaviyo sync."""
+
+
+manage.add_command(demo)
+
+if __name__ == "__main__":
+    manage(prog_name="python manage.py")

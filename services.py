@@ -1,0 +1,78 @@
+"""What a handler is given: the settings, both backends, and the means to write in parallel and one at a time."""
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
+
+from clients.commercetools import Commercetools
+from clients.dead_letter import DeadLetters
+from clients.klaviyo import Klaviyo
+from clients.klaviyo_calls import KlaviyoCalls
+from clients.product_categories import ProductCategories
+from clients.retrying import current_budget
+from locks import KeyedLocks
+from settings import Settings
+
+
+class Services:
+    """One per process, shared by all threads. Making it opens no connection and imports no SDK."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        writers = settings.sync.limits.parallel_writes
+        pool_size = settings.threads + writers
+        self.commercetools = Commercetools(settings, pool_size)
+        self.klaviyo = Klaviyo(KlaviyoCalls(settings, pool_size), settings)
+        self.product_categories = ProductCategories(self.commercetools, settings)
+        self.dead_letters = DeadLetters(settings)
+        self.locks = KeyedLocks()
+        self._writers = ThreadPoolExecutor(writers, thread_name_prefix="write")
+        self._parallel = writers
+
+    def prepare(self, klaviyo_group: str) -> None:
+        """Import what a handler needs before its clock starts."""
+        self.commercetools.prepare()
+        self.klaviyo.prepare(klaviyo_group)
+
+    def close(self) -> None:
+        """End the threads and close the connections."""
+        self._writers.shutdown()
+        for client in (self.commercetools, self.klaviyo, self.dead_letters):
+            client.close()
+
+    @contextmanager
+    def one_at_a_time(self, keys: Collection[str]) -> Iterator[None]:
+        """Hold what the keys name against every other message of this instance. Raises TryAgain when time runs out."""
+        with self.locks.hold(keys, current_budget().deadline):
+            yield
+
+    def together(self, writes: Iterable[Callable[[], None]]) -> None:
+        """Make independent writes, several at a time; raises the first error, after which no further one is started.
+
+        The calling thread works along, so a busy pool slows a message down but never stops it.
+        """
+        budget = current_budget()
+        waiting = deque(writes)
+        errors: list[Exception] = []
+
+        def work() -> None:
+            while waiting and not errors:
+                try:
+                    write = waiting.popleft()
+                except IndexError:  # another thread took the last one
+                    return
+                try:
+                    write()
+                except Exception as error:  # noqa: BLE001 - raised below, in the message's own thread
+                    errors.append(error)
+                    budget.end()
+
+        helpers = [self._writers.submit(copy_context().run, work) for _ in range(min(len(waiting) - 1, self._parallel))]
+        work()
+        for helper in helpers:
+            if not helper.cancel():
+                helper.result()
+        if errors:
+            raise errors[0]
