@@ -4,6 +4,7 @@ Source: Klaviyo, Catalogs API; `$custom` and `$default` are the only integration
 """
 
 from mappers.documents import Variant
+from mappers.json_safe import encodable
 from mappers.localized import text
 
 _PREFIX = "$custom:::$default:::"
@@ -33,5 +34,5 @@ def variant_sku(product_id: str, variant: Variant) -> str:
     """SKU of a variant, else its key, else `<product id>-<variant id>`."""
     for name in (variant.get("sku"), variant.get("key")):
         if name and text(name):
-            return name
+            return encodable(name)
     return f"{product_id}-{variant['id']}"

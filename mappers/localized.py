@@ -1,6 +1,7 @@
 """Text: what counts as text, and which language of it is taken."""
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 
 def text(value: object) -> str | None:
@@ -33,6 +34,7 @@ def _candidates(texts: Mapping[str, str] | None, locale: str | None) -> Iterator
     yield from written
 
 
+@lru_cache(maxsize=1024)
 def _normal(locale: str) -> str:
     return locale.strip().replace("_", "-").casefold()
 

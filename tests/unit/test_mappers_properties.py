@@ -1,0 +1,186 @@
+"""Whatever commercetools sends in the right shape becomes bodies that Klaviyo's schema and limits allow."""
+
+import json
+import math
+from copy import deepcopy
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mappers.category import catalog_category, category_paths, category_update
+from mappers.item import catalog_item, hidden_item, item_update
+from mappers.order_events import cancelled_order, fulfilled_order, ordered_products, placed_order, refunded_order
+from mappers.profile import profile
+from mappers.variant import catalog_variants, differs, stock_update, variant_create, variant_update
+from settings import Settings
+from tests.unit import strategies as shop
+
+CONTRACT = Path(__file__).parents[2].parent / "shared/reference/klaviyo-contract.json"
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+OCCURRED = "2026-05-31T10:00:00.000Z"
+
+moderately = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+shops_schema = pytest.mark.skipif(
+    not CONTRACT.exists(), reason="the reference with Klaviyo's contract is not beside this project"
+)
+
+
+@shops_schema
+@moderately
+@given(customer=shop.customers, settings=shop.shop_settings)
+def test_a_customer_becomes_a_profile_klaviyo_takes(customer: Any, settings: Settings) -> None:
+    """The upsert's schema holds, within 100 KB, and the document is left as it was."""
+    before = repr(customer)
+    body = profile(customer, settings).body
+    assert_body("create_or_update_profile", body)
+    assert len(json.dumps(body)) <= 100_000
+    assert repr(customer) == before
+
+
+@shops_schema
+@moderately
+@given(
+    order=shop.orders, transaction=shop.transactions, categories=shop.product_categories, settings=shop.shop_settings
+)
+def test_an_order_becomes_events_klaviyo_takes(
+    order: Any, transaction: Any, categories: Any, settings: Settings
+) -> None:
+    """Schema and limits of events hold for all five of them."""
+    before = repr(order)
+    events = [
+        placed_order(order, categories, settings, now=NOW),
+        *ordered_products(order, categories, settings, now=NOW),
+        fulfilled_order(order, OCCURRED, categories, settings, now=NOW),
+        cancelled_order(order, OCCURRED, categories, settings, now=NOW),
+        refunded_order(order, "pay", transaction, OCCURRED, categories, settings, now=NOW),
+    ]
+    for event in events:
+        assert_body("create_event", event.body)
+        assert_event_limits(event.body)
+    assert repr(order) == before
+
+
+@shops_schema
+@moderately
+@given(product=shop.products, prices=st.none() | st.just({}), settings=shop.shop_settings)
+def test_a_product_becomes_an_item_and_variants_klaviyo_takes(product: Any, prices: Any, settings: Settings) -> None:
+    """Schema holds on create and update, metadata is flat, and mapping the same again finds no difference."""
+    item = catalog_item(product, settings, NOW, prices)
+    assert_body("create_catalog_item", item.body)
+    assert_body("update_catalog_item", item_update(item.body))
+    assert_metadata(item.body["data"]["attributes"]["custom_metadata"])
+    for sku, variant in catalog_variants(product, settings, NOW, prices).items():
+        assert_body("create_catalog_variant", variant_create(sku, variant.body, product["id"]))
+        assert_body("update_catalog_variant", variant_update(sku, variant.body))
+        assert_body("update_catalog_variant", stock_update(sku, variant.body))
+        assert_metadata(variant.body["custom_metadata"])
+        assert not differs(variant.body, json.loads(json.dumps(variant.body)))
+
+
+@shops_schema
+@moderately
+@given(category=shop.categories, references=st.lists(shop.category_references), settings=shop.shop_settings)
+def test_a_category_becomes_one_klaviyo_takes(category: Any, references: Any, settings: Settings) -> None:
+    """Schema holds, and no path is listed twice."""
+    assert_body("create_catalog_category", catalog_category(category, settings))
+    assert_body("update_catalog_category", category_update(category, settings))
+    paths = category_paths(references, settings)
+    assert len(paths) == len(set(paths))
+
+
+@shops_schema
+def test_an_item_can_be_hidden() -> None:
+    """The PATCH that hides an item fits its schema."""
+    assert_body("update_catalog_item", hidden_item("p1"))
+
+
+def assert_body(operation: str, body: Any) -> None:
+    """Hold a body against the operation's schema, and against what JSON and its encoding allow."""
+    json.dumps(body, allow_nan=False).encode()
+    json.dumps(body, ensure_ascii=False).encode()
+    assert_names_are_text(body)
+    validator(operation).validate(body)
+
+
+def assert_names_are_text(value: Any) -> None:
+    """Only objects with text as names, arrays, and JSON's own scalars."""
+    if isinstance(value, dict):
+        assert all(type(name) is str for name in value)
+        for child in value.values():
+            assert_names_are_text(child)
+    elif isinstance(value, list):
+        for child in value:
+            assert_names_are_text(child)
+    else:
+        assert value is None or type(value) in (str, int, float, bool)
+        assert not isinstance(value, float) or math.isfinite(value)
+
+
+def assert_event_limits(body: Any) -> None:
+    """Klaviyo's numbers for events."""
+    event = body["data"]["attributes"]
+    assert len(json.dumps(body)) <= 5_000_000
+    assert len(event["properties"]) <= 400
+    assert levels(event["properties"]) <= 10
+    assert_sizes(event["properties"])
+    assert (event["value"] is None) is (event["value_currency"] is None)
+    time = datetime.fromisoformat(event["time"])
+    assert time.tzinfo is not None
+    assert datetime(1990, 1, 1, tzinfo=UTC) < time <= NOW.replace(year=NOW.year + 1)
+    assert "phone_number" not in event["profile"]["data"]["attributes"]
+
+
+def assert_sizes(value: Any) -> None:
+    """No string above 100 KB, no array above 4000 entries."""
+    if isinstance(value, str):
+        assert len(value.encode()) <= 100_000
+    elif isinstance(value, dict):
+        for name, child in value.items():
+            assert_sizes(name)
+            assert_sizes(child)
+    elif isinstance(value, list):
+        assert len(value) <= 4000
+        for child in value:
+            assert_sizes(child)
+
+
+def assert_metadata(metadata: Any) -> None:
+    """Flat, at most 100 KB, and each table is JSON."""
+    assert len(json.dumps(metadata)) <= 100_000
+    for table in metadata.values():
+        assert isinstance(json.loads(table), dict)
+
+
+def levels(value: Any) -> int:
+    """Levels of objects and arrays, counted anew each time."""
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if children is None else 1 + max(map(levels, children), default=0)
+
+
+@cache
+def validator(operation: str) -> jsonschema.Draft202012Validator:
+    """Make a validator of an operation's body; what the schema does not name is a mistake, as the SDK drops it."""
+    contract = json.loads(CONTRACT.read_text(encoding="utf-8"))
+    body = next(found["body"] for found in contract["operations"] if found["id"] == operation)
+    schemas = {name: as_json_schema(schema) for name, schema in contract["schemas"].items()}
+    return jsonschema.Draft202012Validator({**as_json_schema(body), "components": {"schemas": schemas}})
+
+
+def as_json_schema(schema: Any) -> Any:
+    """JSON Schema of an OpenAPI schema: `nullable` spelled out, and no properties but those that are named."""
+    if isinstance(schema, list):
+        return [as_json_schema(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    plain = {name: as_json_schema(part) for name, part in deepcopy(schema).items() if name != "nullable"}
+    if isinstance(plain.get("properties"), dict) and plain.get("type") == "object":
+        plain["additionalProperties"] = False
+    if schema.get("nullable") is True:
+        return {"anyOf": [plain, {"type": "null"}]}
+    return plain
