@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 30.0
 """Seconds that a program may take to start, and a message to be answered."""
 
-_SANDBOX_SECRET = "sandbox"  # noqa: S105 - the sandbox takes any
+_SANDBOX_SECRET = "sandbox-secret"  # noqa: S105 - the sandbox takes any
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,8 @@ def running_sandbox(documents: Path | None = None) -> Iterator[Sandbox]:
         yield Sandbox(Control(where["commercetools"]), Control(where["klaviyo"]))
     finally:
         _end(process)
+        if process.stdout:
+            process.stdout.close()
 
 
 @contextmanager

@@ -1,0 +1,192 @@
+"""The function over real HTTP, against the sandbox; and a reading of everything that it logs."""
+
+import base64
+import itertools
+import json
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import functions_framework
+import pytest
+import requests
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from commands.running import ROOT, Sandbox, running_sandbox
+from sandbox.samples import ENVIRONMENT
+
+ACKNOWLEDGED = 204
+REFUSED = 503
+
+_PERSONAL = {
+    "email", "customerEmail", "firstName", "lastName", "phone", "mobile", "streetName", "streetNumber", "city",
+    "postalCode", "companyName", "additionalStreetInfo", "additionalAddressInfo",
+}  # fmt: skip
+_NAMES_NOBODY = 4
+"""Shorter values, like a house number, stand in ids and times by chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a message: the HTTP status, and the log line of its outcome."""
+
+    status: int
+    line: Mapping[str, Any]
+
+    @property
+    def outcome(self) -> str:
+        """synced, ignored, dead-lettered or retried."""
+        return str(self.line["outcome"])
+
+    @property
+    def reason(self) -> str:
+        """The fixed word that says why."""
+        return str(self.line.get("reason", ""))
+
+
+@dataclass(slots=True)
+class Function:
+    """A function server of one test."""
+
+    url: str
+    capture: pytest.CaptureFixture[str]
+    out: list[str] = field(default_factory=list)
+    personal: set[str] = field(default_factory=set)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def deliver(self, payload: Mapping[str, Any] | bytes, **top_level: Any) -> Answer:
+        """Push a commercetools delivery in Pub/Sub's envelope and wait for its outcome."""
+        data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        message_id = f"message-{next(self._numbers)}"
+        message = {"data": base64.b64encode(data).decode(), "messageId": message_id, "attributes": {}}
+        body = {"message": message, "subscription": "projects/p/subscriptions/s", **top_level}
+        response = self.post(json.dumps(body).encode())
+        return Answer(response.status_code, self.line(message_id))
+
+    def post(self, body: bytes, **headers: str) -> requests.Response:
+        """Send a request as it is."""
+        self.note_personal(body)
+        return requests.post(self.url, data=body, headers={"Content-Type": "application/json", **headers}, timeout=60)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Every log line so far."""
+        self.out.append(self.capture.readouterr().out)
+        return [json.loads(line) for line in "".join(self.out).splitlines()]
+
+    def line(self, message_id: str) -> dict[str, Any]:
+        """The outcome's line of a message."""
+        found = [line for line in self.lines() if line.get("message_id") == message_id and "outcome" in line]
+        assert len(found) == 1, f"{len(found)} lines for {message_id}"
+        return found[0]
+
+    def note_personal(self, body: bytes) -> None:
+        """Remember what of a request must never be logged."""
+        try:
+            decoded = json.loads(body)
+            self.personal |= _personal(decoded)
+            self.personal |= _personal(json.loads(base64.b64decode(decoded["message"]["data"])))
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return
+
+
+@pytest.fixture(scope="session")
+def _sandbox() -> Iterator[Sandbox]:
+    with running_sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(_sandbox: Sandbox) -> Sandbox:
+    """Both stand-ins, empty."""
+    _sandbox.commercetools.reset()
+    _sandbox.klaviyo.reset()
+    return _sandbox
+
+
+@pytest.fixture
+def settings_file(tmp_path: Path) -> Callable[[str], str]:
+    """Write a sync.toml with these tables; its path, for SYNC_CONFIG."""
+
+    def write(text: str) -> str:
+        path = tmp_path / "sync.toml"
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+Serve = Callable[..., Function]
+
+
+@pytest.fixture
+def serve(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Serve]:
+    """Start a function server: `serve(target="sync_push", NAME="value")`. Afterwards its log is read for secrets."""
+    closing: list[Callable[[], None]] = []
+    functions: list[Function] = []
+
+    def start(target: str = "sync_push", **environment: str) -> Function:
+        for name, value in {**sandbox.environment, **ENVIRONMENT, "THREADS": "8", **environment}.items():
+            monkeypatch.setenv(name, value)
+        app = functions_framework.create_app(target, str(ROOT / "main.py"))
+        server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Silent)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        services = sys.modules["main"].SERVICES
+
+        def close() -> None:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+            services.close()
+
+        closing.append(close)
+        functions.append(Function(f"http://127.0.0.1:{server.server_port}", capsys))
+        return functions[-1]
+
+    yield start
+    for close in closing:
+        close()
+    for function in functions:
+        _assert_discreet(function, sandbox, capsys)
+
+
+@pytest.fixture
+def function(serve: Serve) -> Function:
+    """A function server as the samples are written for, with `sync_push`."""
+    return serve()
+
+
+class _Silent(WSGIRequestHandler):
+    def log(self, *_: Any, **__: Any) -> None:
+        """The log under test is the function's own."""
+
+
+def _assert_discreet(function: Function, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing personal and no secret in what was logged."""
+    captured = capsys.readouterr()
+    log = "".join(function.out) + captured.out + captured.err
+    personal = function.personal | _personal(sandbox.commercetools.state())
+    secrets = {"sandbox-secret", "Bearer ", "Klaviyo-API-Key"}
+    shown = [value for value in personal | secrets if value in log]
+    assert not shown, "the log shows what it must not"
+    assert not re.search(r"[\w.+-]+@[\w-]+\.\w+", log), "the log shows an e-mail address"
+    assert "Traceback" not in log
+
+
+def _personal(document: Any) -> set[str]:
+    """Values of a document that name a person."""
+    match document:
+        case dict():
+            own = {
+                value
+                for name, value in document.items()
+                if name in _PERSONAL and isinstance(value, str) and len(value) > _NAMES_NOBODY
+            }
+            return own.union(*(_personal(value) for value in document.values()))
+        case list():
+            return set().union(*(_personal(value) for value in document))
+    return set()

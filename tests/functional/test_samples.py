@@ -1,0 +1,66 @@
+"""Every sample has its effect, within its budget of calls; twice has the effect of once."""
+
+import json
+from typing import Any
+
+import pytest
+
+from commands.running import Sandbox
+from sandbox.samples import DOCUMENTS, Sample, samples
+from tests.functional.conftest import ACKNOWLEDGED, Function, Serve
+
+
+def _load_documents(sandbox: Sandbox) -> None:
+    for folder in DOCUMENTS.iterdir():
+        for path in folder.iterdir():
+            sandbox.commercetools.put(folder.name, json.loads(path.read_text(encoding="utf-8")))
+
+
+@pytest.fixture
+def shop(sandbox: Sandbox) -> Sandbox:
+    """The sandbox with the documents of the samples."""
+    _load_documents(sandbox)
+    return sandbox
+
+
+def _comparable(state: dict[str, Any]) -> dict[str, Any]:
+    """Klaviyo's state without its own times and ids."""
+    return {
+        name: sorted(json.dumps(_without_own(thing), sort_keys=True) for thing in things)
+        if isinstance(things, list)
+        else {key: _without_own(thing) for key, thing in things.items()}
+        for name, things in state.items()
+    }
+
+
+def _without_own(thing: Any) -> Any:
+    own = {"id", "created", "updated", "profile_id"}
+    return {name: value for name, value in thing.items() if name not in own} if isinstance(thing, dict) else thing
+
+
+def test_every_sample_has_its_effect_within_its_budget(shop: Sandbox, serve: Serve, settings_file: Any) -> None:
+    """In order, each sample ends as its row says, and costs no more calls than the mapping's budget."""
+    function = serve(SYNC_CONFIG=settings_file("[limits]\nstale_after = 30\n"))
+    for sample in samples():
+        sample.prepare(shop.commercetools)
+        shop.commercetools.forget_requests()
+        shop.klaviyo.forget_requests()
+        answer = function.deliver(sample.data)
+        assert (answer.status, answer.outcome) == (ACKNOWLEDGED, sample.outcome), sample.file
+        assert sample.problems(shop.klaviyo.state()) == [], sample.file
+        read, written = shop.commercetools.requests(kind="api"), shop.klaviyo.requests(kind="api")
+        assert len(read) <= sample.reads, f"{sample.file}: {[one['operation'] for one in read]}"
+        assert len(written) <= sample.writes, f"{sample.file}: {[one['operation'] for one in written]}"
+
+
+def test_twice_is_once(shop: Sandbox, function: Function) -> None:
+    """Each sample delivered twice ends in the state of one delivery."""
+    for sample in samples():
+        sample.prepare(shop.commercetools)
+        once = _deliver(sample, function, shop)
+        assert _deliver(sample, function, shop) == once, sample.file
+
+
+def _deliver(sample: Sample, function: Function, shop: Sandbox) -> dict[str, Any]:
+    assert function.deliver(sample.data).status == ACKNOWLEDGED, sample.file
+    return _comparable(shop.klaviyo.state())
