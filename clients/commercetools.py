@@ -157,7 +157,9 @@ class Commercetools:
         operation = Operation(BACKEND, name)
         path = f"/{self._settings.ct_project_id}{path}"
         return call(
-            operation, self._pauses, lambda timeouts: _document(operation, session.fetch(path, params, timeouts))
+            operation,
+            self._pauses,
+            lambda timeouts: _document(operation, session.fetch("GET", path, timeouts, params=params)),
         )
 
     def _shared_session(self) -> "CommercetoolsSession":

@@ -74,17 +74,18 @@ class CommercetoolsSession(BaseClient):  # type: ignore[misc] # the SDK is untyp
         self._token: Token | None = None
         self._failure: tuple[float, SyncError] = (float("-inf"), TryAgain("no_failure"))
 
-    def fetch(self, path: str, params: list[tuple[str, str]], timeouts: Timeouts) -> requests.Response:
-        """The answer to a GET, whatever its status; with a fresh token once when the first one is refused.
+    def fetch(self, method: str, path: str, timeouts: Timeouts, **request: Any) -> requests.Response:
+        """The answer to a request, whatever its status; with a fresh token once when the first one is refused.
 
-        Raises Unavailable when there is no answer, and what judging says when there is no token.
+        `request` is what `requests` takes: `params`, `json`. Raises Unavailable when there is no answer, and what
+        judging says when there is no token.
         """
         token = self._usable_token(timeouts)
-        response = self._send("GET", self._base_url + path, timeouts, token=token, params=params)
+        response = self._send(method, self._base_url + path, timeouts, token=token, **request)
         if response.status_code == _UNAUTHORIZED:
             current_budget().admit_repeat(BACKEND)
             token = self._usable_token(timeouts, refused=token)
-            response = self._send("GET", self._base_url + path, timeouts, token=token, params=params)
+            response = self._send(method, self._base_url + path, timeouts, token=token, **request)
         return response
 
     def close(self) -> None:
