@@ -31,6 +31,9 @@ class Request:
         self.target = target
         self.headers = headers
         self.body = body
+        if target.startswith("http://"):
+            # The absolute form, which servers have to accept: it is how links are followed by simple clients.
+            target = self.target = "/" + target.split("/", 3)[-1]
         raw, _, query = target.partition("?")
         if "%" in raw:
             self.path = unquote(raw)

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from sandbox.klaviyo_errors import Refused
-from sandbox.messages import Request, is_number
+from sandbox.messages import Request
 
 _CALL = re.compile(r"\s*([a-z-]+)\(\s*([A-Za-z_.]+)\s*,\s*")
 _decoder = json.JSONDecoder()
@@ -135,7 +135,10 @@ def matches(condition: Filter, value: Any) -> bool:
         case "any":
             return value in condition.value
         case "equals":
-            return bool(value == condition.value) and is_number(value) == is_number(condition.value)
+            told = condition.value
+            if isinstance(value, list):
+                return told in value
+            return bool(value == told) and isinstance(value, bool) is isinstance(told, bool)
         case "contains":
             return isinstance(value, str) and str(condition.value) in value
     return False

@@ -1,0 +1,402 @@
+"""The stand-in for commercetools: tokens, reads, queries, projections, subscriptions."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import sandbox
+from sandbox import Control, ControlError
+from sandbox.calls import Answered, Calls, ask_token, commercetools
+
+ROOT = {"id": "root", "key": "women", "name": {"en": "Women"}, "ancestors": [], "orderHint": "0.1"}
+BAGS = {
+    "id": "bags",
+    "name": {"en": "Bags", "de-DE": "Taschen"},
+    "parent": {"typeId": "category", "id": "root"},
+    "ancestors": [{"typeId": "category", "id": "root"}],
+    "orderHint": "0.2",
+}
+PRODUCT: dict[str, Any] = {
+    "id": "p1",
+    "version": 7,
+    "key": "tote",
+    "productType": {"typeId": "product-type", "id": "pt"},
+    "priceMode": "Embedded",
+    "masterData": {
+        "published": True,
+        "hasStagedChanges": True,
+        "current": {
+            "name": {"en": "Tote"},
+            "slug": {"en": "tote"},
+            "categories": [{"typeId": "category", "id": "bags"}],
+            "masterVariant": {"id": 1, "sku": "S1", "prices": []},
+            "variants": [{"id": 2, "sku": "S2"}, {"id": 3, "sku": "S3", "availability": {"availableQuantity": 5}}],
+        },
+        "staged": {"name": {"en": "New tote"}, "masterVariant": {"id": 1, "sku": "S9"}, "variants": []},
+    },
+}
+ORDER = {
+    "id": "o1",
+    "customerId": "c1",
+    "orderState": "Open",
+    "totalPrice": {"centAmount": 1999, "currencyCode": "EUR"},
+    "paymentInfo": {"payments": [{"typeId": "payment", "id": "pay1"}, {"typeId": "payment", "id": "pay2"}]},
+}
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[sandbox.Sandbox]:
+    """Both servers."""
+    with sandbox.start() as servers:
+        yield servers
+
+
+@pytest.fixture
+def shop(running: sandbox.Sandbox) -> Control:
+    """A shop with a few documents."""
+    control = Control(running.commercetools.url)
+    control.reset()
+    control.put_all(
+        {
+            "categories": [ROOT, BAGS],
+            "products": [PRODUCT],
+            "orders": [ORDER, {"id": "o2", "orderState": "Complete", "totalPrice": {"centAmount": 5}}],
+            "payments": [{"id": "pay1", "transactions": []}],
+            "customers": [{"id": f"c{number:03d}", "email": f"{number}@x.io", "isEmailVerified": number % 2 == 0}
+                          for number in range(30)],
+            "inventory": [
+                {"id": "i1", "sku": "S1", "quantityOnStock": 9, "availableQuantity": 4},
+                {"id": "i2", "sku": "S1", "quantityOnStock": 2, "supplyChannel": {"typeId": "channel", "id": "ch"}},
+                {"id": "i3", "sku": "S2", "quantityOnStock": 0, "supplyChannel": {"typeId": "channel", "id": "ch"}},
+            ],
+        }
+    )  # fmt: skip
+    return control
+
+
+@pytest.fixture
+def calls(shop: Control) -> Iterator[Calls]:
+    """Calls with a token."""
+    with commercetools(shop.url) as calls:
+        yield calls
+
+
+def found(answer: Answered) -> list[str]:
+    """The ids that a query found."""
+    assert answer.status == 200, answer.body
+    return [document["id"] for document in answer.body["results"]]
+
+
+class TestTokens:
+    """Who is let in."""
+
+    def test_answers_with_the_scope_that_was_asked_for(self, shop: Control) -> None:
+        """A token has type, lifetime and exactly the scope of the request."""
+        with Calls(shop.url) as calls:
+            answer = ask_token(calls, scope="view_orders:shop view_products:shop").body
+        assert {**answer, "access_token": ""} == {
+            "access_token": "",
+            "expires_in": 172800,
+            "scope": "view_orders:shop view_products:shop",
+            "token_type": "Bearer",
+        }
+
+    def test_accepts_only_its_own_tokens_while_they_last(self, shop: Control) -> None:
+        """No token, another token, a revoked one and an expired one: 401 invalid_token."""
+        with Calls(shop.url) as anonymous:
+            for headers in ({}, {"Authorization": "Bearer other"}):
+                answer = anonymous("GET", "/shop/orders", headers=headers)
+                assert (answer.status, answer.body["error"]) == (401, "invalid_token")
+        with commercetools(shop.url) as calls:
+            assert calls("GET", "/shop/orders").status == 200
+            shop.tokens(revoke=True)
+            assert calls("GET", "/shop/orders").status == 401
+        shop.tokens(lifetime=0.15)
+        with commercetools(shop.url) as calls:
+            assert calls("GET", "/shop/orders").status == 200
+            time.sleep(0.16)
+            assert calls("GET", "/shop/orders").status == 401
+
+    def test_refuses_wrong_clients(self, shop: Control) -> None:
+        """A wrong secret and missing credentials: 401 invalid_client; another grant: 400."""
+        shop.tokens(client_secret="right")
+        with Calls(shop.url) as calls:
+            assert ask_token(calls, secret="wrong").body["error"] == "invalid_client"
+            assert ask_token(calls, secret="right").status == 200
+            assert calls("POST", "/oauth/token", b"grant_type=client_credentials").status == 401
+            form = b"grant_type=password&client_id=a&client_secret=right"
+            assert calls("POST", "/oauth/token", form).body["error"] == "unsupported_grant_type"
+
+    def test_denies_scopes(self, shop: Control, calls: Calls) -> None:
+        """An endpoint whose scope is denied answers 403, others don't."""
+        shop.tokens(deny_scopes=["view_standalone_prices"])
+        answer = calls("GET", "/shop/standalone-prices")
+        assert (answer.status, answer.body["errors"][0]["code"]) == (403, "insufficient_scope")
+        assert calls("GET", "/shop/orders").status == 200
+
+    def test_enforces_scopes_when_told(self, shop: Control) -> None:
+        """A token for orders does not read customers."""
+        shop.tokens(enforce_scopes=True)
+        with Calls(shop.url) as calls:
+            token = ask_token(calls, scope="view_orders:shop").body["access_token"]
+            calls.headers["Authorization"] = f"Bearer {token}"
+            assert calls("GET", "/shop/orders").status == 200
+            assert calls("GET", "/shop/customers").status == 403
+
+
+class TestReads:
+    """Documents by id and by query."""
+
+    def test_by_id_and_by_key(self, calls: Calls) -> None:
+        """A document comes as it was put; every answer has a correlation id."""
+        answer = calls("GET", "/any-project/categories/bags")
+        assert answer.body == {**BAGS, "version": 1}
+        assert answer.headers["x-correlation-id"]
+        assert calls("GET", "/shop/categories/key=women").body["id"] == "root"
+
+    @pytest.mark.parametrize("path", ["/shop/orders/none", "/shop/orders/key=none", "/shop/nothing", "/shop"])
+    def test_unknown_is_404(self, calls: Calls, path: str) -> None:
+        """A document or a path that does not exist: 404 ResourceNotFound."""
+        answer = calls("GET", path)
+        assert (answer.status, answer.body["errors"][0]["code"]) == (404, "ResourceNotFound")
+
+    def test_changes_by_control(self, shop: Control, calls: Calls) -> None:
+        """A patch raises the version and the time; a deleted document is gone."""
+        shop.patch("orders", "o1", {"orderState": "Cancelled"})
+        order = calls("GET", "/shop/orders/o1").body
+        assert (order["version"], order["orderState"], order["customerId"]) == (2, "Cancelled", "c1")
+        assert order["lastModifiedAt"].endswith("Z")
+        shop.delete("orders", "o1")
+        assert calls("GET", "/shop/orders/o1").status == 404
+        with pytest.raises(ControlError):
+            shop.delete("orders", "o1")
+
+    def test_pages(self, calls: Calls) -> None:
+        """20 by default, with total unless it is not wanted."""
+        first = calls("GET", "/shop/customers", query={"sort": "id asc"}).body
+        assert (first["limit"], first["offset"], first["count"], first["total"]) == (20, 0, 20, 30)
+        query: dict[str, str | int] = {"sort": "id desc", "limit": 7, "offset": 25, "withTotal": "false"}
+        last = calls("GET", "/shop/customers", query=query).body
+        assert [customer["id"] for customer in last["results"]] == ["c004", "c003", "c002", "c001", "c000"]
+        assert "total" not in last
+
+    @pytest.mark.parametrize(
+        "query",
+        [{"limit": 501}, {"limit": "x"}, {"offset": 10001}, {"offset": -1}, {"withTotal": "no"}, {"sort": "nope asc"}],
+    )
+    def test_bad_parameters(self, calls: Calls, query: dict[str, str | int]) -> None:
+        """What is out of bounds is refused, not bent."""
+        answer = calls("GET", "/shop/customers", query=query)
+        assert (answer.status, answer.body["errors"][0]["code"]) == (400, "InvalidInput")
+
+    def test_long_urls(self, calls: Calls) -> None:
+        """Above 12,000 characters the answer is a proxy's 414."""
+        answer = calls("GET", "/shop/customers", query={"where": f'id="{"x" * 12_000}"'})
+        assert answer.status == 414
+        assert answer.body.startswith(b"<html>")
+        assert calls("GET", "/shop/customers", query={"where": f'id="{"x" * 11_000}"'}).status == 200
+
+
+class TestPredicates:
+    """`where`."""
+
+    @pytest.mark.parametrize(
+        ("collection", "predicate", "expected"),
+        [
+            ("orders", 'id = "o1"', ["o1"]),
+            ("orders", 'id in ("o1", "o2", "o3")', ["o1", "o2"]),
+            ("orders", 'id not in ("o1")', ["o2"]),
+            ("orders", 'paymentInfo(payments(id="pay2"))', ["o1"]),
+            ("orders", 'paymentInfo(payments(typeId="payment" and id="pay9"))', []),
+            ("orders", "paymentInfo is defined", ["o1"]),
+            ("orders", "paymentInfo is not defined", ["o2"]),
+            ("orders", "totalPrice(centAmount > 5)", ["o1"]),
+            ("orders", "totalPrice(centAmount >= 5 and centAmount < 1999.5)", ["o1", "o2"]),
+            ("orders", 'orderState <> "Open"', ["o2"]),
+            ("orders", 'not(orderState = "Open" or orderState = "Confirmed")', ["o2"]),
+            ("orders", 'customerId="c1" and (orderState="Open" or orderState="Complete")', ["o1"]),
+            ("orders", 'orderState="Complete" or orderState="Open" and customerId="other"', ["o2"]),
+            ("categories", 'ancestors(id="root")', ["bags"]),
+            ("categories", "ancestors is empty", ["root"]),
+            ("categories", 'name(`de-DE`="Taschen")', ["bags"]),
+            ("categories", 'id > "bags"', ["root"]),
+            ("customers", 'isEmailVerified = true and id <= "c002"', ["c000", "c002"]),
+            ("inventory", 'sku="S1" and supplyChannel(id="ch")', ["i2"]),
+            ("inventory", 'sku="S1" and supplyChannel is not defined', ["i1"]),
+            ("product-projections", 'masterVariant(sku="S9") or variants(sku="S9")', ["p1"]),
+            ("products", 'masterData(current(masterVariant(sku="S1") or variants(sku="S1")))', ["p1"]),
+            ("inventory", 'sku = "a\\"b\\\\c\\u00fc"', []),
+        ],
+    )
+    def test_find(self, calls: Calls, collection: str, predicate: str, expected: list[str]) -> None:
+        """Each kind of condition finds what it describes."""
+        assert found(calls("GET", f"/shop/{collection}", query={"where": predicate, "sort": "id asc"})) == expected
+
+    def test_escapes(self, shop: Control, calls: Calls) -> None:
+        """Quotes and backslashes in a text literal are escaped by a backslash."""
+        shop.put("inventory", {"id": "odd", "sku": 'a"b\\c ü'})
+        assert found(calls("GET", "/shop/inventory", query={"where": 'sku="a\\"b\\\\c ü"'})) == ["odd"]
+
+    def test_several_are_anded(self, calls: Calls) -> None:
+        """Every `where` has to hold."""
+        assert found(calls("GET", "/shop/inventory", query={"where": ['sku="S1"', 'id="i2"']})) == ["i2"]
+        assert found(calls("GET", "/shop/inventory", query={"where": ['sku="S2"', 'id="i2"']})) == []
+
+    def test_input_variables(self, calls: Calls) -> None:
+        """One value, or several for `in`, also where the field is a number."""
+        one = {"where": "sku = :sku and quantityOnStock = :stock", "var.sku": "S1", "var.stock": "9"}
+        assert found(calls("GET", "/shop/inventory", query=one)) == ["i1"]
+        many = {"where": "id in :ids", "var.ids": ["i1", "i3", "none"]}
+        assert found(calls("GET", "/shop/inventory", query=many)) == ["i1", "i3"]
+
+    @pytest.mark.parametrize(
+        "predicate",
+        ["", "id", "id =", 'id = "x', "id = x", 'id in "x"', 'id in ("x"', '(id="x"', 'id="x" and', 'id="x" id="y"',
+         'nope = "x"', "id = :missing", 'id is "x"', 'id ~ "x"', 'id = "\\x"'],
+    )  # fmt: skip
+    def test_mistakes(self, calls: Calls, predicate: str) -> None:
+        """Syntax errors and fields that the resource does not have: 400."""
+        answer = calls("GET", "/shop/orders", query={"where": predicate})
+        assert (answer.status, answer.body["errors"][0]["code"]) == (400, "InvalidInput")
+        assert answer.body["message"].startswith("Malformed parameter: where: ")
+
+
+class TestProjections:
+    """Products, as customers see them."""
+
+    def test_is_the_published_side(self, calls: Calls) -> None:
+        """The current data, flat, with the product's own fields."""
+        projection = calls("GET", "/shop/product-projections/p1", query={"staged": "false"}).body
+        assert projection["name"] == {"en": "Tote"}
+        assert (projection["version"], projection["key"], projection["priceMode"]) == (7, "tote", "Embedded")
+        assert (projection["published"], projection["hasStagedChanges"]) == (True, True)
+        assert "masterData" not in projection
+
+    def test_staged_is_the_default(self, calls: Calls) -> None:
+        """Without `staged=false` the staged side comes."""
+        assert calls("GET", "/shop/product-projections/p1").body["name"] == {"en": "New tote"}
+
+    def test_unpublished_products_have_none(self, shop: Control, calls: Calls) -> None:
+        """404 by id and absent from queries, but only with `staged=false`."""
+        shop.patch("products", "p1", {"masterData": {**PRODUCT["masterData"], "published": False}})
+        assert calls("GET", "/shop/product-projections/p1", query={"staged": "false"}).status == 404
+        assert found(calls("GET", "/shop/product-projections", query={"staged": "false"})) == []
+        assert calls("GET", "/shop/product-projections/p1").status == 200
+        assert found(calls("GET", "/shop/product-projections")) == ["p1"]
+
+    def test_availability_comes_from_inventory(self, shop: Control, calls: Calls) -> None:
+        """Entries without channel are on top, others under their channel; what the document says stays."""
+        variants = self._availability(calls)
+        assert variants["S1"]["availableQuantity"] == 4
+        assert variants["S1"]["channels"]["ch"]["availableQuantity"] == 2
+        assert (variants["S2"]["channels"]["ch"]["isOnStock"], "isOnStock" in variants["S2"]) == (False, False)
+        assert variants["S3"] == {"availableQuantity": 5}
+        shop.delete("inventory", "i3")
+        shop.patch("inventory", "i1", {"availableQuantity": 0})
+        variants = self._availability(calls)
+        assert variants["S2"] is None
+        assert (variants["S1"]["isOnStock"], variants["S1"]["availableQuantity"]) == (False, 0)
+
+    @staticmethod
+    def _availability(calls: Calls) -> dict[str, Any]:
+        projection = calls("GET", "/shop/product-projections/p1", query={"staged": "false"}).body
+        variants = [projection["masterVariant"], *projection["variants"]]
+        return {variant["sku"]: variant.get("availability") for variant in variants}
+
+
+class TestExpansion:
+    """`expand`."""
+
+    def test_nested(self, calls: Calls) -> None:
+        """A path through a reference expands that reference too."""
+        query = {"staged": "false", "expand": "categories[*].ancestors[*]"}
+        (category,) = calls("GET", "/shop/product-projections/p1", query=query).body["categories"]
+        assert category["obj"]["name"]["en"] == "Bags"
+        assert category["obj"]["ancestors"][0]["obj"]["name"]["en"] == "Women"
+
+    def test_several_paths_and_missing_documents(self, calls: Calls) -> None:
+        """Each path counts; a reference to nothing stays as it is."""
+        category = calls("GET", "/shop/categories/bags", query={"expand": ["parent", "ancestors[*]"]}).body
+        assert category["parent"]["obj"]["id"] == category["ancestors"][0]["obj"]["id"] == "root"
+        (order,) = calls("GET", "/shop/orders", query={"where": 'id="o1"', "expand": "paymentInfo.payments[*]"}).body[
+            "results"
+        ]
+        assert [payment.get("obj", {}).get("id") for payment in order["paymentInfo"]["payments"]] == ["pay1", None]
+
+    def test_leaves_the_documents_alone(self, calls: Calls) -> None:
+        """The next read without `expand` has no `obj`."""
+        calls("GET", "/shop/categories/bags", query={"expand": "ancestors[*]"})
+        assert calls("GET", "/shop/categories/bags").body["ancestors"] == BAGS["ancestors"]
+
+
+class TestSubscriptions:
+    """Subscriptions are the one resource that is written here."""
+
+    DRAFT: dict[str, Any] = {  # noqa: RUF012 - a constant of the tests
+        "key": "klaviyo",
+        "destination": {"type": "GoogleCloudPubSub", "projectId": "p", "topic": "t"},
+        "messages": [{"resourceTypeId": "order", "types": ["OrderCreated"]}],
+        "changes": [{"resourceTypeId": "customer"}],
+        "format": {"type": "Platform"},
+    }
+
+    def test_life(self, calls: Calls) -> None:
+        """Create, read by key, change with a version, delete with a version."""
+        created = calls("POST", "/shop/subscriptions", self.DRAFT)
+        assert (created.status, created.body["version"], created.body["status"]) == (201, 1, "Healthy")
+        assert calls("GET", "/shop/subscriptions/key=klaviyo").body == created.body
+        assert found(calls("GET", "/shop/subscriptions", query={"where": 'key="klaviyo"'})) == [created.body["id"]]
+        actions = [
+            {"action": "changeDestination", "destination": {**self.DRAFT["destination"], "topic": "other"}},
+            {"action": "setMessages", "messages": []},
+            {"action": "setChanges", "changes": [{"resourceTypeId": "category"}]},
+            {"action": "setKey", "key": "other"},
+        ]
+        changed = calls("POST", "/shop/subscriptions/key=klaviyo", {"version": 1, "actions": actions}).body
+        assert (changed["version"], changed["key"], changed["messages"]) == (2, "other", [])
+        assert changed["destination"]["topic"] == "other"
+        path = f"/shop/subscriptions/{changed['id']}"
+        stale = calls("DELETE", path, query={"version": 1})
+        assert (stale.status, stale.body["errors"][0]["code"]) == (409, "ConcurrentModification")
+        assert stale.body["errors"][0]["currentVersion"] == 2
+        assert calls("DELETE", path, query={"version": 2}).status == 200
+        assert calls("GET", path).status == 404
+
+    @pytest.mark.parametrize(
+        ("change", "code"),
+        [
+            ({"key": "klaviyo"}, "DuplicateField"),
+            ({"key": "no spaces"}, "InvalidInput"),
+            ({"key": "x1", "messages": [], "changes": []}, "InvalidInput"),
+            ({"key": "x1", "destination": None}, "InvalidInput"),
+            ({"key": "x1", "destinaton": {}}, "InvalidInput"),
+        ],
+    )
+    def test_bad_drafts(self, calls: Calls, change: dict[str, object], code: str) -> None:
+        """A key that exists, a bad key, nothing to deliver, no destination, an unknown field: 400."""
+        calls("POST", "/shop/subscriptions", self.DRAFT)
+        answer = calls("POST", "/shop/subscriptions", {**self.DRAFT, **change})
+        assert (answer.status, answer.body["errors"][0]["code"]) == (400, code)
+
+    def test_bad_updates(self, calls: Calls) -> None:
+        """A stale version: 409; an unknown action or no version: 400."""
+        calls("POST", "/shop/subscriptions", self.DRAFT)
+        path = "/shop/subscriptions/key=klaviyo"
+        assert calls("POST", path, {"version": 9, "actions": []}).status == 409
+        assert calls("POST", path, {"version": 1, "actions": [{"action": "setFormat"}]}).status == 400
+        assert calls("POST", path, {"actions": []}).status == 400
+        assert calls("DELETE", path).status == 400
+        assert calls("POST", path, b"{").status == 400
+
+    def test_fifty_are_the_limit(self, calls: Calls) -> None:
+        """The 51st is refused."""
+        for number in range(50):
+            assert calls("POST", "/shop/subscriptions", {**self.DRAFT, "key": f"key-{number}"}).status == 201
+        answer = calls("POST", "/shop/subscriptions", self.DRAFT)
+        assert (answer.status, answer.body["errors"][0]["code"]) == (400, "MaxResourceLimitExceeded")
+
+    def test_other_resources_are_read_only(self, calls: Calls) -> None:
+        """Nothing here writes customers: 405 says so."""
+        assert calls("POST", "/shop/customers", {"email": "x@y.io"}).status == 405
