@@ -18,6 +18,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from commands.running import ROOT, Sandbox, running_sandbox
 from sandbox.samples import ENVIRONMENT
+from tests.functional.kept import GivenBodies, KeepingControl, assert_contract_kept, assert_nothing_dropped
 
 ACKNOWLEDGED = 204
 REFUSED = 503
@@ -100,11 +101,13 @@ def _sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def sandbox(_sandbox: Sandbox) -> Sandbox:
-    """Both stand-ins, empty."""
+def sandbox(_sandbox: Sandbox) -> Iterator[Sandbox]:
+    """Both stand-ins, empty. Afterwards every body that Klaviyo took is held against its contract."""
     _sandbox.commercetools.reset()
     _sandbox.klaviyo.reset()
-    return _sandbox
+    klaviyo = KeepingControl(_sandbox.klaviyo.url)
+    yield Sandbox(_sandbox.commercetools, klaviyo)
+    assert_contract_kept(klaviyo.every_request())
 
 
 @pytest.fixture
@@ -124,7 +127,12 @@ Serve = Callable[..., Function]
 
 @pytest.fixture
 def serve(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Serve]:
-    """Start a function server: `serve(target="sync_push", NAME="value")`. Afterwards its log is read for secrets."""
+    """Start a function server: `serve(target="sync_push", NAME="value")`.
+
+    Afterwards its log is read for secrets, and what the SDK was given is held against what Klaviyo received.
+    """
+    given = GivenBodies()
+    given.watch(monkeypatch)
     closing: list[Callable[[], None]] = []
     functions: list[Function] = []
 
@@ -152,6 +160,8 @@ def serve(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         close()
     for function in functions:
         _assert_discreet(function, sandbox, capsys)
+    assert isinstance(sandbox.klaviyo, KeepingControl)
+    assert_nothing_dropped(given, sandbox.klaviyo.every_request())
 
 
 @pytest.fixture

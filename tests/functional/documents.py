@@ -1,4 +1,4 @@
-"""commercetools documents and deliveries, small enough to read in a test; fields given replace or add to the usual ones."""
+"""commercetools documents and deliveries, small enough to read in a test; fields given replace the usual ones."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

@@ -8,6 +8,7 @@ import pytest
 from commands.running import Sandbox
 from sandbox.samples import DOCUMENTS, Sample, samples
 from tests.functional.conftest import ACKNOWLEDGED, Function, Serve
+from tests.functional.states import comparable
 
 
 def _load_documents(sandbox: Sandbox) -> None:
@@ -21,21 +22,6 @@ def shop(sandbox: Sandbox) -> Sandbox:
     """The sandbox with the documents of the samples."""
     _load_documents(sandbox)
     return sandbox
-
-
-def _comparable(state: dict[str, Any]) -> dict[str, Any]:
-    """Klaviyo's state without its own times and ids."""
-    return {
-        name: sorted(json.dumps(_without_own(thing), sort_keys=True) for thing in things)
-        if isinstance(things, list)
-        else {key: _without_own(thing) for key, thing in things.items()}
-        for name, things in state.items()
-    }
-
-
-def _without_own(thing: Any) -> Any:
-    own = {"id", "created", "updated", "profile_id"}
-    return {name: value for name, value in thing.items() if name not in own} if isinstance(thing, dict) else thing
 
 
 def test_every_sample_has_its_effect_within_its_budget(shop: Sandbox, serve: Serve, settings_file: Any) -> None:
@@ -63,4 +49,4 @@ def test_twice_is_once(shop: Sandbox, function: Function) -> None:
 
 def _deliver(sample: Sample, function: Function, shop: Sandbox) -> dict[str, Any]:
     assert function.deliver(sample.data).status == ACKNOWLEDGED, sample.file
-    return _comparable(shop.klaviyo.state())
+    return comparable(shop.klaviyo.state())

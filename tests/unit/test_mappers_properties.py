@@ -2,14 +2,9 @@
 
 import json
 import math
-from copy import deepcopy
 from datetime import UTC, datetime
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import jsonschema
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,19 +14,16 @@ from mappers.order_events import cancelled_order, fulfilled_order, ordered_produ
 from mappers.profile import profile
 from mappers.variant import catalog_variants, differs, stock_update, variant_create, variant_update
 from settings import Settings
+from tests.contract import needs_contract, validator
 from tests.unit import strategies as shop
 
-CONTRACT = Path(__file__).parents[2].parent / "shared/reference/klaviyo-contract.json"
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 OCCURRED = "2026-05-31T10:00:00.000Z"
 
 moderately = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-shops_schema = pytest.mark.skipif(
-    not CONTRACT.exists(), reason="the reference with Klaviyo's contract is not beside this project"
-)
 
 
-@shops_schema
+@needs_contract
 @moderately
 @given(customer=shop.customers, settings=shop.shop_settings)
 def test_a_customer_becomes_a_profile_klaviyo_takes(customer: Any, settings: Settings) -> None:
@@ -43,7 +35,7 @@ def test_a_customer_becomes_a_profile_klaviyo_takes(customer: Any, settings: Set
     assert repr(customer) == before
 
 
-@shops_schema
+@needs_contract
 @moderately
 @given(
     order=shop.orders, transaction=shop.transactions, categories=shop.product_categories, settings=shop.shop_settings
@@ -66,7 +58,7 @@ def test_an_order_becomes_events_klaviyo_takes(
     assert repr(order) == before
 
 
-@shops_schema
+@needs_contract
 @moderately
 @given(product=shop.products, prices=st.none() | st.just({}), settings=shop.shop_settings)
 def test_a_product_becomes_an_item_and_variants_klaviyo_takes(product: Any, prices: Any, settings: Settings) -> None:
@@ -83,7 +75,7 @@ def test_a_product_becomes_an_item_and_variants_klaviyo_takes(product: Any, pric
         assert not differs(variant.body, json.loads(json.dumps(variant.body)))
 
 
-@shops_schema
+@needs_contract
 @moderately
 @given(category=shop.categories, references=st.lists(shop.category_references), settings=shop.shop_settings)
 def test_a_category_becomes_one_klaviyo_takes(category: Any, references: Any, settings: Settings) -> None:
@@ -94,7 +86,7 @@ def test_a_category_becomes_one_klaviyo_takes(category: Any, references: Any, se
     assert len(paths) == len(set(paths))
 
 
-@shops_schema
+@needs_contract
 def test_an_item_can_be_hidden() -> None:
     """The PATCH that hides an item fits its schema."""
     assert_body("update_catalog_item", hidden_item("p1"))
@@ -161,26 +153,3 @@ def levels(value: Any) -> int:
     """Levels of objects and arrays, counted anew each time."""
     children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
     return 0 if children is None else 1 + max(map(levels, children), default=0)
-
-
-@cache
-def validator(operation: str) -> jsonschema.Draft202012Validator:
-    """Make a validator of an operation's body; what the schema does not name is a mistake, as the SDK drops it."""
-    contract = json.loads(CONTRACT.read_text(encoding="utf-8"))
-    body = next(found["body"] for found in contract["operations"] if found["id"] == operation)
-    schemas = {name: as_json_schema(schema) for name, schema in contract["schemas"].items()}
-    return jsonschema.Draft202012Validator({**as_json_schema(body), "components": {"schemas": schemas}})
-
-
-def as_json_schema(schema: Any) -> Any:
-    """JSON Schema of an OpenAPI schema: `nullable` spelled out, and no properties but those that are named."""
-    if isinstance(schema, list):
-        return [as_json_schema(part) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    plain = {name: as_json_schema(part) for name, part in deepcopy(schema).items() if name != "nullable"}
-    if isinstance(plain.get("properties"), dict) and plain.get("type") == "object":
-        plain["additionalProperties"] = False
-    if schema.get("nullable") is True:
-        return {"anyOf": [plain, {"type": "null"}]}
-    return plain
