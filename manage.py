@@ -4,6 +4,7 @@
 import click
 
 from commands.demo import demo
+from commands.subscriptions import subscriptions
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -12,6 +13,7 @@ def manage() -> None:
 
 
 manage.add_command(demo)
+manage.add_command(subscriptions)
 
 if __name__ == "__main__":
     manage(prog_name="python manage.py")

@@ -5,7 +5,6 @@ today. What does not exist is None, every other failure one of `errors`.
 """
 
 import json
-import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -166,9 +165,6 @@ class Commercetools:
         if self._session is None:
             with self._lock:
                 if self._session is None:
-                    urls = (self._settings.ct_api_url, self._settings.ct_auth_url)
-                    if any(url.startswith("http://") for url in urls):
-                        os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"  # the SDK's session refuses plain http else
                     from clients.commercetools_session import CommercetoolsSession  # noqa: PLC0415 - cold start
 
                     self._session = CommercetoolsSession(self._settings, self._pool_size)

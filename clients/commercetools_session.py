@@ -4,6 +4,7 @@ The SDK sends requests without credentials while it refreshes its token, never r
 nothing about a 401. Here the token is kept beside the SDK's session and put on every request by hand.
 """
 
+import os
 import threading
 import time
 from dataclasses import dataclass
@@ -60,6 +61,8 @@ class CommercetoolsSession(BaseClient):  # type: ignore[misc] # the SDK is untyp
 
     def __init__(self, settings: Settings, pool_size: int) -> None:
         credentials = settings.ct_api_client
+        if any(url.startswith("http://") for url in (settings.ct_api_url, settings.ct_auth_url)):
+            os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"  # the SDK's session refuses plain http otherwise
         super().__init__(
             client_id=credentials.client_id,
             client_secret=credentials.secret.get_secret_value(),
