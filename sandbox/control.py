@@ -15,7 +15,10 @@ class ControlError(Exception):
 
 
 class Control:
-    """Looks into and steers one of the two servers, by its URL. Any thread may use it."""
+    """Looks into and steers one of the two servers, by its URL. Any thread may use it.
+
+    What concerns documents and tokens is commercetools' alone; keys, limits and lag are Klaviyo's.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
@@ -100,8 +103,6 @@ class Control:
         """Start the randomness of `rate` anew."""
         self.call("POST", "seed", {"seed": number})
 
-    # commercetools
-
     def put(self, collection: str, document: Mapping[str, Any]) -> None:
         """Store a document as it is, under its `id`."""
         self.call("PUT", _document(collection, document["id"]), document)
@@ -146,8 +147,6 @@ class Control:
         }
         given = {name: value for name, value in rules.items() if value is not None}
         self.call("POST", "tokens", {**given, "revoke": revoke})
-
-    # Klaviyo
 
     def keys(self, accepted: Sequence[str] | None = None, *, scopes: Sequence[str] | None = None) -> None:
         """Which keys are accepted, and which scopes they have (None: any)."""

@@ -21,7 +21,7 @@ def html(status: int, headers: dict[str, str] | None = None) -> Answer:
 
 @dataclass(slots=True, kw_only=True)
 class Failure:
-    """One rule; see the README's control API for the meaning of the fields."""
+    """One rule; `Control.fail` tells what the fields mean."""
 
     method: str | None = None
     path: str = ""

@@ -147,11 +147,10 @@ class Klaviyo(Backend):
                 return {}
             case "POST", ["limits"]:
                 rules = told(request, "enforce", "scale")
-                lag = self.catalog.lag
                 self.limits = Limits()
                 self.limits.enforce = bool(rules.get("enforce", True))
                 self.limits.scale = float(rules.get("scale", 1.0))
-                return {"enforce": self.limits.enforce, "scale": self.limits.scale, "lag": lag}
+                return {"enforce": self.limits.enforce, "scale": self.limits.scale}
             case "POST", ["lag"]:
                 self.catalog.lag = float(told(request, "seconds")["seconds"])
                 return {"seconds": self.catalog.lag}

@@ -21,7 +21,13 @@ ACCOUNT = {
         "timezone": "UTC",
         "locale": "en-US",
         "industry": None,
-        "contact_information": {"organization_name": "Sandbox"},
+        "contact_information": {
+            "default_sender_name": "Sandbox",
+            "default_sender_email": "sandbox@example.com",
+            "website_url": "https://shop.example",
+            "organization_name": "Sandbox",
+            "street_address": dict.fromkeys(("address1", "address2", "city", "region", "country", "zip"), ""),
+        },
     },
     "links": {"self": "https://a.klaviyo.com/api/accounts/SANDBX/"},
 }
