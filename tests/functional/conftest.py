@@ -23,6 +23,9 @@ from tests.functional.kept import GivenBodies, KeepingControl, assert_contract_k
 ACKNOWLEDGED = 204
 REFUSED = 503
 
+STEADY = "[limits]\nstale_after = 30\n"
+"""A sync.toml with which no resource is read a second time."""
+
 _PERSONAL = {
     "email", "customerEmail", "firstName", "lastName", "phone", "mobile", "streetName", "streetNumber", "city",
     "postalCode", "companyName", "additionalStreetInfo", "additionalAddressInfo",
@@ -168,6 +171,12 @@ def serve(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 def function(serve: Serve) -> Function:
     """A function server as the samples are written for, with `sync_push`."""
     return serve()
+
+
+@pytest.fixture
+def steady(serve: Serve, settings_file: Callable[[str], str]) -> Function:
+    """The same, never taking a slow machine for a slow write: calls can be counted."""
+    return serve(SYNC_CONFIG=settings_file(STEADY))
 
 
 class _Silent(WSGIRequestHandler):

@@ -1,0 +1,222 @@
+"""The mapping's table "Messages": customers, orders and payments. Each row has its effect, within its budget."""
+
+from typing import Any
+
+import pytest
+
+import handlers
+from commands.running import Sandbox
+from handlers.registry import registrations
+from tests.functional.conftest import ACKNOWLEDGED, Function
+from tests.functional.documents import (
+    category,
+    change,
+    customer,
+    line_item,
+    message,
+    order,
+    payment,
+    product,
+    reference,
+    too_large,
+    transaction,
+)
+from tests.functional.measuring import measured
+
+TABLE = {
+    ("customer", "CustomerCreated"), ("customer", "ResourceUpdated"), ("customer", "ResourceDeleted"),
+    ("order", "OrderCreated"), ("order", "OrderImported"), ("order", "OrderCreatedFromRecurringOrder"),
+    ("order", "OrderCustomerSet"), ("order", "OrderStateChanged"),
+    ("payment", "PaymentTransactionAdded"), ("payment", "PaymentTransactionStateChanged"),
+    ("category", "CategoryCreated"), ("category", "ResourceUpdated"), ("category", "ResourceDeleted"),
+    ("product", "ProductPublished"), ("product", "ProductUnpublished"), ("product", "ProductDeleted"),
+    ("product", "ResourceDeleted"),
+    ("inventory-entry", "ResourceCreated"), ("inventory-entry", "ResourceUpdated"),
+    ("inventory-entry", "ResourceDeleted"),
+}  # fmt: skip
+
+PLACING = ["OrderCreated", "OrderImported", "OrderCreatedFromRecurringOrder"]
+FULFILLED = {"Confirmed": "Fulfilled Order", "Complete": "Fulfilled Order", "Cancelled": "Cancelled Order"}
+
+
+def test_what_is_consumed_is_what_the_table_lists() -> None:
+    """The registry has exactly the keys of the table; only a product's ResourceDeleted is not subscribed to."""
+    assert handlers.__all__
+    assert {(one.resource_type, one.type) for one in registrations()} == TABLE
+    unsubscribed = [(one.resource_type, one.type) for one in registrations() if not one.subscribe]
+    assert unsubscribed == [("product", "ResourceDeleted")]
+
+
+@pytest.mark.parametrize(
+    "delivery",
+    [
+        message("CustomerCreated", "customer", "customer-1", customer=customer()),
+        too_large("CustomerCreated", "customer", "customer-1"),
+        change("ResourceUpdated", "customer", "customer-1"),
+    ],
+    ids=["created", "too large", "updated"],
+)
+def test_a_customer_becomes_a_profile(sandbox: Sandbox, steady: Function, delivery: Any) -> None:
+    """Created or updated, the profile is what the customer is now: one read, one write."""
+    sandbox.commercetools.put("customers", customer(firstName="Mirabel", companyName="Falkner GmbH"))
+    done = measured(sandbox, steady, delivery)
+    assert (done.outcome, done.calls) == ("synced", (1, 1))
+    profile = done.profile("customer-1")
+    assert profile["email"] == "customer-1@example.com"
+    assert (profile["first_name"], profile["organization"]) == ("Mirabel", "Falkner GmbH")
+    assert profile["phone_number"] == "+491713920014"
+    assert profile["location"] == {"address1": "12, Lindenallee", "city": "Berlin", "country": "DE", "zip": "10115"}
+
+
+def test_a_customer_deleted_with_erasure_is_erased(sandbox: Sandbox, steady: Function) -> None:
+    """Klaviyo is asked to erase the profile and its events: a look for it and a request, no read."""
+    sandbox.commercetools.put("customers", customer())
+    measured(sandbox, steady, message("CustomerCreated", "customer", "customer-1"))
+    sandbox.commercetools.delete("customers", "customer-1")
+    done = measured(sandbox, steady, change("ResourceDeleted", "customer", "customer-1", dataErasure=True))
+    assert (done.outcome, done.calls) == ("synced", (0, 2))
+    assert done.state["profiles"] == []
+    again = measured(sandbox, steady, change("ResourceDeleted", "customer", "customer-1", dataErasure=True))
+    assert (again.outcome, again.calls) == ("ignored no_profile", (0, 1))
+
+
+@pytest.mark.parametrize("fields", [{}, {"dataErasure": False}], ids=["not said", "false"])
+def test_a_customer_deleted_without_erasure_stays(sandbox: Sandbox, steady: Function, fields: Any) -> None:
+    """Without `dataErasure: true` nothing is asked of anybody, and the profile stays."""
+    sandbox.commercetools.put("customers", customer())
+    before = measured(sandbox, steady, message("CustomerCreated", "customer", "customer-1")).state
+    done = measured(sandbox, steady, change("ResourceDeleted", "customer", "customer-1", **fields))
+    assert (done.outcome, done.calls) == ("ignored no_data_erasure", (0, 0))
+    assert done.state == before
+
+
+def _shelf(sandbox: Sandbox, count: int) -> None:
+    """Products 1 to `count`, each in the category Women > Bags."""
+    women, bags = category("women", "Women"), category("bags", "Bags", ancestors=["women"])
+    shelf = [product(f"product-{number}", categories=["bags"]) for number in range(1, count + 1)]
+    sandbox.commercetools.put_all({"categories": [women, bags], "products": shelf})
+
+
+def _lines(count: int) -> list[dict[str, Any]]:
+    return [line_item(number, f"product-{number}") for number in range(1, count + 1)]
+
+
+@pytest.mark.parametrize("name", PLACING)
+@pytest.mark.parametrize("included", [True, False], ids=["told", "too large"])
+def test_an_order_is_placed(sandbox: Sandbox, steady: Function, name: str, *, included: bool) -> None:
+    """Five line items of products with categories: six events for one read; one more where the order is not told."""
+    _shelf(sandbox, 5)
+    placed = order(lines=_lines(5))
+    sandbox.commercetools.put("orders", placed)
+    delivery = message(name, "order", "order-1", order=placed) if included else too_large(name, "order", "order-1")
+    done = measured(sandbox, steady, delivery)
+    assert (done.outcome, done.calls) == ("synced", (1 if included else 2, 6))
+    event = done.event("Placed Order", "order-1")
+    assert (event["value"], event["value_currency"]) == (100, "EUR")
+    assert event["properties"]["Categories"] == ["Women", "Women > Bags"]
+    assert event["properties"]["OrderNumber"] == "number-of-order-1"
+    assert [item["ProductID"] for item in event["properties"]["Items"]] == [f"product-{n}" for n in range(1, 6)]
+    for number in range(1, 6):
+        ordered = done.event("Ordered Product", f"line-{number}")
+        assert (ordered["value"], ordered["properties"]["Quantity"]) == (20, 2)
+        assert ordered["properties"]["Categories"] == ["Women", "Women > Bags"]
+    assert len(done.state["events"]) == 6
+    assert done.profile("customer-1")["events"] == 6
+
+
+@pytest.mark.parametrize("name", PLACING)
+def test_an_order_that_is_gone_by_now_is_ignored(sandbox: Sandbox, steady: Function, name: str) -> None:
+    """A message without its payload, of an order that does not exist any more, leaves nothing."""
+    done = measured(sandbox, steady, too_large(name, "order", "order-1"))
+    assert (done.outcome, done.calls) == ("ignored deleted_meanwhile", (1, 0))
+
+
+@pytest.mark.parametrize("included", [True, False], ids=["told", "too large"])
+def test_an_order_gets_a_customer(sandbox: Sandbox, steady: Function, *, included: bool) -> None:
+    """The order as it is now is placed for its customer: two reads, an event and one for each line item."""
+    _shelf(sandbox, 2)
+    sandbox.commercetools.put("orders", order(lines=_lines(2)))
+    told = {"customer": reference("customer", "customer-1")}
+    make = message if included else too_large
+    done = measured(sandbox, steady, make("OrderCustomerSet", "order", "order-1", **(told if included else {})))
+    assert (done.outcome, done.calls) == ("synced", (2, 3))
+    assert done.profile("customer-1")["events"] == 3
+
+
+def test_an_order_loses_its_customer(sandbox: Sandbox, steady: Function) -> None:
+    """OrderCustomerSet without a customer places nothing."""
+    sandbox.commercetools.put("orders", order(customerId=None))
+    done = measured(sandbox, steady, message("OrderCustomerSet", "order", "order-1"))
+    assert (done.outcome, done.calls) == ("ignored customer_removed", (0, 0))
+    done = measured(sandbox, steady, too_large("OrderCustomerSet", "order", "order-1"))
+    assert (done.outcome, done.calls) == ("ignored customer_removed", (1, 0))
+
+
+@pytest.mark.parametrize(("state", "metric"), FULFILLED.items())
+@pytest.mark.parametrize("included", [True, False], ids=["told", "too large"])
+def test_an_order_changes_its_state(
+    sandbox: Sandbox, steady: Function, state: str, metric: str, *, included: bool
+) -> None:
+    """Fulfilled Order or Cancelled Order at the message's time: two reads, one event."""
+    _shelf(sandbox, 1)
+    sandbox.commercetools.put("orders", order(orderState=state))
+    told = {"orderState": state, "oldOrderState": "Open"}
+    make = message if included else too_large
+    done = measured(sandbox, steady, make("OrderStateChanged", "order", "order-1", **(told if included else {})))
+    assert (done.outcome, done.calls) == ("synced", (2, 1))
+    event = done.event(metric, "order-1")
+    assert event["time"] == "2026-05-02T08:00:00+00:00"
+    assert (event["value"], event["value_currency"]) == (20, "EUR")
+    assert event["properties"]["Categories"] == ["Women", "Women > Bags"]
+
+
+def test_another_order_state_is_ignored(sandbox: Sandbox, steady: Function) -> None:
+    """A state that makes no event costs nothing."""
+    done = measured(sandbox, steady, message("OrderStateChanged", "order", "order-1", orderState="Open"))
+    assert (done.outcome, done.calls) == ("ignored order_state", (0, 0))
+
+
+REFUND = {"transaction": transaction(cents=550)}
+SETTLED = {"transactionId": "refund-1", "state": "Success"}
+
+
+@pytest.mark.parametrize(
+    ("delivery", "reads"),
+    [
+        (message("PaymentTransactionAdded", "payment", "payment-1", **REFUND), 2),
+        (message("PaymentTransactionStateChanged", "payment", "payment-1", **SETTLED), 3),
+        (too_large("PaymentTransactionAdded", "payment", "payment-1"), 3),
+        (too_large("PaymentTransactionStateChanged", "payment", "payment-1"), 3),
+    ],
+    ids=["added", "settled", "added, too large", "settled, too large"],
+)
+def test_a_refund(sandbox: Sandbox, steady: Function, delivery: Any, reads: int) -> None:
+    """Refunded Order with the transaction's amount and time: at most three reads, one event."""
+    _shelf(sandbox, 1)
+    sandbox.commercetools.put("orders", order(paymentInfo={"payments": [reference("payment", "payment-1")]}))
+    charge = transaction("charge-1", 2000, type="Charge")
+    pending = transaction("refund-0", 100, state="Pending")
+    sandbox.commercetools.put("payments", payment(transactions=[charge, pending, transaction(cents=550)]))
+    done = measured(sandbox, steady, delivery)
+    assert (done.outcome, done.calls) == ("synced", (reads, 1))
+    event = done.event("Refunded Order", "payment-1:refund-1")
+    assert (event["value"], event["value_currency"]) == (5.5, "EUR")
+    assert event["time"] == "2026-05-03T09:00:00+00:00"
+    assert event["properties"]["RefundAmount"] == 5.5
+    assert event["properties"]["OrderId"] == "order-1"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"transaction": transaction(type="Charge")},
+        {"transaction": transaction(state="Pending")},
+        {"transactionId": "refund-1", "state": "Failure"},
+    ],
+    ids=["charge", "pending", "failed"],
+)
+def test_what_is_no_refund_is_ignored(sandbox: Sandbox, steady: Function, told: Any) -> None:
+    """A charge, or a refund that did not succeed, costs nothing."""
+    done = measured(sandbox, steady, message("PaymentTransactionAdded", "payment", "payment-1", **told))
+    assert (done.outcome, done.calls) == ("ignored no_refund", (0, 0))
+    assert done.answer.status == ACKNOWLEDGED
