@@ -3,6 +3,7 @@
 
 import click
 
+from commands.check import check
 from commands.demo import demo
 from commands.subscriptions import subscriptions
 
@@ -12,6 +13,7 @@ def manage() -> None:
     """Commands for the commercetools to Klaviyo sync."""
 
 
+manage.add_command(check)
 manage.add_command(demo)
 manage.add_command(subscriptions)
 

@@ -128,6 +128,10 @@ class Commercetools:
             return None
         return prices
 
+    def probe(self, collection: str) -> None:
+        """Ask for any one document of a collection; raises what reading it would raise."""
+        self._query(collection, [("limit", "1")])
+
     def _get(self, collection: str, resource_id: str, params: Params | None = None) -> Any:
         return self._fetch(f"{collection}.get", f"/{collection}/{quote(resource_id, safe='')}", params or [])
 

@@ -88,7 +88,7 @@ def test_it_asks_first(sandbox: Sandbox, run: Run) -> None:
 def test_others_are_left_alone(sandbox: Sandbox, run: Run) -> None:
     """Neither apply nor delete touches a subscription with another key."""
     other = {
-        "id": "other", "version": 3, "key": "erp", "messages": [{"resourceTypeId": "order", "types": []}], "changes": [],
+        "id": "other", "version": 3, "key": "erp", "messages": [{"resourceTypeId": "order", "types": []}],
         "destination": {"type": "EventBridge", "region": "eu", "accountId": "1", "source": "s"}, "status": "Healthy",
     }  # fmt: skip
     sandbox.commercetools.put("subscriptions", other)
@@ -149,7 +149,7 @@ def test_a_client_without_the_scope_gets_no_token(sandbox: Sandbox, run: Run) ->
     assert (refused.exit_code, "manage_subscriptions:shop" in refused.output) == (1, True)
 
 
-def test_a_topic_that_is_none_is_a_usage_error(run: Run) -> None:
+def test_a_topic_that_is_none_is_a_usage_error() -> None:
     """Exit status 2, and the form it should have."""
     result = CliRunner().invoke(manage, ["subscriptions", "plan", "--topic", "commercetools"])
     assert (result.exit_code, "projects/PROJECT/topics/TOPIC" in result.output) == (2, True)

@@ -1,0 +1,266 @@
+"""`manage.py check`: is everything there that the sync needs, and what to do about what is not."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import click
+
+from clients.klaviyo_calls import KlaviyoCalls
+from clients.retrying import message_budget
+from commands.environment import settings_or_exit
+from commands.subscription_api import PUBLISHER, SubscriptionApi
+from commands.subscription_plan import plan, wanted
+from errors import Refused, SyncError, TryAgain
+from services import Services
+from settings import Settings
+
+_PROBE = "manage-check"
+"""Names what does not exist: Klaviyo answers 404 or 400 to who may write, 403 to who may not; nothing changes."""
+_NOBODY = "00000000000000000000000000"
+_FORBIDDEN = 403
+_UNAUTHORIZED = 401
+
+_READS = {
+    "customers": "view_customers",
+    "orders": "view_orders",
+    "payments": "view_payments",
+    "categories": "view_products",
+    "product-projections": "view_products",
+    "inventory": "view_products",
+    "standalone-prices": "view_standalone_prices",
+}
+_OPTIONAL = {"standalone-prices": "only needed for products with standalone prices, which go without a price else"}
+
+_KLAVIYO_SCOPES: dict[str, Callable[[KlaviyoCalls], object]] = {
+    "profiles:read": lambda calls: calls.send("Profiles", "get_profiles", page_size=1),
+    "profiles:write": lambda calls: calls.send(
+        "Profiles", "update_profile", _NOBODY, {"data": {"type": "profile", "id": _NOBODY, "attributes": {}}}
+    ),
+    "events:write": lambda calls: calls.send("Events", "create_event", _nobodys_event()),
+    "catalogs:read": lambda calls: calls.send("Catalogs", "get_catalog_categories", page_size=1),
+    "catalogs:write": lambda calls: calls.send("Catalogs", "delete_catalog_category", f"$custom:::$default:::{_PROBE}"),
+    "data-privacy:write": lambda calls: calls.send(
+        "Data_Privacy",
+        "request_profile_deletion",
+        {
+            "data": {
+                "type": "data-privacy-deletion-job",
+                "attributes": {"profile": {"data": {"type": "profile", "id": _NOBODY, "attributes": {}}}},
+            }
+        },
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report: `advice` says what to do. Only "failed" makes the check fail."""
+
+    state: Literal["ok", "failed", "unknown"]
+    what: str
+    advice: str = ""
+
+
+@click.command(epilog="Example:  python manage.py check --topic projects/my-project/topics/commercetools")
+@click.option("--topic", envvar="TOPIC", metavar="projects/P/topics/T", help="The topic commercetools publishes to.")
+@click.option("--prefix", default="klaviyo-sync", show_default=True, help="What the subscriptions' keys begin with.")
+def check(topic: str | None, prefix: str) -> None:
+    """Say, line by line, whether the sync has all it needs, before and after a deployment.
+
+    Looks at the environment, at commercetools and each scope of its API client, at Klaviyo and each scope of its key,
+    at the topics, and at the commercetools subscriptions. Changes nothing. Exits with 1 if anything failed.
+    """
+    settings = settings_or_exit()
+    failed = False
+    _say(Finding("ok", f"environment: complete (project {settings.ct_project_id}, keys masked)"))
+    for part in (
+        _commercetools(settings),
+        _klaviyo(settings),
+        _topics(topic, settings.dead_letter_topic),
+        _subscriptions(settings, topic, prefix),
+    ):
+        for finding in part:
+            _say(finding)
+            failed = failed or finding.state == "failed"
+    if failed:
+        raise click.ClickException("Not everything is there yet; each line says what to do.")
+
+
+def _say(finding: Finding) -> None:
+    signs = {"ok": ("ok     ", "green"), "failed": ("FAILED ", "red"), "unknown": ("?      ", "yellow")}
+    sign, colour = signs[finding.state]
+    click.echo(click.style(sign, fg=colour) + finding.what)
+    if finding.advice:
+        click.echo(f"         {finding.advice}")
+
+
+def _commercetools(settings: Settings) -> Iterator[Finding]:
+    services = Services(settings)
+    try:
+        for collection, scope in _READS.items():
+            what = f"commercetools: {collection} can be read"
+            with message_budget(settings.sync.limits):
+                try:
+                    services.commercetools.probe(collection)
+                except TryAgain as error:
+                    finding = _unreadable(error, what, f"{scope}:{settings.ct_project_id}", collection)
+                    yield finding
+                    if error.status != _FORBIDDEN:
+                        return
+                except SyncError as error:
+                    yield Finding("failed", what, f"It answers {error.reason}: is CT_PROJECT_ID right?")
+                    return
+                else:
+                    yield Finding("ok", what)
+    finally:
+        services.close()
+
+
+def _unreadable(error: TryAgain, what: str, scope: str, collection: str) -> Finding:
+    if error.status == _FORBIDDEN:
+        advice = f"The API client lacks the scope {scope}: make one that has it, and name it in CT_SCOPE."
+        if collection in _OPTIONAL:
+            return Finding("unknown", what, f"{advice} It is {_OPTIONAL[collection]}.")
+        return Finding("failed", what, advice)
+    if error.reason.endswith("_denied"):
+        return Finding(
+            "failed",
+            what,
+            "commercetools gives no token: check CT_API_CLIENT, CT_AUTH_URL and every scope of CT_SCOPE.",
+        )
+    return Finding("failed", what, f"It does not answer ({_why(error)}): check CT_API_URL and CT_AUTH_URL.")
+
+
+def _klaviyo(settings: Settings) -> Iterator[Finding]:
+    calls = KlaviyoCalls(settings, pool_size=1)
+    try:
+        for scope, probe in _KLAVIYO_SCOPES.items():
+            what = f"Klaviyo: the key has the scope {scope}"
+            with message_budget(settings.sync.limits):
+                try:
+                    probe(calls)
+                except Refused:  # the content, not the key: the scope is there
+                    yield Finding("ok", what)
+                except TryAgain as error:
+                    if error.status == _FORBIDDEN:
+                        yield Finding("failed", what, "Make a private key with this scope, and set KLAVIYO_AUTH_KEY.")
+                        continue
+                    if error.status == _UNAUTHORIZED:
+                        yield Finding("failed", what, "Klaviyo does not know the key: check KLAVIYO_AUTH_KEY.")
+                    else:
+                        yield Finding("failed", what, f"Klaviyo does not answer ({_why(error)}).")
+                    return
+                else:
+                    yield Finding("ok", what)
+    finally:
+        calls.close()
+
+
+def _nobodys_event() -> dict[str, object]:
+    """An event without anyone to belong to: refused for that, by whoever may send events."""
+    profile = {"data": {"type": "profile", "attributes": {}}}
+    metric = {"data": {"type": "metric", "attributes": {"name": _PROBE}}}
+    return {"data": {"type": "event", "attributes": {"properties": {}, "metric": metric, "profile": profile}}}
+
+
+def _topics(topic: str | None, dead_letter_topic: str | None) -> Iterator[Finding]:
+    if not topic:
+        yield Finding("unknown", "Pub/Sub: the topic", "Name it with --topic projects/P/topics/T to have it checked.")
+    else:
+        yield from _topic(topic, publisher=PUBLISHER)
+    if not dead_letter_topic:
+        yield Finding(
+            "unknown",
+            "Pub/Sub: no DEAD_LETTER_TOPIC",
+            "What can't be synced is redelivered until the subscription's own dead-letter policy takes it.",
+        )
+    else:
+        yield from _topic(dead_letter_topic, needs_subscription=True)
+
+
+def _topic(name: str, *, publisher: str = "", needs_subscription: bool = False) -> Iterator[Finding]:
+    from google.api_core import exceptions  # noqa: PLC0415 - a second to import, for whom it concerns
+    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
+    from google.cloud.pubsub_v1 import PublisherClient  # noqa: PLC0415
+
+    what = f"Pub/Sub: {name}"
+    try:
+        client = PublisherClient()
+        client.get_topic(topic=name, timeout=10)
+        yield Finding("ok", f"{what} is there")
+        if needs_subscription:
+            kept = list(client.list_topic_subscriptions(topic=name, timeout=10))
+            if kept:
+                yield Finding("ok", f"{what} has a subscription that keeps the letters")
+            else:
+                yield Finding("failed", f"{what} has no subscription", "Make one, or its letters vanish.")
+        if publisher:
+            yield _publish_right(client, name, publisher)
+    except exceptions.NotFound:
+        yield Finding("failed", f"{what} is not there", "Make it with terraform/ or deploy.sh.")
+    except (exceptions.PermissionDenied, GoogleAuthError) as error:
+        yield Finding(
+            "unknown", what, f"You may not look at it ({type(error).__name__}): gcloud auth application-default login."
+        )
+    except exceptions.GoogleAPIError as error:
+        yield Finding("failed", what, f"Pub/Sub does not answer ({type(error).__name__}).")
+
+
+def _publish_right(client: object, topic: str, publisher: str) -> Finding:
+    from google.api_core import exceptions  # noqa: PLC0415
+
+    what = f"Pub/Sub: commercetools may publish to {topic}"
+    try:
+        policy = client.get_iam_policy(request={"resource": topic}, timeout=10)  # type: ignore[attr-defined]
+    except (exceptions.MethodNotImplemented, exceptions.PermissionDenied) as error:
+        return Finding("unknown", what, f"The rights can't be read here ({type(error).__name__}).")
+    roles = ("roles/pubsub.publisher", "roles/pubsub.editor", "roles/pubsub.admin")
+    if any(binding.role in roles and publisher in binding.members for binding in policy.bindings):
+        return Finding("ok", what)
+    grant = f"gcloud pubsub topics add-iam-policy-binding {topic} --role={roles[0]} --member={publisher}"
+    return Finding("failed", what, grant)
+
+
+def _subscriptions(settings: Settings, topic: str | None, prefix: str) -> Iterator[Finding]:
+    api = SubscriptionApi(settings)
+    try:
+        current = api.all()
+    except click.ClickException as error:
+        yield Finding("unknown", "commercetools: subscriptions", error.message)
+        return
+    finally:
+        api.close()
+    destination = _short(topic)
+    for draft in wanted(prefix, *(destination or ("", ""))):
+        found = next((one for one in current if one.get("key") == draft["key"]), None)
+        what = f"commercetools: subscription {draft['key']}"
+        if not found:
+            yield Finding("failed", f"{what} is not there", "python manage.py subscriptions apply, or terraform apply.")
+            continue
+        status = found.get("status", "unknown")
+        if status == "Healthy":
+            yield Finding("ok", f"{what} is healthy")
+        else:
+            advice = "Mend the topic or its rights; if delivery has stopped, make the subscription anew."
+            yield Finding("failed", f"{what}: {status}", advice)
+        if not destination:
+            draft = {**draft, "destination": found["destination"]}  # noqa: PLW2901 - whatever it is, it is not asked
+        step = plan([found], [draft])[0]
+        if step.kind == "keep":
+            yield Finding("ok", f"{what} delivers what is consumed")
+        else:
+            differing = ", ".join(step.differences)
+            yield Finding("failed", f"{what} differs: {differing}", "python manage.py subscriptions apply")
+
+
+def _short(topic: str | None) -> tuple[str, str] | None:
+    """Project and name of a topic, None where it is not said."""
+    match (topic or "").split("/"):
+        case ["projects", project, "topics", name]:
+            return project, name
+    return None
+
+
+def _why(error: TryAgain) -> str:
+    return " ".join(str(part) for part in (error.reason, error.status, error.code) if part)
