@@ -28,6 +28,11 @@ class KeepingControl(Control):
         self._forgotten += self.requests()
         super().forget_requests()
 
+    def reset(self) -> None:
+        """Back to the state after the start; the record is kept."""
+        self._forgotten += self.requests()
+        super().reset()
+
     def every_request(self) -> list[dict[str, Any]]:
         """All requests of the test, those that it has forgotten too."""
         return self._forgotten + self.requests()
