@@ -1,12 +1,12 @@
 """A message's way: find its handler, run it, judge how it ended, and say so in one line."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import handlers  # noqa: F401 - registers every handler
-from clients.retrying import Budget, message_budget
+from clients.retrying import message_budget
 from delivery import Delivery, Envelope, parse
 from errors import DeadLetter, Ignored, SyncError, TryAgain
 from handlers.registry import Handler, handler_for
@@ -18,10 +18,18 @@ Kind = Literal["synced", "ignored", "dead-lettered", "retried"]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a message ended. `error` is what decided it, None for a message that was synced."""
+    """How a message ended, and what it took.
+
+    `error` is what decided it, None for a message that was synced; `delivery` None for one that can't be read. `calls`
+    counts them by backend, `cuts` says what was left out of the bodies because of Klaviyo's limits.
+    """
 
     kind: Kind
-    error: SyncError | None = None
+    error: SyncError | None
+    delivery: Delivery | None
+    calls: Mapping[str, int]
+    cuts: Sequence[str]
+    seconds: float
 
     @property
     def acknowledged(self) -> bool:
@@ -31,23 +39,32 @@ class Outcome:
 
 def process(envelope: Envelope, services: Services, trace: Mapping[str, Any] | None = None) -> Outcome:
     """Sync one message and log its outcome. Never raises: what was not foreseen is retried."""
+    outcome = settle(envelope, services)
+    _log(outcome, envelope, trace or {})
+    return outcome
+
+
+def settle(envelope: Envelope, services: Services) -> Outcome:
+    """Sync one message. Never raises."""
     started = time.monotonic()
     delivery: Delivery | None = None
+    kind: Kind
+    error: SyncError | None = None
     with message_budget(services.settings.sync.limits) as budget:
         try:
             delivery = parse(envelope)
             _sync(delivery, services)
-            outcome = Outcome("synced")
+            kind = "synced"
         except Ignored as ignored:
-            outcome = Outcome("ignored", ignored)
+            kind, error = "ignored", ignored
         except DeadLetter as letter:
-            outcome = _dead_lettered(letter, envelope, delivery, services)
-        except TryAgain as error:
-            outcome = Outcome("retried", error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the message must not be lost
-            outcome = Outcome("retried", TryAgain("unforeseen", code=_where(error)))
-    _log(outcome, envelope, delivery, budget, time.monotonic() - started, trace or {})
-    return outcome
+            error = letter
+            kind = "dead-lettered" if _is_published(letter, envelope, delivery, services) else "retried"
+        except TryAgain as again:
+            kind, error = "retried", again
+        except Exception as unforeseen:  # noqa: BLE001 - whatever it is, the message must not be lost
+            kind, error = "retried", TryAgain("unforeseen", code=_where(unforeseen))
+    return Outcome(kind, error, delivery, budget.calls, budget.cuts, time.monotonic() - started)
 
 
 def _sync(delivery: Delivery, services: Services) -> None:
@@ -71,15 +88,15 @@ def _handler(delivery: Delivery, services: Services) -> Handler:
     return handler
 
 
-def _dead_lettered(letter: DeadLetter, envelope: Envelope, delivery: Delivery | None, services: Services) -> Outcome:
+def _is_published(letter: DeadLetter, envelope: Envelope, delivery: Delivery | None, services: Services) -> bool:
     """Publish the letter; where that is not possible the message stays with Pub/Sub."""
     resource, message_type = (str(delivery.resource), delivery.type) if delivery else ("", "")
     try:
         services.dead_letters.publish(envelope, letter, resource=resource, message_type=message_type)
     except TryAgain as error:
         log.warning("not dead-lettered", reason=error.reason, code=error.code, letter=letter.reason)
-        return Outcome("retried", letter)
-    return Outcome("dead-lettered", letter)
+        return False
+    return True
 
 
 def _where(error: Exception) -> str:
@@ -91,15 +108,8 @@ def _where(error: Exception) -> str:
     return f"{type(error).__name__}{place}"
 
 
-def _log(
-    outcome: Outcome,
-    envelope: Envelope,
-    delivery: Delivery | None,
-    budget: Budget,
-    seconds: float,
-    trace: Mapping[str, Any],
-) -> None:
-    error = outcome.error
+def _log(outcome: Outcome, envelope: Envelope, trace: Mapping[str, Any]) -> None:
+    error, delivery = outcome.error, outcome.delivery
     fields = {
         "outcome": outcome.kind,
         "reason": error.reason if error else "",
@@ -110,9 +120,9 @@ def _log(
         "status": getattr(error, "status", None),
         "code": getattr(error, "code", ""),
         "pointer": getattr(error, "pointer", ""),
-        "milliseconds": round(seconds * 1000, 1),
-        "calls": dict(budget.calls),
-        "cuts": budget.cuts,
+        "milliseconds": round(outcome.seconds * 1000, 1),
+        "calls": dict(outcome.calls),
+        "cuts": list(outcome.cuts),
     }
     line = log.bind(**{name: value for name, value in fields.items() if value not in (None, "", [])}, **trace)
     write = {"synced": line.info, "ignored": line.info, "retried": line.warning, "dead-lettered": line.error}

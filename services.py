@@ -17,14 +17,17 @@ from settings import Settings
 
 
 class Services:
-    """One per process, shared by all threads. Making it opens no connection and imports no SDK."""
+    """One per process, shared by all threads. Making it opens no connection and imports no SDK.
 
-    def __init__(self, settings: Settings) -> None:
+    `calls` replaces what sends to Klaviyo, for a preview.
+    """
+
+    def __init__(self, settings: Settings, calls: KlaviyoCalls | None = None) -> None:
         self.settings = settings
         writers = settings.sync.limits.parallel_writes
         pool_size = settings.threads + writers
         self.commercetools = Commercetools(settings, pool_size)
-        self.klaviyo = Klaviyo(KlaviyoCalls(settings, pool_size), settings)
+        self.klaviyo = Klaviyo(calls or KlaviyoCalls(settings, pool_size), settings)
         self.product_categories = ProductCategories(self.commercetools, settings)
         self.dead_letters = DeadLetters(settings)
         self.locks = KeyedLocks()
