@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _OK = 200
 _NOT_FOUND = 404
 _FORBIDDEN = 403
+_MISSING = "ResourceNotFound"
+"""The code of commercetools' own 404: any other may come from a proxy, and what it hides is not to pass for deleted."""
 _PAGE = 500
 _IDS_PER_QUERY = 100
 _PREDICATE_CHARACTERS = 6_000
@@ -133,7 +135,10 @@ class Commercetools:
         self._query(collection, [("limit", "1")])
 
     def _get(self, collection: str, resource_id: str, params: Params | None = None) -> Any:
-        return self._fetch(f"{collection}.get", f"/{collection}/{quote(resource_id, safe='')}", params or [])
+        document = self._fetch(f"{collection}.get", f"/{collection}/{quote(resource_id, safe='')}", params or [])
+        if document is not None and "id" not in document:
+            raise not_json(BACKEND, _OK)
+        return document
 
     def _query(self, collection: str, params: Params) -> list[Any]:
         page = self._fetch(f"{collection}.query", f"/{collection}", [*params, ("withTotal", "false")])
@@ -186,7 +191,7 @@ def _document(operation: Operation, response: "requests.Response") -> JsonObject
         return body
     errors = body.get("errors") if isinstance(body, dict) else None
     code = str(errors[0].get("code", "")) if isinstance(errors, list) and errors and isinstance(errors[0], dict) else ""
-    if response.status_code == _NOT_FOUND and isinstance(body, dict):
+    if response.status_code == _NOT_FOUND and code == _MISSING:
         return None
     raise judged(
         Failure(
@@ -194,7 +199,7 @@ def _document(operation: Operation, response: "requests.Response") -> JsonObject
             operation.name,
             response.status_code,
             retry_after(response.headers),
-            readable=isinstance(body, dict),
+            readable=bool(code),
             code=code,
         )
     )
