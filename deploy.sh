@@ -1,0 +1,587 @@
+#!/usr/bin/env bash
+# Deploys the sync as a Cloud Function that Eventarc feeds from a Pub/Sub topic. See `./deploy.sh --help`.
+{ set +x; } 2>/dev/null # a trace would show the secrets
+set -euo pipefail
+umask 077
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+REQUIRED="PROJECT_ID REGION CT_API_URL CT_AUTH_URL CT_PROJECT_ID CT_SCOPE"
+SECRETS="CT_API_CLIENT KLAVIYO_AUTH_KEY"
+OPTIONAL="CT_SCOPES PREFERRED_LOCALE PREFERRED_CURRENCY PRODUCT_URL_TEMPLATE DEAD_LETTER_TOPIC SYNC_CONFIG KLAVIYO_API_URL
+  SKIP_BASE64_ENCODING PUB_SUB_PORT THREADS APP_TYPE
+  FUNCTION_NAME TOPIC FUNCTION_RUNTIME FUNCTION_MEMORY FUNCTION_CPU FUNCTION_TIMEOUT MIN_INSTANCES MAX_INSTANCES
+  BUILD_SERVICE_ACCOUNT CT_API_CLIENT_FILE KLAVIYO_AUTH_KEY_FILE"
+# What the function finds in its environment; its secrets come from Secret Manager, its port from Cloud Run.
+DEPLOYED="CT_API_URL CT_AUTH_URL CT_PROJECT_ID CT_SCOPE PREFERRED_LOCALE PREFERRED_CURRENCY PRODUCT_URL_TEMPLATE
+  DEAD_LETTER_TOPIC SYNC_CONFIG KLAVIYO_API_URL SKIP_BASE64_ENCODING THREADS APP_TYPE"
+
+APIS="artifactregistry.googleapis.com cloudbuild.googleapis.com cloudfunctions.googleapis.com
+  cloudresourcemanager.googleapis.com eventarc.googleapis.com iam.googleapis.com logging.googleapis.com
+  pubsub.googleapis.com run.googleapis.com secretmanager.googleapis.com"
+COMMERCETOOLS=serviceAccount:subscriptions@commercetools-platform.iam.gserviceaccount.com
+
+# Klaviyo takes 75 writes a second at its catalog and profile endpoints, and a thread makes about two: more threads than
+# this, over all instances, would only be told to wait.
+KLAVIYO_WRITES_PER_SECOND=75
+WRITES_PER_THREAD=2
+
+ACK_DEADLINE=600       # seconds, the longest there is
+DELIVERY_ATTEMPTS=100  # the most there are: about 16 hours with the backoff below
+BACKOFF_MIN=10s
+BACKOFF_MAX=600s
+RETENTION=7d
+LETTER_RETENTION=31d
+SHORTEST_TIMEOUT=35    # seconds: a message takes up to 25, its dead letter 5 more
+LONGEST_TIMEOUT=540    # of an event-driven function
+BINDING_ATTEMPTS=6     # a new service account is not known everywhere at once
+BINDING_PAUSE=5
+
+usage() {
+  cat <<'EOF'
+Deploys the commercetools to Klaviyo sync: topics, service accounts, secrets, and a Cloud Function (2nd gen) that
+Eventarc feeds. Can be run again at any time: what is there is kept, what differs is brought up to date.
+
+Usage:
+  ./deploy.sh [--env-file FILE] [--dry-run] [--SETTING VALUE ...]
+  ./deploy.sh --delete [--yes] [--dry-run] [--SETTING VALUE ...]
+
+Options:
+  --env-file FILE  read settings from FILE: one NAME=value a line, quoted as the shell wants it
+  --dry-run        print the gcloud commands of a first run, and run none: no login, no network, no question
+  --delete         take everything away again, after a question
+  --yes            with --delete: do not ask
+  --help           show this
+
+Settings come from the environment, from --env-file (which wins over the environment), or from a flag (which wins over
+both). The flag of a setting is its name in lower case with dashes: PROJECT_ID is --project-id VALUE.
+
+Where:
+  PROJECT_ID             Google Cloud project (required)
+  REGION                 e.g. europe-west1 (required)
+  FUNCTION_NAME          name of the function; accounts and secrets are named after it (klaviyo-sync)
+  TOPIC                  topic that commercetools publishes to (the function's name)
+  BUILD_SERVICE_ACCOUNT  projects/P/serviceAccounts/EMAIL that builds the function (the project's default)
+
+Backends:
+  CT_API_URL             commercetools' API host (required)
+  CT_AUTH_URL            its auth host (required)
+  CT_PROJECT_ID          project key (required)
+  CT_SCOPE               scopes, space separated (required; CT_SCOPES is accepted too)
+  CT_API_CLIENT          secret: {"clientId": "...", "secret": "..."} (required)
+  KLAVIYO_AUTH_KEY       secret: private key (required)
+  CT_API_CLIENT_FILE     read CT_API_CLIENT from this file instead
+  KLAVIYO_AUTH_KEY_FILE  read KLAVIYO_AUTH_KEY from this file instead
+  KLAVIYO_API_URL        another host for Klaviyo
+  A secret is never taken from a flag, where other users of the machine could read it.
+
+What to sync:
+  PREFERRED_LOCALE       e.g. en-US
+  PREFERRED_CURRENCY     e.g. EUR
+  PRODUCT_URL_TEMPLATE   e.g. https://shop.example/p/{{productSlug}}
+  SYNC_CONFIG            another sync.toml: a file sync.NAME.toml beside this script
+  DEAD_LETTER_TOPIC      projects/PROJECT_ID/topics/T for what can't be synced (TOPIC-dead)
+  SKIP_BASE64_ENCODING   any value: deliveries without Pub/Sub's envelope are taken too
+  APP_TYPE               EVENT or unset
+  PUB_SUB_PORT           means nothing here: a function is given its port
+
+Size:
+  THREADS                messages that an instance works on at the same time (8)
+  FUNCTION_RUNTIME       python311 or newer (python311)
+  FUNCTION_MEMORY        (512Mi)
+  FUNCTION_CPU           1, 2, 4, 6 or 8 (1)
+  FUNCTION_TIMEOUT       seconds, 35 to 540 (60)
+  MIN_INSTANCES          (0)
+  MAX_INSTANCES          (as many as keep Klaviyo's limit of 75 writes a second busy: 4 with 8 threads)
+
+Examples:
+  ./deploy.sh --env-file .env --project-id my-project --region europe-west1
+  ./deploy.sh --env-file .env --project-id my-project --region europe-west1 --dry-run
+  KLAVIYO_AUTH_KEY_FILE=key.txt ./deploy.sh --env-file .env --threads 16 --function-memory 1Gi
+  ./deploy.sh --delete --project-id my-project --region europe-west1
+
+Exit status: 0 done, 1 a command failed or the question was answered with no, 2 a setting or an option is wrong.
+EOF
+}
+
+# --- Talking ---------------------------------------------------------------------------------------------------------
+
+wrong() {
+  printf 'deploy.sh: %s\n' "$*" >&2
+  exit 2
+}
+
+fail() {
+  printf 'deploy.sh: %s\n' "$*" >&2
+  exit 1
+}
+
+step() {
+  if [[ $dry_run ]]; then printf '\n# %s\n' "$*"; else printf '== %s\n' "$*"; fi
+}
+
+say() {
+  [[ $dry_run ]] || printf '   %s\n' "$*"
+}
+
+# A command as the shell takes it. Only what a dry run does not know yet holds a `$`: the variable that will have it.
+quoted() {
+  local word separator='' plain='^[A-Za-z0-9_./:@%+=,-]+$' variable='^[A-Za-z0-9_./:@%+=,$-]+$'
+  for word in "$@"; do
+    printf %s "$separator"
+    separator=' '
+    if [[ $word =~ $plain ]]; then
+      printf %s "$word"
+    elif [[ $word =~ $variable ]]; then
+      printf '"%s"' "$word"
+    else
+      printf "'%s'" "${word//\'/\'\\\'\'}"
+    fi
+  done
+}
+
+# --- Settings --------------------------------------------------------------------------------------------------------
+
+known() {
+  local name
+  for name in $REQUIRED $OPTIONAL; do
+    [[ $name == "$1" ]] && return
+  done
+  return 1
+}
+
+# The file is the shell's, so a shell reads it: one of its own, that hands over nothing but the settings.
+read_env_file() {
+  local file=$1 entry
+  [[ -r $file && ! -d $file ]] || wrong "--env-file: $file can't be read"
+  [[ $file == */* ]] || file=./$file
+  # shellcheck disable=SC2016,SC2086 # for that shell to expand; a list of names
+  bash -ec '
+    file=$1
+    shift
+    set -a
+    source "$file" >&2
+    for name; do
+      if [[ ${!name+set} ]]; then printf "%s=%s\0" "$name" "${!name}"; fi
+    done
+  ' bash "$file" $REQUIRED $SECRETS $OPTIONAL </dev/null >"$work/settings" 2>/dev/null ||
+    # What bash complains of is not shown: it could be a secret.
+    wrong "--env-file: $1 is not in the shell's form; a value with spaces or braces needs quotes: NAME='a b'"
+  while IFS= read -r -d '' entry; do
+    printf -v "${entry%%=*}" %s "${entry#*=}"
+  done <"$work/settings"
+  rm "$work/settings"
+}
+
+read_arguments() {
+  local flag value name file='' flags=()
+  while (($#)); do
+    flag=$1
+    shift
+    case $flag in
+      --help | -h) usage && exit ;;
+      --dry-run) dry_run=1 && continue ;;
+      --delete) delete=1 && continue ;;
+      --yes | -y) yes=1 && continue ;;
+      --?*) ;;
+      *) wrong "$flag is not an option (see --help)" ;;
+    esac
+    name=$(tr 'a-z-' 'A-Z_' <<<"${flag%%=*}")
+    name=${name#__}
+    for value in $SECRETS; do
+      [[ $name != "$value" ]] || wrong "${flag%%=*}: a secret is not taken from the command line; set $name, or use ${flag%%=*}-file"
+    done
+    [[ $name == ENV_FILE ]] || known "$name" || wrong "${flag%%=*} is not an option (see --help)"
+    if [[ $flag == *=* ]]; then
+      value=${flag#*=}
+    else
+      (($#)) || wrong "$flag needs a value"
+      value=$1
+      shift
+    fi
+    if [[ $name == ENV_FILE ]]; then file=$value; else flags+=("$name=$value"); fi
+  done
+  if [[ $file ]]; then read_env_file "$file"; fi
+  for value in ${flags[@]+"${flags[@]}"}; do
+    printf -v "${value%%=*}" %s "${value#*=}"
+  done
+}
+
+read_secret_files() {
+  local name file
+  for name in $SECRETS; do
+    file=${name}_FILE
+    file=${!file-}
+    [[ $file ]] || continue
+    if [[ -r $file && ! -d $file ]]; then
+      printf -v "$name" %s "$(<"$file")"
+    else
+      problems+=("${name}_FILE ($file can't be read)")
+    fi
+  done
+}
+
+# must NAME PATTERN HINT: a problem when the value is there and does not match. Never shows the value.
+must() {
+  [[ -z ${!1-} || ${!1} =~ $2 ]] || problems+=("$1 ($3)")
+}
+
+between() {
+  if ! [[ ${!1} =~ ^(0|[1-9][0-9]{0,3})$ ]] || ((${!1} < $2 || ${!1} > $3)); then
+    problems+=("$1 (must be $2 to $3)")
+  fi
+}
+
+joined() {
+  local text=$1 part
+  shift
+  for part in "$@"; do text+=", $part"; done
+  printf %s "$text"
+}
+
+check_settings() {
+  local missing=() name file text=
+  problems=()
+  : "${CT_SCOPE:=${CT_SCOPES-}}"
+  if [[ ! $delete ]]; then read_secret_files; fi
+  for name in $REQUIRED $SECRETS; do
+    if [[ $delete && $name != PROJECT_ID && $name != REGION ]]; then continue; fi
+    file=${name}_FILE
+    [[ ${!name-} || ${!file-} ]] || missing+=("$name")
+  done
+
+  : "${FUNCTION_NAME:=klaviyo-sync}"
+  : "${TOPIC:=$FUNCTION_NAME}"
+  : "${DEAD_LETTER_TOPIC:=projects/${PROJECT_ID-}/topics/$TOPIC-dead}"
+  DEAD_LETTERS=${DEAD_LETTER_TOPIC##*/}
+
+  must PROJECT_ID '^([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$' 'must be the id of a project'
+  must REGION '^[a-z]+-[a-z]+[0-9]+$' 'must be like europe-west1'
+  must FUNCTION_NAME '^[a-z][a-z0-9-]{0,20}[a-z0-9]$' 'must be 2 to 22 lower case letters, digits and dashes'
+  must TOPIC '^[A-Za-z][A-Za-z0-9_.-]{2,200}$' 'must be the short id of a topic'
+  if [[ ${PROJECT_ID-} ]]; then
+    must DEAD_LETTER_TOPIC "^projects/$PROJECT_ID/topics/[A-Za-z][A-Za-z0-9_.-]{2,210}\$" "must be projects/$PROJECT_ID/topics/T"
+  fi
+  [[ $DEAD_LETTERS != "$TOPIC" ]] || problems+=("DEAD_LETTER_TOPIC (must be another topic than TOPIC)")
+  if [[ ! $delete ]]; then check_deployed; fi
+
+  if ((${#missing[@]})); then text="not set: $(joined "${missing[@]}")"; fi
+  if ((${#problems[@]})); then text+="${text:+; }wrong: $(joined "${problems[@]}")"; fi
+  [[ ! $text ]] || wrong "$text (see --help)"
+}
+
+check_deployed() {
+  local name before=${#problems[@]}
+  : "${THREADS:=8}" "${FUNCTION_RUNTIME:=python311}" "${FUNCTION_MEMORY:=512Mi}" "${FUNCTION_CPU:=1}"
+  : "${FUNCTION_TIMEOUT:=60}" "${MIN_INSTANCES:=0}"
+  for name in CT_API_URL CT_AUTH_URL KLAVIYO_API_URL; do
+    must "$name" '^https?://[^[:space:]/]+' 'must be a URL'
+  done
+  must CT_PROJECT_ID '^[A-Za-z0-9_-]{1,256}$' 'must be a project key'
+  must CT_API_CLIENT '^[[:space:]]*\{(.*"clientId".*"secret"|.*"secret".*"clientId").*\}' 'must be {"clientId": "...", "secret": "..."}'
+  must KLAVIYO_AUTH_KEY '^[^[:space:]]+$' 'must be one word'
+  must PREFERRED_CURRENCY '^[[:space:]]*[A-Za-z]{3}[[:space:]]*$' 'must be like EUR'
+  must APP_TYPE '^EVENT$' 'must be EVENT or unset'
+  must FUNCTION_RUNTIME '^python3(1[1-9]|[2-9][0-9])$' 'must be python311 or newer'
+  must FUNCTION_MEMORY '^[1-9][0-9]*([KMG]i|[KMG]B?)$' 'must be like 512Mi'
+  must FUNCTION_CPU '^[12468]$' 'must be 1, 2, 4, 6 or 8'
+  must BUILD_SERVICE_ACCOUNT '^projects/[^/ ]+/serviceAccounts/[^/ ]+$' 'must be projects/P/serviceAccounts/EMAIL'
+  if [[ ${SYNC_CONFIG-} ]] && ! [[ $SYNC_CONFIG =~ ^sync\.([A-Za-z0-9_-]+\.)?toml$ && -r $ROOT/$SYNC_CONFIG ]]; then
+    problems+=("SYNC_CONFIG (must be a file sync.NAME.toml beside deploy.sh: no other is uploaded)")
+  fi
+  for name in $DEPLOYED; do
+    [[ ${!name-} != *[[:cntrl:]]* ]] || problems+=("$name (must be a single line)")
+  done
+  between FUNCTION_TIMEOUT "$SHORTEST_TIMEOUT" "$LONGEST_TIMEOUT"
+  between MIN_INSTANCES 0 1000
+  before=${#problems[@]}
+  between THREADS 1 1000
+  if ((${#problems[@]} > before)); then return; fi
+  local threads=$((KLAVIYO_WRITES_PER_SECOND / WRITES_PER_THREAD))
+  : "${MAX_INSTANCES:=$((threads > THREADS ? threads / THREADS : 1))}"
+  between MAX_INSTANCES 1 1000
+  if ((${#problems[@]} == 0 && MIN_INSTANCES > MAX_INSTANCES)); then
+    problems+=("MIN_INSTANCES (must be at most MAX_INSTANCES, which is $MAX_INSTANCES)")
+  fi
+}
+
+# --- gcloud ----------------------------------------------------------------------------------------------------------
+
+# The command, unless this is a dry run. Says what failed, in gcloud's words.
+run() {
+  if [[ $dry_run ]]; then
+    printf '%s\n' "$(quoted gcloud "$@")"
+  elif ! gcloud "$@" </dev/null >/dev/null 2>"$work/error"; then
+    failed "$@"
+  fi
+}
+
+failed() {
+  cat "$work/error" >&2
+  fail "failed: $(quoted gcloud "$@")"
+}
+
+# Whether a resource is there. In a dry run what is to be deleted is, and what is to be made is not.
+there() {
+  if [[ $dry_run ]]; then
+    printf '%s\n' "$(quoted gcloud "$@")"
+    [[ $delete ]]
+  elif ! gcloud "$@" </dev/null >/dev/null 2>"$work/error"; then
+    grep -qiE 'not[_ ]found|\[404\]|SERVICE_DISABLED|has not been used' "$work/error" || failed "$@"
+    return 1
+  fi
+}
+
+# look VARIABLE COMMAND...: what the command prints. A dry run names the variable instead.
+look() {
+  local variable=$1
+  shift
+  if [[ $dry_run ]]; then
+    printf "%s=\$(%s)\n" "$variable" "$(quoted gcloud "$@")"
+    printf -v "$variable" %s "\$$variable"
+  else
+    gcloud "$@" </dev/null >"$work/answer" 2>"$work/error" || failed "$@"
+    printf -v "$variable" %s "$(<"$work/answer")"
+  fi
+}
+
+# A right for an account that may be new.
+bind() {
+  local attempt
+  if [[ $dry_run ]]; then
+    run "$@"
+    return
+  fi
+  for ((attempt = 1; ; attempt++)); do
+    if gcloud "$@" </dev/null >/dev/null 2>"$work/error"; then return; fi
+    if ((attempt == BINDING_ATTEMPTS)) || ! grep -qi 'does not exist' "$work/error"; then failed "$@"; fi
+    sleep "$BINDING_PAUSE"
+  done
+}
+
+# --- Deploying -------------------------------------------------------------------------------------------------------
+
+enable_apis() {
+  local api absent=()
+  look ENABLED services list --enabled "$PROJECT" '--format=value(config.name)'
+  for api in $APIS; do
+    grep -qxF "$api" <<<"$ENABLED" || absent+=("$api")
+  done
+  if ((${#absent[@]})); then
+    run services enable "${absent[@]}" "$PROJECT"
+    say "enabled ${absent[*]}"
+  fi
+}
+
+make_topic() {
+  if there pubsub topics describe "$1" "$PROJECT"; then return; fi
+  run pubsub topics create "$1" "$PROJECT"
+  say "made topic $1"
+}
+
+# A topic without a subscription keeps nothing.
+keep_dead_letters() {
+  if there pubsub subscriptions describe "$DEAD_LETTERS" "$PROJECT"; then return; fi
+  run pubsub subscriptions create "$DEAD_LETTERS" "--topic=$DEAD_LETTERS" "--message-retention-duration=$LETTER_RETENTION" \
+    --expiration-period=never "--ack-deadline=$ACK_DEADLINE" "$PROJECT"
+  say "made subscription $DEAD_LETTERS"
+}
+
+make_account() {
+  if there iam service-accounts describe "$(email "$1")" "$PROJECT"; then return; fi
+  run iam service-accounts create "$1" "--display-name=$2" "$PROJECT"
+  say "made service account $1"
+}
+
+email() {
+  local id=$PROJECT_ID
+  # A project of a domain, example.com:shop, is named the other way round in addresses.
+  [[ $id != *:* ]] || id=${id#*:}.${id%%:*}
+  printf %s "$1@$id.iam.gserviceaccount.com"
+}
+
+# keep_secret SETTING SECRET: a new version only when the value is another. The value goes through a pipe.
+keep_secret() {
+  local setting=$1 secret=$2 file=${1}_FILE source add
+  add=(secrets versions add "$secret" --data-file=- "$PROJECT")
+  if there secrets describe "$secret" "$PROJECT"; then
+    if same_secret "$setting" "$secret"; then return; fi
+  else
+    run secrets create "$secret" --replication-policy=automatic "$PROJECT"
+    say "made secret $secret"
+  fi
+  if [[ $dry_run ]]; then
+    source="\$$setting"
+    if [[ ${!file-} ]]; then source="\$(<$(quoted "${!file}"))"; fi
+    printf 'printf %%s "%s" | %s\n' "$source" "$(quoted gcloud "${add[@]}")"
+  else
+    printf %s "${!setting}" | gcloud "${add[@]}" >/dev/null 2>"$work/error" || failed "${add[@]}"
+    say "added a version of secret $secret"
+  fi
+}
+
+same_secret() {
+  local current
+  current=$(gcloud secrets versions access latest "--secret=$2" "$PROJECT" </dev/null 2>/dev/null) || return 1
+  [[ $current == "${!1}" ]]
+}
+
+# YAML with every value in quotes: `no` and `1` stay text.
+environment() {
+  local name
+  for name in $DEPLOYED; do
+    if [[ ${!name-} ]]; then printf "%s: '%s'\n" "$name" "${!name//\'/\'\'}"; fi
+  done
+}
+
+deploy_function() {
+  local file=$work/env.yaml command
+  if [[ $dry_run ]]; then
+    file=env.yaml
+    printf "cat >%s <<'END'\n%s\nEND\n" "$file" "$(environment)"
+  else
+    environment >"$file"
+  fi
+  command=(functions deploy "$FUNCTION_NAME" --gen2 "--region=$REGION" "--runtime=$FUNCTION_RUNTIME" "--source=$ROOT"
+    --entry-point=sync_event "--trigger-topic=$TOPIC" --retry
+    "--service-account=$(email "$RUNTIME_ACCOUNT")" "--trigger-service-account=$(email "$TRIGGER_ACCOUNT")"
+    "--concurrency=$THREADS" "--cpu=$FUNCTION_CPU" "--memory=$FUNCTION_MEMORY" "--timeout=${FUNCTION_TIMEOUT}s"
+    "--min-instances=$MIN_INSTANCES" "--max-instances=$MAX_INSTANCES"
+    --ingress-settings=internal-only --no-allow-unauthenticated
+    "--env-vars-file=$file" "--set-secrets=CT_API_CLIENT=$CT_SECRET:latest,KLAVIYO_AUTH_KEY=$KLAVIYO_SECRET:latest")
+  if [[ ${BUILD_SERVICE_ACCOUNT-} ]]; then command+=("--build-service-account=$BUILD_SERVICE_ACCOUNT"); fi
+  command+=("$PROJECT")
+  if [[ $dry_run ]]; then
+    run "${command[@]}"
+  else
+    # The build takes minutes: its progress is shown.
+    gcloud "${command[@]}" </dev/null >/dev/null || fail "failed: $(quoted gcloud "${command[@]}")"
+  fi
+}
+
+# Eventarc makes its subscription with an ack deadline and a retention of its own, and without dead letters.
+tune_subscription() {
+  local agent
+  look TRIGGER functions describe "$FUNCTION_NAME" --gen2 "--region=$REGION" '--format=value(eventTrigger.trigger)' "$PROJECT"
+  [[ $TRIGGER ]] || fail "function $FUNCTION_NAME has no trigger: was it deployed in another way before?"
+  look SUBSCRIPTION eventarc triggers describe "$TRIGGER" "--location=$REGION" '--format=value(transport.pubsub.subscription)' "$PROJECT"
+  [[ $SUBSCRIPTION ]] || fail "trigger $TRIGGER has no subscription"
+  look PROJECT_NUMBER projects describe "$PROJECT_ID" '--format=value(projectNumber)'
+  agent=serviceAccount:service-$PROJECT_NUMBER@gcp-sa-pubsub.iam.gserviceaccount.com
+  bind pubsub topics add-iam-policy-binding "$DEAD_LETTERS" "--member=$agent" --role=roles/pubsub.publisher "$PROJECT"
+  bind pubsub subscriptions add-iam-policy-binding "$SUBSCRIPTION" "--member=$agent" --role=roles/pubsub.subscriber "$PROJECT"
+  run pubsub subscriptions update "$SUBSCRIPTION" \
+    "--dead-letter-topic=$DEAD_LETTERS" "--dead-letter-topic-project=$PROJECT_ID" "--max-delivery-attempts=$DELIVERY_ATTEMPTS" \
+    "--min-retry-delay=$BACKOFF_MIN" "--max-retry-delay=$BACKOFF_MAX" \
+    "--ack-deadline=$ACK_DEADLINE" "--message-retention-duration=$RETENTION" --expiration-period=never "$PROJECT"
+}
+
+deploy() {
+  local runtime trigger secret
+  runtime=serviceAccount:$(email "$RUNTIME_ACCOUNT")
+  trigger=serviceAccount:$(email "$TRIGGER_ACCOUNT")
+  step "APIs"
+  enable_apis
+  step "topic $TOPIC, dead letters in $DEAD_LETTERS"
+  make_topic "$TOPIC"
+  make_topic "$DEAD_LETTERS"
+  keep_dead_letters
+  step "service accounts"
+  make_account "$RUNTIME_ACCOUNT" "$FUNCTION_NAME: runs the function"
+  make_account "$TRIGGER_ACCOUNT" "$FUNCTION_NAME: calls the function"
+  bind pubsub topics add-iam-policy-binding "$DEAD_LETTERS" "--member=$runtime" --role=roles/pubsub.publisher "$PROJECT"
+  step "secrets"
+  keep_secret CT_API_CLIENT "$CT_SECRET"
+  keep_secret KLAVIYO_AUTH_KEY "$KLAVIYO_SECRET"
+  for secret in "$CT_SECRET" "$KLAVIYO_SECRET"; do
+    bind secrets add-iam-policy-binding "$secret" "--member=$runtime" --role=roles/secretmanager.secretAccessor "$PROJECT"
+  done
+  step "commercetools may publish"
+  run pubsub topics add-iam-policy-binding "$TOPIC" "--member=$COMMERCETOOLS" --role=roles/pubsub.publisher "$PROJECT"
+  step "function $FUNCTION_NAME"
+  deploy_function
+  bind functions add-invoker-policy-binding "$FUNCTION_NAME" "--region=$REGION" "--member=$trigger" "$PROJECT"
+  step "its subscription: $DELIVERY_ATTEMPTS attempts, $BACKOFF_MIN to $BACKOFF_MAX apart, kept for $RETENTION"
+  tune_subscription
+  step "next: commercetools' subscriptions, to projects/$PROJECT_ID/topics/$TOPIC (docs/deploy.md)"
+}
+
+# --- Deleting --------------------------------------------------------------------------------------------------------
+
+confirm() {
+  local answer=
+  if [[ $dry_run || $yes ]]; then return; fi
+  cat <<EOF
+This deletes from project $PROJECT_ID, with every message and dead letter that waits:
+  function          $FUNCTION_NAME ($REGION)
+  topics            $TOPIC, $DEAD_LETTERS
+  subscription      $DEAD_LETTERS
+  secrets           $CT_SECRET, $KLAVIYO_SECRET
+  service accounts  $RUNTIME_ACCOUNT, $TRIGGER_ACCOUNT
+Delete commercetools' subscriptions first: they can't publish any more (docs/deploy.md).
+EOF
+  printf 'Delete all of it? [y/N] '
+  read -r answer || true
+  case $answer in
+    y | Y | yes | Yes | YES) ;;
+    *) fail "nothing was deleted" ;;
+  esac
+}
+
+# remove TITLE GROUP... -- RESOURCE...: `gcloud GROUP delete RESOURCE`, when it is there.
+remove() {
+  local title=$1 group=()
+  shift
+  while [[ $1 != -- ]]; do
+    group+=("$1")
+    shift
+  done
+  shift
+  if there "${group[@]}" describe "$@"; then
+    run "${group[@]}" delete "$@" --quiet
+    say "deleted $title"
+  else
+    say "no $title"
+  fi
+}
+
+delete_everything() {
+  local account topic secret
+  confirm
+  step "function"
+  remove "function $FUNCTION_NAME" functions -- "$FUNCTION_NAME" --gen2 "--region=$REGION" "$PROJECT"
+  step "topics"
+  remove "subscription $DEAD_LETTERS" pubsub subscriptions -- "$DEAD_LETTERS" "$PROJECT"
+  for topic in "$DEAD_LETTERS" "$TOPIC"; do
+    remove "topic $topic" pubsub topics -- "$topic" "$PROJECT"
+  done
+  step "secrets"
+  for secret in "$CT_SECRET" "$KLAVIYO_SECRET"; do
+    remove "secret $secret" secrets -- "$secret" "$PROJECT"
+  done
+  step "service accounts"
+  for account in "$TRIGGER_ACCOUNT" "$RUNTIME_ACCOUNT"; do
+    remove "service account $account" iam service-accounts -- "$(email "$account")" "$PROJECT"
+  done
+}
+
+dry_run='' delete='' yes=''
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+read_arguments "$@"
+check_settings
+# No program that is started from here finds a secret in its environment.
+export -n CT_API_CLIENT KLAVIYO_AUTH_KEY
+
+PROJECT=--project=$PROJECT_ID
+RUNTIME_ACCOUNT=$FUNCTION_NAME-run
+TRIGGER_ACCOUNT=$FUNCTION_NAME-trigger
+CT_SECRET=$FUNCTION_NAME-ct-api-client
+KLAVIYO_SECRET=$FUNCTION_NAME-klaviyo-auth-key
+
+if [[ ! $dry_run ]]; then
+  command -v gcloud >/dev/null || fail "gcloud is not installed: https://cloud.google.com/sdk/docs/install"
+  export CLOUDSDK_CORE_DISABLE_PROMPTS=1
+fi
+if [[ $delete ]]; then delete_everything; else deploy; fi
