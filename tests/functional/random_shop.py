@@ -1,0 +1,156 @@
+"""A commercetools project where a lot happens, by chance: each change is made, and told by its deliveries."""
+
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sandbox.control import Control
+from tests.functional import documents as make
+from tests.functional.documents import Json, change, message, money, reference
+from tests.functional.random_catalog import RandomCatalog
+
+Event = tuple[str, str]
+"""Metric and unique id."""
+
+
+class RandomShop(RandomCatalog):
+    """The whole project, and the events that its orders must have become."""
+
+    def __init__(self, rng: random.Random, commercetools: Control) -> None:
+        super().__init__(rng, commercetools)
+        self.events: dict[Event, tuple[float, str]] = {}
+        """What each event is worth, and whose it is: a customer's id or a guest's e-mail address."""
+        self.erased: set[str] = set()
+        self._kinds: dict[Callable[[], list[Json]], int] = {
+            self.edit_customer: 14, self.add_customer: 3, self.erase_customer: 3,
+            self.edit_product: 14, self.change_variants: 8, self.unpublish_product: 5, self.publish_product: 5,
+            self.add_product: 3, self.delete_product: 3,
+            self.set_stock: 18, self.delete_stock: 5, self.add_stock: 5,
+            self.rename_category: 6, self.move_category: 4, self.add_category: 3, self.delete_category: 3,
+            self.place_order: 12, self.move_order: 7, self.refund: 7,
+        }  # fmt: skip
+
+    def open(self, size: int) -> list[Json]:
+        """The first customers, categories, products and stock entries; the deliveries of their creation."""
+        deliveries = [
+            delivery
+            for add in (self.add_category, self.add_customer, self.add_product)
+            for _ in range(size)
+            for delivery in add()
+        ]
+        skus = [product["masterData"]["current"]["masterVariant"]["sku"] for product in self._all["products"].values()]
+        return deliveries + [delivery for sku in skus for delivery in self._new_stock(sku)]
+
+    def change(self) -> list[Json]:
+        """Make one random change; its deliveries."""
+        while True:
+            kind = self._rng.choices(list(self._kinds), list(self._kinds.values()))[0]
+            if deliveries := kind():
+                return deliveries
+
+    # customers
+
+    def add_customer(self) -> list[Json]:
+        """A new customer; of even number they order, the others may change their address or be erased."""
+        number = next(self._numbers)
+        customer_id = f"customer-{number}"
+        self._put("customers", make.customer(customer_id, addresses=[_address(number)]))
+        return [message("CustomerCreated", "customer", customer_id)]
+
+    def edit_customer(self) -> list[Json]:
+        """Another name, company or city; another e-mail address of those who never ordered."""
+        customer = self._one("customers")
+        number = next(self._numbers)
+        fields: Json = self._rng.choice(
+            [
+                {"firstName": f"First {number}"},
+                {"companyName": f"Company {number}"},
+                {"addresses": [_address(number)]},
+            ]
+        )
+        if not _orders(customer["id"]) and self._rng.random() < 0.3:
+            fields = {"email": f"moved-{number}@example.com"}
+        self._edit("customers", customer, **fields)
+        return [change("ResourceUpdated", "customer", customer["id"])]
+
+    def erase_customer(self) -> list[Json]:
+        """A customer who never ordered is deleted, with data erasure."""
+        customer = self._one("customers")
+        if _orders(customer["id"]):
+            return []
+        self._delete("customers", customer["id"])
+        self.erased.add(customer["id"])
+        return [change("ResourceDeleted", "customer", customer["id"], dataErasure=True)]
+
+    # orders
+
+    def place_order(self) -> list[Json]:
+        """An order of one to three line items, of a customer or of a guest, with its payment."""
+        number = next(self._numbers)
+        customer = self._one("customers")
+        guest = not _orders(customer["id"])
+        order_id, email = f"order-{number}", f"guest-{number}@example.com" if guest else customer["email"]
+        lines = [
+            make.line_item(
+                line, self._one("products")["id"], id=f"{order_id}-line-{line}", totalPrice=money(100 * line)
+            )
+            for line in range(1, self._rng.randint(1, 3) + 1)
+        ]
+        payments = {"payments": [reference("payment", f"payment-{number}")]}
+        order = make.order(
+            order_id,
+            lines=lines,
+            customerId=None if guest else customer["id"],
+            customerEmail=email,
+            paymentInfo=payments,
+        )
+        self._put("payments", make.payment(f"payment-{number}", []))
+        self._put("orders", order)
+        self._expect("Placed Order", order_id, order["totalPrice"], order)
+        for line in lines:
+            self._expect("Ordered Product", line["id"], line["totalPrice"], order)
+        return [message("OrderCreated", "order", order_id, order=order)]
+
+    def move_order(self) -> list[Json]:
+        """An order is completed or cancelled."""
+        if not self._all["orders"]:
+            return []
+        order = self._one("orders")
+        if order["orderState"] != "Open":
+            return []
+        state, metric = self._rng.choice([("Complete", "Fulfilled Order"), ("Cancelled", "Cancelled Order")])
+        self._edit("orders", order, orderState=state)
+        self._expect(metric, order["id"], order["totalPrice"], order)
+        return [message("OrderStateChanged", "order", order["id"], orderState=state, oldOrderState="Open")]
+
+    def refund(self) -> list[Json]:
+        """A part of an order is refunded, at once or pending first."""
+        if not self._all["orders"]:
+            return []
+        order = self._one("orders")
+        payment_id = order["paymentInfo"]["payments"][0]["id"]
+        payment = self._all["payments"][payment_id]
+        refund = make.transaction(f"refund-{next(self._numbers)}", self._rng.randint(1, 99))
+        self._edit("payments", payment, transactions=[*payment["transactions"], refund])
+        self._expect("Refunded Order", f"{payment_id}:{refund['id']}", refund["amount"], order)
+        if self._rng.random() < 0.5:
+            return [message("PaymentTransactionAdded", "payment", payment_id, transaction=refund)]
+        settled = {"transactionId": refund["id"], "state": "Success"}
+        return [
+            message("PaymentTransactionAdded", "payment", payment_id, transaction={**refund, "state": "Pending"}),
+            message("PaymentTransactionStateChanged", "payment", payment_id, **settled),
+        ]
+
+    def _expect(self, metric: str, unique_id: str, worth: Mapping[str, Any], order: Json) -> None:
+        whose = order.get("customerId") or order["customerEmail"]
+        self.events[metric, unique_id] = (worth["centAmount"] / 100, whose)
+
+
+def _orders(customer_id: str) -> bool:
+    """Whether a customer is one of those who order."""
+    return int(customer_id.rpartition("-")[2]) % 2 == 0
+
+
+def _address(number: int) -> Json:
+    """An address with a mobile number that nobody else has: Klaviyo takes it for one person's."""
+    return make.address(city=f"City {number}", mobile=f"0171 {3_000_000 + number}")

@@ -1,0 +1,109 @@
+"""A push subscription as Pub/Sub keeps one: many at a time, in any order, again until acknowledged."""
+
+import base64
+import contextlib
+import heapq
+import http.client
+import json
+import random
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 2.0
+_ANSWER_SECONDS = 60
+
+
+class Subscription:
+    """Messages on their way to a push endpoint. What is not acknowledged is pushed again after a growing pause."""
+
+    def __init__(self, url: str, rng: random.Random) -> None:
+        self.pushes = 0
+        self.refusals = 0
+        self._address = urlsplit(url).netloc
+        self._rng = rng
+        self._changed = threading.Condition()
+        self._waiting: list[tuple[float, int, bytes, int]] = []
+        self._published = 0
+        self._pushing = 0
+        self._ended = False
+
+    def publish(self, delivery: Mapping[str, Any], delay: float = 0) -> None:
+        """Have a delivery pushed, `delay` seconds from now."""
+        with self._changed:
+            self._published += 1
+            data = base64.b64encode(json.dumps(delivery).encode()).decode()
+            message = {"data": data, "messageId": str(self._published), "attributes": {}}
+            body = json.dumps({"message": message, "subscription": "projects/p/subscriptions/s"}).encode()
+            heapq.heappush(self._waiting, (time.monotonic() + delay, self._published, body, 1))
+            self._changed.notify()
+
+    @property
+    def published(self) -> int:
+        """Messages so far."""
+        return self._published
+
+    def wait_for_room(self, most: int) -> None:
+        """Return when fewer messages than `most` are due or being pushed."""
+        while True:
+            with self._changed:
+                now = time.monotonic()
+                if sum(due <= now for due, *_ in self._waiting) + self._pushing < most:
+                    return
+            time.sleep(0.005)
+
+    @contextmanager
+    def pushing(self, at_a_time: int) -> Iterator[None]:
+        """Push `at_a_time` messages at a time inside the block."""
+        workers = [threading.Thread(target=self._push_until_ended) for _ in range(at_a_time)]
+        for worker in workers:
+            worker.start()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._ended = True
+                self._changed.notify_all()
+            for worker in workers:
+                worker.join()
+
+    def drained(self, seconds: float) -> bool:
+        """Wait until every message is acknowledged; False when that takes longer than `seconds`."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._waiting and not self._pushing, seconds)
+
+    def _push_until_ended(self) -> None:
+        while message := self._next():
+            _, number, body, attempt = message
+            acknowledged = self._push(body)
+            with self._changed:
+                self._pushing -= 1
+                self.pushes += 1
+                if not acknowledged:
+                    self.refusals += 1
+                    pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1)) * self._rng.uniform(0.5, 1.5)
+                    heapq.heappush(self._waiting, (time.monotonic() + pause, number, body, attempt + 1))
+                self._changed.notify_all()
+
+    def _next(self) -> tuple[float, int, bytes, int] | None:
+        with self._changed:
+            while not self._ended:
+                wait = self._waiting[0][0] - time.monotonic() if self._waiting else None
+                if wait is not None and wait <= 0:
+                    self._pushing += 1
+                    return heapq.heappop(self._waiting)
+                self._changed.wait(wait)
+        return None
+
+    def _push(self, body: bytes) -> bool:
+        connection = http.client.HTTPConnection(self._address, timeout=_ANSWER_SECONDS)
+        with contextlib.closing(connection):
+            try:
+                connection.request("POST", "/", body, {"Content-Type": "application/json"})
+                return connection.getresponse().status == http.client.NO_CONTENT
+            except (OSError, http.client.HTTPException):
+                return False
