@@ -1,0 +1,88 @@
+locals {
+  function_uri = google_cloudfunctions2_function.sync.service_config[0].uri
+
+  # More instances than Klaviyo's limits can feed only collect 429s. Its widest limit is 3500 events a minute for the whole
+  # account, and one write holds a thread for about half a second:
+  #
+  #   instances = 3500 / 60 s x 0.5 s / concurrency, rounded up, and one to spare: 5 with 8 threads
+  #
+  # Profile and catalog writes (750 a minute) need a fifth of that. Where they are the bottleneck, a 429 pauses the
+  # operation in that instance and Pub/Sub keeps the rest.
+  klaviyo_events_per_minute = 3500
+  seconds_per_write         = 0.5
+  max_instances = coalesce(
+    var.max_instances,
+    ceil(local.klaviyo_events_per_minute / 60 * local.seconds_per_write / var.concurrency) + 1,
+  )
+
+  ct_scope = coalesce(var.ct_scope, join(" ", [
+    for scope in ["view_customers", "view_orders", "view_payments", "view_products"] : "${scope}:${var.ct_project_id}"
+  ]))
+
+  environment = merge(var.extra_environment, {
+    for name, value in {
+      CT_API_URL           = var.ct_api_url
+      CT_AUTH_URL          = var.ct_auth_url
+      CT_PROJECT_ID        = var.ct_project_id
+      CT_SCOPE             = local.ct_scope
+      DEAD_LETTER_TOPIC    = google_pubsub_topic.dead_letters.id
+      GOOGLE_CLOUD_PROJECT = var.project_id # joins a log line to its request
+      KLAVIYO_API_URL      = var.klaviyo_api_url
+      PREFERRED_CURRENCY   = var.preferred_currency
+      PREFERRED_LOCALE     = var.preferred_locale
+      PRODUCT_URL_TEMPLATE = var.product_url_template
+      THREADS              = tostring(var.concurrency)
+    } : name => value if value != null
+  })
+}
+
+resource "google_cloudfunctions2_function" "sync" {
+  name        = var.name
+  location    = var.region
+  description = "Keeps Klaviyo true to the commercetools project ${var.ct_project_id}."
+
+  build_config {
+    runtime         = "python313"
+    entry_point     = "sync_push"
+    service_account = google_service_account.build.name
+
+    source {
+      storage_source {
+        bucket = google_storage_bucket.source.name
+        object = google_storage_bucket_object.source.name
+      }
+    }
+  }
+
+  service_config {
+    available_cpu                    = tostring(var.cpu)
+    available_memory                 = var.memory
+    timeout_seconds                  = var.timeout_seconds
+    min_instance_count               = var.min_instances
+    max_instance_count               = local.max_instances
+    max_instance_request_concurrency = var.concurrency
+    all_traffic_on_latest_revision   = true
+
+    # Pub/Sub of the same project counts as internal at the run.app address.
+    ingress_settings      = "ALLOW_INTERNAL_ONLY"
+    service_account_email = google_service_account.runtime.email
+    environment_variables = local.environment
+
+    dynamic "secret_environment_variables" {
+      for_each = local.secret_ids
+
+      content {
+        key        = secret_environment_variables.key
+        project_id = var.project_id
+        secret     = secret_environment_variables.value
+        version    = local.secret_versions[secret_environment_variables.key]
+      }
+    }
+  }
+
+  depends_on = [
+    google_project_iam_member.build,
+    google_pubsub_topic_iam_member.runtime_publishes_dead_letters,
+    google_secret_manager_secret_iam_member.runtime_reads,
+  ]
+}

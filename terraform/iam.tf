@@ -1,0 +1,101 @@
+# Who may do what. Every right is on one resource, but for the build's: Cloud Build works in buckets and a repository
+# that Google makes and names.
+
+data "google_project" "this" {
+  project_id = var.project_id
+}
+
+locals {
+  pubsub_agent            = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
+  commercetools_publisher = "serviceAccount:subscriptions@commercetools-platform.iam.gserviceaccount.com"
+
+  # https://cloud.google.com/run/docs/configuring/services/build-service-account
+  build_roles = [
+    "roles/artifactregistry.writer",
+    "roles/logging.logWriter",
+    "roles/storage.objectViewer",
+  ]
+}
+
+resource "google_service_account" "runtime" {
+  account_id   = "${var.name}-runtime"
+  display_name = "${var.name}: the function"
+  description  = "Reads the two secrets and publishes dead letters."
+
+  depends_on = [google_project_service.required]
+}
+
+resource "google_service_account" "push" {
+  account_id   = "${var.name}-push"
+  display_name = "${var.name}: Pub/Sub push"
+  description  = "Whom the push subscription calls the function as."
+
+  depends_on = [google_project_service.required]
+}
+
+resource "google_service_account" "build" {
+  account_id   = "${var.name}-build"
+  display_name = "${var.name}: build"
+  description  = "Builds the function's image; the default account has no rights in new organisations."
+
+  depends_on = [google_project_service.required]
+}
+
+resource "google_project_iam_member" "build" {
+  for_each = toset(local.build_roles)
+
+  project = var.project_id
+  role    = each.value
+  member  = "serviceAccount:${google_service_account.build.email}"
+}
+
+resource "google_secret_manager_secret_iam_member" "runtime_reads" {
+  for_each = local.secret_ids
+
+  project   = var.project_id
+  secret_id = each.value
+  role      = "roles/secretmanager.secretAccessor"
+  member    = "serviceAccount:${google_service_account.runtime.email}"
+}
+
+resource "google_pubsub_topic_iam_member" "runtime_publishes_dead_letters" {
+  topic  = google_pubsub_topic.dead_letters.id
+  role   = "roles/pubsub.publisher"
+  member = "serviceAccount:${google_service_account.runtime.email}"
+}
+
+# Nobody else may call the function.
+resource "google_cloud_run_v2_service_iam_member" "push_invokes" {
+  name     = google_cloudfunctions2_function.sync.name
+  location = var.region
+  role     = "roles/run.invoker"
+  member   = "serviceAccount:${google_service_account.push.email}"
+}
+
+# An organisation policy (iam.allowedPolicyMemberDomains) may refuse this account of commercetools': make an exception.
+resource "google_pubsub_topic_iam_member" "commercetools_publishes" {
+  topic  = google_pubsub_topic.messages.id
+  role   = "roles/pubsub.publisher"
+  member = local.commercetools_publisher
+}
+
+# Both are what Pub/Sub itself needs to move a message to the dead-letter topic after its last attempt.
+resource "google_pubsub_topic_iam_member" "agent_publishes_dead_letters" {
+  topic  = google_pubsub_topic.dead_letters.id
+  role   = "roles/pubsub.publisher"
+  member = local.pubsub_agent
+}
+
+resource "google_pubsub_subscription_iam_member" "agent_takes_dead_letters" {
+  subscription = google_pubsub_subscription.push.id
+  role         = "roles/pubsub.subscriber"
+  member       = local.pubsub_agent
+}
+
+resource "google_service_account_iam_member" "agent_makes_tokens" {
+  count = var.pubsub_agent_token_creator ? 1 : 0
+
+  service_account_id = google_service_account.push.id
+  role               = "roles/iam.serviceAccountTokenCreator"
+  member             = local.pubsub_agent
+}

@@ -1,0 +1,49 @@
+output "topic" {
+  description = "Where commercetools publishes to: the topic of a subscription made by hand or by `manage.py subscriptions`."
+  value       = google_pubsub_topic.messages.id
+}
+
+output "dead_letter_topic" {
+  description = "Where messages go that can't be synced (DEAD_LETTER_TOPIC)."
+  value       = google_pubsub_topic.dead_letters.id
+}
+
+output "dead_letter_subscription" {
+  description = "Where the dead letters wait, 31 days long: for `manage.py dead-letters`."
+  value       = google_pubsub_subscription.dead_letters.id
+}
+
+output "push_subscription" {
+  description = "The queue: what the function has not acknowledged yet."
+  value       = google_pubsub_subscription.push.id
+}
+
+output "function_uri" {
+  description = "Address of the function. Only the push subscription may call it."
+  value       = local.function_uri
+}
+
+output "max_instances" {
+  description = "Instances that the function may have at most."
+  value       = local.max_instances
+}
+
+output "runtime_service_account" {
+  description = "Whom the function runs as: to be granted whatever it is to reach on top."
+  value       = google_service_account.runtime.email
+}
+
+output "commercetools_subscription" {
+  description = "Key of the commercetools subscription; null when it is left to `manage.py subscriptions`."
+  value       = one(commercetools_subscription.sync[*].key)
+}
+
+output "dashboard_url" {
+  description = "The dashboard: look here first."
+  value       = "https://console.cloud.google.com/monitoring/dashboards/builder/${basename(google_monitoring_dashboard.sync.id)}?project=${var.project_id}"
+}
+
+output "log_command" {
+  description = "Shows what became of the last messages."
+  value       = "gcloud logging read '${local.log_of_messages}' --project=${var.project_id} --freshness=1h --limit=50 --format='value(timestamp,jsonPayload.message,jsonPayload.reason)'"
+}

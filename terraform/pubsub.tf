@@ -1,0 +1,68 @@
+locals {
+  # The longest that Pub/Sub allows: a message that is still worked on is never delivered a second time.
+  ack_deadline_seconds = 600
+}
+
+resource "google_pubsub_topic" "messages" {
+  name = var.name
+
+  depends_on = [google_project_service.required]
+}
+
+resource "google_pubsub_topic" "dead_letters" {
+  name = "${var.name}-dead-letters"
+
+  depends_on = [google_project_service.required]
+}
+
+# Pub/Sub pushes to the function itself. Never add an Eventarc trigger on this topic: every message would be handled twice.
+resource "google_pubsub_subscription" "push" {
+  name  = "${var.name}-push"
+  topic = google_pubsub_topic.messages.id
+
+  ack_deadline_seconds       = local.ack_deadline_seconds
+  message_retention_duration = "604800s" # 7 days
+
+  expiration_policy {
+    ttl = "" # never
+  }
+
+  retry_policy {
+    minimum_backoff = "10s"
+    maximum_backoff = "600s"
+  }
+
+  # About 16 hours: an outage or a wrong key must not turn the queue into dead letters.
+  dead_letter_policy {
+    dead_letter_topic     = google_pubsub_topic.dead_letters.id
+    max_delivery_attempts = 100
+  }
+
+  # The topic in the path is where functions-framework reads the source of a message from.
+  push_config {
+    push_endpoint = "${local.function_uri}/${google_pubsub_topic.messages.id}"
+
+    oidc_token {
+      service_account_email = google_service_account.push.email
+      audience              = local.function_uri
+    }
+  }
+
+  depends_on = [
+    google_cloud_run_v2_service_iam_member.push_invokes,
+    google_pubsub_topic_iam_member.agent_publishes_dead_letters,
+  ]
+}
+
+# Without a subscription the letters would vanish.
+resource "google_pubsub_subscription" "dead_letters" {
+  name  = "${var.name}-dead-letters"
+  topic = google_pubsub_topic.dead_letters.id
+
+  ack_deadline_seconds       = 60
+  message_retention_duration = "2678400s" # 31 days, the longest
+
+  expiration_policy {
+    ttl = "" # never
+  }
+}

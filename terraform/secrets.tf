@@ -1,0 +1,59 @@
+locals {
+  existing_secret_ids = {
+    for name, id in {
+      CT_API_CLIENT    = var.existing_secrets.ct_api_client
+      KLAVIYO_AUTH_KEY = var.existing_secrets.klaviyo_auth_key
+    } : name => id if id != null
+  }
+
+  own_secret_ids = {
+    for name, id in {
+      CT_API_CLIENT    = "${var.name}-ct-api-client"
+      KLAVIYO_AUTH_KEY = "${var.name}-klaviyo-auth-key"
+    } : name => id if !contains(keys(local.existing_secret_ids), name)
+  }
+
+  secret_values = {
+    CT_API_CLIENT = jsonencode({
+      clientId = try(var.ct_api_client.client_id, "")
+      secret   = try(var.ct_api_client.secret, "")
+    })
+    KLAVIYO_AUTH_KEY = var.klaviyo_auth_key
+  }
+
+  # By the name of the environment variable.
+  secret_ids = merge(
+    local.existing_secret_ids,
+    { for name, secret in google_secret_manager_secret.own : name => secret.secret_id },
+  )
+  secret_versions = merge(
+    { for name in keys(local.existing_secret_ids) : name => "latest" },
+    { for name, version in google_secret_manager_secret_version.own : name => version.version },
+  )
+}
+
+resource "google_secret_manager_secret" "own" {
+  for_each = local.own_secret_ids
+
+  secret_id = each.value
+
+  replication {
+    auto {}
+  }
+
+  depends_on = [google_project_service.required]
+}
+
+# Write-only: neither the state nor a plan holds what is sent. A new secrets_version sends it again, and as the function
+# names the version, it is deployed with it before the old one is destroyed.
+resource "google_secret_manager_secret_version" "own" {
+  for_each = local.own_secret_ids
+
+  secret                 = google_secret_manager_secret.own[each.key].id
+  secret_data_wo         = local.secret_values[each.key]
+  secret_data_wo_version = var.secrets_version
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}

@@ -1,0 +1,129 @@
+# Values that are refused before anything is asked of Google or commercetools.
+
+mock_provider "archive" {}
+mock_provider "commercetools" {}
+mock_provider "google" {}
+
+variables {
+  project_id       = "shop-sync"
+  region           = "europe-west1"
+  ct_api_url       = "https://api.europe-west1.gcp.commercetools.com"
+  ct_auth_url      = "https://auth.europe-west1.gcp.commercetools.com"
+  ct_project_id    = "my-shop"
+  ct_api_client    = { client_id = "id-of-client", secret = "secret-of-client" }
+  klaviyo_auth_key = "pk_of_nobody"
+  source_dir       = "tests/source"
+}
+
+run "malformed" {
+  command = plan
+
+  variables {
+    project_id                   = "Shop Sync"
+    region                       = "europe-west1-b"
+    name                         = "a-name-that-is-longer-than-an-account-may-be"
+    labels                       = { App = "x" }
+    ct_api_url                   = "https://api.example/"
+    ct_auth_url                  = "http://auth.example"
+    ct_project_id                = "my shop"
+    ct_scope                     = "view_orders"
+    existing_secrets             = { klaviyo_auth_key = "projects/p/secrets/klaviyo-key" }
+    secrets_version              = 0
+    preferred_locale             = "english"
+    preferred_currency           = "Euro"
+    product_url_template         = "/p/{{productSlug}}"
+    klaviyo_api_url              = "proxy.example"
+    sync_config_file             = "tests/missing.toml"
+    extra_environment            = { THREADS = "1" }
+    concurrency                  = 0
+    cpu                          = 0.5
+    memory                       = "128Mi"
+    timeout_seconds              = 600
+    min_instances                = -1
+    max_instances                = 0
+    commercetools_admin_client   = { client_id = "", secret = "x" }
+    alert_emails                 = ["nobody"]
+    notification_channels        = ["123"]
+    alert_oldest_message_seconds = 10
+    alert_failed_deliveries      = -1
+    source_dir                   = ""
+  }
+
+  expect_failures = [
+    var.project_id,
+    var.region,
+    var.name,
+    var.labels,
+    var.ct_api_url,
+    var.ct_auth_url,
+    var.ct_project_id,
+    var.ct_scope,
+    var.klaviyo_auth_key, # given twice
+    var.existing_secrets,
+    var.secrets_version,
+    var.preferred_locale,
+    var.preferred_currency,
+    var.product_url_template,
+    var.klaviyo_api_url,
+    var.sync_config_file,
+    var.extra_environment,
+    var.concurrency,
+    var.cpu,
+    var.memory,
+    var.timeout_seconds,
+    var.min_instances,
+    var.max_instances,
+    var.commercetools_admin_client,
+    var.alert_emails,
+    var.notification_channels,
+    var.alert_oldest_message_seconds,
+    var.alert_failed_deliveries,
+    var.source_dir,
+  ]
+}
+
+run "secrets_missing" {
+  command = plan
+
+  variables {
+    ct_api_client    = null
+    klaviyo_auth_key = null
+  }
+
+  expect_failures = [var.ct_api_client, var.klaviyo_auth_key]
+}
+
+run "secrets_empty" {
+  command = plan
+
+  variables {
+    ct_api_client    = { client_id = "id-of-client", secret = "" }
+    klaviyo_auth_key = ""
+  }
+
+  expect_failures = [var.ct_api_client, var.klaviyo_auth_key]
+}
+
+run "values_that_do_not_go_together" {
+  command = plan
+
+  variables {
+    cpu               = 4
+    memory            = "1Gi"
+    min_instances     = 3
+    max_instances     = 2
+    extra_environment = { X_GOOGLE_NAME = "x" }
+  }
+
+  expect_failures = [var.memory, var.max_instances, var.extra_environment]
+}
+
+run "not_a_repository" {
+  command = plan
+
+  variables {
+    source_dir = "tests/source/handlers"
+  }
+
+  expect_failures = [data.archive_file.source]
+}

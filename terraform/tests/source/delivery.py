@@ -1,0 +1,1 @@
+"""Stands for delivery.py: the archive holds it."""

@@ -1,0 +1,1 @@
+"""Stands for main.py: the archive holds it."""

@@ -1,0 +1,1 @@
+"""Stands for code that the archive must not hold."""

@@ -1,0 +1,391 @@
+# Where it runs
+
+variable "project_id" {
+  description = "Google Cloud project, with billing enabled."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project_id))
+    error_message = "project_id is the id of a project, e.g. shop-sync-prod: not its name, not its number."
+  }
+}
+
+variable "region" {
+  description = "Region of everything, best the one of commercetools' host, e.g. europe-west1."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]+$", var.region))
+    error_message = "region is a Google Cloud region such as europe-west1, not a zone."
+  }
+}
+
+variable "name" {
+  description = "Name of the function and the topic, and prefix of everything else. Another name makes another sync, e.g. of another shop."
+  type        = string
+  default     = "klaviyo-sync"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,20}[a-z0-9]$", var.name))
+    error_message = "name has 3 to 22 lower-case letters, digits and hyphens, and starts with a letter: service accounts are named after it."
+  }
+}
+
+variable "labels" {
+  description = "Labels of every resource that can have some."
+  type        = map(string)
+  default     = { app = "klaviyo-sync" }
+
+  validation {
+    condition     = alltrue([for key, value in var.labels : can(regex("^[a-z][a-z0-9_-]{0,62}$", key)) && can(regex("^[a-z0-9_-]{0,63}$", value))])
+    error_message = "labels have lower-case letters, digits, hyphens and underscores only, 63 at most; a key starts with a letter."
+  }
+}
+
+# The shop
+
+variable "ct_api_url" {
+  description = "commercetools' API host (CT_API_URL), e.g. https://api.europe-west1.gcp.commercetools.com."
+  type        = string
+
+  validation {
+    condition     = can(regex("^https://[^\\s/]+$", var.ct_api_url))
+    error_message = "ct_api_url is https:// and a host, without a slash at the end."
+  }
+}
+
+variable "ct_auth_url" {
+  description = "commercetools' auth host (CT_AUTH_URL), e.g. https://auth.europe-west1.gcp.commercetools.com."
+  type        = string
+
+  validation {
+    condition     = can(regex("^https://[^\\s/]+$", var.ct_auth_url))
+    error_message = "ct_auth_url is https:// and a host, without a slash or /oauth/token at the end."
+  }
+}
+
+variable "ct_project_id" {
+  description = "commercetools project key (CT_PROJECT_ID)."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_-]{1,256}$", var.ct_project_id))
+    error_message = "ct_project_id is the project key: letters, digits, hyphens and underscores."
+  }
+}
+
+variable "ct_scope" {
+  description = "Scopes of the function's API client, space separated (CT_SCOPE). Default: view_customers, view_orders, view_payments and view_products of the project; add view_standalone_prices if products use standalone prices."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.ct_scope == null || can(regex("^[a-z_]+:\\S+( [a-z_]+:\\S+)*$", var.ct_scope))
+    error_message = "ct_scope is a list such as \"view_orders:my-shop view_products:my-shop\"."
+  }
+}
+
+# Secrets: give each here, best by TF_VAR_..., or name an existing one
+
+variable "ct_api_client" {
+  description = "The function's API client (CT_API_CLIENT). It needs the view scopes of ct_scope and nothing else."
+  type        = object({ client_id = string, secret = string })
+  default     = null
+  sensitive   = true
+
+  validation {
+    condition     = (var.ct_api_client == null) != (var.existing_secrets.ct_api_client == null)
+    error_message = "Give either ct_api_client or existing_secrets.ct_api_client."
+  }
+
+  validation {
+    condition     = var.ct_api_client == null || (try(length(var.ct_api_client.client_id), 0) > 0 && try(length(var.ct_api_client.secret), 0) > 0)
+    error_message = "ct_api_client needs a client_id and a secret."
+  }
+}
+
+variable "klaviyo_auth_key" {
+  description = "Klaviyo's private key (KLAVIYO_AUTH_KEY) with the scopes profiles and catalogs (read and write), events:write and data-privacy:write."
+  type        = string
+  default     = null
+  sensitive   = true
+
+  validation {
+    condition     = (var.klaviyo_auth_key == null) != (var.existing_secrets.klaviyo_auth_key == null)
+    error_message = "Give either klaviyo_auth_key or existing_secrets.klaviyo_auth_key."
+  }
+
+  validation {
+    condition     = var.klaviyo_auth_key == null || can(regex("^\\S+$", var.klaviyo_auth_key))
+    error_message = "klaviyo_auth_key has no spaces and is not empty."
+  }
+}
+
+variable "existing_secrets" {
+  description = "Ids of secrets of this project that hold what is not given above; their latest version is used. ct_api_client holds {\"clientId\": \"...\", \"secret\": \"...\"}."
+  type = object({
+    ct_api_client    = optional(string)
+    klaviyo_auth_key = optional(string)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for id in values(var.existing_secrets) : id == null || can(regex("^[A-Za-z0-9_-]{1,255}$", id))])
+    error_message = "existing_secrets holds ids such as klaviyo-key, not paths and not values."
+  }
+}
+
+variable "secrets_version" {
+  description = "Raise it to have changed secrets sent again: what is write-only can't be compared."
+  type        = number
+  default     = 1
+
+  validation {
+    condition     = var.secrets_version >= 1 && floor(var.secrets_version) == var.secrets_version
+    error_message = "secrets_version is 1 or a higher whole number."
+  }
+}
+
+# What is synced
+
+variable "preferred_locale" {
+  description = "Which of localized texts to use (PREFERRED_LOCALE), e.g. en-US."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.preferred_locale == null || can(regex("^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", var.preferred_locale))
+    error_message = "preferred_locale is a language tag such as en or en-US."
+  }
+}
+
+variable "preferred_currency" {
+  description = "Which price to show (PREFERRED_CURRENCY), e.g. EUR."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.preferred_currency == null || can(regex("^[A-Z]{3}$", var.preferred_currency))
+    error_message = "preferred_currency has three capital letters, e.g. EUR."
+  }
+}
+
+variable "product_url_template" {
+  description = "Address of a product in the shop (PRODUCT_URL_TEMPLATE), e.g. https://shop.example/p/{{productSlug}}."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.product_url_template == null || can(regex("^https?://\\S+$", var.product_url_template))
+    error_message = "product_url_template is an address such as https://shop.example/p/{{productSlug}}."
+  }
+}
+
+variable "klaviyo_api_url" {
+  description = "Another host for Klaviyo, e.g. a proxy (KLAVIYO_API_URL)."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.klaviyo_api_url == null || can(regex("^https?://[^\\s/]+", var.klaviyo_api_url))
+    error_message = "klaviyo_api_url is an address such as https://proxy.example."
+  }
+}
+
+variable "sync_config_file" {
+  description = "A sync.toml of your own on this machine: it is deployed in place of the repository's, so SYNC_CONFIG is not needed."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.sync_config_file == null || try(endswith(var.sync_config_file, ".toml") && fileexists(var.sync_config_file), false)
+    error_message = "sync_config_file is the path of a .toml file that exists."
+  }
+}
+
+variable "extra_environment" {
+  description = "Environment variables that no other variable sets, e.g. APP_TYPE or SKIP_BASE64_ENCODING. Not for secrets."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for name in keys(var.extra_environment) : can(regex("^[A-Z][A-Z0-9_]*$", name)) && !startswith(name, "X_GOOGLE_")])
+    error_message = "extra_environment has names in capital letters, not starting with X_GOOGLE_."
+  }
+
+  validation {
+    condition = length(setintersection(keys(var.extra_environment), [
+      "CT_API_CLIENT", "CT_API_URL", "CT_AUTH_URL", "CT_PROJECT_ID", "CT_SCOPE", "CT_SCOPES", "DEAD_LETTER_TOPIC",
+      "GOOGLE_CLOUD_PROJECT", "KLAVIYO_API_URL", "KLAVIYO_AUTH_KEY", "PORT", "PREFERRED_CURRENCY", "PREFERRED_LOCALE",
+      "PRODUCT_URL_TEMPLATE", "SYNC_CONFIG", "THREADS",
+    ])) == 0
+    error_message = "extra_environment holds a name that has a variable of its own, or that is a secret or the platform's."
+  }
+}
+
+# How much it can do
+
+variable "concurrency" {
+  description = "Messages that one instance works on at the same time; THREADS is set to it."
+  type        = number
+  default     = 8
+
+  validation {
+    condition     = var.concurrency >= 1 && var.concurrency <= 80 && floor(var.concurrency) == var.concurrency
+    error_message = "concurrency is a whole number from 1 to 80."
+  }
+}
+
+variable "cpu" {
+  description = "CPUs of an instance: at least one, or it can't work on several messages at a time."
+  type        = number
+  default     = 1
+
+  validation {
+    condition     = contains([1, 2, 4], var.cpu)
+    error_message = "cpu is 1, 2 or 4."
+  }
+}
+
+variable "memory" {
+  description = "Memory of an instance."
+  type        = string
+  default     = "512Mi"
+
+  validation {
+    condition     = contains(["512Mi", "1Gi", "2Gi", "4Gi"], var.memory)
+    error_message = "memory is 512Mi, 1Gi, 2Gi or 4Gi."
+  }
+
+  validation {
+    condition     = var.cpu < 4 || contains(["2Gi", "4Gi"], var.memory)
+    error_message = "4 CPUs need at least 2Gi of memory."
+  }
+}
+
+variable "timeout_seconds" {
+  description = "Seconds after which the platform gives up on a message. A message has 25 s and 5 s for its dead letter, and the ack deadline is 600 s."
+  type        = number
+  default     = 60
+
+  validation {
+    condition     = var.timeout_seconds >= 40 && var.timeout_seconds < 600 && floor(var.timeout_seconds) == var.timeout_seconds
+    error_message = "timeout_seconds is a whole number from 40 to 599: longer than a message may take, shorter than the ack deadline of 600."
+  }
+}
+
+variable "min_instances" {
+  description = "Instances that are kept warm. 0 costs nothing and delays the first message after a pause."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.min_instances >= 0 && floor(var.min_instances) == var.min_instances
+    error_message = "min_instances is a whole number, 0 or more."
+  }
+}
+
+variable "max_instances" {
+  description = "Instances at most. Default: what Klaviyo's limits can feed (see function.tf), 5 with a concurrency of 8."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.max_instances == null || try(var.max_instances >= 1 && var.max_instances <= 100 && floor(var.max_instances) == var.max_instances, false)
+    error_message = "max_instances is a whole number from 1 to 100."
+  }
+
+  validation {
+    condition     = var.max_instances == null || try(var.max_instances >= var.min_instances, false)
+    error_message = "max_instances is at least min_instances."
+  }
+}
+
+# The commercetools subscription
+
+variable "commercetools_subscriptions" {
+  description = "Whether to make the commercetools subscription here. Set it to false when `manage.py subscriptions` does: never both, or every message comes twice."
+  type        = bool
+  default     = true
+}
+
+variable "commercetools_admin_client" {
+  description = "API client with the scope manage_subscriptions, for Terraform only. Without it CTP_CLIENT_ID and CTP_CLIENT_SECRET are read."
+  type        = object({ client_id = string, secret = string })
+  default     = null
+  sensitive   = true
+
+  validation {
+    condition     = var.commercetools_admin_client == null || (try(length(var.commercetools_admin_client.client_id), 0) > 0 && try(length(var.commercetools_admin_client.secret), 0) > 0)
+    error_message = "commercetools_admin_client needs a client_id and a secret."
+  }
+}
+
+# Who hears of trouble, and when
+
+variable "alert_emails" {
+  description = "Addresses that alerts are sent to."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for address in var.alert_emails : can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", address))])
+    error_message = "alert_emails holds e-mail addresses."
+  }
+}
+
+variable "notification_channels" {
+  description = "Existing channels that alerts are sent to as well, e.g. Slack or PagerDuty: projects/P/notificationChannels/N."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for channel in var.notification_channels : can(regex("^projects/[^/]+/notificationChannels/[0-9]+$", channel))])
+    error_message = "notification_channels holds names such as projects/my-project/notificationChannels/123."
+  }
+}
+
+variable "alert_oldest_message_seconds" {
+  description = "How long the oldest message may wait before somebody hears of it."
+  type        = number
+  default     = 1800
+
+  validation {
+    condition     = var.alert_oldest_message_seconds >= 300 && var.alert_oldest_message_seconds <= 86400
+    error_message = "alert_oldest_message_seconds is from 300 (5 minutes) to 86400 (a day)."
+  }
+}
+
+variable "alert_failed_deliveries" {
+  description = "Failed deliveries in five minutes that are normal: a limit of Klaviyo's or a short outage makes some, and they are delivered again."
+  type        = number
+  default     = 50
+
+  validation {
+    condition     = var.alert_failed_deliveries >= 0
+    error_message = "alert_failed_deliveries is 0 or more."
+  }
+}
+
+# For unusual projects
+
+variable "source_dir" {
+  description = "Root of the repository to deploy. Default: the one that this folder lies in."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.source_dir == null || try(length(var.source_dir) > 0, false)
+    error_message = "source_dir is a path."
+  }
+}
+
+variable "pubsub_agent_token_creator" {
+  description = "Whether to let Pub/Sub's service agent make tokens for the push account. Only projects whose agent is older than April 2021 need it."
+  type        = bool
+  default     = false
+}
