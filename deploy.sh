@@ -13,7 +13,7 @@ OPTIONAL="CT_SCOPES PREFERRED_LOCALE PREFERRED_CURRENCY PRODUCT_URL_TEMPLATE DEA
   FUNCTION_NAME TOPIC FUNCTION_RUNTIME FUNCTION_MEMORY FUNCTION_CPU FUNCTION_TIMEOUT MIN_INSTANCES MAX_INSTANCES
   BUILD_SERVICE_ACCOUNT CT_API_CLIENT_FILE KLAVIYO_AUTH_KEY_FILE"
 # What the function finds in its environment; its secrets come from Secret Manager, its port from Cloud Run.
-DEPLOYED="CT_API_URL CT_AUTH_URL CT_PROJECT_ID CT_SCOPE PREFERRED_LOCALE PREFERRED_CURRENCY PRODUCT_URL_TEMPLATE
+DEPLOYED="GOOGLE_CLOUD_PROJECT CT_API_URL CT_AUTH_URL CT_PROJECT_ID CT_SCOPE PREFERRED_LOCALE PREFERRED_CURRENCY PRODUCT_URL_TEMPLATE
   DEAD_LETTER_TOPIC SYNC_CONFIG KLAVIYO_API_URL SKIP_BASE64_ENCODING THREADS APP_TYPE"
 
 APIS="artifactregistry.googleapis.com cloudbuild.googleapis.com cloudfunctions.googleapis.com
@@ -21,10 +21,13 @@ APIS="artifactregistry.googleapis.com cloudbuild.googleapis.com cloudfunctions.g
   pubsub.googleapis.com run.googleapis.com secretmanager.googleapis.com"
 COMMERCETOOLS=serviceAccount:subscriptions@commercetools-platform.iam.gserviceaccount.com
 
-# Klaviyo takes 75 writes a second at its catalog and profile endpoints, and a thread makes about two: more threads than
-# this, over all instances, would only be told to wait.
-KLAVIYO_WRITES_PER_SECOND=75
-WRITES_PER_THREAD=2
+# More instances than Klaviyo's limits can feed only collect 429s. Its widest limit is 3500 events a minute for the whole
+# account, and one write holds a thread for about half a second.
+KLAVIYO_EVENTS_PER_MINUTE=3500
+WRITES_PER_MINUTE_AND_THREAD=120
+
+# What Cloud Build needs to build a function as an account of its own; the default one has no rights in new organisations.
+BUILD_ROLES="roles/artifactregistry.writer roles/logging.logWriter roles/storage.objectViewer"
 
 ACK_DEADLINE=600       # seconds, the longest there is
 DELIVERY_ATTEMPTS=100  # the most there are: about 16 hours with the backoff below
@@ -61,7 +64,7 @@ Where:
   REGION                 e.g. europe-west1 (required)
   FUNCTION_NAME          name of the function; accounts and secrets are named after it (klaviyo-sync)
   TOPIC                  topic that commercetools publishes to (the function's name)
-  BUILD_SERVICE_ACCOUNT  projects/P/serviceAccounts/EMAIL that builds the function (the project's default)
+  BUILD_SERVICE_ACCOUNT  projects/P/serviceAccounts/EMAIL that builds the function (one is made)
 
 Backends:
   CT_API_URL             commercetools' API host (required)
@@ -80,19 +83,19 @@ What to sync:
   PREFERRED_CURRENCY     e.g. EUR
   PRODUCT_URL_TEMPLATE   e.g. https://shop.example/p/{{productSlug}}
   SYNC_CONFIG            another sync.toml: a file sync.NAME.toml beside this script
-  DEAD_LETTER_TOPIC      projects/PROJECT_ID/topics/T for what can't be synced (TOPIC-dead)
+  DEAD_LETTER_TOPIC      projects/PROJECT_ID/topics/T for what can't be synced (TOPIC-dead-letters)
   SKIP_BASE64_ENCODING   any value: deliveries without Pub/Sub's envelope are taken too
   APP_TYPE               EVENT or unset
   PUB_SUB_PORT           means nothing here: a function is given its port
 
 Size:
   THREADS                messages that an instance works on at the same time (8)
-  FUNCTION_RUNTIME       python311 or newer (python311)
+  FUNCTION_RUNTIME       python311 or newer (python313)
   FUNCTION_MEMORY        (512Mi)
   FUNCTION_CPU           1, 2, 4, 6 or 8 (1)
   FUNCTION_TIMEOUT       seconds, 35 to 540 (60)
   MIN_INSTANCES          (0)
-  MAX_INSTANCES          (as many as keep Klaviyo's limit of 75 writes a second busy: 4 with 8 threads)
+  MAX_INSTANCES          (as many as Klaviyo's limit of 3500 events a minute can feed: 5 with 8 threads)
 
 Examples:
   ./deploy.sh --env-file .env --project-id my-project --region europe-west1
@@ -252,7 +255,7 @@ check_settings() {
 
   : "${FUNCTION_NAME:=klaviyo-sync}"
   : "${TOPIC:=$FUNCTION_NAME}"
-  : "${DEAD_LETTER_TOPIC:=projects/${PROJECT_ID-}/topics/$TOPIC-dead}"
+  : "${DEAD_LETTER_TOPIC:=projects/${PROJECT_ID-}/topics/$TOPIC-dead-letters}"
   DEAD_LETTERS=${DEAD_LETTER_TOPIC##*/}
 
   must PROJECT_ID '^([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$' 'must be the id of a project'
@@ -272,7 +275,7 @@ check_settings() {
 
 check_deployed() {
   local name before=${#problems[@]}
-  : "${THREADS:=8}" "${FUNCTION_RUNTIME:=python311}" "${FUNCTION_MEMORY:=512Mi}" "${FUNCTION_CPU:=1}"
+  : "${THREADS:=8}" "${FUNCTION_RUNTIME:=python313}" "${FUNCTION_MEMORY:=512Mi}" "${FUNCTION_CPU:=1}"
   : "${FUNCTION_TIMEOUT:=60}" "${MIN_INSTANCES:=0}"
   for name in CT_API_URL CT_AUTH_URL KLAVIYO_API_URL; do
     must "$name" '^https?://[^[:space:]/]+' 'must be a URL'
@@ -297,8 +300,9 @@ check_deployed() {
   before=${#problems[@]}
   between THREADS 1 1000
   if ((${#problems[@]} > before)); then return; fi
-  local threads=$((KLAVIYO_WRITES_PER_SECOND / WRITES_PER_THREAD))
-  : "${MAX_INSTANCES:=$((threads > THREADS ? threads / THREADS : 1))}"
+  local writes=$((WRITES_PER_MINUTE_AND_THREAD * THREADS))
+  # Rounded up, and one to spare.
+  : "${MAX_INSTANCES:=$(((KLAVIYO_EVENTS_PER_MINUTE + writes - 1) / writes + 1))}"
   between MAX_INSTANCES 1 1000
   if ((${#problems[@]} == 0 && MIN_INSTANCES > MAX_INSTANCES)); then
     problems+=("MIN_INSTANCES (must be at most MAX_INSTANCES, which is $MAX_INSTANCES)")
@@ -383,7 +387,7 @@ make_topic() {
 keep_dead_letters() {
   if there pubsub subscriptions describe "$DEAD_LETTERS" "$PROJECT"; then return; fi
   run pubsub subscriptions create "$DEAD_LETTERS" "--topic=$DEAD_LETTERS" "--message-retention-duration=$LETTER_RETENTION" \
-    --expiration-period=never "--ack-deadline=$ACK_DEADLINE" "$PROJECT"
+    --expiration-period=never --ack-deadline=60 "$PROJECT"
   say "made subscription $DEAD_LETTERS"
 }
 
@@ -391,6 +395,14 @@ make_account() {
   if there iam service-accounts describe "$(email "$1")" "$PROJECT"; then return; fi
   run iam service-accounts create "$1" "--display-name=$2" "$PROJECT"
   say "made service account $1"
+}
+
+make_builder() {
+  local role
+  make_account "$BUILD_ACCOUNT" "$FUNCTION_NAME: builds the function"
+  for role in $BUILD_ROLES; do
+    bind projects add-iam-policy-binding "$PROJECT_ID" "--member=serviceAccount:$(email "$BUILD_ACCOUNT")" "--role=$role" --condition=None
+  done
 }
 
 email() {
@@ -448,9 +460,8 @@ deploy_function() {
     "--concurrency=$THREADS" "--cpu=$FUNCTION_CPU" "--memory=$FUNCTION_MEMORY" "--timeout=${FUNCTION_TIMEOUT}s"
     "--min-instances=$MIN_INSTANCES" "--max-instances=$MAX_INSTANCES"
     --ingress-settings=internal-only --no-allow-unauthenticated
-    "--env-vars-file=$file" "--set-secrets=CT_API_CLIENT=$CT_SECRET:latest,KLAVIYO_AUTH_KEY=$KLAVIYO_SECRET:latest")
-  if [[ ${BUILD_SERVICE_ACCOUNT-} ]]; then command+=("--build-service-account=$BUILD_SERVICE_ACCOUNT"); fi
-  command+=("$PROJECT")
+    "--env-vars-file=$file" "--set-secrets=CT_API_CLIENT=$CT_SECRET:latest,KLAVIYO_AUTH_KEY=$KLAVIYO_SECRET:latest"
+    "--build-service-account=${BUILD_SERVICE_ACCOUNT:-projects/$PROJECT_ID/serviceAccounts/$(email "$BUILD_ACCOUNT")}" "$PROJECT")
   if [[ $dry_run ]]; then
     run "${command[@]}"
   else
@@ -476,6 +487,16 @@ tune_subscription() {
     "--ack-deadline=$ACK_DEADLINE" "--message-retention-duration=$RETENTION" --expiration-period=never "$PROJECT"
 }
 
+# Two subscriptions that feed the sync would have every message handled twice.
+warn_of_others() {
+  local others
+  look OTHERS pubsub topics list-subscriptions "$TOPIC" "$PROJECT" '--format=value(.)'
+  if [[ $dry_run ]]; then return; fi
+  others=$(grep -vxF -e "$SUBSCRIPTION" -e "projects/$PROJECT_ID/subscriptions/${SUBSCRIPTION##*/}" <<<"$OTHERS") || return 0
+  printf 'deploy.sh: warning: topic %s has other subscriptions; one that feeds this sync too has every message handled twice: %s\n' \
+    "$TOPIC" "${others//$'\n'/ }" >&2
+}
+
 deploy() {
   local runtime trigger secret
   runtime=serviceAccount:$(email "$RUNTIME_ACCOUNT")
@@ -489,6 +510,7 @@ deploy() {
   step "service accounts"
   make_account "$RUNTIME_ACCOUNT" "$FUNCTION_NAME: runs the function"
   make_account "$TRIGGER_ACCOUNT" "$FUNCTION_NAME: calls the function"
+  if [[ ! ${BUILD_SERVICE_ACCOUNT-} ]]; then make_builder; fi
   bind pubsub topics add-iam-policy-binding "$DEAD_LETTERS" "--member=$runtime" --role=roles/pubsub.publisher "$PROJECT"
   step "secrets"
   keep_secret CT_API_CLIENT "$CT_SECRET"
@@ -503,6 +525,7 @@ deploy() {
   bind functions add-invoker-policy-binding "$FUNCTION_NAME" "--region=$REGION" "--member=$trigger" "$PROJECT"
   step "its subscription: $DELIVERY_ATTEMPTS attempts, $BACKOFF_MIN to $BACKOFF_MAX apart, kept for $RETENTION"
   tune_subscription
+  warn_of_others
   step "next: commercetools' subscriptions, to projects/$PROJECT_ID/topics/$TOPIC (docs/deploy.md)"
 }
 
@@ -517,7 +540,7 @@ This deletes from project $PROJECT_ID, with every message and dead letter that w
   topics            $TOPIC, $DEAD_LETTERS
   subscription      $DEAD_LETTERS
   secrets           $CT_SECRET, $KLAVIYO_SECRET
-  service accounts  $RUNTIME_ACCOUNT, $TRIGGER_ACCOUNT
+  service accounts  $RUNTIME_ACCOUNT, $TRIGGER_ACCOUNT, $BUILD_ACCOUNT
 Delete commercetools' subscriptions first: they can't publish any more (docs/deploy.md).
 EOF
   printf 'Delete all of it? [y/N] '
@@ -546,7 +569,7 @@ remove() {
 }
 
 delete_everything() {
-  local account topic secret
+  local account role secret topic
   confirm
   step "function"
   remove "function $FUNCTION_NAME" functions -- "$FUNCTION_NAME" --gen2 "--region=$REGION" "$PROJECT"
@@ -560,7 +583,11 @@ delete_everything() {
     remove "secret $secret" secrets -- "$secret" "$PROJECT"
   done
   step "service accounts"
-  for account in "$TRIGGER_ACCOUNT" "$RUNTIME_ACCOUNT"; do
+  # The rights on the project would outlive their account.
+  for role in $BUILD_ROLES; do
+    there projects remove-iam-policy-binding "$PROJECT_ID" "--member=serviceAccount:$(email "$BUILD_ACCOUNT")" "--role=$role" --condition=None || true
+  done
+  for account in "$BUILD_ACCOUNT" "$TRIGGER_ACCOUNT" "$RUNTIME_ACCOUNT"; do
     remove "service account $account" iam service-accounts -- "$(email "$account")" "$PROJECT"
   done
 }
@@ -575,8 +602,10 @@ check_settings
 export -n CT_API_CLIENT KLAVIYO_AUTH_KEY
 
 PROJECT=--project=$PROJECT_ID
-RUNTIME_ACCOUNT=$FUNCTION_NAME-run
+RUNTIME_ACCOUNT=$FUNCTION_NAME-runtime
 TRIGGER_ACCOUNT=$FUNCTION_NAME-trigger
+BUILD_ACCOUNT=$FUNCTION_NAME-build
+GOOGLE_CLOUD_PROJECT=$PROJECT_ID # joins a log line to its request
 CT_SECRET=$FUNCTION_NAME-ct-api-client
 KLAVIYO_SECRET=$FUNCTION_NAME-klaviyo-auth-key
 
