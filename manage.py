@@ -5,6 +5,8 @@ import click
 
 from commands.check import check
 from commands.demo import demo
+from commands.preview import preview
+from commands.send import send
 from commands.subscriptions import subscriptions
 
 
@@ -15,6 +17,8 @@ def manage() -> None:
 
 manage.add_command(check)
 manage.add_command(demo)
+manage.add_command(preview)
+manage.add_command(send)
 manage.add_command(subscriptions)
 
 if __name__ == "__main__":

@@ -38,15 +38,7 @@ class Sandbox:
     @property
     def environment(self) -> dict[str, str]:
         """The environment that points the function at the sandbox."""
-        return {
-            "CT_API_URL": self.commercetools.url,
-            "CT_AUTH_URL": self.commercetools.url,
-            "CT_PROJECT_ID": "shop",
-            "CT_SCOPE": "view_customers:shop view_orders:shop view_payments:shop view_products:shop",
-            "CT_API_CLIENT": json.dumps({"clientId": "sandbox", "secret": _SANDBOX_SECRET}),
-            "KLAVIYO_AUTH_KEY": _SANDBOX_SECRET,
-            "KLAVIYO_API_URL": self.klaviyo.url,
-        }
+        return sandbox_environment(self.commercetools.url, self.klaviyo.url)
 
 
 @dataclass(slots=True)
@@ -134,6 +126,19 @@ def running_function(environment: Mapping[str, str], target: str = "sync_push", 
         for stream in (process.stdout, process.stderr):
             if stream:
                 stream.close()
+
+
+def sandbox_environment(commercetools_url: str, klaviyo_url: str) -> dict[str, str]:
+    """The environment that points the function at a sandbox."""
+    return {
+        "CT_API_URL": commercetools_url,
+        "CT_AUTH_URL": commercetools_url,
+        "CT_PROJECT_ID": "shop",
+        "CT_SCOPE": "view_customers:shop view_orders:shop view_payments:shop view_products:shop",
+        "CT_API_CLIENT": json.dumps({"clientId": "sandbox", "secret": _SANDBOX_SECRET}),
+        "KLAVIYO_AUTH_KEY": _SANDBOX_SECRET,
+        "KLAVIYO_API_URL": klaviyo_url,
+    }
 
 
 def free_port() -> int:

@@ -1,0 +1,121 @@
+"""`manage.py preview` shows what the function then really sends, and writes nothing."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from commands.running import Function, Sandbox, running_function
+from manage import manage
+from sandbox.samples import DOCUMENTS, ENVIRONMENT, SAMPLES, samples
+from tests.functional.conftest import ACKNOWLEDGED
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run() -> Run:
+    """Run `manage.py preview …`."""
+    return lambda *arguments: CliRunner().invoke(manage, ["preview", *arguments])
+
+
+@pytest.fixture
+def no_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment that names no backend; what the command sets itself is taken back."""
+    for name in ("CT_API_URL", "CT_AUTH_URL", "CT_PROJECT_ID", "CT_SCOPE", "CT_API_CLIENT"):
+        monkeypatch.setenv(name, "")
+    for name in ("KLAVIYO_AUTH_KEY", "KLAVIYO_API_URL"):
+        monkeypatch.setenv(name, "")
+
+
+def _sent(request: dict[str, Any]) -> str:
+    body = request["body"]
+    return json.dumps([request["method"], request["path"], body], sort_keys=True)
+
+
+@pytest.fixture
+def function(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Function]:
+    """A function in a process of its own, with the samples' documents; `preview` gets the same environment."""
+    environment = {**sandbox.environment, **ENVIRONMENT}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    for folder in DOCUMENTS.iterdir():
+        for path in folder.iterdir():
+            sandbox.commercetools.put(folder.name, json.loads(path.read_text(encoding="utf-8")))
+    with running_function(environment) as function:
+        yield function
+
+
+def test_every_sample_is_previewed_as_it_is_sent(sandbox: Sandbox, function: Function, run: Run) -> None:
+    """Outcome and every write of the preview are those of the delivery after it, and the preview changes nothing."""
+    for sample in samples():
+        sample.prepare(sandbox.commercetools)
+        before = sandbox.klaviyo.state()
+        shown = json.loads(run(str(SAMPLES / sample.file), "--json").stdout)[0]
+        assert sandbox.klaviyo.state() == before, sample.file
+        sandbox.klaviyo.forget_requests()
+        function.push(sample.data, sample.file)
+        line = function.outcome(sample.file)
+        sent = [request for request in sandbox.klaviyo.requests(kind="api") if request["method"] != "GET"]
+        assert (shown["outcome"], shown["reason"]) == (line["outcome"], line.get("reason")), sample.file
+        assert sorted(map(_sent, shown["requests"])) == sorted(map(_sent, sent)), sample.file
+
+
+@pytest.mark.usefixtures("no_accounts")
+def test_without_accounts_the_samples_documents_are_read(run: Run) -> None:
+    """No environment at all: stand-ins, with the samples' documents."""
+    result = run(str(SAMPLES / "13-customer-created.json"))
+    assert result.exit_code == 0, result.output
+    assert "customer/CustomerCreated: synced" in result.output
+    assert "POST /api/profile-import" in result.output
+
+
+@pytest.mark.usefixtures("no_accounts")
+def test_documents_of_ones_own(run: Run, tmp_path: Path) -> None:
+    """--documents names a folder of documents, which are read in place of commercetools."""
+    folder = tmp_path / "customers"
+    folder.mkdir()
+    customer = {"id": "c1", "version": 1, "email": "own@example.com", "addresses": []}
+    (folder / "c1.json").write_text(json.dumps(customer), encoding="utf-8")
+    delivery = {
+        "notificationType": "ResourceUpdated", "projectKey": "shop", "resource": {"typeId": "customer", "id": "c1"},
+        "version": 2, "oldVersion": 1, "modifiedAt": "2026-11-01T10:00:00.000Z",
+    }  # fmt: skip
+    file = tmp_path / "delivery.json"
+    file.write_text(json.dumps(delivery), encoding="utf-8")
+    result = run(str(file), "--documents", str(tmp_path), "--diff")
+    assert result.exit_code == 0, result.output
+    assert '+ email = "own@example.com"' in result.output
+
+
+def test_the_difference_names_what_would_change(sandbox: Sandbox, function: Function, run: Run) -> None:
+    """--diff against Klaviyo: only the changed attribute of an item that is there."""
+    file = SAMPLES / "05-product-published-tote.json"
+    assert function.push(file.read_bytes(), "published") == ACKNOWLEDGED
+    product = json.loads(file.read_text(encoding="utf-8"))["resource"]["id"]
+    data = sandbox.commercetools.document("products", product)["masterData"]
+    data["current"]["description"] = {"en-US": "Another text"}
+    sandbox.commercetools.patch("products", product, {"masterData": data})
+    lines = run(str(file), "--diff").output.splitlines()
+    changed = {line.split()[1] for line in lines if line.startswith("  ~")}
+    assert changed == {"description"}
+
+
+@pytest.mark.usefixtures("no_accounts")
+def test_a_poison_message_is_shown_for_what_it_is(run: Run, tmp_path: Path) -> None:
+    """No JSON: dead-lettered with its reason, exit status 1, and nothing is published."""
+    file = tmp_path / "poison.json"
+    file.write_text("not json", encoding="utf-8")
+    result = run(str(file))
+    assert result.exit_code == 1
+    assert "unreadable: dead-lettered (not_json)" in result.output
+
+
+def test_a_file_that_is_not_there(run: Run) -> None:
+    """One clear line, no traceback."""
+    result = run("nowhere.json")
+    assert result.exit_code == 1
+    assert result.output.splitlines()[-1] == "Error: nowhere.json: No such file or directory"

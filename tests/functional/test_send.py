@@ -1,0 +1,76 @@
+"""`manage.py send` delivers payloads as Pub/Sub would."""
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from commands.running import ROOT, Sandbox, free_port
+from sandbox.samples import SAMPLES
+from tests.functional.conftest import Serve
+
+TEST_NOTIFICATION = str(SAMPLES / "01-subscription-test.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """How the command ended."""
+
+    exit_code: int
+    output: str
+
+
+def _send(*arguments: str) -> Sent:
+    """Run the command as a program of its own: the function under test writes its log to this one's stdout."""
+    command = [sys.executable, "manage.py", "send", *arguments]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    return Sent(ended.returncode, ended.stdout + ended.stderr)
+
+
+@pytest.mark.parametrize(
+    ("target", "form"), [("sync_push", "push"), ("sync_event", "cloudevent"), ("sync_event", "push")]
+)
+def test_a_payload_is_delivered_and_acknowledged(serve: Serve, target: str, form: str) -> None:
+    """As a push and as a CloudEvent; --twice delivers it two times."""
+    function = serve(target)
+    result = _send(TEST_NOTIFICATION, "--url", function.url, "--as", form, "--twice")
+    assert result.exit_code == 0, result.output
+    assert result.output.count("acknowledged") == 2
+    assert [line["reason"] for line in function.lines() if "outcome" in line] == ["test_notification"] * 2
+
+
+def test_a_refusal_is_an_exit_status(serve: Serve, sandbox: Sandbox, tmp_path: Path) -> None:
+    """What the function does not take is listed, and the command fails."""
+    sandbox.commercetools.fail(status=503)
+    settings = tmp_path / "sync.toml"
+    settings.write_text("[limits]\nbackoff = 0.01\n", encoding="utf-8")
+    function = serve(SYNC_CONFIG=str(settings))
+    result = _send(str(SAMPLES / "13-customer-created.json"), TEST_NOTIFICATION, "--url", function.url)
+    assert result.exit_code == 1
+    assert "refused (503)" in result.output
+    assert "1 of 2 deliveries were refused" in result.output
+
+
+def test_the_rate_is_kept(serve: Serve) -> None:
+    """At 20 a second the fifth payload is sent 0.2 s after the first, at the earliest."""
+    function = serve()
+    started = time.monotonic()
+    assert _send(*[TEST_NOTIFICATION] * 5, "--url", function.url, "--rate", "20").exit_code == 0
+    assert time.monotonic() - started >= 0.2
+    assert len([line for line in function.lines() if "outcome" in line]) == 5
+
+
+def test_nothing_listens() -> None:
+    """One clear line, exit status 1."""
+    result = _send(TEST_NOTIFICATION, "--url", f"http://127.0.0.1:{free_port()}")
+    assert result.exit_code == 1
+    assert "is the function running?" in result.output.splitlines()[-1]
+
+
+def test_a_file_that_is_not_there() -> None:
+    """One clear line, exit status 1, and nothing is delivered."""
+    result = _send("nowhere.json")
+    assert (result.exit_code, result.output) == (1, "Error: nowhere.json: No such file or directory\n")
