@@ -490,9 +490,9 @@ tune_subscription() {
 # Two subscriptions that feed the sync would have every message handled twice.
 warn_of_others() {
   local others
-  look OTHERS pubsub topics list-subscriptions "$TOPIC" "$PROJECT" '--format=value(.)'
+  look FEEDS pubsub topics list-subscriptions "$TOPIC" "$PROJECT" '--format=value(.)'
   if [[ $dry_run ]]; then return; fi
-  others=$(grep -vxF -e "$SUBSCRIPTION" -e "projects/$PROJECT_ID/subscriptions/${SUBSCRIPTION##*/}" <<<"$OTHERS") || return 0
+  others=$(grep -vxF -e "$SUBSCRIPTION" -e "projects/$PROJECT_ID/subscriptions/${SUBSCRIPTION##*/}" <<<"$FEEDS") || return 0
   printf 'deploy.sh: warning: topic %s has other subscriptions; one that feeds this sync too has every message handled twice: %s\n' \
     "$TOPIC" "${others//$'\n'/ }" >&2
 }
@@ -605,6 +605,7 @@ PROJECT=--project=$PROJECT_ID
 RUNTIME_ACCOUNT=$FUNCTION_NAME-runtime
 TRIGGER_ACCOUNT=$FUNCTION_NAME-trigger
 BUILD_ACCOUNT=$FUNCTION_NAME-build
+# shellcheck disable=SC2034 # one of $DEPLOYED
 GOOGLE_CLOUD_PROJECT=$PROJECT_ID # joins a log line to its request
 CT_SECRET=$FUNCTION_NAME-ct-api-client
 KLAVIYO_SECRET=$FUNCTION_NAME-klaviyo-auth-key
