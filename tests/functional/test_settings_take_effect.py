@@ -1,0 +1,213 @@
+"""Every key of sync.toml that decides what is synced does so."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from commands.running import Sandbox
+from tests.functional.conftest import Function, Serve
+from tests.functional.documents import (
+    address,
+    change,
+    customer,
+    entry,
+    line_item,
+    message,
+    order,
+    payment,
+    product,
+    reference,
+    transaction,
+    variant,
+)
+from tests.functional.measuring import measured
+
+Configured = Callable[[str], Function]
+
+
+@pytest.fixture
+def configured(serve: Serve, settings_file: Callable[[str], str]) -> Configured:
+    """A function with these tables as its sync.toml."""
+    return lambda text: serve(SYNC_CONFIG=settings_file(text))
+
+
+PLACED = message("OrderCreated", "order", "order-1", order=order())
+PUBLISHED = message("ProductPublished", "product", "product-1")
+UNPUBLISHED = message("ProductUnpublished", "product", "product-1")
+
+
+def test_disabled_messages(sandbox: Sandbox, configured: Configured) -> None:
+    """A disabled key is acknowledged without any effect; other keys of the resource still work."""
+    function = configured('[messages]\ndisabled = ["order/OrderCreated"]\n')
+    done = measured(sandbox, function, PLACED)
+    assert (done.outcome, done.calls) == ("ignored disabled", (0, 0))
+    imported = measured(sandbox, function, message("OrderImported", "order", "order-1", order=order()))
+    assert imported.outcome == "synced"
+
+
+def test_metric_names(sandbox: Sandbox, configured: Configured) -> None:
+    """All five events go by the configured names."""
+    function = configured(
+        '[metrics]\nplaced_order = "P"\nordered_product = "O"\nfulfilled_order = "F"\n'
+        'cancelled_order = "C"\nrefunded_order = "R"\n'
+    )
+    sandbox.commercetools.put("orders", order(paymentInfo={"payments": [reference("payment", "payment-1")]}))
+    for state in ("Complete", "Cancelled"):
+        function.deliver(message("OrderStateChanged", "order", "order-1", orderState=state))
+    function.deliver(message("PaymentTransactionAdded", "payment", "payment-1", transaction=transaction()))
+    done = measured(sandbox, function, PLACED)
+    assert sorted(event["metric"] for event in done.state["events"]) == ["C", "F", "O", "P", "R"]
+
+
+def test_property_rules_of_orders(sandbox: Sandbox, configured: Configured) -> None:
+    """`include`, then `exclude`, then `rename`, for own fields and for custom ones; schema fields are always there."""
+    function = configured(
+        '[order.properties]\ninclude = ["orderState", "origin", "shipmentState"]\nexclude = ["origin"]\n'
+        'rename = { shipmentState = "shipping" }\n'
+        '[order.custom_fields]\nexclude = ["secretNote"]\nrename = { gift = "isGift" }\n'
+    )
+    custom = {"type": reference("type", "t"), "fields": {"secretNote": "x", "gift": False, "zero": 0, "none": None}}
+    done = measured(sandbox, function, message("OrderCreated", "order", "order-1", order=order(custom=custom)))
+    properties = done.event("Placed Order", "order-1")["properties"]
+    own = {name: value for name, value in properties.items() if name[0].islower()}
+    assert own == {"orderState": "Open", "shipping": "Pending", "isGift": False, "zero": 0}
+    assert {"OrderId", "OrderNumber", "Items", "ItemNames", "Brands", "IsGuest"} <= properties.keys()
+
+
+def test_property_rules_of_customers(sandbox: Sandbox, configured: Configured) -> None:
+    """Custom fields become properties by the same rules."""
+    function = configured(
+        '[customer.custom_fields]\ninclude = ["tier", "points"]\nexclude = ["points"]\nrename = { tier = "level" }\n'
+    )
+    fields = {"tier": "gold", "points": 3, "other": 1}
+    sandbox.commercetools.put("customers", customer(custom={"type": reference("type", "t"), "fields": fields}))
+    done = measured(sandbox, function, message("CustomerCreated", "customer", "customer-1"))
+    assert done.profile("customer-1")["properties"] == {"level": "gold"}
+
+
+@pytest.mark.parametrize(
+    ("states", "state", "outcome"),
+    [
+        ("[]", "Open", "synced"),
+        ("[]", "Cancelled", "ignored order_state"),
+        ('["Confirmed"]', "Open", "ignored order_state"),
+        ('["Confirmed"]', "Confirmed", "synced"),
+    ],
+)
+def test_placed_states(sandbox: Sandbox, configured: Configured, states: str, state: str, outcome: str) -> None:
+    """Only orders in these states are placed; without any, all but the cancelled ones."""
+    function = configured(f"[order]\nplaced_states = {states}\n")
+    done = measured(sandbox, function, message("OrderCreated", "order", "order-1", order=order(orderState=state)))
+    assert (done.outcome, len(done.state["events"])) == (outcome, 2 if outcome == "synced" else 0)
+
+
+@pytest.mark.parametrize(
+    ("state", "metric"),
+    [("Shipped", "Fulfilled Order"), ("Voided", "Cancelled Order"), ("Complete", None), ("Cancelled", None)],
+)
+def test_fulfilled_and_cancelled_states(sandbox: Sandbox, configured: Configured, state: str, metric: Any) -> None:
+    """The configured states make the events, and the usual ones do not any more."""
+    function = configured('[order]\nfulfilled_states = ["Shipped"]\ncancelled_states = ["Voided"]\n')
+    sandbox.commercetools.put("orders", order(orderState=state))
+    done = measured(sandbox, function, message("OrderStateChanged", "order", "order-1", orderState=state))
+    assert [event["metric"] for event in done.state["events"]] == ([metric] if metric else [])
+
+
+def test_refund_states(sandbox: Sandbox, configured: Configured) -> None:
+    """A refund counts in the configured states, and only in those."""
+    function = configured('[payment]\nrefund_states = ["Pending"]\n')
+    sandbox.commercetools.put("orders", order(paymentInfo={"payments": [reference("payment", "payment-1")]}))
+    sandbox.commercetools.put("payments", payment(transactions=[transaction(state="Pending")]))
+    succeeded = message("PaymentTransactionAdded", "payment", "payment-1", transaction=transaction())
+    assert measured(sandbox, function, succeeded).outcome == "ignored no_refund"
+    pending = message(
+        "PaymentTransactionStateChanged", "payment", "payment-1", transactionId="refund-1", state="Pending"
+    )
+    done = measured(sandbox, function, pending)
+    assert done.event("Refunded Order", "payment-1:refund-1")["value"] == 5
+
+
+@pytest.mark.parametrize(("wait", "outcome"), [(10**9, "retried no_order_yet"), (0, "ignored no_order")])
+def test_how_long_a_refund_waits(sandbox: Sandbox, configured: Configured, wait: int, outcome: str) -> None:
+    """A refund without an order is retried while its message is younger than that, then ignored."""
+    function = configured(f"[payment]\norder_wait = {wait}\n")
+    refund = message("PaymentTransactionAdded", "payment", "payment-1", transaction=transaction())
+    done = measured(sandbox, function, refund)
+    assert (done.outcome, done.written) == (outcome, ())
+
+
+def test_erasure_can_be_switched_off(sandbox: Sandbox, configured: Configured) -> None:
+    """With `erase = false` the profile stays, and nobody is asked."""
+    function = configured("[customer]\nerase = false\n")
+    sandbox.commercetools.put("customers", customer())
+    function.deliver(message("CustomerCreated", "customer", "customer-1"))
+    done = measured(sandbox, function, change("ResourceDeleted", "customer", "customer-1", dataErasure=True))
+    assert (done.outcome, done.calls) == ("ignored erasure_is_off", (0, 0))
+    assert len(done.state["profiles"]) == 1
+
+
+@pytest.mark.parametrize("clear", [(), ("first_name", "phone_number", "location", "title")], ids=["none", "some"])
+def test_what_is_cleared(sandbox: Sandbox, configured: Configured, clear: tuple[str, ...]) -> None:
+    """Attributes that the customer has no more stay in Klaviyo, unless they are listed."""
+    function = configured(f"[customer]\nclear = {list(clear)}\n")
+    full = customer(title="Dr.", companyName="Falkner GmbH")
+    sandbox.commercetools.put("customers", full)
+    before = measured(sandbox, function, message("CustomerCreated", "customer", "customer-1")).profile("customer-1")
+    bare = customer(firstName=None, companyName=None, addresses=[address(mobile=None, city=None)])
+    sandbox.commercetools.put("customers", bare)
+    after = measured(sandbox, function, change("ResourceUpdated", "customer", "customer-1")).profile("customer-1")
+    assert after["organization"] == "Falkner GmbH"
+    for name in ("first_name", "phone_number", "title"):
+        assert after.get(name) == (None if name in clear else before[name])
+    assert after["location"].get("city") == (None if clear else "Berlin")
+
+
+def test_unpublished_items_can_be_hidden(sandbox: Sandbox, configured: Configured) -> None:
+    """Hidden at once, shown again when published, deleted when deleted; hiding what is not there is done."""
+    function = configured('[product]\nunpublished = "hide"\n[limits]\nstale_after = 30\n')
+    assert measured(sandbox, function, UNPUBLISHED).outcome == "synced"
+    sandbox.commercetools.put("products", product())
+    function.deliver(PUBLISHED)
+    sandbox.commercetools.put("products", product(published=False))
+    done = measured(sandbox, function, UNPUBLISHED)
+    assert (done.calls, done.state["items"]["product-1"]["published"]) == ((1, 1), False)
+    assert done.state["items"]["product-1"]["title"] == "Name of product-1"
+    assert set(done.state["variants"]) == {"product-1-sku"}
+    sandbox.commercetools.put("products", product(root={"version": 3}))
+    assert measured(sandbox, function, PUBLISHED).state["items"]["product-1"]["published"] is True
+    sandbox.commercetools.delete("products", "product-1")
+    done = measured(sandbox, function, message("ProductDeleted", "product", "product-1"))
+    assert (done.state["items"], done.state["variants"]) == ({}, {})
+
+
+def test_the_channel_whose_stock_counts(sandbox: Sandbox, configured: Configured) -> None:
+    """Stock of another channel, or of none, is ignored; on publishing too."""
+    function = configured('[inventory]\nchannel = "berlin"\n')
+    berlin = entry("entry-1", quantity=4, supplyChannel=reference("channel", "berlin"))
+    sandbox.commercetools.put("inventory", berlin)
+    sandbox.commercetools.put("inventory", entry("entry-2", quantity=50))
+    sandbox.commercetools.put("inventory", entry("entry-3", quantity=60, supplyChannel=reference("channel", "paris")))
+    sandbox.commercetools.put("products", product())
+    done = measured(sandbox, function, PUBLISHED)
+    assert done.state["variants"]["product-1-sku"]["inventory_quantity"] == 4
+    for other in ("entry-2", "entry-3"):
+        ignored = measured(sandbox, function, change("ResourceUpdated", "inventory-entry", other))
+        assert (ignored.outcome, ignored.written) == ("ignored other_channel", ())
+    sandbox.commercetools.patch("inventory", "entry-1", {"availableQuantity": 3})
+    done = measured(sandbox, function, change("ResourceUpdated", "inventory-entry", "entry-1"))
+    assert done.state["variants"]["product-1-sku"]["inventory_quantity"] == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "brands"), [("brand", ["Linden & Loom"]), ("maker", ["Osaka"]), ("", None), ("none", None)]
+)
+def test_the_attribute_of_the_brand(sandbox: Sandbox, configured: Configured, name: str, brands: Any) -> None:
+    """The brand is the configured attribute's value; without one there is none."""
+    function = configured(f'[product]\nbrand_attribute = "{name}"\n')
+    attributes = [{"name": "brand", "value": "Linden & Loom"}, {"name": "maker", "value": {"en-US": "Osaka"}}]
+    sold = order(lines=[line_item(variant=variant(attributes=attributes))])
+    done = measured(sandbox, function, message("OrderCreated", "order", "order-1", order=sold))
+    assert done.event("Placed Order", "order-1")["properties"].get("Brands") == brands
+    product_brand = done.event("Ordered Product", "line-1")["properties"].get("ProductBrand")
+    assert product_brand == (brands[0] if brands else None)
