@@ -125,19 +125,28 @@ class Klaviyo:
         """Delete a category; one that is not there is deleted."""
         self._delete("delete_catalog_category", category_id(own_id))
 
-    def put_item(self, item: Mapped, *, known: bool) -> None:
-        """Create or update an item. Raises UnknownCategory when Klaviyo lacks one of its categories."""
-        create = _noted(item)
-        update = item_update(create)
+    def put_item(self, item: Mapped, *, known: bool) -> bool:
+        """Create or update an item; whether it was created. Raises UnknownCategory when Klaviyo lacks one it names."""
+        body = _noted(item)
+        update = item_update(body)
+        created = False
+
+        def create() -> JsonObject:
+            nonlocal created
+            answer = self._item("create_catalog_item", body)
+            created = True
+            return answer
+
         try:
             self._put(
                 lambda: self._item("update_catalog_item", update["data"]["id"], update),
-                lambda: self._item("create_catalog_item", create),
+                create,
                 known=known,
             )
         except _BothRefusedError as both:
             # It exists, and yet it can't be found: what can't be found is one of its categories.
             raise UnknownCategory("klaviyo", "update_catalog_item", status=_NOT_FOUND) from both
+        return created
 
     def hide_item(self, product_id: str) -> None:
         """Hide an item from feeds; one that is not there is hidden."""

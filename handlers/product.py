@@ -1,5 +1,6 @@
 """Products become catalog items, their variants catalog variants."""
 
+import threading
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from functools import partial
@@ -87,15 +88,19 @@ def _put_product(product: ProductProjection, services: Services) -> None:
     item = catalog_item(product, settings, now, prices)
     wanted = catalog_variants(product, settings, now, prices)
     found = klaviyo.variants(product_id)
-    existing = found or {}
-    _put_item(item, services, known=found is not None)
+    created = _put_item(item, services, known=found is not None)
+    # An item that is created anew has none of the variants that were found a moment ago.
+    existing = {} if created else found or {}
+    differing = {
+        sku: attributes
+        for sku, attributes in wanted.items()
+        if sku not in existing or differs(attributes.body, existing[sku])
+    }
+    item_was_gone = threading.Event()
+    put = partial(_put_variant, item=item, services=services, item_was_gone=item_was_gone)
     services.together(
         [
-            *(
-                partial(_put_variant, sku, attributes, item, services, known=sku in existing)
-                for sku, attributes in wanted.items()
-                if sku not in existing or differs(attributes.body, existing[sku])
-            ),
+            *(partial(put, sku, attributes, known=sku in existing) for sku, attributes in differing.items()),
             *(
                 partial(klaviyo.delete_variant, sku, str(attributes.get("updated") or ""))
                 for sku, attributes in existing.items()
@@ -103,13 +108,16 @@ def _put_product(product: ProductProjection, services: Services) -> None:
             ),
         ]
     )
+    if item_was_gone.is_set():  # and with it the variants that needed no write, or had theirs before
+        services.together([partial(put, sku, attributes, known=False) for sku, attributes in wanted.items()])
 
 
-def _put_item(item: Mapped, services: Services, *, known: bool) -> None:
+def _put_item(item: Mapped, services: Services, *, known: bool) -> bool:
+    """Put the item, after its categories where Klaviyo lacks some; whether it had to be created."""
     try:
-        services.klaviyo.put_item(item, known=known)
+        return services.klaviyo.put_item(item, known=known)
     except UnknownCategory:
-        services.klaviyo.put_item(_with_known_categories(item, services), known=known)
+        return services.klaviyo.put_item(_with_known_categories(item, services), known=known)
 
 
 def _with_known_categories(item: Mapped, services: Services) -> Mapped:
@@ -129,11 +137,14 @@ def _with_known_categories(item: Mapped, services: Services) -> Mapped:
     return Mapped({"data": {**data, "relationships": {"categories": {"data": kept}}}}, item.cuts)
 
 
-def _put_variant(sku: str, attributes: Mapped, item: Mapped, services: Services, *, known: bool) -> None:
+def _put_variant(
+    sku: str, attributes: Mapped, *, item: Mapped, services: Services, item_was_gone: threading.Event, known: bool
+) -> None:
     product_id = item.body["data"]["attributes"]["external_id"]
     try:
         services.klaviyo.put_variant(sku, attributes, product_id, known=known)
     except UnknownItem:
+        item_was_gone.set()
         _put_item(item, services, known=False)
         services.klaviyo.put_variant(sku, attributes, product_id, known=False)
 
