@@ -178,7 +178,8 @@ class Klaviyo:
             except Refused as refused:
                 if refused.status != _NOT_FOUND:
                     raise
-                return None
+                # The item that this instance has just made may not be shown yet.
+                return self._recent.corrected(product_id, {}) or None
             found |= {external_id(variant["id"]): variant["attributes"] for variant in page["data"]}
             following = (page.get("links") or {}).get("next")
             if not following:
