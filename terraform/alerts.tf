@@ -91,7 +91,7 @@ resource "google_monitoring_alert_policy" "dead_letters" {
     content   = <<-EOT
       Messages were put aside in `${google_pubsub_subscription.dead_letters.name}`. Klaviyo lacks what they would have written. They are lost after ${local.letters_are_lost_after_days} days.
 
-      1. See why: `manage.py dead-letters` lists them with reason, resource and type; the log has a line `outcome="dead-lettered"` for each that the function put aside.
+      1. See why: `manage.py dead-letters list` shows them with reason, resource and type; the log has a line `outcome="dead-lettered"` for each that the function put aside.
       2. Letters without a reason come from Pub/Sub itself, after 100 attempts in about 16 hours: find their last lines with `outcome="retried"`.
       3. Mend the cause in commercetools, Klaviyo, sync.toml or the code, then replay the letters. Every message may run twice.
 
@@ -134,7 +134,7 @@ resource "google_monitoring_alert_policy" "oldest_message" {
 
       1. On the dashboard, is only the age high, or the number of messages too? One old message is one that keeps failing: look for its `outcome="retried"` lines and their `reason`.
       2. Many messages and `reason="throttled"`: Klaviyo's limits are reached; a bulk edit in the shop does that. It drains by itself. More instances do not help.
-      3. Many messages and status 401 or 403: a key is wrong or lacks a scope. Put the right one into the secret, raise `secrets_version`, apply. The messages are delivered again.
+      3. Many messages and `reason="klaviyo_denied"` or `"commercetools_denied"`: a key is wrong or lacks a scope. Put the right one into the secret, raise `secrets_version`, apply. The messages are delivered again.
       4. Many messages and no log lines: the function does not start, or Pub/Sub may not call it. See its log, then `manage.py check`.
 
       More: docs/failures.md in the repository.
@@ -195,7 +195,7 @@ resource "google_monitoring_alert_policy" "errors" {
 
       1. See the last panel of the dashboard: the lines with `outcome="retried"` say the reason and the backend's status.
       2. `throttled`, or a status of 500 and above: Klaviyo or commercetools has trouble (status.klaviyo.com, status.commercetools.com). Wait.
-      3. 401 or 403: a key is wrong or lacks a scope. Put the right one into the secret, raise `secrets_version`, apply.
+      3. `klaviyo_denied` or `commercetools_denied`: a key is wrong or lacks a scope. Put the right one into the secret, raise `secrets_version`, apply.
       4. `unforeseen`: a fault in the code; `code` names the place.
       5. No such lines: the function does not start (a setting is missing: the log lists every problem), times out, or needs more memory.
 

@@ -33,9 +33,9 @@ output "runtime_service_account" {
   value       = google_service_account.runtime.email
 }
 
-output "commercetools_subscription" {
-  description = "Key of the commercetools subscription; null when it is left to `manage.py subscriptions`."
-  value       = one(commercetools_subscription.sync[*].key)
+output "commercetools_subscriptions" {
+  description = "Keys of the commercetools subscriptions; empty when they are left to `manage.py subscriptions`."
+  value       = concat(commercetools_subscription.messages[*].key, commercetools_subscription.changes[*].key)
 }
 
 output "dashboard_url" {

@@ -18,12 +18,16 @@ locals {
   subscribed_changes = ["category", "customer", "inventory-entry"]
 }
 
-# Without `format` commercetools sends its Platform format. The API gives the changes back as one list, so they stand in
-# one block: several would differ from it at every plan.
-resource "commercetools_subscription" "sync" {
+# The keys and the split are those of `manage.py subscriptions` and `manage.py check` with the prefix var.name, so either
+# can look at what the other made. Without `format` commercetools sends its Platform format.
+#
+# commercetools publishes a test message when a subscription is made, and refuses it when that fails: the right to
+# publish comes first, and the queue with it.
+
+resource "commercetools_subscription" "messages" {
   count = var.commercetools_subscriptions ? 1 : 0
 
-  key = var.name
+  key = "${var.name}-messages"
 
   destination {
     type       = "GoogleCloudPubSub"
@@ -40,12 +44,28 @@ resource "commercetools_subscription" "sync" {
     }
   }
 
+  depends_on = [
+    google_pubsub_topic_iam_member.commercetools_publishes,
+    google_pubsub_subscription.push,
+  ]
+}
+
+resource "commercetools_subscription" "changes" {
+  count = var.commercetools_subscriptions ? 1 : 0
+
+  key = "${var.name}-changes"
+
+  destination {
+    type       = "GoogleCloudPubSub"
+    project_id = var.project_id
+    topic      = google_pubsub_topic.messages.name
+  }
+
+  # The API gives them back as one list: several blocks would differ from it at every plan.
   changes {
     resource_type_ids = local.subscribed_changes
   }
 
-  # commercetools publishes a test message when the subscription is made, and refuses it when that fails. The function
-  # comes first as well, so that nothing waits for it.
   depends_on = [
     google_pubsub_topic_iam_member.commercetools_publishes,
     google_pubsub_subscription.push,

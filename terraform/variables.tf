@@ -303,10 +303,10 @@ variable "max_instances" {
   }
 }
 
-# The commercetools subscription
+# The commercetools subscriptions
 
 variable "commercetools_subscriptions" {
-  description = "Whether to make the commercetools subscription here. Set it to false when `manage.py subscriptions` does: never both, or every message comes twice."
+  description = "Whether to make the commercetools subscriptions here. Set it to false when `manage.py subscriptions` makes them."
   type        = bool
   default     = true
 }

@@ -176,14 +176,14 @@ run "defaults" {
   }
 
   assert {
-    condition     = alltrue([for version in google_secret_manager_secret_version.own : version.secret_data == null])
+    condition     = !strcontains(google_secret_manager_secret_version.own["CT_API_CLIENT"].secret_data, "secret-of-client") && google_secret_manager_secret_version.own["KLAVIYO_AUTH_KEY"].secret_data != "pk_of_nobody"
     error_message = "No secret goes through an argument that the state keeps."
   }
 
   assert {
     condition = !anytrue([for told in [
       output.topic, output.dead_letter_topic, output.dead_letter_subscription, output.push_subscription, output.function_uri,
-      output.runtime_service_account, output.commercetools_subscription, output.dashboard_url, output.log_command,
+      output.runtime_service_account, join(" ", output.commercetools_subscriptions), output.dashboard_url, output.log_command,
       jsonencode(google_cloudfunctions2_function.sync.service_config[0].environment_variables),
     ] : strcontains(told, "secret-of-client") || strcontains(told, "pk_of_nobody")])
     error_message = "No output and no plain variable shows a secret."
@@ -254,13 +254,25 @@ run "defaults" {
   # commercetools
 
   assert {
-    condition     = one(commercetools_subscription.sync[0].destination[*].type) == "GoogleCloudPubSub" && one(commercetools_subscription.sync[0].destination[*].topic) == "klaviyo-sync" && one(commercetools_subscription.sync[0].destination[*].project_id) == "shop-sync"
+    condition = alltrue([for subscription in [commercetools_subscription.messages[0], commercetools_subscription.changes[0]] :
+      one(subscription.destination[*].type) == "GoogleCloudPubSub" && one(subscription.destination[*].topic) == "klaviyo-sync" && one(subscription.destination[*].project_id) == "shop-sync"
+    ])
     error_message = "commercetools publishes to the topic, by its short name."
   }
 
   assert {
-    condition     = length(commercetools_subscription.sync[0].changes) == 1 && { for message in commercetools_subscription.sync[0].message : message.resource_type_id => message.types } == { for resource, types in local.subscribed_messages : resource => tolist(types) }
-    error_message = "One block of changes, and one of messages for each resource."
+    condition     = { for message in commercetools_subscription.messages[0].message : message.resource_type_id => message.types } == { for resource, types in local.subscribed_messages : resource => tolist(types) }
+    error_message = "One block of messages for each resource."
+  }
+
+  assert {
+    condition     = one(commercetools_subscription.changes[0].changes[*].resource_type_ids) == tolist(local.subscribed_changes)
+    error_message = "One block of changes for all."
+  }
+
+  assert {
+    condition     = output.commercetools_subscriptions == ["klaviyo-sync-messages", "klaviyo-sync-changes"]
+    error_message = "The keys are those that manage.py subscriptions uses."
   }
 }
 
@@ -391,7 +403,7 @@ run "subscriptions_off" {
   }
 
   assert {
-    condition     = length(commercetools_subscription.sync) == 0 && output.commercetools_subscription == null
+    condition     = length(commercetools_subscription.messages) + length(commercetools_subscription.changes) == 0 && length(output.commercetools_subscriptions) == 0
     error_message = "manage.py makes the subscriptions."
   }
 

@@ -37,10 +37,8 @@ run "malformed" {
     extra_environment            = { THREADS = "1" }
     concurrency                  = 0
     cpu                          = 0.5
-    memory                       = "128Mi"
     timeout_seconds              = 600
     min_instances                = -1
-    max_instances                = 0
     commercetools_admin_client   = { client_id = "", secret = "x" }
     alert_emails                 = ["nobody"]
     notification_channels        = ["123"]
@@ -58,7 +56,6 @@ run "malformed" {
     var.ct_auth_url,
     var.ct_project_id,
     var.ct_scope,
-    var.klaviyo_auth_key, # given twice
     var.existing_secrets,
     var.secrets_version,
     var.preferred_locale,
@@ -69,10 +66,8 @@ run "malformed" {
     var.extra_environment,
     var.concurrency,
     var.cpu,
-    var.memory,
     var.timeout_seconds,
     var.min_instances,
-    var.max_instances,
     var.commercetools_admin_client,
     var.alert_emails,
     var.notification_channels,
@@ -80,6 +75,19 @@ run "malformed" {
     var.alert_failed_deliveries,
     var.source_dir,
   ]
+}
+
+# These look at other variables too, which must be right then.
+run "malformed_too" {
+  command = plan
+
+  variables {
+    existing_secrets = { klaviyo_auth_key = "klaviyo-key" } # klaviyo_auth_key is given twice
+    memory           = "128Mi"
+    max_instances    = 0
+  }
+
+  expect_failures = [var.klaviyo_auth_key, var.memory, var.max_instances]
 }
 
 run "secrets_missing" {

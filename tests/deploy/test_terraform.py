@@ -1,0 +1,177 @@
+"""The Terraform module: it is valid, asks for what the registry handles, deploys what runs, and keeps secrets."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import hcl2
+import pytest
+
+from commands.subscription_plan import changes, messages, wanted
+
+ROOT = Path(__file__).parents[2]
+MODULE = ROOT / "terraform"
+CHECK = ROOT.parent / "shared/tools/terraform-check/check"
+
+SECRETS = {"CT_API_CLIENT", "KLAVIYO_AUTH_KEY"}
+ELSEWHERE = {"APP_TYPE", "SKIP_BASE64_ENCODING", "PUB_SUB_PORT", "SYNC_CONFIG"}
+"""Settings for `extra_environment`, of no meaning here, or, for SYNC_CONFIG, a file that takes sync.toml's place."""
+
+
+def _bare(value: object) -> Any:
+    """A value as HCL means it: python-hcl2 keeps quotes, and has keys of its own (`__is_block__`, `__comments__`)."""
+    if isinstance(value, dict):
+        return {_bare(key): _bare(item) for key, item in value.items() if not str(key).startswith("__")}
+    if isinstance(value, list):
+        return [_bare(item) for item in value]
+    return value.strip('"') if isinstance(value, str) else value
+
+
+@cache
+def _files() -> list[dict[str, Any]]:
+    return [_bare(hcl2.loads(path.read_text(encoding="utf-8"))) for path in sorted(MODULE.glob("*.tf"))]
+
+
+def _blocks(kind: str) -> dict[str, Any]:
+    """All blocks of a kind in the module, by label; a resource's is `type.name`."""
+    found: dict[str, Any] = {}
+    for file in _files():
+        for block in file.get(kind, []):
+            for label, body in block.items():
+                if kind == "resource":
+                    found |= {f"{label}.{name}": attributes for name, attributes in body.items()}
+                else:
+                    found[label] = body
+    return found
+
+
+@pytest.mark.timeout(600)
+def test_module_is_valid_and_its_own_tests_pass() -> None:
+    """`terraform fmt`, `validate` and `test`, against the providers' schemas."""
+    missing = [
+        name for name, there in (("terraform", shutil.which("terraform")), (CHECK.name, CHECK.exists())) if not there
+    ]
+    if missing:
+        reason = f"needs terraform and the schema check beside the repository; missing: {', '.join(missing)}"
+        if os.environ.get("REQUIRE_TERRAFORM"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    run = subprocess.run([CHECK, MODULE], capture_output=True, text=True, timeout=590, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert re.search(r"Success! \d+ passed, 0 failed", run.stdout)
+
+
+def test_messages_asked_for_are_those_of_the_registry() -> None:
+    """Terraform, `manage.py subscriptions` and the registry agree on messages, type by type."""
+    assert {
+        resource: sorted(types) for resource, types in _blocks("locals")["subscribed_messages"].items()
+    } == messages()
+
+
+def test_changes_asked_for_are_those_of_the_registry() -> None:
+    """Terraform, `manage.py subscriptions` and the registry agree on changes; a product's are never asked for."""
+    assert sorted(_blocks("locals")["subscribed_changes"]) == changes()
+    assert "product" not in changes()
+
+
+def test_subscriptions_have_the_keys_of_manage_py() -> None:
+    """So `manage.py check` and `subscriptions plan` recognise what Terraform made."""
+    made = {
+        name.split(".")[1]: body["key"]
+        for name, body in _blocks("resource").items()
+        if "commercetools_subscription." in name
+    }
+    drafts = {draft["key"].removeprefix("${var.name}-"): draft["key"] for draft in wanted("${var.name}", "p", "t")}
+    assert made == drafts
+
+
+def test_archive_holds_every_module_that_runs_and_no_other() -> None:
+    """What main.py imports, step by step, is what the archive's patterns find, and the two files that are no code."""
+    patterns = _blocks("locals")["source_patterns"]
+    found = {str(path.relative_to(ROOT)) for pattern in patterns for path in ROOT.glob(pattern)}
+    packages = {str(path.relative_to(ROOT)) for name in found if (path := ROOT / name).name == "__init__.py"}
+    assert found - packages == _imported_from("main.py") - packages | {"sync.toml", "requirements.txt"}
+    assert packages == {"handlers/__init__.py", "mappers/__init__.py", "clients/__init__.py"}
+
+
+def _imported_from(start: str) -> set[str]:
+    """The repository's own files that a file imports, directly or not, the file itself included."""
+    seen: set[str] = set()
+    waiting = [start]
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        for node in ast.walk(ast.parse((ROOT / name).read_text(encoding="utf-8"))):
+            modules: list[str] = []
+            if isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                modules = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            for module in modules:
+                path = module.replace(".", "/")
+                waiting += [file for file in (f"{path}.py", f"{path}/__init__.py") if (ROOT / file).is_file()]
+    return seen
+
+
+def test_every_setting_of_the_readme_reaches_the_function() -> None:
+    """Each is an environment variable, a secret, or left to `extra_environment` on purpose."""
+    settings = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
+    function = (MODULE / "function.tf").read_text(encoding="utf-8")
+    set_there = set(re.findall(r"^ {6}([A-Z_]+) += ", function, re.MULTILINE))
+    assert "THREADS" in settings
+    assert settings <= set_there | SECRETS | ELSEWHERE
+    assert set_there <= settings | {"GOOGLE_CLOUD_PROJECT"}
+    assert not set_there & SECRETS
+
+
+def test_every_variable_is_typed_described_and_validated() -> None:
+    """A bool needs no validation: its type leaves no wrong value."""
+    variables = _blocks("variable")
+    assert variables
+    for name, variable in variables.items():
+        assert variable.get("type"), name
+        assert variable.get("description"), name
+        assert variable.get("validation") or variable["type"] == "bool", name
+
+
+def test_secrets_are_sensitive_and_no_output_is() -> None:
+    """Terraform refuses a sensitive value in an output that is not marked so: none is, hence none holds a secret."""
+    variables = _blocks("variable")
+    secret = {name for name in variables if name.endswith(("_client", "_key"))}
+    assert secret == {"ct_api_client", "klaviyo_auth_key", "commercetools_admin_client"}
+    assert all(variables[name].get("sensitive") is True for name in secret)
+    outputs = _blocks("output")
+    assert outputs
+    for name, output in outputs.items():
+        assert output.get("description"), name
+        assert "sensitive" not in output, name
+    version = _blocks("resource")["google_secret_manager_secret_version.own"]
+    assert "secret_data" not in version
+    assert "secret_data_wo" in version
+
+
+def test_nobody_is_let_in_from_outside() -> None:
+    """No right for everybody, one invoker, and no Eventarc trigger beside the push subscription."""
+    resources = _blocks("resource")
+    rights = {name: body for name, body in resources.items() if "_iam_" in name}
+    assert not [name for name, body in rights.items() if re.search(r"allUsers|allAuthenticatedUsers", str(body))]
+    assert [name for name, body in rights.items() if body["role"] == "roles/run.invoker"] == [
+        "google_cloud_run_v2_service_iam_member.push_invokes"
+    ]
+    assert "event_trigger" not in resources["google_cloudfunctions2_function.sync"]
+    assert not [name for name in resources if "eventarc" in name]
+
+
+def test_example_sets_what_has_no_default_and_no_secret() -> None:
+    """Copying it is enough to start: it names every required variable, and nothing that does not exist."""
+    example = _bare(hcl2.loads((MODULE / "terraform.tfvars.example").read_text(encoding="utf-8")))
+    variables = _blocks("variable")
+    assert {name for name, variable in variables.items() if "default" not in variable} <= set(example) <= set(variables)
+    assert not [name for name in example if variables[name].get("sensitive")]
