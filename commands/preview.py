@@ -47,7 +47,7 @@ def preview(files: Sequence[Path], documents: Path | None, *, as_json: bool, dif
     console = Console(width=None if sys.stdout.isatty() else _WIDTH_IN_A_PIPE)
     reports = []
     failed = False
-    with _services(documents) as (services, calls):
+    with services_that_write_nothing(documents) as (services, calls):
         for file in files:
             try:
                 data = file.read_bytes()
@@ -77,7 +77,7 @@ class _UnpublishedLetters:
 
 
 @contextmanager
-def _services(documents: Path | None) -> Iterator[tuple[Services, UnsentCalls]]:
+def services_that_write_nothing(documents: Path | None = None) -> Iterator[tuple[Services, UnsentCalls]]:
     """Services that write nothing: backends from the environment, stand-ins for those it does not name."""
     with ExitStack() as stack:
         real_shop = bool(os.environ.get("CT_API_URL")) and documents is None
@@ -88,7 +88,7 @@ def _services(documents: Path | None) -> Iterator[tuple[Services, UnsentCalls]]:
             for name, value in {**stand_in, **ENVIRONMENT}.items():
                 is_klaviyo, is_shop = name.startswith("KLAVIYO_"), name.startswith("CT_")
                 if not (is_klaviyo and real_klaviyo) and not (is_shop and real_shop):
-                    os.environ[name] = value if is_klaviyo or is_shop else os.environ.get(name, value)
+                    os.environ[name] = value if is_klaviyo or is_shop else os.environ.get(name) or value
         settings = settings_or_exit()
         calls = UnsentCalls(settings)
         services = Services(settings, calls)

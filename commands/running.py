@@ -100,13 +100,15 @@ def running_sandbox(documents: Path | None = None) -> Iterator[Sandbox]:
 
 
 @contextmanager
-def running_function(environment: Mapping[str, str], target: str = "sync_push", threads: int = 8) -> Iterator[Function]:
-    """The function under functions-framework, as a process of its own."""
+def running_function(
+    environment: Mapping[str, str], target: str = "sync_push", threads: int = 8, source: Path = ROOT / "main.py"
+) -> Iterator[Function]:
+    """The function under functions-framework, as a process of its own; `source` is its main.py."""
     port = free_port()
-    command = [sys.executable, "-m", "functions_framework", "--target", target, "--host", "127.0.0.1"]
+    command = [sys.executable, "-m", "functions_framework", "--target", target, "--source", str(source)]
     process = subprocess.Popen(
-        [*command, "--port", str(port)],
-        cwd=ROOT,
+        [*command, "--host", "127.0.0.1", "--port", str(port)],
+        cwd=source.parent,
         env={**os.environ, **environment, "THREADS": str(threads), "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,0 +1,106 @@
+"""Makes docs/mapping.md: `python -m commands.mapping_page > docs/mapping.md`.
+
+What is consumed comes from the registry, and the values from mapping the samples, so the page shows what the code does.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+
+import handlers  # noqa: F401 - registers every handler
+from commands.preview import services_that_write_nothing
+from commands.unsent import Write
+from delivery import Envelope
+from handlers.registry import registrations
+from pipeline import settle
+from sandbox.samples import SAMPLES
+
+_LONGEST = 90
+_EXAMPLES = (
+    ("Customer to profile", "15-customer-updated.json", "/api/profile-import", 0),
+    ("Order to Placed Order", "16-order-created.json", "/api/events", 0),
+    ("Line item to Ordered Product", "16-order-created.json", "/api/events", 1),
+    ("Refund to Refunded Order", "31-payment-refunded.json", "/api/events", 0),
+    ("Category to catalog category", "04-category-created-handbags.json", "/api/catalog-categories", 0),
+    ("Product to catalog item", "05-product-published-tote.json", "/api/catalog-items", 0),
+    ("Variant to catalog variant", "05-product-published-tote.json", "/api/catalog-variants", 0),
+)
+
+_HEAD = """# Mapping
+
+What becomes of what. This page is made by `python -m commands.mapping_page`; the rules stand in the docstrings of
+`mappers/`, one file a body, and the names and choices in [`sync.toml`](../sync.toml).
+"""
+
+_RULES = """## Rules
+
+- **Localized text**: `PREFERRED_LOCALE` exactly, else its language, else another region of that language, else the first
+  that is not blank.
+- **Money**: in major units, as exact as commercetools has it; a value always comes with its currency.
+- **Price**: in `PREFERRED_CURRENCY`, without channel and customer group; one whose validity holds now wins over one without.
+- **Stock**: what is available in `[inventory] channel`, or without a channel; not tracked: quantity 0 and
+  `inventory_policy` 2, so that it is not hidden as sold out.
+- **Absent values** are left out, so they don't clear what Klaviyo learned elsewhere; `[customer] clear` lists exceptions.
+- **Klaviyo's limits**: what exceeds them is cut, deepest and raw parts first, never the fields below; `cuts` in the log
+  line names what was cut.
+"""
+
+
+def page() -> str:
+    """The page, as Markdown."""
+    return "\n".join([_HEAD, *_messages(), "", _RULES, *_examples()]).rstrip() + "\n"
+
+
+def _messages() -> Iterator[str]:
+    yield "## Messages\n"
+    yield "| resource | type | what is done |"
+    yield "|---|---|---|"
+    for one in sorted(registrations(), key=lambda one: (one.resource_type, one.type)):
+        done = (one.handler.__doc__ or "").strip().splitlines()[0]
+        asked = "" if one.subscribe else " (taken when it comes; commercetools is not asked for it)"
+        yield f"| {one.resource_type} | `{one.type}` | {done}{asked} |"
+
+
+def _examples() -> Iterator[str]:
+    with services_that_write_nothing() as (services, calls):
+        for title, file, path, number in _EXAMPLES:
+            calls.forget()
+            settle(Envelope((SAMPLES / file).read_bytes()), services)
+            writes = sorted((write for write in calls.writes if write.path == path), key=_order)
+            yield f"## {title}\n"
+            yield f"From [`samples/{file}`](../samples/{file}), `{writes[number].method} {path}`:\n"
+            yield "| field | example |"
+            yield "|---|---|"
+            for name, value in _fields(writes[number].body or {}):
+                text = json.dumps(value, ensure_ascii=False)
+                shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+                yield f"| `{name}` | `{shown.replace('|', '¦')}` |"
+            yield ""
+
+
+def _order(write: Write) -> tuple[bool, str]:
+    """Placed Order before its Ordered Products; what is written in parallel in a fixed order."""
+    text = json.dumps(write.body, sort_keys=True)
+    return "Ordered Product" in text, text
+
+
+def _fields(body: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    data = body["data"]
+    for name, value in data["attributes"].items():
+        if name == "properties" and "metric" in data["attributes"]:
+            # The order's own fields stand beside Klaviyo's schema fields, which begin with a capital.
+            yield from ((f"properties.{own}", one) for own, one in value.items() if own[0].isupper())
+        elif name in ("metric", "profile"):
+            yield from ((f"{name}.{own}", one) for own, one in value["data"]["attributes"].items())
+        elif isinstance(value, dict):
+            yield from ((f"{name}.{own}", one) for own, one in value.items())
+        else:
+            yield name, value
+    for name, relationship in data.get("relationships", {}).items():
+        yield f"relationships.{name}", relationship["data"]
+
+
+if __name__ == "__main__":
+    click.echo(page(), nl=False)

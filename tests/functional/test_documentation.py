@@ -1,0 +1,152 @@
+"""What README and docs show is true: blocks run or parse, examples work as written, generated pages are current."""
+
+import ast
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from commands.mapping_page import page
+from commands.running import ROOT, Sandbox, running_function
+from handlers.registry import registrations
+from sandbox.samples import ENVIRONMENT
+from settings import SyncRules
+from tests.functional.conftest import ACKNOWLEDGED, Serve
+
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *ROOT.glob("terraform/*.md")])
+DEPLOYED = ("main.py", "delivery.py", "pipeline.py", "services.py", "locks.py", "logs.py", "errors.py", "settings.py")
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCKS = [
+    pytest.param(
+        language, text, id=f"{path.name}:{path.read_text(encoding='utf-8').count(chr(10), 0, found.start()) + 1}"
+    )
+    for path in PAGES
+    for found in _BLOCK.finditer(path.read_text(encoding="utf-8"))
+    for language, text in [found.groups()]
+]
+
+
+def blocks(name: str, language: str) -> list[str]:
+    """The blocks of a language on a page."""
+    return [text for found, text in _BLOCK.findall((ROOT / name).read_text(encoding="utf-8")) if found == language]
+
+
+@pytest.mark.parametrize(("language", "text"), BLOCKS)
+def test_every_block_parses(language: str, text: str) -> None:
+    """Shell by bash, Python, JSON and TOML by their parsers, and a sync.toml by its own rules."""
+    match language:
+        case "bash" | "sh":
+            checked = subprocess.run(["bash", "-n"], input=text, text=True, capture_output=True, check=False)
+            assert checked.returncode == 0, checked.stderr
+        case "python":
+            ast.parse(text)
+        case "json":
+            json.loads(text)
+        case "toml":
+            SyncRules.model_validate(tomllib.loads(text))
+        case "mermaid":
+            assert re.match(r"(flowchart|sequenceDiagram)\b", text)
+        case "hcl":
+            assert text.count("{") == text.count("}")
+        case _:
+            pytest.fail(f"a block in {language}, which no test checks")
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    """Every relative link names a file that is there."""
+    for path in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
+            assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def test_the_mapping_page_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/mapping.md is what the code makes of the samples now."""
+    for name in ("CT_API_URL", "CT_AUTH_URL", "CT_PROJECT_ID", "CT_SCOPE", "CT_API_CLIENT", *ENVIRONMENT):
+        monkeypatch.setenv(name, "")
+    for name in ("KLAVIYO_AUTH_KEY", "KLAVIYO_API_URL"):
+        monkeypatch.setenv(name, "")
+    assert (ROOT / "docs/mapping.md").read_text(encoding="utf-8") == page()
+
+
+def test_the_readme_names_every_message() -> None:
+    """Its table holds what the registry holds, and nothing else."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = text.split("\n## Messages\n")[1].split("\n## ")[0]
+    named = {
+        (row.split("|")[1].strip(), name) for row in table.splitlines() for name in re.findall(r"`([A-Z]\w+)`", row)
+    }
+    assert named == {(one.resource_type, one.type) for one in registrations()}
+
+
+def test_the_readmes_messages_by_hand_are_acknowledged(serve: Serve, sandbox: Sandbox) -> None:
+    """Both curl commands, as they stand there."""
+    customer = ROOT / "samples/documents/customers/c1000000-0000-4000-8000-000000000001.json"
+    sandbox.commercetools.put("customers", json.loads(customer.read_text(encoding="utf-8")))
+    function = serve(SKIP_BASE64_ENCODING="1")
+    commands = [text for text in blocks("README.md", "bash") if text.startswith("curl")]
+    assert len(commands) == 2
+    for command in commands:
+        ran = subprocess.run(
+            ["bash", "-c", command.replace("http://localhost:8080", function.url)],
+            cwd=ROOT, capture_output=True, text=True, timeout=30, check=True,
+        )  # fmt: skip
+        assert "204 NO CONTENT" in ran.stdout
+    assert [line["outcome"] for line in function.lines() if "outcome" in line] == ["synced", "synced"]
+
+
+def test_the_handler_of_the_guide_works_as_written(sandbox: Sandbox, tmp_path: Path) -> None:
+    """docs/extending.md: its file and its line, in a copy of what is deployed, make an event of a review."""
+    handler, line, _queue = blocks("docs/extending.md", "python")
+    for name in DEPLOYED:
+        shutil.copy(ROOT / name, tmp_path)
+    for folder in ("handlers", "mappers", "clients"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "sync.toml", tmp_path)
+    (tmp_path / "handlers/review.py").write_text(handler, encoding="utf-8")
+    with (tmp_path / "handlers/__init__.py").open("a", encoding="utf-8") as file:
+        file.write(line)
+    delivery = {
+        "notificationType": "Message", "type": "ReviewCreated", "projectKey": "shop", "id": "m1", "version": 1,
+        "resource": {"typeId": "review", "id": "r1"}, "resourceVersion": 1, "sequenceNumber": 1,
+        "createdAt": "2026-11-20T10:00:00.000Z", "lastModifiedAt": "2026-11-20T10:00:00.000Z",
+        "review": {"id": "r1", "rating": 5, "customer": {"typeId": "customer", "id": "c1"},
+                   "target": {"typeId": "product", "id": "p1"}},
+    }  # fmt: skip
+    with running_function(sandbox.environment, source=tmp_path / "main.py") as function:
+        for _ in range(2):
+            assert function.push(json.dumps(delivery).encode(), "review") == ACKNOWLEDGED
+    (event,) = sandbox.klaviyo.state()["events"]
+    assert (event["metric"], event["properties"]) == ("Reviewed Product", {"ProductID": "p1", "Rating": 5})
+
+
+def test_the_queue_of_the_guide_works_as_written(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/extending.md: SQS gets back what was not acknowledged, and only that."""
+    _handler, _line, queue = blocks("docs/extending.md", "python")
+    for name, value in sandbox.environment.items():
+        monkeypatch.setenv(name, value)
+    module = ModuleType("queue_example")
+    exec(compile(queue, "docs/extending.md", "exec"), module.__dict__)  # noqa: S102 - our own page
+    notification = (ROOT / "samples/01-subscription-test.json").read_text(encoding="utf-8")
+    records = [
+        {"messageId": name, "body": body, "attributes": {"ApproximateReceiveCount": "1"}}
+        for name, body in (("good", notification), ("poison", "not json"))
+    ]
+    assert module.on_sqs({"Records": records}, None) == {"batchItemFailures": [{"itemIdentifier": "poison"}]}
+
+
+@pytest.mark.parametrize(
+    "command", ["", "demo", "preview", "send", "check", "subscriptions", "subscriptions plan", "subscriptions apply"]
+)
+def test_every_command_helps(command: str) -> None:
+    """--help ends with an example, fits 80 columns, and exits 0."""
+    arguments = [sys.executable, "manage.py", *command.split(), "--help"]
+    ran = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 0
+    assert max(map(len, ran.stdout.splitlines())) <= 80
+    assert "Example:" in ran.stdout or not command
