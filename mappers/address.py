@@ -18,7 +18,7 @@ _REGION_CODE = re.compile(r"(?:[A-Z]{2}-)?[A-Z0-9]{1,3}")
 def profile_address(customer: Customer) -> Address | None:
     """Address of `defaultBillingAddressId`, else the first billing address that exists, else the first address."""
     addresses = [address for address in customer.get("addresses") or [] if address]
-    by_id = {address.get("id"): address for address in reversed(addresses)}
+    by_id = {address.get("id"): address for address in addresses}
     for wanted in (customer.get("defaultBillingAddressId"), *(customer.get("billingAddressIds") or [])):
         if wanted and wanted in by_id:
             return by_id[wanted]

@@ -88,6 +88,7 @@ def test_ids_are_compound_and_can_be_taken_apart() -> None:
         ({"id": 2, "sku": None, "key": "k"}, "k"),
         ({"id": 2, "sku": " "}, "p1-2"),
         ({"id": 2}, "p1-2"),
+        ({"id": 2, "sku": "ä\ud83d"}, "ä\ufffd"),
     ],
 )
 def test_a_variant_without_sku_goes_by_key_or_number(variant: Any, sku: str) -> None:

@@ -342,6 +342,17 @@ def test_what_does_not_fit_is_cut_from_the_raw_fields() -> None:
     assert mapped.cuts == ("deep" + ".in" * 9 + ": too deep",)
 
 
+def test_of_too_large_an_order_the_schema_fields_stay() -> None:
+    """Whatever the raw fields weigh, and however many there are."""
+    many = {f"field{number}": number for number in range(500)}
+    large = {"large": ["x" * 2000] * 3000}
+    mapped = placed_order(order(custom={"fields": many | large}), CATEGORIES, SETTINGS, now=NOW)
+    properties = mapped.body["data"]["attributes"]["properties"]
+    assert {name: properties.get(name) for name in SCHEMA_FIELDS} == SCHEMA_FIELDS
+    assert len(properties) <= 400
+    assert "large" not in properties
+
+
 @pytest.mark.parametrize(
     "document", [{}, {"id": "o1"}, order(totalPrice={}), order(createdAt="yesterday"), order(lineItems=5)]
 )
