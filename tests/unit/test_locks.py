@@ -1,0 +1,110 @@
+"""Locks by key: one holder at a time, no waiting for other keys, nothing left behind."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from errors import TryAgain
+from locks import KeyedLocks
+
+FOREVER = float("inf")
+LONG = 10.0
+
+
+def _soon() -> float:
+    return time.monotonic() + LONG
+
+
+def test_one_holder_of_a_key() -> None:
+    """Whoever comes second waits until the first lets go."""
+    locks, inside, most = KeyedLocks(), 0, 0
+
+    def work(_: int) -> None:
+        nonlocal inside, most
+        with locks.hold(["a", "b"], _soon()):
+            inside += 1
+            most = max(most, inside)
+            time.sleep(0.002)
+            inside -= 1
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(40)))
+    assert most == 1
+
+
+def test_another_key_is_free() -> None:
+    """Holding one key keeps nobody from another."""
+    locks = KeyedLocks()
+    with locks.hold(["a"], _soon()), ThreadPoolExecutor(1) as pool:
+        assert pool.submit(lambda: _held(locks, "b")).result(LONG)
+
+
+def _held(locks: KeyedLocks, key: str, deadline: float | None = None) -> bool:
+    with locks.hold([key], _soon() if deadline is None else deadline):
+        return True
+
+
+def test_a_key_that_is_not_free_in_time() -> None:
+    """The message is given back, and what it held already is free again."""
+    locks = KeyedLocks()
+    with locks.hold(["b"], _soon()), ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(lambda: locks.hold(["a", "b"], time.monotonic() + 0.02).__enter__())
+        with pytest.raises(TryAgain, match="resource_busy"):
+            waiting.result(LONG)
+        assert _held(locks, "a")
+    assert _held(locks, "b")
+
+
+def test_keys_in_any_order_never_wait_for_each_other() -> None:
+    """Two holders of the same keys, named the other way round, both get through."""
+    locks = KeyedLocks()
+
+    def work(keys: list[str]) -> None:
+        for _ in range(300):
+            with locks.hold(keys, _soon()):
+                pass
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(work, [["a", "b", "a"], ["b", "a"]], timeout=LONG))
+
+
+def test_nothing_is_left_behind() -> None:
+    """A key that nobody holds or awaits takes no memory, also after an error inside."""
+    locks = KeyedLocks()
+    with pytest.raises(ValueError, match="inside"), locks.hold(["a", "b"], _soon()):
+        raise ValueError("inside")
+    assert locks._locks == {}
+
+
+def test_who_held_it_since() -> None:
+    """A key that was held and let go of after a moment is known, one that was before is not, nor one never held."""
+    locks = KeyedLocks()
+    before = time.monotonic()
+    with locks.hold(["a"], _soon()):
+        assert not locks.released_since(["a"], before)
+    assert locks.released_since(["other", "a"], before)
+    assert not locks.released_since(["a"], time.monotonic() + 1)
+    assert not locks.released_since(["other"], before)
+
+
+def test_a_key_that_was_not_got_is_not_released() -> None:
+    """Waiting in vain is no holding."""
+    locks = KeyedLocks()
+    begun, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with locks.hold(["a"], _soon()):
+            begun.set()
+            done.wait(LONG)
+
+    with ThreadPoolExecutor(1) as pool:
+        holding = pool.submit(hold)
+        assert begun.wait(LONG)
+        before = time.monotonic()
+        with pytest.raises(TryAgain):
+            _held(locks, "a", deadline=0)
+        assert not locks.released_since(["a"], before)
+        done.set()
+        holding.result(LONG)

@@ -1,0 +1,79 @@
+"""What this instance wrote counts, until Klaviyo shows something newer."""
+
+from typing import Any
+
+import pytest
+
+from clients.recent_writes import RecentWrites
+
+OLD, NOW, NEW = "2026-05-01T10:00:00+00:00", "2026-05-01T10:00:01+00:00", "2026-05-01T10:00:02+00:00"
+
+
+def _variant(updated: str, price: int = 1) -> dict[str, Any]:
+    return {"updated": updated, "price": price}
+
+
+@pytest.mark.parametrize(
+    ("read", "expected"),
+    [
+        ({}, {"A": _variant(NOW, 2)}),
+        ({"A": _variant(OLD)}, {"A": _variant(NOW, 2)}),
+        ({"A": _variant(NOW, 2)}, {"A": _variant(NOW, 2)}),
+        ({"A": _variant(NEW, 3)}, {"A": _variant(NEW, 3)}),
+        ({"B": _variant(OLD)}, {"A": _variant(NOW, 2), "B": _variant(OLD)}),
+    ],
+    ids=["not shown yet", "older", "same", "newer", "beside another"],
+)
+def test_a_variant_that_was_written(read: Any, expected: Any) -> None:
+    """A read that is older than the write, or lacks it, is corrected; a newer one is not."""
+    recent = RecentWrites()
+    recent.wrote("A", _variant(NOW, 2), "item")
+    assert recent.corrected("item", read) == expected
+
+
+@pytest.mark.parametrize(
+    ("read", "expected"),
+    [({}, {}), ({"A": _variant(NOW)}, {}), ({"A": _variant(NEW)}, {"A": _variant(NEW)})],
+    ids=["gone", "still shown", "created again"],
+)
+def test_a_variant_that_was_deleted(read: Any, expected: Any) -> None:
+    """It is gone, unless Klaviyo shows one that is newer than the deleted one."""
+    recent = RecentWrites()
+    recent.wrote("A", _variant(OLD), "item")
+    recent.deleted("A", NOW)
+    assert recent.corrected("item", read) == expected
+
+
+def test_stock_alone_belongs_to_no_item_until_it_is_read() -> None:
+    """A stock message knows only the SKU: it corrects what is read, and adds nothing."""
+    recent = RecentWrites()
+    recent.wrote("A", _variant(NOW, 2))
+    assert recent.corrected("item", {}) == {}
+    assert recent.corrected("item", {"A": _variant(OLD)}) == {"A": _variant(NOW, 2)}
+
+
+def test_an_item_that_was_deleted_has_no_variants() -> None:
+    """Nothing of it is remembered; other items are."""
+    recent = RecentWrites()
+    recent.wrote("A", _variant(NOW), "item")
+    recent.wrote("B", _variant(NOW), "other")
+    recent.deleted_item("item")
+    assert recent.corrected("item", {}) == {}
+    assert recent.corrected("other", {}) == {"B": _variant(NOW)}
+
+
+def test_what_was_read_is_not_changed() -> None:
+    """The correction is a new table."""
+    recent = RecentWrites()
+    recent.wrote("A", _variant(NOW), "item")
+    read: dict[str, Any] = {}
+    recent.corrected("item", read)
+    assert read == {}
+
+
+def test_what_was_written_is_forgotten_after_a_minute() -> None:
+    """By then Klaviyo's reads show it; what they show is right."""
+    recent = RecentWrites()
+    recent.wrote("A", _variant(NOW), "item")
+    recent._variants.expire(recent._variants.timer() + 61)
+    assert recent.corrected("item", {}) == {}

@@ -1,0 +1,40 @@
+"""One handler a key."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from delivery import Delivery
+from handlers import registry
+from handlers.registry import handler_for, handles, registrations
+from services import Services
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(registry, "_registry", dict(registry._registry))
+    return iter([None])
+
+
+def handler(delivery: Delivery, services: Services) -> None:
+    """Do nothing."""
+
+
+def test_a_handler_is_found_by_its_keys() -> None:
+    """Under each type it was registered for, and under no other."""
+    handles("review", "ReviewCreated", "ResourceUpdated")(handler)
+    assert handler_for("review", "ReviewCreated") is handler
+    assert handler_for("review", "ResourceUpdated") is handler
+    assert handler_for("review", "ReviewRatingSet") is None
+    assert handler_for("cart", "ReviewCreated") is None
+    assert [one.is_change for one in registrations() if one.resource_type == "review"] == [False, True]
+    assert all(one.subscribe for one in registrations() if one.resource_type == "review")
+
+
+def test_a_second_registration_is_an_error() -> None:
+    """It says which key is taken, and leaves the first handler in place."""
+    handles("review", "ReviewCreated", subscribe=False)(handler)
+    with pytest.raises(ValueError, match="review/ReviewCreated has a handler already"):
+        handles("review", "ReviewCreated")(lambda _delivery, _services: None)
+    assert handler_for("review", "ReviewCreated") is handler
+    assert [one.subscribe for one in registrations() if one.resource_type == "review"] == [False]
