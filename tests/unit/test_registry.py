@@ -1,7 +1,5 @@
 """One handler a key."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from delivery import Delivery
@@ -11,9 +9,8 @@ from services import Services
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_registry", dict(registry._registry))
-    return iter([None])
 
 
 def handler(delivery: Delivery, services: Services) -> None:

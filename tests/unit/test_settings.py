@@ -1,0 +1,186 @@
+"""The environment and sync.toml: what is read, what is refused, and that no secret is shown."""
+
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from errors import ConfigurationError
+from settings import DEFAULT_SYNC_TOML, Settings, SyncRules, load_settings
+
+SECRET = "a-very-secret-value"
+ENVIRONMENT = {
+    "CT_API_URL": "https://api.example.com/",
+    "CT_AUTH_URL": "http://127.0.0.1:9",
+    "CT_PROJECT_ID": "shop",
+    "CT_SCOPE": "view_orders:shop  view_products:shop",
+    "CT_API_CLIENT": json.dumps({"clientId": "client", "secret": SECRET}),
+    "KLAVIYO_AUTH_KEY": SECRET,
+}
+OPTIONAL = (
+    "CT_SCOPES", "KLAVIYO_API_URL", "APP_TYPE", "PUB_SUB_PORT", "SKIP_BASE64_ENCODING", "PREFERRED_LOCALE",
+    "PREFERRED_CURRENCY", "PRODUCT_URL_TEMPLATE", "DEAD_LETTER_TOPIC", "SYNC_CONFIG", "THREADS", "SYNC",
+)  # fmt: skip
+
+Load = Callable[..., Settings]
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Load with a good environment and these changes to it; None takes a variable out."""
+
+    def load_with(**changes: str | None) -> Settings:
+        for name in OPTIONAL:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in {**ENVIRONMENT, **changes}.items():
+            if value is None:
+                monkeypatch.delenv(name, raising=False)
+            else:
+                monkeypatch.setenv(name, value)
+        return load_settings()
+
+    return load_with
+
+
+def test_a_complete_environment(load: Load) -> None:
+    """What is required is enough; the rest has the defaults that are documented."""
+    settings = load()
+    assert (settings.ct_api_url, settings.ct_auth_url) == ("https://api.example.com", "http://127.0.0.1:9")
+    assert settings.scopes == ["view_orders:shop", "view_products:shop"]
+    assert settings.ct_api_client.secret.get_secret_value() == SECRET
+    assert (settings.pub_sub_port, settings.accepts_bare_deliveries) == (8080, False)
+    optional = (settings.klaviyo_api_url, settings.preferred_locale, settings.preferred_currency, settings.app_type)
+    assert optional == (None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "attribute", "expected"),
+    [
+        ("CT_SCOPES", "view_orders:shop", "scopes", ["view_orders:shop"]),
+        ("APP_TYPE", "EVENT", "app_type", "EVENT"),
+        ("APP_TYPE", "", "app_type", None),
+        ("PUB_SUB_PORT", "9000", "pub_sub_port", 9000),
+        ("SKIP_BASE64_ENCODING", "0", "accepts_bare_deliveries", True),
+        ("SKIP_BASE64_ENCODING", "", "accepts_bare_deliveries", False),
+        ("PREFERRED_CURRENCY", " eur ", "preferred_currency", "EUR"),
+        ("KLAVIYO_API_URL", "http://127.0.0.1:1/", "klaviyo_api_url", "http://127.0.0.1:1"),
+        ("DEAD_LETTER_TOPIC", "projects/p/topics/t", "dead_letter_topic", "projects/p/topics/t"),
+        ("THREADS", "3", "threads", 3),
+    ],
+)
+def test_a_setting_is_read(load: Load, name: str, value: str, attribute: str, expected: Any) -> None:
+    """By its name, and an empty one is an absent one."""
+    without = {"CT_SCOPE": None} if name == "CT_SCOPES" else {}
+    assert getattr(load(**without, **{name: value}), attribute) == expected
+
+
+@pytest.mark.parametrize("name", ENVIRONMENT)
+@pytest.mark.parametrize("value", [None, ""])
+def test_what_is_required(load: Load, name: str, value: str | None) -> None:
+    """A missing or empty variable is named."""
+    with pytest.raises(ConfigurationError) as raised:
+        load(**{name: value})
+    assert raised.value.problems == (f"{name}: is not set",)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("CT_API_URL", "api.example.com", "CT_API_URL"),
+        ("CT_PROJECT_ID", "a/b", "CT_PROJECT_ID"),
+        ("CT_API_CLIENT", f"client:{SECRET}", "CT_API_CLIENT: must be a JSON object"),
+        ("CT_API_CLIENT", f'["{SECRET}"]', "CT_API_CLIENT: must be a JSON object"),
+        ("CT_API_CLIENT", f'{{"secret": "{SECRET}"}}', "CT_API_CLIENT (clientId): is not set"),
+        ("CT_API_CLIENT", '{"clientId": "a"}', "CT_API_CLIENT (secret): is not set"),
+        ("CT_API_CLIENT", f'{{"clientId": "a", "secret": ["{SECRET}"]}}', "CT_API_CLIENT (secret)"),
+        ("APP_TYPE", "event", "APP_TYPE: must be EVENT or unset"),
+        ("PUB_SUB_PORT", "http", "PUB_SUB_PORT"),
+        ("PUB_SUB_PORT", "70000", "PUB_SUB_PORT"),
+        ("PREFERRED_CURRENCY", "EURO", "PREFERRED_CURRENCY"),
+        ("KLAVIYO_API_URL", "klaviyo", "KLAVIYO_API_URL"),
+        ("DEAD_LETTER_TOPIC", "letters", "DEAD_LETTER_TOPIC"),
+        ("THREADS", "0", "THREADS"),
+        ("SYNC_CONFIG", "nowhere.toml", "SYNC_CONFIG: nowhere.toml can't be read"),
+    ],
+)
+def test_what_is_wrong(load: Load, name: str, value: str, problem: str) -> None:
+    """A wrong value is one problem, which begins with the variable's name and never shows a secret."""
+    with pytest.raises(ConfigurationError) as raised:
+        load(**{name: value})
+    assert len(raised.value.problems) == 1
+    assert raised.value.problems[0].startswith(problem)
+    assert SECRET not in str(raised.value)
+
+
+def test_every_problem_is_listed(load: Load, tmp_path: Path) -> None:
+    """Those of the environment and those of sync.toml, in one error."""
+    rules = tmp_path / "rules.toml"
+    rules.write_text("[orders]\n[customer]\nclear = ['email']\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError) as raised:
+        load(CT_API_URL=None, APP_TYPE="IMPORT", SYNC_CONFIG=str(rules))
+    named = [problem.split(" ")[0] for problem in raised.value.problems]
+    assert named == ["rules.toml:", "rules.toml:", "CT_API_URL:", "APP_TYPE:"]
+    assert all(problem in str(raised.value) for problem in raised.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[customer]\nerased = true", "rules.toml: customer.erased: is not known"),
+        ("[order.properties]\nincluded = []", "rules.toml: order.properties.included: is not known"),
+        ("typo = 1", "rules.toml: typo: is not known"),
+        ('[messages]\ndisabled = ["OrderCreated"]', "rules.toml: messages.disabled.0"),
+        ('[metrics]\nplaced_order = ""', "rules.toml: metrics.placed_order"),
+        (f'[metrics]\nplaced_order = "{"x" * 128}"', "rules.toml: metrics.placed_order"),
+        ('[product]\nunpublished = "keep"', "rules.toml: product.unpublished"),
+        ('[customer]\nclear = ["email"]', "rules.toml: customer.clear.0"),
+        ("[limits]\nmessage_seconds = 0", "rules.toml: limits.message_seconds"),
+        ("[limits", "rules.toml is not TOML"),
+    ],
+)
+def test_what_is_wrong_in_sync_toml(load: Load, tmp_path: Path, text: str, problem: str) -> None:
+    """A name that is not known, or a value that can't be, stops the start and is named by its place."""
+    rules = tmp_path / "rules.toml"
+    rules.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigurationError) as raised:
+        load(SYNC_CONFIG=str(rules))
+    assert len(raised.value.problems) == 1
+    assert raised.value.problems[0].startswith(problem)
+
+
+def test_sync_toml_that_is_no_text(load: Load, tmp_path: Path) -> None:
+    """Another encoding is a problem like the others."""
+    rules = tmp_path / "rules.toml"
+    rules.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigurationError, match="is not TOML"):
+        load(SYNC_CONFIG=str(rules))
+
+
+def test_sync_toml_shows_every_key_with_its_default() -> None:
+    """The file that is deployed is the documentation of the defaults, complete and right."""
+    written = tomllib.loads(DEFAULT_SYNC_TOML.read_text(encoding="utf-8"))
+    assert written == json.loads(SyncRules().model_dump_json())
+
+
+def test_a_file_of_ones_own_needs_only_what_differs(load: Load, tmp_path: Path) -> None:
+    """The rest keeps its default."""
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[metrics]\nplaced_order = "Bought"\n', encoding="utf-8")
+    metrics = load(SYNC_CONFIG=str(rules)).sync.metrics
+    assert (metrics.placed_order, metrics.ordered_product) == ("Bought", "Ordered Product")
+
+
+def test_settings_do_not_show_secrets(load: Load) -> None:
+    """Whoever prints them shows no secret."""
+    assert SECRET not in repr(load())
+    assert SECRET not in str(load().ct_api_client)
+
+
+def test_no_file_is_read_behind_anyones_back(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `.env` beside the process means nothing."""
+    (tmp_path / ".env").write_text("PREFERRED_LOCALE=xx-XX\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert load().preferred_locale is None
