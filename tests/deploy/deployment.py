@@ -1,0 +1,204 @@
+"""Running deploy.sh with the stand-in for gcloud, and reading what it did."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from commands.running import ROOT
+
+BASH = shutil.which("bash") or "/bin/bash"
+SCRIPT = ROOT / "deploy.sh"
+STAND_IN = Path(__file__).with_name("gcloud_stand_in.py")
+
+API_CLIENT = '{"clientId": "the-client", "secret": "s3cr3t-of-commercetools"}'
+AUTH_KEY = "pk_s3cr3t-of-klaviyo"
+HIDDEN = ("s3cr3t-of-commercetools", "s3cr3t-of-klaviyo")
+
+WHERE = {"PROJECT_ID": "my-project", "REGION": "europe-west1"}
+SETTINGS = {
+    **WHERE,
+    "CT_API_URL": "https://api.europe-west1.gcp.commercetools.com",
+    "CT_AUTH_URL": "https://auth.europe-west1.gcp.commercetools.com",
+    "CT_PROJECT_ID": "shop",
+    "CT_SCOPE": "view_customers:shop view_orders:shop view_payments:shop view_products:shop",
+    "CT_API_CLIENT": API_CLIENT,
+    "KLAVIYO_AUTH_KEY": AUTH_KEY,
+}
+
+EVENTARC = "projects/my-project/subscriptions/eventarc-europe-west1-klaviyo-sync-123456-sub-001"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One command that gcloud was given."""
+
+    arguments: Sequence[str]
+    stdin: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    env_vars: str = ""
+    env_vars_mode: str = ""
+
+    @property
+    def words(self) -> str:
+        """The command without its flags."""
+        return " ".join(word for word in self.arguments if not word.startswith("--"))
+
+    @property
+    def flags(self) -> dict[str, str]:
+        """Its flags with their values."""
+        return dict(word[2:].partition("=")[::2] for word in self.arguments if word.startswith("--"))
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How deploy.sh ended, what it said, and the commands that it gave."""
+
+    status: int
+    out: str
+    err: str
+    calls: Sequence[Call]
+
+    @property
+    def commands(self) -> list[str]:
+        """The commands without flags, in order."""
+        return [call.words for call in self.calls]
+
+    def one(self, words: str) -> Call:
+        """The only command that begins with these words."""
+        (call,) = (call for call in self.calls if call.words.startswith(words))
+        return call
+
+
+@dataclass(slots=True)
+class Cloud:
+    """A Google Cloud project that the stand-in plays, a home and a place for temporary files."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        for name in ("bin", "state", "home", "temporary", "work"):
+            (self.folder / name).mkdir()
+        self.program("gcloud", f'exec {shlex.quote(sys.executable)} -I -S {shlex.quote(str(STAND_IN))} "$@"')
+        # A new service account is waited for; not here.
+        self.program("sleep", 'echo "$1" >>"$GCLOUD_STAND_IN/slept"')
+
+    def program(self, name: str, script: str) -> None:
+        """Put a program in front of the PATH."""
+        path = self.folder / "bin" / name
+        path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        path.chmod(0o755)
+
+    @property
+    def work(self) -> Path:
+        """The current folder of the runs."""
+        return self.folder / "work"
+
+    def run(self, *arguments: str, settings: Mapping[str, str] = SETTINGS, answer: str = "", **extra: str) -> Run:
+        """Run deploy.sh with only these settings in its environment."""
+        return self._bash(SCRIPT, *arguments, answer=answer, environment={**settings, **extra})
+
+    def paste(self, script: Path) -> Run:
+        """Run what a dry run printed, with the secrets where it looks for them."""
+        return self._bash(script, environment={"CT_API_CLIENT": API_CLIENT, "KLAVIYO_AUTH_KEY": AUTH_KEY})
+
+    def _bash(self, script: Path, *arguments: str, environment: Mapping[str, str], answer: str = "") -> Run:
+        before = len(self.calls())
+        own = {
+            "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
+            "HOME": str(self.folder / "home"),
+            "TMPDIR": str(self.folder / "temporary"),
+            "GCLOUD_STAND_IN": str(self.folder / "state"),
+        }
+        done = subprocess.run(
+            [BASH, str(script), *arguments],
+            cwd=self.work,
+            env={**own, **environment},
+            input=answer,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        return Run(done.returncode, done.stdout, done.stderr, self.calls()[before:])
+
+    def calls(self) -> list[Call]:
+        """Everything that gcloud was asked so far."""
+        record = self.folder / "state" / "calls.jsonl"
+        if not record.exists():
+            return []
+        return [Call(**json.loads(line)) for line in record.read_text(encoding="utf-8").splitlines()]
+
+    def refuse(self, command: str, says: str, times: int = 1) -> None:
+        """Have gcloud fail at commands with this part."""
+        rule = {"command": command, "says": says, "times": times}
+        (self.folder / "state" / "refuse.json").write_text(json.dumps(rule), encoding="utf-8")
+
+    def resources(self) -> set[str]:
+        """What is there, as `kind/name`."""
+        there = self.folder / "state" / "there"
+        return {str(path.relative_to(there)) for path in there.rglob("*") if path.is_file()}
+
+    def left_behind(self) -> dict[str, str]:
+        """Every file that a run left where it could, with its text."""
+        folders = (self.folder / name for name in ("home", "temporary", "work"))
+        files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+        return {path.name: path.read_text(encoding="utf-8", errors="replace") for path in files}
+
+
+def real_gcloud() -> str:
+    """The path of gcloud. Skips the test where there is none, or fails it with REQUIRE_GCLOUD set."""
+    path = shutil.which("gcloud")
+    if path:
+        return path
+    if os.environ.get("REQUIRE_GCLOUD"):
+        pytest.fail("REQUIRE_GCLOUD is set, but gcloud is not installed")
+    pytest.skip("gcloud is not installed; with REQUIRE_GCLOUD set this would fail")
+
+
+@contextmanager
+def gcloud_environment(**extra: str) -> Iterator[dict[str, str]]:
+    """An environment in which gcloud has no login, asks nothing and leaves nothing behind."""
+    with TemporaryDirectory() as configuration:
+        yield {
+            **os.environ,
+            "CLOUDSDK_CONFIG": configuration,
+            "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
+            "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
+            "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1",
+            **extra,
+        }
+
+
+def lint(commands: Sequence[str], folder: Path) -> list[dict[str, Any]]:
+    """What gcloud's own linter has to say against the commands."""
+    file = folder / "commands.json"
+    file.write_text(
+        json.dumps([{"id": str(number), "command_string": command} for number, command in enumerate(commands)]),
+        encoding="utf-8",
+    )
+    with gcloud_environment() as environment:
+        done = subprocess.run(
+            [real_gcloud(), "meta", "lint-gcloud-commands", f"--commands-file={file}"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    answers: list[dict[str, Any]] = json.loads(done.stdout)
+    assert len(answers) == len(commands)
+    return [
+        {name: answer[name] for name in ("command_string", "error_type", "error_message")}
+        for answer in answers
+        if not answer["success"]
+    ]

@@ -1,0 +1,129 @@
+"""Stands in for gcloud: records how it is called, and keeps what it is told to make in a folder, so that a second run finds it.
+
+Needs nothing but Python: it is started once a command, without the project's own environment.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+
+STATE = Path(os.environ["GCLOUD_STAND_IN"])
+"""A folder: `calls.jsonl`, one file a resource in `there/`, and in `refuse.json` what is to be refused."""
+
+TRIGGER = "projects/{project}/locations/{region}/triggers/{name}-123456"
+SUBSCRIPTION = "projects/{project}/subscriptions/eventarc-{region}-{name}-123456-sub-001"
+PROJECT_NUMBER = "123456789012"
+NEW_PROJECT_APIS = ["bigquery.googleapis.com", "storage.googleapis.com"]
+
+
+def main(arguments: list[str]) -> None:
+    """Record the call, then answer it as gcloud would."""
+    words = [word for word in arguments if not word.startswith("--")]
+    flags = dict(word[2:].partition("=")[::2] for word in arguments if word.startswith("--"))
+    data = sys.stdin.buffer.read() if flags.get("data-file") == "-" else b""
+    _record(arguments, flags, data)
+    _refuse(" ".join(arguments))
+    forward = os.environ.get("GCLOUD_FORWARD_PUBSUB")
+    if forward and words[0] == "pubsub" and "add-iam-policy-binding" not in words:
+        os.execv(forward, [forward, *arguments])  # noqa: S606 - no shell
+    match words:
+        case ["services", "list"]:
+            print("\n".join([*NEW_PROJECT_APIS, *_names("api")]))
+        case ["services", "enable", *apis]:
+            for api in apis:
+                _resource("api", api).touch()
+        case ["projects", "describe", _]:
+            print(PROJECT_NUMBER)
+        case [*_, "add-iam-policy-binding" | "add-invoker-policy-binding" | "remove-iam-policy-binding", _]:
+            print("bindings: [...]")
+        case ["secrets", "versions", "add", secret]:
+            _resource("version", secret).write_bytes(data)
+        case ["secrets", "versions", "access", "latest"]:
+            print(_found("version", flags["secret"]).read_text(encoding="utf-8"))
+        case ["functions", "deploy", name]:
+            _resource("functions", name).touch()
+            _eventarc_subscription(SUBSCRIPTION.format(name=name, **flags), flags)
+        case ["functions", "describe", name]:
+            _found("functions", name)
+            print(TRIGGER.format(name=name, **flags))
+        case ["eventarc", "triggers", "describe", trigger]:
+            name = trigger.rpartition("/")[2].removesuffix("-123456")
+            print(SUBSCRIPTION.format(name=name, region=flags["location"], project=flags["project"]))
+        case ["pubsub", "topics", "list-subscriptions", _]:
+            print("\n".join(f"projects/{flags['project']}/subscriptions/{name}" for name in _names("feeds")))
+        case ["pubsub", "subscriptions", "update", name]:
+            _found("feeds", name.rpartition("/")[2])
+        case ["functions", "delete", name]:
+            _found("functions", name).unlink()
+            for subscription in _names("feeds"):
+                _resource("feeds", subscription).unlink()
+        case [*group, "describe", name]:
+            _found("-".join(group), name.partition("@")[0])
+        case [*group, "create", name]:
+            _resource("-".join(group), name).touch(exist_ok=False)
+        case [*group, "delete", name]:
+            _found("-".join(group), name.partition("@")[0]).unlink()
+        case _:
+            sys.exit(f"ERROR: (gcloud) the stand-in does not know: {arguments}")
+
+
+def _record(arguments: list[str], flags: dict[str, str], data: bytes) -> None:
+    call = {
+        "arguments": arguments,
+        "stdin": hashlib.sha256(data).hexdigest() if data else None,
+        "environment": dict(os.environ),
+    }
+    if "env-vars-file" in flags:
+        file = Path(flags["env-vars-file"])
+        call["env_vars"] = file.read_text(encoding="utf-8")
+        call["env_vars_mode"] = oct(file.stat().st_mode & 0o777)
+    with (STATE / "calls.jsonl").open("a", encoding="utf-8") as record:
+        record.write(json.dumps(call) + "\n")
+
+
+def _refuse(command: str) -> None:
+    """Fail as `refuse.json` says: the command's part, what to say, and how often."""
+    file = STATE / "refuse.json"
+    if not file.exists():
+        return
+    rule = json.loads(file.read_text(encoding="utf-8"))
+    if rule["times"] and rule["command"] in command:
+        rule["times"] -= 1
+        file.write_text(json.dumps(rule), encoding="utf-8")
+        sys.exit(f"ERROR: (gcloud) {rule['says']}")
+
+
+def _resource(kind: str, name: str) -> Path:
+    folder = STATE / "there" / kind
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / name
+
+
+def _names(kind: str) -> list[str]:
+    return sorted(path.name for path in (STATE / "there" / kind).glob("*"))
+
+
+def _found(kind: str, name: str) -> Path:
+    path = _resource(kind, name)
+    if not path.exists():
+        sys.exit(f"ERROR: (gcloud) NOT_FOUND: {kind} [{name}] not found.")
+    return path
+
+
+def _eventarc_subscription(name: str, flags: dict[str, str]) -> None:
+    """What Eventarc does of its own accord; in the emulator, when that is who answers for Pub/Sub."""
+    _resource("feeds", name.rpartition("/")[2]).touch()
+    if "GCLOUD_FORWARD_PUBSUB" in os.environ:
+        import urllib.request  # noqa: PLC0415 - it would double the time of every other command
+
+        url = os.environ["CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB"] + "v1/" + name
+        topic = f"projects/{flags['project']}/topics/{flags['trigger-topic']}"
+        body = {"topic": topic, "pushConfig": {"pushEndpoint": "http://127.0.0.1:9/"}, "ackDeadlineSeconds": 10}
+        request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"}, method="PUT")
+        urllib.request.urlopen(request, timeout=30).close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,505 @@
+"""deploy.sh, with a stand-in for gcloud that records every command."""
+
+import hashlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from commands.running import ROOT
+from tests.deploy.deployment import (
+    API_CLIENT,
+    AUTH_KEY,
+    EVENTARC,
+    HIDDEN,
+    SETTINGS,
+    WHERE,
+    Call,
+    Cloud,
+    Run,
+    lint,
+)
+
+ACCOUNTS = {name: f"klaviyo-sync-{name}@my-project.iam.gserviceaccount.com" for name in ("runtime", "trigger", "build")}
+AGENT = "service-123456789012@gcp-sa-pubsub.iam.gserviceaccount.com"
+COMMERCETOOLS = "subscriptions@commercetools-platform.iam.gserviceaccount.com"
+
+IN_ORDER = [
+    "services enable artifactregistry.googleapis.com",
+    "pubsub topics create klaviyo-sync",
+    "pubsub topics create klaviyo-sync-dead-letters",
+    "pubsub subscriptions create klaviyo-sync-dead-letters",
+    "iam service-accounts create klaviyo-sync-runtime",
+    "iam service-accounts create klaviyo-sync-trigger",
+    "iam service-accounts create klaviyo-sync-build",
+    "secrets create klaviyo-sync-ct-api-client",
+    "secrets versions add klaviyo-sync-ct-api-client",
+    "secrets create klaviyo-sync-klaviyo-auth-key",
+    "secrets versions add klaviyo-sync-klaviyo-auth-key",
+    "secrets add-iam-policy-binding klaviyo-sync-ct-api-client",
+    "pubsub topics add-iam-policy-binding klaviyo-sync",
+    "functions deploy klaviyo-sync",
+    "functions add-invoker-policy-binding klaviyo-sync",
+    "functions describe klaviyo-sync",
+    "eventarc triggers describe projects/my-project/locations/europe-west1/triggers/klaviyo-sync-123456",
+    "projects describe my-project",
+    f"pubsub subscriptions add-iam-policy-binding {EVENTARC}",
+    f"pubsub subscriptions update {EVENTARC}",
+]
+
+RESOURCES = {
+    "pubsub-topics/klaviyo-sync",
+    "pubsub-topics/klaviyo-sync-dead-letters",
+    "pubsub-subscriptions/klaviyo-sync-dead-letters",
+    "iam-service-accounts/klaviyo-sync-runtime",
+    "iam-service-accounts/klaviyo-sync-trigger",
+    "iam-service-accounts/klaviyo-sync-build",
+    "secrets/klaviyo-sync-ct-api-client",
+    "secrets/klaviyo-sync-klaviyo-auth-key",
+    "functions/klaviyo-sync",
+}
+
+TABLE_ROW = re.compile(r"^\| ((?:`[A-Z_]+` ?)+)", re.MULTILINE)
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Cloud:
+    """An empty project."""
+    return Cloud(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cloud, Run]:
+    """A first deployment, and the project that it was made in. Read only."""
+    cloud = Cloud(tmp_path_factory.mktemp("first"))
+    run = cloud.run()
+    assert run.status == 0, run.err
+    return cloud, run
+
+
+def rights(run: Run) -> set[tuple[str, str, str]]:
+    """What was granted: on what, to whom, and which role."""
+    return {
+        (
+            re.sub(r"(topics|subscriptions|projects|secrets|functions) add-(iam|invoker)-policy-binding", r"\1", call.words),
+            call.flags["member"].removeprefix("serviceAccount:"),
+            call.flags.get("role", "roles/run.invoker"),
+        )
+        for call in run.calls
+        if "policy-binding" in call.words
+    }
+
+
+def shown(run: Run) -> str:
+    """All that can be read of a run: commands, environments of commands, output."""
+    calls = [" ".join([*call.arguments, *call.environment.values(), call.env_vars]) for call in run.calls]
+    return "\n".join([*calls, run.out, run.err])
+
+
+def printed(run: Run) -> list[list[str]]:
+    """The gcloud commands that a dry run printed, as lists of arguments; what they take from a lookup is filled in."""
+    values = {
+        "$TRIGGER": "projects/my-project/locations/europe-west1/triggers/klaviyo-sync-123456",
+        "$SUBSCRIPTION": EVENTARC,
+        "$PROJECT_NUMBER": "123456789012",
+    }
+    commands = []
+    for line in run.out.splitlines():
+        match = re.search(r"(?:^|\$\(|\| )gcloud (.*?)\)?$", line)
+        if not match or line.startswith("#"):
+            continue
+        text = match[1] + (")" if line.count("(") != match[1].count(")") and "=$(" not in line else "")
+        for name, value in values.items():
+            text = text.replace(name, value)
+        commands.append(shlex.split(text))
+    return commands
+
+
+def test_everything_is_made_in_order(first: tuple[Cloud, Run]) -> None:
+    """A first run makes each thing before what needs it, and nothing else."""
+    cloud, run = first
+    commands = iter(run.commands)
+    for expected in IN_ORDER:
+        assert any(command.startswith(expected) for command in commands), f"{expected}: missing, or too late"
+    made = {name for name in cloud.resources() if name.partition("/")[0] not in ("api", "version", "feeds")}
+    assert made == RESOURCES
+
+
+def test_rights_are_the_least(first: tuple[Cloud, Run]) -> None:
+    """Each account gets a role on the one resource that it needs; only the build's are on the project."""
+    _, run = first
+    assert rights(run) == {
+        ("pubsub topics klaviyo-sync-dead-letters", ACCOUNTS["runtime"], "roles/pubsub.publisher"),
+        ("secrets klaviyo-sync-ct-api-client", ACCOUNTS["runtime"], "roles/secretmanager.secretAccessor"),
+        ("secrets klaviyo-sync-klaviyo-auth-key", ACCOUNTS["runtime"], "roles/secretmanager.secretAccessor"),
+        ("pubsub topics klaviyo-sync", COMMERCETOOLS, "roles/pubsub.publisher"),
+        ("functions klaviyo-sync", ACCOUNTS["trigger"], "roles/run.invoker"),
+        ("pubsub topics klaviyo-sync-dead-letters", AGENT, "roles/pubsub.publisher"),
+        (f"pubsub subscriptions {EVENTARC}", AGENT, "roles/pubsub.subscriber"),
+        ("projects my-project", ACCOUNTS["build"], "roles/artifactregistry.writer"),
+        ("projects my-project", ACCOUNTS["build"], "roles/logging.logWriter"),
+        ("projects my-project", ACCOUNTS["build"], "roles/storage.objectViewer"),
+    }
+
+
+def test_function_flags(first: tuple[Cloud, Run]) -> None:
+    """The function is private, retries, works on as many messages as it has threads, and ends before the ack deadline."""
+    _, run = first
+    call = run.one("functions deploy")
+    flags = call.flags
+    source, env_vars_file = flags.pop("source"), flags.pop("env-vars-file")
+    assert Path(source) == ROOT
+    assert not Path(env_vars_file).exists()
+    assert call.env_vars_mode == "0o600"
+    assert flags == {
+        "gen2": "",
+        "region": "europe-west1",
+        "runtime": "python313",
+        "entry-point": "sync_event",
+        "trigger-topic": "klaviyo-sync",
+        "retry": "",
+        "service-account": ACCOUNTS["runtime"],
+        "trigger-service-account": ACCOUNTS["trigger"],
+        "build-service-account": f"projects/my-project/serviceAccounts/{ACCOUNTS['build']}",
+        "concurrency": "8",
+        "cpu": "1",
+        "memory": "512Mi",
+        "timeout": "60s",
+        "min-instances": "0",
+        "max-instances": "5",
+        "ingress-settings": "internal-only",
+        "no-allow-unauthenticated": "",
+        "set-secrets": "CT_API_CLIENT=klaviyo-sync-ct-api-client:latest,KLAVIYO_AUTH_KEY=klaviyo-sync-klaviyo-auth-key:latest",
+        "project": "my-project",
+    }
+    assert "THREADS: '8'" in call.env_vars.splitlines()
+
+
+def test_subscription_flags(first: tuple[Cloud, Run]) -> None:
+    """Eventarc's subscription waits, gives up after 100 attempts and keeps 7 days; the dead letters' keeps 31."""
+    _, run = first
+    assert run.one("pubsub subscriptions update").flags == {
+        "dead-letter-topic": "klaviyo-sync-dead-letters",
+        "dead-letter-topic-project": "my-project",
+        "max-delivery-attempts": "100",
+        "min-retry-delay": "10s",
+        "max-retry-delay": "600s",
+        "ack-deadline": "600",
+        "message-retention-duration": "7d",
+        "expiration-period": "never",
+        "project": "my-project",
+    }
+    letters = run.one("pubsub subscriptions create").flags
+    assert letters["message-retention-duration"] == "31d"
+    assert letters["expiration-period"] == "never"
+    assert letters["topic"] == "klaviyo-sync-dead-letters"
+
+
+@pytest.mark.parametrize(("threads", "instances"), [("1", "31"), ("8", "5"), ("16", "3"), ("80", "2")])
+def test_instances_follow_from_klaviyos_limits(cloud: Cloud, threads: str, instances: str) -> None:
+    """More threads an instance make fewer instances: 3500 events a minute are all that Klaviyo takes."""
+    out = cloud.run("--dry-run", "--threads", threads).out
+    assert f"--concurrency={threads} " in out
+    assert f"--max-instances={instances} " in out
+    assert f"THREADS: '{threads}'" in out
+
+
+def test_no_secret_is_seen(first: tuple[Cloud, Run]) -> None:
+    """Secrets go through a pipe and nowhere else: no command, environment of a command, output or file holds one."""
+    cloud, run = first
+    for secret in HIDDEN:
+        assert secret not in shown(run)
+    assert cloud.left_behind() == {}
+    sent = {call.words.split()[3]: call.stdin for call in run.calls if call.words.startswith("secrets versions add")}
+    assert sent == {
+        "klaviyo-sync-ct-api-client": hashlib.sha256(API_CLIENT.encode()).hexdigest(),
+        "klaviyo-sync-klaviyo-auth-key": hashlib.sha256(AUTH_KEY.encode()).hexdigest(),
+    }
+
+
+def test_a_trace_shows_no_secret(cloud: Cloud) -> None:
+    """Not even `bash -x` does."""
+    run = cloud.run("--dry-run", SHELLOPTS="xtrace")
+    assert run.status == 0
+    for secret in HIDDEN:
+        assert secret not in shown(run)
+
+
+def test_second_run_creates_nothing(cloud: Cloud) -> None:
+    """What is there is found: the second run makes nothing, and adds no version of a secret."""
+    assert cloud.run().status == 0
+    there = cloud.resources()
+    second = cloud.run()
+    assert second.status == 0, second.err
+    assert cloud.resources() == there
+    making = [command for command in second.commands if re.search(r"\b(create|enable|add|delete)\b(?!-)", command)]
+    assert making == []
+    assert second.one("functions deploy").flags["trigger-topic"] == "klaviyo-sync"
+    for secret in HIDDEN:
+        assert secret not in shown(second)
+    assert cloud.left_behind() == {}
+
+
+def test_only_a_changed_secret_gets_a_version(cloud: Cloud) -> None:
+    """A new key is a new version; the secret that is the same is left alone."""
+    cloud.run()
+    run = cloud.run(settings={**SETTINGS, "KLAVIYO_AUTH_KEY": "pk_s3cr3t-of-klaviyo-2"})
+    added = [command for command in run.commands if command.startswith("secrets versions add")]
+    assert added == ["secrets versions add klaviyo-sync-klaviyo-auth-key"]
+
+
+def test_secrets_from_files(cloud: Cloud) -> None:
+    """A secret may lie in a file; the line break at its end is not part of it."""
+    (cloud.work / "client.json").write_text(API_CLIENT + "\n", encoding="utf-8")
+    (cloud.work / "key.txt").write_text(AUTH_KEY + "\n", encoding="utf-8")
+    settings = {name: value for name, value in SETTINGS.items() if name not in ("CT_API_CLIENT", "KLAVIYO_AUTH_KEY")}
+    files = ("--ct-api-client-file", "client.json", "--klaviyo-auth-key-file=key.txt")
+    run = cloud.run(*files, settings=settings)
+    assert run.status == 0, run.err
+    assert run.one("secrets versions add klaviyo-sync-klaviyo-auth-key").stdin == hashlib.sha256(AUTH_KEY.encode()).hexdigest()
+    for secret in HIDDEN:
+        assert secret not in shown(run)
+    assert """printf %s "$(<key.txt)" | gcloud secrets versions add""" in cloud.run(*files, "--dry-run", settings=settings).out
+
+
+def test_settings_from_an_env_file(cloud: Cloud) -> None:
+    """--env-file is read as a shell would; it wins over the environment, and flags win over it."""
+    lines = [f"{name}={shlex.quote(value)}" for name, value in SETTINGS.items()]
+    file = cloud.work / ".env"
+    file.write_text("\n".join([*lines, "PREFERRED_LOCALE=de-DE", "PREFERRED_CURRENCY=EUR", "PATH=/nowhere"]), encoding="utf-8")
+    run = cloud.run("--env-file", ".env", "--preferred-locale=fr-FR", settings={"PREFERRED_CURRENCY": "USD"})
+    assert run.status == 0, run.err
+    env_vars = run.one("functions deploy").env_vars.splitlines()
+    assert "PREFERRED_LOCALE: 'fr-FR'" in env_vars
+    assert "PREFERRED_CURRENCY: 'EUR'" in env_vars
+    for secret in HIDDEN:
+        assert secret not in shown(run)
+
+
+@pytest.mark.parametrize(
+    "line", ['CT_API_CLIENT={"clientId": "x", "secret": "s3cr3t-of-commercetools"}', "CT_SCOPE=view:shop s3cr3t-of-klaviyo"]
+)
+def test_an_unquoted_env_file_is_refused(cloud: Cloud, line: str) -> None:
+    """A value that the shell would cut in two is an error that names the file and shows nothing of it."""
+    (cloud.work / ".env").write_text(line + "\n", encoding="utf-8")
+    run = cloud.run("--env-file", ".env")
+    assert (run.status, run.calls) == (2, [])
+    assert run.err.count("\n") == 1
+    assert ".env is not in the shell's form" in run.err
+    for secret in HIDDEN:
+        assert secret not in run.err
+
+
+def test_environment_is_text(cloud: Cloud) -> None:
+    """Whatever a value looks like, the function gets it as it is."""
+    run = cloud.run(PREFERRED_LOCALE="no", PRODUCT_URL_TEMPLATE="https://shop.example/it's: #{{sku}}", SKIP_BASE64_ENCODING="1")
+    lines = run.one("functions deploy").env_vars.splitlines()
+    assert lines == [
+        "GOOGLE_CLOUD_PROJECT: 'my-project'",
+        *(f"{name}: '{SETTINGS[name]}'" for name in ("CT_API_URL", "CT_AUTH_URL", "CT_PROJECT_ID", "CT_SCOPE")),
+        "PREFERRED_LOCALE: 'no'",
+        "PRODUCT_URL_TEMPLATE: 'https://shop.example/it''s: #{{sku}}'",
+        "DEAD_LETTER_TOPIC: 'projects/my-project/topics/klaviyo-sync-dead-letters'",
+        "SKIP_BASE64_ENCODING: '1'",
+        "THREADS: '8'",
+    ]
+
+
+def test_dry_run_prints_what_a_first_run_does(cloud: Cloud, first: tuple[Cloud, Run]) -> None:
+    """Every command of a first run, in order, each on a line of its own; none is run, and no secret is among them."""
+    dry = cloud.run("--dry-run", PATH="/usr/bin:/bin")
+    assert (dry.status, dry.err, dry.calls) == (0, "", [])
+    assert cloud.left_behind() == {}
+    commands = [[word for word in command if "env-vars-file" not in word] for command in printed(dry)]
+    assert commands == [[word for word in call.arguments if "env-vars-file" not in word] for call in first[1].calls]
+    for secret in HIDDEN:
+        assert secret not in dry.out
+
+
+def test_what_a_dry_run_prints_can_be_run(cloud: Cloud, first: tuple[Cloud, Run]) -> None:
+    """Pasted into a shell it does what deploy.sh does."""
+    script = cloud.folder / "pasted.sh"
+    script.write_text(cloud.run("--dry-run").out, encoding="utf-8")
+    run = cloud.paste(script)
+    assert [call.words for call in run.calls] == first[1].commands
+    assert run.one("functions deploy").env_vars == first[1].one("functions deploy").env_vars
+    assert [call.stdin for call in run.calls] == [call.stdin for call in first[1].calls]
+
+
+def test_gcloud_knows_every_command(cloud: Cloud, first: tuple[Cloud, Run], tmp_path: Path) -> None:
+    """gcloud's own linter has nothing against any command: of a first run, a second one, and of --delete."""
+    cloud.run()
+    cloud.run("--build-service-account", "projects/my-project/serviceAccounts/builder@my-project.iam.gserviceaccount.com")
+    cloud.run("--delete", "--yes")
+    # A file that is missing would hide every other mistake.
+    env_vars = tmp_path / "env.yaml"
+    env_vars.write_text(first[1].one("functions deploy").env_vars, encoding="utf-8")
+    commands = {shlex.join(["gcloud", *_with_file(call, env_vars)]): None for call in cloud.calls()}
+    assert lint(list(commands), tmp_path) == []
+
+
+def test_the_linter_would_find_a_mistake(first: tuple[Cloud, Run], tmp_path: Path) -> None:
+    """The check above can fail: a misspelt flag of the deployment is found."""
+    env_vars = tmp_path / "env.yaml"
+    env_vars.write_text(first[1].one("functions deploy").env_vars, encoding="utf-8")
+    words = [word.replace("--concurrency", "--concurency") for word in _with_file(first[1].one("functions deploy"), env_vars)]
+    (problem,) = lint([shlex.join(["gcloud", *words])], tmp_path)
+    assert "--concurency" in problem["error_message"]
+
+
+def _with_file(call: Call, env_vars: Path) -> list[str]:
+    return [f"--env-vars-file={env_vars}" if word.startswith("--env-vars-file=") else word for word in call.arguments]
+
+
+def test_another_subscription_is_warned_of(cloud: Cloud) -> None:
+    """Two subscriptions that feed the sync handle every message twice: one that is there already is named."""
+    cloud.run()
+    (cloud.folder / "state" / "there" / "feeds" / "klaviyo-sync-push").touch()
+    run = cloud.run()
+    assert run.status == 0
+    assert "warning: topic klaviyo-sync has other subscriptions" in run.err
+    assert "projects/my-project/subscriptions/klaviyo-sync-push" in run.err
+    assert EVENTARC not in run.err
+
+
+def test_a_new_account_is_waited_for(cloud: Cloud) -> None:
+    """A service account is not known everywhere at once: its rights are tried again."""
+    cloud.refuse("secrets add-iam-policy-binding", "INVALID_ARGUMENT: Service account x does not exist.", times=2)
+    run = cloud.run()
+    assert run.status == 0, run.err
+    assert run.commands.count("secrets add-iam-policy-binding klaviyo-sync-ct-api-client") == 3
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["services list", "pubsub topics describe", "pubsub topics create", "secrets versions add", "functions deploy",
+     "eventarc triggers describe", "pubsub subscriptions update"],
+)  # fmt: skip
+def test_a_failing_command_ends_the_run(cloud: Cloud, command: str) -> None:
+    """The run ends with the first command that fails, with gcloud's words and the command."""
+    cloud.refuse(command, "PERMISSION_DENIED: Permission denied on resource (or it may not exist).")
+    run = cloud.run()
+    assert run.status == 1
+    assert "PERMISSION_DENIED" in run.err
+    assert f"deploy.sh: failed: gcloud {command}" in run.err
+    assert command in run.commands[-1]
+    for secret in HIDDEN:
+        assert secret not in shown(run)
+    assert cloud.left_behind() == {}
+
+
+def test_missing_settings_are_one_error(cloud: Cloud) -> None:
+    """Everything that is missing is named at once, on one line, before anything is done."""
+    run = cloud.run(settings={})
+    assert (run.status, run.calls, run.out) == (2, [], "")
+    assert run.err == f"deploy.sh: not set: {', '.join(SETTINGS)} (see --help)\n"
+
+
+def test_wrong_settings_are_one_error(cloud: Cloud) -> None:
+    """What is wrong is named in the same line, and no value is shown."""
+    wrong = {
+        "REGION": "here",
+        "CT_API_URL": "commercetools",
+        "CT_API_CLIENT": "s3cr3t-of-commercetools",
+        "KLAVIYO_AUTH_KEY": "two s3cr3t-of-klaviyo",
+        "APP_TYPE": "BULK",
+        "FUNCTION_TIMEOUT": "600",
+        "FUNCTION_CPU": "0.5",
+        "DEAD_LETTER_TOPIC": "projects/another/topics/dead",
+        "SYNC_CONFIG": "../sync.toml",
+        "PREFERRED_LOCALE": "en\nUS",
+        "THREADS": "a[$(touch hacked)]",
+        "PRODUCT_URL_TEMPLATE": "x\ty",
+    }
+    run = cloud.run(settings={**SETTINGS, **wrong, "CT_SCOPE": ""})
+    assert (run.status, run.calls, run.err.count("\n")) == (2, [], 1)
+    assert run.err.startswith("deploy.sh: not set: CT_SCOPE; wrong: ")
+    assert set(re.findall(r"([A-Z_]+) \(must", run.err)) == set(wrong)
+    assert not any(secret in run.err for secret in HIDDEN)
+    assert cloud.left_behind() == {}
+
+
+@pytest.mark.parametrize(
+    ("argument", "says"),
+    [
+        ("--klaviyo-auth-key=pk_s3cr3t-of-klaviyo", "a secret is not taken from the command line"),
+        ("--ct-api-client", "a secret is not taken from the command line"),
+        ("--regoin=europe-west1", "--regoin is not an option"),
+        ("here", "here is not an option"),
+        ("--region", "--region needs a value"),
+        ("--env-file=nowhere.env", "nowhere.env can't be read"),
+    ],
+)
+def test_wrong_options(cloud: Cloud, argument: str, says: str) -> None:
+    """An option that is not known, or lacks its value, or would show a secret, stops at once."""
+    run = cloud.run(argument)
+    assert (run.status, run.calls, run.err.count("\n")) == (2, [], 1)
+    assert says in run.err
+    assert "s3cr3t" not in run.err
+
+
+def test_help_names_every_setting(cloud: Cloud) -> None:
+    """--help has every setting of the README's table, every option and examples."""
+    run = cloud.run("--help", settings={})
+    assert (run.status, run.err) == (0, "")
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Settings")[2].partition("\n## ")[0]
+    settings = {name for row in TABLE_ROW.findall(section) for name in re.findall(r"[A-Z_]+", row)}
+    assert len(settings) > 10
+    for name in [*settings, "CT_SCOPES", "--env-file", "--dry-run", "--delete", "--yes", "Examples:"]:
+        assert name in run.out
+
+
+def test_every_setting_is_a_flag(cloud: Cloud) -> None:
+    """What --help lists, other than the secrets, can be given as a flag."""
+    names = re.findall(r"^  ([A-Z][A-Z0-9_]+) ", cloud.run("--help").out, re.MULTILINE)
+    assert {"PROJECT_ID", "THREADS", "CT_API_CLIENT_FILE"} <= set(names)
+    for name in set(names) - {"CT_API_CLIENT", "KLAVIYO_AUTH_KEY"}:
+        assert "needs a value" in cloud.run(f"--{name.lower().replace('_', '-')}").err
+
+
+def test_delete_takes_everything_away(cloud: Cloud) -> None:
+    """--delete asks, and after a yes nothing that was made is left; it needs no settings but where. Twice is no harm."""
+    cloud.run()
+    run = cloud.run("--delete", settings=WHERE, answer="y\n")
+    assert run.status == 0, run.err
+    assert "Delete all of it? [y/N]" in run.out
+    assert "klaviyo-sync-dead-letters" in run.out
+    left = {name for name in cloud.resources() if name.partition("/")[0] not in ("api", "version")}
+    assert left == set()
+    removed = {call.flags["role"] for call in run.calls if "remove-iam-policy-binding" in call.words}
+    assert removed == {"roles/artifactregistry.writer", "roles/logging.logWriter", "roles/storage.objectViewer"}
+    again = cloud.run("--delete", "--yes", settings=WHERE)
+    assert again.status == 0, again.err
+    assert "[y/N]" not in again.out
+    assert not [command for command in again.commands if " delete " in command]
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", "", "yellow\n"])
+def test_delete_leaves_everything_without_a_yes(cloud: Cloud, answer: str) -> None:
+    """Anything but a yes leaves all as it was."""
+    cloud.run()
+    there = cloud.resources()
+    run = cloud.run("--delete", settings=WHERE, answer=answer)
+    assert (run.status, run.calls) == (1, [])
+    assert "nothing was deleted" in run.err
+    assert cloud.resources() == there
+
+
+def test_delete_can_be_looked_at_first(cloud: Cloud) -> None:
+    """--delete --dry-run asks nothing, runs nothing and prints what would be run."""
+    cloud.run()
+    dry = cloud.run("--delete", "--dry-run", settings=WHERE)
+    assert (dry.status, dry.calls, dry.err) == (0, [], "")
+    assert "[y/N]" not in dry.out
+    assert printed(dry) == [list(call.arguments) for call in cloud.run("--delete", "--yes", settings=WHERE).calls]
+
+
+def test_without_gcloud(cloud: Cloud) -> None:
+    """Without gcloud there is one line that says where to get it."""
+    (cloud.folder / "bin" / "gcloud").unlink()
+    for name in ("bash", "dirname", "mktemp", "rm", "tr", "grep", "cat"):
+        cloud.program(name, f'exec /usr/bin/env -S PATH=/usr/bin:/bin {name} "$@"')
+    run = cloud.run(PATH=str(cloud.folder / "bin"))
+    assert run.status == 1
+    assert run.err.startswith("deploy.sh: gcloud is not installed")
