@@ -1,0 +1,164 @@
+# How much it can do
+
+variable "concurrency" {
+  description = "Messages that one instance works on at the same time; THREADS is set to it."
+  type        = number
+  default     = 8
+
+  validation {
+    condition     = var.concurrency >= 1 && var.concurrency <= 80 && floor(var.concurrency) == var.concurrency
+    error_message = "concurrency is a whole number from 1 to 80."
+  }
+}
+
+variable "cpu" {
+  description = "CPUs of an instance: at least one, or it can't work on several messages at a time."
+  type        = number
+  default     = 1
+
+  validation {
+    condition     = contains([1, 2, 4], var.cpu)
+    error_message = "cpu is 1, 2 or 4."
+  }
+}
+
+variable "memory" {
+  description = "Memory of an instance."
+  type        = string
+  default     = "512Mi"
+
+  validation {
+    condition     = contains(["512Mi", "1Gi", "2Gi", "4Gi"], var.memory)
+    error_message = "memory is 512Mi, 1Gi, 2Gi or 4Gi."
+  }
+
+  validation {
+    condition     = var.cpu < 4 || contains(["2Gi", "4Gi"], var.memory)
+    error_message = "4 CPUs need at least 2Gi of memory."
+  }
+}
+
+variable "timeout_seconds" {
+  description = "Seconds after which the platform gives up on a message. A message has 25 s and 5 s for its dead letter, and the ack deadline is 600 s."
+  type        = number
+  default     = 60
+
+  validation {
+    condition     = var.timeout_seconds >= 40 && var.timeout_seconds < 600 && floor(var.timeout_seconds) == var.timeout_seconds
+    error_message = "timeout_seconds is a whole number from 40 to 599: longer than a message may take, shorter than the ack deadline of 600."
+  }
+}
+
+variable "min_instances" {
+  description = "Instances that are kept warm. 0 costs nothing and delays the first message after a pause."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.min_instances >= 0 && floor(var.min_instances) == var.min_instances
+    error_message = "min_instances is a whole number, 0 or more."
+  }
+}
+
+variable "max_instances" {
+  description = "Instances at most. Default: what Klaviyo's limits can feed (see function.tf), 5 with a concurrency of 8."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.max_instances == null || try(var.max_instances >= 1 && var.max_instances <= 100 && floor(var.max_instances) == var.max_instances, false)
+    error_message = "max_instances is a whole number from 1 to 100."
+  }
+
+  validation {
+    condition     = var.max_instances == null || try(var.max_instances >= var.min_instances, false)
+    error_message = "max_instances is at least min_instances."
+  }
+}
+
+# The commercetools subscriptions
+
+variable "commercetools_subscriptions" {
+  description = "Whether to make the commercetools subscriptions here. Set it to false when `manage.py subscriptions` makes them."
+  type        = bool
+  default     = true
+}
+
+variable "commercetools_admin_client" {
+  description = "API client with the scope manage_subscriptions, for Terraform only. Without it CTP_CLIENT_ID and CTP_CLIENT_SECRET are read."
+  type        = object({ client_id = string, secret = string })
+  default     = null
+  sensitive   = true
+
+  validation {
+    condition     = var.commercetools_admin_client == null || (try(length(var.commercetools_admin_client.client_id), 0) > 0 && try(length(var.commercetools_admin_client.secret), 0) > 0)
+    error_message = "commercetools_admin_client needs a client_id and a secret."
+  }
+}
+
+# Who hears of trouble, and when
+
+variable "alert_emails" {
+  description = "Addresses that alerts are sent to."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for address in var.alert_emails : can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", address))])
+    error_message = "alert_emails holds e-mail addresses."
+  }
+}
+
+variable "notification_channels" {
+  description = "Existing channels that alerts are sent to as well, e.g. Slack or PagerDuty: projects/P/notificationChannels/N."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for channel in var.notification_channels : can(regex("^projects/[^/]+/notificationChannels/[0-9]+$", channel))])
+    error_message = "notification_channels holds names such as projects/my-project/notificationChannels/123."
+  }
+}
+
+variable "alert_oldest_message_seconds" {
+  description = "How long the oldest message may wait before somebody hears of it."
+  type        = number
+  default     = 1800
+
+  validation {
+    condition     = var.alert_oldest_message_seconds >= 300 && var.alert_oldest_message_seconds <= 86400
+    error_message = "alert_oldest_message_seconds is from 300 (5 minutes) to 86400 (a day)."
+  }
+}
+
+variable "alert_failed_deliveries" {
+  description = "Failed deliveries in five minutes that are normal: a limit of Klaviyo's or a short outage makes some, and they are delivered again."
+  type        = number
+  default     = 50
+
+  validation {
+    condition     = var.alert_failed_deliveries >= 0
+    error_message = "alert_failed_deliveries is 0 or more."
+  }
+}
+
+# For unusual projects
+
+variable "source_dir" {
+  description = "Root of the repository to deploy. Default: the one that this folder lies in."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.source_dir == null || try(length(var.source_dir) > 0, false)
+    error_message = "source_dir is a path."
+  }
+}
+
+variable "pubsub_agent_token_creator" {
+  description = "Whether to let Pub/Sub's service agent make tokens for the push account. Only projects whose agent is older than April 2021 need it."
+  type        = bool
+  default     = false
+}
