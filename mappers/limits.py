@@ -33,8 +33,8 @@ def fit_event_properties(
     cuts = Cuts()
     safe = json_safe(properties, cuts)
     _cut_count(safe, protected, cuts)
-    sizes = {name: wire_size({name: value}) for name, value in safe.items()}
-    if sum(sizes.values()) > MAX_EVENT_BYTES:
+    if wire_size(safe) > MAX_EVENT_BYTES:
+        sizes = {name: wire_size({name: value}) for name, value in safe.items()}
         _cut_levels(safe, sizes, protected, cuts)
         _shorten(safe, sizes, MAX_EVENT_BYTES, cuts)
     return safe, cuts.listed()

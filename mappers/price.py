@@ -1,8 +1,8 @@
 """Prices of a variant: the one shown in Klaviyo, and the tables of all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from mappers.documents import Money, Price
 from mappers.mapped import JsonObject
@@ -38,43 +38,42 @@ def price_metadata(prices: Sequence[Price] | None, settings: Settings, now: date
     customer group, are in neither table.
     """
     del settings  # Every currency is listed, the preferred one like the others.
-    shown = _shown(prices, now)
-    amounts: JsonObject = {}
-    currencies: JsonObject = {}
-    for currency in dict.fromkeys(map(_currency, shown)):
-        amounts[f"price_{currency}"] = price_amount(_best([price for price in shown if _currency(price) == currency]))
-    for country, price in _by_country(shown).items():
-        amounts[f"price_{country}"] = price_amount(price)
-        currencies[f"currency_{country}"] = _currency(price)
-    return amounts, currencies
-
-
-def _by_country(prices: Sequence[Price]) -> dict[str, Price]:
-    """Price of each country that has one."""
-    own: dict[str, list[Price]] = {}
+    by_currency: dict[str, list[Price]] = {}
     general: dict[str, list[Price]] = {}
-    for price in prices:
-        country = price.get("country")
+    own: dict[str, list[Price]] = {}
+    for price in _shown(prices, now):
+        currency, country = _currency(price), price.get("country")
+        by_currency.setdefault(currency, []).append(price)
         if country:
             own.setdefault(country, []).append(price)
         else:
-            general.setdefault(_currency(price), []).append(price)
-    candidates: dict[str, list[Price]] = {}
-    for currency, of_currency in general.items():
-        best = _best(of_currency)
-        if best:
-            for country in countries_of(currency):
-                candidates.setdefault(country, []).append(best)
-    chosen: dict[str, Price] = {}
-    for country, found in (candidates | own).items():
-        if len(found) > 1:
-            first = min(_rank(country, _currency(price)) for price in found)
-            best = _best([price for price in found if _rank(country, _currency(price)) == first])
-        else:
-            best = found[0]
-        if best:
-            chosen[country] = best
-    return chosen
+            general.setdefault(currency, []).append(price)
+    amounts: JsonObject = {f"price_{currency}": _best_amount(found) for currency, found in by_currency.items()}
+    currencies: JsonObject = {}
+    general_amounts = {currency: _best_amount(found) for currency, found in general.items()}
+    for country, currency in _tender_among(tuple(general)).items():
+        amounts[f"price_{country}"] = general_amounts[currency]
+        currencies[f"currency_{country}"] = currency
+    for country, found in own.items():
+        currency = min(dict.fromkeys(map(_currency, found)), key=partial(_rank, country))
+        amounts[f"price_{country}"] = _best_amount([price for price in found if _currency(price) == currency])
+        currencies[f"currency_{country}"] = currency
+    return amounts, currencies
+
+
+def _best_amount(prices: Sequence[Price]) -> float | int | None:
+    return price_amount(_best(prices))
+
+
+@lru_cache(maxsize=256)
+def _tender_among(currencies: tuple[str, ...]) -> Mapping[str, str]:
+    """Which of the currencies each country uses that uses one of them."""
+    used: dict[str, str] = {}
+    for currency in currencies:
+        for country in countries_of(currency):
+            if country not in used or _rank(country, currency) < _rank(country, used[country]):
+                used[country] = currency
+    return used
 
 
 def _shown(prices: Sequence[Price] | None, now: datetime) -> list[Price]:
