@@ -11,6 +11,7 @@ from tests.functional.documents import Json, change, message, money, reference
 
 _DEEPEST = 3
 """Ancestors that a category may have."""
+_AGAIN = 0.4
 
 
 class RandomDocuments:
@@ -23,11 +24,17 @@ class RandomDocuments:
         self._all: dict[str, dict[str, Json]] = {
             name: {} for name in ("customers", "categories", "products", "inventory", "orders", "payments")
         }
+        self._latest: dict[str, str] = {}
 
     def _one(self, collection: str) -> Json:
+        """Any document; often the one that was changed last, so that deliveries of one resource meet."""
+        latest = self._all[collection].get(self._latest.get(collection, ""))
+        if latest and self._rng.random() < _AGAIN:
+            return latest
         return self._rng.choice(list(self._all[collection].values()))
 
     def _put(self, collection: str, document: Json) -> None:
+        self._latest[collection] = document["id"]
         self._all[collection][document["id"]] = document
         self._commercetools.put(collection, document)
 
