@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from commands.page.serving import serve
 from commands.running import Function, Sandbox, running_function, running_sandbox
 from sandbox.samples import DOCUMENTS, ENVIRONMENT, Sample, samples
 
@@ -19,13 +20,27 @@ _COLOURS = {"synced": "green", "ignored": "yellow", "retried": "red", "dead-lett
 _WIDTH_IN_A_PIPE = 140
 
 
-@click.command(epilog="Example:  python manage.py demo")
-def demo() -> None:
+@click.command(epilog="Example:  python manage.py demo --serve")
+@click.option("--serve", "is_served", is_flag=True, help="Serve a page that shows what goes through, until Ctrl-C.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="Where the page is served on this machine; 0: any port that is free.",
+)
+def demo(port: int, *, is_served: bool) -> None:
     """Send every sample through the function, against stand-ins for both backends.
 
     Starts the sandbox and the function, delivers the samples as Pub/Sub pushes, and shows what each one read and wrote
     and what Klaviyo holds at the end. Exits with 1 if a sample did not have its effect. Needs no account, no network.
+
+    With --serve nothing is sent by itself: the page has a button for each sample, shows what commercetools said beside
+    what Klaviyo was asked, and what Klaviyo holds.
     """
+    if is_served:
+        serve(port)
+        return
     console = Console(width=None if sys.stdout.isatty() else _WIDTH_IN_A_PIPE)
     started = time.monotonic()
     table = Table("message", "outcome", "read", "written", title="What was delivered")

@@ -1,0 +1,58 @@
+"""A headless Chromium, for the page's tests and its screenshot. Needs Debian's chromium and chromium-driver."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+
+PROGRAMS = ("chromium", "chromedriver")
+_FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--disable-dev-shm-usage", "--hide-scrollbars",
+)  # fmt: skip
+
+
+def missing() -> list[str]:
+    """What has to be installed first."""
+    return [program for program in PROGRAMS if not shutil.which(program)]
+
+
+@contextmanager
+def chromium(profile: Path) -> Iterator[Chrome]:
+    """A browser with a profile folder of its own, which notes its console and every request."""
+    browser, driver = (shutil.which(program) for program in PROGRAMS)
+    options = ChromeOptions()
+    options.binary_location = browser or ""
+    for flag in (*_FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chrome = Chrome(options, ChromeService(driver))
+    try:
+        yield chrome
+    finally:
+        chrome.quit()
+
+
+def resize(chrome: Chrome, width: int, height: int) -> None:
+    """Show the page as a screen of this size does, also one narrower than any window."""
+    chrome.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
+    )
+
+
+def prefer(chrome: Chrome, scheme: str) -> None:
+    """Prefer `light` or `dark` colours."""
+    chrome.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    )
+
+
+def requested(chrome: Chrome) -> list[str]:
+    """Addresses that were asked for since the last time."""
+    entries = (json.loads(entry["message"])["message"] for entry in chrome.get_log("performance"))
+    return [entry["params"]["request"]["url"] for entry in entries if entry["method"] == "Network.requestWillBeSent"]

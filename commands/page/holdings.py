@@ -1,0 +1,220 @@
+"""What Klaviyo holds, as the page shows it: profiles with their timelines, items with their variants, categories."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import unquote
+
+from sandbox.catalog import external_id
+
+Touched = frozenset[tuple[str, str]]
+"""Names and values of the identifiers that requests spoke of."""
+
+_IDENTIFIERS = ("external_id", "email", "phone_number", "unique_id", "id")
+_TRACKED = 1
+_UNTITLED = "no name"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An entry of a profile's timeline."""
+
+    metric: str
+    at: datetime
+    value: str
+    about: str
+    unique_id: str
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A profile; `facts` are its other fields, `events` the latest first."""
+
+    id: str
+    name: str
+    email: str
+    facts: Mapping[str, str]
+    events: Sequence[Event]
+    is_touched: bool
+    updated: str
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A variant of an item."""
+
+    sku: str
+    price: str
+    stock: str
+    is_touched: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A catalog item; `tone` is the colour that stands for its picture."""
+
+    id: str
+    title: str
+    price: str
+    url: str
+    image: str
+    initials: str
+    tone: int
+    is_published: bool
+    stock: str
+    categories: Sequence[str]
+    variants: Sequence[Variant]
+    is_touched: bool
+    updated: str
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A category of the catalog."""
+
+    id: str
+    name: str
+    is_touched: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """All of it; what the chosen delivery was about comes first, then what changed last."""
+
+    profiles: Sequence[Profile]
+    items: Sequence[Item]
+    categories: Sequence[Category]
+    erased: int
+
+
+def holdings(state: Mapping[str, Any], touched: Touched) -> Holdings:
+    """What the state of the sandbox's Klaviyo says."""
+    return Holdings(
+        _sorted(_profile(profile, state["events"], touched) for profile in state["profiles"]),
+        _sorted(_item(own_id, state, touched) for own_id in state["items"]),
+        sorted(
+            (Category(own_id, name, _names(touched, own_id)) for own_id, name in state["categories"].items()),
+            key=lambda category: category.name,
+        ),
+        len(state["erased"]),
+    )
+
+
+def touched_by(requests: Iterable[Mapping[str, Any]]) -> Touched:
+    """The identifiers in what was written to Klaviyo."""
+    found: set[tuple[str, str]] = set()
+    for request in requests:
+        if request["method"] != "GET":
+            found |= set(_identifiers(request["body"]))
+            found |= {("id", segment) for segment in unquote(request["path"]).split("/")}
+    own = {("external_id", own_id) for name, value in found if name == "id" and (own_id := external_id(value))}
+    return frozenset(found | own)
+
+
+def _identifiers(value: Any) -> Iterator[tuple[str, str]]:
+    match value:
+        case dict():
+            for name, below in value.items():
+                if name in _IDENTIFIERS and isinstance(below, str):
+                    yield name, below
+                elif name not in ("properties", "custom_metadata", "categories"):
+                    yield from _identifiers(below)
+        case list():
+            for below in value:
+                yield from _identifiers(below)
+
+
+def _sorted(things: Iterable[Any]) -> list[Any]:
+    latest = sorted(things, key=lambda thing: thing.updated, reverse=True)
+    return sorted(latest, key=lambda thing: not thing.is_touched)
+
+
+def _names(touched: Touched, own_id: str) -> bool:
+    return ("external_id", own_id) in touched
+
+
+def _profile(profile: Mapping[str, Any], events: Iterable[Mapping[str, Any]], touched: Touched) -> Profile:
+    location = profile.get("location", {})
+    place = (location.get(name) for name in ("address1", "address2", "zip", "city", "region", "country"))
+    facts = {
+        "phone": profile.get("phone_number"),
+        "address": ", ".join(str(part) for part in place if part),
+        "locale": profile.get("locale"),
+        "organization": profile.get("organization"),
+        "title": profile.get("title"),
+        "external id": profile.get("external_id"),
+        **profile.get("properties", {}),
+    }
+    identifiers = ("external_id", "email", "phone_number", "id")
+    return Profile(
+        profile["id"],
+        " ".join(filter(None, (profile.get("first_name"), profile.get("last_name")))) or _UNTITLED,
+        profile.get("email", ""),
+        {name: _shown(value) for name, value in facts.items() if value not in (None, "", [], {})},
+        sorted(
+            (_event(event, touched) for event in events if event["profile_id"] == profile["id"]),
+            key=lambda event: event.at,
+            reverse=True,
+        ),
+        any((name, profile.get(name)) in touched for name in identifiers),
+        profile["updated"],
+    )
+
+
+def _event(event: Mapping[str, Any], touched: Touched) -> Event:
+    properties = event["properties"]
+    names = properties.get("ItemNames") or properties.get("ProductName") or ""
+    about = names if isinstance(names, str) else ", ".join(str(name) for name in names)
+    number = properties.get("OrderNumber")
+    value = event["value"]
+    return Event(
+        event["metric"],
+        datetime.fromisoformat(event["time"]),
+        "" if value is None else f"{value:,.2f} {event['value_currency'] or ''}".rstrip(),
+        " · ".join(str(part) for part in (number, about) if part),
+        event["unique_id"],
+        ("unique_id", event["unique_id"]) in touched,
+    )
+
+
+def _item(own_id: str, state: Mapping[str, Any], touched: Touched) -> Item:
+    item = state["items"][own_id]
+    variants = [
+        (sku, variant, _stock(variant)) for sku, variant in state["variants"].items() if variant["item"] == own_id
+    ]
+    tracked = [variant["inventory_quantity"] for _, variant, _ in variants if variant["inventory_policy"] == _TRACKED]
+    title = item.get("title") or _UNTITLED
+    return Item(
+        own_id,
+        title,
+        _price(item.get("price")),
+        item.get("url") or "",
+        item.get("image_full_url") or "",
+        "".join(word[0] for word in title.split()[:2]).upper(),
+        sum(title.encode()) % 6,
+        item["published"],
+        f"{sum(tracked)} in stock" if tracked else "stock not tracked",
+        [state["categories"].get(category, category) for category in item["categories"]],
+        [
+            Variant(sku, _price(variant.get("price")), stock, _names(touched, sku))
+            for sku, variant, stock in sorted(variants, key=lambda entry: entry[0])
+        ],
+        _names(touched, own_id) or any(_names(touched, sku) for sku, _, _ in variants),
+        item["updated"],
+    )
+
+
+def _price(price: float | None) -> str:
+    return "no price" if price is None else f"{price:,.2f}"
+
+
+def _stock(variant: Mapping[str, Any]) -> str:
+    return str(variant["inventory_quantity"]) if variant["inventory_policy"] == _TRACKED else "not tracked"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_shown(one) for one in value)
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)

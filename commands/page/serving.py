@@ -1,0 +1,67 @@
+"""`manage.py demo --serve`: sandbox, function and page, until Ctrl-C."""
+
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import click
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from commands.page.server import page
+from commands.page.subscription import Subscription
+from commands.running import running_function, running_sandbox
+from sandbox.samples import DOCUMENTS, ENVIRONMENT, samples
+
+HOST = "127.0.0.1"
+
+
+def serve(port: int) -> None:
+    """Serve the page and say where, until interrupted. Raises click.ClickException when the port is taken."""
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        with page_server(port) as server:
+            click.echo(f"The page is at http://{HOST}:{server.port}/ - Ctrl-C ends it.")
+            server.serve_forever()
+    except KeyboardInterrupt:
+        pass
+    click.echo("Ended.")
+
+
+@contextmanager
+def page_server(port: int) -> Iterator[BaseWSGIServer]:
+    """The page with all that belongs to it, ready for `serve_forever`. Port 0: any that is free."""
+    with _bound(port) as listener, running_sandbox(DOCUMENTS) as sandbox:
+        environment = {**sandbox.environment, **ENVIRONMENT}
+        with Subscription(sandbox, lambda: running_function(environment)) as subscription:
+            app = page(subscription, samples())
+            server = make_server(HOST, port, app, threaded=True, request_handler=_Silent, fd=listener.fileno())
+            try:
+                yield server
+            finally:
+                server.server_close()
+
+
+def _bound(port: int) -> socket.socket:
+    """A listening socket: a port that is taken is told before anything starts."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+        listener.listen()
+    except OSError:
+        listener.close()
+        raise click.ClickException(f"Port {port} is taken: name another one with --port.") from None
+    return listener
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+class _Silent(WSGIRequestHandler):
+    def log(self, *_: Any, **__: Any) -> None:
+        """The page itself says what happens."""
