@@ -4,7 +4,6 @@ The SDK sends requests without credentials while it refreshes its token, never r
 nothing about a 401. Here the token is kept beside the SDK's session and put on every request by hand.
 """
 
-import os
 import threading
 import time
 from dataclasses import dataclass
@@ -61,8 +60,6 @@ class CommercetoolsSession(BaseClient):  # type: ignore[misc] # the SDK is untyp
 
     def __init__(self, settings: Settings, pool_size: int) -> None:
         credentials = settings.ct_api_client
-        if any(url.startswith("http://") for url in (settings.ct_api_url, settings.ct_auth_url)):
-            os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"  # the SDK's session refuses plain http otherwise
         super().__init__(
             client_id=credentials.client_id,
             client_secret=credentials.secret.get_secret_value(),
@@ -73,6 +70,7 @@ class CommercetoolsSession(BaseClient):  # type: ignore[misc] # the SDK is untyp
             http_adapter=_BoundedAdapter(pool_size),
         )
         self._http_client.trust_env = False  # a .netrc would replace the token
+        self._user_agent = self._get_user_agent()
         self._refreshing = threading.Lock()
         self._token: Token | None = None
         self._failure: tuple[float, SyncError] = (float("-inf"), TryAgain("no_failure"))
@@ -96,12 +94,16 @@ class CommercetoolsSession(BaseClient):  # type: ignore[misc] # the SDK is untyp
         self._http_client.close()
 
     def _send(
-        self, method: str, url: str, timeouts: Timeouts, *, token: Token | None = None, **kwargs: Any
+        self, method: str, url: str, timeouts: Timeouts, *, token: Token | None = None, **request: Any
     ) -> requests.Response:
-        headers = {"Authorization": f"Bearer {token.value}"} if token else {}
+        """Send a request through the SDK's session, without what it would merge into each one anew."""
+        headers = {"User-Agent": self._user_agent}
+        if token:
+            headers["Authorization"] = f"Bearer {token.value}"
+        prepared = requests.Request(method, url, headers=headers, **request).prepare()
         try:
-            response: requests.Response = self._http_client.request(
-                method, url, headers=headers, withhold_token=True, timeout=timeouts, allow_redirects=False, **kwargs
+            response: requests.Response = self._http_client.send(
+                prepared, timeout=timeouts, allow_redirects=False, proxies={}
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise unreachable(BACKEND, error) from None

@@ -6,6 +6,8 @@ thread for ten minutes), nor parses it into models (which fail after a write tha
 
 import json
 import threading
+from datetime import datetime
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from clients.retrying import Operation, Pauses, Timeouts, call
@@ -18,6 +20,7 @@ from settings import Settings
 if TYPE_CHECKING:
     from klaviyo_api import KlaviyoAPI
 
+_FREE_FORM = frozenset({"properties", "custom_metadata"})
 _EMPTY_ANSWERS = frozenset({202, 204})
 _SUCCESS = range(200, 300)
 
@@ -78,8 +81,30 @@ class KlaviyoCalls:
             api.configuration.connection_pool_maxsize = self._pool_size
             api.api_client.rest_client = RESTClientObject(api.configuration)  # the settings are only read here
             bound(api.api_client.rest_client.pool_manager)
+            _trust_json(api.api_client)
             self._api = api
         return self._api
+
+
+def _trust_json(api_client: Any) -> None:
+    """Keep the SDK from walking once more, value by value, through what the mappers made JSON already."""
+    whole_walk = api_client.sanitize_for_serialization
+
+    def sanitized(value: Any) -> Any:
+        return _plain(value.to_dict()) if hasattr(value, "to_dict") else whole_walk(value)
+
+    api_client.sanitize_for_serialization = sanitized
+
+
+def _plain(value: Any) -> Any:
+    """JSON of a validated model's dict; the free-form objects in it are JSON as they are."""
+    if isinstance(value, dict):
+        return {name: child if name in _FREE_FORM else _plain(child) for name, child in value.items()}
+    if isinstance(value, list):
+        return [_plain(child) for child in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value.value if isinstance(value, Enum) else value
 
 
 def _attempt(method: Any, operation: str, args: tuple[Any, ...], query: JsonObject, timeouts: Timeouts) -> JsonObject:
