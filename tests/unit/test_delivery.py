@@ -68,7 +68,7 @@ def test_an_envelope_that_is_none_keeps_the_body(body: bytes, problem: str) -> N
 
 @pytest.mark.parametrize(
     ("encoded", "kept"),
-    [("not base64!", b"not base64!"), ("YQ", b"YQ"), ("é", "é".encode()), ("\ud800", b"?")],
+    [("not base64!", b"not base64!"), ("YQ", b"YQ"), ("YWJj*", b"YWJj*"), ("é", "é".encode()), ("\ud800", b"?")],
 )
 def test_data_that_is_not_base64_is_kept_as_it_is(encoded: str, kept: bytes) -> None:
     """A dead letter holds what the publisher sent."""
