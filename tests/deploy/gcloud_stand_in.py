@@ -1,7 +1,8 @@
-"""Stands in for gcloud: records how it is called, and keeps what it is told to make in a folder, so that a second run finds it.
+"""Stands in for gcloud: records how it is called, and keeps what it makes in a folder, so that a second run finds it.
 
 Needs nothing but Python: it is started once a command, without the project's own environment.
 """
+# ruff: noqa: T201 - printing is how it answers
 
 import hashlib
 import json
@@ -18,7 +19,7 @@ PROJECT_NUMBER = "123456789012"
 NEW_PROJECT_APIS = ["bigquery.googleapis.com", "storage.googleapis.com"]
 
 
-def main(arguments: list[str]) -> None:
+def main(arguments: list[str]) -> None:  # noqa: C901, PLR0912 - one case a command
     """Record the call, then answer it as gcloud would."""
     words = [word for word in arguments if not word.startswith("--")]
     flags = dict(word[2:].partition("=")[::2] for word in arguments if word.startswith("--"))
@@ -121,8 +122,10 @@ def _eventarc_subscription(name: str, flags: dict[str, str]) -> None:
         url = os.environ["CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB"] + "v1/" + name
         topic = f"projects/{flags['project']}/topics/{flags['trigger-topic']}"
         body = {"topic": topic, "pushConfig": {"pushEndpoint": "http://127.0.0.1:9/"}, "ackDeadlineSeconds": 10}
-        request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"}, method="PUT")
-        urllib.request.urlopen(request, timeout=30).close()
+        request = urllib.request.Request(  # noqa: S310 - the emulator's
+            url, json.dumps(body).encode(), {"Content-Type": "application/json"}, method="PUT"
+        )
+        urllib.request.urlopen(request, timeout=30).close()  # noqa: S310
 
 
 if __name__ == "__main__":

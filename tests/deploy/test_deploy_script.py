@@ -3,6 +3,7 @@
 import hashlib
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -78,11 +79,20 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cloud, Run]:
     return cloud, run
 
 
+@pytest.fixture
+def deployed(cloud: Cloud, first: tuple[Cloud, Run]) -> Cloud:
+    """A project in which everything is there already."""
+    shutil.copytree(first[0].folder / "state" / "there", cloud.folder / "state" / "there")
+    return cloud
+
+
 def rights(run: Run) -> set[tuple[str, str, str]]:
     """What was granted: on what, to whom, and which role."""
     return {
         (
-            re.sub(r"(topics|subscriptions|projects|secrets|functions) add-(iam|invoker)-policy-binding", r"\1", call.words),
+            re.sub(
+                r"(topics|subscriptions|projects|secrets|functions) add-(iam|invoker)-policy-binding", r"\1", call.words
+            ),
             call.flags["member"].removeprefix("serviceAccount:"),
             call.flags.get("role", "roles/run.invoker"),
         )
@@ -144,7 +154,7 @@ def test_rights_are_the_least(first: tuple[Cloud, Run]) -> None:
 
 
 def test_function_flags(first: tuple[Cloud, Run]) -> None:
-    """The function is private, retries, works on as many messages as it has threads, and ends before the ack deadline."""
+    """The function is private, retries, takes as many messages as it has threads, and ends before the ack deadline."""
     _, run = first
     call = run.one("functions deploy")
     flags = call.flags
@@ -170,7 +180,8 @@ def test_function_flags(first: tuple[Cloud, Run]) -> None:
         "max-instances": "5",
         "ingress-settings": "internal-only",
         "no-allow-unauthenticated": "",
-        "set-secrets": "CT_API_CLIENT=klaviyo-sync-ct-api-client:latest,KLAVIYO_AUTH_KEY=klaviyo-sync-klaviyo-auth-key:latest",
+        "set-secrets": "CT_API_CLIENT=klaviyo-sync-ct-api-client:latest,"
+        "KLAVIYO_AUTH_KEY=klaviyo-sync-klaviyo-auth-key:latest",
         "project": "my-project",
     }
     assert "THREADS: '8'" in call.env_vars.splitlines()
@@ -226,9 +237,9 @@ def test_a_trace_shows_no_secret(cloud: Cloud) -> None:
         assert secret not in shown(run)
 
 
-def test_second_run_creates_nothing(cloud: Cloud) -> None:
+def test_second_run_creates_nothing(deployed: Cloud) -> None:
     """What is there is found: the second run makes nothing, and adds no version of a secret."""
-    assert cloud.run().status == 0
+    cloud = deployed
     there = cloud.resources()
     second = cloud.run()
     assert second.status == 0, second.err
@@ -241,10 +252,9 @@ def test_second_run_creates_nothing(cloud: Cloud) -> None:
     assert cloud.left_behind() == {}
 
 
-def test_only_a_changed_secret_gets_a_version(cloud: Cloud) -> None:
+def test_only_a_changed_secret_gets_a_version(deployed: Cloud) -> None:
     """A new key is a new version; the secret that is the same is left alone."""
-    cloud.run()
-    run = cloud.run(settings={**SETTINGS, "KLAVIYO_AUTH_KEY": "pk_s3cr3t-of-klaviyo-2"})
+    run = deployed.run(settings={**SETTINGS, "KLAVIYO_AUTH_KEY": "pk_s3cr3t-of-klaviyo-2"})
     added = [command for command in run.commands if command.startswith("secrets versions add")]
     assert added == ["secrets versions add klaviyo-sync-klaviyo-auth-key"]
 
@@ -257,17 +267,25 @@ def test_secrets_from_files(cloud: Cloud) -> None:
     files = ("--ct-api-client-file", "client.json", "--klaviyo-auth-key-file=key.txt")
     run = cloud.run(*files, settings=settings)
     assert run.status == 0, run.err
-    assert run.one("secrets versions add klaviyo-sync-klaviyo-auth-key").stdin == hashlib.sha256(AUTH_KEY.encode()).hexdigest()
+    assert (
+        run.one("secrets versions add klaviyo-sync-klaviyo-auth-key").stdin
+        == hashlib.sha256(AUTH_KEY.encode()).hexdigest()
+    )
     for secret in HIDDEN:
         assert secret not in shown(run)
-    assert """printf %s "$(<key.txt)" | gcloud secrets versions add""" in cloud.run(*files, "--dry-run", settings=settings).out
+    assert (
+        """printf %s "$(<key.txt)" | gcloud secrets versions add"""
+        in cloud.run(*files, "--dry-run", settings=settings).out
+    )
 
 
 def test_settings_from_an_env_file(cloud: Cloud) -> None:
     """--env-file is read as a shell would; it wins over the environment, and flags win over it."""
     lines = [f"{name}={shlex.quote(value)}" for name, value in SETTINGS.items()]
     file = cloud.work / ".env"
-    file.write_text("\n".join([*lines, "PREFERRED_LOCALE=de-DE", "PREFERRED_CURRENCY=EUR", "PATH=/nowhere"]), encoding="utf-8")
+    file.write_text(
+        "\n".join([*lines, "PREFERRED_LOCALE=de-DE", "PREFERRED_CURRENCY=EUR", "PATH=/nowhere"]), encoding="utf-8"
+    )
     run = cloud.run("--env-file", ".env", "--preferred-locale=fr-FR", settings={"PREFERRED_CURRENCY": "USD"})
     assert run.status == 0, run.err
     env_vars = run.one("functions deploy").env_vars.splitlines()
@@ -278,7 +296,8 @@ def test_settings_from_an_env_file(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ['CT_API_CLIENT={"clientId": "x", "secret": "s3cr3t-of-commercetools"}', "CT_SCOPE=view:shop s3cr3t-of-klaviyo"]
+    "line",
+    ['CT_API_CLIENT={"clientId": "x", "secret": "s3cr3t-of-commercetools"}', "CT_SCOPE=view:shop s3cr3t-of-klaviyo"],
 )
 def test_an_unquoted_env_file_is_refused(cloud: Cloud, line: str) -> None:
     """A value that the shell would cut in two is an error that names the file and shows nothing of it."""
@@ -293,7 +312,9 @@ def test_an_unquoted_env_file_is_refused(cloud: Cloud, line: str) -> None:
 
 def test_environment_is_text(cloud: Cloud) -> None:
     """Whatever a value looks like, the function gets it as it is."""
-    run = cloud.run(PREFERRED_LOCALE="no", PRODUCT_URL_TEMPLATE="https://shop.example/it's: #{{sku}}", SKIP_BASE64_ENCODING="1")
+    run = cloud.run(
+        PREFERRED_LOCALE="no", PRODUCT_URL_TEMPLATE="https://shop.example/it's: #{{sku}}", SKIP_BASE64_ENCODING="1"
+    )
     lines = run.one("functions deploy").env_vars.splitlines()
     assert lines == [
         "GOOGLE_CLOUD_PROJECT: 'my-project'",
@@ -327,15 +348,18 @@ def test_what_a_dry_run_prints_can_be_run(cloud: Cloud, first: tuple[Cloud, Run]
     assert [call.stdin for call in run.calls] == [call.stdin for call in first[1].calls]
 
 
-def test_gcloud_knows_every_command(cloud: Cloud, first: tuple[Cloud, Run], tmp_path: Path) -> None:
-    """gcloud's own linter has nothing against any command: of a first run, a second one, and of --delete."""
-    cloud.run()
-    cloud.run("--build-service-account", "projects/my-project/serviceAccounts/builder@my-project.iam.gserviceaccount.com")
-    cloud.run("--delete", "--yes")
+def test_gcloud_knows_every_command(deployed: Cloud, first: tuple[Cloud, Run], tmp_path: Path) -> None:
+    """The linter of gcloud itself has nothing against any command: of a first run, a second one, and of --delete."""
+    deployed.run(
+        "--build-service-account", "projects/my-project/serviceAccounts/builder@my-project.iam.gserviceaccount.com"
+    )
+    deployed.run("--delete", "--yes")
     # A file that is missing would hide every other mistake.
     env_vars = tmp_path / "env.yaml"
     env_vars.write_text(first[1].one("functions deploy").env_vars, encoding="utf-8")
-    commands = {shlex.join(["gcloud", *_with_file(call, env_vars)]): None for call in cloud.calls()}
+    commands = {
+        shlex.join(["gcloud", *_with_file(call, env_vars)]): None for call in [*first[1].calls, *deployed.calls()]
+    }
     assert lint(list(commands), tmp_path) == []
 
 
@@ -343,7 +367,9 @@ def test_the_linter_would_find_a_mistake(first: tuple[Cloud, Run], tmp_path: Pat
     """The check above can fail: a misspelt flag of the deployment is found."""
     env_vars = tmp_path / "env.yaml"
     env_vars.write_text(first[1].one("functions deploy").env_vars, encoding="utf-8")
-    words = [word.replace("--concurrency", "--concurency") for word in _with_file(first[1].one("functions deploy"), env_vars)]
+    words = [
+        word.replace("--concurrency", "--concurency") for word in _with_file(first[1].one("functions deploy"), env_vars)
+    ]
     (problem,) = lint([shlex.join(["gcloud", *words])], tmp_path)
     assert "--concurency" in problem["error_message"]
 
@@ -352,11 +378,10 @@ def _with_file(call: Call, env_vars: Path) -> list[str]:
     return [f"--env-vars-file={env_vars}" if word.startswith("--env-vars-file=") else word for word in call.arguments]
 
 
-def test_another_subscription_is_warned_of(cloud: Cloud) -> None:
+def test_another_subscription_is_warned_of(deployed: Cloud) -> None:
     """Two subscriptions that feed the sync handle every message twice: one that is there already is named."""
-    cloud.run()
-    (cloud.folder / "state" / "there" / "feeds" / "klaviyo-sync-push").touch()
-    run = cloud.run()
+    (deployed.folder / "state" / "there" / "feeds" / "klaviyo-sync-push").touch()
+    run = deployed.run()
     assert run.status == 0
     assert "warning: topic klaviyo-sync has other subscriptions" in run.err
     assert "projects/my-project/subscriptions/klaviyo-sync-push" in run.err
@@ -458,41 +483,38 @@ def test_every_setting_is_a_flag(cloud: Cloud) -> None:
         assert "needs a value" in cloud.run(f"--{name.lower().replace('_', '-')}").err
 
 
-def test_delete_takes_everything_away(cloud: Cloud) -> None:
-    """--delete asks, and after a yes nothing that was made is left; it needs no settings but where. Twice is no harm."""
-    cloud.run()
-    run = cloud.run("--delete", settings=WHERE, answer="y\n")
+def test_delete_takes_everything_away(deployed: Cloud) -> None:
+    """--delete asks, and after a yes nothing that was made is left; it need only know where. Twice is no harm."""
+    run = deployed.run("--delete", settings=WHERE, answer="y\n")
     assert run.status == 0, run.err
     assert "Delete all of it? [y/N]" in run.out
     assert "klaviyo-sync-dead-letters" in run.out
-    left = {name for name in cloud.resources() if name.partition("/")[0] not in ("api", "version")}
+    left = {name for name in deployed.resources() if name.partition("/")[0] not in ("api", "version")}
     assert left == set()
     removed = {call.flags["role"] for call in run.calls if "remove-iam-policy-binding" in call.words}
     assert removed == {"roles/artifactregistry.writer", "roles/logging.logWriter", "roles/storage.objectViewer"}
-    again = cloud.run("--delete", "--yes", settings=WHERE)
+    again = deployed.run("--delete", "--yes", settings=WHERE)
     assert again.status == 0, again.err
     assert "[y/N]" not in again.out
     assert not [command for command in again.commands if " delete " in command]
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n", "", "yellow\n"])
-def test_delete_leaves_everything_without_a_yes(cloud: Cloud, answer: str) -> None:
+def test_delete_leaves_everything_without_a_yes(deployed: Cloud, answer: str) -> None:
     """Anything but a yes leaves all as it was."""
-    cloud.run()
-    there = cloud.resources()
-    run = cloud.run("--delete", settings=WHERE, answer=answer)
+    there = deployed.resources()
+    run = deployed.run("--delete", settings=WHERE, answer=answer)
     assert (run.status, run.calls) == (1, [])
     assert "nothing was deleted" in run.err
-    assert cloud.resources() == there
+    assert deployed.resources() == there
 
 
-def test_delete_can_be_looked_at_first(cloud: Cloud) -> None:
+def test_delete_can_be_looked_at_first(deployed: Cloud) -> None:
     """--delete --dry-run asks nothing, runs nothing and prints what would be run."""
-    cloud.run()
-    dry = cloud.run("--delete", "--dry-run", settings=WHERE)
+    dry = deployed.run("--delete", "--dry-run", settings=WHERE)
     assert (dry.status, dry.calls, dry.err) == (0, [], "")
     assert "[y/N]" not in dry.out
-    assert printed(dry) == [list(call.arguments) for call in cloud.run("--delete", "--yes", settings=WHERE).calls]
+    assert printed(dry) == [list(call.arguments) for call in deployed.run("--delete", "--yes", settings=WHERE).calls]
 
 
 def test_without_gcloud(cloud: Cloud) -> None:

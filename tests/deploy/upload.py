@@ -1,0 +1,85 @@
+"""What is uploaded: the files that `.gcloudignore` lets pass."""
+
+import ast
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pathspec
+
+from commands.running import ROOT
+from tests.deploy.deployment import gcloud_environment
+
+_IGNORE = ".gcloudignore"
+
+
+def uploaded_files() -> list[str]:
+    """The upload's paths, as `.gcloudignore` is understood by the library that knows git's rules."""
+    spec = pathspec.GitIgnoreSpec.from_lines((ROOT / _IGNORE).read_text(encoding="utf-8").splitlines())
+    return sorted(name for name in _candidates() if not spec.match_file(name))
+
+
+def files_that_gcloud_uploads(folder: Path) -> list[str]:
+    """The upload's paths, as gcloud itself lists them."""
+    gcloud = shutil.which("gcloud")
+    assert gcloud
+    with gcloud_environment() as environment:
+        done = subprocess.run(
+            [gcloud, "meta", "list-files-for-upload", str(folder)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    return sorted(done.stdout.split())
+
+
+def copy_upload(target: Path) -> None:
+    """Copy what is uploaded, and nothing else, into an empty folder."""
+    for name in uploaded_files():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, target / name)
+
+
+def imported_modules(start: str) -> set[str]:
+    """The files of this project that are imported from `start`, however deep; imports inside functions too."""
+    found: set[str] = set()
+    waiting = [start]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        tree = ast.parse((ROOT / name).read_text(encoding="utf-8"))
+        waiting += _own_files(_imports(tree))
+    return found
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    """Dotted names, of which some may be attributes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _own_files(modules: Iterable[str]) -> Iterator[str]:
+    for module in modules:
+        parts = module.split(".")
+        for length in range(1, len(parts) + 1):
+            path = Path(*parts[:length])
+            for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+                if (ROOT / candidate).is_file():
+                    yield str(candidate)
+
+
+def _candidates() -> Iterator[str]:
+    """Every file of the working copy, without what tools and git keep there."""
+    for top in sorted(ROOT.iterdir()):
+        if top.name in {".git", ".venv"} or (top.is_dir() and top.name.endswith("_cache")):
+            continue
+        paths = top.rglob("*") if top.is_dir() else [top]
+        yield from (str(path.relative_to(ROOT)) for path in paths if path.is_file())
