@@ -4,6 +4,7 @@
 import click
 
 from commands.check import check
+from commands.dead_letters import dead_letters
 from commands.demo import demo
 from commands.preview import preview
 from commands.send import send
@@ -16,6 +17,7 @@ def manage() -> None:
 
 
 manage.add_command(check)
+manage.add_command(dead_letters)
 manage.add_command(demo)
 manage.add_command(preview)
 manage.add_command(send)

@@ -10,6 +10,9 @@ from settings import Settings
 if TYPE_CHECKING:
     from google.cloud.pubsub_v1 import PublisherClient
 
+ATTRIBUTES = frozenset({"reason", "error", "status", "resource", "type", "message_id", "attempt"})
+"""What a letter says beside the original data."""
+
 _ERROR_BYTES = 512
 _ATTRIBUTE_BYTES = 1024
 """Pub/Sub: the longest value of an attribute."""
