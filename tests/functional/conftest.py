@@ -7,6 +7,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 import requests
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from commands.emulator import Emulator, EmulatorError, running_emulator
 from commands.running import ROOT, Sandbox, running_sandbox
 from sandbox.samples import ENVIRONMENT
 from tests.functional.kept import GivenBodies, KeepingControl, assert_contract_kept, assert_nothing_dropped
@@ -111,6 +113,17 @@ def sandbox(_sandbox: Sandbox) -> Iterator[Sandbox]:
     klaviyo = KeepingControl(_sandbox.klaviyo.url)
     yield Sandbox(_sandbox.commercetools, klaviyo)
     assert_contract_kept(klaviyo.every_request())
+
+
+@pytest.fixture(scope="session")
+def emulator() -> Iterator[Emulator]:
+    """The Pub/Sub emulator; tests that need it are one xdist group, so that there is one of it."""
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(running_emulator())
+        except EmulatorError as error:
+            pytest.skip(f"the Pub/Sub emulator is not installed: {error}")
+        yield running
 
 
 @pytest.fixture
