@@ -1,0 +1,111 @@
+"""Cold start: from the start of the process to the first answered push; and where the time goes, by module."""
+
+import http.client
+import os
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from statistics import median
+from typing import Any
+
+import click
+
+from bench.mix import Message, mixed, push_body
+from bench.processes import PYTHON, Backends, Function, Progress, await_port, running_backends, running_function
+from commands.running import PATIENCE, ROOT
+from sandbox.samples import ENVIRONMENT
+
+FIRST_MESSAGES = {"customer": "customer updated", "order": "order created", "product": "product published"}
+"""What is measured, by the name it is printed under."""
+
+_POLL_SECONDS = 0.004
+_TOP = 15
+_SHOWN_MS = 3
+_GROUPS = {"customer": "Profiles", "order": "Events", "product": "Catalogs"}
+
+
+def cold_starts(repeat: int, progress: Progress) -> dict[str, Any]:
+    """Seconds to the first answer by kind of the first message: the median, the least and the most."""
+    result: dict[str, Any] = {}
+    with running_backends() as backends:
+        for name, kind in FIRST_MESSAGES.items():
+            message = next(message for message in mixed(100) if message.kind == kind)
+            seconds = []
+            for _ in range(repeat):
+                seconds.append(_cold_start(backends, message))
+                progress(1)
+            result[name] = {
+                "median": round(median(seconds), 3),
+                "least": round(min(seconds), 3),
+                "most": round(max(seconds), 3),
+            }
+    return result
+
+
+def _cold_start(backends: Backends, message: Message) -> float:
+    body = push_body(message, "first")
+    started = time.perf_counter()
+    with running_function(backends.environment, wait=False) as function:
+        await_port(function, _POLL_SECONDS)
+        _push(function, body)
+        return time.perf_counter() - started
+
+
+def _push(function: Function, body: bytes) -> None:
+    connection = http.client.HTTPConnection(function.host, timeout=PATIENCE)
+    try:
+        connection.request("POST", "/", body, {"Content-Type": "application/json"})
+        status = connection.getresponse().status
+    finally:
+        connection.close()
+    if status != http.client.NO_CONTENT:
+        raise click.ClickException(f"The first message was answered {status}.")
+
+
+def import_times() -> dict[str, Any]:
+    """Milliseconds of importing what the first message of each kind needs: in all, by package, and the top modules.
+
+    A module's own time, without those that it imports. `-X importtime` itself makes imports slower.
+    """
+    with running_backends() as backends:
+        return {name: _import_time(backends, group) for name, group in _GROUPS.items()}
+
+
+def _import_time(backends: Backends, group: str) -> dict[str, Any]:
+    code = (
+        f"import functions_framework._cli, functions_framework._http.gunicorn, main; main.SERVICES.prepare({group!r})"
+    )
+    done = subprocess.run(
+        [PYTHON, "-X", "importtime", "-c", code],
+        cwd=ROOT,
+        env={**os.environ, **ENVIRONMENT, **backends.environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    modules = parsed(done.stderr)
+    packages: defaultdict[str, float] = defaultdict(float)
+    for name, milliseconds in modules.items():
+        packages[name.split(".")[0]] += milliseconds
+    return {
+        "total_ms": round(sum(modules.values()), 1),
+        "modules": len(modules),
+        "by_package_ms": {name: round(own, 1) for name, own in _most(packages) if own >= _SHOWN_MS},
+        "top_modules_ms": {name: round(own, 1) for name, own in _most(modules)[:_TOP]},
+    }
+
+
+def parsed(report: str) -> dict[str, float]:
+    """Milliseconds of their own by module, from what `-X importtime` writes."""
+    modules: dict[str, float] = {}
+    for line in report.splitlines():
+        if line.startswith("import time:") and "|" in line:
+            own, _, name = line.removeprefix("import time:").split("|")
+            if own.strip().isdigit():
+                modules[name.strip()] = int(own) / 1000
+    return modules
+
+
+def _most(times: Mapping[str, float]) -> list[tuple[str, float]]:
+    return sorted(times.items(), key=lambda pair: -pair[1])

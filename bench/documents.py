@@ -1,0 +1,158 @@
+"""The documents of the mix: the samples' own, made into as many as are needed.
+
+A document's size and number stand in its id, so the backends answer for any of them without holding them. Every text
+with a number in it has twelve digits for it: `numbered` puts another number into a document that was encoded once.
+"""
+
+import copy
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sandbox.documents import Documents
+from sandbox.samples import DOCUMENTS
+
+Json = dict[str, Any]
+
+PROJECT = "shop"
+CHANGED_VARIANTS = 3
+SHOP_PRODUCTS = 200
+"""Products that orders are about."""
+ORDER_GROUPS = 40
+"""Orders differ in their products; those whose numbers are equal modulo this have the same ones."""
+
+_DIGITS = 12
+_NUMBER = "9" * _DIGITS
+_CATEGORY_EXPANSION = ("categories[*].ancestors[*]",)
+
+
+def identity(size: int, number: int) -> str:
+    """An id that looks like one of commercetools'; `size` counts line items or variants."""
+    return f"{size:08d}-0000-4000-8000-{number:0{_DIGITS}d}"
+
+
+def size_and_number(own_id: str) -> tuple[int, int]:
+    """What `identity` made an id of."""
+    return int(own_id[:8]), int(own_id[-_DIGITS:])
+
+
+def sku(number: int, variant: int) -> str:
+    """SKU of a product's variant."""
+    return f"SKU-{number:0{_DIGITS}d}-{variant:03d}"
+
+
+def numbered(encoded: bytes, number: int) -> bytes:
+    """An encoded document with this number in the place of the one it was made with."""
+    return encoded.replace(_NUMBER.encode(), b"%0*d" % (_DIGITS, number))
+
+
+@cache
+def customer_template() -> bytes:
+    """A customer with two addresses."""
+    return encoded(customer(int(_NUMBER)))
+
+
+def customer(number: int) -> Json:
+    """A customer."""
+    return _sample("customers", 1) | {"id": identity(0, number), "email": f"c{number:0{_DIGITS}d}@shop.example"}
+
+
+@cache
+def order_template(lines: int, group: int, state: str = "Open") -> bytes:
+    """An order of so many line items, of the shop's own products."""
+    return encoded(_order(lines, group, state))
+
+
+def order(lines: int, number: int) -> Json:
+    """An order by its number."""
+    found: Json = json.loads(numbered(order_template(lines, number % ORDER_GROUPS), number))
+    return found
+
+
+def _order(lines: int, group: int, state: str) -> Json:
+    order = _sample("orders", 1)
+    samples = order["lineItems"]
+    line_items = []
+    for index in range(lines):
+        product = (group * 5 + index) % SHOP_PRODUCTS
+        line = copy.deepcopy(samples[index % len(samples)])
+        line |= {"id": f"{index:08d}-0000-4000-9000-{_NUMBER}", "productId": identity(10, product)}
+        line["variant"]["sku"] = sku(product, 1 + index % 10)
+        line_items.append(line)
+    cents = sum(line["totalPrice"]["centAmount"] for line in line_items)
+    total = {**order["totalPrice"], "centAmount": cents}
+    own_id = identity(lines, int(_NUMBER))
+    return order | {"id": own_id, "orderNumber": f"S-{_NUMBER}", "orderState": state, "totalPrice": total,
+                    "lineItems": line_items, "customerId": identity(0, int(_NUMBER)),
+                    "customerEmail": f"c{_NUMBER}@shop.example"}  # fmt: skip
+
+
+@cache
+def projection_template(variants: int) -> bytes:
+    """What shoppers see of a product of so many variants, with its categories expanded."""
+    return encoded(projection(variants))
+
+
+def projection(variants: int, *, changed: bool = True, expanded: bool = True) -> Json:
+    """A published projection; `changed`: as it is after the change that its message is about."""
+    documents = Documents()
+    for category in categories():
+        documents.put("categories", category)
+    documents.put("products", product(variants, int(_NUMBER), changed=changed))
+    (found,) = documents.projections(staged=False)
+    return documents.expanded(found, _CATEGORY_EXPANSION if expanded else ())
+
+
+def product(variants: int, number: int, *, changed: bool = True) -> Json:
+    """A product; with `changed` its last three variants (of one variant: that one) have other prices than without."""
+    document = _sample("products", 1)
+    data = document["masterData"]["current"]
+    known = [data["masterVariant"], *data["variants"]]
+    own = []
+    for index in range(variants):
+        variant = copy.deepcopy(known[index % len(known)])
+        variant |= {"id": index + 1, "sku": sku(number, index + 1), "key": f"v{number}-{index + 1}"}
+        variant.pop("availability", None)
+        if changed and index >= variants - CHANGED_VARIANTS:
+            for price in variant["prices"]:
+                price["value"]["centAmount"] += 100
+        variant["availability"] = {"isOnStock": True, "availableQuantity": 20 + index, "version": 1}
+        own.append(variant)
+    current = data | {"masterVariant": own[0], "variants": own[1:]}
+    return document | {
+        "id": identity(variants, number),
+        "version": 2 if changed else 1,
+        "masterData": {"published": True, "hasStagedChanges": False, "current": current, "staged": current},
+    }
+
+
+def categories() -> list[Json]:
+    """The shop's categories."""
+    return [_sample("categories", number) for number in (1, 2, 3, 4)]
+
+
+def inventory_entry(number: int) -> Json:
+    """Stock of a variant that no product of the mix has: stock and product messages don't wait for each other."""
+    return _sample("inventory", 1) | {"id": identity(0, number), "sku": sku(number, 0)}
+
+
+@cache
+def inventory_template() -> bytes:
+    """An inventory entry."""
+    return encoded(inventory_entry(int(_NUMBER)))
+
+
+def encoded(document: object) -> bytes:
+    """JSON as commercetools sends it."""
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+@cache
+def _files(collection: str) -> list[Path]:
+    return sorted((DOCUMENTS / collection).glob("*.json"))
+
+
+def _sample(collection: str, number: int) -> Json:
+    document: Json = json.loads(_files(collection)[number - 1].read_text(encoding="utf-8"))
+    return document

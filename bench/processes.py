@@ -1,0 +1,194 @@
+"""The processes of a measurement: the function, the lean backends, and the load generator."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from bench.mix import Message
+from bench.proc import cpu_seconds, pss_megabytes, tree
+from commands.running import PATIENCE, ROOT, free_port, sandbox_environment
+from sandbox.control import Control
+from sandbox.samples import ENVIRONMENT
+
+THREADS = 32
+PYTHON = os.environ.get("BENCH_PYTHON", sys.executable)
+"""The interpreter of the function: one without what developers need, as it is deployed, starts faster."""
+_LONGEST_RUN = 1800.0
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """The function under functions-framework; its log goes into a file."""
+
+    process: subprocess.Popen[bytes]
+    host: str
+    log: Path
+
+    @property
+    def pids(self) -> list[int]:
+        """The master and its worker."""
+        return tree(self.process.pid)
+
+    def outcomes(self) -> list[dict[str, Any]]:
+        """The log lines of the messages so far."""
+        return [
+            line
+            for text in self.log.read_text(encoding="utf-8").splitlines()
+            if text.startswith("{") and "outcome" in (line := json.loads(text))
+        ]
+
+
+@contextmanager
+def running_function(
+    environment: Mapping[str, str], threads: int = THREADS, *, wait: bool = True
+) -> Iterator[Function]:
+    """The function; with `wait` it listens by the time it is handed over."""
+    port = free_port()
+    command = [PYTHON, "-m", "functions_framework", "--target", "sync_push", "--host", "127.0.0.1"]
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "function.log")
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [*command, "--port", str(port)],
+                cwd=ROOT,
+                env={**os.environ, **ENVIRONMENT, **environment, "THREADS": str(threads)},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        function = Function(process, f"127.0.0.1:{port}", log)
+        try:
+            if wait:
+                await_port(function)
+            yield function
+        finally:
+            _end(process)
+
+
+def await_port(function: Function, pause: float = 0.02) -> None:
+    """Return when the function listens."""
+    host, port = function.host.split(":")
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end and function.process.poll() is None:
+        try:
+            socket.create_connection((host, int(port)), timeout=1).close()
+        except OSError:
+            time.sleep(pause)
+        else:
+            return
+    raise click.ClickException("The function did not start:\n" + function.log.read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """The lean stand-ins."""
+
+    process: subprocess.Popen[str]
+    commercetools: Control
+    klaviyo: Control
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment that points the function at them."""
+        return sandbox_environment(self.commercetools.url, self.klaviyo.url)
+
+    def counts(self, *, forget: bool = False) -> dict[str, dict[str, Any]]:
+        """Calls by operation and connections, by backend."""
+        method = "DELETE" if forget else "GET"
+        return {
+            "commercetools": self.commercetools.call(method, "counts"),
+            "klaviyo": self.klaviyo.call(method, "counts"),
+        }
+
+
+@contextmanager
+def running_backends(commercetools_ms: float = 0, klaviyo_ms: float = 0) -> Iterator[Backends]:
+    """The lean stand-ins, with the latencies of their answers."""
+    delays = ["--commercetools-ms", str(commercetools_ms), "--klaviyo-ms", str(klaviyo_ms)]
+    command = [sys.executable, "-m", "bench.backends", *delays]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        where = json.loads(_line(process.stdout))
+        yield Backends(process, Control(where["commercetools"]), Control(where["klaviyo"]))
+    finally:
+        _end(process)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a load came to. CPU in seconds by process, memory in MB as (messages done, PSS)."""
+
+    seconds: float
+    latencies: Mapping[str, Sequence[float]]
+    statuses: Mapping[str, int]
+    cpu: Mapping[str, float]
+    memory: Sequence[tuple[int, float]]
+
+
+def load(
+    function: Function,
+    messages: Sequence[Message],
+    concurrency: int,
+    backends: subprocess.Popen[str] | None = None,
+    progress: Progress = lambda _: None,
+) -> Loaded:
+    """Push the messages, so many at a time, and measure meanwhile."""
+    command = [sys.executable, "-m", "bench.load"]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        told = [message.as_json() for message in messages]
+        _tell(process, json.dumps({"host": function.host, "concurrency": concurrency, "messages": told}))
+        _line(process.stdout)
+        pids = {"function": function.pids, "load": [process.pid], "backends": [backends.pid] if backends else []}
+        before = {name: cpu_seconds(own) for name, own in pids.items()}
+        memory = [(0, pss_megabytes(pids["function"]))]
+        _tell(process, "go")
+        end = time.monotonic() + _LONGEST_RUN
+        while "seconds" not in (line := json.loads(_line(process.stdout))):
+            progress(line["done"])
+            memory.append((line["done"], pss_megabytes(pids["function"])))
+            if time.monotonic() > end or function.process.poll() is not None:
+                raise click.ClickException("The function does not answer any more.")
+        cpu = {name: cpu_seconds(own) - before[name] for name, own in pids.items()}
+        memory.append((len(messages), pss_megabytes(pids["function"])))
+        progress(len(messages))
+    finally:
+        _end(process)
+    return Loaded(line["seconds"], line["latencies"], line["statuses"], cpu, memory)
+
+
+def _tell(process: subprocess.Popen[str], line: str) -> None:
+    if process.stdin:
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
+
+
+def _line(stream: IO[str] | None) -> str:
+    line = stream.readline() if stream else ""
+    if not line:
+        raise click.ClickException("A process of the benchmark ended; what it said stands above.")
+    return line
+
+
+def _end(process: subprocess.Popen[Any]) -> None:
+    process.terminate()
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for stream in (process.stdin, process.stdout):
+        if stream:
+            stream.close()

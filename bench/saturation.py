@@ -1,0 +1,114 @@
+"""Which rate of which mix saturates which of Klaviyo's limits, and how many instances that takes.
+
+Klaviyo counts per operation and account, in windows of a second and of a minute: instances share the limits.
+Source: Klaviyo API reference, "Rate limits" of each operation.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bench.documents import CHANGED_VARIANTS
+from bench.mix import LINE_ITEMS, SHARES
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Calls of one operation that Klaviyo takes."""
+
+    a_second: int
+    a_minute: int
+
+    @property
+    def steady(self) -> float:
+        """Calls a second that can be kept up."""
+        return min(self.a_second, self.a_minute / 60)
+
+
+WRITES = Limit(75, 750)
+"""Profile and catalog writes, each operation by itself."""
+EVENTS = Limit(350, 3500)
+"""Events and catalog reads, each operation by itself."""
+
+LIMITS: Mapping[str, Limit] = {
+    "create_event": EVENTS,
+    "create_or_update_profile": WRITES,
+    "update_catalog_item": WRITES,
+    "update_catalog_variant": WRITES,
+    "get_variants_for_catalog_item": EVENTS,
+}
+
+Calls = Mapping[str, float]
+
+CALLS: Mapping[str, Calls] = {
+    "customer updated": {"create_or_update_profile": 1},
+    "order created": {"create_event": 1 + LINE_ITEMS},
+    "order state changed": {"create_event": 1},
+    "product published": {
+        "get_variants_for_catalog_item": 1,
+        "update_catalog_item": 1,
+        "update_catalog_variant": CHANGED_VARIANTS,
+    },
+    "inventory updated": {"update_catalog_variant": 1},
+}
+"""Klaviyo calls of one message, by its kind."""
+
+READS: Mapping[str, float] = {**dict.fromkeys(SHARES, 1), "order created": 0}
+"""commercetools calls of one message, when the products of orders are known."""
+
+MIXES: Mapping[str, Mapping[str, float]] = {
+    "the mix": SHARES,
+    "customers": {"customer updated": 1.0},
+    "orders": {"order created": 2 / 3, "order state changed": 1 / 3},
+    "products": {"product published": 1.0},
+    "stock": {"inventory updated": 1.0},
+}
+
+
+def calls_a_message(shares: Mapping[str, float], calls: Mapping[str, Calls] = CALLS) -> dict[str, float]:
+    """Calls of each operation that an average message of a mix makes."""
+    total: defaultdict[str, float] = defaultdict(float)
+    for kind, share in shares.items():
+        for operation, count in calls[kind].items():
+            total[operation] += share * count
+    return dict(total)
+
+
+def saturating_rates(shares: Mapping[str, float], calls: Mapping[str, Calls] = CALLS) -> dict[str, float]:
+    """Messages a second at which each operation reaches its limit, the first to be reached first."""
+    rates = {name: LIMITS[name].steady / count for name, count in calls_a_message(shares, calls).items() if count}
+    return dict(sorted(rates.items(), key=lambda pair: pair[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """What one instance has: threads for messages and for parallel writes, latencies in seconds, CPU in milliseconds.
+
+    The defaults are Terraform's: 8 threads, and half a second for a write.
+    """
+
+    threads: int = 8
+    writers: int = 8
+    commercetools_seconds: float = 0.1
+    klaviyo_seconds: float = 0.5
+    cpu_ms: float = 4.0
+
+    def capacity(self, shares: Mapping[str, float]) -> float:
+        """Messages a second of a mix: what its threads can wait for, or what its one CPU can do."""
+        writes = sum(calls_a_message(shares).values())
+        reads = sum(share * READS[kind] for kind, share in shares.items())
+        waiting = writes * self.klaviyo_seconds + reads * self.commercetools_seconds
+        return min((self.threads + self.writers) / waiting, 1000 / self.cpu_ms)
+
+
+def throughput(instances: int, shares: Mapping[str, float], instance: Instance) -> tuple[float, str]:
+    """Messages a second of so many instances, and what bounds them: `instances`, or Klaviyo's operation."""
+    operation, wall = next(iter(saturating_rates(shares).items()))
+    capacity = instances * instance.capacity(shares)
+    return (capacity, "instances") if capacity < wall else (wall, operation)
+
+
+def instances_to_saturate(shares: Mapping[str, float], instance: Instance) -> int:
+    """The fewest instances that use all that Klaviyo takes of a mix: more only collect 429s."""
+    return math.ceil(next(iter(saturating_rates(shares).values())) / instance.capacity(shares))

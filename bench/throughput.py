@@ -1,0 +1,107 @@
+"""Throughput of the mix: messages a second, latencies, CPU, memory, connections and calls."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from bench.figures import percentiles
+from bench.mix import LOG_NAMES, Message, implied_writes, mixed
+from bench.processes import THREADS, Loaded, Progress, load, running_backends, running_function
+
+WARM_UP = 64
+"""Messages before the measurement: imports, token and connections are the cold start's business."""
+
+_FIRST = 1000
+"""Numbers below are the warm-up's: every resource is used once."""
+
+_WRITES = ("create_event", "create_or_update_profile", "update_catalog_variant")
+_ACKNOWLEDGED = "204"
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """Milliseconds that the stand-ins take for an answer."""
+
+    commercetools: float
+    klaviyo: float
+
+    @property
+    def name(self) -> str:
+        """As in "20/50 ms"."""
+        return f"{self.commercetools:g}/{self.klaviyo:g} ms"
+
+
+def throughput(latencies: Latencies, messages: int, concurrency: int, progress: Progress) -> dict[str, Any]:
+    """One run of the mix against a fresh function and fresh backends. Raises ClickException when anything is lost."""
+    with (
+        running_backends(latencies.commercetools, latencies.klaviyo) as backends,
+        running_function(backends.environment) as function,
+    ):
+        load(function, mixed(WARM_UP), concurrency)
+        backends.counts(forget=True)
+        plan = mixed(messages, _FIRST)
+        loaded = load(function, plan, concurrency, backends.process, progress)
+        counts = backends.counts()
+        outcomes = function.outcomes()[WARM_UP:]
+    _require_all(plan, loaded, counts, outcomes)
+    return {
+        **figures(loaded, len(plan)),
+        "connections": {name: count["connections"] for name, count in counts.items()},
+        "calls": {name: count["calls"] for name, count in counts.items()},
+        "calls_by_kind": calls_by_kind(outcomes),
+        "latency_by_kind": {kind: percentiles(values) for kind, values in sorted(loaded.latencies.items())},
+        "threads": THREADS,
+    }
+
+
+def figures(loaded: Loaded, messages: int) -> dict[str, Any]:
+    """What a load comes to a message."""
+    everything = [value for values in loaded.latencies.values() for value in values]
+    return {
+        "messages_per_second": round(messages / loaded.seconds, 1),
+        **percentiles(everything),
+        "cpu_ms_per_message": round(loaded.cpu["function"] / messages * 1000, 3),
+        "cpu_seconds": {name: round(seconds, 2) for name, seconds in loaded.cpu.items()},
+        "peak_memory_mb": round(max(megabytes for _, megabytes in loaded.memory), 1),
+    }
+
+
+def calls_by_kind(outcomes: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Calls a message by kind and backend, as the function's log counts them."""
+    kinds = {name: kind for kind, name in LOG_NAMES.items()}
+    totals: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    counts: Counter[str] = Counter()
+    for outcome in outcomes:
+        kind = kinds[f"{outcome['resource'].split('/')[0]}/{outcome['type']}"]
+        counts[kind] += 1
+        totals[kind].update(outcome.get("calls", {}))
+    return {
+        kind: {backend: round(calls / counts[kind], 2) for backend, calls in sorted(totals[kind].items())}
+        for kind in sorted(counts)
+    }
+
+
+def _require_all(
+    plan: Sequence[Message],
+    loaded: Loaded,
+    counts: Mapping[str, Mapping[str, Any]],
+    outcomes: Sequence[Mapping[str, Any]],
+) -> None:
+    """Every message was acknowledged as synced, and what it implies was written, no more and no less."""
+    problems = []
+    if loaded.statuses != {_ACKNOWLEDGED: len(plan)}:
+        problems.append(f"answers: {dict(loaded.statuses)}")
+    if Counter(outcome["outcome"] for outcome in outcomes) != {"synced": len(plan)}:
+        problems.append(f"outcomes: {dict(Counter(outcome['outcome'] for outcome in outcomes))}")
+    written = {name: counts["klaviyo"]["calls"].get(name, 0) for name in _WRITES}
+    implied = implied_writes(plan)
+    if written != {name: implied[name] for name in _WRITES}:
+        problems.append(f"written {written}, not {dict(implied)}")
+    unknown = {name: count["calls"]["unknown"] for name, count in counts.items() if count["calls"].get("unknown")}
+    if unknown:
+        problems.append(f"calls that the stand-ins don't know: {unknown}")
+    if problems:
+        raise click.ClickException("The run does not count. " + "; ".join(problems))
