@@ -80,11 +80,12 @@ class Klaviyo:
             filter=f"equals(external_id,{json.dumps(customer_id)})",
             fields_profile=["external_id"],
         )
-        for profile in found.get("data") or []:
+        profiles = found["data"]  # without it the answer is no list of profiles, and "none" would be forgotten
+        for profile in profiles:
             target = {"data": {"type": "profile", "id": profile["id"], "attributes": {}}}
             body = {"data": {"type": "data-privacy-deletion-job", "attributes": {"profile": target}}}
             self._calls.send("Data_Privacy", "request_profile_deletion", body)
-        return bool(found.get("data"))
+        return bool(profiles)
 
     def create_event(self, event: Mapped) -> None:
         """Send an event; a repetition is Klaviyo's to ignore, by `unique_id`."""
