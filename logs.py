@@ -10,6 +10,9 @@ from typing import Any
 
 import structlog
 
+_LONGEST_TEXT = 1024
+"""Characters of one field: ids and types come from outside and may be of any length."""
+
 _TRACE = re.compile(r"^(?:00-)?([0-9a-f]{32})\b")
 
 
@@ -20,8 +23,17 @@ def _severity(_logger: object, method: str, event: structlog.typing.EventDict) -
     return event
 
 
+def _writable(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Short texts that stdout can encode: half of a surrogate pair can't be written, and the line would be lost."""
+    return {name: _short(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _short(text: str) -> str:
+    return text[:_LONGEST_TEXT].encode("utf-8", "replace").decode("utf-8")
+
+
 structlog.configure(
-    processors=[_severity, structlog.processors.JSONRenderer(ensure_ascii=False)],
+    processors=[_severity, _writable, structlog.processors.JSONRenderer(ensure_ascii=False)],
     # One write a line: with LOG_EXECUTION_ID the runtime makes an entry of every write.
     logger_factory=structlog.WriteLoggerFactory(),
     cache_logger_on_first_use=False,
