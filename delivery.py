@@ -88,7 +88,7 @@ def from_event(data: object, *, accepts_bare: bool = False) -> Envelope:
     if isinstance(data, bytes):
         return from_push(data, accepts_bare=accepts_bare)
     try:
-        body = b"" if data is None else json.dumps(data, ensure_ascii=False).encode()
+        body = b"" if data is None else json.dumps(data).encode()
     except (TypeError, ValueError, RecursionError):
         body = b""
     return _from_push(data, body, accepts_bare=accepts_bare)
