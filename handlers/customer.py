@@ -5,6 +5,7 @@ from errors import Ignored
 from handlers.current import copy_current
 from handlers.registry import handles
 from mappers.documents import Customer
+from mappers.mapped import mapper
 from mappers.profile import profile
 from services import Services
 
@@ -16,7 +17,7 @@ def sync_customer(delivery: Delivery, services: Services) -> None:
     def write(customer: Customer | None) -> None:
         if customer is None:
             raise Ignored("deleted_meanwhile")
-        if not (customer.get("email") or "").strip():
+        if not _has_email(customer):
             raise Ignored("no_email")
         services.klaviyo.upsert_profile(profile(customer, services.settings))
 
@@ -32,3 +33,8 @@ def erase_customer(delivery: Delivery, services: Services) -> None:
         raise Ignored("erasure_is_off")
     if not services.klaviyo.erase_profile(delivery.resource.id):
         raise Ignored("no_profile")
+
+
+@mapper
+def _has_email(customer: Customer) -> bool:
+    return bool((customer.get("email") or "").strip())

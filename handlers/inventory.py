@@ -5,7 +5,7 @@ from errors import Ignored, Unmappable
 from handlers.current import copy_current
 from handlers.registry import handles
 from mappers.documents import InventoryEntry
-from mappers.mapped import JsonObject
+from mappers.mapped import JsonObject, mapper
 from mappers.stock import concerns_stock, entry_stock
 from services import Services
 
@@ -25,14 +25,14 @@ def sync_stock(delivery: Delivery, services: Services) -> None:
             raise Ignored("deleted_meanwhile")
         if not concerns_stock(entry, channel):
             raise Ignored("other_channel")
-        _set_stock(services, entry["sku"], entry_stock([entry], channel))
+        _set_stock(services, _sku(entry), entry_stock([entry], channel))
 
     copy_current(
         services,
         "Catalogs",
         lambda: services.commercetools.inventory_entry(delivery.resource.id),
         write,
-        keys=lambda entry: [stock_key(entry["sku"])] if entry else [],
+        keys=lambda entry: [stock_key(_sku(entry))] if entry else [],
     )
 
 
@@ -51,6 +51,14 @@ def sync_remaining_stock(delivery: Delivery, services: Services) -> None:
         keys=lambda _entries: [stock_key(sku)],
         state=lambda entries: [(entry["id"], entry["version"]) for entry in entries],
     )
+
+
+@mapper
+def _sku(entry: InventoryEntry) -> str:
+    sku = entry["sku"]
+    if not isinstance(sku, str):
+        raise TypeError
+    return sku
 
 
 def _set_stock(services: Services, sku: str, stock: JsonObject) -> None:

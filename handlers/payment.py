@@ -1,5 +1,6 @@
 """Refunds become events."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import cast
@@ -9,6 +10,7 @@ from errors import Ignored, TryAgain
 from handlers.order import product_categories, require_profile
 from handlers.registry import handles
 from mappers.documents import Transaction
+from mappers.mapped import mapper
 from mappers.order_events import refunded_order
 from services import Services
 
@@ -47,16 +49,13 @@ def _refunds(delivery: Delivery, services: Services) -> list[Transaction]:
         case {"transactionId": str(transaction_id), "state": state}:
             if state not in counting:
                 return []
-            return [
-                transaction
-                for transaction in _transactions(delivery, services)
-                if transaction["id"] == transaction_id and _is_refund(transaction)
-            ]
-    return [
-        transaction
-        for transaction in _transactions(delivery, services)
-        if _is_refund(transaction) and transaction.get("state") in counting
-    ]
+            return _refunds_among(_transactions(delivery, services), lambda refund: refund["id"] == transaction_id)
+    return _refunds_among(_transactions(delivery, services), lambda refund: refund.get("state") in counting)
+
+
+@mapper
+def _refunds_among(transactions: list[Transaction], counts: Callable[[Transaction], bool]) -> list[Transaction]:
+    return [transaction for transaction in transactions if _is_refund(transaction) and counts(transaction)]
 
 
 def _is_refund(transaction: Transaction) -> bool:

@@ -40,6 +40,7 @@ def entry_stock(entries: Sequence[InventoryEntry], channel: str) -> JsonObject:
     return {"inventory_quantity": quantity, "inventory_policy": HIDDEN_WHEN_SOLD_OUT}
 
 
+@mapper
 def concerns_stock(entry: InventoryEntry, channel: str) -> bool:
     """Whether an entry is of the configured channel, or without supply channel when none is configured."""
     return ((entry.get("supplyChannel") or {}).get("id") or "") == channel
