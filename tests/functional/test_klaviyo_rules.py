@@ -20,7 +20,7 @@ from tests.functional.races import (
 CREATED = message("CustomerCreated", "customer", "customer-1")
 PUBLISHED = message("ProductPublished", "product", "product-1")
 EMAIL, PHONE = "customer-1@example.com", "+491713920014"
-DELAY = 0.3
+DELAY = 0.5
 
 
 def _put_product(sandbox: Sandbox, *skus: str, cents: int = 1000, **fields: Any) -> None:

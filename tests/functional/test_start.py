@@ -12,7 +12,7 @@ import requests
 
 from commands.running import ROOT, Sandbox, free_port
 
-PATIENCE = 30
+PATIENCE = 60
 SECRET = "a-very-secret-value"
 BASE = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV")}
 
