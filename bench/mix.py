@@ -74,11 +74,8 @@ def composition(count: int, shares: Mapping[str, float] = SHARES) -> dict[str, i
 
 def mixed(count: int, first: int = 0, seed: int = 0) -> list[Message]:
     """The mix in random but repeatable order. Every message is about a resource of its own, numbered from `first`."""
-    messages = [
-        Message(kind, first + index, SIZES.get(kind, 0))
-        for kind, amount in composition(count).items()
-        for index in range(amount)
-    ]
+    kinds = [kind for kind, amount in composition(count).items() for _ in range(amount)]
+    messages = [Message(kind, first + index, SIZES.get(kind, 0)) for index, kind in enumerate(kinds)]
     random.Random(seed).shuffle(messages)  # noqa: S311 - an order, not a secret
     return messages
 
