@@ -150,6 +150,8 @@ class Settings(BaseSettings):
     preferred_locale: str | None = None
     preferred_currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
     product_url_template: str | None = None
+    klaviyo_limit_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Part of Klaviyo's rate limits that is this instance's: one divided by the number of instances."""
     dead_letter_topic: Annotated[str, Field(pattern=r"^projects/[^/]+/topics/[^/]+$")] | None = None
     sync_config: Path | None = None
     threads: Annotated[int, Field(ge=1)] = (os.cpu_count() or 1) * 4

@@ -10,7 +10,8 @@ from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from clients.retrying import Operation, Pauses, Timeouts, call
+from clients.klaviyo_quotas import KlaviyoQuotas
+from clients.retrying import THROTTLED, Operation, Timeouts, call
 from clients.verdicts import BACKEND_KLAVIYO as BACKEND
 from clients.verdicts import Failure, judged, not_json, retry_after, unreachable
 from errors import Unmappable
@@ -31,7 +32,7 @@ class KlaviyoCalls:
     def __init__(self, settings: Settings, pool_size: int) -> None:
         self._settings = settings
         self._pool_size = pool_size
-        self._pauses = Pauses()
+        self._quotas = KlaviyoQuotas(settings.klaviyo_limit_share)
         self._lock = threading.Lock()
         self._api: KlaviyoAPI | None = None
         self._groups: dict[str, Any] = {}
@@ -42,11 +43,15 @@ class KlaviyoCalls:
         Raises Unmappable when the SDK's own validation refuses the body, else what judging says.
         """
         method = getattr(self._group(group), f"{operation}_without_preload_content")
+        called = Operation(BACKEND, operation)
 
         def attempt(timeouts: Timeouts) -> JsonObject:
-            return _attempt(method, operation, args, query, timeouts)
+            response = _answer(method, args, query, timeouts)
+            if response.status != THROTTLED:
+                self._quotas.learn(called, response.headers)
+            return _document(operation, response.status, response.headers, response.data)
 
-        return call(Operation(BACKEND, operation), self._pauses, attempt)
+        return call(called, self._quotas, attempt)
 
     def prepare(self, group: str) -> None:
         """Import a group of the SDK, if that has not been done."""
@@ -107,20 +112,21 @@ def _plain(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
 
 
-def _attempt(method: Any, operation: str, args: tuple[Any, ...], query: JsonObject, timeouts: Timeouts) -> JsonObject:
+def _answer(method: Any, args: tuple[Any, ...], query: JsonObject, timeouts: Timeouts) -> Any:
+    """The raw answer, read to its end. Raises Unmappable for a body of ours that the SDK refuses, else Unavailable."""
     import urllib3  # noqa: PLC0415 - cold start: the SDK has it by now
     from openapi_client.exceptions import OpenApiException  # noqa: PLC0415
     from pydantic import ValidationError  # noqa: PLC0415
 
     try:
         response = method(*args, _request_timeout=timeouts, **query)
-        body = response.data
+        response.data  # noqa: B018 - reads it, while failures of the connection are judged
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
         raise Unmappable(problem["type"], ".".join(str(part) for part in problem["loc"])) from None
     except (urllib3.exceptions.HTTPError, OpenApiException) as error:
         raise unreachable(BACKEND, error) from None
-    return _document(operation, response.status, response.headers, body)
+    return response
 
 
 def _document(operation: str, status: int, headers: Any, body: bytes) -> JsonObject:

@@ -24,7 +24,7 @@ Answer = TypeVar("Answer")
 Timeouts = tuple[float, float]
 """Seconds to connect, and to wait for the next byte."""
 
-_THROTTLED = 429
+THROTTLED = 429
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 600.0
 
@@ -135,6 +135,12 @@ class Pauses:
         self._lock = threading.Lock()
         self._pauses: dict[Operation, _Pause] = {}
 
+    def require_unpaused(self, operation: Operation) -> None:
+        """Raises TryAgain while the operation is paused."""
+        pause = self._pauses.get(operation)
+        if pause and (pause.probing or time.monotonic() < pause.until):
+            raise TryAgain("throttled", status=THROTTLED)
+
     def admit(self, operation: Operation) -> None:
         """Raises TryAgain while the operation is paused, or while another call finds out whether it still is."""
         with self._lock:
@@ -142,7 +148,7 @@ class Pauses:
             if not pause:
                 return
             if pause.probing or time.monotonic() < pause.until:
-                raise TryAgain("throttled", status=_THROTTLED)
+                raise TryAgain("throttled", status=THROTTLED)
             pause.probing = True
 
     def throttled(self, operation: Operation, retry_after: float | None) -> float:
@@ -205,7 +211,7 @@ def _attempt(operation: Operation, pauses: Pauses, budget: Budget, send: Callabl
     try:
         answer = send(budget.admit(operation))
     except Unavailable as error:
-        if error.status == _THROTTLED:
+        if error.status == THROTTLED:
             error.retry_after = pauses.throttled(operation, error.retry_after)
         else:
             pauses.unknown(operation)

@@ -1,13 +1,13 @@
 locals {
   function_uri = google_cloudfunctions2_function.sync.service_config[0].uri
 
-  # More instances than Klaviyo's limits can feed only collect 429s. Its widest limit is 3500 events a minute for the whole
+  # More instances than Klaviyo's limits can feed only wait. Its widest limit is 3500 events a minute for the whole
   # account, and one write holds a thread for about half a second:
   #
   #   instances = 3500 / 60 s x 0.5 s / concurrency, rounded up, and one to spare: 5 with 8 threads
   #
-  # Profile and catalog writes (750 a minute) need a fifth of that. Where they are the bottleneck, a 429 pauses the
-  # operation in that instance and Pub/Sub keeps the rest.
+  # Profile and catalog writes (750 a minute) need a fifth of that. Each instance keeps to its share of every limit
+  # (KLAVIYO_LIMIT_SHARE), and uses what the others leave; Pub/Sub keeps the rest.
   klaviyo_events_per_minute = 3500
   seconds_per_write         = 0.5
   max_instances = coalesce(
@@ -28,6 +28,7 @@ locals {
       DEAD_LETTER_TOPIC    = google_pubsub_topic.dead_letters.id
       GOOGLE_CLOUD_PROJECT = var.project_id # joins a log line to its request
       KLAVIYO_API_URL      = var.klaviyo_api_url
+      KLAVIYO_LIMIT_SHARE  = tostring(1 / local.max_instances)
       PREFERRED_CURRENCY   = var.preferred_currency
       PREFERRED_LOCALE     = var.preferred_locale
       PRODUCT_URL_TEMPLATE = var.product_url_template

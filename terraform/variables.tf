@@ -218,7 +218,7 @@ variable "extra_environment" {
   validation {
     condition = length(setintersection(keys(var.extra_environment), [
       "CT_API_CLIENT", "CT_API_URL", "CT_AUTH_URL", "CT_PROJECT_ID", "CT_SCOPE", "CT_SCOPES", "DEAD_LETTER_TOPIC",
-      "GOOGLE_CLOUD_PROJECT", "KLAVIYO_API_URL", "KLAVIYO_AUTH_KEY", "PORT", "PREFERRED_CURRENCY", "PREFERRED_LOCALE",
+      "GOOGLE_CLOUD_PROJECT", "KLAVIYO_API_URL", "KLAVIYO_AUTH_KEY", "KLAVIYO_LIMIT_SHARE", "PORT", "PREFERRED_CURRENCY", "PREFERRED_LOCALE",
       "PRODUCT_URL_TEMPLATE", "SYNC_CONFIG", "THREADS",
     ])) == 0
     error_message = "extra_environment holds a name that has a variable of its own, or that is a secret or the platform's."

@@ -158,6 +158,7 @@ run "defaults" {
       CT_SCOPE             = "view_customers:my-shop view_orders:my-shop view_payments:my-shop view_products:my-shop"
       DEAD_LETTER_TOPIC    = "projects/shop-sync/topics/klaviyo-sync-dead-letters"
       GOOGLE_CLOUD_PROJECT = "shop-sync"
+      KLAVIYO_LIMIT_SHARE  = "0.2"
       THREADS              = "8"
     })
     error_message = "What is not set is left to the function's defaults."

@@ -1,0 +1,144 @@
+"""Klaviyo's rate limits, kept rather than run into.
+
+Klaviyo counts each operation in two fixed windows, a second and a minute, for the whole account. All threads of this
+instance share one pace per operation: at most the instance's share of both windows, spread over the minute but for a
+tenth that may go at once. While Klaviyo says that much of the minute is left, the share does not bind.
+"""
+
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from clients.retrying import THROTTLED, Operation, Pauses, current_budget
+from errors import TryAgain
+
+_MINUTE = 60.0
+_SECOND = 1.0
+_AT_ONCE = 0.1
+"""Part of a minute's quota that need not be spread."""
+_BURST_MARGIN = 0.9
+"""Of a second's quota: what is sent within one second may arrive within a shorter time."""
+_PLENTY = 0.5
+"""Part of a minute's quota that must be left for the share not to bind."""
+_NUMBER = re.compile(r"\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Requests a second and a minute. Source: the rate limits in the SDK's documentation of each operation."""
+
+    burst: int
+    steady: int
+
+
+_LARGE, _EXTRA_LARGE = Quota(75, 750), Quota(350, 3500)
+QUOTAS: Mapping[str, Quota] = {
+    "create_event": _EXTRA_LARGE,
+    "create_or_update_profile": _LARGE,
+    "get_profiles": _LARGE,
+    "request_profile_deletion": Quota(3, 60),
+    "get_catalog_categories": _EXTRA_LARGE,
+    "get_variants_for_catalog_item": _EXTRA_LARGE,
+    **{
+        f"{verb}_catalog_{kind}": _LARGE
+        for verb in ("create", "update", "delete")
+        for kind in ("item", "variant", "category")
+    },
+}
+
+
+@dataclass(slots=True)
+class _Pace:
+    """What was sent of one operation, and what Klaviyo said is left of its minute."""
+
+    quota: Quota
+    sent: deque[float] = field(default_factory=deque)
+    """When, within the last minute; times to come are slots that wait for."""
+    next_even: float = 0.0
+    limit: int = 0
+    remaining: int = 0
+    reset_at: float = 0.0
+
+    def reserve(self, now: float, share: float, latest: float) -> float | None:
+        """When the next request may be sent, which takes that slot; None when it comes after `latest`."""
+        while self.sent and self.sent[0] <= now - _MINUTE:
+            self.sent.popleft()
+        told = now < self.reset_at
+        if told and self.remaining >= self.limit * _PLENTY:
+            share = 1.0
+        at = max(now, self.next_even - _AT_ONCE * _MINUTE)
+        for length, most in (
+            (_SECOND, self.quota.burst * share * _BURST_MARGIN),
+            (_MINUTE, self.quota.steady * share),
+        ):
+            allowed = max(1, int(most))
+            if len(self.sent) >= allowed:
+                at = max(at, self.sent[-allowed] + length)
+        if told and self.remaining <= 0:
+            at = max(at, self.reset_at)
+        if at >= latest:
+            return None
+        self.sent.append(at)
+        self.remaining -= 1
+        self.next_even = max(self.next_even, at) + _MINUTE / (self.quota.steady * share)
+        return at
+
+
+class KlaviyoQuotas(Pauses):
+    """Lets calls wait for their slot, and refuses those whose slot comes after the message's time.
+
+    `share` is the part of the account's quota that is this instance's.
+    """
+
+    def __init__(
+        self,
+        share: float,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        super().__init__()
+        self._share = share
+        self._clock = clock
+        self._sleep = sleep
+        self._pacing = threading.Lock()
+        self._paces = {name: _Pace(quota) for name, quota in QUOTAS.items()}
+
+    def admit(self, operation: Operation) -> None:
+        """Wait for the operation's slot. Raises TryAgain when it is paused, or the message's time is over before."""
+        self.require_unpaused(operation)
+        wait = self._reserve(operation)
+        if wait > 0:
+            self._sleep(wait)
+        super().admit(operation)
+
+    def learn(self, operation: Operation, headers: Mapping[str, str]) -> None:
+        """Take in what Klaviyo's answer says is left of the operation's minute."""
+        pace = self._paces.get(operation.name)
+        limit, remaining, reset = (_number(headers, f"RateLimit-{name}") for name in ("Limit", "Remaining", "Reset"))
+        if not pace or limit is None or remaining is None or reset is None:
+            return
+        now = self._clock()
+        with self._pacing:
+            # Answers overtake each other: within one window the lowest count is the latest.
+            pace.remaining = min(remaining, pace.remaining) if now < pace.reset_at else remaining
+            pace.limit, pace.reset_at = limit, now + reset
+
+    def _reserve(self, operation: Operation) -> float:
+        """Seconds until the slot that is now taken."""
+        pace = self._paces.get(operation.name)
+        if not pace:
+            return 0.0
+        now = self._clock()
+        with self._pacing:
+            at = pace.reserve(now, self._share, now + current_budget().seconds_left)
+        if at is None:
+            raise TryAgain("throttled", status=THROTTLED)
+        return at - now
+
+
+def _number(headers: Mapping[str, str], name: str) -> int | None:
+    found = _NUMBER.match(headers.get(name) or "")
+    return int(found[0]) if found else None

@@ -1,0 +1,127 @@
+"""An instance keeps to its share of Klaviyo's limits, and uses what is left over."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+
+from clients.klaviyo_quotas import QUOTAS, KlaviyoQuotas
+from clients.retrying import Operation, message_budget
+from errors import TryAgain
+from settings import Limits
+
+UPSERT = Operation("klaviyo", "create_or_update_profile")
+EVENT = Operation("klaviyo", "create_event")
+
+
+class Time:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def clock(self) -> float:
+        """Seconds."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Move on."""
+        self.now += seconds
+
+
+@pytest.fixture(autouse=True)
+def _budget() -> Iterator[None]:
+    with message_budget(Limits(message_seconds=1e6)):
+        yield
+
+
+def _sent_within(quotas: KlaviyoQuotas, time: Time, operation: Operation, seconds: float) -> list[float]:
+    """When the calls go out that are asked for one after the other, without a pause."""
+    times = []
+    while time.now < 1000.0 + seconds:
+        quotas.admit(operation)
+        times.append(time.now)
+    return times
+
+
+def _most_within(times: list[float], length: float) -> int:
+    """The fullest window, wherever it begins."""
+    return max(sum(begin <= one < begin + length for one in times) for begin in times[:: max(1, len(times) // 200)])
+
+
+@pytest.mark.parametrize("operation", [UPSERT, EVENT])
+@pytest.mark.parametrize("share", [1.0, 0.2])
+def test_no_window_is_ever_overrun(operation: Operation, share: float) -> None:
+    """However hard it is asked: within any second and any minute at most the share of the quota."""
+    time = Time()
+    quota = QUOTAS[operation.name]
+    times = _sent_within(KlaviyoQuotas(share, time.clock, time.sleep), time, operation, 200)
+    assert _most_within(times, 1.0) <= quota.burst * share
+    assert _most_within(times, 60.0) <= quota.steady * share
+    assert len(times) >= quota.steady * share * 200 / 60 * 0.95
+
+
+def test_a_quota_is_spread_over_the_minute() -> None:
+    """A tenth may go at once; a minute's quota is never spent so that the rest of the minute stands still."""
+    time = Time()
+    times = _sent_within(KlaviyoQuotas(1.0, time.clock, time.sleep), time, UPSERT, 180)
+    assert sum(one < 1003 for one in times) <= 750 * 0.1 + 3 * 12.5 + 1
+    assert max(later - earlier for earlier, later in pairwise(times)) < 10
+
+
+def test_the_share_does_not_bind_while_plenty_is_left() -> None:
+    """Klaviyo says that the account's minute is hardly used: a single busy instance may have it."""
+    time = Time()
+    quotas = KlaviyoQuotas(0.1, time.clock, time.sleep)
+    headers = {"RateLimit-Limit": "750", "RateLimit-Remaining": "740", "RateLimit-Reset": "60"}
+    quotas.learn(UPSERT, headers)
+    times = _sent_within(quotas, time, UPSERT, 10)
+    assert len(times) > 75 * 2
+    quotas.learn(UPSERT, {**headers, "RateLimit-Remaining": "100"})
+    before = time.now
+    quotas.admit(UPSERT)
+    assert time.now - before > 1
+
+
+def test_nothing_is_asked_while_nothing_is_left() -> None:
+    """Others used the account's minute up: wait for the next one, as the answer said."""
+    time = Time()
+    quotas = KlaviyoQuotas(1.0, time.clock, time.sleep)
+    quotas.learn(UPSERT, {"RateLimit-Limit": "750", "RateLimit-Remaining": "0", "RateLimit-Reset": "7"})
+    quotas.admit(UPSERT)
+    assert time.now == pytest.approx(1007)
+
+
+def test_a_slot_after_the_messages_time_is_not_waited_for() -> None:
+    """The message is given back at once, and its slot left to others."""
+    time = Time()
+    quotas = KlaviyoQuotas(1.0, time.clock, time.sleep)
+    quotas.learn(UPSERT, {"RateLimit-Limit": "750", "RateLimit-Remaining": "0", "RateLimit-Reset": "7"})
+    with message_budget(Limits(message_seconds=5)), pytest.raises(TryAgain, match="throttled"):
+        quotas.admit(UPSERT)
+    assert time.now == 1000
+    quotas.admit(UPSERT)
+    assert time.now == pytest.approx(1007)
+
+
+def test_operations_have_paces_of_their_own() -> None:
+    """Klaviyo counts each operation for itself, and what is not known is not held back."""
+    time = Time()
+    quotas = KlaviyoQuotas(1.0, time.clock, time.sleep)
+    quotas.learn(UPSERT, {"RateLimit-Limit": "750", "RateLimit-Remaining": "0", "RateLimit-Reset": "7"})
+    for _ in range(300):
+        quotas.admit(EVENT)
+        quotas.admit(Operation("klaviyo", "get_accounts"))
+    assert time.now == 1000
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"RateLimit-Limit": "750"}, {"RateLimit-Limit": "x", "RateLimit-Remaining": "0"}]
+)
+def test_unreadable_headers_change_nothing(headers: dict[str, str]) -> None:
+    """As on a 429, or behind a proxy."""
+    time = Time()
+    quotas = KlaviyoQuotas(1.0, time.clock, time.sleep)
+    quotas.learn(UPSERT, headers)
+    quotas.admit(UPSERT)
+    assert time.now == 1000
