@@ -1,0 +1,309 @@
+"""Poison messages: what can't be a delivery is dead-lettered as it came, acknowledged, and stops nobody else."""
+
+import base64
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import requests
+
+from commands.running import Sandbox, running_function
+from tests.functional.conftest import ACKNOWLEDGED, Function, Serve
+from tests.functional.documents import (
+    PROJECT,
+    category,
+    change,
+    customer,
+    entry,
+    line_item,
+    message,
+    order,
+    payment,
+    product,
+    transaction,
+    variant,
+)
+from tests.functional.failing import FakeTopic, fake_topic, rows
+
+CASES = [(row[0], row[2]) for row in rows("message", "outcome", "reason in the log")]
+REFUSALS = [(row[0], int(row[1])) for row in rows("request", "answer")]
+BINARY = {"ce-id": "1", "ce-source": "//pubsub", "ce-type": "published", "ce-specversion": "1.0"}
+"""The headers of Eventarc's CloudEvents."""
+EVENT_ANSWER = 200
+
+_ORDER = message("OrderCreated", "order", "order-1")
+_GARBAGE = os.urandom(9_000_000)
+_DEEP = b"[" * 50_000 + b"]" * 50_000
+_DEEP_DELIVERY = b'{"resource":' * 50_000 + b"{" + b"}" * 50_001
+_AMOUNTLESS = order() | {"lineItems": [line_item(totalPrice={}, price={})], "totalPrice": {}}
+
+_BODIES: dict[str, bytes] = {
+    "empty body": b"",
+    "no JSON": b"{'single': 'quotes'}",
+    "JSON null": b"null",
+    "a list": b"[1, 2]",
+    "no message": b'{"subscription": "projects/p/subscriptions/s"}',
+    "message is null": b'{"message": null}',
+    "no data": b'{"message": {"messageId": "1", "attributes": {"a": "b"}}}',
+    "data is a number": b'{"message": {"data": 5}}',
+    "9 MB of garbage as body": _GARBAGE,
+    "50,000 levels deep as body": _DEEP,
+}
+"""Request bodies that hold no data: the letter has all of the body."""
+
+_DATA: dict[str, bytes] = {
+    "data is empty": b"",
+    "data is base64 of no JSON": b"not a document \xff",
+    "data is base64 of null": b" null\n",
+    "data is base64 of a list": b"[{}]",
+    "no resource": json.dumps({"projectKey": PROJECT, "type": "OrderCreated"}).encode(),
+    "resource is a string": json.dumps(_ORDER | {"resource": "order-1"}).encode(),
+    "no type": json.dumps({name: value for name, value in _ORDER.items() if name != "type"}).encode(),
+    "an id with quotes": json.dumps(message("OrderCreated", "order", 'a" or id="b')).encode(),
+    "an id with slashes": json.dumps(message("OrderCreated", "order", "../customers/customer-1")).encode(),
+    "an id of a million characters": json.dumps(message("OrderCreated", "order", "a" * 1_000_000)).encode(),
+    "an id that can't be encoded": json.dumps(message("OrderCreated", "order", "\ud800")).encode(),
+    "another project's projectKey": json.dumps(_ORDER | {"projectKey": "another-shop"}).encode(),
+    "9 MB of garbage as data": _GARBAGE,
+    "50,000 levels deep as data": _DEEP_DELIVERY,
+    "an order whose lineItems is a number": json.dumps(_ORDER | {"order": order() | {"lineItems": 5}}).encode(),
+    "an order without amounts": json.dumps(_ORDER | {"order": _AMOUNTLESS}).encode(),
+    "a deleted inventory entry without SKU": json.dumps(
+        change("ResourceDeleted", "inventory-entry", "entry-1")
+    ).encode(),
+}
+"""Data of a Pub/Sub message: the letter has exactly this."""
+
+_NOT_BASE64 = "no base64 \u2603"
+
+
+def _push(case: str) -> tuple[bytes, bytes]:
+    """The request body of a case, and the data that its letter must have."""
+    if case in _BODIES:
+        return _BODIES[case], _BODIES[case]
+    if case == "data is not base64":
+        return _enveloped(_NOT_BASE64), _NOT_BASE64.encode()
+    return _enveloped(base64.b64encode(_DATA[case]).decode()), _DATA[case]
+
+
+def _enveloped(data: str) -> bytes:
+    return json.dumps(
+        {"message": {"data": data, "messageId": "1"}, "subscription": "projects/p/subscriptions/s"}
+    ).encode()
+
+
+@pytest.fixture
+def letters(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
+    """The dead-letter topic."""
+    return fake_topic(monkeypatch)
+
+
+def _assert_others_pass(function: Function, sandbox: Sandbox, headers: Mapping[str, str], answer: int) -> None:
+    """The next message, a customer's, is synced."""
+    sandbox.commercetools.put("customers", customer())
+    good = json.dumps(change("ResourceUpdated", "customer", "customer-1")).encode()
+    assert function.post(_enveloped(base64.b64encode(good).decode()), **headers).status_code == answer
+    assert function.lines()[-1]["outcome"] == "synced"
+    assert [profile["external_id"] for profile in sandbox.klaviyo.state()["profiles"]] == ["customer-1"]
+
+
+@pytest.mark.parametrize(("case", "reason"), CASES, ids=[case for case, _ in CASES])
+def test_push(case: str, reason: str, sandbox: Sandbox, serve: Serve, letters: FakeTopic) -> None:
+    """`sync_push` dead-letters it with its data unchanged, acknowledges it, writes a short line, and goes on."""
+    function = serve()
+    body, data = _push(case)
+    response = function.post(body)
+    assert (response.status_code, response.content) == (ACKNOWLEDGED, b"")
+    (line,) = function.lines()
+    assert (line["outcome"], line["reason"]) == ("dead-lettered", reason)
+    assert len(json.dumps(line)) < 2_000
+    (letter,) = letters.letters
+    assert _are_same(letter.data, data)
+    assert letter.attributes["reason"] == reason
+    assert all(len(value.encode()) <= 1024 for value in letter.attributes.values())
+    assert sandbox.klaviyo.requests() == []
+    _assert_others_pass(function, sandbox, {}, ACKNOWLEDGED)
+
+
+_EVENTS = {"empty body": "not_an_object"}
+"""functions-framework hands over an empty body as no data at all, and so it does with `null`."""
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [pytest.param(case, _EVENTS.get(case, reason), id=case) for case, reason in CASES if "deep as body" not in case],
+)
+def test_event(case: str, reason: str, sandbox: Sandbox, serve: Serve, letters: FakeTopic) -> None:
+    """`sync_event` does the same with what reaches it in Eventarc's envelope; the letter has the same JSON at least."""
+    function = serve("sync_event")
+    body, data = _push(case)
+    assert function.post(body, **BINARY).status_code == EVENT_ANSWER
+    (line,) = function.lines()
+    assert (line["outcome"], line["reason"]) == ("dead-lettered", reason)
+    (letter,) = letters.letters
+    data = b"" if case == "JSON null" else data
+    assert _are_same(letter.data, data) or _are_same(_decoded(letter.data), _decoded(data))
+    assert sandbox.klaviyo.requests() == []
+    _assert_others_pass(function, sandbox, BINARY, EVENT_ANSWER)
+
+
+def _are_same(one: object, other: object) -> bool:
+    """Whether both are equal; nobody wants to read where nine megabytes differ."""
+    return one is not None and one == other
+
+
+def _decoded(data: bytes) -> Any:
+    """JSON, None where there is none."""
+    try:
+        return json.loads(data)
+    except ValueError:
+        return None
+
+
+def test_event_with_text_that_can_not_be_encoded(sandbox: Sandbox, serve: Serve, letters: FakeTopic) -> None:
+    """Half a surrogate pair in an event's data does not cost the letter its data."""
+    body = b'{"message": {"messageId": "1", "attributes": {"a": "\\ud800"}}}'
+    function = serve("sync_event")
+    assert function.post(body, **BINARY).status_code == EVENT_ANSWER
+    (letter,) = letters.letters
+    assert json.loads(letter.data) == json.loads(body)
+    assert sandbox.klaviyo.requests() == []
+
+
+_ODD_DOCUMENTS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    *(
+        ("customers", customer() | fields, change("ResourceUpdated", "customer", "customer-1"))
+        for fields in (
+            {"email": 5},
+            {"email": ["a"]},
+            {"addresses": 5},
+            {"addresses": [5]},
+            {"addresses": {"id": "address-1"}},
+            {"defaultBillingAddressId": ["address-1"]},
+            {"custom": 5},
+            {"version": None},
+        )
+    ),
+    *(
+        ("orders", order() | fields, message("OrderStateChanged", "order", "order-1", orderState="Complete"))
+        for fields in (
+            {"lineItems": 5},
+            {"lineItems": [5]},
+            {"lineItems": [line_item(variant=5)]},
+            {"customerEmail": 5},
+            {"totalPrice": 5},
+            {"billingAddress": 5},
+        )
+    ),
+    *(
+        ("products", product(**fields), message("ProductPublished", "product", "product-1"))
+        for fields in (
+            {"masterVariant": variant() | {"sku": 5}},
+            {"masterVariant": variant(prices=5)},
+            {"masterVariant": variant(images=[5])},
+            {"categories": [5]},
+            {"name": 5},
+        )
+    ),
+    *(
+        ("inventory", {**entry(), **fields}, change("ResourceUpdated", "inventory-entry", "entry-1"))
+        for fields in ({"sku": None}, {"sku": 5}, {"availableQuantity": "many"}, {"supplyChannel": 5})
+    ),
+    *(
+        ("categories", category("category-1", "Women") | fields, message("CategoryCreated", "category", "category-1"))
+        for fields in ({"name": 5}, {"ancestors": [5]})
+    ),
+    *(
+        (
+            "payments",
+            payment() | {"transactions": transactions},
+            message(
+                "PaymentTransactionStateChanged", "payment", "payment-1", transactionId="refund-1", state="Success"
+            ),
+        )
+        for transactions in ([5], [{"type": "Refund"}], [transaction(amount=5)])
+    ),
+]
+
+
+@pytest.mark.parametrize(("collection", "document", "delivery"), _ODD_DOCUMENTS)
+def test_documents_of_wrong_types(
+    collection: str,
+    document: dict[str, Any],
+    delivery: dict[str, Any],
+    sandbox: Sandbox,
+    serve: Serve,
+    letters: FakeTopic,
+) -> None:
+    """What commercetools never sends is synced without the odd field, or dead-lettered; it never goes round."""
+    sandbox.commercetools.put("orders", order(paymentInfo={"payments": [{"typeId": "payment", "id": "payment-1"}]}))
+    sandbox.commercetools.put(collection, document)
+    answer = serve().deliver(delivery)
+    assert (answer.outcome, answer.reason) in (
+        ("synced", ""),
+        ("dead-lettered", "unmappable"),
+        ("ignored", "no_variant"),
+    )
+    assert answer.status == ACKNOWLEDGED
+    assert len(letters.letters) == (answer.outcome == "dead-lettered")
+
+
+_ENVELOPE = json.loads(_enveloped("bnVsbA=="))
+_STRUCTURED = {**{name.removeprefix("ce-"): value for name, value in BINARY.items()}, "data": _ENVELOPE}
+_WITHOUT_ID = json.dumps({name: value for name, value in _STRUCTURED.items() if name != "id"}).encode()
+_JSON = "application/json"
+_CLOUDEVENT = "application/cloudevents+json"
+
+
+def _without(name: str) -> bytes:
+    """A push, or its message, without a field."""
+    push = {key: value for key, value in _ENVELOPE.items() if key != name}
+    if "message" in push:
+        push["message"] = {key: value for key, value in push["message"].items() if key != name}
+    return json.dumps(push).encode()
+
+
+_REQUESTS: dict[str, tuple[str, bytes, str, Mapping[str, str]]] = {
+    "empty body": ("POST", b"", _JSON, {}),
+    "no JSON": ("POST", b"{'single': 'quotes'}", _JSON, {}),
+    "JSON null": ("POST", b"null", _JSON, {}),
+    "an empty object": ("POST", b"{}", _JSON, {}),
+    "an empty list": ("POST", b"[]", _JSON, {}),
+    "a list": ("POST", b"[1]", _JSON, {}),
+    "a string": ("POST", b'"abc"', _JSON, {}),
+    "a push without message": ("POST", _without("message"), _JSON, {}),
+    "a push whose message is null": ("POST", json.dumps(_ENVELOPE | {"message": None}).encode(), _JSON, {}),
+    "a push without data": ("POST", _without("data"), _JSON, {}),
+    "a push without messageId": ("POST", _without("messageId"), _JSON, {}),
+    "a push without subscription": ("POST", _without("subscription"), _JSON, {}),
+    "a push of another Content-Type": ("POST", json.dumps(_ENVELOPE).encode(), "text/plain", {}),
+    "50,000 levels deep as body": ("POST", _DEEP, _JSON, {}),
+    "a structured CloudEvent that is no JSON": ("POST", b"{", _CLOUDEVENT, {}),
+    "a structured CloudEvent without id": ("POST", _WITHOUT_ID, _CLOUDEVENT, {}),
+    "a batch of CloudEvents": ("POST", json.dumps([_STRUCTURED]).encode(), _CLOUDEVENT, {}),
+    "a binary CloudEvent 50,000 levels deep": ("POST", _DEEP, _JSON, BINARY),
+    "GET": ("GET", b"", _JSON, {}),
+    "PUT": ("PUT", json.dumps(_ENVELOPE).encode(), _JSON, {}),
+}  # fmt: skip
+
+
+def test_what_functions_framework_refuses(sandbox: Sandbox) -> None:
+    """Every refusal that the page names is answered as it says, without a line of ours, and the process goes on."""
+    assert sorted(_REQUESTS) == sorted(request for request, _ in REFUSALS)
+    answered = []
+    with running_function(sandbox.environment, "sync_event") as function:
+        for request, _ in REFUSALS:
+            method, body, content_type, headers = _REQUESTS[request]
+            response = requests.request(
+                method, function.url, data=body, headers={"Content-Type": content_type, **headers}, timeout=30
+            )
+            answered.append((request, response.status_code))
+        assert function.lines == []
+        sandbox.commercetools.put("customers", customer())
+        assert (
+            function.push(json.dumps(change("ResourceUpdated", "customer", "customer-1")).encode(), "1") == EVENT_ANSWER
+        )
+        assert function.outcome("1")["outcome"] == "synced"
+    assert answered == REFUSALS
