@@ -30,6 +30,16 @@ demo: $(VENV)/installed ## Every sample through the function, against the sandbo
 test: $(VENV)/installed ## The whole test suite
 	@$(BIN)/python -m pytest
 
+# The function alone, as it is deployed: what developers need on top would slow its start.
+$(VENV)/deployed/installed: requirements.txt
+	@test -x $(VENV)/deployed/bin/python || $(PYTHON) -m venv $(VENV)/deployed
+	@$(VENV)/deployed/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.PHONY: bench
+bench: $(VENV)/installed $(VENV)/deployed/installed ## Throughput, CPU, memory, calls and cold start (5 minutes)
+	@BENCH_PYTHON=$(abspath $(VENV)/deployed/bin/python) $(BIN)/python -m bench
+
 .PHONY: lint
 lint: $(VENV)/installed ## ruff and mypy, strict
 	@$(BIN)/ruff check .
