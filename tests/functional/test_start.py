@@ -38,7 +38,7 @@ def _healthy(url: str, process: "subprocess.Popen[bytes]") -> bool:
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end and process.poll() is None:
         try:
-            return requests.get(url, timeout=5).text == "ok\n"
+            return requests.get(url, timeout=PATIENCE).text == "ok\n"
         except requests.ConnectionError:
             time.sleep(0.05)
     return False
