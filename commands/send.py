@@ -38,9 +38,7 @@ Deliver = Callable[[bytes], str]
 )
 @click.option("--twice", is_flag=True, help="Deliver each payload two times, as Pub/Sub may.")
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="At most so many deliveries a second.")
-def send(
-    files: Sequence[Path], url: str, form: str, topic: str | None, *, twice: bool, rate: float | None
-) -> None:
+def send(files: Sequence[Path], url: str, form: str, topic: str | None, *, twice: bool, rate: float | None) -> None:
     """Deliver payloads, each FILE being one as commercetools publishes it.
 
     Exits with 1 if one was not acknowledged.
