@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 
@@ -54,5 +55,11 @@ def prefer(chrome: Chrome, scheme: str) -> None:
 
 def requested(chrome: Chrome) -> list[str]:
     """Addresses that were asked for since the last time."""
-    entries = (json.loads(entry["message"])["message"] for entry in chrome.get_log("performance"))
+    entries = (json.loads(entry["message"])["message"] for entry in logged(chrome, "performance"))
     return [entry["params"]["request"]["url"] for entry in entries if entry["method"] == "Network.requestWillBeSent"]
+
+
+def logged(chrome: Chrome, kind: str) -> list[dict[str, Any]]:
+    """What was noted since the last time: `browser` is the console, `performance` the protocol's events."""
+    entries: list[dict[str, Any]] = chrome.get_log(kind)  # type: ignore[no-untyped-call]
+    return entries

@@ -25,7 +25,7 @@ _SHORTEST_NUMBER = 7
 """Digits of a phone number."""
 _STRUCTURE = frozenset({"type", "typeid"})
 """Fields that say what an object is: equal only to a field of the same name."""
-_NOBODYS = frozenset({"projectkey", "notificationtype", "clientid"})
+_NOBODYS = frozenset({"projectkey", "notificationtype"})
 """Fields of the delivery that never go anywhere."""
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
@@ -104,7 +104,7 @@ class Comparison:
         yield from (self._numbers[form] for form in equal)
         if equal or not isinstance(value, str) or name.casefold() in _STRUCTURE:
             return
-        text = value.casefold()
+        text = _text(value)
         if text.startswith("+") and text[1:].isdigit():
             yield from (number for digits, number in self._phones if text.endswith(digits))
         else:
@@ -124,9 +124,9 @@ def _forms(name: str, value: Any, parent: Mapping[str, Any]) -> Iterator[Value]:
             try:
                 yield "moment", datetime.fromisoformat(value)
             except ValueError:
-                yield "text", value.casefold()
+                yield "text", value
         elif len(value.strip()) >= _SHORTEST_TEXT:
-            yield "text", value.strip().casefold()
+            yield "text", _text(value)
     elif isinstance(value, bool):
         yield "truth", (_last_word(name), value)
     elif isinstance(value, int | float):
@@ -183,6 +183,11 @@ def _kind(value: Any) -> Kind:
     if isinstance(value, str):
         return "string"
     return "word" if value is None or isinstance(value, bool) else "number"
+
+
+def _text(value: str) -> str:
+    """A text as it is compared: e-mail addresses have no capitals that count."""
+    return value.strip().casefold() if "@" in value else value.strip()
 
 
 def _last_word(name: str) -> str:

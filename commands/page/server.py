@@ -1,6 +1,6 @@
 """The page's server: whole pages for browsers without scripts, and their parts for those that keep up by themselves."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,7 +35,6 @@ def page(subscription: Subscription, samples: Sequence[Sample]) -> Flask:
             "subscription": subscription,
             "deliveries": deliveries,
             "chosen": chosen,
-            "is_followed": "delivery" not in request.args,
             "samples": by_number,
             "attempts": ATTEMPTS,
             "view": view,
@@ -44,7 +43,7 @@ def page(subscription: Subscription, samples: Sequence[Sample]) -> Flask:
 
     @app.get("/")
     def whole() -> str:
-        return render_template("page.html", parts=PARTS, **context())
+        return render_template("page.html", **context())
 
     @app.get("/parts/<name>")
     def part(name: str) -> AnyResponse:
@@ -63,32 +62,41 @@ def page(subscription: Subscription, samples: Sequence[Sample]) -> Flask:
     def changes() -> Response:
         return Response(_changes(subscription), mimetype="text/event-stream", headers={"Cache-Control": "no-store"})
 
-    def send(number: str, times: int) -> AnyResponse:
-        if number not in by_number:
-            abort(404)
-        return _done(lambda: subscription.send(by_number[number], times))
+    _add_buttons(app, subscription, by_number)
+    return app
 
-    app.post("/send/<number>")(lambda number: send(number, 1))
+
+def _add_buttons(app: Flask, subscription: Subscription, samples: Mapping[str, Sample]) -> None:
+    """What the page's buttons do; samples go by their number."""
+
+    def send(number: str, times: int) -> AnyResponse:
+        if number not in samples:
+            abort(404)
+        subscription.send(samples[number], times)
+        return _done()
+
+    app.add_url_rule("/send/<number>", "once", lambda number: send(number, 1), methods=["POST"])
     app.add_url_rule("/send-twice/<number>", "twice", lambda number: send(number, 2), methods=["POST"])
 
     @app.post("/send-all")
     def send_all() -> AnyResponse:
-        return _done(lambda: [subscription.send(sample) for sample in samples])
+        for sample in samples.values():
+            subscription.send(sample)
+        return _done()
 
     @app.post("/fail-next")
     def fail_next() -> AnyResponse:
-        return _done(subscription.toggle_failure)
+        subscription.toggle_failure()
+        return _done()
 
     @app.post("/start-over")
     def start_over() -> AnyResponse:
-        return _done(subscription.start_over)
+        subscription.start_over()
+        return _done()
 
-    return app
 
-
-def _done(act: Callable[[], object]) -> AnyResponse:
-    """Act, and show the page; the script that asks for the parts needs none."""
-    act()
+def _done() -> AnyResponse:
+    """Show the page; the script that asks for the parts needs none."""
     return Response(status=204) if "X-Part" in request.headers else redirect("/", 303)
 
 
@@ -101,11 +109,9 @@ def _chosen(deliveries: Sequence[Delivery]) -> Delivery | None:
 
 def _version(name: str, subscription: Subscription, chosen: Delivery | None) -> str:
     """Changes whenever the part does."""
-    pinned = "delivery" in request.args
-    if name != "delivery":
-        return f"{name}-{subscription.version}-{chosen.number if chosen else 0}-{pinned}"
-    # Started over, a number stands for another delivery.
-    return f"{name}-{id(chosen)}-{len(chosen.attempts)}" if chosen else name
+    number, attempts = (chosen.number, len(chosen.attempts)) if chosen else (0, 0)
+    seen = attempts if name == "delivery" else subscription.version
+    return f"{name}-{subscription.era}-{number}-{seen}"
 
 
 def _holdings(subscription: Subscription, chosen: Delivery | None) -> Any:

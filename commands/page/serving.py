@@ -5,6 +5,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
@@ -23,16 +24,29 @@ def serve(port: int) -> None:
     """Serve the page and say where, until interrupted. Raises click.ClickException when the port is taken."""
     signal.signal(signal.SIGTERM, _end)
     try:
-        with page_server(port) as server:
-            click.echo(f"The page is at http://{HOST}:{server.port}/ - Ctrl-C ends it.")
-            server.serve_forever()
+        with page_server(port) as served:
+            click.echo(f"The page is at {served.url} - Ctrl-C ends it.")
+            served.server.serve_forever()
     except KeyboardInterrupt:
         pass
     click.echo("Ended.")
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The page's server, and what it shows."""
+
+    server: BaseWSGIServer
+    subscription: Subscription
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        return f"http://{HOST}:{self.server.port}/"
+
+
 @contextmanager
-def page_server(port: int) -> Iterator[BaseWSGIServer]:
+def page_server(port: int) -> Iterator[Served]:
     """The page with all that belongs to it, ready for `serve_forever`. Port 0: any that is free."""
     with _bound(port) as listener, running_sandbox(DOCUMENTS) as sandbox:
         environment = {**sandbox.environment, **ENVIRONMENT}
@@ -40,7 +54,7 @@ def page_server(port: int) -> Iterator[BaseWSGIServer]:
             app = page(subscription, samples())
             server = make_server(HOST, port, app, threaded=True, request_handler=_Silent, fd=listener.fileno())
             try:
-                yield server
+                yield Served(server, subscription)
             finally:
                 server.server_close()
 

@@ -4,6 +4,7 @@ import contextlib
 import heapq
 import itertools
 import queue
+import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -81,11 +82,12 @@ class Delivery:
 class Subscription:
     """Delivers samples from a thread of its own and keeps the history. A context manager.
 
-    `version` counts what there is to see; `wait_for_change` waits for more.
+    `version` counts what there is to see, `wait_for_change` waits for more; `era` is another one after each start.
     """
 
     def __init__(self, sandbox: Sandbox, start_function: Callable[[], AbstractContextManager[Function]]) -> None:
         self.sandbox = sandbox
+        self.era = secrets.token_hex(4)
         self.version = 1
         self.trouble = ""
         self._start_function = start_function
@@ -226,6 +228,7 @@ class Subscription:
             self._deliveries.clear()
             self._due.clear()
             self._numbers = itertools.count(1)
+            self.era = secrets.token_hex(4)
             self.trouble = trouble
             self._starts_over = False
             self._note_change()

@@ -109,7 +109,9 @@ function reveal(mark) {
   }
 }
 
-document.addEventListener("mouseover", (event) => light(event.target.closest("mark[data-v]")));
+document.addEventListener("mouseover", (event) => {
+  light(event.target.closest("mark[data-v]") ?? document.activeElement?.closest("mark[data-v]"));
+});
 document.addEventListener("focusin", (event) => {
   const mark = event.target.closest("mark[data-v]");
   if (mark) reveal(mark);

@@ -1,0 +1,99 @@
+"""Which values of a request count as taken over from commercetools."""
+
+import json
+from typing import Any
+
+import pytest
+
+from commands.page.marking import Comparison, Line
+
+PRICE = {"value": {"type": "centPrecision", "currencyCode": "EUR", "centAmount": 17900, "fractionDigits": 2}}
+YEN = {"value": {"type": "centPrecision", "currencyCode": "JPY", "centAmount": 29800, "fractionDigits": 0}}
+PRECISE = {"value": {"type": "highPrecision", "centAmount": 18950, "preciseAmount": 1894950, "fractionDigits": 4}}
+
+
+def _marked(lines: list[Line]) -> list[str]:
+    return [line.text for line in lines if line.origins]
+
+
+@pytest.mark.parametrize(
+    ("document", "body", "shared"),
+    [
+        ({"firstName": "Mira"}, {"first_name": "Mira"}, "Mira"),
+        ({"email": "Mira@Example.com"}, {"email": "mira@example.com"}, "Mira@Example.com"),
+        ({"createdAt": "2026-11-17T09:00:00.000Z"}, {"time": "2026-11-17T09:00:00+00:00"}, "2026-11-17T09:00:00.000Z"),
+        ({"mobile": "0171 3920014"}, {"phone_number": "+491713920014"}, "0171 3920014"),
+        ({"slug": {"en": "linden-tote"}}, {"url": "https://shop.example/p/linden-tote"}, "linden-tote"),
+        ({"sku": "TOTE-S"}, {"id": "$custom:::$default:::TOTE-S"}, "TOTE-S"),
+        ({"obj": {"name": "Bags"}}, {"name": "Women > Bags"}, "Bags"),
+        (PRICE, {"price": 179}, "17900"),
+        (PRICE, {"price": 179.0}, "17900"),
+        (YEN, {"price": 29800}, "29800"),
+        (PRECISE, {"price": 189.495}, "1894950"),
+        ({"availableQuantity": 14}, {"inventory_quantity": 14}, "14"),
+        ({"quantity": 0}, {"inventory_quantity": 0}, "0"),
+        ({"newsletter": True}, {"newsletter": True}, "true"),
+    ],
+)
+def test_a_value_taken_over_is_marked_on_both_sides(document: Any, body: Any, shared: str) -> None:
+    """Equal, another spelling of the same, or part of a longer text."""
+    comparison = Comparison([document])
+    there = comparison.body(body)
+    here = comparison.document(0)
+    assert len(_marked(there)) == 1
+    assert [text.strip('"') for text in _marked(here)] == [shared]
+    numbers = {number for line in there for number in line.origins}
+    assert all(numbers & set(line.origins) for line in here if line.origins)
+
+
+@pytest.mark.parametrize(
+    ("document", "body"),
+    [
+        ({"version": 1}, {"inventory_policy": 1}),
+        ({"quantity": 1}, {"published": True}),
+        ({"isActive": True}, {"quantity": 1}),
+        ({"typeId": "event"}, {"metric": "event"}),
+        ({"metric": "event"}, {"type": "event"}),
+        ({"projectKey": "shop"}, {"url": "https://shop.example/"}),
+        ({"name": "Sand"}, {"title": "Sandals"}),
+        ({"size": "S"}, {"title": "S for Sam"}),
+        ({"postalCode": "10115"}, {"phone_number": "+4910115"}),
+        ({"amount": {"centAmount": 0, "fractionDigits": 2}}, {"value": 0}),
+        ({"createdAt": "2026-11-17T09:00:00.000Z"}, {"time": "2026-11-17T09:00:01+00:00"}),
+        ({"name": None}, {"title": None}),
+    ],
+)
+def test_what_only_looks_alike_is_not_marked(document: Any, body: Any) -> None:
+    """Small numbers, truths, names of types, parts of words."""
+    comparison = Comparison([document])
+    assert _marked(comparison.body(body)) == []
+    assert _marked(comparison.document(0)) == []
+
+
+def test_only_what_went_somewhere_is_marked_in_the_document() -> None:
+    """The values of a document that no request has stay plain."""
+    comparison = Comparison([{"first": "Mira", "last": "Falkner"}])
+    comparison.body({"first_name": "Mira"})
+    assert _marked(comparison.document(0)) == ['"Mira"']
+
+
+def test_the_id_in_a_path_is_compared() -> None:
+    """`PATCH /api/catalog-variants/$custom:::$default:::SKU` is about the variant with that SKU."""
+    comparison = Comparison([{"sku": "TOTE-S"}])
+    origins = comparison.path("/api/catalog-variants/$custom:::$default:::TOTE-S")
+    assert origins
+    assert _marked(comparison.document(0)) == ['"TOTE-S"']
+    assert not comparison.path("/api/events")
+
+
+def test_lines_are_the_json() -> None:
+    """Pretty-printed, with commas, and it says which brackets lead to something marked."""
+    document = {"a": [1, {"b": "xyz"}], "c": {}, "d": [], "e": 'q"<'}
+    comparison = Comparison([{"b": "xyz"}])
+    lines = comparison.body(document)
+    keys = ["" if line.key is None else json.dumps(line.key) + ": " for line in lines]
+    shown = ["  " * line.depth + key + line.text + "," * line.comma for key, line in zip(keys, lines, strict=True)]
+    assert "\n".join(shown) == json.dumps(document, indent=2)
+    assert [line.leads_to_marked for line in lines] == [
+        True, True, False, True, False, True, True, False, False, False, True,
+    ]  # fmt: skip
