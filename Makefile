@@ -26,6 +26,10 @@ install: $(VENV)/installed ## The virtual environment, with everything pinned
 demo: $(VENV)/installed ## Every sample through the function, against the sandbox
 	@$(BIN)/python manage.py demo
 
+.PHONY: emulator
+emulator: $(VENV)/installed ## The function behind Pub/Sub's own emulator, if gcloud has it
+	@$(BIN)/python manage.py emulator
+
 .PHONY: test
 test: $(VENV)/installed ## The whole test suite
 	@$(BIN)/python -m pytest

@@ -6,6 +6,7 @@ import click
 from commands.check import check
 from commands.dead_letters import dead_letters
 from commands.demo import demo
+from commands.emulated import emulator
 from commands.preview import preview
 from commands.send import send
 from commands.subscriptions import subscriptions
@@ -19,6 +20,7 @@ def manage() -> None:
 manage.add_command(check)
 manage.add_command(dead_letters)
 manage.add_command(demo)
+manage.add_command(emulator)
 manage.add_command(preview)
 manage.add_command(send)
 manage.add_command(subscriptions)

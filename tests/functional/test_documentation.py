@@ -141,7 +141,22 @@ def test_the_queue_of_the_guide_works_as_written(sandbox: Sandbox, monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    "command", ["", "demo", "preview", "send", "check", "subscriptions", "subscriptions plan", "subscriptions apply"]
+    "command",
+    [
+        "",
+        "demo",
+        "preview",
+        "send",
+        "check",
+        "subscriptions",
+        "subscriptions plan",
+        "subscriptions apply",
+        "emulator",
+        "dead-letters",
+        "dead-letters list",
+        "dead-letters replay",
+        "dead-letters drop",
+    ],
 )
 def test_every_command_helps(command: str) -> None:
     """--help ends with an example, fits 80 columns, and exits 0."""

@@ -1,0 +1,75 @@
+"""`manage.py emulator`: the function behind Pub/Sub's own emulator."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from commands.emulator import Emulator, EmulatorError, running_emulator
+from commands.running import Function, running_function, running_sandbox
+from sandbox.samples import DOCUMENTS, ENVIRONMENT
+
+_TOPIC, _PUSH = "commercetools", "klaviyo-sync"
+_DEAD, _LETTERS = "dead-letters", "dead-letters-kept"
+_ATTEMPTS = 5
+_HOW_TO_GET_IT = """The Pub/Sub emulator can't be started: {why}.
+It comes with gcloud (https://cloud.google.com/sdk/docs/install) and needs Java 11 or newer:
+  gcloud components install pubsub-emulator      (gcloud from its installer)
+  apt-get install google-cloud-cli-pubsub-emulator   (gcloud from Google's apt repository)
+Without it, `make demo` sends every sample as a Pub/Sub push, with nothing to install."""
+
+
+@click.command(epilog="Example:  python manage.py emulator")
+@click.option("--target", type=click.Choice(["sync_push", "sync_event"]), default="sync_push", show_default=True)
+def emulator(target: str) -> None:
+    """Run the function behind the Pub/Sub emulator, until Ctrl-C.
+
+    Makes a topic, a push subscription with a dead-letter policy, and a dead-letter topic with a subscription that keeps
+    the letters, then shows what becomes of each message. Uses the accounts of the environment if CT_API_URL is set,
+    else the sandbox with the samples' documents.
+    """
+    try:
+        with running_emulator() as pubsub, _backends() as environment:
+            _run(pubsub, environment, target)
+    except EmulatorError as error:
+        raise click.ClickException(_HOW_TO_GET_IT.format(why=error)) from None
+    except KeyboardInterrupt:
+        click.echo("\nStopped.")
+
+
+@contextmanager
+def _backends() -> Iterator[dict[str, str]]:
+    if os.environ.get("CT_API_URL"):
+        yield {}
+        return
+    with running_sandbox(DOCUMENTS) as sandbox:
+        yield {**sandbox.environment, **ENVIRONMENT}
+
+
+def _run(pubsub: Emulator, environment: dict[str, str], target: str) -> None:
+    topic, dead = pubsub.create_topic(_TOPIC), pubsub.create_topic(_DEAD)
+    kept = pubsub.create_subscription(_LETTERS, _DEAD)
+    own = {**environment, **pubsub.environment, "DEAD_LETTER_TOPIC": dead}
+    with running_function(own, target) as function:
+        endpoint = f"{function.url}/{topic}"
+        pubsub.create_subscription(_PUSH, _TOPIC, push_to=endpoint, dead_letters_to=_DEAD, attempts=_ATTEMPTS)
+        click.echo(f"{topic} is pushed to {function.url} ({target}). In another terminal:\n")
+        click.echo(f"  export PUBSUB_EMULATOR_HOST={pubsub.host}")
+        click.echo(f"  python manage.py send samples/13-customer-created.json --topic {topic}")
+        click.echo(f"  python manage.py dead-letters list --subscription {kept}\n")
+        click.echo("Ctrl-C ends it. What becomes of the messages:")
+        _follow(function)
+
+
+def _follow(function: Function) -> None:
+    """Print outcomes as they come."""
+    shown = 0
+    while function.process.poll() is None:
+        for line in function.lines[shown:]:
+            shown += 1
+            reason = f" ({line['reason']})" if "reason" in line else ""
+            click.echo(f"  {line.get('message', '')}{reason}  {line.get('resource', '')}")
+        time.sleep(0.1)
+    raise click.ClickException("The function has ended:\n" + "".join(function.errors))
