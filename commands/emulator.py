@@ -1,6 +1,7 @@
 """The Pub/Sub emulator that comes with gcloud, as a program of its own, and its REST interface."""
 
 import base64
+import contextlib
 import os
 import shutil
 import signal
@@ -109,6 +110,12 @@ class Emulator:
             }
             for one in received
         ]
+
+    def remove(self, *subscriptions: str) -> None:
+        """Delete subscriptions with what they hold; those that do not exist are passed over."""
+        for name in subscriptions:
+            with contextlib.suppress(EmulatorError):
+                self.delete(self.subscription(name))
 
     def delete(self, full_name: str) -> None:
         """Delete a topic or a subscription."""

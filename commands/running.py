@@ -51,10 +51,12 @@ class Function:
     errors: list[str] = field(default_factory=list)
     _outcomes: "queue.SimpleQueue[dict[str, Any]]" = field(default_factory=queue.SimpleQueue)
 
-    def push(self, data: bytes, message_id: str) -> int:
-        """Send a Pub/Sub push with this data; the status of its answer."""
+    def push(self, data: bytes, message_id: str, attempt: int | None = None) -> int:
+        """Send a Pub/Sub push with this data; the status of its answer. Real Pub/Sub may count its attempts."""
         message = {"data": base64.b64encode(data).decode(), "messageId": message_id, "attributes": {}}
-        body = {"message": message, "subscription": "projects/sandbox/subscriptions/sandbox"}
+        body: dict[str, Any] = {"message": message, "subscription": "projects/sandbox/subscriptions/sandbox"}
+        if attempt is not None:
+            body["deliveryAttempt"] = attempt
         return requests.post(self.url, json=body, timeout=PATIENCE).status_code
 
     def outcome(self, message_id: str) -> dict[str, Any]:
