@@ -1,29 +1,48 @@
 #!/usr/bin/env python3
 """Commands for the people who run the sync: `python manage.py --help`."""
 
+from importlib import import_module
+
 import click
 
-from commands.check import check
-from commands.dead_letters import dead_letters
-from commands.demo import demo
-from commands.emulated import emulator
-from commands.preview import preview
-from commands.send import send
-from commands.subscriptions import subscriptions
+COMMANDS = {
+    "check": "commands.check:check",
+    "dead-letters": "commands.dead_letters:dead_letters",
+    "demo": "commands.demo:demo",
+    "emulator": "commands.emulated:emulator",
+    "preview": "commands.preview:preview",
+    "send": "commands.send:send",
+    "subscriptions": "commands.subscriptions:subscriptions",
+}
+"""Where each command is. Only the one that is called is imported."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """The commands by name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name, None when there is none."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example:  python manage.py preview samples/13-customer-created.json",
+)
 def manage() -> None:
     """Commands for the commercetools to Klaviyo sync."""
 
-
-manage.add_command(check)
-manage.add_command(dead_letters)
-manage.add_command(demo)
-manage.add_command(emulator)
-manage.add_command(preview)
-manage.add_command(send)
-manage.add_command(subscriptions)
 
 if __name__ == "__main__":
     manage(prog_name="python manage.py")
