@@ -28,6 +28,7 @@ def main(arguments: list[str]) -> None:  # noqa: C901, PLR0912 - one case a comm
     _refuse(" ".join(arguments))
     forward = os.environ.get("GCLOUD_FORWARD_PUBSUB")
     if forward and words[0] == "pubsub" and "add-iam-policy-binding" not in words:
+        arguments = _as_the_emulator_can(words, arguments)
         os.execv(forward, [forward, *arguments])  # noqa: S606 - no shell
     match words:
         case ["services", "list"]:
@@ -82,6 +83,12 @@ def _record(arguments: list[str], flags: dict[str, str], data: bytes) -> None:
         call["env_vars_mode"] = oct(file.stat().st_mode & 0o777)
     with (STATE / "calls.jsonl").open("a", encoding="utf-8") as record:
         record.write(json.dumps(call) + "\n")
+
+
+def _as_the_emulator_can(words: list[str], arguments: list[str]) -> list[str]:
+    """The emulator keeps messages for 7 days at most, and can't change when a subscription expires."""
+    can = [word.replace("retention-duration=31d", "retention-duration=7d") for word in arguments]
+    return [word for word in can if not (words[2] == "update" and word.startswith("--expiration-period"))]
 
 
 def _refuse(command: str) -> None:

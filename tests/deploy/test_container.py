@@ -1,4 +1,4 @@
-"""What is uploaded, alone with requirements.txt in an empty environment: as Google builds it, and as the container runs it."""
+"""The upload with requirements.txt in an empty environment: as Google builds it, and as the container runs it."""
 
 import base64
 import os
@@ -117,7 +117,8 @@ def _as_nobody(*command: str | Path) -> list[str]:
     words = [str(word) for word in command]
     if os.getuid() == 0 and shutil.which("setpriv"):
         dropped = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-        return [*dropped, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", *words]
+        # setpriv itself may still start what nobody may; env may not.
+        return [*dropped, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "env", *words]
     return words
 
 
@@ -141,7 +142,7 @@ def build() -> Iterator[Build]:
         source.mkdir(mode=0o755)
         copy_upload(source)
         subprocess.run([_python(), "-m", "venv", folder / "venv"], check=True)
-        pip = [python, "-m", "pip", "--disable-pip-version-check"]
+        pip: list[str | Path] = [python, "-m", "pip", "--disable-pip-version-check"]
         subprocess.run([*pip, "install", "--quiet", "-r", source / "requirements.txt"], check=True)
         compiled = _run([python, "-m", "compileall", "-f", "-q", "."], source)
         checked = _run([*pip, "check"], source)
@@ -192,7 +193,7 @@ def test_google_would_build_it(build: Build) -> None:
 
 def test_function_answers_a_sample(build: Build, sandbox: Sandbox) -> None:
     """`functions-framework --target sync_event` syncs a sample that comes as Eventarc's CloudEvent."""
-    command = [build.python.with_name("functions-framework"), "--target", "sync_event"]
+    command = [str(build.python.with_name("functions-framework")), "--target", "sync_event"]
     with build.serving(command, _environment(sandbox)) as server:
         assert server.post(CLOUD_EVENT) == 200, server.said()
     assert _effect(sandbox) == []
@@ -214,7 +215,7 @@ def test_container_runs_as_nobody(build: Build, sandbox: Sandbox) -> None:
 def test_container_listens_where_it_is_told(build: Build, sandbox: Sandbox) -> None:
     """Without PORT it is PUB_SUB_PORT that counts."""
     port = free_port()
-    command = ["env", "-u", "PORT", build.python, "main.py"]
+    command = ["env", "-u", "PORT", str(build.python), "main.py"]
     environment = _environment(sandbox, PUB_SUB_PORT=str(port))
     process = subprocess.Popen(command, cwd=build.source, env={**os.environ, **environment}, stderr=subprocess.DEVNULL)
     server = Server(f"http://127.0.0.1:{port}/", process, str)
