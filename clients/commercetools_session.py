@@ -6,6 +6,7 @@ nothing about a 401. Here the token is kept beside the SDK's session and put on 
 
 import threading
 import time
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,9 @@ from settings import Settings
 
 _LEEWAY_SECONDS = 300.0
 _LEEWAY_SHARE = 0.25
+_PATIENCE_SHARE = 0.1
+"""Of the leeway: how long a failed refresh is not repeated while the old token still works, and how long before its
+expiry it is not used any more, so that it does not expire on the way."""
 _UNAUTHORIZED = 401
 
 
@@ -35,6 +39,11 @@ class Token:
     value: str
     refresh_at: float
     expires_at: float
+
+    @property
+    def patience(self) -> float:
+        """Seconds to go on with this token after a failed refresh, and those that it is left before its expiry."""
+        return (self.expires_at - self.refresh_at) * _PATIENCE_SHARE
 
 
 class _NoTokenSaver(BaseTokenSaver):  # type: ignore[misc] # the SDK is untyped here
@@ -113,8 +122,8 @@ class CommercetoolsSession(BaseClient):  # type: ignore[misc] # the SDK is untyp
         """A token that is not `refused`: the one at hand, or a new one, fetched by one thread at a time."""
         asked_at = time.monotonic()
         token = self._token
-        usable = token and token is not refused and asked_at < token.expires_at
-        if token and usable and asked_at < token.refresh_at:
+        usable = token and token is not refused and asked_at < token.expires_at - token.patience
+        if token and usable and asked_at < max(token.refresh_at, self._failure[0] + token.patience):
             return token
         # While the old token still works, one thread gets the next one and the others go on.
         wait = 0.0 if usable else max(0.0, current_budget().seconds_left)
@@ -125,13 +134,16 @@ class CommercetoolsSession(BaseClient):  # type: ignore[misc] # the SDK is untyp
         try:
             if self._token and self._token is not token and self._token is not refused:
                 return self._token
+            if refused and self._token is refused:
+                self._token = None  # a repetition is not to try it again
             failed_at, failure = self._failure
             if failed_at >= asked_at:  # it failed while this thread waited for it: asking again at once is a storm
-                raise failure
+                raise copy(failure)
             try:
                 self._token = self._new_token(timeouts)
             except SyncError as error:
-                self._failure = (time.monotonic(), error)
+                # Copies: an error that was raised holds on to its message's frames, and so to documents.
+                self._failure = (time.monotonic(), copy(error))
                 if token and usable:
                     return token
                 raise
