@@ -69,6 +69,7 @@ class Backend(ABC):
                 "query": request.query,
                 "body": None,
                 "status": 0,
+                "credentials": "authorization" in request.headers,
                 "authorized": self.authorized(request),
                 "kind": "token" if request.path == "/oauth/token" else "api",
                 "operation": self.operation(request),
