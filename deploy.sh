@@ -63,7 +63,7 @@ Where:
   PROJECT_ID             Google Cloud project (required)
   REGION                 e.g. europe-west1 (required)
   FUNCTION_NAME          name of the function; accounts and secrets are named after it (klaviyo-sync)
-  TOPIC                  topic that commercetools publishes to (the function's name)
+  TOPIC                  topic that commercetools publishes to, T or projects/PROJECT_ID/topics/T (the function's name)
   BUILD_SERVICE_ACCOUNT  projects/P/serviceAccounts/EMAIL that builds the function (one is made)
 
 Backends:
@@ -255,13 +255,14 @@ check_settings() {
 
   : "${FUNCTION_NAME:=klaviyo-sync}"
   : "${TOPIC:=$FUNCTION_NAME}"
+  TOPIC=${TOPIC#"projects/${PROJECT_ID-}/topics/"}
   : "${DEAD_LETTER_TOPIC:=projects/${PROJECT_ID-}/topics/$TOPIC-dead-letters}"
   DEAD_LETTERS=${DEAD_LETTER_TOPIC##*/}
 
   must PROJECT_ID '^([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$' 'must be the id of a project'
   must REGION '^[a-z]+-[a-z]+[0-9]+$' 'must be like europe-west1'
   must FUNCTION_NAME '^[a-z][a-z0-9-]{0,20}[a-z0-9]$' 'must be 2 to 22 lower case letters, digits and dashes'
-  must TOPIC '^[A-Za-z][A-Za-z0-9_.-]{2,200}$' 'must be the short id of a topic'
+  must TOPIC '^[A-Za-z][A-Za-z0-9_.-]{2,200}$' "must be T or projects/PROJECT_ID/topics/T"
   if [[ ${PROJECT_ID-} ]]; then
     must DEAD_LETTER_TOPIC "^projects/$PROJECT_ID/topics/[A-Za-z][A-Za-z0-9_.-]{2,210}\$" "must be projects/$PROJECT_ID/topics/T"
   fi
@@ -526,7 +527,7 @@ deploy() {
   step "its subscription: $DELIVERY_ATTEMPTS attempts, $BACKOFF_MIN to $BACKOFF_MAX apart, kept for $RETENTION"
   tune_subscription
   warn_of_others
-  step "next: commercetools' subscriptions, to projects/$PROJECT_ID/topics/$TOPIC (docs/deploy.md)"
+  step "next: python manage.py subscriptions apply --topic projects/$PROJECT_ID/topics/$TOPIC"
 }
 
 # --- Deleting --------------------------------------------------------------------------------------------------------
@@ -541,7 +542,7 @@ This deletes from project $PROJECT_ID, with every message and dead letter that w
   subscription      $DEAD_LETTERS
   secrets           $CT_SECRET, $KLAVIYO_SECRET
   service accounts  $RUNTIME_ACCOUNT, $TRIGGER_ACCOUNT, $BUILD_ACCOUNT
-Delete commercetools' subscriptions first: they can't publish any more (docs/deploy.md).
+Before: python manage.py subscriptions delete --topic projects/$PROJECT_ID/topics/$TOPIC
 EOF
   printf 'Delete all of it? [y/N] '
   read -r answer || true

@@ -45,8 +45,9 @@ def main(arguments: list[str]) -> None:  # noqa: C901, PLR0912 - one case a comm
         case ["secrets", "versions", "access", "latest"]:
             print(_found("version", flags["secret"]).read_text(encoding="utf-8"))
         case ["functions", "deploy", name]:
+            if name not in _names("functions"):
+                _eventarc_subscription(SUBSCRIPTION.format(name=name, **flags), flags)
             _resource("functions", name).touch()
-            _eventarc_subscription(SUBSCRIPTION.format(name=name, **flags), flags)
         case ["functions", "describe", name]:
             _found("functions", name)
             print(TRIGGER.format(name=name, **flags))

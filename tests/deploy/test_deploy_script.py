@@ -207,6 +207,16 @@ def test_subscription_flags(first: tuple[Cloud, Run]) -> None:
     assert letters["topic"] == "klaviyo-sync-dead-letters"
 
 
+def test_topic_has_two_forms(cloud: Cloud) -> None:
+    """TOPIC may be a short id, or a full name as manage.py takes it; one of another project is refused."""
+    short = cloud.run("--dry-run", TOPIC="commercetools")
+    assert "gcloud pubsub topics create commercetools --project=my-project" in short.out.splitlines()
+    assert cloud.run("--dry-run", TOPIC="projects/my-project/topics/commercetools").out == short.out
+    other = cloud.run("--dry-run", TOPIC="projects/another/topics/commercetools")
+    assert (other.status, other.out) == (2, "")
+    assert "TOPIC (must be" in other.err
+
+
 @pytest.mark.parametrize(("threads", "instances"), [("1", "31"), ("8", "5"), ("16", "3"), ("80", "2")])
 def test_instances_follow_from_klaviyos_limits(cloud: Cloud, threads: str, instances: str) -> None:
     """More threads an instance make fewer instances: 3500 events a minute are all that Klaviyo takes."""
