@@ -14,6 +14,9 @@ from logs import trace_fields
 from services import Services
 from settings import load_settings
 
+_GRACEFUL_SECONDS = 8
+"""Seconds that running messages have to end after SIGTERM: Cloud Run kills after ten."""
+
 try:
     SERVICES = Services(load_settings())
 except ConfigurationError as error:
@@ -55,6 +58,7 @@ def _serve() -> None:
     port = os.environ.get("PORT") or str(settings.pub_sub_port)
     os.environ.update(FUNCTION_TARGET=sync_push.__name__, FUNCTION_SIGNATURE_TYPE="http", FUNCTION_SOURCE=__file__)
     command = ["gunicorn", "--bind", f":{port}", "--threads", str(settings.threads), "--timeout", "0"]
+    command += ["--graceful-timeout", str(_GRACEFUL_SECONDS)]
     os.execv(sys.executable, [sys.executable, "-m", *command, "functions_framework:app"])  # noqa: S606 - no shell
 
 
