@@ -140,7 +140,7 @@ def test_outage_is_no_storm(sandbox: Sandbox, quick: Function) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
-def test_refused_client(status: int, sandbox: Sandbox, quick: Function, letters: FakeTopic) -> None:
+def test_refused_client(status: int, sandbox: Sandbox, letters: FakeTopic, quick: Function) -> None:
     """A client or scope that auth refuses is somebody's to mend: messages are kept, none is dead-lettered."""
     sandbox.commercetools.fail(TOKEN, status=status)
     answer = quick.deliver(_update(0))

@@ -1,0 +1,119 @@
+"""What a failing message may cost: retries are shared, the first final failure stops the rest, a 429 stops its kind."""
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+
+from commands.running import Sandbox
+from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Function, Serve
+from tests.functional.documents import category, change, customer, entry, line_item, message, order, product, variant
+from tests.functional.failing import LIMITS, FakeTopic, Stopwatch, fake_topic, requests_of
+
+PARALLEL = 8
+RETRIES = 4
+
+
+@pytest.fixture
+def letters(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
+    """The dead-letter topic."""
+    return fake_topic(monkeypatch)
+
+
+@pytest.fixture
+def quick(serve: Serve, settings_file: Callable[[str], str]) -> Function:
+    """A function with short pauses and time enough."""
+    return serve(SYNC_CONFIG=settings_file(LIMITS.replace("message_seconds = 2", "message_seconds = 20")))
+
+
+def _placed(lines: int) -> dict[str, Any]:
+    told = order(lines=[line_item(number, f"product-{number}") for number in range(lines)])
+    return message("OrderCreated", "order", "order-1", order=told)
+
+
+def _events(sandbox: Sandbox) -> int:
+    return sum(entry["operation"] == "create_event" for entry in sandbox.klaviyo.requests())
+
+
+def test_no_write_after_the_first_final_failure(sandbox: Sandbox, letters: FakeTopic, quick: Function) -> None:
+    """Of an order with 50 line items Klaviyo refuses the third event: only what is under way is finished."""
+    sandbox.klaviyo.fail("^/api/events", status=400, skip=2, count=1)
+    answer = quick.deliver(_placed(50))
+    assert (answer.status, answer.outcome, answer.reason) == (ACKNOWLEDGED, "dead-lettered", "klaviyo_refused")
+    assert len(letters.letters) == 1
+    assert _events(sandbox) <= 3 + PARALLEL + 1
+    assert answer.line["calls"]["klaviyo"] == _events(sandbox)
+
+
+@pytest.mark.parametrize("skip", [0, 1], ids=["from the first event on", "after Placed Order"])
+def test_retries_are_shared(skip: int, sandbox: Sandbox, letters: FakeTopic, quick: Function) -> None:
+    """Of an order with 20 line items Klaviyo answers 503 to everything: four repetitions for the whole message."""
+    sandbox.klaviyo.fail("^/api/events", status=503, skip=skip)
+    answer = quick.deliver(_placed(20))
+    assert (answer.status, answer.outcome, answer.reason) == (REFUSED, "retried", "klaviyo_error")
+    assert letters.letters == []
+    assert _events(sandbox) <= skip + PARALLEL + 1 + RETRIES
+
+
+def test_failures_all_along_the_way_of_a_product(sandbox: Sandbox, quick: Function) -> None:
+    """A product with 20 variants, and every third call failing at random: the bound holds, and nothing is lost.
+
+    What is delivered again goes on where the last delivery ended.
+    """
+    variants = [variant(f"SKU-{number}", number) for number in range(1, 21)]
+    sandbox.commercetools.put("categories", category("women", "Women"))
+    sandbox.commercetools.put("products", product("product-1", variants, categories=["women"]))
+    healthy = 1 + 1 + 1 + 20 + 4  # projection, variants, item, variants; the missing category: names, read, create, item
+    for backend in (sandbox.klaviyo, sandbox.commercetools):
+        backend.seed(7)
+        backend.fail("^/(api|shop)/", status=503, rate=0.33)
+    for _ in range(40):
+        before = len(requests_of(sandbox.klaviyo, sandbox.commercetools))
+        answer = quick.deliver(message("ProductPublished", "product", "product-1"))
+        assert len(requests_of(sandbox.klaviyo, sandbox.commercetools)) - before <= healthy + 10
+        if answer.status == ACKNOWLEDGED:
+            break
+    assert answer.outcome == "synced"
+    assert len(sandbox.klaviyo.state()["variants"]) == 20
+
+
+def test_a_throttled_operation_is_paused(sandbox: Sandbox, quick: Function) -> None:
+    """After a 429 nobody asks for that operation until it is over, and other operations go on."""
+    sandbox.commercetools.put_all(
+        {"customers": [customer(f"customer-{number}", addresses=[]) for number in range(20)], "inventory": [entry()]}
+    )
+    sandbox.klaviyo.fail("profile-import", status=429, headers={"Retry-After": "8"}, count=1)
+    first = quick.deliver(change("ResourceUpdated", "customer", "customer-0"))
+    assert (first.status, first.outcome, first.reason) == (REFUSED, "retried", "throttled")
+    watch = Stopwatch()
+    with ThreadPoolExecutor(8) as pool:
+        others = list(
+            pool.map(
+                lambda number: quick.deliver(change("ResourceUpdated", "customer", f"customer-{number}")), range(1, 20)
+            )
+        )
+    assert {(other.outcome, other.reason) for other in others} == {("retried", "throttled")}
+    assert watch.seconds < 6, "they are given back at once"
+    assert quick.deliver(_placed(3)).outcome == "synced"
+    assert quick.deliver(change("ResourceUpdated", "inventory-entry", "entry-1")).reason == "no_variant"
+    asked = Counter(entry["operation"] for entry in sandbox.klaviyo.requests())
+    assert asked["create_or_update_profile"] == 1
+
+
+def test_a_short_wait_is_made_within_the_message(sandbox: Sandbox, quick: Function) -> None:
+    """A `Retry-After` of a second, and one that is a date in two, are waited for, and no longer than that."""
+    sandbox.commercetools.put("customers", customer())
+    sandbox.klaviyo.fail("profile-import", status=429, headers={"Retry-After": "1"}, count=1)
+    watch = Stopwatch()
+    assert quick.deliver(change("ResourceUpdated", "customer", "customer-1")).outcome == "synced"
+    assert 1 <= watch.seconds < 3
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
+    sandbox.klaviyo.fail("profile-import", status=429, headers={"Retry-After": soon}, count=1)
+    watch = Stopwatch()
+    assert quick.deliver(change("ResourceUpdated", "customer", "customer-1")).outcome == "synced"
+    assert 0.5 <= watch.seconds < 4
+    assert len(sandbox.klaviyo.requests()) == 4
