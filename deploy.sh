@@ -9,12 +9,13 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 REQUIRED="PROJECT_ID REGION CT_API_URL CT_AUTH_URL CT_PROJECT_ID CT_SCOPE"
 SECRETS="CT_API_CLIENT KLAVIYO_AUTH_KEY"
 OPTIONAL="CT_SCOPES PREFERRED_LOCALE PREFERRED_CURRENCY PRODUCT_URL_TEMPLATE DEAD_LETTER_TOPIC SYNC_CONFIG KLAVIYO_API_URL
-  SKIP_BASE64_ENCODING PUB_SUB_PORT THREADS APP_TYPE
+  KLAVIYO_LIMIT_SHARE SKIP_BASE64_ENCODING PUB_SUB_PORT THREADS APP_TYPE
   FUNCTION_NAME TOPIC FUNCTION_RUNTIME FUNCTION_MEMORY FUNCTION_CPU FUNCTION_TIMEOUT MIN_INSTANCES MAX_INSTANCES
   BUILD_SERVICE_ACCOUNT CT_API_CLIENT_FILE KLAVIYO_AUTH_KEY_FILE"
 # What the function finds in its environment; its secrets come from Secret Manager, its port from Cloud Run.
 DEPLOYED="GOOGLE_CLOUD_PROJECT CT_API_URL CT_AUTH_URL CT_PROJECT_ID CT_SCOPE PREFERRED_LOCALE PREFERRED_CURRENCY PRODUCT_URL_TEMPLATE
-  DEAD_LETTER_TOPIC SYNC_CONFIG KLAVIYO_API_URL SKIP_BASE64_ENCODING THREADS APP_TYPE"
+  DEAD_LETTER_TOPIC SYNC_CONFIG KLAVIYO_API_URL KLAVIYO_LIMIT_SHARE SKIP_BASE64_ENCODING
+  THREADS APP_TYPE"
 
 APIS="artifactregistry.googleapis.com cloudbuild.googleapis.com cloudfunctions.googleapis.com
   cloudresourcemanager.googleapis.com eventarc.googleapis.com iam.googleapis.com logging.googleapis.com
@@ -95,6 +96,7 @@ Size:
   FUNCTION_CPU           1, 2, 4, 6 or 8 (1)
   FUNCTION_TIMEOUT       seconds, 35 to 540 (60)
   MIN_INSTANCES          (0)
+  KLAVIYO_LIMIT_SHARE    part of Klaviyo's rate limits that is one instance's (1 / MAX_INSTANCES)
   MAX_INSTANCES          (as many as Klaviyo's limit of 3500 events a minute can feed: 5 with 8 threads)
 
 Examples:
@@ -288,6 +290,7 @@ check_deployed() {
   must APP_TYPE '^EVENT$' 'must be EVENT or unset'
   must FUNCTION_RUNTIME '^python3(1[1-9]|[2-9][0-9])$' 'must be python311 or newer'
   must FUNCTION_MEMORY '^[1-9][0-9]*([KMG]i|[KMG]B?)$' 'must be like 512Mi'
+  must KLAVIYO_LIMIT_SHARE '^(0?\.[0-9]*[1-9][0-9]*|1(\.0*)?)$' 'must be above 0 and at most 1'
   must FUNCTION_CPU '^[12468]$' 'must be 1, 2, 4, 6 or 8'
   must BUILD_SERVICE_ACCOUNT '^projects/[^/ ]+/serviceAccounts/[^/ ]+$' 'must be projects/P/serviceAccounts/EMAIL'
   if [[ ${SYNC_CONFIG-} ]] && ! [[ $SYNC_CONFIG =~ ^sync\.([A-Za-z0-9_-]+\.)?toml$ && -r $ROOT/$SYNC_CONFIG ]]; then
@@ -305,6 +308,10 @@ check_deployed() {
   # Rounded up, and one to spare.
   : "${MAX_INSTANCES:=$(((KLAVIYO_EVENTS_PER_MINUTE + writes - 1) / writes + 1))}"
   between MAX_INSTANCES 1 1000
+  if ((${#problems[@]} > before)); then return; fi
+  if ((MAX_INSTANCES > 1)); then
+    : "${KLAVIYO_LIMIT_SHARE:=$(printf '0.%04d' $((10000 / MAX_INSTANCES)))}"
+  fi
   if ((${#problems[@]} == 0 && MIN_INSTANCES > MAX_INSTANCES)); then
     problems+=("MIN_INSTANCES (must be at most MAX_INSTANCES, which is $MAX_INSTANCES)")
   fi

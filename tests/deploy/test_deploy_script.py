@@ -224,6 +224,9 @@ def test_instances_follow_from_klaviyos_limits(cloud: Cloud, threads: str, insta
     assert f"--concurrency={threads} " in out
     assert f"--max-instances={instances} " in out
     assert f"THREADS: '{threads}'" in out
+    share = re.search(r"KLAVIYO_LIMIT_SHARE: '(.*)'", out)
+    assert share
+    assert 0.99 < float(share[1]) * int(instances) <= 1
 
 
 def test_no_secret_is_seen(first: tuple[Cloud, Run]) -> None:
@@ -332,6 +335,7 @@ def test_environment_is_text(cloud: Cloud) -> None:
         "PREFERRED_LOCALE: 'no'",
         "PRODUCT_URL_TEMPLATE: 'https://shop.example/it''s: #{{sku}}'",
         "DEAD_LETTER_TOPIC: 'projects/my-project/topics/klaviyo-sync-dead-letters'",
+        "KLAVIYO_LIMIT_SHARE: '0.2000'",
         "SKIP_BASE64_ENCODING: '1'",
         "THREADS: '8'",
     ]
