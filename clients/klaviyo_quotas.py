@@ -28,7 +28,10 @@ _NUMBER = re.compile(r"\d+")
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Requests a second and a minute. Source: the rate limits in the SDK's documentation of each operation."""
+    """Requests a second and a minute. Source: the rate limits in the SDK's documentation of each operation.
+
+    What `RateLimit-Limit` says of the minute wins over what is written here.
+    """
 
     burst: int
     steady: int
@@ -125,6 +128,8 @@ class KlaviyoQuotas(Pauses):
             # Answers overtake each other: within one window the lowest count is the latest.
             pace.remaining = min(remaining, pace.remaining) if now < pace.reset_at else remaining
             pace.limit, pace.reset_at = limit, now + reset
+            if limit and limit != pace.quota.steady:  # Klaviyo has raised or lowered it since
+                pace.quota = Quota(max(1, round(pace.quota.burst * limit / pace.quota.steady)), limit)
 
     def _reserve(self, operation: Operation) -> float:
         """Seconds until the slot that is now taken."""

@@ -92,6 +92,16 @@ def test_nothing_is_asked_while_nothing_is_left() -> None:
     assert time.now == pytest.approx(1007)
 
 
+def test_klaviyos_own_limit_wins() -> None:
+    """An account with ten times the limit gets ten times the calls, in the second as in the minute."""
+    time = Time()
+    quotas = KlaviyoQuotas(1.0, time.clock, time.sleep)
+    quotas.learn(UPSERT, {"RateLimit-Limit": "7500", "RateLimit-Remaining": "7000", "RateLimit-Reset": "60"})
+    times = _sent_within(quotas, time, UPSERT, 5)
+    assert 75 < _most_within(times, 1.0) <= 750
+    assert len(times) > 750
+
+
 def test_a_slot_after_the_messages_time_is_not_waited_for() -> None:
     """The message is given back at once, and its slot left to others."""
     time = Time()
