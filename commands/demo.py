@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from commands.page.serving import serve
 from commands.running import Function, Sandbox, running_function, running_sandbox
 from sandbox.samples import DOCUMENTS, ENVIRONMENT, Sample, samples
 
@@ -39,6 +38,8 @@ def demo(port: int, *, is_served: bool) -> None:
     what Klaviyo was asked, and what Klaviyo holds.
     """
     if is_served:
+        from commands.page.serving import serve  # noqa: PLC0415 - flask, for whom it concerns
+
         serve(port)
         return
     console = Console(width=None if sys.stdout.isatty() else _WIDTH_IN_A_PIPE)
