@@ -10,8 +10,8 @@ from urllib.parse import parse_qs
 from bench.documents import (
     ORDER_GROUPS,
     Json,
-    customer_template,
     encoded,
+    encoded_customer,
     inventory_template,
     numbered,
     order_template,
@@ -84,7 +84,7 @@ def _order(size: int, number: int) -> bytes:
 
 
 _DOCUMENTS: Mapping[bytes, Callable[[int, int], bytes]] = {
-    b"customers": lambda _, number: numbered(customer_template(), number),
+    b"customers": lambda _, number: encoded_customer(number),
     b"orders": _order,
     b"product-projections": _projection,
     b"inventory": lambda _, number: numbered(inventory_template(), number),

@@ -24,6 +24,7 @@ ORDER_GROUPS = 40
 
 _DIGITS = 12
 _NUMBER = "9" * _DIGITS
+_SUBSCRIBER = b"%08d" % ((10**_DIGITS + 11_111_110) % 10**8)
 _CATEGORY_EXPANSION = ("categories[*].ancestors[*]",)
 
 
@@ -47,15 +48,27 @@ def numbered(encoded: bytes, number: int) -> bytes:
     return encoded.replace(_NUMBER.encode(), b"%0*d" % (_DIGITS, number))
 
 
+def customer(number: int) -> Json:
+    """A customer with a phone number of their own: two with the same one are one person to Klaviyo."""
+    document = _sample("customers", 1)
+    for address in document["addresses"]:
+        address["mobile"] = f"0151 {_subscriber(number)}"
+    return document | {"id": identity(0, number), "email": f"c{number:0{_DIGITS}d}@shop.example"}
+
+
+def encoded_customer(number: int) -> bytes:
+    """A customer as commercetools sends them."""
+    return numbered(_customer_template(), number).replace(_SUBSCRIBER, _subscriber(number).encode())
+
+
 @cache
-def customer_template() -> bytes:
-    """A customer with two addresses."""
+def _customer_template() -> bytes:
     return encoded(customer(int(_NUMBER)))
 
 
-def customer(number: int) -> Json:
-    """A customer."""
-    return _sample("customers", 1) | {"id": identity(0, number), "email": f"c{number:0{_DIGITS}d}@shop.example"}
+def _subscriber(number: int) -> str:
+    """Eight digits of a phone number; no id has them in a row."""
+    return f"{(number + 11_111_111) % 10**8:08d}"
 
 
 @cache

@@ -8,7 +8,7 @@ import pytest
 
 from bench.answers import commercetools_answer, klaviyo_answer
 from bench.cold import parsed
-from bench.documents import CHANGED_VARIANTS, identity, product, size_and_number
+from bench.documents import CHANGED_VARIANTS, customer, identity, product, size_and_number
 from bench.figures import line, medians, percentile
 from bench.limits import missing, plan
 from bench.mix import KINDS, LOG_NAMES, SHARES, Message, composition, implied_writes, mixed, push_body
@@ -79,6 +79,14 @@ def test_three_variants_of_a_product_change() -> None:
         [before["masterVariant"], *before["variants"]], [after["masterVariant"], *after["variants"]], strict=True
     )
     assert sum(old != new for old, new in pairs) == CHANGED_VARIANTS
+
+
+def test_customers_have_phone_numbers_of_their_own() -> None:
+    """Two with the same one would be one person to Klaviyo, and one of the profiles would be gone."""
+    answers = [commercetools_answer(b"GET", f"/shop/customers/{identity(0, number)}".encode())[1] for number in (7, 8)]
+    bodies = [json.loads(answer.partition(b"\r\n\r\n")[2]) for answer in answers]
+    assert bodies == [customer(7), customer(8)]
+    assert bodies[0]["addresses"][0]["mobile"] != bodies[1]["addresses"][0]["mobile"]
 
 
 def test_lean_answers_are_whole_http_answers() -> None:
