@@ -47,7 +47,10 @@ class RecentWrites:
                 self._variants.pop(sku, None)
 
     def corrected(self, product_id: str, read: Mapping[str, JsonObject]) -> dict[str, JsonObject]:
-        """The variants of an item as Klaviyo has them: what was read, or what was written if that is newer."""
+        """The variants of an item as Klaviyo has them: what was read, or what was written if that is newer.
+
+        One that was written and is not shown has `updated` alone: the read may lag, or another instance deleted it.
+        """
         with self._lock:
             written = {
                 sku: self._variants[sku] for sku in (*read, *self._skus.get(product_id, ())) if sku in self._variants
@@ -59,5 +62,5 @@ class RecentWrites:
             if write.attributes is None:
                 variants.pop(sku, None)
             else:
-                variants[sku] = write.attributes
+                variants[sku] = write.attributes if sku in read else {"updated": write.updated}
         return variants

@@ -16,16 +16,16 @@ def _variant(updated: str, price: int = 1) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("read", "expected"),
     [
-        ({}, {"A": _variant(NOW, 2)}),
+        ({}, {"A": {"updated": NOW}}),
         ({"A": _variant(OLD)}, {"A": _variant(NOW, 2)}),
         ({"A": _variant(NOW, 2)}, {"A": _variant(NOW, 2)}),
         ({"A": _variant(NEW, 3)}, {"A": _variant(NEW, 3)}),
-        ({"B": _variant(OLD)}, {"A": _variant(NOW, 2), "B": _variant(OLD)}),
+        ({"B": _variant(OLD)}, {"A": {"updated": NOW}, "B": _variant(OLD)}),
     ],
     ids=["not shown yet", "older", "same", "newer", "beside another"],
 )
 def test_a_variant_that_was_written(read: Any, expected: Any) -> None:
-    """A read that is older than the write, or lacks it, is corrected; a newer one is not."""
+    """A read that is older than the write is corrected; where it lacks the variant, what it holds is not known."""
     recent = RecentWrites()
     recent.wrote("A", _variant(NOW, 2), "item")
     assert recent.corrected("item", read) == expected
@@ -59,7 +59,7 @@ def test_an_item_that_was_deleted_has_no_variants() -> None:
     recent.wrote("B", _variant(NOW), "other")
     recent.deleted_item("item")
     assert recent.corrected("item", {}) == {}
-    assert recent.corrected("other", {}) == {"B": _variant(NOW)}
+    assert recent.corrected("other", {}) == {"B": {"updated": NOW}}
 
 
 def test_what_was_read_is_not_changed() -> None:
