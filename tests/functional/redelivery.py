@@ -8,7 +8,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,12 +19,12 @@ _ANSWER_SECONDS = 60
 
 
 class Subscription:
-    """Messages on their way to a push endpoint. What is not acknowledged is pushed again after a growing pause."""
+    """Messages on their way to push endpoints, any of them. What is not acknowledged is pushed again after a pause."""
 
-    def __init__(self, url: str, rng: random.Random) -> None:
+    def __init__(self, urls: Sequence[str], rng: random.Random) -> None:
         self.pushes = 0
         self.refusals = 0
-        self._address = urlsplit(url).netloc
+        self._addresses = [urlsplit(url).netloc for url in urls]
         self._rng = rng
         self._changed = threading.Condition()
         self._waiting: list[tuple[float, int, bytes, int]] = []
@@ -100,7 +100,7 @@ class Subscription:
         return None
 
     def _push(self, body: bytes) -> bool:
-        connection = http.client.HTTPConnection(self._address, timeout=_ANSWER_SECONDS)
+        connection = http.client.HTTPConnection(random.choice(self._addresses), timeout=_ANSWER_SECONDS)
         with contextlib.closing(connection):
             try:
                 connection.request("POST", "/", body, {"Content-Type": "application/json"})
