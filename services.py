@@ -11,7 +11,7 @@ from clients.dead_letter import DeadLetters
 from clients.klaviyo import Klaviyo
 from clients.klaviyo_calls import KlaviyoCalls
 from clients.product_categories import ProductCategories
-from clients.retrying import current_budget
+from clients.retrying import MESSAGE_FAILED, current_budget
 from locks import KeyedLocks
 from settings import Settings
 
@@ -78,4 +78,5 @@ class Services:
             if not helper.cancel():
                 helper.result()
         if errors:
-            raise errors[0]
+            # The call that failed for good, not one that was refused because of it and came back sooner.
+            raise min(errors, key=lambda error: getattr(error, "reason", "") == MESSAGE_FAILED)

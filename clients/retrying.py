@@ -28,6 +28,9 @@ THROTTLED = 429
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 600.0
 
+MESSAGE_FAILED = "message_failed"
+"""Reason of a call that was not made because another one of its message had failed for good."""
+
 # stamina would log every retry with the exception's text; the message's own line counts them instead.
 stamina.instrumentation.set_on_retry_hooks(())
 
@@ -61,7 +64,7 @@ class Budget:
         """Count one more call and give its timeouts. Raises TryAgain when no further call may be started."""
         with self._lock:
             if self._over:
-                raise TryAgain("message_failed")
+                raise TryAgain(MESSAGE_FAILED)
             left = self.seconds_left
             if left <= 0:
                 raise TryAgain("out_of_time")

@@ -1,5 +1,7 @@
 """What a failing message may cost: retries are shared, the first final failure stops the rest, a 429 stops its kind."""
 
+import sys
+import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from clients.retrying import Operation, current_budget, message_budget
 from commands.running import Sandbox
+from errors import TryAgain, Unavailable
+from services import Services
 from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Function, Serve
 from tests.functional.documents import category, change, customer, entry, line_item, message, order, product, variant
 from tests.functional.failing import LIMITS, FakeTopic, Stopwatch, fake_topic, requests_of
@@ -67,7 +72,7 @@ def test_failures_all_along_the_way_of_a_product(sandbox: Sandbox, quick: Functi
     variants = [variant(f"SKU-{number}", number) for number in range(1, 21)]
     sandbox.commercetools.put("categories", category("women", "Women"))
     sandbox.commercetools.put("products", product("product-1", variants, categories=["women"]))
-    healthy = 1 + 1 + 1 + 20 + 4  # projection, variants, item, variants; the missing category: names, read, create, item
+    healthy = 1 + 2 + 20 + 4  # the projection; the item and what variants it has; each variant; the missing category
     for backend in (sandbox.klaviyo, sandbox.commercetools):
         backend.seed(7)
         backend.fail("^/(api|shop)/", status=503, rate=0.33)
@@ -117,3 +122,28 @@ def test_a_short_wait_is_made_within_the_message(sandbox: Sandbox, quick: Functi
     assert quick.deliver(change("ResourceUpdated", "customer", "customer-1")).outcome == "synced"
     assert 0.5 <= watch.seconds < 4
     assert len(sandbox.klaviyo.requests()) == 4
+
+
+def test_the_reason_is_that_of_the_call_that_failed(quick: Function) -> None:
+    """Of two writes at the same time one fails for good and the other is not made for it: its reason counts."""
+    del quick  # it made the services
+    services: Services = sys.modules["main"].SERVICES
+    both = threading.Barrier(2)
+    refused = threading.Event()
+
+    def fail() -> None:
+        both.wait(10)
+        refused.wait(10)
+        raise Unavailable("klaviyo_error", status=503)
+
+    def be_refused() -> None:
+        both.wait(10)
+        current_budget().end()
+        try:
+            current_budget().admit(Operation("klaviyo", "create_event"))
+        finally:
+            threading.Timer(0.1, refused.set).start()
+
+    with message_budget(services.settings.sync.limits), pytest.raises(TryAgain) as raised:
+        services.together([fail, be_refused])
+    assert raised.value.reason == "klaviyo_error"
