@@ -1,5 +1,6 @@
 """`manage.py demo --serve` as a program, and its server without a browser."""
 
+import os
 import re
 import signal
 import socket
@@ -32,21 +33,22 @@ def url() -> Iterator[str]:
 def test_it_says_where_it_is_and_ends_when_told(ended_by: signal.Signals) -> None:
     """As a terminal does it: Ctrl-C reaches every process of the group."""
     command = [*COMMAND, "0"]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    assert process.stdout
-    line = process.stdout.readline()
-    found = re.search(r"http://127\.0\.0\.1:\d+/", line)
-    assert found, line
-    changes = requests.get(f"{found[0]}changes", stream=True, timeout=30)
-    assert requests.get(found[0], timeout=30).status_code == 200
-    if ended_by == signal.SIGINT:
-        subprocess.run(["/bin/kill", "-INT", "--", f"-{process.pid}"], check=True)
-    else:
-        process.send_signal(ended_by)
-    output, errors = process.communicate(timeout=30)
-    changes.close()
+    ) as process:
+        try:
+            line = process.stdout.readline() if process.stdout else ""
+            found = re.search(r"http://127\.0\.0\.1:\d+/", line)
+            assert found, line
+            with requests.get(f"{found[0]}changes", stream=True, timeout=30):
+                assert requests.get(found[0], timeout=30).status_code == 200
+                if ended_by == signal.SIGINT:
+                    os.killpg(process.pid, ended_by)
+                else:
+                    process.send_signal(ended_by)
+                output, errors = process.communicate(timeout=30)
+        finally:
+            process.terminate()
     assert (process.returncode, errors) == (0, "")
     assert "Traceback" not in output
 
