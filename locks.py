@@ -6,12 +6,11 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from cachetools import TTLCache
-
 from errors import TryAgain
 
 _REMEMBERED_SECONDS = 60.0
-_REMEMBERED_KEYS = 50_000
+_PRUNED_AT = 10_000
+"""Keys that are remembered before those older than a minute are looked for."""
 
 
 @dataclass(slots=True)
@@ -26,7 +25,8 @@ class KeyedLocks:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._locks: dict[str, _Held] = {}
-        self._released: TTLCache[str, float] = TTLCache(_REMEMBERED_KEYS, _REMEMBERED_SECONDS)
+        self._released: dict[str, float] = {}
+        self._pruned_at = _PRUNED_AT
 
     @contextmanager
     def hold(self, keys: Collection[str], deadline: float) -> Iterator[None]:
@@ -55,8 +55,15 @@ class KeyedLocks:
         finally:
             with self._guard:
                 if acquired:
-                    self._released[key] = time.monotonic()
+                    self._remember(key)
                     held.lock.release()
                 held.users -= 1
                 if not held.users:
                     del self._locks[key]
+
+    def _remember(self, key: str) -> None:
+        now = time.monotonic()
+        self._released[key] = now
+        if len(self._released) >= self._pruned_at:
+            self._released = {key: at for key, at in self._released.items() if now - at < _REMEMBERED_SECONDS}
+            self._pruned_at = max(_PRUNED_AT, 2 * len(self._released))

@@ -78,8 +78,8 @@ class CommercetoolsSession(BaseClient):  # type: ignore[misc] # the SDK is untyp
             token_saver=_NoTokenSaver(),
             http_adapter=_BoundedAdapter(pool_size),
         )
-        self._http_client.trust_env = False  # a .netrc would replace the token
-        self._user_agent = self._get_user_agent()
+        self._adapter = self._http_client.get_adapter(settings.ct_api_url)
+        self._headers = {"User-Agent": self._get_user_agent(), "Accept-Encoding": "gzip, deflate"}
         self._refreshing = threading.Lock()
         self._token: Token | None = None
         self._failure: tuple[float, SyncError] = (float("-inf"), TryAgain("no_failure"))
@@ -105,15 +105,17 @@ class CommercetoolsSession(BaseClient):  # type: ignore[misc] # the SDK is untyp
     def _send(
         self, method: str, url: str, timeouts: Timeouts, *, token: Token | None = None, **request: Any
     ) -> requests.Response:
-        """Send a request through the SDK's session, without what it would merge into each one anew."""
-        headers = {"User-Agent": self._user_agent}
+        """Send a request through the SDK's adapter, without what its session would merge into each one anew.
+
+        Redirects are not followed, and the environment's proxies and .netrc, which would replace the token, not read.
+        """
+        headers = dict(self._headers)
         if token:
             headers["Authorization"] = f"Bearer {token.value}"
         prepared = requests.Request(method, url, headers=headers, **request).prepare()
         try:
-            response: requests.Response = self._http_client.send(
-                prepared, timeout=timeouts, allow_redirects=False, proxies={}
-            )
+            response: requests.Response = self._adapter.send(prepared, timeout=timeouts)
+            response.content  # noqa: B018 - reads it, while failures of the connection are judged
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise unreachable(BACKEND, error) from None
         return response

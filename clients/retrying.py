@@ -17,7 +17,7 @@ from typing import TypeVar
 import stamina
 import stamina.instrumentation
 
-from errors import TryAgain, Unavailable
+from errors import Refused, TryAgain, Unavailable
 from settings import Limits
 
 Answer = TypeVar("Answer")
@@ -194,7 +194,20 @@ def call(operation: Operation, pauses: Pauses, send: Callable[[Timeouts], Answer
     raises, and TryAgain when the message's time is over or the operation is paused.
     """
     budget = current_budget()
-    attempts = 0
+    try:
+        return _attempt(operation, pauses, budget, send)
+    except Unavailable as error:
+        seconds = budget.wait_before_retry(error, 1)
+        if seconds is None:
+            raise
+    return _again(operation, pauses, budget, send, seconds)
+
+
+def _again(
+    operation: Operation, pauses: Pauses, budget: Budget, send: Callable[[Timeouts], Answer], seconds: float
+) -> Answer:
+    """All attempts after the first one, which nearly always is the only one."""
+    attempts = 1
 
     def wait(error: Exception) -> bool | float:
         if not isinstance(error, Unavailable):
@@ -202,6 +215,7 @@ def call(operation: Operation, pauses: Pauses, send: Callable[[Timeouts], Answer
         seconds = budget.wait_before_retry(error, attempts)
         return False if seconds is None else seconds
 
+    time.sleep(seconds)
     for attempt in stamina.retry_context(on=wait, attempts=None, timeout=None):
         with attempt:
             attempts += 1
@@ -212,12 +226,16 @@ def call(operation: Operation, pauses: Pauses, send: Callable[[Timeouts], Answer
 def _attempt(operation: Operation, pauses: Pauses, budget: Budget, send: Callable[[Timeouts], Answer]) -> Answer:
     pauses.admit(operation)
     try:
-        answer = send(budget.admit(operation))
+        timeouts = budget.admit(operation)
+        answer = send(timeouts)
     except Unavailable as error:
         if error.status == THROTTLED:
             error.retry_after = pauses.throttled(operation, error.retry_after)
         else:
             pauses.unknown(operation)
+        raise
+    except Refused:
+        pauses.answered(operation)
         raise
     except BaseException:
         pauses.unknown(operation)

@@ -9,7 +9,7 @@ from mappers.json_safe import Cuts, json_safe
 from mappers.limits import fit_metadata
 from mappers.localized import localized, text
 from mappers.mapped import JsonObject, Mapped, mapper
-from mappers.metadata import product_metadata
+from mappers.metadata import price_tables, text_tables
 from mappers.price import current_price, price_amount
 from mappers.product_url import product_url
 from settings import Settings
@@ -30,7 +30,7 @@ def catalog_item(
     variants = variants_of(product)
     prices = _item_prices(product, variants, settings, now, prices_by_sku)
     images = product_images(variants)
-    metadata, cuts = fit_metadata(product_metadata(product, prices, settings, now))
+    metadata, cuts = fit_metadata({**text_tables(product), **price_tables(prices, settings, now)})
     attributes: JsonObject = {
         "external_id": product["id"],
         **product_texts(product, settings),

@@ -63,8 +63,16 @@ def fit_metadata(metadata: Mapping[str, Any]) -> tuple[JsonObject, tuple[str, ..
         name: json.dumps(value, sort_keys=True, ensure_ascii=False) if isinstance(value, dict | list) else value
         for name, value in json_safe(metadata, cuts).items()
     }
-    _drop_largest(flat, wire_size(flat) - MAX_METADATA_BYTES, "custom_metadata.", cuts)
+    if not _surely_fits(flat):
+        _drop_largest(flat, wire_size(flat) - MAX_METADATA_BYTES, "custom_metadata.", cuts)
     return flat, cuts.listed()
+
+
+def _surely_fits(flat: Mapping[str, Any]) -> bool:
+    """Whether texts are so short that their size need not be counted: a character takes six bytes at most."""
+    return all(isinstance(value, str) for value in flat.values()) and (
+        sum(len(name) + len(value) + 2 for name, value in flat.items()) < MAX_METADATA_BYTES // 6
+    )
 
 
 def _cut_count(properties: JsonObject, protected: Collection[str], cuts: Cuts) -> None:

@@ -14,20 +14,27 @@ from mappers.price import price_metadata
 from settings import Settings
 
 
-def product_metadata(
-    product: ProductProjection, prices: Sequence[Price] | None, settings: Settings, now: datetime
-) -> dict[str, str]:
-    """Four tables; without those of the prices when these can't be read (None).
+def text_tables(product: ProductProjection) -> dict[str, str]:
+    """Names and slugs by locale: the same for an item and all its variants.
 
     A table without entries is sent as `{}`, so that what it held before does not stay.
     """
-    tables = {
-        "title_json": _by_locale("title", product.get("name")),
-        "slug_json": _by_locale("slug", product.get("slug")),
+    return {
+        "title_json": _json(_by_locale("title", product.get("name"))),
+        "slug_json": _json(_by_locale("slug", product.get("slug"))),
     }
-    if prices is not None:
-        tables["price_json"], tables["currency_json"] = price_metadata(prices, settings, now)
-    return {name: json.dumps(table, sort_keys=True, ensure_ascii=False) for name, table in tables.items()}
+
+
+def price_tables(prices: Sequence[Price] | None, settings: Settings, now: datetime) -> dict[str, str]:
+    """Prices and their currencies; none when the prices can't be read (None)."""
+    if prices is None:
+        return {}
+    amounts, currencies = price_metadata(prices, settings, now)
+    return {"price_json": _json(amounts), "currency_json": _json(currencies)}
+
+
+def _json(table: JsonObject) -> str:
+    return json.dumps(table, sort_keys=True, ensure_ascii=False)
 
 
 def _by_locale(name: str, texts: LocalizedString | None) -> JsonObject:

@@ -11,7 +11,7 @@ from mappers.item import PricesBySku, product_images, product_texts, variant_ima
 from mappers.json_safe import Cuts, json_safe
 from mappers.limits import fit_metadata
 from mappers.mapped import JsonObject, Mapped, mapper
-from mappers.metadata import product_metadata
+from mappers.metadata import price_tables, text_tables
 from mappers.price import current_price, price_amount
 from mappers.product_url import product_url
 from mappers.stock import stock
@@ -30,13 +30,14 @@ def catalog_variants(
     variants = variants_of(product)
     item_image = next(iter(product_images(variants)), None)
     texts = product_texts(product, settings)
+    locale_tables = text_tables(product)
     mapped: dict[str, Mapped] = {}
     for variant in variants:
         sku = variant_sku(product["id"], variant)
         if sku in mapped:
             continue
         prices = variant_prices(product, variant, prices_by_sku)
-        metadata, cuts = fit_metadata(product_metadata(product, prices, settings, now))
+        metadata, cuts = fit_metadata({**locale_tables, **price_tables(prices, settings, now)})
         attributes: JsonObject = {
             "sku": sku,
             **texts,
@@ -88,7 +89,9 @@ def _differ(name: str, ours: Any, theirs: Any) -> bool:
     if name != "custom_metadata":
         return bool(ours != theirs)
     tables = theirs if isinstance(theirs, dict) else {}
-    return any(_parsed(table) != _parsed(tables.get(key)) for key, table in (ours or {}).items())
+    return any(
+        table != tables.get(key) and _parsed(table) != _parsed(tables.get(key)) for key, table in (ours or {}).items()
+    )
 
 
 def _parsed(table: object) -> object:
