@@ -46,7 +46,7 @@ def cold_starts(repeat: int, progress: Progress) -> dict[str, Any]:
 def _cold_start(backends: Backends, message: Message) -> float:
     body = push_body(message, "first")
     started = time.perf_counter()
-    with running_function(backends.environment, wait=False, limited=True) as function:
+    with running_function(backends.environment, wait=False) as function:
         await_port(function, _POLL_SECONDS)
         _push(function, body)
         return time.perf_counter() - started

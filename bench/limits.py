@@ -54,7 +54,7 @@ def beyond_limits(seconds: int, factor: float, patience: float, bars: Bars) -> d
     with running_sandbox() as sandbox:
         _fill(sandbox, messages)
         sandbox.klaviyo.limits()
-        with running_function(sandbox.environment, limited=True) as function, _counting(sandbox.klaviyo) as statuses:
+        with running_function(sandbox.environment) as function, _counting(sandbox.klaviyo) as statuses:
             subscription = Subscription(function.host, THREADS, Retries())
             started = time.monotonic()
             with bars.task("beyond the limits", len(messages)) as task:
