@@ -26,6 +26,10 @@ install: $(VENV)/installed ## The virtual environment, with everything pinned
 demo: $(VENV)/installed ## Every sample through the function, against the sandbox
 	@$(BIN)/python manage.py demo
 
+.PHONY: page
+page: $(VENV)/installed ## The demo as a page in the browser, until Ctrl-C
+	@$(BIN)/python manage.py demo --serve
+
 .PHONY: emulator
 emulator: $(VENV)/installed ## The function behind Pub/Sub's own emulator, if gcloud has it
 	@$(BIN)/python manage.py emulator
