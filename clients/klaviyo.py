@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 from clients.klaviyo_calls import KlaviyoCalls
@@ -21,6 +22,7 @@ _BAD_REQUEST = 400
 _NOT_FOUND = 404
 _CONFLICT = 409
 _PAGE = 100
+_NEW = timedelta(minutes=1)
 _IDS_PER_FILTER = 50
 """Compound ids are long, and a filter is part of the URL."""
 
@@ -56,21 +58,20 @@ class Klaviyo:
         """Close the connections."""
         self._calls.close()
 
-    def upsert_profile(self, profile: Mapped) -> None:
+    def upsert_profile(self, profile: Mapped) -> str | None:
         """Create or update a profile; what identifies another profile, or is no phone number, is left out.
 
+        Gives the profile's id if it is so new that this message made it: a repeated call no longer says "created".
         Source: Klaviyo answers 409 `duplicate_profile` when identifiers point at different profiles, and 400 for a
         phone number it does not take. The weaker identifier goes first: phone, then e-mail, never `external_id`.
         """
         body = _noted(profile)
         for _ in range(2):
             try:
-                self._calls.send("Profiles", "create_or_update_profile", body)
+                return _new_profile(self._calls.send("Profiles", "create_or_update_profile", body))
             except Refused as refused:
                 body = _without_refused_identifier(body, refused)
-            else:
-                return
-        self._calls.send("Profiles", "create_or_update_profile", body)
+        return _new_profile(self._calls.send("Profiles", "create_or_update_profile", body))
 
     def erase_profile(self, customer_id: str) -> bool:
         """Ask Klaviyo to delete the profile of a customer and all it knows of it; False when it has none."""
@@ -82,10 +83,14 @@ class Klaviyo:
         )
         profiles = found["data"]  # without it the answer is no list of profiles, and "none" would be forgotten
         for profile in profiles:
-            target = {"data": {"type": "profile", "id": profile["id"], "attributes": {}}}
-            body = {"data": {"type": "data-privacy-deletion-job", "attributes": {"profile": target}}}
-            self._calls.send("Data_Privacy", "request_profile_deletion", body)
+            self.erase(profile["id"])
         return bool(profiles)
+
+    def erase(self, profile_id: str) -> None:
+        """Ask Klaviyo to delete a profile, by Klaviyo's own id, and all it knows of it."""
+        target = {"data": {"type": "profile", "id": profile_id, "attributes": {}}}
+        body = {"data": {"type": "data-privacy-deletion-job", "attributes": {"profile": target}}}
+        self._calls.send("Data_Privacy", "request_profile_deletion", body)
 
     def create_event(self, event: Mapped) -> None:
         """Send an event; a repetition is Klaviyo's to ignore, by `unique_id`."""
@@ -273,6 +278,16 @@ class _BothRefusedError(TryAgain):
 
     def __init__(self) -> None:
         super().__init__("klaviyo_undecided", status=_CONFLICT)
+
+
+def _new_profile(answer: JsonObject) -> str | None:
+    """The id of a profile that was created within the last minute, as long as a message may take and clocks differ."""
+    try:
+        profile = answer["data"]
+        age = datetime.now(UTC) - datetime.fromisoformat(profile["attributes"]["created"])
+        return str(profile["id"]) if age < _NEW else None
+    except (LookupError, TypeError, ValueError):
+        return None
 
 
 def _noted(mapped: Mapped) -> JsonObject:

@@ -13,13 +13,18 @@ from services import Services
 @handles("customer", "CustomerCreated", "ResourceUpdated")
 def sync_customer(delivery: Delivery, services: Services) -> None:
     """Put the customer into Klaviyo as a profile."""
+    new_profile: str | None = None
 
     def write(customer: Customer | None) -> None:
+        nonlocal new_profile
         if customer is None:
+            # The erasure may have been handled already, before the write: then there must be no profile again.
+            if new_profile and services.settings.sync.customer.erase:
+                services.klaviyo.erase(new_profile)
             raise Ignored("deleted_meanwhile")
         if not _has_email(customer):
             raise Ignored("no_email")
-        services.klaviyo.upsert_profile(profile(customer, services.settings))
+        new_profile = services.klaviyo.upsert_profile(profile(customer, services.settings))
 
     copy_current(services, "Profiles", lambda: services.commercetools.customer(delivery.resource.id), write)
 

@@ -19,20 +19,29 @@ def stock_key(sku: str) -> str:
 def sync_stock(delivery: Delivery, services: Services) -> None:
     """Set the stock of the entry's variant."""
     channel = services.settings.sync.inventory.channel
+    written = ""
 
     def write(entry: InventoryEntry | None) -> None:
+        nonlocal written
         if entry is None:
+            if written:  # its deletion may have been handled already, before the write
+                _set_stock(services, written, entry_stock(services.commercetools.inventory_entries(written), channel))
             raise Ignored("deleted_meanwhile")
         if not concerns_stock(entry, channel):
             raise Ignored("other_channel")
         _set_stock(services, _sku(entry), entry_stock([entry], channel))
+        written = _sku(entry)
+
+    def keys(entry: InventoryEntry | None) -> list[str]:
+        sku = _sku(entry) if entry else written
+        return [stock_key(sku)] if sku else []
 
     copy_current(
         services,
         "Catalogs",
         lambda: services.commercetools.inventory_entry(delivery.resource.id),
         write,
-        keys=lambda entry: [stock_key(_sku(entry))] if entry else [],
+        keys=keys,
     )
 
 
