@@ -152,6 +152,9 @@ def _type(payload: Mapping[str, Any], notification: object) -> str:
     if isinstance(notification, str) and notification in CHANGES:
         return notification
     match payload:
-        case {"payloadNotIncluded": {"payloadType": str(name)}} | {"type": str(name)} if name:
+        case {"payloadNotIncluded": {"payloadType": str(name)}} if name:
+            return name
+    match payload:
+        case {"type": str(name)} if name:
             return name
     raise DeadLetter("no_type")

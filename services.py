@@ -1,5 +1,6 @@
 """What a handler is given: the settings, both backends, and the means to write in parallel and one at a time."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -46,9 +47,12 @@ class Services:
             client.close()
 
     @contextmanager
-    def one_at_a_time(self, keys: Collection[str]) -> Iterator[None]:
-        """Hold what the keys name against every other message of this instance. Raises TryAgain when time runs out."""
-        with self.locks.hold(keys, current_budget().deadline):
+    def one_at_a_time(self, keys: Collection[str], patience: float = float("inf")) -> Iterator[None]:
+        """Hold what the keys name against every other message of this instance.
+
+        Raises TryAgain when it is not free within the message's time, or within `patience` seconds.
+        """
+        with self.locks.hold(keys, min(current_budget().deadline, time.monotonic() + patience)):
             yield
 
     def together(self, writes: Iterable[Callable[[], None]]) -> None:

@@ -18,9 +18,7 @@ DEFAULT_SYNC_TOML = Path(__file__).with_name("sync.toml")
 MetricName = Annotated[str, Field(min_length=1, max_length=127)]
 """Klaviyo: metric names have fewer than 128 characters."""
 
-ClearableAttribute = Literal[
-    "first_name", "last_name", "title", "organization", "locale", "phone_number", "location", "properties"
-]
+ClearableAttribute = Literal["first_name", "last_name", "title", "organization", "locale", "phone_number", "location"]
 
 
 class _Section(BaseModel):
@@ -96,7 +94,7 @@ class Limits(_Section):
 
     connect_timeout: Annotated[float, Field(gt=0)] = 3.0
     read_timeout: Annotated[float, Field(gt=0)] = 10.0
-    message_seconds: Annotated[float, Field(gt=0)] = 25.0
+    message_seconds: Annotated[float, Field(gt=0, le=50)] = 25.0
     call_attempts: Annotated[int, Field(ge=1)] = 3
     message_retries: Annotated[int, Field(ge=0)] = 4
     retry_after_max: Annotated[float, Field(ge=0)] = 5.0

@@ -103,8 +103,8 @@ def _klaviyo(body: bytes) -> bytes:
 
 @cache
 def _settings() -> Settings:
-    os.environ.update(sandbox_environment("http://127.0.0.1", "http://127.0.0.1") | ENVIRONMENT)
-    return load_settings()
+    with patch.dict(os.environ, sandbox_environment("http://127.0.0.1", "http://127.0.0.1") | ENVIRONMENT):
+        return load_settings()
 
 
 @cache

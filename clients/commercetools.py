@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _OK = 200
 _NOT_FOUND = 404
 _FORBIDDEN = 403
+_NO_SCOPE = "insufficient_scope"
 _MISSING = "ResourceNotFound"
 """The code of commercetools' own 404: any other may come from a proxy, and what it hides is not to pass for deleted."""
 _PAGE = 500
@@ -122,7 +123,7 @@ class Commercetools:
                     if price.get("active", True):
                         prices.setdefault(price["sku"], []).append(price)
         except TryAgain as error:
-            if error.status != _FORBIDDEN:
+            if error.status != _FORBIDDEN or error.code != _NO_SCOPE:
                 raise
             if not self._standalone_prices_denied:
                 self._standalone_prices_denied = True

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from urllib.parse import parse_qs, urlsplit
 
 from clients.klaviyo_calls import KlaviyoCalls
@@ -100,9 +101,7 @@ class Klaviyo:
         except Refused as refused:
             if not _refuses_phone(refused):
                 raise
-            profile = body["data"]["attributes"]["profile"]["data"]["attributes"]
-            profile.pop("phone_number", None)
-            self._calls.send("Events", "create_event", body)
+            self._calls.send("Events", "create_event", _without_phone(body, refused))
 
     def category_names(self, category_ids: Sequence[str]) -> dict[str, str]:
         """Name by id of those categories that Klaviyo has."""
@@ -126,6 +125,15 @@ class Klaviyo:
             lambda: self._calls.send("Catalogs", "create_catalog_category", catalog_category(category, self._settings)),
             known=known,
         )
+
+    def rename_category(self, category: Category) -> None:
+        """Rename a category that Klaviyo has; one that it has no more comes with a message of its own, or is gone."""
+        update = category_update(category, self._settings)
+        try:
+            self._calls.send("Catalogs", "update_catalog_category", update["data"]["id"], update)
+        except Refused as refused:
+            if refused.status != _NOT_FOUND:
+                raise
 
     def delete_category(self, own_id: str) -> None:
         """Delete a category; one that is not there is deleted."""
@@ -194,22 +202,29 @@ class Klaviyo:
             cursor = {"page_cursor": parse_qs(urlsplit(following).query)["page[cursor]"][0]}
 
     def put_variant(self, sku: str, attributes: Mapped, product_id: str, *, known: bool) -> None:
-        """Create or update a variant. Raises UnknownItem when Klaviyo does not know the item."""
+        """Create or update a variant. Raises UnknownItem when Klaviyo does not know the item.
+
+        `known`: the item lists it. One that exists all the same belongs to another item, for ever, and would go with
+        it: it is made anew.
+        """
         own = _noted(attributes)
-        try:
-            answer = self._put(
-                lambda: self._calls.send(
-                    "Catalogs", "update_catalog_variant", variant_id(sku), variant_update(sku, own)
-                ),
-                lambda: self._new_variant(variant_create(sku, own, product_id)),
-                known=known,
-            )
-        except _BothRefusedError as both:
-            raise TryAgain("klaviyo_undecided", status=_CONFLICT) from both
+        create = partial(self._new_variant, variant_create(sku, own, product_id))
+        update = partial(
+            self._calls.send, "Catalogs", "update_catalog_variant", variant_id(sku), variant_update(sku, own)
+        )
+        if known:
+            answer = self._put(update, create, known=True)
+        else:
+            answer = self._put(partial(self._make_anew, sku, create), create, known=False)
         self._recent.wrote(sku, answer["data"]["attributes"], product_id)
 
-    def delete_variant(self, sku: str, updated: str) -> None:
-        """Delete a variant; one that is not there is deleted. `updated` is what Klaviyo last said of it."""
+    def delete_variant(self, sku: str, updated: str, product_id: str) -> None:
+        """Delete a variant of a product; one that is not there is deleted, one that is another product's by now stays.
+
+        `updated` is what Klaviyo last said of it.
+        """
+        if self._recent.is_of_another(sku, product_id):
+            return
         self._delete("delete_catalog_variant", variant_id(sku))
         self._recent.deleted(sku, updated)
 
@@ -221,8 +236,12 @@ class Klaviyo:
             if refused.status != _NOT_FOUND:
                 raise
             return False
-        self._recent.wrote(sku, answer["data"]["attributes"])
+        self._recent.wrote_stock(sku, answer["data"]["attributes"])
         return True
+
+    def stock_is_newer(self, sku: str) -> bool:
+        """Whether a stock message wrote the variant so lately that what its product says of stock may be older."""
+        return self._recent.stock_is_newer(sku)
 
     def _item(self, operation: str, *args: object) -> JsonObject:
         try:
@@ -234,6 +253,10 @@ class Klaviyo:
                     "klaviyo", operation, status=refused.status or _NOT_FOUND, pointer=refused.pointer
                 ) from None
             raise
+
+    def _make_anew(self, sku: str, create: Callable[[], JsonObject]) -> JsonObject:
+        self._delete("delete_catalog_variant", variant_id(sku))
+        return create()
 
     def _new_variant(self, body: JsonObject) -> JsonObject:
         try:
@@ -298,6 +321,19 @@ def _noted(mapped: Mapped) -> JsonObject:
 
 def _refuses_phone(refused: Refused) -> bool:
     return refused.status == _BAD_REQUEST and refused.pointer.endswith("phone_number")
+
+
+def _without_phone(body: JsonObject, refused: Refused) -> JsonObject:
+    """The event without its profile's phone number; raises the refusal when there is none to leave out."""
+    attributes = body["data"]["attributes"]
+    profile = attributes["profile"]["data"]
+    kept = {name: value for name, value in profile["attributes"].items() if name != "phone_number"}
+    if len(kept) == len(profile["attributes"]):
+        raise refused
+    current_budget().cuts.append("phone_number: refused by Klaviyo")
+    return {
+        "data": {**body["data"], "attributes": {**attributes, "profile": {"data": {**profile, "attributes": kept}}}}
+    }
 
 
 def _without_refused_identifier(body: JsonObject, refused: Refused) -> JsonObject:

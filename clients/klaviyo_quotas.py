@@ -2,7 +2,7 @@
 
 Klaviyo counts each operation in two fixed windows, a second and a minute, for the whole account. All threads of this
 instance share one pace per operation: at most the instance's share of both windows, spread over the minute but for a
-tenth that may go at once. While Klaviyo says that much of the minute is left, the share does not bind.
+tenth that may go at once. While Klaviyo says that much of the minute is left, the minute's share does not bind.
 """
 
 import re
@@ -23,6 +23,8 @@ _BURST_MARGIN = 0.9
 """Of a second's quota: what is sent within one second may arrive within a shorter time."""
 _PLENTY = 0.5
 """Part of a minute's quota that must be left for the share not to bind."""
+_ROUNDED = 2.0
+"""Seconds: a window's end is told in whole ones, and the answer takes its time."""
 _NUMBER = re.compile(r"\d+")
 
 
@@ -70,12 +72,11 @@ class _Pace:
         while self.sent and self.sent[0] <= now - _MINUTE:
             self.sent.popleft()
         told = now < self.reset_at
-        if told and self.remaining >= self.limit * _PLENTY:
-            share = 1.0
+        minutes_share = 1.0 if told and self.remaining >= self.limit * _PLENTY else share
         at = max(now, self.next_even - _AT_ONCE * _MINUTE)
         for length, most in (
             (_SECOND, self.quota.burst * share * _BURST_MARGIN),
-            (_MINUTE, self.quota.steady * share),
+            (_MINUTE, self.quota.steady * minutes_share),
         ):
             allowed = max(1, int(most))
             if len(self.sent) >= allowed:
@@ -86,7 +87,7 @@ class _Pace:
             return None
         self.sent.append(at)
         self.remaining -= 1
-        self.next_even = max(self.next_even, at) + _MINUTE / (self.quota.steady * share)
+        self.next_even = max(self.next_even, at) + _MINUTE / (self.quota.steady * minutes_share)
         return at
 
 
@@ -109,13 +110,13 @@ class KlaviyoQuotas(Pauses):
         self._pacing = threading.Lock()
         self._paces = {name: _Pace(quota) for name, quota in QUOTAS.items()}
 
-    def admit(self, operation: Operation) -> None:
+    def admit(self, operation: Operation) -> bool:
         """Wait for the operation's slot. Raises TryAgain when it is paused, or the message's time is over before."""
         self.require_unpaused(operation)
         wait = self._reserve(operation)
         if wait > 0:
             self._sleep(wait)
-        super().admit(operation)
+        return super().admit(operation)
 
     def learn(self, operation: Operation, headers: Mapping[str, str]) -> None:
         """Take in what Klaviyo's answer says is left of the operation's minute."""
@@ -123,11 +124,14 @@ class KlaviyoQuotas(Pauses):
         limit, remaining, reset = (_number(headers, f"RateLimit-{name}") for name in ("Limit", "Remaining", "Reset"))
         if not pace or limit is None or remaining is None or reset is None:
             return
-        now = self._clock()
+        ends = self._clock() + reset
         with self._pacing:
-            # Answers overtake each other: within one window the lowest count is the latest.
-            pace.remaining = min(remaining, pace.remaining) if now < pace.reset_at else remaining
-            pace.limit, pace.reset_at = limit, now + reset
+            if ends < pace.reset_at - _ROUNDED:
+                return  # an answer of the window before, which was overtaken
+            # Within one window answers overtake each other as well: the lowest count is the latest.
+            new_window = ends > pace.reset_at + _ROUNDED
+            pace.remaining = remaining if new_window else min(remaining, pace.remaining)
+            pace.limit, pace.reset_at = limit, ends if new_window else max(ends, pace.reset_at)
             if limit and limit != pace.quota.steady:  # Klaviyo has raised or lowered it since
                 pace.quota = Quota(max(1, round(pace.quota.burst * limit / pace.quota.steady)), limit)
 

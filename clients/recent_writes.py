@@ -9,15 +9,21 @@ from cachetools import TTLCache
 from mappers.mapped import JsonObject
 
 _SECONDS = 60.0
+_STOCK_SECONDS = 15.0
+"""commercetools' availability of products lags behind its inventory by up to 10 s."""
 _VARIANTS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """`attributes` as Klaviyo answered them, None for a deleted variant; `updated` is Klaviyo's own time of it."""
+    """`attributes` as Klaviyo answered them, None for a deleted variant; `updated` is Klaviyo's own time of it.
+
+    `product_id` is the product it was written for; empty where only its stock was written.
+    """
 
     attributes: JsonObject | None
     updated: str
+    product_id: str = ""
 
 
 class RecentWrites:
@@ -27,13 +33,32 @@ class RecentWrites:
         self._lock = threading.Lock()
         self._variants: TTLCache[str, _Written] = TTLCache(_VARIANTS, _SECONDS)
         self._skus: TTLCache[str, frozenset[str]] = TTLCache(_VARIANTS, _SECONDS)
+        self._stocks: TTLCache[str, bool] = TTLCache(_VARIANTS, _STOCK_SECONDS)
 
-    def wrote(self, sku: str, attributes: JsonObject, product_id: str | None = None) -> None:
-        """Klaviyo answered a write of the variant with these attributes."""
+    def wrote(self, sku: str, attributes: JsonObject, product_id: str) -> None:
+        """Klaviyo answered a write of the product's variant with these attributes."""
         with self._lock:
-            self._variants[sku] = _Written(attributes, str(attributes.get("updated") or ""))
-            if product_id:
-                self._skus[product_id] = self._skus.get(product_id, frozenset()) | {sku}
+            self._variants[sku] = _Written(attributes, str(attributes.get("updated") or ""), product_id)
+            self._skus[product_id] = self._skus.get(product_id, frozenset()) | {sku}
+
+    def wrote_stock(self, sku: str, attributes: JsonObject) -> None:
+        """Klaviyo answered a write of the variant's stock with these attributes."""
+        with self._lock:
+            before = self._variants.get(sku)
+            product_id = before.product_id if before else ""
+            self._variants[sku] = _Written(attributes, str(attributes.get("updated") or ""), product_id)
+            self._stocks[sku] = True
+
+    def stock_is_newer(self, sku: str) -> bool:
+        """Whether the stock was written so lately that what a product says of it may be older."""
+        with self._lock:
+            return sku in self._stocks
+
+    def is_of_another(self, sku: str, product_id: str) -> bool:
+        """Whether the variant was written for another product since."""
+        with self._lock:
+            written = self._variants.get(sku)
+        return bool(written and written.attributes and written.product_id not in ("", product_id))
 
     def deleted(self, sku: str, updated: str) -> None:
         """The variant was deleted; `updated` is what Klaviyo last said of it."""
@@ -57,10 +82,15 @@ class RecentWrites:
             }
         variants = dict(read)
         for sku, write in written.items():
-            if sku in read and str(read[sku].get("updated") or "") > write.updated:
+            if sku in read and _is_newer(str(read[sku].get("updated") or ""), write):
                 continue
-            if write.attributes is None:
+            if write.attributes is None or write.product_id not in ("", product_id):
                 variants.pop(sku, None)
             else:
                 variants[sku] = write.attributes if sku in read else {"updated": write.updated}
         return variants
+
+
+def _is_newer(updated: str, write: _Written) -> bool:
+    """Whether a read shows a state after the write; what was deleted was last seen with the `updated` of the read."""
+    return updated > write.updated or (updated == write.updated != "" and write.attributes is not None)

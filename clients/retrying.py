@@ -83,7 +83,7 @@ class Budget:
     def wait_before_retry(self, error: Unavailable, attempt: int) -> float | None:
         """Seconds to wait before the next attempt at a call, or None when this was the last one."""
         wait = error.retry_after
-        if wait is None:
+        if not wait:
             wait = self.limits.backoff * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
         with self._lock:
             if (
@@ -144,15 +144,21 @@ class Pauses:
         if pause and (pause.probing or time.monotonic() < pause.until):
             raise TryAgain("throttled", status=THROTTLED)
 
-    def admit(self, operation: Operation) -> None:
-        """Raises TryAgain while the operation is paused, or while another call finds out whether it still is."""
+    def admit(self, operation: Operation) -> bool:
+        """Whether this call is the one that finds out if a pause is over.
+
+        Raises TryAgain while the operation is paused, or while another call finds out.
+        """
+        if operation not in self._pauses:
+            return False
         with self._lock:
             pause = self._pauses.get(operation)
             if not pause:
-                return
+                return False
             if pause.probing or time.monotonic() < pause.until:
                 raise TryAgain("throttled", status=THROTTLED)
             pause.probing = True
+            return True
 
     def throttled(self, operation: Operation, retry_after: float | None) -> float:
         """Pause the operation: for `retry_after` seconds, else twice as long as the last time. Returns the seconds."""
@@ -173,15 +179,12 @@ class Pauses:
             return until - now
 
     def answered(self, operation: Operation) -> None:
-        """The backend took the operation: the pause is over, if this call was the one to find out."""
-        if operation in self._pauses:
-            with self._lock:
-                pause = self._pauses.get(operation)
-                if pause and pause.probing:
-                    del self._pauses[operation]
+        """The backend took the call that was to find out: the pause is over."""
+        with self._lock:
+            self._pauses.pop(operation, None)
 
     def unknown(self, operation: Operation) -> None:
-        """The call that tried the operation ended without an answer: the next one may try."""
+        """The call that was to find out ended without an answer: the next one may try."""
         with self._lock:
             if pause := self._pauses.get(operation):
                 pause.probing = False
@@ -224,21 +227,20 @@ def _again(
 
 
 def _attempt(operation: Operation, pauses: Pauses, budget: Budget, send: Callable[[Timeouts], Answer]) -> Answer:
-    pauses.admit(operation)
+    probes = pauses.admit(operation)
+    answered = False
     try:
-        timeouts = budget.admit(operation)
-        answer = send(timeouts)
+        answer = send(budget.admit(operation))
+        answered = True
     except Unavailable as error:
         if error.status == THROTTLED:
             error.retry_after = pauses.throttled(operation, error.retry_after)
-        else:
-            pauses.unknown(operation)
+            probes = False
         raise
     except Refused:
-        pauses.answered(operation)
+        answered = True
         raise
-    except BaseException:
-        pauses.unknown(operation)
-        raise
-    pauses.answered(operation)
+    finally:
+        if probes:
+            (pauses.answered if answered else pauses.unknown)(operation)
     return answer

@@ -82,6 +82,7 @@ def services_that_write_nothing(documents: Path | None = None) -> Iterator[tuple
     with ExitStack() as stack:
         real_shop = bool(os.environ.get("CT_API_URL")) and documents is None
         real_klaviyo = bool(os.environ.get("KLAVIYO_AUTH_KEY"))
+        stack.callback(_restore, dict(os.environ))
         if not (real_shop and real_klaviyo):
             running = stack.enter_context(sandbox.start(documents=documents or DOCUMENTS))
             stand_in = sandbox_environment(running.commercetools.url, running.klaviyo.url)
@@ -95,6 +96,11 @@ def services_that_write_nothing(documents: Path | None = None) -> Iterator[tuple
         services.dead_letters = _UnpublishedLetters()  # type: ignore[assignment] # the same two methods
         stack.callback(services.close)
         yield services, calls
+
+
+def _restore(environment: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
 
 
 def _report(file: Path, outcome: Outcome, writes: Sequence[Write]) -> dict[str, Any]:

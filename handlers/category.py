@@ -21,18 +21,17 @@ def sync_category(delivery: Delivery, services: Services) -> None:
     The whole branch is compared at each message: a message that failed halfway is finished by its next delivery.
     """
     category_id = delivery.resource.id
-    was_there = False
 
     def write(branch: list[Category]) -> None:
-        nonlocal was_there
         if not branch:
-            if was_there:  # its deletion may have been handled already, before the write
-                services.klaviyo.delete_category(category_id)
+            # Its deletion may have been handled before an earlier delivery of this message, or its write.
+            services.klaviyo.delete_category(category_id)
             raise Ignored("deleted_meanwhile")
-        was_there = True
         names = services.klaviyo.category_names([category["id"] for category in branch])
         services.together(
             partial(services.klaviyo.put_category, category, known=category["id"] in names)
+            if category["id"] == category_id
+            else partial(services.klaviyo.rename_category, category)
             for category in branch
             if is_to_be_written(category, names)
         )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from errors import TryAgain
+from mappers.mapped import mapper
 from services import Services
 
 Document = TypeVar("Document")
@@ -17,6 +18,7 @@ def no_keys(_document: object) -> Collection[str]:
     return ()
 
 
+@mapper
 def version(document: Any) -> object:
     """What tells one state of a resource from the next."""
     return document and document["version"]

@@ -5,6 +5,7 @@ from errors import Ignored, Unmappable
 from handlers.current import copy_current
 from handlers.registry import handles
 from mappers.documents import InventoryEntry
+from mappers.json_safe import encodable
 from mappers.mapped import JsonObject, mapper
 from mappers.stock import concerns_stock, entry_stock
 from services import Services
@@ -19,12 +20,12 @@ def stock_key(sku: str) -> str:
 def sync_stock(delivery: Delivery, services: Services) -> None:
     """Set the stock of the entry's variant."""
     channel = services.settings.sync.inventory.channel
-    written = ""
+    written = _encodable_sku(delivery.identifiers.get("sku"))
 
     def write(entry: InventoryEntry | None) -> None:
         nonlocal written
         if entry is None:
-            if written:  # its deletion may have been handled already, before the write
+            if written:  # its deletion may have been handled before an earlier delivery of this message, or its write
                 _set_stock(services, written, entry_stock(services.commercetools.inventory_entries(written), channel))
             raise Ignored("deleted_meanwhile")
         if not concerns_stock(entry, channel):
@@ -48,8 +49,8 @@ def sync_stock(delivery: Delivery, services: Services) -> None:
 @handles("inventory-entry", "ResourceDeleted")
 def sync_remaining_stock(delivery: Delivery, services: Services) -> None:
     """Set the stock to what the remaining entries of the SKU say; not tracked any more when there are none."""
-    sku = delivery.identifiers.get("sku")
-    if not isinstance(sku, str) or not sku:
+    sku = _encodable_sku(delivery.identifiers.get("sku"))
+    if not sku:
         raise Unmappable("no_sku", "resourceUserProvidedIdentifiers.sku")
     channel = services.settings.sync.inventory.channel
     copy_current(
@@ -64,10 +65,15 @@ def sync_remaining_stock(delivery: Delivery, services: Services) -> None:
 
 @mapper
 def _sku(entry: InventoryEntry) -> str:
-    sku = entry["sku"]
-    if not isinstance(sku, str):
+    sku = _encodable_sku(entry["sku"])
+    if not sku:
         raise TypeError
     return sku
+
+
+def _encodable_sku(sku: object) -> str:
+    """A SKU as product messages write it; empty for what is none."""
+    return encodable(sku) if isinstance(sku, str) else ""
 
 
 def _set_stock(services: Services, sku: str, stock: JsonObject) -> None:

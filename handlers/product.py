@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from delivery import Delivery
-from errors import Ignored, UnknownCategory, UnknownItem
+from errors import Ignored, Refused, SyncError, TryAgain, UnknownCategory, UnknownItem
 from handlers.category import CATEGORY_TREE
 from handlers.current import copy_current
 from handlers.inventory import stock_key
@@ -14,9 +14,13 @@ from handlers.registry import handles
 from mappers.documents import ProductProjection
 from mappers.ids import external_id, variant_sku
 from mappers.item import PricesBySku, catalog_item, variants_of
-from mappers.mapped import Mapped
+from mappers.mapped import Mapped, mapper
 from mappers.variant import catalog_variants, differs
 from services import Services
+
+_BAD_REQUEST = 400
+_PATIENCE = 2.0
+"""Seconds to wait for a SKU that another product's message holds."""
 
 
 @handles("product", "ProductPublished")
@@ -88,13 +92,14 @@ def _put_product(product: ProductProjection, services: Services) -> None:
     item = catalog_item(product, settings, now, prices)
     wanted = catalog_variants(product, settings, now, prices)
     found = klaviyo.variants(product_id)
+    known = {sku: _without_older_stock(sku, attributes, services) for sku, attributes in wanted.items()}
     created = _put_item(item, services, known=found is not None)
     # An item that is created anew has none of the variants that were found a moment ago.
     existing = {} if created else found or {}
     differing = {
-        sku: attributes
+        sku: known[sku] if sku in existing else attributes
         for sku, attributes in wanted.items()
-        if sku not in existing or differs(attributes.body, existing[sku])
+        if sku not in existing or differs(known[sku].body, existing[sku])
     }
     item_was_gone = threading.Event()
     put = partial(_put_variant, item=item, services=services, item_was_gone=item_was_gone)
@@ -102,14 +107,14 @@ def _put_product(product: ProductProjection, services: Services) -> None:
         [
             *(partial(put, sku, attributes, known=sku in existing) for sku, attributes in differing.items()),
             *(
-                partial(klaviyo.delete_variant, sku, str(attributes.get("updated") or ""))
+                partial(_delete_variant, sku, str(attributes.get("updated") or ""), product_id, services)
                 for sku, attributes in existing.items()
                 if sku not in wanted
             ),
         ]
     )
     if item_was_gone.is_set():  # and with it the variants that needed no write, or had theirs before
-        services.together([partial(put, sku, attributes, known=False) for sku, attributes in wanted.items()])
+        services.together([partial(put, sku, attributes, known=True) for sku, attributes in wanted.items()])
 
 
 def _put_item(item: Mapped, services: Services, *, known: bool) -> bool:
@@ -117,7 +122,11 @@ def _put_item(item: Mapped, services: Services, *, known: bool) -> bool:
     try:
         return services.klaviyo.put_item(item, known=known)
     except UnknownCategory:
-        return services.klaviyo.put_item(_with_known_categories(item, services), known=known)
+        complete = _with_known_categories(item, services)
+    try:
+        return services.klaviyo.put_item(complete, known=known)
+    except UnknownCategory as refused:
+        raise _undecided(refused) from None
 
 
 def _with_known_categories(item: Mapped, services: Services) -> Mapped:
@@ -146,7 +155,34 @@ def _put_variant(
     except UnknownItem:
         item_was_gone.set()
         _put_item(item, services, known=False)
-        services.klaviyo.put_variant(sku, attributes, product_id, known=False)
+        try:
+            services.klaviyo.put_variant(sku, attributes, product_id, known=False)
+        except UnknownItem as refused:
+            raise _undecided(refused) from None
+
+
+def _delete_variant(sku: str, updated: str, product_id: str, services: Services) -> None:
+    """Delete a variant that the product has no more, unless a message of another product is taking the SKU over.
+
+    That message may wait for a SKU that this one holds, so the wait is short: one of them is delivered again.
+    """
+    with services.one_at_a_time([stock_key(sku)], _PATIENCE):
+        services.klaviyo.delete_variant(sku, updated, product_id)
+
+
+def _without_older_stock(sku: str, attributes: Mapped, services: Services) -> Mapped:
+    """The attributes without stock, where a stock message has just written it: a projection may lag behind that."""
+    if not services.klaviyo.stock_is_newer(sku):
+        return attributes
+    body = {name: value for name, value in attributes.body.items() if not name.startswith("inventory_")}
+    return Mapped(body, attributes.cuts)
+
+
+def _undecided(refused: Refused) -> SyncError:
+    """What Klaviyo still misses after it was created may be there later; a content it refuses never will."""
+    if refused.status == _BAD_REQUEST:
+        return refused
+    return TryAgain("klaviyo_undecided", status=refused.status, code=refused.code)
 
 
 def _standalone_prices(product: ProductProjection, services: Services) -> PricesBySku | None:
@@ -155,6 +191,7 @@ def _standalone_prices(product: ProductProjection, services: Services) -> Prices
     return services.commercetools.standalone_prices([sku for sku in _skus(product) if sku])
 
 
+@mapper
 def _skus(product: ProductProjection) -> list[str]:
     return [variant_sku(product["id"], variant) for variant in variants_of(product)]
 
@@ -163,6 +200,7 @@ def _stock_keys(product: ProductProjection | None) -> Collection[str]:
     return [stock_key(sku) for sku in _skus(product)] if product else []
 
 
+@mapper
 def _version_and_stock(product: ProductProjection | None) -> object:
     """A projection carries stock, which moves without the product's version."""
     return product and (product["version"], [variant.get("availability") for variant in variants_of(product)])

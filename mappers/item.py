@@ -30,7 +30,7 @@ def catalog_item(
     variants = variants_of(product)
     prices = _item_prices(product, variants, settings, now, prices_by_sku)
     images = product_images(variants)
-    metadata, cuts = fit_metadata({**text_tables(product), **price_tables(prices, settings, now)})
+    metadata, cuts = fit_metadata({**text_tables(product), **price_tables(prices, now)})
     attributes: JsonObject = {
         "external_id": product["id"],
         **product_texts(product, settings),

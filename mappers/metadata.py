@@ -11,7 +11,6 @@ from mappers.documents import LocalizedString, Price, ProductProjection
 from mappers.localized import text
 from mappers.mapped import JsonObject
 from mappers.price import price_metadata
-from settings import Settings
 
 
 def text_tables(product: ProductProjection) -> dict[str, str]:
@@ -25,11 +24,11 @@ def text_tables(product: ProductProjection) -> dict[str, str]:
     }
 
 
-def price_tables(prices: Sequence[Price] | None, settings: Settings, now: datetime) -> dict[str, str]:
+def price_tables(prices: Sequence[Price] | None, now: datetime) -> dict[str, str]:
     """Prices and their currencies; none when the prices can't be read (None)."""
     if prices is None:
         return {}
-    amounts, currencies = price_metadata(prices, settings, now)
+    amounts, currencies = price_metadata(prices, now)
     return {"price_json": _json(amounts), "currency_json": _json(currencies)}
 
 

@@ -29,7 +29,7 @@ def price_amount(price: Price | None) -> float | int | None:
     return None if found is None else number(found)
 
 
-def price_metadata(prices: Sequence[Price] | None, settings: Settings, now: datetime) -> tuple[JsonObject, JsonObject]:
+def price_metadata(prices: Sequence[Price] | None, now: datetime) -> tuple[JsonObject, JsonObject]:
     """Tables for `price_json` and `currency_json`: `{"price_EUR": 19.99, "price_DE": 19.99}`, `{"currency_DE": "EUR"}`.
 
     A currency's entry follows the rule of `current_price`. A price with a country stands for that country alone, one
@@ -37,7 +37,6 @@ def price_metadata(prices: Sequence[Price] | None, settings: Settings, now: date
     currencies, the one that CLDR names first wins. Prices that are not valid now, or that are for a channel or a
     customer group, are in neither table.
     """
-    del settings  # Every currency is listed, the preferred one like the others.
     by_currency: dict[str, list[Price]] = {}
     general: dict[str, list[Price]] = {}
     own: dict[str, list[Price]] = {}

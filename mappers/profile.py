@@ -41,8 +41,7 @@ def profile(customer: Customer, settings: Settings) -> Mapped:
     if properties:
         attributes["properties"] = properties
     for name in rules.clear:
-        if name != "properties":
-            attributes.setdefault(name, None)
+        attributes.setdefault(name, None)
     fitting, cuts = fit_profile(attributes)
     if not phone and written_phone_numbers(address):
         cuts = ("phone_number: not a valid number", *cuts)

@@ -37,7 +37,7 @@ def catalog_variants(
         if sku in mapped:
             continue
         prices = variant_prices(product, variant, prices_by_sku)
-        metadata, cuts = fit_metadata({**locale_tables, **price_tables(prices, settings, now)})
+        metadata, cuts = fit_metadata({**locale_tables, **price_tables(prices, now)})
         attributes: JsonObject = {
             "sku": sku,
             **texts,

@@ -226,7 +226,7 @@ shop_settings = st.builds(
         [
             {},
             {
-                "customer": {"clear": ["location", "phone_number", "title", "properties"]},
+                "customer": {"clear": ["location", "phone_number", "title"]},
                 "inventory": {"channel": "ch"},
             },
             {"order": {"properties": {"include": ["lineItems", "id"], "rename": {"id": "commercetoolsId"}}}},

@@ -75,8 +75,8 @@ def test_what_is_absent_is_left_out(customer: Any) -> None:
 
 
 def test_attributes_listed_in_clear_are_cleared_when_absent() -> None:
-    """Null for each, for every member of the location, and nothing for properties."""
-    clear = ["first_name", "phone_number", "location", "properties", "title"]
+    """Null for each, and for every member of the location."""
+    clear = ["first_name", "phone_number", "location", "title"]
     bare = attributes_of({"id": "c1", "email": "a@b.c", "title": "Dr"}, {"customer": {"clear": clear}})
     assert bare == {
         "external_id": "c1",

@@ -95,14 +95,19 @@ def test_what_is_final_is_not_tried_again(clock: Clock, final: Exception) -> Non
     assert (budget.calls, clock.slept) == ({"klaviyo": 1, "commercetools": 1}, [])
 
 
-@pytest.mark.parametrize(
-    ("retry_after", "slept"), [(0.0, [0.0]), (2.0, [2.0]), (5.0, [5.0])], ids=["at once", "short", "longest"]
-)
+@pytest.mark.parametrize(("retry_after", "slept"), [(2.0, [2.0]), (5.0, [5.0])], ids=["short", "longest"])
 def test_retry_after_is_honoured(clock: Clock, retry_after: float, slept: list[float]) -> None:
     """Up to five seconds are waited for."""
     with message_budget(Limits()):
         assert call(WRITE, Pauses(), _answers(_throttled(retry_after), "answer")) == "answer"
     assert clock.slept == slept
+
+
+def test_at_once_is_not_without_a_pause(clock: Clock) -> None:
+    """`Retry-After: 0` leaves the pause to us."""
+    with message_budget(Limits()):
+        assert call(WRITE, Pauses(), _answers(Unavailable("klaviyo_error", retry_after=0.0), "answer")) == "answer"
+    assert clock.slept[0] > 0
 
 
 @pytest.mark.parametrize("retry_after", [5.1, 600.0])
@@ -207,10 +212,15 @@ def test_calls_that_were_under_way_do_not_double_the_pause(clock: Clock) -> None
 
 
 def test_an_answer_from_before_does_not_end_a_pause(clock: Clock) -> None:
-    """Only the call that tries it knows."""
+    """Only the call that tries it knows: one that was under way when another was throttled does not."""
     pauses = Pauses()
-    pauses.throttled(WRITE, 5.0)
-    pauses.answered(WRITE)
+
+    def send(_timeouts: object) -> str:
+        pauses.throttled(WRITE, 5.0)
+        return "answer"
+
+    with message_budget(Limits()):
+        assert call(WRITE, pauses, send) == "answer"
     with pytest.raises(TryAgain):
         pauses.admit(WRITE)
     assert clock.slept == []

@@ -113,10 +113,10 @@ class TestTokens:
             assert calls("GET", "/shop/orders").status == 200
             shop.tokens(revoke=True)
             assert calls("GET", "/shop/orders").status == 401
-        shop.tokens(lifetime=0.15)
+        shop.tokens(lifetime=1.0)
         with commercetools(shop.url) as calls:
             assert calls("GET", "/shop/orders").status == 200
-            time.sleep(0.16)
+            time.sleep(1.01)
             assert calls("GET", "/shop/orders").status == 401
 
     def test_refuses_wrong_clients(self, shop: Control) -> None:
