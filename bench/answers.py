@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
+from unittest.mock import patch
 from urllib.parse import parse_qs
 
 from bench.documents import (
