@@ -155,6 +155,8 @@ def serve(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     def start(target: str = "sync_push", **environment: str) -> Function:
         for name, value in {**sandbox.environment, **ENVIRONMENT, "THREADS": "8", **environment}.items():
             monkeypatch.setenv(name, value)
+        for name in ("FUNCTION_TARGET", "FUNCTION_SIGNATURE_TYPE"):
+            monkeypatch.setenv(name, "")  # functions-framework sets them: to be taken back afterwards
         app = functions_framework.create_app(target, str(ROOT / "main.py"))
         server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Silent)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from configparser import ConfigParser
 from pathlib import Path
 from types import ModuleType
 
@@ -52,6 +53,8 @@ def test_every_block_parses(language: str, text: str) -> None:
             SyncRules.model_validate(tomllib.loads(text))
         case "mermaid":
             assert re.match(r"(flowchart|sequenceDiagram)\b", text)
+        case "ini":
+            ConfigParser(interpolation=None).read_string(text)
         case "hcl":
             assert text.count("{") == text.count("}")
         case _:
