@@ -1,55 +1,21 @@
 """Writing Klaviyo: profiles, events and the catalog, each write fit to be repeated, with Klaviyo's own rules."""
 
 import json
-from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from urllib.parse import parse_qs, urlsplit
 
-from clients.klaviyo_calls import KlaviyoCalls
-from clients.recent_writes import RecentWrites
+from clients.klaviyo_catalog import KlaviyoCatalog, noted
 from clients.retrying import current_budget
-from errors import Refused, TryAgain, UnknownCategory, UnknownItem
+from errors import Refused
 from logs import log
-from mappers.category import catalog_category, category_update
-from mappers.documents import Category
-from mappers.ids import category_id, external_id, item_id, variant_id
-from mappers.item import hidden_item, item_update
 from mappers.mapped import JsonObject, Mapped
-from mappers.variant import stock_update, variant_create, variant_update
-from settings import Settings
 
 _BAD_REQUEST = 400
-_NOT_FOUND = 404
 _CONFLICT = 409
-_PAGE = 100
 _NEW = timedelta(minutes=1)
-_IDS_PER_FILTER = 50
-"""Compound ids are long, and a filter is part of the URL."""
-
-_COMPARED = [
-    "external_id",
-    "title",
-    "description",
-    "url",
-    "sku",
-    "image_full_url",
-    "inventory_quantity",
-    "inventory_policy",
-    "price",
-    "custom_metadata",
-    "published",
-    "updated",
-]
 
 
-class Klaviyo:
-    """The writes that handlers need. Safe to share between threads."""
-
-    def __init__(self, calls: KlaviyoCalls, settings: Settings) -> None:
-        self._calls = calls
-        self._settings = settings
-        self._recent = RecentWrites()
+class Klaviyo(KlaviyoCatalog):
+    """The writes that handlers need: the catalog's, and those of profiles and events. Safe to share between threads."""
 
     def prepare(self, group: str) -> None:
         """Import what the operations of an SDK group need, if that has not been done."""
@@ -66,7 +32,7 @@ class Klaviyo:
         Source: Klaviyo answers 409 `duplicate_profile` when identifiers point at different profiles, and 400 for a
         phone number it does not take. The weaker identifier goes first: phone, then e-mail, never `external_id`.
         """
-        body = _noted(profile)
+        body = noted(profile)
         for _ in range(2):
             try:
                 return _new_profile(self._calls.send("Profiles", "create_or_update_profile", body))
@@ -95,228 +61,13 @@ class Klaviyo:
 
     def create_event(self, event: Mapped) -> None:
         """Send an event; a repetition is Klaviyo's to ignore, by `unique_id`."""
-        body = _noted(event)
+        body = noted(event)
         try:
             self._calls.send("Events", "create_event", body)
         except Refused as refused:
             if not _refuses_phone(refused):
                 raise
             self._calls.send("Events", "create_event", _without_phone(body, refused))
-
-    def category_names(self, category_ids: Sequence[str]) -> dict[str, str]:
-        """Name by id of those categories that Klaviyo has."""
-        names: dict[str, str] = {}
-        for start in range(0, len(category_ids), _IDS_PER_FILTER):
-            ids = [category_id(own) for own in category_ids[start : start + _IDS_PER_FILTER]]
-            page = self._calls.send(
-                "Catalogs",
-                "get_catalog_categories",
-                filter=f"any(ids,{json.dumps(ids)})",
-                fields_catalog_category=["name"],
-            )
-            names |= {external_id(category["id"]): category["attributes"]["name"] for category in page["data"]}
-        return names
-
-    def put_category(self, category: Category, *, known: bool) -> None:
-        """Create or rename the category of a commercetools category, by its path."""
-        update = category_update(category, self._settings)
-        self._put(
-            lambda: self._calls.send("Catalogs", "update_catalog_category", update["data"]["id"], update),
-            lambda: self._calls.send("Catalogs", "create_catalog_category", catalog_category(category, self._settings)),
-            known=known,
-        )
-
-    def rename_category(self, category: Category) -> None:
-        """Rename a category that Klaviyo has; one that it has no more comes with a message of its own, or is gone."""
-        update = category_update(category, self._settings)
-        try:
-            self._calls.send("Catalogs", "update_catalog_category", update["data"]["id"], update)
-        except Refused as refused:
-            if refused.status != _NOT_FOUND:
-                raise
-
-    def delete_category(self, own_id: str) -> None:
-        """Delete a category; one that is not there is deleted."""
-        self._delete("delete_catalog_category", category_id(own_id))
-
-    def put_item(self, item: Mapped, *, known: bool) -> bool:
-        """Create or update an item; whether it was created. Raises UnknownCategory when Klaviyo lacks one it names."""
-        body = _noted(item)
-        update = item_update(body)
-        created = False
-
-        def create() -> JsonObject:
-            nonlocal created
-            answer = self._item("create_catalog_item", body)
-            created = True
-            return answer
-
-        try:
-            self._put(
-                lambda: self._item("update_catalog_item", update["data"]["id"], update),
-                create,
-                known=known,
-            )
-        except _BothRefusedError as both:
-            # It exists, and yet it can't be found: what can't be found is one of its categories.
-            raise UnknownCategory("klaviyo", "update_catalog_item", status=_NOT_FOUND) from both
-        return created
-
-    def hide_item(self, product_id: str) -> None:
-        """Hide an item from feeds; one that is not there is hidden."""
-        try:
-            self._calls.send("Catalogs", "update_catalog_item", item_id(product_id), hidden_item(product_id))
-        except Refused as refused:
-            if refused.status != _NOT_FOUND:
-                raise
-
-    def delete_item(self, product_id: str) -> None:
-        """Delete an item and its variants; one that is not there is deleted."""
-        self._delete("delete_catalog_item", item_id(product_id))
-        self._recent.deleted_item(product_id)
-
-    def variants(self, product_id: str) -> dict[str, JsonObject] | None:
-        """Attributes by SKU of an item's variants (all pages), None when Klaviyo does not know the item."""
-        found: dict[str, JsonObject] = {}
-        cursor: dict[str, str] = {}
-        while True:
-            try:
-                page = self._calls.send(
-                    "Catalogs",
-                    "get_variants_for_catalog_item",
-                    item_id(product_id),
-                    fields_catalog_variant=_COMPARED,
-                    page_size=_PAGE,
-                    **cursor,
-                )
-            except Refused as refused:
-                if refused.status != _NOT_FOUND:
-                    raise
-                # The item that this instance has just made may not be shown yet.
-                return self._recent.corrected(product_id, {}) or None
-            found |= {external_id(variant["id"]): variant["attributes"] for variant in page["data"]}
-            following = (page.get("links") or {}).get("next")
-            if not following:
-                return self._recent.corrected(product_id, found)
-            # Only the bare value: given the whole link, the SDK sends a cursor with a stray "=".
-            cursor = {"page_cursor": parse_qs(urlsplit(following).query)["page[cursor]"][0]}
-
-    def put_variant(self, sku: str, attributes: Mapped, product_id: str, *, known: bool) -> None:
-        """Create or update a variant. Raises UnknownItem when Klaviyo does not know the item.
-
-        `known`: the item lists it. One that exists all the same belongs to another item, for ever, and would go with
-        it: it is made anew.
-        """
-        own = _noted(attributes)
-        create = partial(self._new_variant, variant_create(sku, own, product_id))
-        update = partial(
-            self._calls.send, "Catalogs", "update_catalog_variant", variant_id(sku), variant_update(sku, own)
-        )
-        if known:
-            answer = self._put(update, create, known=True)
-        else:
-            answer = self._put(partial(self._make_anew, sku, create), create, known=False)
-        self._recent.wrote(sku, answer["data"]["attributes"], product_id)
-
-    def delete_variant(self, sku: str, updated: str, product_id: str) -> None:
-        """Delete a variant of a product; one that is not there is deleted, one that is another product's by now stays.
-
-        `updated` is what Klaviyo last said of it.
-        """
-        if self._recent.is_of_another(sku, product_id):
-            return
-        self._delete("delete_catalog_variant", variant_id(sku))
-        self._recent.deleted(sku, updated)
-
-    def set_stock(self, sku: str, stock: JsonObject) -> bool:
-        """Set what a variant has in stock; False when Klaviyo has no such variant."""
-        try:
-            answer = self._calls.send("Catalogs", "update_catalog_variant", variant_id(sku), stock_update(sku, stock))
-        except Refused as refused:
-            if refused.status != _NOT_FOUND:
-                raise
-            return False
-        self._recent.wrote_stock(sku, answer["data"]["attributes"])
-        return True
-
-    def stock_is_newer(self, sku: str) -> bool:
-        """Whether a stock message wrote the variant so lately that what its product says of stock may be older."""
-        return self._recent.stock_is_newer(sku)
-
-    def _item(self, operation: str, *args: object) -> JsonObject:
-        try:
-            return self._calls.send("Catalogs", operation, *args)
-        except Refused as refused:
-            creating = operation == "create_catalog_item"
-            if "categor" in refused.pointer or (creating and refused.status == _NOT_FOUND):
-                raise UnknownCategory(
-                    "klaviyo", operation, status=refused.status or _NOT_FOUND, pointer=refused.pointer
-                ) from None
-            raise
-
-    def _make_anew(self, sku: str, create: Callable[[], JsonObject]) -> JsonObject:
-        self._delete("delete_catalog_variant", variant_id(sku))
-        return create()
-
-    def _new_variant(self, body: JsonObject) -> JsonObject:
-        try:
-            return self._calls.send("Catalogs", "create_catalog_variant", body)
-        except Refused as refused:
-            unknown_item = refused.status == _BAD_REQUEST and "relationships/item" in refused.pointer
-            if unknown_item or refused.status == _NOT_FOUND:
-                raise UnknownItem(
-                    "klaviyo", "create_catalog_variant", status=refused.status or _NOT_FOUND, pointer=refused.pointer
-                ) from None
-            raise
-
-    def _put(self, update: Callable[[], JsonObject], create: Callable[[], JsonObject], *, known: bool) -> JsonObject:
-        """The catalog has no upsert: 404 on PATCH creates, 409 on create updates; one hop."""
-        first, second, missed = (update, create, _NOT_FOUND) if known else (create, update, _CONFLICT)
-        try:
-            return first()
-        except (UnknownCategory, UnknownItem):
-            raise
-        except Refused as refused:
-            if refused.status != missed:
-                raise
-        try:
-            return second()
-        except (UnknownCategory, UnknownItem):
-            raise
-        except Refused as refused:
-            if refused.status not in (_NOT_FOUND, _CONFLICT):
-                raise
-            raise _BothRefusedError from None
-
-    def _delete(self, operation: str, compound_id: str) -> None:
-        try:
-            self._calls.send("Catalogs", operation, compound_id)
-        except Refused as refused:
-            if refused.status != _NOT_FOUND:
-                raise
-
-
-class _BothRefusedError(TryAgain):
-    """Klaviyo says that a resource does not exist, and that it does."""
-
-    def __init__(self) -> None:
-        super().__init__("klaviyo_undecided", status=_CONFLICT)
-
-
-def _new_profile(answer: JsonObject) -> str | None:
-    """The id of a profile that was created within the last minute, as long as a message may take and clocks differ."""
-    try:
-        profile = answer["data"]
-        age = datetime.now(UTC) - datetime.fromisoformat(profile["attributes"]["created"])
-        return str(profile["id"]) if age < _NEW else None
-    except (LookupError, TypeError, ValueError):
-        return None
-
-
-def _noted(mapped: Mapped) -> JsonObject:
-    """The body; what was cut from it goes into the message's log line."""
-    current_budget().cuts.extend(mapped.cuts)
-    return mapped.body
 
 
 def _refuses_phone(refused: Refused) -> bool:
@@ -349,3 +100,13 @@ def _without_refused_identifier(body: JsonObject, refused: Refused) -> JsonObjec
     del attributes[weaker]
     current_budget().cuts.append(f"{weaker}: refused by Klaviyo")
     return {"data": {**body["data"], "attributes": attributes}}
+
+
+def _new_profile(answer: JsonObject) -> str | None:
+    """The id of a profile that was created within the last minute, as long as a message may take and clocks differ."""
+    try:
+        profile = answer["data"]
+        age = datetime.now(UTC) - datetime.fromisoformat(profile["attributes"]["created"])
+        return str(profile["id"]) if age < _NEW else None
+    except (LookupError, TypeError, ValueError):
+        return None
