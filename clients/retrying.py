@@ -223,7 +223,7 @@ def _again(
         with attempt:
             attempts += 1
             return _attempt(operation, pauses, budget, send)
-    raise AssertionError  # pragma: no cover - the loop ends by returning or raising
+    raise AssertionError  # the loop ends by returning or raising; mypy can not know
 
 
 def _attempt(operation: Operation, pauses: Pauses, budget: Budget, send: Callable[[Timeouts], Answer]) -> Answer:

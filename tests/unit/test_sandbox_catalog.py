@@ -7,26 +7,10 @@ from urllib.parse import quote
 
 import pytest
 
-import sandbox
 from sandbox import Control
 from sandbox.calls import Answered, Calls, klaviyo
 
 ODD = 'a/b "c" ü%2F'
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[sandbox.Sandbox]:
-    """Both servers."""
-    with sandbox.start() as servers:
-        yield servers
-
-
-@pytest.fixture
-def control(running: sandbox.Sandbox) -> Control:
-    """Klaviyo's control API, after a reset."""
-    control = Control(running.klaviyo.url)
-    control.reset()
-    return control
 
 
 @pytest.fixture

@@ -46,13 +46,6 @@ ORDER = {
 }
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[sandbox.Sandbox]:
-    """Both servers."""
-    with sandbox.start() as servers:
-        yield servers
-
-
 @pytest.fixture
 def shop(running: sandbox.Sandbox) -> Control:
     """A shop with a few documents."""

@@ -1,67 +1,14 @@
 """The stand-in for Klaviyo's profiles: identity, merging, filters, erasure."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-import sandbox
 from sandbox import Control
-from sandbox.calls import Answered, Calls, klaviyo
+from sandbox.calls import Calls
+from tests.unit.klaviyo_bodies import event, profile, refusal
 
 PHONE, OTHER_PHONE = "+4915112345678", "+4915187654321"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[sandbox.Sandbox]:
-    """Both servers."""
-    with sandbox.start() as servers:
-        yield servers
-
-
-@pytest.fixture
-def control(running: sandbox.Sandbox) -> Control:
-    """Klaviyo's control API, after a reset."""
-    control = Control(running.klaviyo.url)
-    control.reset()
-    return control
-
-
-@pytest.fixture
-def calls(control: Control) -> Iterator[Calls]:
-    """Calls to Klaviyo."""
-    with klaviyo(control.url) as calls:
-        yield calls
-
-
-def event(profile: dict[str, Any] | None = None, **attributes: Any) -> dict[str, Any]:
-    """An event's body."""
-    metric = attributes.pop("metric", "Placed Order")
-    return {
-        "data": {
-            "type": "event",
-            "attributes": {
-                "properties": {"OrderId": "o1"},
-                "metric": {"data": {"type": "metric", "attributes": {"name": metric}}},
-                "profile": {
-                    "data": {"type": "profile", "attributes": profile or {"email": "jane@example.com"}},
-                },
-                **attributes,
-            },
-        }
-    }
-
-
-def profile(profile_id: str | None = None, **attributes: Any) -> dict[str, Any]:
-    """A profile's body."""
-    identity = {"id": profile_id} if profile_id else {}
-    return {"data": {"type": "profile", **identity, "attributes": attributes}}
-
-
-def refusal(answer: Answered) -> tuple[int, str, str | None]:
-    """Status, code and pointer of the first error."""
-    error = answer.body["errors"][0]
-    return answer.status, error["code"], error["source"].get("pointer")
 
 
 class TestProfiles:

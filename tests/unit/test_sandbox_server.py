@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,28 +21,6 @@ from sandbox.calls import Calls, commercetools, klaviyo
 
 CATEGORY = {"data": {"type": "catalog-category", "attributes": {"external_id": "c1", "name": "Bags"}}}
 CUSTOMER = {"id": "c1", "email": "jane@example.com"}
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[sandbox.Sandbox]:
-    """Both servers."""
-    with sandbox.start() as servers:
-        yield servers
-
-
-@pytest.fixture
-def control(running: sandbox.Sandbox) -> Control:
-    """Klaviyo's control API, after a reset."""
-    control = Control(running.klaviyo.url)
-    control.reset()
-    return control
-
-
-@pytest.fixture
-def calls(control: Control) -> Iterator[Calls]:
-    """Calls to Klaviyo."""
-    with klaviyo(control.url) as calls:
-        yield calls
 
 
 @pytest.fixture

@@ -18,13 +18,6 @@ DRAFT: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[sandbox.Sandbox]:
-    """Both servers."""
-    with sandbox.start() as servers:
-        yield servers
-
-
 @pytest.fixture
 def calls(running: sandbox.Sandbox) -> Iterator[Calls]:
     """Calls to an empty project, with a token."""
