@@ -184,10 +184,6 @@ class KlaviyoCatalog:
         self._recent.wrote_stock(sku, answer["data"]["attributes"])
         return True
 
-    def stock_is_newer(self, sku: str) -> bool:
-        """Whether a stock message wrote the variant so lately that what its product says of stock may be older."""
-        return self._recent.stock_is_newer(sku)
-
     def _item(self, operation: str, *args: object) -> JsonObject:
         try:
             return self._calls.send("Catalogs", operation, *args)

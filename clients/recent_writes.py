@@ -9,8 +9,6 @@ from cachetools import TTLCache
 from mappers.mapped import JsonObject
 
 _SECONDS = 60.0
-_STOCK_SECONDS = 15.0
-"""commercetools' availability of products lags behind its inventory by up to 10 s."""
 _VARIANTS = 20_000
 
 
@@ -33,7 +31,6 @@ class RecentWrites:
         self._lock = threading.Lock()
         self._variants: TTLCache[str, _Written] = TTLCache(_VARIANTS, _SECONDS)
         self._skus: TTLCache[str, frozenset[str]] = TTLCache(_VARIANTS, _SECONDS)
-        self._stocks: TTLCache[str, bool] = TTLCache(_VARIANTS, _STOCK_SECONDS)
 
     def wrote(self, sku: str, attributes: JsonObject, product_id: str) -> None:
         """Klaviyo answered a write of the product's variant with these attributes."""
@@ -47,12 +44,6 @@ class RecentWrites:
             before = self._variants.get(sku)
             product_id = before.product_id if before else ""
             self._variants[sku] = _Written(attributes, str(attributes.get("updated") or ""), product_id)
-            self._stocks[sku] = True
-
-    def stock_is_newer(self, sku: str) -> bool:
-        """Whether the stock was written so lately that what a product says of it may be older."""
-        with self._lock:
-            return sku in self._stocks
 
     def is_of_another(self, sku: str, product_id: str) -> bool:
         """Whether the variant was written for another product since."""

@@ -92,14 +92,13 @@ def _put_product(product: ProductProjection, services: Services) -> None:
     item = catalog_item(product, settings, now, prices)
     wanted = catalog_variants(product, settings, now, prices)
     found = klaviyo.variants(product_id)
-    known = {sku: _without_older_stock(sku, attributes, services) for sku, attributes in wanted.items()}
     created = _put_item(item, services, known=found is not None)
     # An item that is created anew has none of the variants that were found a moment ago.
     existing = {} if created else found or {}
     differing = {
-        sku: known[sku] if sku in existing else attributes
+        sku: attributes
         for sku, attributes in wanted.items()
-        if sku not in existing or differs(known[sku].body, existing[sku])
+        if sku not in existing or differs(attributes.body, existing[sku])
     }
     item_was_gone = threading.Event()
     put = partial(_put_variant, item=item, services=services, item_was_gone=item_was_gone)
@@ -168,14 +167,6 @@ def _delete_variant(sku: str, updated: str, product_id: str, services: Services)
     """
     with services.one_at_a_time([stock_key(sku)], _PATIENCE):
         services.klaviyo.delete_variant(sku, updated, product_id)
-
-
-def _without_older_stock(sku: str, attributes: Mapped, services: Services) -> Mapped:
-    """The attributes without stock, where a stock message has just written it: a projection may lag behind that."""
-    if not services.klaviyo.stock_is_newer(sku):
-        return attributes
-    body = {name: value for name, value in attributes.body.items() if not name.startswith("inventory_")}
-    return Mapped(body, attributes.cuts)
 
 
 def _undecided(refused: Refused) -> SyncError:

@@ -1,4 +1,4 @@
-"""What moves in the catalog while messages are late: SKUs, stock, categories."""
+"""What moves in the catalog while messages are late: SKUs and categories."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 
 from commands.running import Sandbox
 from tests.functional.conftest import REFUSED, Function
-from tests.functional.documents import category, change, entry, message, product, variant
+from tests.functional.documents import category, change, message, product, variant
 from tests.functional.races import create_category, create_item, create_variant, delete_from_catalog, deliver_while
 
 
@@ -39,19 +39,6 @@ def test_a_product_that_was_made_anew_keeps_its_sku(sandbox: Sandbox, function: 
     state = sandbox.klaviyo.state()
     assert list(state["items"]) == ["new"]
     assert state["variants"]["S-1"]["item"] == "new"
-
-
-def test_stock_that_was_just_written_is_not_overwritten(sandbox: Sandbox, function: Function) -> None:
-    """The projection lags behind the inventory: a publish right after a stock message leaves the stock."""
-    stale = variant("S-1", availability={"isOnStock": True, "availableQuantity": 6})
-    sandbox.commercetools.put("products", product("p", variants=[stale]))
-    assert function.deliver(_published("p")).outcome == "synced"
-    sandbox.commercetools.put("inventory", entry("e", "S-1", 5))
-    assert function.deliver(change("ResourceUpdated", "inventory-entry", "e")).outcome == "synced"
-    sandbox.commercetools.put("products", product("p", variants=[stale], name={"en-US": "Another name"}))
-    assert function.deliver(_published("p")).outcome == "synced"
-    written = sandbox.klaviyo.state()["variants"]["S-1"]
-    assert (written["title"], written["inventory_quantity"]) == ("Another name", 5)
 
 
 def test_a_descendant_that_is_deleted_meanwhile_stays_deleted(sandbox: Sandbox, function: Function) -> None:

@@ -50,8 +50,6 @@ def test_stock_alone_belongs_to_no_item_until_it_is_read() -> None:
     recent.wrote_stock("A", _variant(NOW, 2))
     assert recent.corrected("item", {}) == {}
     assert recent.corrected("item", {"A": _variant(OLD)}) == {"A": _variant(NOW, 2)}
-    assert recent.stock_is_newer("A")
-    assert not recent.stock_is_newer("B")
 
 
 def test_a_variant_that_moved_is_no_longer_the_first_items() -> None:
