@@ -26,9 +26,8 @@ class Services:
     def __init__(self, settings: Settings, calls: KlaviyoCalls | None = None) -> None:
         self.settings = settings
         writers = settings.sync.limits.parallel_writes
-        pool_size = settings.threads + writers
-        self.commercetools = Commercetools(settings, pool_size)
-        self.klaviyo = Klaviyo(calls or KlaviyoCalls(settings, pool_size), settings)
+        self.commercetools = Commercetools(settings)
+        self.klaviyo = Klaviyo(calls or KlaviyoCalls(settings), settings)
         self.product_categories = ProductCategories(self.commercetools, settings)
         self.dead_letters = DeadLetters(settings)
         self.locks = KeyedLocks()

@@ -18,6 +18,7 @@ from logs import log
 from mappers.documents import Category, Customer, InventoryEntry, Order, Payment, Price, ProductProjection, Reference
 from mappers.mapped import JsonObject
 from settings import Settings
+from wire import decoded
 
 if TYPE_CHECKING:
     import requests
@@ -41,9 +42,8 @@ Params = list[tuple[str, str]]
 class Commercetools:
     """The reads that handlers need. Safe to share between threads."""
 
-    def __init__(self, settings: Settings, pool_size: int) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._pool_size = pool_size
         self._pauses = Pauses()
         self._lock = threading.Lock()
         self._session: CommercetoolsSession | None = None
@@ -177,13 +177,13 @@ class Commercetools:
                 if self._session is None:
                     from clients.commercetools_session import CommercetoolsSession  # noqa: PLC0415 - cold start
 
-                    self._session = CommercetoolsSession(self._settings, self._pool_size)
+                    self._session = CommercetoolsSession(self._settings)
         return self._session
 
 
 def _document(operation: Operation, response: "requests.Response") -> JsonObject | None:
     try:
-        body = json.loads(response.content)
+        body = decoded(response.content)
     except (ValueError, RecursionError):
         body = None
     if response.status_code == _OK:

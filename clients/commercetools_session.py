@@ -4,26 +4,31 @@ The SDK sends requests without credentials while it refreshes its token, never r
 nothing about a 401. Here the token is kept beside the SDK's session and put on every request by hand.
 """
 
+import base64
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 import requests
-import urllib3
 from commercetools.base_client import BaseClient
 from commercetools.utils import BaseTokenSaver
-from requests.adapters import HTTPAdapter
-from requests.auth import HTTPBasicAuth
+from requests.adapters import BaseAdapter
+from requests.structures import CaseInsensitiveDict
 
 from clients.retrying import Timeouts, current_budget
-from clients.transport import bound
+from clients.transport import Connections, NoAnswerError
 from clients.verdicts import BACKEND_COMMERCETOOLS as BACKEND
 from clients.verdicts import Failure, judged, not_json, retry_after, unreachable
 from errors import Refused, SyncError, TryAgain
 from settings import Settings
+from wire import encoded
 
+_JSON = "application/json"
+_FORM = "application/x-www-form-urlencoded"
 _LEEWAY_SECONDS = 300.0
 _LEEWAY_SHARE = 0.25
 _PATIENCE_SHARE = 0.1
@@ -53,22 +58,38 @@ class _NoTokenSaver(BaseTokenSaver):  # type: ignore[misc] # the SDK is untyped 
         return {"access_token": "none", "token_type": "Bearer"}
 
 
-class _BoundedAdapter(HTTPAdapter):
-    """No retries (`retrying` makes them), and connections that keep to the message's deadline."""
+class CommercetoolsTransport(BaseAdapter):
+    """Sends what the SDK's session gives to its adapter, in the place of requests' own."""
 
-    def __init__(self, pool_size: int) -> None:
-        super().__init__(pool_connections=4, pool_maxsize=pool_size, max_retries=urllib3.Retry(0, read=False))
+    def __init__(self) -> None:
+        super().__init__()
+        self._connections = Connections(compressed=True)
 
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        bound(self.poolmanager)
+    def send(
+        self, request: requests.PreparedRequest, *_: Any, timeout: Any = None, **_unused: Any
+    ) -> requests.Response:
+        """The answer, read to its end, whatever its status. Raises NoAnswerError."""
+        body = request.body.encode() if isinstance(request.body, str) else request.body
+        lines = [f"{name}: {value}" for name, value in request.headers.items()]
+        answer = self._connections.exchange(request.method or "GET", request.url or "", lines, body, timeout)
+        response = requests.Response()
+        response.status_code = answer.status
+        response.headers = CaseInsensitiveDict(answer.headers)
+        response.url = request.url or ""
+        response._content = answer.data  # noqa: SLF001 - where requests keeps a body that was read
+        return response
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connections.close()
 
 
 class CommercetoolsSession(BaseClient):  # type: ignore[misc] # the SDK is untyped here
     """Requests to commercetools with a token that is always there."""
 
-    def __init__(self, settings: Settings, pool_size: int) -> None:
+    def __init__(self, settings: Settings) -> None:
         credentials = settings.ct_api_client
+        self._adapter = CommercetoolsTransport()
         super().__init__(
             client_id=credentials.client_id,
             client_secret=credentials.secret.get_secret_value(),
@@ -76,26 +97,35 @@ class CommercetoolsSession(BaseClient):  # type: ignore[misc] # the SDK is untyp
             url=settings.ct_api_url,
             token_url=settings.ct_auth_url,
             token_saver=_NoTokenSaver(),
-            http_adapter=_BoundedAdapter(pool_size),
+            http_adapter=self._adapter,
         )
-        self._adapter = self._http_client.get_adapter(settings.ct_api_url)
-        self._headers = {"User-Agent": self._get_user_agent(), "Accept-Encoding": "gzip, deflate"}
+        self._headers = {"User-Agent": self._get_user_agent()}
         self._refreshing = threading.Lock()
         self._token: Token | None = None
         self._failure: tuple[float, SyncError] = (float("-inf"), TryAgain("no_failure"))
 
-    def fetch(self, method: str, path: str, timeouts: Timeouts, **request: Any) -> requests.Response:
+    def fetch(
+        self,
+        method: str,
+        path: str,
+        timeouts: Timeouts,
+        *,
+        params: Mapping[str, str] | Sequence[tuple[str, str]] = (),
+        json: object = None,
+    ) -> requests.Response:
         """The answer to a request, whatever its status; with a fresh token once when the first one is refused.
 
-        `request` is what `requests` takes: `params`, `json`. Raises Unavailable when there is no answer, and what
-        judging says when there is no token.
+        Raises Unavailable when there is no answer, and what judging says when there is no token.
         """
+        query = urlencode(params)
+        url = f"{self._base_url}{path}?{query}" if query else self._base_url + path
+        body = None if json is None else (_JSON, encoded(json))
         token = self._usable_token(timeouts)
-        response = self._send(method, self._base_url + path, timeouts, token=token, **request)
+        response = self._send(method, url, timeouts, f"Bearer {token.value}", body)
         if response.status_code == _UNAUTHORIZED:
             current_budget().admit_repeat(BACKEND)
             token = self._usable_token(timeouts, refused=token)
-            response = self._send(method, self._base_url + path, timeouts, token=token, **request)
+            response = self._send(method, url, timeouts, f"Bearer {token.value}", body)
         return response
 
     def close(self) -> None:
@@ -103,22 +133,23 @@ class CommercetoolsSession(BaseClient):  # type: ignore[misc] # the SDK is untyp
         self._http_client.close()
 
     def _send(
-        self, method: str, url: str, timeouts: Timeouts, *, token: Token | None = None, **request: Any
+        self, method: str, url: str, timeouts: Timeouts, authorization: str, body: tuple[str, bytes] | None = None
     ) -> requests.Response:
         """Send a request through the SDK's adapter, without what its session would merge into each one anew.
 
-        Redirects are not followed, and the environment's proxies and .netrc, which would replace the token, not read.
+        `body` is its type and content.
         """
-        headers = dict(self._headers)
-        if token:
-            headers["Authorization"] = f"Bearer {token.value}"
-        prepared = requests.Request(method, url, headers=headers, **request).prepare()
+        request = requests.PreparedRequest()
+        request.method, request.url = method, url
+        headers = {**self._headers, "Authorization": authorization}
+        if body:
+            headers["Content-Type"], request.body = body
+        request.headers = CaseInsensitiveDict(headers)
+        left = current_budget().seconds_left  # what comes before may have taken its time
         try:
-            response: requests.Response = self._adapter.send(prepared, timeout=timeouts)
-            response.content  # noqa: B018 - reads it, while failures of the connection are judged
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise unreachable(BACKEND, error) from None
-        return response
+            return self._adapter.send(request, timeout=(min(timeouts[0], left), min(timeouts[1], left)))
+        except NoAnswerError as error:
+            raise unreachable(BACKEND, error.code) from None
 
     def _usable_token(self, timeouts: Timeouts, refused: Token | None = None) -> Token:
         """A token that is not `refused`: the one at hand, or a new one, fetched by one thread at a time."""
@@ -160,8 +191,8 @@ class CommercetoolsSession(BaseClient):  # type: ignore[misc] # the SDK is untyp
             "POST",
             config["token_url"],
             timeouts,
-            auth=HTTPBasicAuth(config["client_id"], config["client_secret"]),
-            data={"grant_type": "client_credentials", "scope": " ".join(config["scope"])},
+            _basic(config["client_id"], config["client_secret"]),
+            (_FORM, urlencode({"grant_type": "client_credentials", "scope": " ".join(config["scope"])}).encode()),
         )
         if not response.ok:
             readable = "json" in response.headers.get("Content-Type", "")
@@ -178,3 +209,7 @@ class CommercetoolsSession(BaseClient):  # type: ignore[misc] # the SDK is untyp
             raise not_json(BACKEND, response.status_code) from None
         leeway = min(_LEEWAY_SECONDS, lifetime * _LEEWAY_SHARE)
         return Token(value, requested_at + lifetime - leeway, requested_at + lifetime)
+
+
+def _basic(client_id: str, secret: str) -> str:
+    return "Basic " + base64.b64encode(f"{client_id}:{secret}".encode()).decode()

@@ -4,19 +4,21 @@
 thread for ten minutes), nor parses it into models (which fail after a write that succeeded), nor raises.
 """
 
-import json
 import threading
+from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from clients.klaviyo_quotas import KlaviyoQuotas
 from clients.retrying import THROTTLED, Operation, Timeouts, call
+from clients.transport import Answer, Connections, NoAnswerError
 from clients.verdicts import BACKEND_KLAVIYO as BACKEND
 from clients.verdicts import Failure, judged, not_json, retry_after, unreachable
 from errors import Unmappable
 from mappers.mapped import JsonObject
 from settings import Settings
+from wire import decoded, encoded
 
 if TYPE_CHECKING:
     from klaviyo_api import KlaviyoAPI
@@ -29,9 +31,8 @@ _SUCCESS = range(200, 300)
 class KlaviyoCalls:
     """The SDK's client, shared by all threads; a group of operations is imported when first used."""
 
-    def __init__(self, settings: Settings, pool_size: int) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._pool_size = pool_size
         self._quotas = KlaviyoQuotas(settings.klaviyo_limit_share)
         self._lock = threading.Lock()
         self._api: KlaviyoAPI | None = None
@@ -46,10 +47,10 @@ class KlaviyoCalls:
         called = Operation(BACKEND, operation)
 
         def attempt(timeouts: Timeouts) -> JsonObject:
-            response = _answer(method, args, query, timeouts)
-            if response.status != THROTTLED:
-                self._quotas.learn(called, response.headers)
-            return _document(operation, response.status, response.headers, response.data)
+            answer = _answer(method, args, query, timeouts)
+            if answer.status != THROTTLED:
+                self._quotas.learn(called, answer.headers)
+            return _document(operation, answer)
 
         return call(called, self._quotas, attempt)
 
@@ -60,7 +61,7 @@ class KlaviyoCalls:
     def close(self) -> None:
         """Close the connections."""
         if self._api:
-            self._api.api_client.rest_client.pool_manager.clear()
+            self._api.api_client.rest_client.close()
 
     def _group(self, name: str) -> Any:
         """`k.Events` and the like: each access builds it anew, so it is fetched once."""
@@ -73,22 +74,43 @@ class KlaviyoCalls:
     def _shared_api(self) -> "KlaviyoAPI":
         if self._api is None:
             from klaviyo_api import KlaviyoAPI  # noqa: PLC0415 - cold start
-            from openapi_client.rest import RESTClientObject  # noqa: PLC0415
-
-            from clients.transport import bound  # noqa: PLC0415
 
             api = KlaviyoAPI(
                 self._settings.klaviyo_auth_key.get_secret_value(),
                 max_retries=0,
                 test_host=self._settings.klaviyo_api_url or "",
             )
-            api.configuration.retries = False
-            api.configuration.connection_pool_maxsize = self._pool_size
-            api.api_client.rest_client = RESTClientObject(api.configuration)  # the settings are only read here
-            bound(api.api_client.rest_client.pool_manager)
+            api.api_client.rest_client = KlaviyoTransport()
             _trust_json(api.api_client)
             self._api = api
         return self._api
+
+
+class KlaviyoTransport:
+    """Sends what the SDK has made of a call, in the place of the SDK's own `rest_client`."""
+
+    def __init__(self) -> None:
+        self._connections = Connections(compressed=False)
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        body: object = None,
+        post_params: object = None,
+        _request_timeout: Timeouts | None = None,
+    ) -> Answer:
+        """The answer, whatever its status; the signature is the SDK's. Raises NoAnswerError."""
+        if _request_timeout is None or post_params:
+            raise ValueError("a call without a time limit, or of a form")
+        lines = [f"{name}: {value}" for name, value in (headers or {}).items()]
+        content = None if body is None else encoded(body)
+        return self._connections.exchange(method, url, lines, content, _request_timeout)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connections.close()
 
 
 def _trust_json(api_client: Any) -> None:
@@ -118,40 +140,40 @@ def _plain(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
 
 
-def _answer(method: Any, args: tuple[Any, ...], query: JsonObject, timeouts: Timeouts) -> Any:
-    """The raw answer, read to its end. Raises Unmappable for a body of ours that the SDK refuses, else Unavailable."""
-    import urllib3  # noqa: PLC0415 - cold start: the SDK has it by now
-    from openapi_client.exceptions import OpenApiException  # noqa: PLC0415
+def _answer(method: Any, args: tuple[Any, ...], query: JsonObject, timeouts: Timeouts) -> Answer:
+    """Klaviyo's answer, whatever its status. Raises Unmappable for a body that the SDK refuses, else Unavailable."""
+    from openapi_client.exceptions import OpenApiException  # noqa: PLC0415 - cold start: the SDK has it by now
     from pydantic import ValidationError  # noqa: PLC0415
 
     try:
-        response = method(*args, _request_timeout=timeouts, **query)
-        response.data  # noqa: B018 - reads it, while failures of the connection are judged
+        answer: Answer = method(*args, _request_timeout=timeouts, **query)
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
         raise Unmappable(problem["type"], ".".join(str(part) for part in problem["loc"])) from None
-    except (urllib3.exceptions.HTTPError, OpenApiException) as error:
-        raise unreachable(BACKEND, error) from None
-    return response
+    except NoAnswerError as error:
+        raise unreachable(BACKEND, error.code) from None
+    except OpenApiException as error:
+        raise unreachable(BACKEND, type(error).__name__) from None
+    return answer
 
 
-def _document(operation: str, status: int, headers: Any, body: bytes) -> JsonObject:
+def _document(operation: str, answer: Answer) -> JsonObject:
     try:
-        document = json.loads(body) if body else None
+        document = decoded(answer.data) if answer.data else None
     except (ValueError, RecursionError):
         document = None
-    if status in _SUCCESS:
-        if not body and status in _EMPTY_ANSWERS:
+    if answer.status in _SUCCESS:
+        if not answer.data and answer.status in _EMPTY_ANSWERS:
             return {}
         if not isinstance(document, dict):
-            raise not_json(BACKEND, status)
+            raise not_json(BACKEND, answer.status)
         return document
     errors = document.get("errors") if isinstance(document, dict) else None
     readable = [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
-    raise judged(_failure(operation, status, headers, readable))
+    raise judged(_failure(operation, answer, readable))
 
 
-def _failure(operation: str, status: int, headers: Any, errors: list[JsonObject]) -> Failure:
+def _failure(operation: str, answer: Answer, errors: list[JsonObject]) -> Failure:
     """What JSON:API errors say, without their prose; `meta` is missing in the SDK's own model of them."""
     # An invalid phone number has a rule of its own, wherever it stands in the list.
     error = next((error for error in errors if _pointer(error).endswith("phone_number")), errors[0] if errors else {})
@@ -159,8 +181,8 @@ def _failure(operation: str, status: int, headers: Any, errors: list[JsonObject]
     return Failure(
         BACKEND,
         operation,
-        status,
-        retry_after(headers),
+        answer.status,
+        retry_after(answer.headers),
         readable=bool(errors),
         code=str(error.get("code") or ""),
         pointer=_pointer(error),

@@ -26,6 +26,7 @@ _PLENTY = 0.5
 _ROUNDED = 2.0
 """Seconds: a window's end is told in whole ones, and the answer takes its time."""
 _NUMBER = re.compile(r"\d+")
+_TOLD = ("ratelimit-limit", "ratelimit-remaining", "ratelimit-reset")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ class KlaviyoQuotas(Pauses):
     def learn(self, operation: Operation, headers: Mapping[str, str]) -> None:
         """Take in what Klaviyo's answer says is left of the operation's minute."""
         pace = self._paces.get(operation.name)
-        limit, remaining, reset = (_number(headers, f"RateLimit-{name}") for name in ("Limit", "Remaining", "Reset"))
+        limit, remaining, reset = (_number(headers, name) for name in _TOLD)
         if not pace or limit is None or remaining is None or reset is None:
             return
         ends = self._clock() + reset

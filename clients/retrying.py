@@ -22,7 +22,7 @@ from settings import Limits
 
 Answer = TypeVar("Answer")
 Timeouts = tuple[float, float]
-"""Seconds to connect, and to wait for the next byte."""
+"""Seconds to connect, and for the whole call."""
 
 THROTTLED = 429
 _FIRST_PAUSE = 1.0
@@ -116,12 +116,6 @@ def message_budget(limits: Limits) -> Iterator[Budget]:
 def current_budget() -> Budget:
     """The budget of the message that is being processed in this context."""
     return _budget.get()
-
-
-def deadline() -> float:
-    """When the current message must be over (`time.monotonic`); never, outside of a message."""
-    budget = _budget.get(None)
-    return budget.deadline if budget else float("inf")
 
 
 @dataclass(slots=True)

@@ -67,14 +67,14 @@ def not_json(backend: str, status: int) -> Unavailable:
     return Unavailable(f"{backend}_not_json", status=status)
 
 
-def unreachable(backend: str, error: Exception) -> Unavailable:
-    """No answer: connection refused or reset, TLS, timeout. Only the error's class is kept."""
-    return Unavailable(f"{backend}_unreachable", code=type(error).__name__)
+def unreachable(backend: str, code: str) -> Unavailable:
+    """No answer: connection refused or reset, TLS, timeout. `code` is the error's name, never its text."""
+    return Unavailable(f"{backend}_unreachable", code=code)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a `Retry-After` header asks for: a number or an HTTP date; None when there is none to read."""
-    value = headers.get("Retry-After") or headers.get("retry-after")
+    """Seconds that a `retry-after` header asks for: a number or an HTTP date; None when there is none to read."""
+    value = headers.get("retry-after")
     if not value:
         return None
     try:

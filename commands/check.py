@@ -133,7 +133,7 @@ def _unreadable(error: TryAgain, what: str, scope: str, collection: str) -> Find
 
 
 def _klaviyo(settings: Settings) -> Iterator[Finding]:
-    calls = KlaviyoCalls(settings, pool_size=1)
+    calls = KlaviyoCalls(settings)
     try:
         for scope, probe in _KLAVIYO_SCOPES.items():
             what = f"Klaviyo: the key has the scope {scope}"

@@ -39,7 +39,7 @@ class SubscriptionApi:
         self._limits = settings.sync.limits
         self._path = f"/{settings.ct_project_id}/subscriptions"
         self._project = settings.ct_project_id
-        self._session = CommercetoolsSession(scoped, pool_size=1)
+        self._session = CommercetoolsSession(scoped)
 
     def close(self) -> None:
         """Close the connections."""

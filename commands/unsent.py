@@ -1,6 +1,5 @@
 """Klaviyo as it is, but for the writes: they are kept instead of being sent, and answered as Klaviyo would."""
 
-import json
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,10 +7,10 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from urllib3 import HTTPResponse
-
-from clients.klaviyo_calls import KlaviyoCalls
+from clients.klaviyo_calls import KlaviyoCalls, KlaviyoTransport
+from clients.transport import Answer
 from settings import Settings
+from wire import decoded, encoded
 
 _CATALOG = ("/api/catalog-items", "/api/catalog-variants", "/api/catalog-categories")
 _COLLECTIONS = {"catalog-item": _CATALOG[0], "catalog-variant": _CATALOG[1], "catalog-category": _CATALOG[2]}
@@ -31,8 +30,8 @@ class Write:
 class UnsentCalls(KlaviyoCalls):
     """The SDK's client with real reads. `writes` holds what would have been sent, in order."""
 
-    def __init__(self, settings: Settings, pool_size: int = 1) -> None:
-        super().__init__(settings, pool_size)
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
         self.transport: _Unsent | None = None
 
     @property
@@ -57,15 +56,11 @@ class UnsentCalls(KlaviyoCalls):
 class _Unsent:
     """Stands in for the SDK's transport."""
 
-    real: Any
+    real: KlaviyoTransport
     writes: list[Write] = field(default_factory=list)
     pretended: dict[str, bool] = field(default_factory=dict)
     """Catalog resources that exist, or do not any more, by what would have been written."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def pool_manager(self) -> Any:
-        return self.real.pool_manager
 
     def request(
         self,
@@ -75,16 +70,17 @@ class _Unsent:
         body: dict[str, Any] | None = None,
         post_params: object = None,
         _request_timeout: Any = None,
-    ) -> Any:
+    ) -> Answer:
         """What the SDK calls; its signature is the SDK's."""
-        from openapi_client.rest import RESTResponse  # noqa: PLC0415 - only once the SDK is there
-
         if method.upper() == "GET":
             return self.real.request(method, url, headers, body, post_params, _request_timeout)
         with self._lock:
             status, answer = self._answer(method.upper(), url, headers, body, _request_timeout)
-        content = json.dumps(answer).encode() if answer is not None else b""
-        return RESTResponse(HTTPResponse(content, status=status, preload_content=False))
+        return Answer(status, {}, b"" if answer is None else encoded(answer))
+
+    def close(self) -> None:
+        """Close the connections of the reads."""
+        self.real.close()
 
     def _answer(
         self, method: str, url: str, headers: Any, body: dict[str, Any] | None, timeout: Any
@@ -97,8 +93,7 @@ class _Unsent:
             if raw_path in self.pretended:
                 return {} if self.pretended[raw_path] else None
             found = self.real.request("GET", base + raw_path, headers, _request_timeout=timeout)
-            content = json.loads(found.response.data or b"{}")
-            return content["data"]["attributes"] if found.status == HTTPStatus.OK else None
+            return decoded(found.data)["data"]["attributes"] if found.status == HTTPStatus.OK else None
 
         missing = next((raw for raw in _related(body) if there(raw) is None), None)
         target = _own_path(path, body)

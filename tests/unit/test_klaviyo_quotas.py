@@ -73,11 +73,11 @@ def test_the_share_does_not_bind_while_plenty_is_left() -> None:
     """Klaviyo says that the account's minute is hardly used: a single busy instance may have it."""
     time = Time()
     quotas = KlaviyoQuotas(0.1, time.clock, time.sleep)
-    quotas.learn(UPSERT, {"RateLimit-Limit": "750", "RateLimit-Remaining": "740", "RateLimit-Reset": "60"})
+    quotas.learn(UPSERT, {"ratelimit-limit": "750", "ratelimit-remaining": "740", "ratelimit-reset": "60"})
     times = _sent_within(quotas, time, UPSERT, 20)
     assert len(times) > 75 + 20
     assert _most_within(times, 1.0) <= 75 * 0.1
-    quotas.learn(UPSERT, {"RateLimit-Limit": "750", "RateLimit-Remaining": "100", "RateLimit-Reset": "40"})
+    quotas.learn(UPSERT, {"ratelimit-limit": "750", "ratelimit-remaining": "100", "ratelimit-reset": "40"})
     before = time.now
     quotas.admit(UPSERT)
     assert time.now - before > 1
@@ -87,7 +87,7 @@ def test_nothing_is_asked_while_nothing_is_left() -> None:
     """Others used the account's minute up: wait for the next one, as the answer said."""
     time = Time()
     quotas = KlaviyoQuotas(1.0, time.clock, time.sleep)
-    quotas.learn(UPSERT, {"RateLimit-Limit": "750", "RateLimit-Remaining": "0", "RateLimit-Reset": "7"})
+    quotas.learn(UPSERT, {"ratelimit-limit": "750", "ratelimit-remaining": "0", "ratelimit-reset": "7"})
     quotas.admit(UPSERT)
     assert time.now == pytest.approx(1007)
 
@@ -96,11 +96,11 @@ def test_a_new_window_is_known_by_its_end() -> None:
     """The last answers of a spent window do not count for the next one, whichever order they come in."""
     time = Time()
     quotas = KlaviyoQuotas(1.0, time.clock, time.sleep)
-    told = {"RateLimit-Limit": "750", "RateLimit-Remaining": "3", "RateLimit-Reset": "1"}
+    told = {"ratelimit-limit": "750", "ratelimit-remaining": "3", "ratelimit-reset": "1"}
     quotas.learn(UPSERT, told)
     time.now += 0.5
-    quotas.learn(UPSERT, {**told, "RateLimit-Remaining": "749", "RateLimit-Reset": "60"})
-    quotas.learn(UPSERT, {**told, "RateLimit-Remaining": "0", "RateLimit-Reset": "1"})
+    quotas.learn(UPSERT, {**told, "ratelimit-remaining": "749", "ratelimit-reset": "60"})
+    quotas.learn(UPSERT, {**told, "ratelimit-remaining": "0", "ratelimit-reset": "1"})
     for _ in range(40):
         quotas.admit(UPSERT)
     assert time.now == 1000.5
@@ -110,7 +110,7 @@ def test_klaviyos_own_limit_wins() -> None:
     """An account with ten times the limit gets ten times the calls, in the second as in the minute."""
     time = Time()
     quotas = KlaviyoQuotas(1.0, time.clock, time.sleep)
-    quotas.learn(UPSERT, {"RateLimit-Limit": "7500", "RateLimit-Remaining": "7000", "RateLimit-Reset": "60"})
+    quotas.learn(UPSERT, {"ratelimit-limit": "7500", "ratelimit-remaining": "7000", "ratelimit-reset": "60"})
     times = _sent_within(quotas, time, UPSERT, 5)
     assert 75 < _most_within(times, 1.0) <= 750
     assert len(times) > 750
@@ -120,7 +120,7 @@ def test_a_slot_after_the_messages_time_is_not_waited_for() -> None:
     """The message is given back at once, and its slot left to others."""
     time = Time()
     quotas = KlaviyoQuotas(1.0, time.clock, time.sleep)
-    quotas.learn(UPSERT, {"RateLimit-Limit": "750", "RateLimit-Remaining": "0", "RateLimit-Reset": "7"})
+    quotas.learn(UPSERT, {"ratelimit-limit": "750", "ratelimit-remaining": "0", "ratelimit-reset": "7"})
     with message_budget(Limits(message_seconds=5)), pytest.raises(TryAgain, match="throttled"):
         quotas.admit(UPSERT)
     assert time.now == 1000
@@ -132,7 +132,7 @@ def test_operations_have_paces_of_their_own() -> None:
     """Klaviyo counts each operation for itself, and what is not known is not held back."""
     time = Time()
     quotas = KlaviyoQuotas(1.0, time.clock, time.sleep)
-    quotas.learn(UPSERT, {"RateLimit-Limit": "750", "RateLimit-Remaining": "0", "RateLimit-Reset": "7"})
+    quotas.learn(UPSERT, {"ratelimit-limit": "750", "ratelimit-remaining": "0", "ratelimit-reset": "7"})
     for _ in range(300):
         quotas.admit(EVENT)
         quotas.admit(Operation("klaviyo", "get_accounts"))
@@ -140,7 +140,7 @@ def test_operations_have_paces_of_their_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "headers", [{}, {"RateLimit-Limit": "750"}, {"RateLimit-Limit": "x", "RateLimit-Remaining": "0"}]
+    "headers", [{}, {"ratelimit-limit": "750"}, {"ratelimit-limit": "x", "ratelimit-remaining": "0"}]
 )
 def test_unreadable_headers_change_nothing(headers: dict[str, str]) -> None:
     """As on a 429, or behind a proxy."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clients.retrying import Budget, Operation, Pauses, Timeouts, call, current_budget, deadline, message_budget
+from clients.retrying import Budget, Operation, Pauses, Timeouts, call, current_budget, message_budget
 from errors import Refused, TryAgain, Unavailable
 from settings import Limits
 
@@ -141,12 +141,12 @@ def test_timeouts_shrink_with_the_message(clock: Clock) -> None:
 
 
 def test_a_budget_is_of_one_message() -> None:
-    """It is there inside, and outside nothing ends."""
-    assert deadline() == float("inf")
+    """It is there inside; what calls a backend outside of a message is a mistake."""
     with message_budget(Limits(message_seconds=5)) as budget:
         assert current_budget() is budget
-        assert deadline() == budget.deadline
-    assert deadline() == float("inf")
+        assert 0 < budget.seconds_left <= 5
+    with pytest.raises(LookupError):
+        current_budget()
 
 
 def test_a_repeat_with_a_fresh_token_is_a_call() -> None:
