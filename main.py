@@ -3,16 +3,19 @@
 import os
 import sys
 
-import flask
-import functions_framework
-from cloudevents.http import CloudEvent
+from heap import lasting
 
-import delivery
-import pipeline
-from errors import ConfigurationError
-from logs import trace_fields
-from services import Services
-from settings import load_settings
+with lasting():
+    import flask
+    import functions_framework
+    from cloudevents.http import CloudEvent
+
+    import delivery
+    import pipeline
+    from errors import ConfigurationError
+    from logs import trace_fields
+    from services import Services
+    from settings import load_settings
 
 _GRACEFUL_SECONDS = 8
 """Seconds that running messages have to end after SIGTERM: Cloud Run kills after ten."""

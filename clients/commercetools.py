@@ -14,6 +14,7 @@ from clients.retrying import Operation, Pauses, call
 from clients.verdicts import BACKEND_COMMERCETOOLS as BACKEND
 from clients.verdicts import Failure, judged, not_json, retry_after
 from errors import Refused, TryAgain
+from heap import lasting
 from logs import log
 from mappers.documents import Category, Customer, InventoryEntry, Order, Payment, Price, ProductProjection, Reference
 from mappers.mapped import JsonObject
@@ -173,7 +174,7 @@ class Commercetools:
 
     def _shared_session(self) -> "CommercetoolsSession":
         if self._session is None:
-            with self._lock:
+            with self._lock, lasting():
                 if self._session is None:
                     from clients.commercetools_session import CommercetoolsSession  # noqa: PLC0415 - cold start
 

@@ -16,6 +16,7 @@ from clients.transport import Answer, Connections, NoAnswerError
 from clients.verdicts import BACKEND_KLAVIYO as BACKEND
 from clients.verdicts import Failure, judged, not_json, retry_after, unreachable
 from errors import Unmappable
+from heap import lasting
 from mappers.mapped import JsonObject
 from settings import Settings
 from wire import decoded, encoded
@@ -66,7 +67,7 @@ class KlaviyoCalls:
     def _group(self, name: str) -> Any:
         """`k.Events` and the like: each access builds it anew, so it is fetched once."""
         if name not in self._groups:
-            with self._lock:
+            with self._lock, lasting():
                 if name not in self._groups:
                     self._groups[name] = getattr(self._shared_api(), name)
         return self._groups[name]
