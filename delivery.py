@@ -2,13 +2,13 @@
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from errors import DeadLetter
+from wire import decoded, encoded
 
 _RESOURCE_ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
 
@@ -77,7 +77,7 @@ class Delivery:
 def from_push(body: bytes, *, accepts_bare: bool = False) -> Envelope:
     """The envelope of a Pub/Sub push request. With `accepts_bare` a delivery without an envelope is taken as well."""
     try:
-        push = json.loads(body)
+        push = decoded(body)
     except (ValueError, RecursionError):
         return Envelope(body, problem="not_json")
     return _from_push(push, body, accepts_bare=accepts_bare)
@@ -88,7 +88,7 @@ def from_event(data: object, *, accepts_bare: bool = False) -> Envelope:
     if isinstance(data, bytes):
         return from_push(data, accepts_bare=accepts_bare)
     try:
-        body = b"" if data is None else json.dumps(data).encode()
+        body = b"" if data is None else encoded(data)
     except (TypeError, ValueError, RecursionError):
         body = b""
     return _from_push(data, body, accepts_bare=accepts_bare)
@@ -124,7 +124,7 @@ def parse(envelope: Envelope) -> Delivery:
     if envelope.problem:
         raise DeadLetter(envelope.problem)
     try:
-        payload = json.loads(envelope.data)
+        payload = decoded(envelope.data)
     except (ValueError, RecursionError):
         raise DeadLetter("not_json") from None
     if isinstance(payload, dict) and "specversion" in payload and "data" in payload:

@@ -3,7 +3,6 @@
 Both steps go down at most `MAX_LEVELS` levels, so that no document is deep enough to exhaust the stack.
 """
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 
 from mappers.mapped import JsonObject
 from mappers.money import number
+from wire import encoded
 
 MAX_LEVELS = 10
 """Levels of objects and arrays, the properties themselves being the first. Source: Klaviyo, Events API."""
@@ -64,8 +64,8 @@ def encodable(text: str) -> str:
 
 
 def wire_size(value: object) -> int:
-    """Bytes of a value as the SDK sends it, with everything but ASCII escaped."""
-    return len(json.dumps(value))
+    """Bytes of a value as it is sent."""
+    return len(encoded(value))
 
 
 def depth(value: object) -> int:

@@ -1,6 +1,6 @@
 """Klaviyo's limits for events, profiles and custom metadata; what exceeds them is cut the same way every time.
 
-Sources: Klaviyo, Events API, Profiles API and Catalogs API. Sizes are counted as the SDK sends them.
+Sources: Klaviyo, Events API, Profiles API and Catalogs API. Sizes are counted as they are sent.
 """
 
 import json
@@ -146,7 +146,7 @@ def _drop_largest(fields: JsonObject, excess: int, prefix: str, cuts: Cuts) -> i
         if dropped >= excess:
             break
         del fields[name]
-        # An object of one field has braces around it; within the others it has a comma and a blank after it.
-        dropped += size
+        # An object of one field has braces around it; within the others it has a comma after it.
+        dropped += size - 1
         cuts.add(f"{prefix}{name}", "left out, there is not enough room")
     return dropped
