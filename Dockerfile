@@ -9,7 +9,7 @@ RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check -r requirem
     && /venv/bin/pip check \
     # Nothing is installed any more.
     && /venv/bin/pip uninstall --yes pip
-COPY main.py delivery.py pipeline.py services.py locks.py logs.py errors.py settings.py sync*.toml ./
+COPY main.py delivery.py pipeline.py services.py locks.py logs.py errors.py settings.py heap.py wire.py sync*.toml ./
 COPY handlers/ handlers/
 COPY mappers/ mappers/
 COPY clients/ clients/

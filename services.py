@@ -25,7 +25,7 @@ class Services:
 
     def __init__(self, settings: Settings, calls: KlaviyoCalls | None = None) -> None:
         self.settings = settings
-        writers = settings.sync.limits.parallel_writes
+        writers = settings.sync.limits.parallel_writes or settings.threads
         self.commercetools = Commercetools(settings)
         self.klaviyo = Klaviyo(calls or KlaviyoCalls(settings), settings)
         self.product_categories = ProductCategories(self.commercetools, settings)
@@ -34,10 +34,10 @@ class Services:
         self._writers = ThreadPoolExecutor(writers, thread_name_prefix="write")
         self._parallel = writers
 
-    def prepare(self, klaviyo_group: str) -> None:
-        """Import what a handler needs before its clock starts."""
+    def prepare(self) -> None:
+        """Import both SDKs, if that has not been done: a handler's clock starts after it."""
         self.commercetools.prepare()
-        self.klaviyo.prepare(klaviyo_group)
+        self.klaviyo.prepare()
 
     def close(self) -> None:
         """End the threads and close the connections."""

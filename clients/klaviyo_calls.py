@@ -1,90 +1,109 @@
-"""One call to Klaviyo through the SDK, as plain dicts, with its failures judged.
+"""One call to Klaviyo through the SDK's client, as plain dicts, with its failures judged.
 
-`*_without_preload_content` hands over the raw answer: the SDK neither retries it (a `Retry-After` of 600 would block a
-thread for ten minutes), nor parses it into models (which fail after a write that succeeded), nor raises.
+The SDK's client gives host, headers and credentials, its models validate, and its `call_api` sends. Nothing of it
+retries (a `Retry-After` of 600 would block a thread for ten minutes), parses answers into models (which fail after a
+write that succeeded), or raises for a status.
 """
 
 import threading
 from collections.abc import Mapping
-from datetime import datetime
-from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from urllib.parse import quote
 
+from clients.klaviyo_operations import OPERATIONS
 from clients.klaviyo_quotas import KlaviyoQuotas
 from clients.retrying import THROTTLED, Operation, Timeouts, call
 from clients.transport import Answer, Connections, NoAnswerError
 from clients.verdicts import BACKEND_KLAVIYO as BACKEND
 from clients.verdicts import Failure, judged, not_json, retry_after, unreachable
-from errors import Unmappable
 from heap import lasting
 from mappers.mapped import JsonObject
 from settings import Settings
 from wire import decoded, encoded
 
 if TYPE_CHECKING:
-    from klaviyo_api import KlaviyoAPI
+    from openapi_client.api_client import ApiClient
 
-_FREE_FORM = frozenset({"properties", "custom_metadata"})
+_JSON_API = "application/vnd.api+json"
+_CREDENTIALS = ["Klaviyo-API-Key"]
 _EMPTY_ANSWERS = frozenset({202, 204})
 _SUCCESS = range(200, 300)
 
 
 class KlaviyoCalls:
-    """The SDK's client, shared by all threads; a group of operations is imported when first used."""
+    """The SDK's client, shared by all threads; it is imported when first used."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._quotas = KlaviyoQuotas(settings.klaviyo_limit_share)
         self._lock = threading.Lock()
-        self._api: KlaviyoAPI | None = None
-        self._groups: dict[str, Any] = {}
+        self._client: ApiClient | None = None
+        self._headers: dict[str, str] = {}
+        self._body_headers: dict[str, str] = {}
 
-    def send(self, group: str, operation: str, *args: Any, **query: Any) -> JsonObject:
-        """The answer of an operation of the SDK, `{}` where Klaviyo answers with nothing.
+    def send(
+        self,
+        name: str,
+        own_id: str = "",
+        body: JsonObject | None = None,
+        *,
+        query: Mapping[str, str | int] | None = None,
+    ) -> JsonObject:
+        """The answer of an operation, by the SDK's name of it; `{}` where Klaviyo answers with nothing.
 
         Raises Unmappable when the SDK's own validation refuses the body, else what judging says.
         """
-        method = getattr(self._group(group), f"{operation}_without_preload_content")
-        called = Operation(BACKEND, operation)
+        client = self._shared_client()
+        operation, called = OPERATIONS[name], Operation(BACKEND, name)
+        url = client.configuration.host + operation.path.replace("{id}", quote(own_id, safe=""))
+        if query:
+            url = f"{url}?{client.parameters_to_url_query(query, None)}"
+        content, headers = (None, self._headers) if body is None else (operation.body(body), self._body_headers)
 
         def attempt(timeouts: Timeouts) -> JsonObject:
-            answer = _answer(method, args, query, timeouts)
-            if answer.status != THROTTLED:
+            terms = (*timeouts, self._quotas.wants_news(called))
+            try:
+                answer: Answer = client.call_api(operation.method, url, headers, content, _request_timeout=terms)
+            except NoAnswerError as error:
+                raise unreachable(BACKEND, error.code) from None
+            if terms[2] and answer.status != THROTTLED:
                 self._quotas.learn(called, answer.headers)
-            return _document(operation, answer)
+            return _document(name, answer)
 
         return call(called, self._quotas, attempt)
 
-    def prepare(self, group: str) -> None:
-        """Import a group of the SDK, if that has not been done."""
-        self._group(group)
+    def prepare(self) -> None:
+        """Import the SDK's client, if that has not been done."""
+        self._shared_client()
 
     def close(self) -> None:
         """Close the connections."""
-        if self._api:
-            self._api.api_client.rest_client.close()
+        if self._client:
+            self._client.rest_client.close()
 
-    def _group(self, name: str) -> Any:
-        """`k.Events` and the like: each access builds it anew, so it is fetched once."""
-        if name not in self._groups:
+    def _shared_client(self) -> "ApiClient":
+        if self._client is None:
             with self._lock, lasting():
-                if name not in self._groups:
-                    self._groups[name] = getattr(self._shared_api(), name)
-        return self._groups[name]
+                if self._client is None:
+                    self._client = self._new_client()
+        return self._client
 
-    def _shared_api(self) -> "KlaviyoAPI":
-        if self._api is None:
-            from klaviyo_api import KlaviyoAPI  # noqa: PLC0415 - cold start
+    def _new_client(self) -> "ApiClient":
+        from klaviyo_api import KlaviyoAPI  # noqa: PLC0415 - cold start
 
-            api = KlaviyoAPI(
-                self._settings.klaviyo_auth_key.get_secret_value(),
-                max_retries=0,
-                test_host=self._settings.klaviyo_api_url or "",
-            )
-            api.api_client.rest_client = KlaviyoTransport()
-            _trust_json(api.api_client)
-            self._api = api
-        return self._api
+        api = KlaviyoAPI(
+            self._settings.klaviyo_auth_key.get_secret_value(),
+            max_retries=0,
+            test_host=self._settings.klaviyo_api_url or "",
+        )
+        client: ApiClient = api.api_client
+        client.rest_client = KlaviyoTransport()
+        # The revision, the SDK's name and the key: the same for every request.
+        _, _, self._headers, _, _ = client.param_serialize(
+            "GET", "", header_params={"Accept": _JSON_API}, auth_settings=_CREDENTIALS
+        )
+        self._body_headers = {**self._headers, "Content-Type": _JSON_API}
+        return client
 
 
 class KlaviyoTransport:
@@ -100,62 +119,23 @@ class KlaviyoTransport:
         headers: Mapping[str, str] | None = None,
         body: object = None,
         post_params: object = None,
-        _request_timeout: Timeouts | None = None,
+        _request_timeout: tuple[float, float, bool] | None = None,
     ) -> Answer:
-        """The answer, whatever its status; the signature is the SDK's. Raises NoAnswerError."""
+        """The answer, whatever its status. Raises NoAnswerError.
+
+        The signature is the SDK's, which hands `_request_timeout` through: seconds to connect and for the whole call,
+        and whether all headers of the answer are wanted.
+        """
         if _request_timeout is None or post_params:
             raise ValueError("a call without a time limit, or of a form")
+        connect, whole, all_headers = _request_timeout
         lines = [f"{name}: {value}" for name, value in (headers or {}).items()]
         content = None if body is None else encoded(body)
-        return self._connections.exchange(method, url, lines, content, _request_timeout)
+        return self._connections.exchange(method, url, lines, content, (connect, whole), all_headers=all_headers)
 
     def close(self) -> None:
         """Close the connections."""
         self._connections.close()
-
-
-def _trust_json(api_client: Any) -> None:
-    """Keep the SDK from walking three times, value by value, through what the mappers made JSON already."""
-    whole_walk = api_client.sanitize_for_serialization
-
-    def sanitized(value: Any) -> Any:
-        return _plain(value) if hasattr(value, "model_fields_set") else whole_walk(value)
-
-    api_client.sanitize_for_serialization = sanitized
-
-
-def _plain(value: Any) -> Any:
-    """JSON of a validated model: what was set and the defaults, as the SDK sends it; free-form objects as they are."""
-    if hasattr(value, "model_fields_set"):
-        plain = {}
-        for name, field in type(value).model_fields.items():
-            child = getattr(value, name)
-            if child is not None or name in value.model_fields_set:
-                alias = field.alias or name
-                plain[alias] = child if alias in _FREE_FORM else _plain(child)
-        return plain
-    if isinstance(value, list):
-        return [_plain(child) for child in value]
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return value.value if isinstance(value, Enum) else value
-
-
-def _answer(method: Any, args: tuple[Any, ...], query: JsonObject, timeouts: Timeouts) -> Answer:
-    """Klaviyo's answer, whatever its status. Raises Unmappable for a body that the SDK refuses, else Unavailable."""
-    from openapi_client.exceptions import OpenApiException  # noqa: PLC0415 - cold start: the SDK has it by now
-    from pydantic import ValidationError  # noqa: PLC0415
-
-    try:
-        answer: Answer = method(*args, _request_timeout=timeouts, **query)
-    except ValidationError as error:
-        problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        raise Unmappable(problem["type"], ".".join(str(part) for part in problem["loc"])) from None
-    except NoAnswerError as error:
-        raise unreachable(BACKEND, error.code) from None
-    except OpenApiException as error:
-        raise unreachable(BACKEND, type(error).__name__) from None
-    return answer
 
 
 def _document(operation: str, answer: Answer) -> JsonObject:

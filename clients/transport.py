@@ -32,7 +32,7 @@ class NoAnswerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A backend's answer; names of headers are in lower case."""
+    """A backend's answer; `headers` by their names in lower case, all of them only where they were wanted."""
 
     status: int
     headers: Mapping[str, str]
@@ -51,10 +51,21 @@ class Connections:
         self._encoding = _DECODED if compressed else "identity"
         self._idle: deque[pycurl.Curl] = deque()
 
-    def exchange(self, method: str, url: str, headers: Sequence[str], body: bytes | None, timeouts: Timeouts) -> Answer:
+    def exchange(
+        self,
+        method: str,
+        url: str,
+        headers: Sequence[str],
+        body: bytes | None,
+        timeouts: Timeouts,
+        *,
+        all_headers: bool = False,
+    ) -> Answer:
         """Send a request and read the answer to its end. Raises NoAnswerError, at the latest when the time is over.
 
         `headers` are whole lines. Redirects are not followed, and no proxy, cookie or .netrc comes from elsewhere.
+        Unless `all_headers` are wanted the answer has `content-type` and `retry-after` (in seconds, or 0) alone: libcurl
+        hands over each other line by itself, and for each of them the thread has to wait for Python's lock.
         """
         try:
             curl = self._idle.pop()  # the one that was used last: it is the least likely to have been closed
@@ -73,10 +84,18 @@ class Connections:
             curl.setopt(pycurl.ACCEPT_ENCODING, self._encoding)
             curl.setopt(pycurl.CONNECTTIMEOUT_MS, _milliseconds(timeouts[0]))
             curl.setopt(pycurl.TIMEOUT_MS, _milliseconds(timeouts[1]))
-            curl.setopt(pycurl.HEADERFUNCTION, lines.append)
+            if all_headers:
+                curl.setopt(pycurl.HEADERFUNCTION, lines.append)
+            else:
+                curl.unsetopt(pycurl.HEADERFUNCTION)
             curl.setopt(pycurl.WRITEFUNCTION, chunks.append)
             curl.perform()
-            return Answer(curl.getinfo(pycurl.RESPONSE_CODE), _parsed(lines), b"".join(chunks))
+            told = _parsed(lines) | {
+                "content-type": curl.getinfo(pycurl.CONTENT_TYPE) or "",
+                # A date becomes seconds from now, and what can't be read 0.
+                "retry-after": str(curl.getinfo(pycurl.RETRY_AFTER)),
+            }
+            return Answer(curl.getinfo(pycurl.RESPONSE_CODE), told, b"".join(chunks))
         except pycurl.error as error:
             # Not its text: that can hold the address, and so ids.
             raise NoAnswerError(_ERRORS.get(error.args[0], "UNKNOWN")) from None

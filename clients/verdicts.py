@@ -1,10 +1,7 @@
 """Judging failures: what a backend's answer, or the lack of one, means for the message. docs/failures.md lists it."""
 
-import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 
 from errors import Refused, SyncError, TryAgain, Unavailable
 
@@ -73,15 +70,5 @@ def unreachable(backend: str, code: str) -> Unavailable:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a `retry-after` header asks for: a number or an HTTP date; None when there is none to read."""
-    value = headers.get("retry-after")
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(value).timestamp() - time.time()
-        except (ValueError, OverflowError):
-            return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+    """Seconds that a backend asks to wait, as the transport tells them; None when it does not ask."""
+    return float(headers.get("retry-after", 0)) or None

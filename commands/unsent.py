@@ -45,11 +45,10 @@ class UnsentCalls(KlaviyoCalls):
             self.transport.writes.clear()
             self.transport.pretended.clear()
 
-    def _shared_api(self) -> Any:
-        api = super()._shared_api()
-        if self.transport is None:
-            self.transport = api.api_client.rest_client = _Unsent(api.api_client.rest_client)
-        return api
+    def _new_client(self) -> Any:
+        client = super()._new_client()
+        self.transport = client.rest_client = _Unsent(client.rest_client)
+        return client
 
 
 @dataclass(slots=True)

@@ -45,7 +45,6 @@ def sync_category(delivery: Delivery, services: Services) -> None:
 
     copy_current(
         services,
-        "Catalogs",
         lambda: services.commercetools.category_tree(category_id),
         write,
         keys=lambda _branch: [CATEGORY_TREE],

@@ -26,20 +26,19 @@ def version(document: Any) -> object:
 
 def copy_current(
     services: Services,
-    klaviyo_group: str,
     read: Callable[[], Document],
     write: Callable[[Document], None],
     *,
     keys: Callable[[Document], Collection[str]] = no_keys,
     state: Callable[[Document], object] = version,
 ) -> None:
-    """Read a resource and write it, with a group of Klaviyo's operations; again, when it moved on while that took long.
+    """Read a resource and write it; again, when it moved on while that took long.
 
     `keys` names what the write shares with other resources' messages; they are held while it runs, and what was read
     before another message wrote them is read again. Between instances no lock helps, so after a slow write the
     resource is read once more and written again if its `state` is another. Raises TryAgain when it keeps changing.
     """
-    services.prepare(klaviyo_group)
+    services.prepare()
     stale_after = services.settings.sync.limits.stale_after
     read_at = time.monotonic()
     document = read()

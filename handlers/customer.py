@@ -26,7 +26,7 @@ def sync_customer(delivery: Delivery, services: Services) -> None:
             raise Ignored("no_email")
         new_profile = services.klaviyo.upsert_profile(profile(customer, services.settings))
 
-    copy_current(services, "Profiles", lambda: services.commercetools.customer(delivery.resource.id), write)
+    copy_current(services, lambda: services.commercetools.customer(delivery.resource.id), write)
 
 
 @handles("customer", "ResourceDeleted")

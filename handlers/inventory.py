@@ -39,7 +39,6 @@ def sync_stock(delivery: Delivery, services: Services) -> None:
 
     copy_current(
         services,
-        "Catalogs",
         lambda: services.commercetools.inventory_entry(delivery.resource.id),
         write,
         keys=keys,
@@ -55,7 +54,6 @@ def sync_remaining_stock(delivery: Delivery, services: Services) -> None:
     channel = services.settings.sync.inventory.channel
     copy_current(
         services,
-        "Catalogs",
         lambda: services.commercetools.inventory_entries(sku),
         lambda entries: _set_stock(services, sku, entry_stock(entries, channel)),
         keys=lambda _entries: [stock_key(sku)],

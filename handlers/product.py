@@ -69,7 +69,6 @@ def _copy_removal(product_id: str, services: Services, *, hide: bool) -> None:
 def _copy_product(product_id: str, services: Services, write: Callable[[ProductProjection | None], None]) -> None:
     copy_current(
         services,
-        "Catalogs",
         lambda: services.commercetools.product_projection(product_id),
         write,
         keys=_stock_keys,

@@ -49,11 +49,12 @@ class GivenBodies:
         """Remember every body from now on."""
         send = KlaviyoCalls.send
 
-        def remembering(calls: KlaviyoCalls, group: str, operation: str, *args: Any, **query: Any) -> Any:
-            given = [deepcopy(argument) for argument in args if isinstance(argument, dict)]
-            answer = send(calls, group, operation, *args, **query)
-            with self._lock:
-                self.bodies += [(operation, body) for body in given]
+        def remembering(calls: KlaviyoCalls, name: str, own_id: str = "", body: Any = None, **query: Any) -> Any:
+            given = deepcopy(body)
+            answer = send(calls, name, own_id, body, **query)
+            if given is not None:
+                with self._lock:
+                    self.bodies.append((name, given))
             return answer
 
         monkeypatch.setattr(KlaviyoCalls, "send", remembering)

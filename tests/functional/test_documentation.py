@@ -21,7 +21,10 @@ from settings import SyncRules
 from tests.functional.conftest import ACKNOWLEDGED, Serve
 
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *ROOT.glob("terraform/*.md")])
-DEPLOYED = ("main.py", "delivery.py", "pipeline.py", "services.py", "locks.py", "logs.py", "errors.py", "settings.py")
+DEPLOYED = (
+    "main.py", "delivery.py", "pipeline.py", "services.py", "locks.py", "logs.py", "errors.py", "settings.py",
+    "heap.py", "wire.py",
+)  # fmt: skip
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCKS = [
     pytest.param(
