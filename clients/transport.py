@@ -64,8 +64,8 @@ class Connections:
         """Send a request and read the answer to its end. Raises NoAnswerError, at the latest when the time is over.
 
         `headers` are whole lines. Redirects are not followed, and no proxy, cookie or .netrc comes from elsewhere.
-        Unless `all_headers` are wanted the answer has `content-type` and `retry-after` (in seconds, or 0) alone: libcurl
-        hands over each other line by itself, and for each of them the thread has to wait for Python's lock.
+        Unless `all_headers` are wanted the answer has `content-type` and `retry-after` (in seconds, or 0) alone:
+        libcurl hands over each other line by itself, and for each of them the thread has to wait for Python's lock.
         """
         try:
             curl = self._idle.pop()  # the one that was used last: it is the least likely to have been closed
