@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+_STRICT = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
+
 
 def decoded(text: bytes | str) -> Any:
     """The value of a JSON text. Raises ValueError for what is none, RecursionError for what is nested too deeply.
@@ -27,3 +29,14 @@ def encoded(value: Any) -> bytes:
         return orjson.dumps(value)
     except TypeError:
         return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+
+
+def strictly_encoded(value: Any) -> bytes | None:
+    """The JSON text of a value, or None where a part of it is of no JSON type, no text, or a number beyond 64 bits.
+
+    NaN and infinity become `null`.
+    """
+    try:
+        return orjson.dumps(value, option=_STRICT)
+    except TypeError:
+        return None

@@ -12,7 +12,7 @@ from typing import Any
 
 from mappers.mapped import JsonObject
 from mappers.money import number
-from wire import encoded
+from wire import encoded, strictly_encoded
 
 MAX_LEVELS = 10
 """Levels of objects and arrays, the properties themselves being the first. Source: Klaviyo, Events API."""
@@ -25,6 +25,7 @@ _MAX_CUTS = 50
 _MAX_PATH = 200
 _SURELY_FITS = MAX_TEXT_BYTES // 4
 """Characters: one takes four bytes at most."""
+_CONTAINERS = frozenset({dict, list, tuple})
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -55,7 +56,31 @@ def json_safe(fields: Mapping[str, Any], cuts: Cuts) -> JsonObject:
     Decimals become numbers; what is no JSON (NaN, infinity, other types) is left out, strings and arrays are shortened.
     The copy shares the objects and arrays that are fine as they are.
     """
-    return _safe_object(fields, 1, "", cuts)
+    return _safe_object(fields, 1, "", cuts) if sound_size(fields) is None else dict(fields)
+
+
+def sound_size(fields: Mapping[str, Any]) -> int | None:
+    """Bytes of an object that surely is what `json_safe` would make of it; None where it takes a closer look.
+
+    Nearly all are sound, and looking at each value would be most of the work.
+    """
+    text = strictly_encoded(fields)
+    # What is short as a whole has no long strings, and few commas are between few entries. A null may have been NaN.
+    if text is None or len(text) > MAX_TEXT_BYTES or text.count(b",") >= MAX_ENTRIES or b"null" in text:
+        return None
+    containers: list[Any] = [fields]
+    for _ in range(MAX_LEVELS):
+        containers = [
+            child
+            for container in containers
+            for child in (container.values() if type(container) is dict else container)
+            if type(child) in _CONTAINERS
+        ]
+        if not containers:
+            return len(text)
+        if tuple in map(type, containers):
+            return None
+    return None
 
 
 def encodable(text: str) -> str:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from mappers.json_safe import Cuts, depth, json_safe, wire_size, without_levels_below
+from mappers.json_safe import Cuts, depth, json_safe, sound_size, wire_size, without_levels_below
 from mappers.mapped import JsonObject
 
 MAX_PROPERTIES = 400
@@ -30,6 +30,8 @@ def fit_event_properties(
     Levels, entries and strings are held to their limits everywhere. When there are too many properties, or too many
     bytes, the raw ones are cut, the deepest first; the protected ones are shortened only when nothing else is left.
     """
+    if len(properties) <= MAX_PROPERTIES and sound_size(properties) is not None:  # and so small enough
+        return dict(properties), ()
     cuts = Cuts()
     safe = json_safe(properties, cuts)
     _cut_count(safe, protected, cuts)
@@ -42,6 +44,9 @@ def fit_event_properties(
 
 def fit_profile(attributes: Mapping[str, Any]) -> tuple[JsonObject, tuple[str, ...]]:
     """Profile attributes that Klaviyo takes, and what was cut: the largest properties first, identifiers never."""
+    size = sound_size(attributes)
+    if size is not None and size <= MAX_PROFILE_BYTES:
+        return dict(attributes), ()
     cuts = Cuts()
     safe = json_safe(attributes, cuts)
     excess = wire_size(safe) - MAX_PROFILE_BYTES

@@ -15,11 +15,14 @@ def localized(texts: Mapping[str, str] | None, locale: str | None) -> str | None
     The locale exactly (`en-US`), else its language (`en`), else another region of that language (`en-GB`), else the
     first one. Case and `_`/`-` do not matter; blank texts are passed over.
     """
-    return next((value for _, value in _candidates(texts, locale)), None)
+    found = localized_with_locale(texts, locale)
+    return found[1] if found else None
 
 
 def localized_with_locale(texts: Mapping[str, str] | None, locale: str | None) -> tuple[str, str] | None:
     """Text by the same rule, with the locale it was found under, spelled as commercetools has it."""
+    if texts and locale and text(exactly := texts.get(locale)):
+        return locale, str(exactly)
     return next(_candidates(texts, locale), None)
 
 

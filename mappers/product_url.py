@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import quote
 
 from mappers.documents import ProductProjection, Variant
@@ -20,8 +21,7 @@ def product_url(template: str | None, product: ProductProjection, variant: Varia
     """
     if not template:
         return "None"
-    values = _values(product, variant, settings)
-    return _PLACEHOLDER.sub(lambda found: _encoded(values.get(found[1]) or ""), template)
+    return _filled(template, _values(template, product, variant, settings))
 
 
 def complete_product_url(product: ProductProjection, variant: Variant | None, settings: Settings) -> str | None:
@@ -29,21 +29,38 @@ def complete_product_url(product: ProductProjection, variant: Variant | None, se
     template = settings.product_url_template
     if not template:
         return None
-    values = _values(product, variant, settings)
-    if not all(values.get(name) for name in _PLACEHOLDER.findall(template)):
-        return None
-    return product_url(template, product, variant, settings)
+    values = _values(template, product, variant, settings)
+    return _filled(template, values) if all(values.values()) else None
 
 
-def _values(product: ProductProjection, variant: Variant | None, settings: Settings) -> Mapping[str, str | None]:
+def _filled(template: str, values: Mapping[str, str | None]) -> str:
+    return _PLACEHOLDER.sub(lambda found: _encoded(values[found[1]] or ""), template)
+
+
+def _values(
+    template: str, product: ProductProjection, variant: Variant | None, settings: Settings
+) -> dict[str, str | None]:
+    """Value of each placeholder that the template has."""
+    return {name: _value(name, product, variant, settings) for name in _placeholders(template)}
+
+
+@lru_cache(maxsize=16)
+def _placeholders(template: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_PLACEHOLDER.findall(template)))
+
+
+def _value(name: str, product: ProductProjection, variant: Variant | None, settings: Settings) -> str | None:
+    match name:
+        case "productId":
+            return product["id"]
+        case "productKey":
+            return text(product.get("key"))
+        case "sku":
+            return variant_sku(product["id"], variant) if variant else None
+        case "locale" if settings.preferred_locale:
+            return settings.preferred_locale
     slug = localized_with_locale(product.get("slug"), settings.preferred_locale)
-    return {
-        "productSlug": slug[1] if slug else None,
-        "productKey": text(product.get("key")),
-        "productId": product["id"],
-        "sku": variant_sku(product["id"], variant) if variant else None,
-        "locale": settings.preferred_locale or (slug[0] if slug else None),
-    }
+    return slug and slug[0 if name == "locale" else 1]
 
 
 def _encoded(value: str) -> str:

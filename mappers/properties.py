@@ -29,9 +29,9 @@ def selected(fields: Mapping[str, Any] | None, rules: PropertyRules) -> JsonObje
 
 def is_empty(value: object) -> bool:
     """Whether a value is left out of properties: `None`, `""` or `[]`."""
-    return value is None or (isinstance(value, str | list | tuple) and len(value) == 0)
+    return not value and (value is None or isinstance(value, (str, list, tuple)))
 
 
 def present(fields: JsonObject) -> JsonObject:
     """Fields without those that are left out."""
-    return {name: value for name, value in fields.items() if not is_empty(value)}
+    return {name: value for name, value in fields.items() if value or not is_empty(value)}
