@@ -3,7 +3,6 @@
 Klaviyo takes a flat object here, so each table is JSON text of its own.
 """
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -11,6 +10,7 @@ from mappers.documents import LocalizedString, Price, ProductProjection
 from mappers.localized import text
 from mappers.mapped import JsonObject
 from mappers.price import price_metadata
+from wire import encoded
 
 
 def text_tables(product: ProductProjection) -> dict[str, str]:
@@ -33,7 +33,7 @@ def price_tables(prices: Sequence[Price] | None, now: datetime) -> dict[str, str
 
 
 def _json(table: JsonObject) -> str:
-    return json.dumps(table, sort_keys=True, ensure_ascii=False)
+    return encoded(dict(sorted(table.items()))).decode()
 
 
 def _by_locale(name: str, texts: LocalizedString | None) -> JsonObject:

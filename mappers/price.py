@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import lru_cache, partial
+from operator import attrgetter
+from typing import NamedTuple
 
 from mappers.documents import Money, Price
 from mappers.mapped import JsonObject
@@ -11,6 +14,8 @@ from settings import Settings
 
 _NOT_COUNTRIES = frozenset({"EU", "EZ", "UN", "XA", "XB", "ZZ"})
 """Region codes of CLDR that stand for no country."""
+_EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+_PREFERENCE = attrgetter("preference")
 
 
 def current_price(prices: Sequence[Price] | None, settings: Settings, now: datetime) -> Price | None:
@@ -20,12 +25,13 @@ def current_price(prices: Sequence[Price] | None, settings: Settings, now: datet
     wins over one without validity; then the earliest `validFrom`, the earliest `validUntil`, the first.
     """
     currency = settings.preferred_currency
-    return _best([price for price in _shown(prices, now) if currency in (None, _currency(price))])
+    offers = [offer for offer in _offers(prices, now) if currency in (None, offer.currency)]
+    return _best(offers).price if offers else None
 
 
 def price_amount(price: Price | None) -> float | int | None:
     """JSON number of a price in major units: a discounted value wins, as the shopper pays that."""
-    found = optional_amount(_money(price)) if price else None
+    found = _charged(price)[1] if price else None
     return None if found is None else number(found)
 
 
@@ -37,16 +43,16 @@ def price_metadata(prices: Sequence[Price] | None, now: datetime) -> tuple[JsonO
     currencies, the one that CLDR names first wins. Prices that are not valid now, or that are for a channel or a
     customer group, are in neither table.
     """
-    by_currency: dict[str, list[Price]] = {}
-    general: dict[str, list[Price]] = {}
-    own: dict[str, list[Price]] = {}
-    for price in _shown(prices, now):
-        currency, country = _currency(price), price.get("country")
-        by_currency.setdefault(currency, []).append(price)
+    by_currency: dict[str, list[_Offer]] = {}
+    general: dict[str, list[_Offer]] = {}
+    own: dict[str, list[_Offer]] = {}
+    for offer in _offers(prices, now):
+        country = offer.price.get("country")
+        by_currency.setdefault(offer.currency, []).append(offer)
         if country:
-            own.setdefault(country, []).append(price)
+            own.setdefault(country, []).append(offer)
         else:
-            general.setdefault(currency, []).append(price)
+            general.setdefault(offer.currency, []).append(offer)
     amounts: JsonObject = {f"price_{currency}": _best_amount(found) for currency, found in by_currency.items()}
     currencies: JsonObject = {}
     general_amounts = {currency: _best_amount(found) for currency, found in general.items()}
@@ -54,14 +60,47 @@ def price_metadata(prices: Sequence[Price] | None, now: datetime) -> tuple[JsonO
         amounts[f"price_{country}"] = general_amounts[currency]
         currencies[f"currency_{country}"] = currency
     for country, found in own.items():
-        currency = min(dict.fromkeys(map(_currency, found)), key=partial(_rank, country))
-        amounts[f"price_{country}"] = _best_amount([price for price in found if _currency(price) == currency])
+        currency = min(dict.fromkeys(offer.currency for offer in found), key=partial(_rank, country))
+        amounts[f"price_{country}"] = _best_amount([offer for offer in found if offer.currency == currency])
         currencies[f"currency_{country}"] = currency
     return amounts, currencies
 
 
-def _best_amount(prices: Sequence[Price]) -> float | int | None:
-    return price_amount(_best(prices))
+class _Offer(NamedTuple):
+    """A price for everybody that holds now, and what is worked out from it; the least `preference` is shown."""
+
+    price: Price
+    currency: str
+    amount: Decimal
+    preference: tuple[bool, datetime, datetime]
+
+
+def _offers(prices: Sequence[Price] | None, now: datetime) -> list[_Offer]:
+    return [offer for price in prices or () if price and (offer := _offer(price, now))]
+
+
+def _offer(price: Price, now: datetime) -> _Offer | None:
+    """A price as an offer; None when it is not for everybody, does not hold now, or says no amount."""
+    if price.get("channel") or price.get("customerGroup") or price.get("active") is False:
+        return None
+    begins, ends = _moment(price.get("validFrom")), _moment(price.get("validUntil"))
+    if (begins and begins > now) or (ends and ends <= now):
+        return None
+    money, charged = _charged(price)
+    currency = money.get("currencyCode")
+    if not currency or charged is None:
+        return None
+    always = begins is None and ends is None
+    return _Offer(price, currency, charged, (always, begins or _EARLIEST, ends or _LATEST))
+
+
+def _best(offers: Sequence[_Offer]) -> _Offer:
+    """The one to be shown; `min` keeps the first of equals."""
+    return min(offers, key=_PREFERENCE)
+
+
+def _best_amount(offers: Sequence[_Offer]) -> float | int:
+    return number(_best(offers).amount)
 
 
 @lru_cache(maxsize=256)
@@ -75,37 +114,6 @@ def _tender_among(currencies: tuple[str, ...]) -> Mapping[str, str]:
     return used
 
 
-def _shown(prices: Sequence[Price] | None, now: datetime) -> list[Price]:
-    """Prices for everybody that hold now and say an amount."""
-    return [
-        price
-        for price in prices or ()
-        if price
-        and not price.get("channel")
-        and not price.get("customerGroup")
-        and price.get("active") is not False
-        and _holds(price, now)
-        and _money(price).get("currencyCode")
-        and price_amount(price) is not None
-    ]
-
-
-def _holds(price: Price, now: datetime) -> bool:
-    begins, ends = _moment(price.get("validFrom")), _moment(price.get("validUntil"))
-    return (begins is None or begins <= now) and (ends is None or now < ends)
-
-
-def _best(prices: Sequence[Price]) -> Price | None:
-    """Best of prices that hold now; `min` keeps the first of equals."""
-    return min(prices, key=_preference, default=None)
-
-
-def _preference(price: Price) -> tuple[bool, datetime, datetime]:
-    begins, ends = _moment(price.get("validFrom")), _moment(price.get("validUntil"))
-    always = begins is None and ends is None
-    return always, begins or datetime.min.replace(tzinfo=UTC), ends or datetime.max.replace(tzinfo=UTC)
-
-
 def _moment(written: str | None) -> datetime | None:
     if not written:
         return None
@@ -113,13 +121,13 @@ def _moment(written: str | None) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _money(price: Price) -> Money:
+def _charged(price: Price) -> tuple[Money, Decimal | None]:
+    """What the shopper pays, and its amount: the discounted value where it has one."""
     discounted = (price.get("discounted") or {}).get("value")
-    return discounted if optional_amount(discounted) is not None and discounted else price.get("value") or {}
-
-
-def _currency(price: Price) -> str:
-    return _money(price)["currencyCode"]
+    if discounted and (found := optional_amount(discounted)) is not None:
+        return discounted, found
+    money = price.get("value") or {}
+    return money, optional_amount(money)
 
 
 def countries_of(currency: str) -> tuple[str, ...]:
