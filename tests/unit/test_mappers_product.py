@@ -71,7 +71,7 @@ def test_a_product_becomes_an_item() -> None:
         }
     }
     assert metadata["title_json"] == '{"title_de":"Tasche","title_en-US":"Tote"}'
-    assert metadata["slug_json"] == '{"slug_de": "tasche groß", "slug_en": "tote bag"}'
+    assert metadata["slug_json"] == '{"slug_de":"tasche groß","slug_en":"tote bag"}'
     assert json.loads(metadata["price_json"])["price_EUR"] == 19.99
     assert json.loads(metadata["currency_json"])["currency_DE"] == "EUR"
 
