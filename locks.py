@@ -29,11 +29,14 @@ class KeyedLocks:
         self._pruned_at = _PRUNED_AT
 
     @contextmanager
-    def hold(self, keys: Collection[str], deadline: float) -> Iterator[None]:
-        """Hold all of the keys. Raises TryAgain when one is not free by `deadline` (`time.monotonic`)."""
+    def hold(self, keys: Collection[str], deadline: float, *, remembered: bool = True) -> Iterator[None]:
+        """Hold all of the keys. Raises TryAgain when one is not free by `deadline` (`time.monotonic`).
+
+        `remembered` says whether `released_since` is to know of it.
+        """
         with ExitStack() as stack:
             for key in sorted(set(keys)):  # always in this order: two holders can't wait for each other
-                stack.enter_context(self._hold(key, deadline))
+                stack.enter_context(self._hold(key, deadline, remembered=remembered))
             yield
 
     def released_since(self, keys: Collection[str], moment: float) -> bool:
@@ -42,7 +45,7 @@ class KeyedLocks:
             return any(self._released.get(key, float("-inf")) >= moment for key in keys)
 
     @contextmanager
-    def _hold(self, key: str, deadline: float) -> Iterator[None]:
+    def _hold(self, key: str, deadline: float, *, remembered: bool) -> Iterator[None]:
         with self._guard:
             held = self._locks.setdefault(key, _Held())
             held.users += 1
@@ -55,7 +58,8 @@ class KeyedLocks:
         finally:
             with self._guard:
                 if acquired:
-                    self._remember(key)
+                    if remembered:
+                        self._remember(key)
                     held.lock.release()
                 held.users -= 1
                 if not held.users:

@@ -70,7 +70,7 @@ def settle(envelope: Envelope, services: Services) -> Outcome:
 def _sync(delivery: Delivery, services: Services) -> None:
     handler = _handler(delivery, services)
     delivery.require_project(services.settings.ct_project_id)
-    with services.one_at_a_time([str(delivery.resource)]):
+    with services.one_at_a_time([str(delivery.resource)], remembered=False):
         handler(delivery, services)
 
 

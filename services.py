@@ -46,12 +46,16 @@ class Services:
             client.close()
 
     @contextmanager
-    def one_at_a_time(self, keys: Collection[str], patience: float = float("inf")) -> Iterator[None]:
+    def one_at_a_time(
+        self, keys: Collection[str], patience: float = float("inf"), *, remembered: bool = True
+    ) -> Iterator[None]:
         """Hold what the keys name against every other message of this instance.
 
-        Raises TryAgain when it is not free within the message's time, or within `patience` seconds.
+        Raises TryAgain when it is not free within the message's time, or within `patience` seconds. `remembered` says
+        whether others will ask if it was held.
         """
-        with self.locks.hold(keys, min(current_budget().deadline, time.monotonic() + patience)):
+        until = min(current_budget().deadline, time.monotonic() + patience)
+        with self.locks.hold(keys, until, remembered=remembered):
             yield
 
     def together(self, writes: Iterable[Callable[[], None]]) -> None:

@@ -1,5 +1,6 @@
 """How the numbers grow: with line items, variants, concurrency, and messages."""
 
+import time
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
@@ -24,6 +25,8 @@ _AT_A_TIME = 8
 _NUMBERS_APART = 100_000
 """Between sizes: a SKU has the product's number, not its size, and what was written of it is remembered."""
 _SAMPLED_EVERY = 1000
+_REMEMBERED_SECONDS = 75.0
+"""What was written, and who held a SKU, is remembered for a minute."""
 
 
 def by_line_items(bars: Bars) -> dict[str, Any]:
@@ -82,22 +85,28 @@ def by_concurrency(messages: int, bars: Bars) -> list[dict[str, Any]]:
 
 
 def memory_over(messages: int, bars: Bars) -> dict[str, Any]:
-    """Memory during so many messages, after as many that fill what is remembered for a minute.
+    """Memory during so many messages, after as many as it takes to fill what is remembered for a minute.
 
-    `growth_mb` is what the straight line through the second half of the samples gains over all the messages.
+    `growth_mb` is what the straight line through the samples of the measured round gains over all its messages.
     """
+    filling: list[tuple[int, float]] = []
+    sent = 0
     with running_backends() as backends, running_function(backends.environment) as function:
-        with bars.task("memory, first round", messages) as task:
-            first = load(function, mixed(messages, _FIRST), 32, backends.process, task.reached)
-        with bars.task("memory, second round", messages) as task:
-            second = load(function, mixed(messages, _FIRST + messages), 32, backends.process, task.reached)
-    samples = [*first.memory, *((done + messages, megabytes) for done, megabytes in second.memory)]
-    fitted = line([(float(done), megabytes) for done, megabytes in second.memory])
+        started = time.monotonic()
+        while sent == 0 or time.monotonic() - started < _REMEMBERED_SECONDS:
+            with bars.task(f"memory, filling {sent // messages + 1}", messages) as task:
+                loaded = load(function, mixed(messages, _FIRST + sent), 32, backends.process, task.reached)
+            filling += [(sent + done, megabytes) for done, megabytes in loaded.memory]
+            sent += messages
+        with bars.task("memory, measured", messages) as task:
+            measured = load(function, mixed(messages, _FIRST + sent), 32, backends.process, task.reached)
+    fitted = line([(float(done), megabytes) for done, megabytes in measured.memory])
     return {
         "messages": messages,
-        "first_round_mb": _thinned(first.memory),
-        "second_round_mb": _thinned(second.memory),
-        "peak_mb": round(max(megabytes for _, megabytes in samples), 1),
+        "filled_with": sent,
+        "filling_mb": _thinned(filling),
+        "measured_mb": _thinned(measured.memory),
+        "peak_mb": round(max(megabytes for _, megabytes in (*filling, *measured.memory)), 1),
         "growth_mb": round(fitted.slope * messages, 2),
     }
 
@@ -151,12 +160,16 @@ def growth_sheets(result: Mapping[str, Any]) -> list[Sheet]:
         )
     )  # fmt: skip
     memory = result["memory"]
-    rounds = zip(memory["first_round_mb"], memory["second_round_mb"], strict=False)
+    samples = [
+        *memory["filling_mb"],
+        *((memory["filled_with"] + done, megabytes) for done, megabytes in memory["measured_mb"]),
+    ]
     sheets.append(
         Sheet(
-            f"Memory (PSS): {memory['growth_mb']:+.1f} MB over the second {memory['messages']} messages",
-            ["messages of the round", "first round MB", "second round MB"],
-            [[str(done), f"{one:.1f}", f"{other:.1f}"] for (done, one), (_, other) in rounds],
+            f"Memory (PSS): {memory['growth_mb']:+.1f} MB over {memory['messages']} messages"
+            f" after the first {memory['filled_with']}",
+            ["messages", "MB"],
+            [[str(done), f"{megabytes:.1f}"] for done, megabytes in samples],
         )
     )
     return sheets

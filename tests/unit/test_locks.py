@@ -90,6 +90,16 @@ def test_who_held_it_since() -> None:
     assert not locks.released_since(["other"], before)
 
 
+def test_what_nobody_asks_for_is_not_remembered() -> None:
+    """It takes no memory once it was let go of."""
+    locks = KeyedLocks()
+    before = time.monotonic()
+    with locks.hold(["a"], _soon(), remembered=False):
+        pass
+    assert not locks.released_since(["a"], before)
+    assert locks._released == {}
+
+
 def test_a_key_that_was_not_got_is_not_released() -> None:
     """Waiting in vain is no holding."""
     locks = KeyedLocks()
