@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 
 from errors import TryAgain
 
-_REMEMBERED_SECONDS = 60.0
-_PRUNED_AT = 10_000
-"""Keys that are remembered before those older than a minute are looked for."""
+_PRUNED_AT = 1_000
+"""Keys that are remembered before those that are too old are looked for; then a quarter more than are left."""
 
 
 @dataclass(slots=True)
@@ -20,9 +19,13 @@ class _Held:
 
 
 class KeyedLocks:
-    """Locks by key, made when first wanted and dropped when nobody holds or awaits them."""
+    """Locks by key, made when first wanted and dropped when nobody holds or awaits them.
 
-    def __init__(self) -> None:
+    Who held a key is remembered for so many seconds: as long as a message may take that will ask for it.
+    """
+
+    def __init__(self, remembered_seconds: float = 60.0) -> None:
+        self._remembered_seconds = remembered_seconds
         self._guard = threading.Lock()
         self._locks: dict[str, _Held] = {}
         self._released: dict[str, float] = {}
@@ -40,7 +43,7 @@ class KeyedLocks:
             yield
 
     def released_since(self, keys: Collection[str], moment: float) -> bool:
-        """Whether somebody held one of the keys and let go of it after `moment`, within the last minute."""
+        """Whether somebody held one of the keys and let go of it after `moment`, while that is remembered."""
         with self._guard:
             return any(self._released.get(key, float("-inf")) >= moment for key in keys)
 
@@ -69,5 +72,5 @@ class KeyedLocks:
         now = time.monotonic()
         self._released[key] = now
         if len(self._released) >= self._pruned_at:
-            self._released = {key: at for key, at in self._released.items() if now - at < _REMEMBERED_SECONDS}
-            self._pruned_at = max(_PRUNED_AT, 2 * len(self._released))
+            self._released = {key: at for key, at in self._released.items() if now - at < self._remembered_seconds}
+            self._pruned_at = max(_PRUNED_AT, len(self._released) * 5 // 4)

@@ -30,7 +30,7 @@ class Services:
         self.klaviyo = Klaviyo(calls or KlaviyoCalls(settings), settings)
         self.product_categories = ProductCategories(self.commercetools, settings)
         self.dead_letters = DeadLetters(settings)
-        self.locks = KeyedLocks()
+        self.locks = KeyedLocks(settings.sync.limits.message_seconds)
         self._writers = ThreadPoolExecutor(writers, thread_name_prefix="write")
         self._parallel = writers
 

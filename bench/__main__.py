@@ -19,7 +19,7 @@ from bench.plot import saturation_plot
 from bench.proc import machine
 from bench.report import Sheet, bench_sheets, machine_line, saturation_sheet, show
 from bench.saturation import MIXES, Instance, saturating_rates
-from bench.throughput import Latencies, throughput
+from bench.throughput import Latencies, floor, throughput
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -68,6 +68,8 @@ def _bench(
         "runs": {}, "medians": {},
     }  # fmt: skip
     with progress() as bar:
+        with bar.task("an empty function", messages) as task:
+            result["floor"] = floor(messages, concurrency, task.reached)
         for latencies in LATENCIES:
             runs = []
             for number in range(repeat):

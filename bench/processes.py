@@ -53,16 +53,16 @@ class Function:
 
 @contextmanager
 def running_function(
-    environment: Mapping[str, str], threads: int = THREADS, *, wait: bool = True
+    environment: Mapping[str, str], threads: int = THREADS, *, wait: bool = True, source: Path = ROOT / "main.py"
 ) -> Iterator[Function]:
-    """The function; with `wait` it listens by the time it is handed over."""
+    """The function, or another one; with `wait` it listens by the time it is handed over."""
     port = free_port()
     command = [PYTHON, "-m", "functions_framework", "--target", "sync_push", "--host", "127.0.0.1"]
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "function.log")
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [*command, "--port", str(port)],
+                [*command, "--source", str(source), "--port", str(port)],
                 cwd=ROOT,
                 env={**os.environ, **ENVIRONMENT, **environment, "THREADS": str(threads)},
                 stdout=output,

@@ -89,6 +89,18 @@ def bench_sheets(result: Mapping[str, Any]) -> list[Sheet]:
             ],
         )
     )
+    empty = result["floor"]
+    sheets.append(
+        Sheet(
+            "The floor: an empty function",
+            ["", "value"],
+            [
+                ["messages/s", number(empty["messages_per_second"])],
+                ["CPU ms a message", number(empty["cpu_ms_per_message"])],
+                ["peak memory MB (PSS)", number(empty["peak_memory_mb"])],
+            ],
+        )
+    )
     if "cold_start" in result:
         sheets += _cold_sheets(result)
     return sheets

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,6 +12,7 @@ from bench.figures import percentiles
 from bench.mix import LOG_NAMES, Message, implied_writes, mixed
 from bench.processes import THREADS, Loaded, Progress, load, running_backends, running_function
 
+EMPTY_FUNCTION = Path(__file__).with_name("empty_function.py")
 WARM_UP = 64
 """Messages before the measurement: imports, token and connections are the cold start's business."""
 
@@ -55,6 +57,16 @@ def throughput(latencies: Latencies, messages: int, concurrency: int, progress: 
         "latency_by_kind": {kind: percentiles(values) for kind, values in sorted(loaded.latencies.items())},
         "threads": THREADS,
     }
+
+
+def floor(messages: int, concurrency: int, progress: Progress) -> dict[str, Any]:
+    """The same messages to a function that does nothing: what no function is below, on this machine at this time."""
+    with running_function({}, source=EMPTY_FUNCTION) as function:
+        load(function, mixed(WARM_UP), concurrency)
+        loaded = load(function, mixed(messages, _FIRST), concurrency, progress=progress)
+    if loaded.statuses != {_ACKNOWLEDGED: messages}:
+        raise click.ClickException(f"The empty function answered {dict(loaded.statuses)}.")
+    return figures(loaded, messages)
 
 
 def figures(loaded: Loaded, messages: int) -> dict[str, Any]:

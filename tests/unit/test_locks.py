@@ -90,6 +90,19 @@ def test_who_held_it_since() -> None:
     assert not locks.released_since(["other"], before)
 
 
+def test_what_is_too_old_to_be_asked_for_is_forgotten() -> None:
+    """Memory is bounded by the keys of as many seconds as a message may take; younger ones stay known."""
+    locks = KeyedLocks(remembered_seconds=0.2)
+    for number in range(900):
+        _held(locks, f"old {number}")
+    time.sleep(0.25)
+    before = time.monotonic()
+    for number in range(200):
+        _held(locks, f"young {number}")
+    assert len(locks._released) <= 200
+    assert all(locks.released_since([f"young {number}"], before) for number in range(200))
+
+
 def test_what_nobody_asks_for_is_not_remembered() -> None:
     """It takes no memory once it was let go of."""
     locks = KeyedLocks()
