@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from errors import TryAgain
@@ -37,36 +37,42 @@ class KeyedLocks:
 
         `remembered` says whether `released_since` is to know of it.
         """
-        with ExitStack() as stack:
+        held: list[str] = []
+        try:
             for key in sorted(set(keys)):  # always in this order: two holders can't wait for each other
-                stack.enter_context(self._hold(key, deadline, remembered=remembered))
+                self._take(key, deadline)
+                held.append(key)
             yield
+        finally:
+            for key in reversed(held):
+                self._let_go(key, remembered=remembered)
 
     def released_since(self, keys: Collection[str], moment: float) -> bool:
         """Whether somebody held one of the keys and let go of it after `moment`, while that is remembered."""
         with self._guard:
             return any(self._released.get(key, float("-inf")) >= moment for key in keys)
 
-    @contextmanager
-    def _hold(self, key: str, deadline: float, *, remembered: bool) -> Iterator[None]:
+    def _take(self, key: str, deadline: float) -> None:
         with self._guard:
-            held = self._locks.setdefault(key, _Held())
-            held.users += 1
-        acquired = False
-        try:
-            acquired = held.lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
-            if not acquired:
-                raise TryAgain("resource_busy")
-            yield
-        finally:
+            lock = self._locks.setdefault(key, _Held())
+            lock.users += 1
+        if not lock.lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
             with self._guard:
-                if acquired:
-                    if remembered:
-                        self._remember(key)
-                    held.lock.release()
-                held.users -= 1
-                if not held.users:
-                    del self._locks[key]
+                self._leave(key, lock)
+            raise TryAgain("resource_busy")
+
+    def _let_go(self, key: str, *, remembered: bool) -> None:
+        with self._guard:
+            if remembered:
+                self._remember(key)
+            lock = self._locks[key]
+            lock.lock.release()
+            self._leave(key, lock)
+
+    def _leave(self, key: str, lock: _Held) -> None:
+        lock.users -= 1
+        if not lock.users:
+            del self._locks[key]
 
     def _remember(self, key: str) -> None:
         now = time.monotonic()

@@ -10,6 +10,8 @@ from typing import Any
 
 import structlog
 
+from wire import encoded
+
 _LONGEST_TEXT = 1024
 """Characters of one field: ids and types come from outside and may be of any length."""
 
@@ -29,11 +31,17 @@ def _writable(_logger: object, _method: str, event: structlog.typing.EventDict) 
 
 
 def _short(text: str) -> str:
+    if len(text) <= _LONGEST_TEXT and text.isascii():
+        return text
     return text[:_LONGEST_TEXT].encode("utf-8", "replace").decode("utf-8")
 
 
+def _line(event: structlog.typing.EventDict, **_: object) -> str:
+    return encoded(event).decode()
+
+
 structlog.configure(
-    processors=[_severity, _writable, structlog.processors.JSONRenderer(ensure_ascii=False)],
+    processors=[_severity, _writable, structlog.processors.JSONRenderer(serializer=_line)],
     # One write a line: with LOG_EXECUTION_ID the runtime makes an entry of every write.
     logger_factory=structlog.WriteLoggerFactory(),
     cache_logger_on_first_use=False,

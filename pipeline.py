@@ -124,6 +124,6 @@ def _log(outcome: Outcome, envelope: Envelope, trace: Mapping[str, Any]) -> None
         "calls": dict(outcome.calls),
         "cuts": list(outcome.cuts),
     }
-    line = log.bind(**{name: value for name, value in fields.items() if value not in (None, "", [])}, **trace)
-    write = {"synced": line.info, "ignored": line.info, "retried": line.warning, "dead-lettered": line.error}
-    write[outcome.kind](f"{delivery.key if delivery else 'message'} {outcome.kind}")
+    told = {name: value for name, value in fields.items() if value not in (None, "", [])}
+    write = {"retried": log.warning, "dead-lettered": log.error}.get(outcome.kind, log.info)
+    write(f"{delivery.key if delivery else 'message'} {outcome.kind}", **told, **trace)

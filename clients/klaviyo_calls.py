@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _JSON_API = "application/vnd.api+json"
 _CREDENTIALS = ["Klaviyo-API-Key"]
+_CALLED = {name: Operation(BACKEND, name) for name in OPERATIONS}
 _EMPTY_ANSWERS = frozenset({202, 204})
 _SUCCESS = range(200, 300)
 
@@ -54,7 +55,7 @@ class KlaviyoCalls:
         Raises Unmappable when the SDK's own validation refuses the body, else what judging says.
         """
         client = self._shared_client()
-        operation, called = OPERATIONS[name], Operation(BACKEND, name)
+        operation, called = OPERATIONS[name], _CALLED[name]
         url = client.configuration.host + operation.path.replace("{id}", quote(own_id, safe=""))
         if query:
             url = f"{url}?{client.parameters_to_url_query(query, None)}"

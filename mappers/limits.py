@@ -63,6 +63,8 @@ def fit_profile(attributes: Mapping[str, Any]) -> tuple[JsonObject, tuple[str, .
 
 def fit_metadata(metadata: Mapping[str, Any]) -> tuple[JsonObject, tuple[str, ...]]:
     """`custom_metadata` that Klaviyo takes, and what was cut: nested values become JSON text, the largest go first."""
+    if _surely_fits(metadata):
+        return dict(metadata), ()
     cuts = Cuts()
     flat = {
         name: json.dumps(value, sort_keys=True, ensure_ascii=False) if isinstance(value, dict | list) else value
@@ -75,7 +77,7 @@ def fit_metadata(metadata: Mapping[str, Any]) -> tuple[JsonObject, tuple[str, ..
 
 def _surely_fits(flat: Mapping[str, Any]) -> bool:
     """Whether texts are so short that their size need not be counted: a character takes six bytes at most."""
-    return all(isinstance(value, str) for value in flat.values()) and (
+    return all(isinstance(value, str) and value.isascii() for value in flat.values()) and (
         sum(len(name) + len(value) + 2 for name, value in flat.items()) < MAX_METADATA_BYTES // 6
     )
 
