@@ -68,11 +68,19 @@ class Scripted(socketserver.ThreadingTCPServer):
         self.numbers = itertools.count()
         self.ended: queue.Queue[int] = queue.Queue()
         """Numbers of the connections that are over, in the order of their ends."""
+        self.open: set[socket.socket] = set()
 
     @property
     def url(self) -> str:
         """Where it listens, without a path."""
         return f"http{'s' if self.tls else ''}://127.0.0.1:{self.server_address[1]}"
+
+    def server_close(self) -> None:
+        """End what callers have left open, and wait for its threads."""
+        for connection in list(self.open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        super().server_close()
 
 
 class _Connection(socketserver.BaseRequestHandler):
@@ -81,10 +89,13 @@ class _Connection(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         number = next(self.server.numbers)
+        # For a caller that waits without end, and was not to: its test is to fail, not to hang.
+        self.request.settimeout(LONG)
         # Callers that give up are what many a test is about.
         with suppress(OSError):
             tls = self.server.tls
             connection = tls.wrap_socket(self.request, server_side=True) if tls else self.request
+            self.server.open.add(connection)
             with connection, connection.makefile("rb") as stream:
                 self._answer(number, connection, stream)
         self.server.ended.put(number)
@@ -97,11 +108,9 @@ class _Connection(socketserver.BaseRequestHandler):
             received = Received(number, method, target, headers, body)
             self.server.received.append(received)
             for part in self.server.script(received):
+                if part is Ending.RESET:  # a close that waits for nothing
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 if isinstance(part, Ending):
-                    # For how long a close may wait for what is unsent: a reset is one that may not.
-                    connection.setsockopt(
-                        socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", part is Ending.RESET, 0)
-                    )
                     return
                 connection.sendall(part)
 

@@ -1,6 +1,7 @@
 """What becomes of a call that gets no whole answer: it ends in time, and with a name that says why."""
 
 import socket
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -42,11 +43,12 @@ def taking(seconds: float) -> Iterator[None]:
 
 
 def again_and_again(begun: bytes, part: bytes) -> Script:
-    """A beginning, and then a part of an answer every few milliseconds, without an end."""
+    """A beginning, and then a part of an answer every few milliseconds, for longer than a call may take."""
 
     def script(_: Received) -> Iterator[bytes]:
         yield begun
-        while True:
+        watch = Stopwatch()
+        while watch.seconds < LONG:
             time.sleep(0.02)
             yield part
 
@@ -55,9 +57,15 @@ def again_and_again(begun: bytes, part: bytes) -> Script:
 
 @contextmanager
 def silent(backlog: int = 8) -> Iterator[int]:
-    """A port where connections are made and nobody answers."""
+    """A port where connections are made and nobody answers; after long enough to fail a test, they are reset."""
     with socket.create_server(("127.0.0.1", 0), backlog=backlog) as listening:
-        yield listening.getsockname()[1]
+        patience = threading.Timer(LONG, listening.shutdown, [socket.SHUT_RDWR])
+        patience.start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            patience.cancel()
+            patience.join()
 
 
 @contextmanager
