@@ -1,8 +1,8 @@
 """The garbage collector of a server that runs for long.
 
-What is imported stays: half a million objects of the SDKs, which a full collection would walk again and again, are put
-where it does not look. What a message makes is freed when its last reference goes; the collector is for the few cycles
-among it, so it may wait for more of them than it does by default.
+What is imported stays: more than a hundred thousand objects, which a full collection would walk again and again, are
+put where it does not look. What a message makes is freed when its last reference goes; the collector is for the few
+cycles among it, so it may wait for more of them than it does by default.
 """
 
 import gc

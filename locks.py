@@ -56,9 +56,14 @@ class KeyedLocks:
         with self._guard:
             lock = self._locks.setdefault(key, _Held())
             lock.users += 1
-        if not lock.lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
-            with self._guard:
-                self._leave(key, lock)
+        acquired = False
+        try:
+            acquired = lock.lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
+        finally:
+            if not acquired:
+                with self._guard:
+                    self._leave(key, lock)
+        if not acquired:
             raise TryAgain("resource_busy")
 
     def _let_go(self, key: str, *, remembered: bool) -> None:

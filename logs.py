@@ -4,6 +4,7 @@ Ids and counts only: no personal data, no body, no secret. The text of an except
 three, so its class is logged, never its text.
 """
 
+import json
 import os
 import re
 from typing import Any
@@ -37,7 +38,10 @@ def _short(text: str) -> str:
 
 
 def _line(event: structlog.typing.EventDict, **_: object) -> str:
-    return encoded(event).decode()
+    try:
+        return encoded(event).decode()
+    except (TypeError, ValueError):  # a field that is no JSON is not to lose the line
+        return json.dumps(event, default=repr)
 
 
 structlog.configure(

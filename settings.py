@@ -153,7 +153,7 @@ class Settings(BaseSettings):
     dead_letter_topic: Annotated[str, Field(pattern=r"^projects/[^/]+/topics/[^/]+$")] | None = None
     sync_config: Path | None = None
     threads: Annotated[int, Field(ge=1)] = (os.cpu_count() or 1) * 4
-    """Messages that are worked on at the same time, as functions-framework reads it; sizes the connection pools."""
+    """Messages that are worked on at the same time, as functions-framework reads it."""
 
     sync: SyncRules = SyncRules()
 
@@ -161,6 +161,16 @@ class Settings(BaseSettings):
     @classmethod
     def _without_trailing_slash(cls, value: str | None) -> str | None:
         return value.rstrip("/") if value else value
+
+    @field_validator("klaviyo_auth_key", mode="before")
+    @classmethod
+    def _key(cls, value: object) -> object:
+        """Without the line break that `echo` puts behind a secret; what no header can hold is a mistake."""
+        if not isinstance(value, str) or not (key := value.strip()):
+            return value
+        if not key.isascii() or not key.isprintable() or " " in key:
+            raise ValueError("holds characters that no key has")
+        return key
 
     @field_validator("ct_api_client", mode="before")
     @classmethod

@@ -26,7 +26,7 @@ _NUMBERS_APART = 100_000
 """Between sizes: a SKU has the product's number, not its size, and what was written of it is remembered."""
 _SAMPLED_EVERY = 1000
 _REMEMBERED_SECONDS = 75.0
-"""What was written, and who held a SKU, is remembered for a minute."""
+"""What was written is remembered for a minute."""
 
 
 def by_line_items(bars: Bars) -> dict[str, Any]:

@@ -174,11 +174,12 @@ class Commercetools:
 
     def _shared_session(self) -> "CommercetoolsSession":
         if self._session is None:
-            with self._lock, lasting():
+            with self._lock:
                 if self._session is None:
-                    from clients.commercetools_session import CommercetoolsSession  # noqa: PLC0415 - cold start
+                    with lasting():
+                        from clients.commercetools_session import CommercetoolsSession  # noqa: PLC0415 - cold start
 
-                    self._session = CommercetoolsSession(self._settings)
+                        self._session = CommercetoolsSession(self._settings)
         return self._session
 
 

@@ -84,9 +84,10 @@ class KlaviyoCalls:
 
     def _shared_client(self) -> "ApiClient":
         if self._client is None:
-            with self._lock, lasting():
+            with self._lock:
                 if self._client is None:
-                    self._client = self._new_client()
+                    with lasting():
+                        self._client = self._new_client()
         return self._client
 
     def _new_client(self) -> "ApiClient":

@@ -11,8 +11,8 @@ from mappers.mapped import JsonObject
 from wire import decoded, encoded
 
 _SECONDS = 60.0
-_VARIANTS = 5_000
-"""More than Klaviyo takes in a minute: 750 each of created, updated and deleted ones."""
+_VARIANTS = 20_000
+"""More than Klaviyo takes in a minute, 750 each of created, updated and deleted ones, also where it takes more."""
 
 
 @dataclass(frozen=True, slots=True)

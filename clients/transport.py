@@ -6,6 +6,7 @@ does its work without Python's global lock, and costs a fifth of the CPU that ur
 """
 
 import os
+import re
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +19,11 @@ from clients.retrying import Timeouts
 
 _DECODED = "gzip, deflate"
 _ERRORS = {
-    value: name.removeprefix("E_") for name, value in vars(pycurl).items() if name.startswith("E_") and name != "E_OK"
-}
+    value: name.removeprefix("E_")
+    for name, value in vars(pycurl).items()
+    if name.startswith("E_") and not name.startswith("E_MULTI_")  # those are numbered anew
+} | {8: "WEIRD_SERVER_REPLY", 28: "OPERATION_TIMEDOUT"}
+_BREAKS_LINES = re.compile(r"[\r\n\x00]")
 
 
 class NoAnswerError(Exception):
@@ -63,10 +67,13 @@ class Connections:
     ) -> Answer:
         """Send a request and read the answer to its end. Raises NoAnswerError, at the latest when the time is over.
 
+        A kept connection that ends before the first byte of an answer is replaced, and the request sent once more.
         `headers` are whole lines. Redirects are not followed, and no proxy, cookie or .netrc comes from elsewhere.
         Unless `all_headers` are wanted the answer has `content-type` and `retry-after` (in seconds, or 0) alone:
         libcurl hands over each other line by itself, and for each of them the thread has to wait for Python's lock.
         """
+        if any(map(_BREAKS_LINES.search, headers)):
+            raise NoAnswerError("BAD_HEADER")  # a key with a line break: it would end the head of the request early
         try:
             curl = self._idle.pop()  # the one that was used last: it is the least likely to have been closed
         except IndexError:
@@ -91,7 +98,7 @@ class Connections:
             curl.setopt(pycurl.WRITEFUNCTION, chunks.append)
             curl.perform()
             told = _parsed(lines) | {
-                "content-type": curl.getinfo(pycurl.CONTENT_TYPE) or "",
+                "content-type": (curl.getinfo_raw(pycurl.CONTENT_TYPE) or b"").decode("latin-1"),
                 # A date becomes seconds from now, and what can't be read 0.
                 "retry-after": str(curl.getinfo(pycurl.RETRY_AFTER)),
             }
@@ -100,6 +107,11 @@ class Connections:
             # Not its text: that can hold the address, and so ids.
             raise NoAnswerError(_ERRORS.get(error.args[0], "UNKNOWN")) from None
         finally:
+            # An idle handle is not to hold on to what it sent and got.
+            lines.clear()
+            chunks.clear()
+            if body is not None:
+                curl.setopt(pycurl.POSTFIELDS, b"")
             self._idle.append(curl)
 
     def close(self) -> None:

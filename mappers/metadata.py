@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from mappers.documents import LocalizedString, Price, ProductProjection
+from mappers.json_safe import encodable
 from mappers.localized import text
 from mappers.mapped import JsonObject
 from mappers.price import price_metadata
@@ -37,4 +38,4 @@ def _json(table: JsonObject) -> str:
 
 
 def _by_locale(name: str, texts: LocalizedString | None) -> JsonObject:
-    return {f"{name}_{locale}": value for locale, value in (texts or {}).items() if text(value)}
+    return {f"{name}_{locale}": encodable(value) for locale, value in (texts or {}).items() if text(value)}

@@ -184,3 +184,16 @@ def test_no_file_is_read_behind_anyones_back(load: Load, tmp_path: Path, monkeyp
     (tmp_path / ".env").write_text("PREFERRED_LOCALE=xx-XX\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     assert load().preferred_locale is None
+
+
+def test_a_line_break_behind_the_key_is_not_part_of_it(load: Load) -> None:
+    """`echo` puts one there, and a header can't hold it."""
+    assert load(KLAVIYO_AUTH_KEY="pk_x\n").klaviyo_auth_key.get_secret_value() == "pk_x"
+
+
+@pytest.mark.parametrize("key", ["pk\nx", "pk x", "pk\u00fc", "pk\tx"])
+def test_a_key_that_no_header_can_hold_is_refused(load: Load, key: str) -> None:
+    """At the start, and without showing it."""
+    with pytest.raises(ConfigurationError) as raised:
+        load(KLAVIYO_AUTH_KEY=key)
+    assert raised.value.problems == ("KLAVIYO_AUTH_KEY: holds characters that no key has",)
