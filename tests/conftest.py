@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 
+import hypothesis  # noqa: F401 - before `heap` freezes anything: it looks for what refers to a library's random numbers
 import pytest
 
 _PYTESTS_OWN = "PYTEST_CURRENT_TEST"
