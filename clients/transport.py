@@ -67,7 +67,7 @@ class Connections:
     ) -> Answer:
         """Send a request and read the answer to its end. Raises NoAnswerError, at the latest when the time is over.
 
-        A kept connection that ends before the first byte of an answer is replaced, and the request sent once more.
+        A kept connection that ends under a request is replaced, and the request sent once more, whatever its method.
         `headers` are whole lines. Redirects are not followed, and no proxy, cookie or .netrc comes from elsewhere.
         Unless `all_headers` are wanted the answer has `content-type` and `retry-after` (in seconds, or 0) alone:
         libcurl hands over each other line by itself, and for each of them the thread has to wait for Python's lock.

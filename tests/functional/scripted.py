@@ -36,6 +36,7 @@ class Received:
     connection: int
     method: str
     target: str
+    version: str
     headers: HTTPMessage
     body: bytes
 
@@ -102,10 +103,10 @@ class _Connection(socketserver.BaseRequestHandler):
 
     def _answer(self, number: int, connection: socket.socket, stream: BinaryIO) -> None:
         while line := stream.readline():
-            method, target, _ = line.decode().split()
+            method, target, version = line.decode().split()
             headers = parse_headers(stream)
             body = stream.read(int(headers.get("content-length", 0)))
-            received = Received(number, method, target, headers, body)
+            received = Received(number, method, target, version, headers, body)
             self.server.received.append(received)
             for part in self.server.script(received):
                 if part is Ending.RESET:  # a close that waits for nothing

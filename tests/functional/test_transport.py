@@ -45,7 +45,7 @@ def test_one_connection_for_calls_after_one_another() -> None:
     """A connection is kept, and taken again."""
     with scripted(always(http(b"ok"))) as backend:
         assert [backend.exchange().data for _ in range(20)] == [b"ok"] * 20
-        assert {received.connection for received in backend.received} == {0}
+        assert {(received.connection, received.version) for received in backend.received} == {(0, "HTTP/1.1")}
 
 
 def test_as_many_connections_as_calls_at_the_same_time(meeting: Backend) -> None:
