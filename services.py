@@ -35,7 +35,7 @@ class Services:
         self._parallel = writers
 
     def prepare(self) -> None:
-        """Import both SDKs, if that has not been done: a handler's clock starts after it."""
+        """Import the clients of both SDKs, if that has not been done: a handler's clock starts after it."""
         self.commercetools.prepare()
         self.klaviyo.prepare()
 

@@ -1,7 +1,7 @@
 """JSON as it goes over the wire.
 
-orjson does it for a tenth of the CPU, and is stricter than JSON in the wild: what it refuses goes to the standard
-library, which takes half of a surrogate pair, numbers of any size, and what is nested deeply.
+orjson does it for a fraction of the CPU, and is stricter than JSON in the wild: what it refuses goes to the standard
+library, which takes half of a surrogate pair, numbers of any size, what is nested deeply, and in texts also NaN.
 """
 
 import json
@@ -24,7 +24,7 @@ def decoded(text: bytes | str) -> Any:
 
 
 def encoded(value: Any) -> bytes:
-    """The JSON text of a value, without blanks. Raises TypeError or ValueError for what has none."""
+    """The JSON text of a value, without blanks. Raises TypeError, ValueError or RecursionError for none."""
     try:
         return orjson.dumps(value)
     except TypeError:

@@ -135,7 +135,7 @@ class CommercetoolsSession(BaseClient):  # type: ignore[misc] # the SDK is untyp
     def _send(
         self, method: str, url: str, timeouts: Timeouts, authorization: str, body: tuple[str, bytes] | None = None
     ) -> requests.Response:
-        """Send a request through the SDK's adapter, without what its session would merge into each one anew.
+        """Send a request through the adapter that the SDK's session has, without what that merges into each one anew.
 
         `body` is its type and content.
         """

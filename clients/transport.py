@@ -42,11 +42,6 @@ class Answer:
     headers: Mapping[str, str]
     data: bytes
 
-    @property
-    def response(self) -> "Answer":
-        """Itself: what Klaviyo's SDK takes out of an answer of its transport, to hand it on."""
-        return self
-
 
 class Connections:
     """Connections to one backend, shared by all threads: as many as calls are made at the same time."""

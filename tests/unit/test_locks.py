@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
@@ -90,13 +91,14 @@ def test_who_held_it_since() -> None:
     assert not locks.released_since(["other"], before)
 
 
-def test_what_is_too_old_to_be_asked_for_is_forgotten() -> None:
+def test_what_is_too_old_to_be_asked_for_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is bounded by the keys of as many seconds as a message may take; younger ones stay known."""
-    locks = KeyedLocks(remembered_seconds=0.2)
+    now = 1000.0
+    monkeypatch.setattr("locks.time", SimpleNamespace(monotonic=lambda: now))
+    locks = KeyedLocks(remembered_seconds=25)
     for number in range(900):
         _held(locks, f"old {number}")
-    time.sleep(0.25)
-    before = time.monotonic()
+    before = now = 1026.0
     for number in range(200):
         _held(locks, f"young {number}")
     assert len(locks._released) <= 200
