@@ -20,7 +20,7 @@ class _Written:
     """A variant as Klaviyo answered it, None for a deleted one; `updated` is Klaviyo's own time of it.
 
     `product_id` is the product it was written for; empty where only its stock was written. The attributes are seldom
-    looked at again, and take a fifth of the memory when they are packed.
+    looked at again, and take a quarter of the memory when they are packed.
     """
 
     packed: bytes | None
