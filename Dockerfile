@@ -9,7 +9,8 @@ RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check -r requirem
     && /venv/bin/pip check \
     # Nothing is installed any more.
     && /venv/bin/pip uninstall --yes pip
-COPY main.py delivery.py pipeline.py services.py locks.py logs.py errors.py settings.py heap.py wire.py sync*.toml ./
+COPY main.py pipeline.py sync*.toml ./
+COPY core/ core/
 COPY handlers/ handlers/
 COPY mappers/ mappers/
 COPY clients/ clients/

@@ -3,19 +3,19 @@
 import os
 import sys
 
-from heap import lasting
+from core.heap import lasting
 
 with lasting():
     import flask
     import functions_framework
     from cloudevents.http import CloudEvent
 
-    import delivery
     import pipeline
-    from errors import ConfigurationError
-    from logs import trace_fields
-    from services import Services
-    from settings import load_settings
+    from core import notification
+    from core.errors import ConfigurationError
+    from core.logs import trace_fields
+    from core.settings import load_settings
+    from handlers.services import Services
 
 _GRACEFUL_SECONDS = 8
 """Seconds that running messages have to end after SIGTERM: Cloud Run kills after ten."""
@@ -29,7 +29,7 @@ except ConfigurationError as error:
 @functions_framework.cloud_event
 def sync_event(event: CloudEvent) -> None:
     """Sync the commercetools delivery in a Pub/Sub CloudEvent; refuse it with 503 to have it delivered again."""
-    envelope = delivery.from_event(event.data, accepts_bare=SERVICES.settings.accepts_bare_deliveries)
+    envelope = notification.from_event(event.data, accepts_bare=SERVICES.settings.accepts_bare_deliveries)
     if not _acknowledged(envelope):
         # An exception would print a traceback with the SDK's text, and so personal data.
         flask.abort(503)
@@ -45,11 +45,11 @@ def sync_push(request: flask.Request) -> flask.typing.ResponseReturnValue:
         return "ok\n", 200
     if request.method != "POST":
         return "", 405
-    envelope = delivery.from_push(request.get_data(), accepts_bare=SERVICES.settings.accepts_bare_deliveries)
+    envelope = notification.from_push(request.get_data(), accepts_bare=SERVICES.settings.accepts_bare_deliveries)
     return "", 204 if _acknowledged(envelope) else 503
 
 
-def _acknowledged(envelope: delivery.Envelope) -> bool:
+def _acknowledged(envelope: notification.Envelope) -> bool:
     headers = flask.request.headers
     trace = trace_fields(headers.get("traceparent") or headers.get("X-Cloud-Trace-Context"))
     return pipeline.process(envelope, SERVICES, trace).acknowledged

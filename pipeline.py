@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 import handlers  # noqa: F401 - registers every handler
 from clients.retrying import message_budget
-from delivery import Delivery, Envelope, parse
-from errors import DeadLetter, Ignored, SyncError, TryAgain
+from core.errors import DeadLetter, Ignored, SyncError, TryAgain
+from core.logs import log
+from core.notification import Delivery, Envelope, parse
 from handlers.registry import Handler, handler_for
-from logs import log
-from services import Services
+from handlers.services import Services
 
 Kind = Literal["synced", "ignored", "dead-lettered", "retried"]
 

@@ -21,11 +21,11 @@ from bench.documents import (
     size_and_number,
 )
 from commands.running import sandbox_environment
+from core.settings import Settings, load_settings
 from mappers.ids import item_id, variant_id
 from mappers.item import catalog_item
 from mappers.variant import catalog_variants
 from sandbox.samples import ENVIRONMENT
-from settings import Settings, load_settings
 
 Answered = tuple[str, bytes]
 

@@ -13,13 +13,13 @@ from urllib.parse import quote
 from clients.retrying import Operation, Pauses, call
 from clients.verdicts import BACKEND_COMMERCETOOLS as BACKEND
 from clients.verdicts import Failure, judged, not_json, retry_after
-from errors import Refused, TryAgain
-from heap import lasting
-from logs import log
+from core.errors import Refused, TryAgain
+from core.heap import lasting
+from core.logs import log
+from core.settings import Settings
+from core.wire import decoded
 from mappers.documents import Category, Customer, InventoryEntry, Order, Payment, Price, ProductProjection, Reference
 from mappers.mapped import JsonObject
-from settings import Settings
-from wire import decoded
 
 if TYPE_CHECKING:
     import requests

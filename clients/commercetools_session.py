@@ -23,9 +23,9 @@ from clients.retrying import Timeouts, current_budget
 from clients.transport import Connections, NoAnswerError
 from clients.verdicts import BACKEND_COMMERCETOOLS as BACKEND
 from clients.verdicts import Failure, judged, not_json, retry_after, unreachable
-from errors import Refused, SyncError, TryAgain
-from settings import Settings
-from wire import encoded
+from core.errors import Refused, SyncError, TryAgain
+from core.settings import Settings
+from core.wire import encoded
 
 _JSON = "application/json"
 _FORM = "application/x-www-form-urlencoded"

@@ -3,9 +3,9 @@
 import threading
 from typing import TYPE_CHECKING
 
-from delivery import Envelope
-from errors import DeadLetter, TryAgain
-from settings import Settings
+from core.errors import DeadLetter, TryAgain
+from core.notification import Envelope
+from core.settings import Settings
 
 if TYPE_CHECKING:
     from google.cloud.pubsub_v1 import PublisherClient

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 from clients.klaviyo_catalog import KlaviyoCatalog, noted
 from clients.retrying import current_budget
-from errors import Refused
-from logs import log
+from core.errors import Refused
+from core.logs import log
 from mappers.mapped import JsonObject, Mapped
 
 _BAD_REQUEST = 400

@@ -16,10 +16,10 @@ from clients.retrying import THROTTLED, Operation, Timeouts, call
 from clients.transport import Answer, Connections, NoAnswerError
 from clients.verdicts import BACKEND_KLAVIYO as BACKEND
 from clients.verdicts import Failure, judged, not_json, retry_after, unreachable
-from heap import lasting
+from core.heap import lasting
+from core.settings import Settings
+from core.wire import decoded, encoded
 from mappers.mapped import JsonObject
-from settings import Settings
-from wire import decoded, encoded
 
 if TYPE_CHECKING:
     from openapi_client.api_client import ApiClient

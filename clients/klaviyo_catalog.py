@@ -8,14 +8,14 @@ from urllib.parse import parse_qs, urlsplit
 from clients.klaviyo_calls import KlaviyoCalls
 from clients.recent_writes import RecentWrites
 from clients.retrying import current_budget
-from errors import Refused, TryAgain, UnknownCategory, UnknownItem
+from core.errors import Refused, TryAgain, UnknownCategory, UnknownItem
+from core.settings import Settings
 from mappers.category import catalog_category, category_update
 from mappers.documents import Category
 from mappers.ids import category_id, external_id, item_id, variant_id
 from mappers.item import hidden_item, item_update
 from mappers.mapped import JsonObject, Mapped
 from mappers.variant import stock_update, variant_create, variant_update
-from settings import Settings
 
 _BAD_REQUEST = 400
 _NOT_FOUND = 404

@@ -11,7 +11,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from errors import Unmappable
+from core.errors import Unmappable
 from mappers.mapped import JsonObject
 
 _CUSTOM_CATALOG = {"integration_type": "$custom", "catalog_type": "$default"}

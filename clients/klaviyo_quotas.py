@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from clients.retrying import THROTTLED, Operation, Pauses, current_budget
-from errors import TryAgain
+from core.errors import TryAgain
 
 _MINUTE = 60.0
 _SECOND = 1.0

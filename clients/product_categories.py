@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from cachetools import TTLCache
 
 from clients.commercetools import Commercetools
+from core.settings import Settings
 from mappers.category import category_paths
-from settings import Settings
 
 _PRODUCTS = 20_000
 

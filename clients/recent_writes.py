@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from cachetools import TTLCache
 
+from core.wire import decoded, encoded
 from mappers.mapped import JsonObject
-from wire import decoded, encoded
 
 _SECONDS = 60.0
 _VARIANTS = 20_000

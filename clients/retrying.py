@@ -17,8 +17,8 @@ from typing import TypeVar
 import stamina
 import stamina.instrumentation
 
-from errors import Refused, TryAgain, Unavailable
-from settings import Limits
+from core.errors import Refused, TryAgain, Unavailable
+from core.settings import Limits
 
 Answer = TypeVar("Answer")
 Timeouts = tuple[float, float]

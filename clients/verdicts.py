@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from errors import Refused, SyncError, TryAgain, Unavailable
+from core.errors import Refused, SyncError, TryAgain, Unavailable
 
 BACKEND_COMMERCETOOLS = "commercetools"
 BACKEND_KLAVIYO = "klaviyo"

@@ -11,9 +11,9 @@ from clients.retrying import message_budget
 from commands.environment import settings_or_exit
 from commands.subscription_api import PUBLISHER, SubscriptionApi
 from commands.subscription_plan import plan, wanted
-from errors import Refused, SyncError, TryAgain
-from services import Services
-from settings import Settings
+from core.errors import Refused, SyncError, TryAgain
+from core.settings import Settings
+from handlers.services import Services
 
 _PROBE = "manage-check"
 """Names what does not exist: Klaviyo answers 404 or 400 to who may write, 403 to who may not; nothing changes."""

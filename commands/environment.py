@@ -2,8 +2,8 @@
 
 import click
 
-from errors import ConfigurationError
-from settings import Settings, load_settings
+from core.errors import ConfigurationError
+from core.settings import Settings, load_settings
 
 
 def settings_or_exit() -> Settings:

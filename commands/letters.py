@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clients.dead_letter import ATTRIBUTES
-from delivery import Envelope, parse
-from errors import DeadLetter
+from core.errors import DeadLetter
+from core.notification import Envelope, parse
 
 if TYPE_CHECKING:
     from google.cloud.pubsub_v1 import PublisherClient

@@ -12,7 +12,7 @@ import click
 import handlers  # noqa: F401 - registers every handler
 from commands.preview import services_that_write_nothing
 from commands.unsent import Write
-from delivery import Envelope
+from core.notification import Envelope
 from handlers.registry import registrations
 from pipeline import settle
 from sandbox.samples import SAMPLES

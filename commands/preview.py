@@ -17,11 +17,11 @@ import sandbox
 from commands.environment import settings_or_exit
 from commands.running import sandbox_environment
 from commands.unsent import UnsentCalls, Write
-from delivery import Envelope
-from errors import DeadLetter
+from core.errors import DeadLetter
+from core.notification import Envelope
+from handlers.services import Services
 from pipeline import Outcome, settle
 from sandbox.samples import DOCUMENTS, ENVIRONMENT
-from services import Services
 
 _COLOURS = {"synced": "green", "ignored": "yellow", "retried": "red", "dead-lettered": "red"}
 _WIDTH_IN_A_PIPE = 100

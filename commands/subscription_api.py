@@ -10,8 +10,8 @@ import click
 
 from clients.commercetools_session import CommercetoolsSession
 from clients.retrying import message_budget
-from errors import SyncError
-from settings import Settings
+from core.errors import SyncError
+from core.settings import Settings
 
 PUBLISHER = "serviceAccount:subscriptions@commercetools-platform.iam.gserviceaccount.com"
 """Whom commercetools publishes as."""

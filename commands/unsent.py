@@ -9,8 +9,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 from clients.klaviyo_calls import KlaviyoCalls, KlaviyoTransport
 from clients.transport import Answer
-from settings import Settings
-from wire import decoded, encoded
+from core.settings import Settings
+from core.wire import decoded, encoded
 
 _CATALOG = ("/api/catalog-items", "/api/catalog-variants", "/api/catalog-categories")
 _COLLECTIONS = {"catalog-item": _CATALOG[0], "catalog-variant": _CATALOG[1], "catalog-category": _CATALOG[2]}

@@ -2,13 +2,13 @@
 
 from functools import partial
 
-from delivery import Delivery
-from errors import Ignored
+from core.errors import Ignored
+from core.notification import Delivery
 from handlers.current import copy_current
 from handlers.registry import handles
+from handlers.services import Services
 from mappers.category import category_name
 from mappers.documents import Category
-from services import Services
 
 CATEGORY_TREE = "category-tree"
 """A category's name depends on its ancestors', so an instance writes the whole tree one message at a time."""

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
-from errors import TryAgain
+from core.errors import TryAgain
+from handlers.services import Services
 from mappers.mapped import mapper
-from services import Services
 
 Document = TypeVar("Document")
 

@@ -1,13 +1,13 @@
 """Customers become profiles."""
 
-from delivery import Delivery
-from errors import Ignored
+from core.errors import Ignored
+from core.notification import Delivery
 from handlers.current import copy_current
 from handlers.registry import handles
+from handlers.services import Services
 from mappers.documents import Customer
 from mappers.mapped import mapper
 from mappers.profile import profile
-from services import Services
 
 
 @handles("customer", "CustomerCreated", "ResourceUpdated")

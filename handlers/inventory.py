@@ -1,14 +1,14 @@
 """Inventory entries become the stock of catalog variants."""
 
-from delivery import Delivery
-from errors import Ignored, Unmappable
+from core.errors import Ignored, Unmappable
+from core.notification import Delivery
 from handlers.current import copy_current
 from handlers.registry import handles
+from handlers.services import Services
 from mappers.documents import InventoryEntry
 from mappers.json_safe import encodable
 from mappers.mapped import JsonObject, mapper
 from mappers.stock import concerns_stock, entry_stock
-from services import Services
 
 
 def stock_key(sku: str) -> str:

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import cast
 
-from delivery import Delivery
-from errors import Ignored
+from core.errors import Ignored
+from core.notification import Delivery
 from handlers.registry import handles
+from handlers.services import Services
 from mappers.documents import Order
 from mappers.mapped import mapper
 from mappers.order_events import cancelled_order, fulfilled_order, ordered_products, placed_order
-from services import Services
 
 
 @handles("order", "OrderCreated", "OrderImported", "OrderCreatedFromRecurringOrder")

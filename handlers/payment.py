@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import cast
 
-from delivery import Delivery
-from errors import Ignored, TryAgain
+from core.errors import Ignored, TryAgain
+from core.notification import Delivery
 from handlers.order import product_categories, require_profile
 from handlers.registry import handles
+from handlers.services import Services
 from mappers.documents import Transaction
 from mappers.mapped import mapper
 from mappers.order_events import refunded_order
-from services import Services
 
 
 @handles("payment", "PaymentTransactionAdded", "PaymentTransactionStateChanged")

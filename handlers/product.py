@@ -5,18 +5,18 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from functools import partial
 
-from delivery import Delivery
-from errors import Ignored, Refused, SyncError, TryAgain, UnknownCategory, UnknownItem
+from core.errors import Ignored, Refused, SyncError, TryAgain, UnknownCategory, UnknownItem
+from core.notification import Delivery
 from handlers.category import CATEGORY_TREE
 from handlers.current import copy_current
 from handlers.inventory import stock_key
 from handlers.registry import handles
+from handlers.services import Services
 from mappers.documents import ProductProjection
 from mappers.ids import external_id, variant_sku
 from mappers.item import PricesBySku, catalog_item, variants_of
 from mappers.mapped import Mapped, mapper
 from mappers.variant import catalog_variants, differs
-from services import Services
 
 _BAD_REQUEST = 400
 _PATIENCE = 2.0

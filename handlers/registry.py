@@ -6,8 +6,8 @@ The commercetools subscriptions, the message table of the README and Terraform's
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from delivery import CHANGES, Delivery
-from services import Services
+from core.notification import CHANGES, Delivery
+from handlers.services import Services
 
 Handler = Callable[[Delivery, Services], None]
 """Reads, maps and writes. Returns when the message has its effect, else raises one of `errors`."""

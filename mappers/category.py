@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from core.settings import Settings
 from mappers.documents import Category, Reference
 from mappers.ids import category_id
 from mappers.json_safe import encodable
 from mappers.localized import localized, text
 from mappers.mapped import JsonObject, mapper
-from settings import Settings
 
 _SEPARATOR = " > "
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from core.settings import Settings
 from mappers.documents import Price, ProductProjection, Reference, Variant
 from mappers.ids import category_id, item_id, variant_sku
 from mappers.json_safe import Cuts, json_safe
@@ -12,7 +13,6 @@ from mappers.mapped import JsonObject, Mapped, mapper
 from mappers.metadata import price_tables, text_tables
 from mappers.price import current_price, price_amount
 from mappers.product_url import product_url
-from settings import Settings
 
 PricesBySku = Mapping[str, Sequence[Price]]
 """Standalone prices of a product's SKUs."""

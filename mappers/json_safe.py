@@ -10,9 +10,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from core.wire import encoded, strictly_encoded
 from mappers.mapped import JsonObject
 from mappers.money import number
-from wire import encoded, strictly_encoded
 
 MAX_LEVELS = 10
 """Levels of objects and arrays, the properties themselves being the first. Source: Klaviyo, Events API."""

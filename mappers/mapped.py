@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from errors import Unmappable
+from core.errors import Unmappable
 
 JsonObject = dict[str, Any]
 """A JSON object as the SDKs take and give it."""

@@ -6,12 +6,12 @@ Klaviyo takes a flat object here, so each table is JSON text of its own.
 from collections.abc import Sequence
 from datetime import datetime
 
+from core.wire import encoded
 from mappers.documents import LocalizedString, Price, ProductProjection
 from mappers.json_safe import encodable
 from mappers.localized import text
 from mappers.mapped import JsonObject
 from mappers.price import price_metadata
-from wire import encoded
 
 
 def text_tables(product: ProductProjection) -> dict[str, str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from core.settings import Settings
 from mappers.address import location
 from mappers.documents import Money, Order, Transaction
 from mappers.event_time import event_time, is_moved
@@ -18,7 +19,6 @@ from mappers.money import amount, number
 from mappers.order_properties import ProductCategories, line_item_fields, order_fields
 from mappers.profile import profile_body
 from mappers.properties import NO_RULES, present, selected
-from settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from core.settings import Settings
 from mappers.address import event_address
 from mappers.documents import CustomLineItem, LineItem, Order, ShippingInfo, Variant
 from mappers.ids import variant_sku
@@ -13,7 +14,6 @@ from mappers.mapped import JsonObject
 from mappers.money import number, optional_amount
 from mappers.product_url import complete_product_url
 from mappers.properties import present
-from settings import Settings
 
 ProductCategories = Mapping[str, Sequence[str]]
 """Category paths by product id, as `category_paths` makes them."""

@@ -7,10 +7,10 @@ from functools import lru_cache, partial
 from operator import attrgetter
 from typing import NamedTuple
 
+from core.settings import Settings
 from mappers.documents import Money, Price
 from mappers.mapped import JsonObject
 from mappers.money import number, optional_amount
-from settings import Settings
 
 _NOT_COUNTRIES = frozenset({"EU", "EZ", "UN", "XA", "XB", "ZZ"})
 """Region codes of CLDR that stand for no country."""

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import quote
 
+from core.settings import Settings
 from mappers.documents import ProductProjection, Variant
 from mappers.ids import variant_sku
 from mappers.localized import localized_with_locale, text
-from settings import Settings
 
 _PLACEHOLDER = re.compile(r"\{\{\s*(productSlug|productKey|productId|sku|locale)\s*\}\}")
 

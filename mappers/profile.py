@@ -1,12 +1,12 @@
 """A customer as a Klaviyo profile."""
 
+from core.settings import Settings
 from mappers.address import LOCATION_FIELDS, location, phone_number, profile_address, written_phone_numbers
 from mappers.documents import Customer
 from mappers.limits import fit_profile
 from mappers.localized import text
 from mappers.mapped import JsonObject, Mapped, mapper
 from mappers.properties import present, selected
-from settings import Settings
 
 
 @mapper

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from core.settings import PropertyRules
 from mappers.mapped import JsonObject
-from settings import PropertyRules
 
 NO_RULES = PropertyRules()
 """Every field that has a value, under its own name."""

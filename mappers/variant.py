@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from core.settings import Settings
 from mappers.documents import ProductProjection
 from mappers.ids import item_id, variant_id, variant_sku
 from mappers.item import PricesBySku, product_images, product_texts, variant_images, variant_prices, variants_of
@@ -15,7 +16,6 @@ from mappers.metadata import price_tables, text_tables
 from mappers.price import current_price, price_amount
 from mappers.product_url import product_url
 from mappers.stock import stock
-from settings import Settings
 
 
 @mapper

@@ -4,17 +4,10 @@ locals {
   # What runs, and nothing else.
   source_patterns = [
     "main.py",
-    "delivery.py",
     "pipeline.py",
-    "services.py",
-    "locks.py",
-    "logs.py",
-    "errors.py",
-    "heap.py",
-    "settings.py",
-    "wire.py",
     "sync.toml",
     "requirements.txt",
+    "core/**/*.py",
     "handlers/**/*.py",
     "mappers/**/*.py",
     "clients/**/*.py",

@@ -13,8 +13,8 @@ import pytest
 
 from clients.retrying import Operation, current_budget, message_budget
 from commands.running import Sandbox
-from errors import TryAgain, Unavailable
-from services import Services
+from core.errors import TryAgain, Unavailable
+from handlers.services import Services
 from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Function, Serve
 from tests.functional.documents import category, change, customer, entry, line_item, message, order, product, variant
 from tests.functional.failing import LIMITS, FakeTopic, Stopwatch, fake_topic, requests_of

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from commands.running import Sandbox, running_function
+from core.settings import Settings, load_settings
 from mappers.category import category_name
 from mappers.item import catalog_item
 from mappers.profile import profile
 from mappers.variant import catalog_variants, differs
 from sandbox.documents import Documents
 from sandbox.samples import ENVIRONMENT
-from settings import Settings, load_settings
 from tests.functional.random_shop import RandomShop
 from tests.functional.redelivery import Subscription
 

@@ -15,16 +15,14 @@ import pytest
 
 from commands.mapping_page import page
 from commands.running import ROOT, Sandbox, running_function
+from core.settings import SyncRules
 from handlers.registry import registrations
 from sandbox.samples import ENVIRONMENT
-from settings import SyncRules
 from tests.functional.conftest import ACKNOWLEDGED, Serve
 
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *ROOT.glob("terraform/*.md")])
-DEPLOYED = (
-    "main.py", "delivery.py", "pipeline.py", "services.py", "locks.py", "logs.py", "errors.py", "settings.py",
-    "heap.py", "wire.py",
-)  # fmt: skip
+DEPLOYED = ("main.py", "pipeline.py")
+DEPLOYED_FOLDERS = ("core", "handlers", "mappers", "clients")
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCKS = [
     pytest.param(
@@ -111,7 +109,7 @@ def test_the_handler_of_the_guide_works_as_written(sandbox: Sandbox, tmp_path: P
     handler, line, _queue = blocks("docs/extending.md", "python")
     for name in DEPLOYED:
         shutil.copy(ROOT / name, tmp_path)
-    for folder in ("handlers", "mappers", "clients"):
+    for folder in DEPLOYED_FOLDERS:
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "sync.toml", tmp_path)
     (tmp_path / "handlers/review.py").write_text(handler, encoding="utf-8")

@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from settings import Settings, SyncRules
+from core.settings import Settings, SyncRules
 
 Json = dict[str, Any]
 

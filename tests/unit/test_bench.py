@@ -24,7 +24,7 @@ from bench.saturation import (
     saturating_rates,
     throughput,
 )
-from delivery import from_push, parse
+from core.notification import from_push, parse
 
 
 def test_the_mix_has_its_shares() -> None:

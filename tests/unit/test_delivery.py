@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from delivery import Delivery, Envelope, Resource, from_event, from_push, parse
-from errors import DeadLetter
+from core.errors import DeadLetter
+from core.notification import Delivery, Envelope, Resource, from_event, from_push, parse
 
 PAYLOAD = {
     "notificationType": "Message",

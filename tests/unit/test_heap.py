@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from heap import lasting
+from core.heap import lasting
 
 
 class Cycle:

@@ -13,13 +13,13 @@ from clients.klaviyo_calls import KlaviyoCalls
 from clients.klaviyo_operations import OPERATIONS
 from clients.retrying import message_budget
 from clients.transport import Answer
-from errors import Unmappable
+from core.errors import Unmappable
+from core.settings import Limits
 from mappers.category import catalog_category, category_update
 from mappers.item import catalog_item, hidden_item, item_update
 from mappers.order_events import placed_order
 from mappers.profile import profile
 from mappers.variant import catalog_variants, stock_update, variant_create, variant_update
-from settings import Limits
 from tests.unit.strategies import settings_with
 from tests.unit.test_mappers_category import BAGS
 from tests.unit.test_mappers_orders import CATEGORIES, ORDER

@@ -7,8 +7,8 @@ import pytest
 
 from clients.klaviyo_quotas import QUOTAS, KlaviyoQuotas
 from clients.retrying import Operation, message_budget
-from errors import TryAgain
-from settings import Limits
+from core.errors import TryAgain
+from core.settings import Limits
 
 UPSERT = Operation("klaviyo", "create_or_update_profile")
 EVENT = Operation("klaviyo", "create_event")

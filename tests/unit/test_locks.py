@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from errors import TryAgain
-from locks import KeyedLocks
+from core.errors import TryAgain
+from core.locks import KeyedLocks
 
 FOREVER = float("inf")
 LONG = 10.0
@@ -94,7 +94,7 @@ def test_who_held_it_since() -> None:
 def test_what_is_too_old_to_be_asked_for_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is bounded by the keys of as many seconds as a message may take; younger ones stay known."""
     now = 1000.0
-    monkeypatch.setattr("locks.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("core.locks.time", SimpleNamespace(monotonic=lambda: now))
     locks = KeyedLocks(remembered_seconds=25)
     for number in range(900):
         _held(locks, f"old {number}")

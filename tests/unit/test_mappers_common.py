@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from errors import Unmappable
+from core.errors import Unmappable
+from core.settings import PropertyRules
 from mappers.address import event_address, location, phone_number, profile_address
 from mappers.ids import category_id, external_id, item_id, variant_id, variant_sku
 from mappers.localized import localized
 from mappers.mapped import mapper
 from mappers.money import amount, number, optional_amount
 from mappers.properties import selected
-from settings import PropertyRules
 
 
 @pytest.mark.parametrize(

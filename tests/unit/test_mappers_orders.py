@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from errors import Unmappable
+from core.errors import Unmappable
 from mappers.order_events import cancelled_order, fulfilled_order, ordered_products, placed_order, refunded_order
 from tests.unit.strategies import euros, settings_with
 

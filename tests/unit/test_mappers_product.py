@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from errors import Unmappable
+from core.errors import Unmappable
 from mappers.item import catalog_item, hidden_item, item_update
 from mappers.product_url import product_url
 from mappers.variant import catalog_variants, differs, stock_update, variant_create, variant_update

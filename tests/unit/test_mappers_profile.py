@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from errors import Unmappable
+from core.errors import Unmappable
 from mappers.profile import profile
 from tests.unit.strategies import settings_with
 

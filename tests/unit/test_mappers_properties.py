@@ -8,12 +8,12 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from core.settings import Settings
 from mappers.category import catalog_category, category_paths, category_update
 from mappers.item import catalog_item, hidden_item, item_update
 from mappers.order_events import cancelled_order, fulfilled_order, ordered_products, placed_order, refunded_order
 from mappers.profile import profile
 from mappers.variant import catalog_variants, differs, stock_update, variant_create, variant_update
-from settings import Settings
 from tests.contract import needs_contract, validator
 from tests.unit import strategies as shop
 

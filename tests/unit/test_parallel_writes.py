@@ -6,8 +6,8 @@ import time
 import pytest
 
 from clients.retrying import message_budget
-from services import Services
-from settings import Limits
+from core.settings import Limits
+from handlers.services import Services
 from tests.unit.strategies import settings_with
 
 

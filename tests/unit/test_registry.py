@@ -2,10 +2,10 @@
 
 import pytest
 
-from delivery import Delivery
+from core.notification import Delivery
 from handlers import registry
 from handlers.registry import handler_for, handles, registrations
-from services import Services
+from handlers.services import Services
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from clients.retrying import Budget, Operation, Pauses, Timeouts, call, current_budget, message_budget
-from errors import Refused, TryAgain, Unavailable
-from settings import Limits
+from core.errors import Refused, TryAgain, Unavailable
+from core.settings import Limits
 
 READ = Operation("commercetools", "orders.get")
 WRITE = Operation("klaviyo", "create_event")

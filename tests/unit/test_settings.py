@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from errors import ConfigurationError
-from settings import DEFAULT_SYNC_TOML, Settings, SyncRules, load_settings
+from core.errors import ConfigurationError
+from core.settings import DEFAULT_SYNC_TOML, Settings, SyncRules, load_settings
 
 SECRET = "a-very-secret-value"
 ENVIRONMENT = {

@@ -5,8 +5,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.wire import encoded
 from mappers.json_safe import Cuts, _safe_object, sound_size
-from wire import encoded
 
 _SCALARS = (
     st.none()

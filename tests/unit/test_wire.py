@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wire import decoded, encoded
+from core.wire import decoded, encoded
 
 HALF = "\ud83d"
 """Of a surrogate pair: what is left of an emoji that was cut in two."""

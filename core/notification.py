@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from errors import DeadLetter
-from wire import decoded, encoded
+from core.errors import DeadLetter
+from core.wire import decoded, encoded
 
 _RESOURCE_ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
 

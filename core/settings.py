@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from errors import ConfigurationError
+from core.errors import ConfigurationError
 
-DEFAULT_SYNC_TOML = Path(__file__).with_name("sync.toml")
+DEFAULT_SYNC_TOML = Path(__file__).parents[1] / "sync.toml"
 
 MetricName = Annotated[str, Field(min_length=1, max_length=127)]
 """Klaviyo: metric names have fewer than 128 characters."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from wire import encoded
+from core.wire import encoded
 
 _LONGEST_TEXT = 1024
 """Characters of one field: ids and types come from outside and may be of any length."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from errors import TryAgain
+from core.errors import TryAgain
 
 _PRUNED_AT = 1_000
 """Keys that are remembered before those that are too old are looked for; then a quarter more than are left."""

@@ -13,8 +13,8 @@ from clients.klaviyo import Klaviyo
 from clients.klaviyo_calls import KlaviyoCalls
 from clients.product_categories import ProductCategories
 from clients.retrying import MESSAGE_FAILED, current_budget
-from locks import KeyedLocks
-from settings import Settings
+from core.locks import KeyedLocks
+from core.settings import Settings
 
 
 class Services:

@@ -1,1 +1,0 @@
-"""Stands for delivery.py: the archive holds it."""

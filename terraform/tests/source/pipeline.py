@@ -1,0 +1,1 @@
+"""Stands for pipeline.py: the archive holds it."""
