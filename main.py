@@ -28,8 +28,8 @@ except ConfigurationError as error:
 
 @functions_framework.cloud_event
 def sync_event(event: CloudEvent) -> None:
-    """Sync the commercetools delivery in a Pub/Sub CloudEvent; refuse it with 503 to have it delivered again."""
-    envelope = notification.from_event(event.data, accepts_bare=SERVICES.settings.accepts_bare_deliveries)
+    """Sync the commercetools notification in a Pub/Sub CloudEvent; refuse it with 503 to have it delivered again."""
+    envelope = notification.from_event(event.data, accepts_bare=SERVICES.settings.accepts_bare_notifications)
     if not _acknowledged(envelope):
         # An exception would print a traceback with the SDK's text, and so personal data.
         flask.abort(503)
@@ -37,7 +37,7 @@ def sync_event(event: CloudEvent) -> None:
 
 @functions_framework.http
 def sync_push(request: flask.Request) -> flask.typing.ResponseReturnValue:
-    """Sync the commercetools delivery in a Pub/Sub push: 204 acknowledges it, 503 has it delivered again.
+    """Sync the commercetools notification in a Pub/Sub push: 204 acknowledges it, 503 has it delivered again.
 
     GET answers health. Never 202: the Pub/Sub emulator takes that for a refusal.
     """
@@ -45,7 +45,7 @@ def sync_push(request: flask.Request) -> flask.typing.ResponseReturnValue:
         return "ok\n", 200
     if request.method != "POST":
         return "", 405
-    envelope = notification.from_push(request.get_data(), accepts_bare=SERVICES.settings.accepts_bare_deliveries)
+    envelope = notification.from_push(request.get_data(), accepts_bare=SERVICES.settings.accepts_bare_notifications)
     return "", 204 if _acknowledged(envelope) else 503
 
 

@@ -9,7 +9,7 @@ import handlers  # noqa: F401 - registers every handler
 from clients.retrying import message_budget
 from core.errors import DeadLetter, Ignored, SyncError, TryAgain
 from core.logs import log
-from core.notification import Delivery, Envelope, parse
+from core.notification import Envelope, Notification, parse
 from handlers.registry import Handler, handler_for
 from handlers.services import Services
 
@@ -20,13 +20,13 @@ Kind = Literal["synced", "ignored", "dead-lettered", "retried"]
 class Outcome:
     """How a message ended, and what it took.
 
-    `error` is what decided it, None for a message that was synced; `delivery` None for one that can't be read. `calls`
-    counts them by backend, `cuts` says what was left out of the bodies because of Klaviyo's limits.
+    `error` is what decided it, None for a message that was synced; `notification` is None for one that can't be read.
+    `calls` counts them by backend, `cuts` says what was left out of the bodies because of Klaviyo's limits.
     """
 
     kind: Kind
     error: SyncError | None
-    delivery: Delivery | None
+    notification: Notification | None
     calls: Mapping[str, int]
     cuts: Sequence[str]
     seconds: float
@@ -47,50 +47,52 @@ def process(envelope: Envelope, services: Services, trace: Mapping[str, Any] | N
 def settle(envelope: Envelope, services: Services) -> Outcome:
     """Sync one message. Never raises."""
     started = time.monotonic()
-    delivery: Delivery | None = None
+    notification: Notification | None = None
     kind: Kind
     error: SyncError | None = None
     with message_budget(services.settings.sync.limits) as budget:
         try:
-            delivery = parse(envelope)
-            _sync(delivery, services)
+            notification = parse(envelope)
+            _sync(notification, services)
             kind = "synced"
         except Ignored as ignored:
             kind, error = "ignored", ignored
         except DeadLetter as letter:
             error = letter
-            kind = "dead-lettered" if _is_published(letter, envelope, delivery, services) else "retried"
+            kind = "dead-lettered" if _is_published(letter, envelope, notification, services) else "retried"
         except TryAgain as again:
             kind, error = "retried", again
         except Exception as unforeseen:  # noqa: BLE001 - whatever it is, the message must not be lost
             kind, error = "retried", TryAgain("unforeseen", code=_where(unforeseen))
-    return Outcome(kind, error, delivery, budget.calls, budget.cuts, time.monotonic() - started)
+    return Outcome(kind, error, notification, budget.calls, budget.cuts, time.monotonic() - started)
 
 
-def _sync(delivery: Delivery, services: Services) -> None:
-    handler = _handler(delivery, services)
-    delivery.require_project(services.settings.ct_project_id)
-    with services.one_at_a_time([str(delivery.resource)], remembered=False):
-        handler(delivery, services)
+def _sync(notification: Notification, services: Services) -> None:
+    handler = _handler(notification, services)
+    notification.require_project(services.settings.ct_project_id)
+    with services.one_at_a_time([str(notification.resource)], remembered=False):
+        handler(notification, services)
 
 
-def _handler(delivery: Delivery, services: Services) -> Handler:
-    """The handler of a delivery. Raises Ignored when there is none, or nothing to handle."""
-    if delivery.type == "Event":
+def _handler(notification: Notification, services: Services) -> Handler:
+    """The handler of a notification. Raises Ignored when there is none, or nothing to handle."""
+    if notification.type == "Event":
         raise Ignored("event_notification")
-    if delivery.resource.type_id == "subscription":
+    if notification.resource.type_id == "subscription":
         raise Ignored("test_notification")
-    if delivery.key in services.settings.sync.messages.disabled:
+    if notification.key in services.settings.sync.messages.disabled:
         raise Ignored("disabled")
-    handler = handler_for(delivery.resource.type_id, delivery.type)
+    handler = handler_for(notification.resource.type_id, notification.type)
     if not handler:
         raise Ignored("no_handler")
     return handler
 
 
-def _is_published(letter: DeadLetter, envelope: Envelope, delivery: Delivery | None, services: Services) -> bool:
+def _is_published(
+    letter: DeadLetter, envelope: Envelope, notification: Notification | None, services: Services
+) -> bool:
     """Publish the letter; where that is not possible the message stays with Pub/Sub."""
-    resource, message_type = (str(delivery.resource), delivery.type) if delivery else ("", "")
+    resource, message_type = (str(notification.resource), notification.type) if notification else ("", "")
     try:
         services.dead_letters.publish(envelope, letter, resource=resource, message_type=message_type)
     except TryAgain as error:
@@ -109,12 +111,12 @@ def _where(error: Exception) -> str:
 
 
 def _log(outcome: Outcome, envelope: Envelope, trace: Mapping[str, Any]) -> None:
-    error, delivery = outcome.error, outcome.delivery
+    error, notification = outcome.error, outcome.notification
     fields = {
         "outcome": outcome.kind,
         "reason": error.reason if error else "",
-        "resource": str(delivery.resource) if delivery else "",
-        "type": delivery.type if delivery else "",
+        "resource": str(notification.resource) if notification else "",
+        "type": notification.type if notification else "",
         "message_id": envelope.message_id,
         "attempt": envelope.attempt,
         "status": getattr(error, "status", None),
@@ -126,4 +128,4 @@ def _log(outcome: Outcome, envelope: Envelope, trace: Mapping[str, Any]) -> None
     }
     told = {name: value for name, value in fields.items() if value not in (None, "", [])}
     write = {"retried": log.warning, "dead-lettered": log.error}.get(outcome.kind, log.info)
-    write(f"{delivery.key if delivery else 'message'} {outcome.kind}", **told, **trace)
+    write(f"{notification.key if notification else 'message'} {outcome.kind}", **told, **trace)

@@ -9,7 +9,7 @@ BACKEND_COMMERCETOOLS = "commercetools"
 BACKEND_KLAVIYO = "klaviyo"
 
 CONTENT_REFUSED = frozenset({400, 404, 409, 413, 422})
-"""The backend understood the request and does not want its content: another delivery changes nothing."""
+"""The backend understood the request and does not want its content: a redelivery changes nothing."""
 
 ACCESS_DENIED = frozenset({401, 403})
 """A wrong key or a missing scope: somebody will mend it, so the message must not be lost."""

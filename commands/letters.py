@@ -70,10 +70,10 @@ class Letter:
         if not self.is_forwarded and self.attributes.get("resource"):
             return self.attributes["resource"], self.attributes.get("type", "")
         try:
-            delivery = parse(Envelope(self.data))
+            notification = parse(Envelope(self.data))
         except DeadLetter:
             return "", ""
-        return (str(delivery.resource) if delivery.resource.id else ""), delivery.type
+        return (str(notification.resource) if notification.resource.id else ""), notification.type
 
     @property
     def original_attributes(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""`manage.py preview`: what a delivery would do, without writing anything."""
+"""`manage.py preview`: what a notification would do, without writing anything."""
 
 import json
 import os
@@ -39,10 +39,10 @@ _WIDTH_IN_A_PIPE = 100
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, a list with an object for each file.")
 @click.option("--diff", is_flag=True, help="Show what would change in what Klaviyo holds, instead of whole bodies.")
 def preview(files: Sequence[Path], documents: Path | None, *, as_json: bool, diff: bool) -> None:
-    """Print what deliveries would do: the outcome, and each request to Klaviyo. Nothing is written.
+    """Print what notifications would do: the outcome, and each request to Klaviyo. Nothing is written.
 
-    A FILE holds a delivery as commercetools publishes it. Klaviyo is read for real if KLAVIYO_AUTH_KEY is set, else it
-    is taken to be empty. Exits with 1 if a delivery would not be acknowledged with its effect.
+    A FILE holds a notification as commercetools publishes it. Klaviyo is read for real if KLAVIYO_AUTH_KEY is set,
+    else it is taken to be empty. Exits with 1 if a notification would not be acknowledged with its effect.
     """
     console = Console(width=None if sys.stdout.isatty() else _WIDTH_IN_A_PIPE)
     reports = []
@@ -107,8 +107,8 @@ def _report(file: Path, outcome: Outcome, writes: Sequence[Write]) -> dict[str, 
     error = outcome.error
     return {
         "file": str(file),
-        "key": outcome.delivery.key if outcome.delivery else None,
-        "resource": str(outcome.delivery.resource) if outcome.delivery else None,
+        "key": outcome.notification.key if outcome.notification else None,
+        "resource": str(outcome.notification.resource) if outcome.notification else None,
         "outcome": outcome.kind,
         "reason": error.reason if error else None,
         "cuts": list(outcome.cuts),
@@ -120,7 +120,7 @@ def _print(console: Console, file: Path, outcome: Outcome, writes: Sequence[Writ
     error, colour = outcome.error, _COLOURS[outcome.kind]
     console.rule(str(file), align="left")
     reason = f" ({_why(error)})" if error else ""
-    key = outcome.delivery.key if outcome.delivery else "unreadable"
+    key = outcome.notification.key if outcome.notification else "unreadable"
     console.print(f"{key}: [{colour}]{outcome.kind}[/]{reason}", highlight=False)
     for write in writes:
         console.print(f"\n[bold]{write.method}[/] {write.path}", highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""What arrives: Pub/Sub's envelope, a CloudEvent around it, and commercetools' delivery inside."""
+"""What arrives: Pub/Sub's envelope, a CloudEvent around it, and commercetools' notification inside."""
 
 import base64
 import binascii
@@ -13,7 +13,7 @@ from core.wire import decoded, encoded
 _RESOURCE_ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
 
 CHANGES = frozenset({"ResourceCreated", "ResourceUpdated", "ResourceDeleted"})
-"""Notification types that are their own type: a change delivery names no message type."""
+"""The `notificationType`s of changes, which have no message type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """A commercetools Subscription delivery: `type` is the message type, or the notification type of a change."""
+class Notification:
+    """What a commercetools Subscription sends: `type` is the message type, or the `notificationType` of a change."""
 
     resource: Resource
     type: str
@@ -67,7 +67,7 @@ class Delivery:
         return identifiers if isinstance(identifiers, dict) else {}
 
     def require_project(self, project_key: str) -> None:
-        """Raise DeadLetter for a resource id that is none, and for another project's delivery."""
+        """Raise DeadLetter for a resource id that is none, and for another project's notification."""
         if not _RESOURCE_ID.fullmatch(self.resource.id):
             raise DeadLetter("bad_resource_id")
         if self.project_key != project_key:
@@ -75,7 +75,7 @@ class Delivery:
 
 
 def from_push(body: bytes, *, accepts_bare: bool = False) -> Envelope:
-    """The envelope of a Pub/Sub push request. With `accepts_bare` a delivery without an envelope is taken as well."""
+    """The envelope of a Pub/Sub push request; with `accepts_bare` also a notification without one."""
     try:
         push = decoded(body)
     except (ValueError, RecursionError):
@@ -115,8 +115,8 @@ def _from_push(push: object, body: bytes, *, accepts_bare: bool) -> Envelope:
         return Envelope(data, message_id, counted, problem="not_base64")
 
 
-def parse(envelope: Envelope) -> Delivery:
-    """The commercetools delivery in an envelope, in the Platform format or in the CloudEvents format.
+def parse(envelope: Envelope) -> Notification:
+    """The commercetools notification in an envelope, in the Platform format or in the CloudEvents format.
 
     An `Event` notification has no resource: it comes back with an empty one. Raises DeadLetter for what is none.
     Source: commercetools API, Subscription Delivery payloads.
@@ -131,12 +131,12 @@ def parse(envelope: Envelope) -> Delivery:
         payload = payload["data"]
     if not isinstance(payload, dict):
         raise DeadLetter("not_an_object")
-    notification = payload.get("notificationType")
+    kind = payload.get("notificationType")
     project_key = payload.get("projectKey")
-    if notification == "Event":
-        return Delivery(Resource("", ""), "Event", "", payload)
-    return Delivery(
-        _resource(payload), _type(payload, notification), project_key if isinstance(project_key, str) else "", payload
+    if kind == "Event":
+        return Notification(Resource("", ""), "Event", "", payload)
+    return Notification(
+        _resource(payload), _type(payload, kind), project_key if isinstance(project_key, str) else "", payload
     )
 
 
@@ -147,10 +147,10 @@ def _resource(payload: Mapping[str, Any]) -> Resource:
     raise DeadLetter("no_resource")
 
 
-def _type(payload: Mapping[str, Any], notification: object) -> str:
+def _type(payload: Mapping[str, Any], kind: object) -> str:
     """The message type, also where the payload was too large to be included, else the kind of change."""
-    if isinstance(notification, str) and notification in CHANGES:
-        return notification
+    if isinstance(kind, str) and kind in CHANGES:
+        return kind
     match payload:
         case {"payloadNotIncluded": {"payloadType": str(name)}} if name:
             return name

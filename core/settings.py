@@ -199,8 +199,8 @@ class Settings(BaseSettings):
         return value.strip().upper() if isinstance(value, str) else value
 
     @cached_property
-    def accepts_bare_deliveries(self) -> bool:
-        """Whether `sync_push` takes a commercetools delivery without Pub/Sub's envelope (SKIP_BASE64_ENCODING)."""
+    def accepts_bare_notifications(self) -> bool:
+        """Whether `sync_push` takes a commercetools notification without Pub/Sub's envelope (SKIP_BASE64_ENCODING)."""
         return bool(self.skip_base64_encoding)
 
     @cached_property

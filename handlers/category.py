@@ -3,7 +3,7 @@
 from functools import partial
 
 from core.errors import Ignored
-from core.notification import Delivery
+from core.notification import Notification
 from handlers.current import copy_current
 from handlers.registry import handles
 from handlers.services import Services
@@ -15,16 +15,16 @@ CATEGORY_TREE = "category-tree"
 
 
 @handles("category", "CategoryCreated", "ResourceUpdated")
-def sync_category(delivery: Delivery, services: Services) -> None:
+def sync_category(notification: Notification, services: Services) -> None:
     """Put the category into Klaviyo's catalog, and rename the descendants whose path is another one now.
 
-    The whole branch is compared at each message: a message that failed halfway is finished by its next delivery.
+    The whole branch is compared at each message: a message that failed halfway is finished by its next attempt.
     """
-    category_id = delivery.resource.id
+    category_id = notification.resource.id
 
     def write(branch: list[Category]) -> None:
         if not branch:
-            # Its deletion may have been handled before an earlier delivery of this message, or its write.
+            # Its deletion may have been handled before an earlier attempt at this message, or its write.
             services.klaviyo.delete_category(category_id)
             raise Ignored("deleted_meanwhile")
         names = services.klaviyo.category_names([category["id"] for category in branch])
@@ -53,10 +53,10 @@ def sync_category(delivery: Delivery, services: Services) -> None:
 
 
 @handles("category", "ResourceDeleted")
-def delete_category(delivery: Delivery, services: Services) -> None:
+def delete_category(notification: Notification, services: Services) -> None:
     """Delete the category from Klaviyo's catalog."""
     with services.one_at_a_time([CATEGORY_TREE]):
-        services.klaviyo.delete_category(delivery.resource.id)
+        services.klaviyo.delete_category(notification.resource.id)
 
 
 def _names_and_versions(branch: list[Category]) -> object:

@@ -1,7 +1,7 @@
 """Customers become profiles."""
 
 from core.errors import Ignored
-from core.notification import Delivery
+from core.notification import Notification
 from handlers.current import copy_current
 from handlers.registry import handles
 from handlers.services import Services
@@ -11,7 +11,7 @@ from mappers.profile import profile
 
 
 @handles("customer", "CustomerCreated", "ResourceUpdated")
-def sync_customer(delivery: Delivery, services: Services) -> None:
+def sync_customer(notification: Notification, services: Services) -> None:
     """Put the customer into Klaviyo as a profile."""
     new_profile: str | None = None
 
@@ -26,17 +26,17 @@ def sync_customer(delivery: Delivery, services: Services) -> None:
             raise Ignored("no_email")
         new_profile = services.klaviyo.upsert_profile(profile(customer, services.settings))
 
-    copy_current(services, lambda: services.commercetools.customer(delivery.resource.id), write)
+    copy_current(services, lambda: services.commercetools.customer(notification.resource.id), write)
 
 
 @handles("customer", "ResourceDeleted")
-def erase_customer(delivery: Delivery, services: Services) -> None:
+def erase_customer(notification: Notification, services: Services) -> None:
     """Ask Klaviyo to erase the profile of a customer who was deleted with data erasure."""
-    if delivery.payload.get("dataErasure") is not True:
+    if notification.payload.get("dataErasure") is not True:
         raise Ignored("no_data_erasure")
     if not services.settings.sync.customer.erase:
         raise Ignored("erasure_is_off")
-    if not services.klaviyo.erase_profile(delivery.resource.id):
+    if not services.klaviyo.erase_profile(notification.resource.id):
         raise Ignored("no_profile")
 
 

@@ -1,7 +1,7 @@
 """Inventory entries become the stock of catalog variants."""
 
 from core.errors import Ignored, Unmappable
-from core.notification import Delivery
+from core.notification import Notification
 from handlers.current import copy_current
 from handlers.registry import handles
 from handlers.services import Services
@@ -17,15 +17,15 @@ def stock_key(sku: str) -> str:
 
 
 @handles("inventory-entry", "ResourceCreated", "ResourceUpdated")
-def sync_stock(delivery: Delivery, services: Services) -> None:
+def sync_stock(notification: Notification, services: Services) -> None:
     """Set the stock of the entry's variant."""
     channel = services.settings.sync.inventory.channel
-    written = _encodable_sku(delivery.identifiers.get("sku"))
+    written = _encodable_sku(notification.identifiers.get("sku"))
 
     def write(entry: InventoryEntry | None) -> None:
         nonlocal written
         if entry is None:
-            if written:  # its deletion may have been handled before an earlier delivery of this message, or its write
+            if written:  # its deletion may have been handled before an earlier attempt at this message, or its write
                 _set_stock(services, written, entry_stock(services.commercetools.inventory_entries(written), channel))
             raise Ignored("deleted_meanwhile")
         if not concerns_stock(entry, channel):
@@ -39,16 +39,16 @@ def sync_stock(delivery: Delivery, services: Services) -> None:
 
     copy_current(
         services,
-        lambda: services.commercetools.inventory_entry(delivery.resource.id),
+        lambda: services.commercetools.inventory_entry(notification.resource.id),
         write,
         keys=keys,
     )
 
 
 @handles("inventory-entry", "ResourceDeleted")
-def sync_remaining_stock(delivery: Delivery, services: Services) -> None:
+def sync_remaining_stock(notification: Notification, services: Services) -> None:
     """Set the stock to what the remaining entries of the SKU say; not tracked any more when there are none."""
-    sku = _encodable_sku(delivery.identifiers.get("sku"))
+    sku = _encodable_sku(notification.identifiers.get("sku"))
     if not sku:
         raise Unmappable("no_sku", "resourceUserProvidedIdentifiers.sku")
     channel = services.settings.sync.inventory.channel

@@ -5,7 +5,7 @@ from functools import partial
 from typing import cast
 
 from core.errors import Ignored
-from core.notification import Delivery
+from core.notification import Notification
 from handlers.registry import handles
 from handlers.services import Services
 from mappers.documents import Order
@@ -14,45 +14,45 @@ from mappers.order_events import cancelled_order, fulfilled_order, ordered_produ
 
 
 @handles("order", "OrderCreated", "OrderImported", "OrderCreatedFromRecurringOrder")
-def place_order(delivery: Delivery, services: Services) -> None:
+def place_order(notification: Notification, services: Services) -> None:
     """Send Placed Order, as the message tells it, and Ordered Product for each line item."""
-    told = delivery.payload.get("order")
-    order = cast("Order", told) if isinstance(told, dict) else _order_now(delivery, services)
+    told = notification.payload.get("order")
+    order = cast("Order", told) if isinstance(told, dict) else _order_now(notification, services)
     _send_placed_order(order, services)
 
 
 @handles("order", "OrderCustomerSet")
-def place_order_of_customer(delivery: Delivery, services: Services) -> None:
+def place_order_of_customer(notification: Notification, services: Services) -> None:
     """Send Placed Order and Ordered Product again, for the customer that the order has now."""
-    told = "payloadNotIncluded" not in delivery.payload
-    if told and not delivery.payload.get("customer"):
+    told = "payloadNotIncluded" not in notification.payload
+    if told and not notification.payload.get("customer"):
         raise Ignored("customer_removed")
-    order = _order_now(delivery, services)
+    order = _order_now(notification, services)
     if not told and not order.get("customerId"):
         raise Ignored("customer_removed")
     _send_placed_order(order, services)
 
 
 @handles("order", "OrderStateChanged")
-def change_order_state(delivery: Delivery, services: Services) -> None:
+def change_order_state(notification: Notification, services: Services) -> None:
     """Send Fulfilled Order or Cancelled Order, by the state that the message tells."""
     rules = services.settings.sync.order
     events = {
         **dict.fromkeys(rules.fulfilled_states, fulfilled_order),
         **dict.fromkeys(rules.cancelled_states, cancelled_order),
     }
-    state = delivery.payload.get("orderState")
+    state = notification.payload.get("orderState")
     order = None
     if state is None:
-        order = _order_now(delivery, services)
+        order = _order_now(notification, services)
         state = order.get("orderState")
     event = events.get(str(state))
     if not event:
         raise Ignored("order_state")
-    order = order or _order_now(delivery, services)
+    order = order or _order_now(notification, services)
     require_profile(order)
     services.klaviyo.create_event(
-        event(order, delivery.created_at, product_categories(order, services), services.settings)
+        event(order, notification.created_at, product_categories(order, services), services.settings)
     )
 
 
@@ -73,8 +73,8 @@ def _product_ids(order: Order) -> set[str]:
     return {line["productId"] for line in order.get("lineItems") or [] if line.get("productId")}
 
 
-def _order_now(delivery: Delivery, services: Services) -> Order:
-    order = services.commercetools.order(delivery.resource.id)
+def _order_now(notification: Notification, services: Services) -> Order:
+    order = services.commercetools.order(notification.resource.id)
     if order is None:
         raise Ignored("deleted_meanwhile")
     return order

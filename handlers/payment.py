@@ -6,7 +6,7 @@ from functools import partial
 from typing import cast
 
 from core.errors import Ignored, TryAgain
-from core.notification import Delivery
+from core.notification import Notification
 from handlers.order import product_categories, require_profile
 from handlers.registry import handles
 from handlers.services import Services
@@ -16,15 +16,15 @@ from mappers.order_events import refunded_order
 
 
 @handles("payment", "PaymentTransactionAdded", "PaymentTransactionStateChanged")
-def refund_order(delivery: Delivery, services: Services) -> None:
+def refund_order(notification: Notification, services: Services) -> None:
     """Send Refunded Order for a refund in a state that counts, with that transaction's amount."""
-    refunds = _refunds(delivery, services)
+    refunds = _refunds(notification, services)
     if not refunds:
         raise Ignored("no_refund")
-    payment_id = delivery.resource.id
+    payment_id = notification.resource.id
     order = services.commercetools.order_of_payment(payment_id)
     if order is None:
-        _wait_for_order(delivery, services.settings.sync.payment.order_wait)
+        _wait_for_order(notification, services.settings.sync.payment.order_wait)
         raise Ignored("no_order")
     require_profile(order)
     categories = product_categories(order, services)
@@ -32,25 +32,25 @@ def refund_order(delivery: Delivery, services: Services) -> None:
         [
             partial(
                 services.klaviyo.create_event,
-                refunded_order(order, payment_id, refund, delivery.created_at, categories, services.settings),
+                refunded_order(order, payment_id, refund, notification.created_at, categories, services.settings),
             )
             for refund in refunds
         ]
     )
 
 
-def _refunds(delivery: Delivery, services: Services) -> list[Transaction]:
+def _refunds(notification: Notification, services: Services) -> list[Transaction]:
     """The refunds that the message tells of; all of the payment's where its payload was not included."""
     counting = services.settings.sync.payment.refund_states
-    match delivery.payload:
+    match notification.payload:
         case {"transaction": dict(told)}:
             transaction = cast("Transaction", told)
             return [transaction] if _is_refund(transaction) and transaction.get("state") in counting else []
         case {"transactionId": str(transaction_id), "state": state}:
             if state not in counting:
                 return []
-            return _refunds_among(_transactions(delivery, services), lambda refund: refund["id"] == transaction_id)
-    return _refunds_among(_transactions(delivery, services), lambda refund: refund.get("state") in counting)
+            return _refunds_among(_transactions(notification, services), lambda refund: refund["id"] == transaction_id)
+    return _refunds_among(_transactions(notification, services), lambda refund: refund.get("state") in counting)
 
 
 @mapper
@@ -62,17 +62,17 @@ def _is_refund(transaction: Transaction) -> bool:
     return transaction.get("type") == "Refund"
 
 
-def _transactions(delivery: Delivery, services: Services) -> list[Transaction]:
-    payment = services.commercetools.payment(delivery.resource.id)
+def _transactions(notification: Notification, services: Services) -> list[Transaction]:
+    payment = services.commercetools.payment(notification.resource.id)
     if payment is None:
         raise Ignored("deleted_meanwhile")
     return payment.get("transactions") or []
 
 
-def _wait_for_order(delivery: Delivery, seconds: float) -> None:
+def _wait_for_order(notification: Notification, seconds: float) -> None:
     """Payments often exist before their order: raise TryAgain while the message is young, or of unknown age."""
     try:
-        age = datetime.now(UTC) - datetime.fromisoformat(delivery.created_at)
+        age = datetime.now(UTC) - datetime.fromisoformat(notification.created_at)
     except (ValueError, TypeError):
         raise TryAgain("no_order_yet") from None
     if age.total_seconds() < seconds:

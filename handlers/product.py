@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from core.errors import Ignored, Refused, SyncError, TryAgain, UnknownCategory, UnknownItem
-from core.notification import Delivery
+from core.notification import Notification
 from handlers.category import CATEGORY_TREE
 from handlers.current import copy_current
 from handlers.inventory import stock_key
@@ -24,9 +24,9 @@ _PATIENCE = 2.0
 
 
 @handles("product", "ProductPublished")
-def publish_product(delivery: Delivery, services: Services) -> None:
+def publish_product(notification: Notification, services: Services) -> None:
     """Make the item and its variants what the published projection says; take them out if there is none by now."""
-    product_id = delivery.resource.id
+    product_id = notification.resource.id
 
     def write(product: ProductProjection | None) -> None:
         if product is None:
@@ -38,16 +38,16 @@ def publish_product(delivery: Delivery, services: Services) -> None:
 
 
 @handles("product", "ProductUnpublished")
-def unpublish_product(delivery: Delivery, services: Services) -> None:
+def unpublish_product(notification: Notification, services: Services) -> None:
     """Take the item out, or hide it; a product that is published again by now stays."""
-    _copy_removal(delivery.resource.id, services, hide=_hides_unpublished(services))
+    _copy_removal(notification.resource.id, services, hide=_hides_unpublished(services))
 
 
 @handles("product", "ProductDeleted")
 @handles("product", "ResourceDeleted", subscribe=False)
-def delete_product(delivery: Delivery, services: Services) -> None:
+def delete_product(notification: Notification, services: Services) -> None:
     """Take the item out of the catalog, its variants with it."""
-    _copy_removal(delivery.resource.id, services, hide=False)
+    _copy_removal(notification.resource.id, services, hide=False)
 
 
 def _copy_removal(product_id: str, services: Services, *, hide: bool) -> None:

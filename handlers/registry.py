@@ -6,10 +6,10 @@ The commercetools subscriptions, the message table of the README and Terraform's
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.notification import CHANGES, Delivery
+from core.notification import CHANGES, Notification
 from handlers.services import Services
 
-Handler = Callable[[Delivery, Services], None]
+Handler = Callable[[Notification, Services], None]
 """Reads, maps and writes. Returns when the message has its effect, else raises one of `errors`."""
 
 

@@ -60,9 +60,9 @@ def test_implied_writes_of_the_mix() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_pushes_are_deliveries_that_the_function_reads(kind: str) -> None:
     """The envelope is Pub/Sub's, and the resource the message's."""
-    delivery = parse(from_push(push_body(Message(kind, 77, 5), "id")))
-    assert delivery.key == LOG_NAMES[kind]
-    assert size_and_number(delivery.resource.id)[1] == 77
+    notification = parse(from_push(push_body(Message(kind, 77, 5), "id")))
+    assert notification.key == LOG_NAMES[kind]
+    assert size_and_number(notification.resource.id)[1] == 77
 
 
 def test_an_order_has_its_line_items() -> None:

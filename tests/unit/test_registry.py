@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.notification import Delivery
+from core.notification import Notification
 from handlers import registry
 from handlers.registry import handler_for, handles, registrations
 from handlers.services import Services
@@ -13,7 +13,7 @@ def _nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_registry", dict(registry._registry))
 
 
-def handler(delivery: Delivery, services: Services) -> None:
+def handler(notification: Notification, services: Services) -> None:
     """Do nothing."""
 
 

@@ -51,7 +51,7 @@ def test_a_complete_environment(load: Load) -> None:
     assert (settings.ct_api_url, settings.ct_auth_url) == ("https://api.example.com", "http://127.0.0.1:9")
     assert settings.scopes == ["view_orders:shop", "view_products:shop"]
     assert settings.ct_api_client.secret.get_secret_value() == SECRET
-    assert (settings.pub_sub_port, settings.accepts_bare_deliveries) == (8080, False)
+    assert (settings.pub_sub_port, settings.accepts_bare_notifications) == (8080, False)
     optional = (settings.klaviyo_api_url, settings.preferred_locale, settings.preferred_currency, settings.app_type)
     assert optional == (None, None, None, None)
 
@@ -63,8 +63,8 @@ def test_a_complete_environment(load: Load) -> None:
         ("APP_TYPE", "EVENT", "app_type", "EVENT"),
         ("APP_TYPE", "", "app_type", None),
         ("PUB_SUB_PORT", "9000", "pub_sub_port", 9000),
-        ("SKIP_BASE64_ENCODING", "0", "accepts_bare_deliveries", True),
-        ("SKIP_BASE64_ENCODING", "", "accepts_bare_deliveries", False),
+        ("SKIP_BASE64_ENCODING", "0", "accepts_bare_notifications", True),
+        ("SKIP_BASE64_ENCODING", "", "accepts_bare_notifications", False),
         ("PREFERRED_CURRENCY", " eur ", "preferred_currency", "EUR"),
         ("KLAVIYO_API_URL", "http://127.0.0.1:1/", "klaviyo_api_url", "http://127.0.0.1:1"),
         ("DEAD_LETTER_TOPIC", "projects/p/topics/t", "dead_letter_topic", "projects/p/topics/t"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from core.errors import DeadLetter
-from core.notification import Delivery, Envelope, Resource, from_event, from_push, parse
+from core.notification import Envelope, Notification, Resource, from_event, from_push, parse
 
 PAYLOAD = {
     "notificationType": "Message",
@@ -99,7 +99,7 @@ def test_a_bare_delivery_is_told_by_its_shape() -> None:
     assert from_push(b'{"message": 7}', accepts_bare=True).problem == "no_message"
 
 
-def _parsed(**changes: Any) -> Delivery:
+def _parsed(**changes: Any) -> Notification:
     payload = {name: value for name, value in (PAYLOAD | changes).items() if value is not None}
     return parse(Envelope(json.dumps(payload).encode()))
 
@@ -122,15 +122,15 @@ def test_the_type_of_a_delivery(changes: Any, key: str) -> None:
 
 
 def test_a_delivery_in_cloud_events_format() -> None:
-    """Commercetools puts the delivery into `data`."""
+    """Commercetools puts the notification into `data`."""
     event = {"specversion": "1.0", "type": "com.commercetools.order.message.OrderCreated", "data": PAYLOAD}
     assert parse(Envelope(json.dumps(event).encode())) == parse(Envelope(DATA))
 
 
 def test_an_event_notification_has_no_resource() -> None:
     """Notifications of commercetools' own doings are let through, for the pipeline to ignore."""
-    delivery = parse(Envelope(b'{"notificationType": "Event", "data": {}}'))
-    assert (delivery.type, delivery.resource) == ("Event", Resource("", ""))
+    notification = parse(Envelope(b'{"notificationType": "Event", "data": {}}'))
+    assert (notification.type, notification.resource) == ("Event", Resource("", ""))
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_ids_that_are_none(bad: str) -> None:
 
 @pytest.mark.parametrize("project", ["other", "", None, 7, "SHOP"])
 def test_another_projects_delivery(project: Any) -> None:
-    """A delivery has to name this project exactly."""
+    """A notification has to name this project exactly."""
     with pytest.raises(DeadLetter, match="other_project"):
         _parsed(projectKey=project).require_project("shop")
 
