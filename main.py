@@ -3,19 +3,16 @@
 import os
 import sys
 
-from core.heap import lasting
+import flask
+import functions_framework
+from cloudevents.http import CloudEvent
 
-with lasting():
-    import flask
-    import functions_framework
-    from cloudevents.http import CloudEvent
-
-    import pipeline
-    from core import notification
-    from core.errors import ConfigurationError
-    from core.logs import trace_fields
-    from core.settings import load_settings
-    from handlers.services import Services
+import pipeline
+from core import notification
+from core.errors import ConfigurationError
+from core.logs import trace_fields
+from core.settings import load_settings
+from handlers.services import Services
 
 _GRACEFUL_SECONDS = 8
 """Seconds that running messages have to end after SIGTERM: Cloud Run kills after ten."""

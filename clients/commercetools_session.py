@@ -5,6 +5,7 @@ nothing about a 401. Here the token is kept beside the SDK's session and put on 
 """
 
 import base64
+import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -77,6 +78,7 @@ class CommercetoolsTransport(BaseAdapter):
         response.headers = CaseInsensitiveDict(answer.headers)
         response.url = request.url or ""
         response._content = answer.data  # noqa: SLF001 - where requests keeps a body that was read
+        response.request = request
         return response
 
     def close(self) -> None:
@@ -99,7 +101,10 @@ class CommercetoolsSession(BaseClient):  # type: ignore[misc] # the SDK is untyp
             token_saver=_NoTokenSaver(),
             http_adapter=self._adapter,
         )
-        self._headers = {"User-Agent": self._get_user_agent()}
+        self._http_client.trust_env = False  # no proxy and no .netrc: looking for them costs more than the call
+        del self._http_client.headers["Accept-Encoding"]  # libcurl sends its own, and decodes what it asked for
+        if any(address.startswith("http://") for address in (self._base_url, self._config["token_url"])):
+            os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"  # the settings take http for loopback hosts only
         self._refreshing = threading.Lock()
         self._token: Token | None = None
         self._failure: tuple[float, SyncError] = (float("-inf"), TryAgain("no_failure"))
@@ -135,21 +140,28 @@ class CommercetoolsSession(BaseClient):  # type: ignore[misc] # the SDK is untyp
     def _send(
         self, method: str, url: str, timeouts: Timeouts, authorization: str, body: tuple[str, bytes] | None = None
     ) -> requests.Response:
-        """Send a request through the adapter that the SDK's session has, without what that merges into each one anew.
+        """Send a request through the SDK's session; `body` is its type and content.
 
-        `body` is its type and content.
+        The token is put on here, as the session sends requests without one while it refreshes its own.
         """
-        request = requests.PreparedRequest()
-        request.method, request.url = method, url
-        headers = {**self._headers, "Authorization": authorization}
+        headers = {"Authorization": authorization}
+        content = None
         if body:
-            headers["Content-Type"], request.body = body
-        request.headers = CaseInsensitiveDict(headers)
+            headers["Content-Type"], content = body
         left = current_budget().seconds_left  # what comes before may have taken its time
         try:
-            return self._adapter.send(request, timeout=(min(timeouts[0], left), min(timeouts[1], left)))
+            response: requests.Response = self._http_client.request(
+                method,
+                url,
+                data=content,
+                headers=headers,
+                withhold_token=True,
+                allow_redirects=False,
+                timeout=(min(timeouts[0], left), min(timeouts[1], left)),
+            )
         except NoAnswerError as error:
             raise unreachable(BACKEND, error.code) from None
+        return response
 
     def _usable_token(self, timeouts: Timeouts, refused: Token | None = None) -> Token:
         """A token that is not `refused`: the one at hand, or a new one, fetched by one thread at a time."""
