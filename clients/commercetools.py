@@ -168,7 +168,7 @@ class Commercetools:
         return call(
             operation,
             self._pauses,
-            lambda timeouts: _document(operation, session.fetch("GET", path, timeouts, params=params)),
+            lambda timeouts: _document(operation, session.get(path, timeouts, params)),
         )
 
     def _shared_session(self) -> "CommercetoolsSession":
