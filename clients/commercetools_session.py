@@ -26,6 +26,7 @@ from clients.verdicts import BACKEND_COMMERCETOOLS as BACKEND
 from clients.verdicts import Failure, judged, not_json, retry_after, unreachable
 from core.errors import Refused, SyncError, TryAgain
 from core.settings import Settings
+from core.version import USER_AGENT
 from core.wire import encoded
 
 _JSON = "application/json"
@@ -107,7 +108,7 @@ class CommercetoolsSession(BaseClient):  # type: ignore[misc] # the SDK is untyp
             token_saver=_NoTokenSaver(),
             http_adapter=self._adapter,
         )
-        self._headers = {"User-Agent": self._http_client.headers["User-Agent"]}
+        self._headers = {"User-Agent": f"{USER_AGENT} {self._get_user_agent()}"}
         self._http_client.trust_env = False  # no proxy and no .netrc: looking for them costs more than the call
         for merged in ("auth", "headers", "params", "proxies", "stream", "verify"):
             setattr(self._http_client, merged, None)  # merging defaults into a request is half of what it costs

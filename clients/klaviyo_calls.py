@@ -18,6 +18,7 @@ from clients.verdicts import BACKEND_KLAVIYO as BACKEND
 from clients.verdicts import Failure, judged, not_json, retry_after, unreachable
 from core.errors import Unmappable
 from core.settings import Settings
+from core.version import USER_AGENT
 from core.wire import decoded
 from mappers.mapped import JsonObject
 
@@ -109,6 +110,7 @@ class KlaviyoCalls:
         )
         client = JsonClient(api.configuration)
         client.default_headers = api.api_client.default_headers
+        client.user_agent = f"{USER_AGENT} {client.user_agent}"
         client.rest_client = self._new_transport()
         api.api_client = client
         return api

@@ -17,6 +17,7 @@ from openapi_client.api.profiles_api import ProfilesApi
 
 from clients.transport import Answer, Connections
 from commands.running import ROOT, Sandbox
+from core.version import USER_AGENT
 from sandbox.samples import samples
 from tests.functional.conftest import ACKNOWLEDGED, Serve
 from tests.functional.test_samples import load_documents
@@ -45,7 +46,10 @@ class Callers(threading.local):
 def test_every_call_of_the_samples_is_made_by_an_sdk(
     sandbox: Sandbox, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Commercetools is asked by its session, Klaviyo by a method of a group: nothing else reaches the transport."""
+    """Commercetools is asked by its session, Klaviyo by a method of a group: nothing else reaches the transport.
+
+    Both are told who asks: this package and its version, in front of the SDK.
+    """
     callers, sent = Callers(), []
 
     def marked(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -74,12 +78,14 @@ def test_every_call_of_the_samples_is_made_by_an_sdk(
         sample.prepare(sandbox.commercetools)
         assert function.deliver(sample.data).status == ACKNOWLEDGED
 
-    klaviyo = sandbox.klaviyo.requests(kind="api")
+    klaviyo, commercetools = sandbox.klaviyo.requests(kind="api"), sandbox.commercetools.requests()
     assert sorted(names[0] for url, names in sent if names and names != ["commercetools"]) == sorted(
         one["operation"] for one in klaviyo
     )
     assert [url for url, names in sent if len(names) != 1] == []
-    assert len(sent) == len(klaviyo) + len(sandbox.commercetools.requests())
+    assert len(sent) == len(klaviyo) + len(commercetools)
+    for requests, sdk in ((klaviyo, "klaviyo-api-python/"), (commercetools, "commercetools-python-sdk/")):
+        assert {one["user_agent"].startswith(f"{USER_AGENT} {sdk}") for one in requests} == {True}
 
 
 def test_no_operation_of_klaviyo_is_typed_anew() -> None:
