@@ -22,12 +22,12 @@ $(VENV)/installed: requirements-dev.txt
 .PHONY: install
 install: $(VENV)/installed ## The virtual environment, with everything locked
 
-# The lock serves 3.11 and everything newer, on every platform. It names no index: who installs brings their own.
+# One lock serves Python 3.11 and newer on every platform. It names no index: whoever installs brings their own.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-  --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+  --custom-compile-command "make lock" $(if $(filter 1,$(UPGRADE)),--upgrade,$(UPGRADE:%=--upgrade-package %))
 
 .PHONY: lock
-lock: $(VENV)/installed ## Both locks from requirements*.in; UPGRADE=1 raises what is not held
+lock: $(VENV)/installed ## Both locks from requirements*.in; UPGRADE=1 or UPGRADE=flask raises versions
 	@$(COMPILE) requirements.in --output-file requirements.txt
 	@$(COMPILE) requirements-dev.in --output-file requirements-dev.txt
 
