@@ -5,7 +5,7 @@ FROM python:${PYTHON}-slim AS build
 WORKDIR /app
 RUN python -m venv /venv
 COPY requirements.txt ./
-RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check -r requirements.txt \
+RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.txt \
     && /venv/bin/pip check \
     # Nothing is installed any more.
     && /venv/bin/pip uninstall --yes pip

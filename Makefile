@@ -10,17 +10,26 @@ BIN := $(VENV)/bin
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-# Made again whenever a pin changes.
-$(VENV)/installed: requirements.txt requirements-dev.txt
+# Made again whenever the lock changes.
+$(VENV)/installed: requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12")'
 	@echo "Installing into $(VENV) (once) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@$(BIN)/python -m pip check --disable-pip-version-check
 	@touch $@
 
 .PHONY: install
-install: $(VENV)/installed ## The virtual environment, with everything pinned
+install: $(VENV)/installed ## The virtual environment, with everything locked
+
+# One lock serves Python 3.11 and newer on every platform. It names no index: whoever installs brings their own.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --custom-compile-command "make lock" $(if $(filter 1,$(UPGRADE)),--upgrade,$(UPGRADE:%=--upgrade-package %))
+
+.PHONY: lock
+lock: $(VENV)/installed ## Both locks from requirements*.in; UPGRADE=1 or UPGRADE=flask raises versions
+	@$(COMPILE) requirements.in --output-file requirements.txt
+	@$(COMPILE) requirements-dev.in --output-file requirements-dev.txt
 
 .PHONY: demo
 demo: $(VENV)/installed ## Every sample through the function, against the sandbox
@@ -41,7 +50,7 @@ test: $(VENV)/installed ## The whole test suite
 # The function alone, as it is deployed: what developers need on top would slow its start.
 $(VENV)/deployed/installed: requirements.txt
 	@test -x $(VENV)/deployed/bin/python || $(PYTHON) -m venv $(VENV)/deployed
-	@$(VENV)/deployed/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(VENV)/deployed/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@touch $@
 
 .PHONY: bench

@@ -36,6 +36,8 @@ CLOUD_EVENT = {
     "ce-specversion": "1.0",
     "ce-type": "google.cloud.pubsub.topic.v1.messagePublished",
 }
+INSTALL = ["install", "--quiet", "--upgrade", "--force-reinstall", "--requirement"]
+"""As the buildpack calls pip (pkg/python/python.go), but for `--user`: an environment of its own has no use for it."""
 
 WRITES = """
 import os, sys
@@ -143,7 +145,7 @@ def build() -> Iterator[Build]:
         copy_upload(source)
         subprocess.run([_python(), "-m", "venv", folder / "venv"], check=True)
         pip: list[str | Path] = [python, "-m", "pip", "--disable-pip-version-check"]
-        subprocess.run([*pip, "install", "--quiet", "-r", source / "requirements.txt"], check=True)
+        subprocess.run([*pip, *INSTALL, source / "requirements.txt"], check=True)
         compiled = _run([python, "-m", "compileall", "-f", "-q", "."], source)
         checked = _run([*pip, "check"], source)
         _make_read_only(folder)

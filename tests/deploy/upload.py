@@ -51,14 +51,13 @@ def imported_modules(start: str) -> set[str]:
         if name in found:
             continue
         found.add(name)
-        tree = ast.parse((ROOT / name).read_text(encoding="utf-8"))
-        waiting += _own_files(_imports(tree))
+        waiting += _own_files(imports(ROOT / name))
     return found
 
 
-def _imports(tree: ast.Module) -> Iterator[str]:
-    """Dotted names, of which some may be attributes."""
-    for node in ast.walk(tree):
+def imports(path: Path) -> Iterator[str]:
+    """The dotted names that a file imports, of which some may be attributes."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
