@@ -122,6 +122,7 @@ def _log(outcome: Outcome, envelope: Envelope, trace: Mapping[str, Any]) -> None
         "status": getattr(error, "status", None),
         "code": getattr(error, "code", ""),
         "pointer": getattr(error, "pointer", ""),
+        "part": getattr(error, "part", ""),
         "milliseconds": round(outcome.seconds * 1000, 1),
         "calls": dict(outcome.calls),
         "cuts": list(outcome.cuts),

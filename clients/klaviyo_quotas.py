@@ -112,12 +112,15 @@ class KlaviyoQuotas(Pauses):
         self._paces = {name: _Pace(quota) for name, quota in QUOTAS.items()}
 
     def admit(self, operation: Operation) -> bool:
-        """Wait for the operation's slot. Raises TryAgain when it is paused, or the message's time is over before."""
+        """Wait for the operation's slot. Raises TryAgain when it is paused, or the message can't wait so long."""
         self.require_unpaused(operation)
         wait = self._reserve(operation)
         if wait > 0:
             self._sleep(wait)
-        return super().admit(operation)
+        probes = super().admit(operation)
+        if not operation.name.startswith("get_"):
+            current_budget().has_written = True
+        return probes
 
     def learn(self, operation: Operation, headers: Mapping[str, str]) -> None:
         """Take in what Klaviyo's answer says is left of the operation's minute."""
@@ -143,7 +146,7 @@ class KlaviyoQuotas(Pauses):
             return 0.0
         now = self._clock()
         with self._pacing:
-            at = pace.reserve(now, self._share, now + current_budget().seconds_left)
+            at = pace.reserve(now, self._share, now + current_budget().patience)
         if at is None:
             raise TryAgain("throttled", status=THROTTLED)
         return at - now

@@ -26,6 +26,9 @@ THROTTLED = 429
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 600.0
 
+PATIENCE = 2.0
+"""Seconds that a message waits for what others hold, and for its quota before it has written anything."""
+
 MESSAGE_FAILED = "message_failed"
 """Reason of a call that was not made because another one of its message had failed for good."""
 
@@ -40,11 +43,16 @@ class Operation:
 
 @dataclass(slots=True)
 class Budget:
-    """What one message may use, and what it has used."""
+    """What one message may use, and what it has used; times are `time.monotonic`.
+
+    `has_written` says whether it has begun to change Klaviyo: then it waits for its quota to the end of its time.
+    """
 
     limits: Limits
+    started_at: float
     deadline: float
     retries_left: int
+    has_written: bool = False
     calls: Counter[str] = field(default_factory=Counter)
     cuts: list[str] = field(default_factory=list)
     _over: bool = False
@@ -54,6 +62,11 @@ class Budget:
     def seconds_left(self) -> float:
         """Wall clock that is left for the message."""
         return self.deadline - time.monotonic()
+
+    @property
+    def patience(self) -> float:
+        """Seconds that the message may wait for its next slot: a thread that waits is one that other messages lack."""
+        return self.seconds_left if self.has_written else min(PATIENCE, self.seconds_left)
 
     def admit(self, operation: Operation) -> Timeouts:
         """Count one more call and give its timeouts. Raises TryAgain when no further call may be started."""
@@ -100,7 +113,8 @@ _budget: ContextVar[Budget] = ContextVar("budget")
 @contextmanager
 def message_budget(limits: Limits) -> Iterator[Budget]:
     """The budget of one message, for every call that is made inside."""
-    budget = Budget(limits, time.monotonic() + limits.message_seconds, limits.message_retries)
+    now = time.monotonic()
+    budget = Budget(limits, now, now + limits.message_seconds, limits.message_retries)
     token = _budget.set(budget)
     try:
         yield budget

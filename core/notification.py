@@ -5,15 +5,18 @@ import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
-from core.errors import DeadLetter
+from core.errors import DeadLetter, Ignored
 from core.wire import decoded, encoded
 
 _RESOURCE_ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
 
 CHANGES = frozenset({"ResourceCreated", "ResourceUpdated", "ResourceDeleted"})
 """The `notificationType`s of changes, which have no message type."""
+
+_KNOWN = CHANGES | {"Message", "Event"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Resource:
     id: str
 
     def __str__(self) -> str:
-        return f"{self.type_id}/{self.id}"
+        return f"{self.type_id}/{self.id}" if self.type_id else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,27 @@ class Notification:
 
     @property
     def key(self) -> str:
-        """The `resource/type` that sync.toml uses to name it."""
-        return f"{self.resource.type_id}/{self.type}"
+        """The `resource/type` that sync.toml uses to name it; the type alone where there is no resource."""
+        return f"{self.resource.type_id}/{self.type}" if self.resource.type_id else self.type
+
+    @property
+    def version(self) -> int | None:
+        """Version of the resource that this tells of; None where it does not say (a command made it).
+
+        Source: commercetools API. A Message has it as `resourceVersion` (its own `version` is always 1), a change as
+        `version`.
+        """
+        version = self.payload.get("version" if self.type in CHANGES else "resourceVersion")
+        return version if isinstance(version, int) else None
+
+    @property
+    def age(self) -> float:
+        """Seconds since the message or the change was made; infinite where it does not say when."""
+        made_at = self.payload.get("createdAt") or self.payload.get("modifiedAt")
+        try:
+            return (datetime.now(UTC) - datetime.fromisoformat(made_at)).total_seconds()  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            return float("inf")
 
     @property
     def identifiers(self) -> Mapping[str, Any]:
@@ -118,7 +140,8 @@ def _from_push(push: object, body: bytes, *, accepts_bare: bool) -> Envelope:
 def parse(envelope: Envelope) -> Notification:
     """The commercetools notification in an envelope, in the Platform format or in the CloudEvents format.
 
-    An `Event` notification has no resource: it comes back with an empty one. Raises DeadLetter for what is none.
+    An `Event` notification has no resource: it comes back with an empty one. Raises DeadLetter for what is none,
+    and Ignored for a kind of notification that is not known and has no type.
     Source: commercetools API, Subscription Delivery payloads.
     """
     if envelope.problem:
@@ -132,6 +155,8 @@ def parse(envelope: Envelope) -> Notification:
     if not isinstance(payload, dict):
         raise DeadLetter("not_an_object")
     kind = payload.get("notificationType")
+    if isinstance(kind, str) and kind not in _KNOWN and not _message_type(payload):
+        raise Ignored("unknown_notification")
     project_key = payload.get("projectKey")
     if kind == "Event":
         return Notification(Resource("", ""), "Event", "", payload)
@@ -151,10 +176,16 @@ def _type(payload: Mapping[str, Any], kind: object) -> str:
     """The message type, also where the payload was too large to be included, else the kind of change."""
     if isinstance(kind, str) and kind in CHANGES:
         return kind
+    name = _message_type(payload)
+    if not name:
+        raise DeadLetter("no_type")
+    return name
+
+
+def _message_type(payload: Mapping[str, Any]) -> str:
     match payload:
         case {"payloadNotIncluded": {"payloadType": str(name)}} if name:
             return name
-    match payload:
-        case {"type": str(name)} if name:
+        case {"type": str(name)}:
             return name
-    raise DeadLetter("no_type")
+    return ""

@@ -99,7 +99,7 @@ class Limits(_Section):
     message_retries: Annotated[int, Field(ge=0)] = 4
     retry_after_max: Annotated[float, Field(ge=0)] = 5.0
     backoff: Annotated[float, Field(ge=0)] = 0.2
-    stale_after: Annotated[float, Field(ge=0)] = 0.25
+    stale_after: Annotated[float, Field(ge=0)] = 0.0
     parallel_writes: Annotated[int, Field(ge=0)] = 0
     product_categories_ttl: Annotated[float, Field(ge=0)] = 300
     dead_letter_seconds: Annotated[float, Field(gt=0)] = 5.0

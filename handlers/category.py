@@ -4,7 +4,7 @@ from functools import partial
 
 from core.errors import Ignored
 from core.notification import Notification
-from handlers.current import copy_current
+from handlers.current import Source, copy_current
 from handlers.registry import handles
 from handlers.services import Services
 from mappers.category import category_name
@@ -29,9 +29,12 @@ def sync_category(notification: Notification, services: Services) -> None:
             raise Ignored("deleted_meanwhile")
         names = services.klaviyo.category_names([category["id"] for category in branch])
         services.together(
-            partial(services.klaviyo.put_category, category, known=category["id"] in names)
-            if category["id"] == category_id
-            else partial(services.klaviyo.rename_category, category)
+            (
+                f"category {category['id']}",
+                partial(services.klaviyo.put_category, category, known=category["id"] in names)
+                if category["id"] == category_id
+                else partial(services.klaviyo.rename_category, category),
+            )
             for category in branch
             if is_to_be_written(category, names)
         )
@@ -44,11 +47,14 @@ def sync_category(notification: Notification, services: Services) -> None:
         )
 
     copy_current(
+        notification,
         services,
-        lambda: services.commercetools.category_tree(category_id),
+        Source(
+            read=lambda: services.commercetools.category_tree(category_id),
+            keys=lambda _branch: [CATEGORY_TREE],
+            state=_names_and_versions,
+        ),
         write,
-        keys=lambda _branch: [CATEGORY_TREE],
-        state=_names_and_versions,
     )
 
 

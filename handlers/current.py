@@ -2,15 +2,40 @@
 
 import time
 from collections.abc import Callable, Collection
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
-from core.errors import TryAgain
+from clients.retrying import current_budget
+from core.errors import Ignored, TryAgain
+from core.notification import Notification
+from handlers.copies import Copy
 from handlers.services import Services
 from mappers.mapped import mapper
 
 Document = TypeVar("Document")
+Written = TypeVar("Written")
 
 _ROUNDS = 3
+_YOUNG = 60.0
+"""Seconds within which what a message tells of may not be shown yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved(Generic[Document]):
+    """What a look after the write found: what was copied is not what the shop has any more."""
+
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """That messages of a resource which wait for each other may share a copy.
+
+    Only for a handler that does the same for every message of that resource. `alone`: nothing but the resource decides
+    what is written, so a copy that its second look confirmed also does for later messages about no newer version.
+    """
+
+    alone: bool = False
 
 
 def no_keys(_document: object) -> Collection[str]:
@@ -19,44 +44,108 @@ def no_keys(_document: object) -> Collection[str]:
 
 
 @mapper
-def version(document: Any) -> object:
-    """What tells one state of a resource from the next."""
-    return document and document["version"]
+def version(document: Any) -> int | None:
+    """The version of a document; None where there is none."""
+    return int(document["version"]) if document else None
+
+
+def as_told(
+    notification: Notification, document: Document, *, creates: bool = False, deletes: bool = False
+) -> Document:
+    """The document that the message's `resource` names, if the read is not older than the message.
+
+    Raises TryAgain for an older version; where the message `deletes`, also for the version that was deleted; and where
+    it `creates`, while the message is under a minute old, for a resource that is not there yet.
+    """
+    if document is None:
+        if creates and notification.age < _YOUNG:
+            raise TryAgain("not_there_yet")
+        return document
+    read, told = version(document), notification.version
+    if read is not None and told is not None and (read <= told if deletes else read < told):
+        raise TryAgain("stale_read")
+    return document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source(Generic[Document, Written]):
+    """What is copied. `read` returns it as the shop has it now.
+
+    `keys` names what a write shares with other resources' messages, `state` tells one state from the next, and
+    `own_version` is the version of the document that the message's `resource` names. After a write `look` says whether
+    what was copied has moved: where it is not given, by another `read`.
+    """
+
+    read: Callable[[], Document]
+    keys: Callable[[Document], Collection[str]] = no_keys
+    state: Callable[[Document], object] = version
+    own_version: Callable[[Document], int | None] = version
+    look: Callable[[Document, Written], Moved[Document] | None] | None = None
+
+    def moved(self, document: Document, written: Written) -> Moved[Document] | None:
+        """The newer document, if what was copied moved since."""
+        if self.look:
+            return self.look(document, written)
+        again = self.read()
+        return None if self.state(again) == self.state(document) else Moved(again)
 
 
 def copy_current(
+    notification: Notification,
     services: Services,
-    read: Callable[[], Document],
-    write: Callable[[Document], None],
+    source: Source[Document, Written],
+    write: Callable[[Document], Written],
     *,
-    keys: Callable[[Document], Collection[str]] = no_keys,
-    state: Callable[[Document], object] = version,
+    sharing: Sharing | None = None,
     group: str = "Catalogs",
 ) -> None:
-    """Read a resource and write it; again, when it moved on while that took long.
+    """Read a resource and write it; again, when it moved meanwhile.
 
-    `keys` names what the write shares with other resources' messages; they are held while it runs, and what was read
-    before another message wrote them is read again. Between instances no lock helps, so after a slow write the
-    resource is read once more and written again if its `state` is another. Raises TryAgain when it keeps changing.
+    While the write runs the source's `keys` are held; what was read before another message wrote them is read again.
+    Between instances no lock helps, so after the write the source is looked at once more, and written again if it
+    moved. Raises TryAgain when it keeps moving. With `sharing` a message that another one's copy covers is done.
     """
+    if sharing and _is_covered(notification, services, sharing):
+        return
     services.prepare(group)
-    stale_after = services.settings.sync.limits.stale_after
+
+    def note(document: Document, began_at: float, *, confirmed: bool = False, ignored: str = "") -> None:
+        own_version = source.own_version(document) if sharing else None
+        if own_version is not None:
+            services.copies.made(str(notification.resource), Copy(began_at, own_version, confirmed, ignored))
+
     read_at = time.monotonic()
-    document = read()
+    document = source.read()
     for _ in range(_ROUNDS):
-        held = frozenset(keys(document))
+        held = frozenset(source.keys(document))
         with services.one_at_a_time(held):
             if held and services.locks.released_since(held, read_at):
                 read_at = time.monotonic()
-                document = read()
-                if not held.issuperset(keys(document)):
+                document = source.read()
+                if not held.issuperset(source.keys(document)):
                     continue
-            write(document)
-        if time.monotonic() - read_at <= stale_after:
+            try:
+                written = write(document)
+            except Ignored as ignored:
+                note(document, read_at, ignored=ignored.reason)
+                raise
+        looked_at = time.monotonic()
+        if looked_at - read_at <= services.settings.sync.limits.stale_after:
+            note(document, read_at)
             return
-        written = state(document)
-        read_at = time.monotonic()
-        document = read()
-        if state(document) == written:
+        moved = source.moved(document, written)
+        if moved is None:
+            note(document, read_at, confirmed=True)
             return
+        read_at, document = looked_at, moved.document
     raise TryAgain("keeps_changing")
+
+
+def _is_covered(notification: Notification, services: Services, sharing: Sharing) -> bool:
+    """Whether another message's copy did what this one asks for. Raises Ignored where that copy was ignored."""
+    copy = services.copies.covering(
+        str(notification.resource), notification.version, current_budget().started_at, alone=sharing.alone
+    )
+    if copy and copy.ignored:
+        raise Ignored(copy.ignored)
+    return copy is not None

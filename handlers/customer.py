@@ -2,7 +2,7 @@
 
 from core.errors import Ignored
 from core.notification import Notification
-from handlers.current import copy_current
+from handlers.current import Sharing, Source, as_told, copy_current
 from handlers.registry import handles
 from handlers.services import Services
 from mappers.documents import Customer
@@ -15,6 +15,10 @@ def sync_customer(notification: Notification, services: Services) -> None:
     """Put the customer into Klaviyo as a profile."""
     new_profile: str | None = None
 
+    def read() -> Customer | None:
+        customer = services.commercetools.customer(notification.resource.id)
+        return as_told(notification, customer, creates=notification.type == "CustomerCreated")
+
     def write(customer: Customer | None) -> None:
         nonlocal new_profile
         if customer is None:
@@ -26,7 +30,7 @@ def sync_customer(notification: Notification, services: Services) -> None:
             raise Ignored("no_email")
         new_profile = services.klaviyo.upsert_profile(profile(customer, services.settings))
 
-    copy_current(services, lambda: services.commercetools.customer(notification.resource.id), write, group="Profiles")
+    copy_current(notification, services, Source(read=read), write, sharing=Sharing(alone=True), group="Profiles")
 
 
 @handles("customer", "ResourceDeleted")

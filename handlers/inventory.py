@@ -2,7 +2,7 @@
 
 from core.errors import Ignored, Unmappable
 from core.notification import Notification
-from handlers.current import copy_current
+from handlers.current import Source, copy_current
 from handlers.registry import handles
 from handlers.services import Services
 from mappers.documents import InventoryEntry
@@ -38,10 +38,10 @@ def sync_stock(notification: Notification, services: Services) -> None:
         return [stock_key(sku)] if sku else []
 
     copy_current(
+        notification,
         services,
-        lambda: services.commercetools.inventory_entry(notification.resource.id),
+        Source(read=lambda: services.commercetools.inventory_entry(notification.resource.id), keys=keys),
         write,
-        keys=keys,
     )
 
 
@@ -53,11 +53,14 @@ def sync_remaining_stock(notification: Notification, services: Services) -> None
         raise Unmappable("no_sku", "resourceUserProvidedIdentifiers.sku")
     channel = services.settings.sync.inventory.channel
     copy_current(
+        notification,
         services,
-        lambda: services.commercetools.inventory_entries(sku),
+        Source(
+            read=lambda: services.commercetools.inventory_entries(sku),
+            keys=lambda _entries: [stock_key(sku)],
+            state=lambda entries: [(entry["id"], entry["version"]) for entry in entries],
+        ),
         lambda entries: _set_stock(services, sku, entry_stock(entries, channel)),
-        keys=lambda _entries: [stock_key(sku)],
-        state=lambda entries: [(entry["id"], entry["version"]) for entry in entries],
     )
 
 

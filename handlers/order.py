@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import cast
 
-from core.errors import Ignored
+from core.errors import DeadLetter, Ignored
 from core.notification import Notification
 from handlers.registry import handles
 from handlers.services import Services
 from mappers.documents import Order
-from mappers.mapped import mapper
+from mappers.mapped import Mapped, mapper
 from mappers.order_events import cancelled_order, fulfilled_order, ordered_products, placed_order
 
 
@@ -59,6 +59,16 @@ def change_order_state(notification: Notification, services: Services) -> None:
     )
 
 
+def send_events(events: Sequence[Mapped], services: Services) -> None:
+    """Send events that may come in any order. One that is refused does not keep the others from being sent."""
+    services.together((_named(event), partial(services.klaviyo.create_event, event)) for event in events)
+
+
+def _named(event: Mapped) -> str:
+    attributes = event.body["data"]["attributes"]
+    return f"{attributes['metric']['data']['attributes']['name']} {attributes['unique_id']}"
+
+
 @mapper
 def require_profile(order: Order) -> None:
     """Raise Ignored for an order that belongs to nobody: neither e-mail nor customer."""
@@ -94,5 +104,11 @@ def _send_placed_order(order: Order, services: Services) -> None:
     categories = product_categories(order, services)
     placed = placed_order(order, categories, services.settings)
     products = ordered_products(order, categories, services.settings)
-    services.klaviyo.create_event(placed)
-    services.together([partial(services.klaviyo.create_event, product) for product in products])
+    refusals: list[DeadLetter] = []
+    for events in ([placed], products):
+        try:
+            send_events(events, services)
+        except DeadLetter as refused:
+            refusals.append(refused)
+    if refusals:
+        raise refusals[0]

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 from typing import cast
 
 from core.errors import Ignored, TryAgain
 from core.notification import Notification
-from handlers.order import product_categories, require_profile
+from handlers.order import product_categories, require_profile, send_events
 from handlers.registry import handles
 from handlers.services import Services
 from mappers.documents import Transaction
@@ -29,14 +28,12 @@ def refund_order(notification: Notification, services: Services) -> None:
         raise Ignored("no_order")
     require_profile(order)
     categories = product_categories(order, services)
-    services.together(
+    send_events(
         [
-            partial(
-                services.klaviyo.create_event,
-                refunded_order(order, payment_id, refund, notification.created_at, categories, services.settings),
-            )
+            refunded_order(order, payment_id, refund, notification.created_at, categories, services.settings)
             for refund in refunds
-        ]
+        ],
+        services,
     )
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from core.errors import Ignored, Refused, SyncError, TryAgain, UnknownCategory, UnknownItem
 from core.notification import Notification
 from handlers.category import CATEGORY_TREE
-from handlers.current import copy_current
+from handlers.current import Source, copy_current
 from handlers.inventory import stock_key
 from handlers.registry import handles
 from handlers.services import Services
@@ -19,8 +19,6 @@ from mappers.mapped import Mapped, mapper
 from mappers.variant import catalog_variants, differs
 
 _BAD_REQUEST = 400
-_PATIENCE = 2.0
-"""Seconds to wait for a SKU that another product's message holds."""
 
 
 @handles("product", "ProductPublished")
@@ -34,23 +32,24 @@ def publish_product(notification: Notification, services: Services) -> None:
         else:
             _put_product(product, services)
 
-    _copy_product(product_id, services, write)
+    _copy_product(notification, services, write)
 
 
 @handles("product", "ProductUnpublished")
 def unpublish_product(notification: Notification, services: Services) -> None:
     """Take the item out, or hide it; a product that is published again by now stays."""
-    _copy_removal(notification.resource.id, services, hide=_hides_unpublished(services))
+    _copy_removal(notification, services, hide=_hides_unpublished(services))
 
 
 @handles("product", "ProductDeleted")
 @handles("product", "ResourceDeleted", subscribe=False)
 def delete_product(notification: Notification, services: Services) -> None:
     """Take the item out of the catalog, its variants with it."""
-    _copy_removal(notification.resource.id, services, hide=False)
+    _copy_removal(notification, services, hide=False)
 
 
-def _copy_removal(product_id: str, services: Services, *, hide: bool) -> None:
+def _copy_removal(notification: Notification, services: Services, *, hide: bool) -> None:
+    product_id = notification.resource.id
     taken_out = False
 
     def write(product: ProductProjection | None) -> None:
@@ -63,16 +62,21 @@ def _copy_removal(product_id: str, services: Services, *, hide: bool) -> None:
         else:
             raise Ignored("published_again")
 
-    _copy_product(product_id, services, write)
+    _copy_product(notification, services, write)
 
 
-def _copy_product(product_id: str, services: Services, write: Callable[[ProductProjection | None], None]) -> None:
+def _copy_product(
+    notification: Notification, services: Services, write: Callable[[ProductProjection | None], None]
+) -> None:
     copy_current(
+        notification,
         services,
-        lambda: services.commercetools.product_projection(product_id),
+        Source(
+            read=lambda: services.commercetools.product_projection(notification.resource.id),
+            keys=_stock_keys,
+            state=_version_and_stock,
+        ),
         write,
-        keys=_stock_keys,
-        state=_version_and_stock,
     )
 
 
@@ -103,16 +107,24 @@ def _put_product(product: ProductProjection, services: Services) -> None:
     put = partial(_put_variant, item=item, services=services, item_was_gone=item_was_gone)
     services.together(
         [
-            *(partial(put, sku, attributes, known=sku in existing) for sku, attributes in differing.items()),
             *(
-                partial(_delete_variant, sku, str(attributes.get("updated") or ""), product_id, services)
+                (f"variant {sku}", partial(put, sku, attributes, known=sku in existing))
+                for sku, attributes in differing.items()
+            ),
+            *(
+                (
+                    f"variant {sku}",
+                    partial(_delete_variant, sku, str(attributes.get("updated") or ""), product_id, services),
+                )
                 for sku, attributes in existing.items()
                 if sku not in wanted
             ),
         ]
     )
     if item_was_gone.is_set():  # and with it the variants that needed no write, or had theirs before
-        services.together([partial(put, sku, attributes, known=True) for sku, attributes in wanted.items()])
+        services.together(
+            [(f"variant {sku}", partial(put, sku, attributes, known=True)) for sku, attributes in wanted.items()]
+        )
 
 
 def _put_item(item: Mapped, services: Services, *, known: bool) -> bool:
@@ -164,7 +176,7 @@ def _delete_variant(sku: str, updated: str, product_id: str, services: Services)
 
     That message may wait for a SKU that this one holds, so the wait is short: one of them is delivered again.
     """
-    with services.one_at_a_time([stock_key(sku)], _PATIENCE):
+    with services.one_at_a_time([stock_key(sku)]):
         services.klaviyo.delete_variant(sku, updated, product_id)
 
 

@@ -12,9 +12,11 @@ from clients.dead_letter import DeadLetters
 from clients.klaviyo import Klaviyo
 from clients.klaviyo_calls import KlaviyoCalls
 from clients.product_categories import ProductCategories
-from clients.retrying import MESSAGE_FAILED, current_budget
+from clients.retrying import MESSAGE_FAILED, PATIENCE, current_budget
+from core.errors import DeadLetter
 from core.locks import KeyedLocks
 from core.settings import Settings
+from handlers.copies import RecentCopies
 
 
 class Services:
@@ -31,6 +33,7 @@ class Services:
         self.product_categories = ProductCategories(self.commercetools, settings)
         self.dead_letters = DeadLetters(settings)
         self.locks = KeyedLocks(settings.sync.limits.message_seconds)
+        self.copies = RecentCopies()
         self._writers = ThreadPoolExecutor(writers, thread_name_prefix="write")
         self._parallel = writers
 
@@ -51,35 +54,39 @@ class Services:
             client.close()
 
     @contextmanager
-    def one_at_a_time(
-        self, keys: Collection[str], patience: float = float("inf"), *, remembered: bool = True
-    ) -> Iterator[None]:
+    def one_at_a_time(self, keys: Collection[str], *, remembered: bool = True) -> Iterator[None]:
         """Hold what the keys name against every other message of this instance.
 
-        Raises TryAgain when it is not free within the message's time, or within `patience` seconds. `remembered` says
-        whether others will ask if it was held.
+        Raises TryAgain when it is not free within two seconds. `remembered` says whether others will ask if it was
+        held.
         """
-        until = min(current_budget().deadline, time.monotonic() + patience)
+        until = min(current_budget().deadline, time.monotonic() + PATIENCE)
         with self.locks.hold(keys, until, remembered=remembered):
             yield
 
-    def together(self, writes: Iterable[Callable[[], None]]) -> None:
-        """Make independent writes, several at a time; raises the first error, after which no further one is started.
+    def together(self, writes: Iterable[tuple[str, Callable[[], None]]]) -> None:
+        """Make independent writes, each with the name of its part, several at a time.
 
-        The calling thread works along, so a busy pool slows a message down but never stops it.
+        A part whose content is refused does not keep the others from being written; any other error ends them. Raises
+        that error, else the first refusal, which names its part. The calling thread works along, so a busy pool slows a
+        message down but never stops it.
         """
         budget = current_budget()
         waiting = deque(writes)
         errors: list[Exception] = []
+        refusals: list[DeadLetter] = []
 
         def work() -> None:
             while waiting and not errors:
                 try:
-                    write = waiting.popleft()
+                    part, write = waiting.popleft()
                 except IndexError:  # another thread took the last one
                     return
                 try:
                     write()
+                except DeadLetter as refusal:
+                    refusal.part = part
+                    refusals.append(refusal)
                 except Exception as error:  # noqa: BLE001 - raised below, in the message's own thread
                     errors.append(error)
                     budget.end()
@@ -92,3 +99,5 @@ class Services:
         if errors:
             # The call that failed for good, not one that was refused because of it and came back sooner.
             raise min(errors, key=lambda error: getattr(error, "reason", "") == MESSAGE_FAILED)
+        if refusals:
+            raise refusals[0]

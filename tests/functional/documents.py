@@ -187,7 +187,7 @@ def change(kind: str, type_id: str, resource_id: str, **fields: Any) -> Json:
         "notificationType": kind,
         "projectKey": PROJECT,
         "resource": reference(type_id, resource_id),
-        "version": 2,
+        "version": 1,
         "modifiedAt": "2026-05-02T08:00:00.000Z",
     } | fields
 

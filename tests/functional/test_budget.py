@@ -145,5 +145,5 @@ def test_the_reason_is_that_of_the_call_that_failed(quick: Function) -> None:
             threading.Timer(0.1, refused.set).start()
 
     with message_budget(services.settings.sync.limits), pytest.raises(TryAgain) as raised:
-        services.together([fail, be_refused])
+        services.together([("first", fail), ("second", be_refused)])
     assert raised.value.reason == "klaviyo_error"

@@ -29,7 +29,7 @@ def test_writes_at_the_same_time(written: int, at_once: int) -> None:
 
     try:
         with message_budget(Limits()):
-            services.together([write] * 30)
+            services.together([("part", write)] * 30)
     finally:
         services.close()
     assert most == at_once

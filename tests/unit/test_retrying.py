@@ -184,7 +184,7 @@ def test_a_budget_is_of_one_message() -> None:
 
 def test_a_repeat_with_a_fresh_token_is_a_call() -> None:
     """It is counted, and takes no retry."""
-    budget = Budget(Limits(), float("inf"), 4)
+    budget = Budget(Limits(), 0.0, float("inf"), 4)
     budget.admit_repeat("commercetools")
     assert (budget.calls["commercetools"], budget.retries_left) == (1, 4)
 
