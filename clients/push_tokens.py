@@ -48,13 +48,13 @@ class PushTokens:
 
     def refusal(self, authorization: str | None) -> Refusal | None:
         """None if this `Authorization` header holds a token of the account for the audience, valid now."""
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            return Refusal(401, "no_token")
         # Not at the top: a start without these settings need not pay for it.
         from google.auth.exceptions import TransportError  # noqa: PLC0415
         from google.oauth2.id_token import verify_oauth2_token  # noqa: PLC0415
 
-        scheme, _, token = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            return Refusal(401, "no_token")
         try:
             claims = verify_oauth2_token(token, self._certificates, self._audience, clock_skew_in_seconds=_SKEW)
         except TransportError as error:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from google.oauth2 import id_token
 
-from commands.running import Sandbox
+from commands.running import Sandbox, running_function
 from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Function, Serve
 from tests.functional.documents import customer, message
 from tests.functional.scripted import Backend, Ending, Received, http, scripted
@@ -330,3 +330,12 @@ def test_without_the_settings_nobody_is_checked(sandbox: Sandbox, serve: Serve, 
     function = serve(K_SERVICE="klaviyo-sync")
     assert push(function, "Bearer e30.e30.SIGNATURE_REMOVED_BY_GOOGLE").status_code == ACKNOWLEDGED
     assert google_certificates.fetched == 0
+
+
+def test_stand_ins_check_nobody(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `demo` and its page start takes their pushes, whatever stands in the environment of who starts them."""
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    sandbox.commercetools.put("customers", customer())
+    with running_function(sandbox.environment) as function:
+        assert function.push(json.dumps(CREATED).encode(), "m1") == ACKNOWLEDGED
