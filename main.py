@@ -5,20 +5,17 @@ import sys
 from http import HTTPStatus
 from typing import Any
 
-from core.heap import lasting
+import flask
+import functions_framework
+from cloudevents.http import CloudEvent
 
-with lasting():
-    import flask
-    import functions_framework
-    from cloudevents.http import CloudEvent
-
-    import pipeline
-    from clients.push_tokens import PushTokens
-    from core import notification
-    from core.errors import ConfigurationError
-    from core.logs import log, trace_fields
-    from core.settings import Settings, load_settings
-    from handlers.services import Services
+import pipeline
+from clients.push_tokens import PushTokens
+from core import notification
+from core.errors import ConfigurationError
+from core.logs import log, trace_fields
+from core.settings import Settings, load_settings
+from handlers.services import Services
 
 _GRACEFUL_SECONDS = 8
 """Seconds that running messages have to end after SIGTERM: Cloud Run kills after ten."""

@@ -5,6 +5,8 @@ from importlib import import_module
 
 import click
 
+from core.version import VERSION
+
 COMMANDS = {
     "check": "commands.check:check",
     "dead-letters": "commands.dead_letters:dead_letters",
@@ -40,6 +42,7 @@ class Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Example:  python manage.py preview samples/13-customer-created.json",
 )
+@click.version_option(VERSION, prog_name="commercetools-klaviyo-sync", message="%(prog)s %(version)s")
 def manage() -> None:
     """Commands for the commercetools to Klaviyo sync."""
 

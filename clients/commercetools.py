@@ -14,7 +14,6 @@ from clients.retrying import Operation, Pauses, call
 from clients.verdicts import BACKEND_COMMERCETOOLS as BACKEND
 from clients.verdicts import Failure, judged, not_json, retry_after
 from core.errors import Refused, TryAgain
-from core.heap import lasting
 from core.logs import log
 from core.settings import Settings
 from core.wire import decoded
@@ -169,17 +168,16 @@ class Commercetools:
         return call(
             operation,
             self._pauses,
-            lambda timeouts: _document(operation, session.fetch("GET", path, timeouts, params=params)),
+            lambda timeouts: _document(operation, session.get(path, timeouts, params)),
         )
 
     def _shared_session(self) -> "CommercetoolsSession":
         if self._session is None:
             with self._lock:
                 if self._session is None:
-                    with lasting():
-                        from clients.commercetools_session import CommercetoolsSession  # noqa: PLC0415 - cold start
+                    from clients.commercetools_session import CommercetoolsSession  # noqa: PLC0415 - cold start
 
-                        self._session = CommercetoolsSession(self._settings)
+                    self._session = CommercetoolsSession(self._settings)
         return self._session
 
 

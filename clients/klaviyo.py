@@ -17,9 +17,13 @@ _NEW = timedelta(minutes=1)
 class Klaviyo(KlaviyoCatalog):
     """The writes that handlers need: the catalog's, and those of profiles and events. Safe to share between threads."""
 
-    def prepare(self) -> None:
-        """Import the SDK's client, if that has not been done."""
-        self._calls.prepare()
+    def is_ready(self, group: str) -> bool:
+        """Whether a group of the SDK's operations is imported."""
+        return self._calls.is_ready(group)
+
+    def prepare(self, group: str) -> None:
+        """Import the SDK's client and a group of its operations."""
+        self._calls.prepare(group)
 
     def close(self) -> None:
         """Close the connections."""
@@ -35,19 +39,18 @@ class Klaviyo(KlaviyoCatalog):
         body = noted(profile)
         for _ in range(2):
             try:
-                return _new_profile(self._calls.send("create_or_update_profile", body=body))
+                return _new_profile(self._calls.send("Profiles", "create_or_update_profile", body))
             except Refused as refused:
                 body = _without_refused_identifier(body, refused)
-        return _new_profile(self._calls.send("create_or_update_profile", body=body))
+        return _new_profile(self._calls.send("Profiles", "create_or_update_profile", body))
 
     def erase_profile(self, customer_id: str) -> bool:
         """Ask Klaviyo to delete the profile of a customer and all it knows of it; False when it has none."""
         found = self._calls.send(
+            "Profiles",
             "get_profiles",
-            query={
-                "filter": f"equals(external_id,{json.dumps(customer_id)})",
-                "fields[profile]": "external_id",
-            },
+            filter=f"equals(external_id,{json.dumps(customer_id)})",
+            fields_profile=["external_id"],
         )
         profiles = found["data"]  # without it the answer is no list of profiles, and "none" would be forgotten
         for profile in profiles:
@@ -58,17 +61,17 @@ class Klaviyo(KlaviyoCatalog):
         """Ask Klaviyo to delete a profile, by Klaviyo's own id, and all it knows of it."""
         target = {"data": {"type": "profile", "id": profile_id, "attributes": {}}}
         body = {"data": {"type": "data-privacy-deletion-job", "attributes": {"profile": target}}}
-        self._calls.send("request_profile_deletion", body=body)
+        self._calls.send("Data_Privacy", "request_profile_deletion", body)
 
     def create_event(self, event: Mapped) -> None:
         """Send an event; a repetition is Klaviyo's to ignore, by `unique_id`."""
         body = noted(event)
         try:
-            self._calls.send("create_event", body=body)
+            self._calls.send("Events", "create_event", body)
         except Refused as refused:
             if not _refuses_phone(refused):
                 raise
-            self._calls.send("create_event", body=_without_phone(body, refused))
+            self._calls.send("Events", "create_event", _without_phone(body, refused))
 
 
 def _refuses_phone(refused: Refused) -> bool:

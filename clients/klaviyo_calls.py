@@ -1,111 +1,135 @@
-"""One call to Klaviyo through the SDK's client, as plain dicts, with its failures judged.
+"""One call to Klaviyo through the SDK's own operation, as plain dicts, with its failures judged.
 
-The SDK's client gives host, headers and credentials, its models validate, and its `call_api` sends. Nothing of it
-retries (a `Retry-After` of 600 would block a thread for ten minutes), parses answers into models (which fail after a
-write that succeeded), or raises for a status.
+The SDK's groups make the request and its models validate it. Nothing of it retries (a `Retry-After` of 600 would block
+a thread for ten minutes), parses answers into models (which fail after a write that succeeded), or raises for a status:
+the `…_without_preload_content` form of an operation does none of the three.
 """
 
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
-from urllib.parse import quote
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from clients.klaviyo_operations import OPERATIONS
 from clients.klaviyo_quotas import KlaviyoQuotas
 from clients.retrying import THROTTLED, Operation, Timeouts, call
 from clients.transport import Answer, Connections, NoAnswerError
 from clients.verdicts import BACKEND_KLAVIYO as BACKEND
 from clients.verdicts import Failure, judged, not_json, retry_after, unreachable
-from core.heap import lasting
+from core.errors import Unmappable
 from core.settings import Settings
-from core.wire import decoded, encoded
+from core.version import USER_AGENT
+from core.wire import decoded
 from mappers.mapped import JsonObject
 
 if TYPE_CHECKING:
-    from openapi_client.api_client import ApiClient
+    from klaviyo_api import KlaviyoAPI
 
-_JSON_API = "application/vnd.api+json"
-_CREDENTIALS = ["Klaviyo-API-Key"]
-_CALLED = {name: Operation(BACKEND, name) for name in OPERATIONS}
+_RAW = "_without_preload_content"
 _EMPTY_ANSWERS = frozenset({202, 204})
 _SUCCESS = range(200, 300)
 
 
 class KlaviyoCalls:
-    """The SDK's client, shared by all threads; it is imported when first used."""
+    """The SDK, shared by all threads; each of its groups is imported when first used."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._quotas = KlaviyoQuotas(settings.klaviyo_limit_share)
         self._lock = threading.Lock()
-        self._client: ApiClient | None = None
-        self._headers: dict[str, str] = {}
-        self._body_headers: dict[str, str] = {}
+        self._api: KlaviyoAPI | None = None
+        self._groups: dict[str, Any] = {}
 
-    def send(
-        self,
-        name: str,
-        own_id: str = "",
-        body: JsonObject | None = None,
-        *,
-        query: Mapping[str, str | int] | None = None,
-    ) -> JsonObject:
-        """The answer of an operation, by the SDK's name of it; `{}` where Klaviyo answers with nothing.
+    def send(self, group: str, operation: str, *arguments: Any, **options: Any) -> JsonObject:
+        """The answer of an operation, called as the SDK names it; `{}` where Klaviyo answers with nothing.
 
-        Raises Unmappable when the SDK's own validation refuses the body, else what judging says.
+        `send("Profiles", "create_or_update_profile", body)` is the SDK's `Profiles.create_or_update_profile(body)`.
+        Raises Unmappable when the SDK's own validation refuses an argument, else what judging says.
         """
-        client = self._shared_client()
-        operation, called = OPERATIONS[name], _CALLED[name]
-        url = client.configuration.host + operation.path.replace("{id}", quote(own_id, safe=""))
-        if query:
-            url = f"{url}?{client.parameters_to_url_query(query, None)}"
-        content, headers = (None, self._headers) if body is None else (operation.body(body), self._body_headers)
+        from pydantic import ValidationError  # noqa: PLC0415 - cold start: settings have it by now
+
+        method = getattr(self._group(group), operation + _RAW)
+        called = _called(operation)
 
         def attempt(timeouts: Timeouts) -> JsonObject:
-            terms = (*timeouts, self._quotas.wants_news(called))
             try:
-                answer: Answer = client.call_api(operation.method, url, headers, content, _request_timeout=terms)
+                answer: Answer = method(*arguments, **options, _request_timeout=timeouts)
             except NoAnswerError as error:
                 raise unreachable(BACKEND, error.code) from None
-            if terms[2] and answer.status != THROTTLED:
+            except ValidationError as error:
+                problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
+                # The first part of the place is the argument.
+                raise Unmappable(problem["type"], ".".join(str(part) for part in problem["loc"][1:])) from None
+            if answer.status != THROTTLED:
                 self._quotas.learn(called, answer.headers)
-            return _document(name, answer)
+            return _document(operation, answer)
 
         return call(called, self._quotas, attempt)
 
-    def prepare(self) -> None:
-        """Import the SDK's client, if that has not been done."""
-        self._shared_client()
+    def is_ready(self, group: str) -> bool:
+        """Whether a group of the SDK's is imported."""
+        return group in self._groups
+
+    def prepare(self, group: str) -> None:
+        """Import the SDK's client and a group of its operations."""
+        self._group(group)
 
     def close(self) -> None:
         """Close the connections."""
-        if self._client:
-            self._client.rest_client.close()
+        if self._api:
+            self._api.api_client.rest_client.close()
 
-    def _shared_client(self) -> "ApiClient":
-        if self._client is None:
+    def _group(self, name: str) -> Any:
+        group = self._groups.get(name)
+        if group is None:
             with self._lock:
-                if self._client is None:
-                    with lasting():
-                        self._client = self._new_client()
-        return self._client
+                if name not in self._groups:
+                    self._api = self._api or self._new_api()
+                    # Kept: the SDK makes a new one at each access, and a reference cycle with it.
+                    self._groups[name] = getattr(self._api, name)
+                group = self._groups[name]
+        return group
 
-    def _new_client(self) -> "ApiClient":
+    def _new_api(self) -> "KlaviyoAPI":
         from klaviyo_api import KlaviyoAPI  # noqa: PLC0415 - cold start
+        from openapi_client.api_client import ApiClient  # noqa: PLC0415
+        from pydantic import BaseModel  # noqa: PLC0415
+
+        class JsonClient(ApiClient):  # type: ignore[misc] # the SDK is not followed by mypy
+            """The SDK's client. That takes a model apart value by value; here pydantic writes its JSON in one go."""
+
+            def sanitize_for_serialization(self, obj: Any) -> Any:
+                if isinstance(obj, BaseModel):
+                    return obj.model_dump_json(by_alias=True, exclude_unset=True)
+                return super().sanitize_for_serialization(obj)
 
         api = KlaviyoAPI(
             self._settings.klaviyo_auth_key.get_secret_value(),
             max_retries=0,
             test_host=self._settings.klaviyo_api_url or "",
         )
-        client: ApiClient = api.api_client
-        client.rest_client = KlaviyoTransport()
-        # The revision, the SDK's name and the key: the same for every request.
-        _, _, self._headers, _, _ = client.param_serialize(
-            "GET", "", header_params={"Accept": _JSON_API}, auth_settings=_CREDENTIALS
-        )
-        self._body_headers = {**self._headers, "Content-Type": _JSON_API}
-        return client
+        client = JsonClient(api.configuration)
+        client.default_headers = api.api_client.default_headers
+        client.user_agent = f"{USER_AGENT} {client.user_agent}"
+        client.rest_client = self._new_transport()
+        api.api_client = client
+        return api
+
+    def _new_transport(self) -> Any:
+        """What the SDK sends with; a preview has its own."""
+        return KlaviyoTransport()
+
+
+@cache
+def _called(operation: str) -> Operation:
+    return Operation(BACKEND, operation)
+
+
+@dataclass(frozen=True, slots=True)
+class RawAnswer:
+    """What the SDK takes an answer out of."""
+
+    response: Answer
 
 
 class KlaviyoTransport:
@@ -119,21 +143,19 @@ class KlaviyoTransport:
         method: str,
         url: str,
         headers: Mapping[str, str] | None = None,
-        body: object = None,
+        body: str | None = None,
         post_params: object = None,
-        _request_timeout: tuple[float, float, bool] | None = None,
-    ) -> Answer:
+        _request_timeout: Timeouts | None = None,
+    ) -> RawAnswer:
         """The answer, whatever its status. Raises NoAnswerError.
 
-        The signature is the SDK's, which hands `_request_timeout` through: seconds to connect and for the whole call,
-        and whether all headers of the answer are wanted.
+        The signature is the SDK's, which hands `_request_timeout` through: seconds to connect and for the whole call.
         """
         if _request_timeout is None or post_params:
             raise ValueError("a call without a time limit, or of a form")
-        connect, whole, all_headers = _request_timeout
         lines = [f"{name}: {value}" for name, value in (headers or {}).items()]
-        content = None if body is None else encoded(body)
-        return self._connections.exchange(method, url, lines, content, (connect, whole), all_headers=all_headers)
+        content = None if body is None else body.encode()
+        return RawAnswer(self._connections.exchange(method, url, lines, content, _request_timeout))
 
     def close(self) -> None:
         """Close the connections."""

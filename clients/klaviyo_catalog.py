@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from clients.klaviyo_calls import KlaviyoCalls
@@ -24,10 +25,20 @@ _PAGE = 100
 _IDS_PER_FILTER = 50
 """Compound ids are long, and a filter is part of the URL."""
 
-_COMPARED = (
-    "external_id,title,description,url,sku,image_full_url,inventory_quantity,inventory_policy,price,custom_metadata,"
-    "published,updated"
-)
+_COMPARED = [
+    "external_id",
+    "title",
+    "description",
+    "url",
+    "sku",
+    "image_full_url",
+    "inventory_quantity",
+    "inventory_policy",
+    "price",
+    "custom_metadata",
+    "published",
+    "updated",
+]
 
 
 class KlaviyoCatalog:
@@ -44,8 +55,10 @@ class KlaviyoCatalog:
         for start in range(0, len(category_ids), _IDS_PER_FILTER):
             ids = [category_id(own) for own in category_ids[start : start + _IDS_PER_FILTER]]
             page = self._calls.send(
+                "Catalogs",
                 "get_catalog_categories",
-                query={"filter": f"any(ids,{json.dumps(ids)})", "fields[catalog-category]": "name"},
+                filter=f"any(ids,{json.dumps(ids)})",
+                fields_catalog_category=["name"],
             )
             names |= {external_id(category["id"]): category["attributes"]["name"] for category in page["data"]}
         return names
@@ -54,8 +67,8 @@ class KlaviyoCatalog:
         """Create or rename the category of a commercetools category, by its path."""
         update = category_update(category, self._settings)
         self._put(
-            lambda: self._calls.send("update_catalog_category", update["data"]["id"], update),
-            lambda: self._calls.send("create_catalog_category", body=catalog_category(category, self._settings)),
+            lambda: self._calls.send("Catalogs", "update_catalog_category", update["data"]["id"], update),
+            lambda: self._calls.send("Catalogs", "create_catalog_category", catalog_category(category, self._settings)),
             known=known,
         )
 
@@ -63,7 +76,7 @@ class KlaviyoCatalog:
         """Rename a category that Klaviyo has; one that it has no more comes with a message of its own, or is gone."""
         update = category_update(category, self._settings)
         try:
-            self._calls.send("update_catalog_category", update["data"]["id"], update)
+            self._calls.send("Catalogs", "update_catalog_category", update["data"]["id"], update)
         except Refused as refused:
             if refused.status != _NOT_FOUND:
                 raise
@@ -86,7 +99,7 @@ class KlaviyoCatalog:
 
         try:
             self._put(
-                lambda: self._item("update_catalog_item", update, update["data"]["id"]),
+                lambda: self._item("update_catalog_item", update["data"]["id"], update),
                 create,
                 known=known,
             )
@@ -98,7 +111,7 @@ class KlaviyoCatalog:
     def hide_item(self, product_id: str) -> None:
         """Hide an item from feeds; one that is not there is hidden."""
         try:
-            self._calls.send("update_catalog_item", item_id(product_id), hidden_item(product_id))
+            self._calls.send("Catalogs", "update_catalog_item", item_id(product_id), hidden_item(product_id))
         except Refused as refused:
             if refused.status != _NOT_FOUND:
                 raise
@@ -111,10 +124,10 @@ class KlaviyoCatalog:
     def variants(self, product_id: str) -> dict[str, JsonObject] | None:
         """Attributes by SKU of an item's variants (all pages), None when Klaviyo does not know the item."""
         found: dict[str, JsonObject] = {}
-        query: dict[str, str | int] = {"fields[catalog-variant]": _COMPARED, "page[size]": _PAGE}
+        options: dict[str, Any] = {"fields_catalog_variant": _COMPARED, "page_size": _PAGE}
         while True:
             try:
-                page = self._calls.send("get_variants_for_catalog_item", item_id(product_id), query=query)
+                page = self._calls.send("Catalogs", "get_variants_for_catalog_item", item_id(product_id), **options)
             except Refused as refused:
                 if refused.status != _NOT_FOUND:
                     raise
@@ -124,7 +137,7 @@ class KlaviyoCatalog:
             following = (page.get("links") or {}).get("next")
             if not following:
                 return self._recent.corrected(product_id, found)
-            query = {**query, "page[cursor]": parse_qs(urlsplit(following).query)["page[cursor]"][0]}
+            options["page_cursor"] = parse_qs(urlsplit(following).query)["page[cursor]"][0]
 
     def put_variant(self, sku: str, attributes: Mapped, product_id: str, *, known: bool) -> None:
         """Create or update a variant. Raises UnknownItem when Klaviyo does not know the item.
@@ -134,7 +147,9 @@ class KlaviyoCatalog:
         """
         own = noted(attributes)
         create = partial(self._new_variant, variant_create(sku, own, product_id))
-        update = partial(self._calls.send, "update_catalog_variant", variant_id(sku), variant_update(sku, own))
+        update = partial(
+            self._calls.send, "Catalogs", "update_catalog_variant", variant_id(sku), variant_update(sku, own)
+        )
         if known:
             answer = self._put(update, create, known=True)
         else:
@@ -154,7 +169,7 @@ class KlaviyoCatalog:
     def set_stock(self, sku: str, stock: JsonObject) -> bool:
         """Set what a variant has in stock; False when Klaviyo has no such variant."""
         try:
-            answer = self._calls.send("update_catalog_variant", variant_id(sku), stock_update(sku, stock))
+            answer = self._calls.send("Catalogs", "update_catalog_variant", variant_id(sku), stock_update(sku, stock))
         except Refused as refused:
             if refused.status != _NOT_FOUND:
                 raise
@@ -162,9 +177,9 @@ class KlaviyoCatalog:
         self._recent.wrote_stock(sku, answer["data"]["attributes"])
         return True
 
-    def _item(self, operation: str, body: JsonObject, own_id: str = "") -> JsonObject:
+    def _item(self, operation: str, *arguments: Any) -> JsonObject:
         try:
-            return self._calls.send(operation, own_id, body)
+            return self._calls.send("Catalogs", operation, *arguments)
         except Refused as refused:
             creating = operation == "create_catalog_item"
             if "categor" in refused.pointer or (creating and refused.status == _NOT_FOUND):
@@ -179,7 +194,7 @@ class KlaviyoCatalog:
 
     def _new_variant(self, body: JsonObject) -> JsonObject:
         try:
-            return self._calls.send("create_catalog_variant", body=body)
+            return self._calls.send("Catalogs", "create_catalog_variant", body)
         except Refused as refused:
             unknown_item = refused.status == _BAD_REQUEST and "relationships/item" in refused.pointer
             if unknown_item or refused.status == _NOT_FOUND:
@@ -209,7 +224,7 @@ class KlaviyoCatalog:
 
     def _delete(self, operation: str, compound_id: str) -> None:
         try:
-            self._calls.send(operation, compound_id)
+            self._calls.send("Catalogs", operation, compound_id)
         except Refused as refused:
             if refused.status != _NOT_FOUND:
                 raise

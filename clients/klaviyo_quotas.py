@@ -25,8 +25,6 @@ _PLENTY = 0.5
 """Part of a minute's quota that must be left for the share not to bind."""
 _ROUNDED = 2.0
 """Seconds: a window's end is told in whole ones, and the answer takes its time."""
-_NEWS_EVERY = 0.05
-"""Seconds between two answers of an operation whose headers are read: often enough, and that costs."""
 _NUMBER = re.compile(r"\d+")
 _TOLD = ("ratelimit-limit", "ratelimit-remaining", "ratelimit-reset")
 
@@ -66,7 +64,6 @@ class _Pace:
     sent: deque[float] = field(default_factory=deque)
     """When, within the last minute; times to come are slots that wait for."""
     next_even: float = 0.0
-    news_at: float = float("-inf")
     limit: int = 0
     remaining: int = 0
     reset_at: float = 0.0
@@ -121,15 +118,6 @@ class KlaviyoQuotas(Pauses):
         if wait > 0:
             self._sleep(wait)
         return super().admit(operation)
-
-    def wants_news(self, operation: Operation) -> bool:
-        """Whether the next answer's headers are to be learnt from: it is a while since those of the last one."""
-        pace = self._paces.get(operation.name)
-        now = self._clock()
-        if not pace or now < pace.news_at + _NEWS_EVERY:
-            return False
-        pace.news_at = now
-        return True
 
     def learn(self, operation: Operation, headers: Mapping[str, str]) -> None:
         """Take in what Klaviyo's answer says is left of the operation's minute."""

@@ -1,13 +1,11 @@
 """What this instance wrote to Klaviyo's catalog in the last minute, in case Klaviyo's reads lag behind its writes."""
 
 import threading
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cachetools import TTLCache
 
-from core.wire import decoded, encoded
 from mappers.mapped import JsonObject
 
 _SECONDS = 60.0
@@ -19,24 +17,17 @@ _VARIANTS = 20_000
 class _Written:
     """A variant as Klaviyo answered it, None for a deleted one; `updated` is Klaviyo's own time of it.
 
-    `product_id` is the product it was written for; empty where only its stock was written. The attributes are seldom
-    looked at again, and take a quarter of the memory when they are packed.
+    `product_id` is the product it was written for; empty where only its stock was written.
     """
 
-    packed: bytes | None
+    attributes: JsonObject | None
     updated: str
     product_id: str = ""
 
     @classmethod
     def of(cls, attributes: JsonObject, product_id: str) -> "_Written":
         """A variant that was answered with these attributes."""
-        return cls(zlib.compress(encoded(attributes), 1), str(attributes.get("updated") or ""), product_id)
-
-    @property
-    def attributes(self) -> JsonObject:
-        """As Klaviyo answered them."""
-        attributes: JsonObject = decoded(zlib.decompress(self.packed)) if self.packed else {}
-        return attributes
+        return cls(attributes, str(attributes.get("updated") or ""), product_id)
 
 
 class RecentWrites:
@@ -64,7 +55,7 @@ class RecentWrites:
         """Whether the variant was written for another product since."""
         with self._lock:
             written = self._variants.get(sku)
-        return bool(written and written.packed and written.product_id not in ("", product_id))
+        return bool(written and written.attributes is not None and written.product_id not in ("", product_id))
 
     def deleted(self, sku: str, updated: str) -> None:
         """The variant was deleted; `updated` is what Klaviyo last said of it."""
@@ -90,7 +81,7 @@ class RecentWrites:
         for sku, write in written.items():
             if sku in read and _is_newer(str(read[sku].get("updated") or ""), write):
                 continue
-            if write.packed is None or write.product_id not in ("", product_id):
+            if write.attributes is None or write.product_id not in ("", product_id):
                 variants.pop(sku, None)
             else:
                 variants[sku] = write.attributes if sku in read else {"updated": write.updated}
@@ -99,4 +90,4 @@ class RecentWrites:
 
 def _is_newer(updated: str, write: _Written) -> bool:
     """Whether a read shows a state after the write; what was deleted was last seen with the `updated` of the read."""
-    return updated > write.updated or (updated == write.updated != "" and write.packed is not None)
+    return updated > write.updated or (updated == write.updated != "" and write.attributes is not None)

@@ -12,10 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TypeVar
-
-import stamina
-import stamina.instrumentation
 
 from core.errors import Refused, TryAgain, Unavailable
 from core.settings import Limits
@@ -30,9 +28,6 @@ _LONGEST_PAUSE = 600.0
 
 MESSAGE_FAILED = "message_failed"
 """Reason of a call that was not made because another one of its message had failed for good."""
-
-# stamina would log every retry with the exception's text; the message's own line counts them instead.
-stamina.instrumentation.set_on_retry_hooks(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,32 +186,16 @@ def call(operation: Operation, pauses: Pauses, send: Callable[[Timeouts], Answer
     raises, and TryAgain when the message's time is over or the operation is paused.
     """
     budget = current_budget()
-    try:
-        return _attempt(operation, pauses, budget, send)
-    except Unavailable as error:
-        seconds = budget.wait_before_retry(error, 1)
-        if seconds is None:
-            raise
-    return _again(operation, pauses, budget, send, seconds)
-
-
-def _again(
-    operation: Operation, pauses: Pauses, budget: Budget, send: Callable[[Timeouts], Answer], seconds: float
-) -> Answer:
-    """All attempts after the first one, which nearly always is the only one."""
-    attempts = 1
-
-    def wait(error: Exception) -> bool | float:
-        if not isinstance(error, Unavailable):
-            return False
-        seconds = budget.wait_before_retry(error, attempts)
-        return False if seconds is None else seconds
-
-    time.sleep(seconds)
-    for attempt in stamina.retry_context(on=wait, attempts=None, timeout=None):
-        with attempt:
-            attempts += 1
+    # A loop of tenacity's or stamina's keeps the last error in a reference cycle, and with it the frames and documents
+    # of a failed message until the collector runs.
+    for attempt in count(1):
+        try:
             return _attempt(operation, pauses, budget, send)
+        except Unavailable as error:
+            seconds = budget.wait_before_retry(error, attempt)
+            if seconds is None:
+                raise
+        time.sleep(seconds)
     raise AssertionError  # the loop ends by returning or raising; mypy can not know
 
 

@@ -33,16 +33,17 @@ _READS = {
 _OPTIONAL = {"standalone-prices": "only needed for products with standalone prices, which go without a price else"}
 
 _KLAVIYO_SCOPES: dict[str, Callable[[KlaviyoCalls], object]] = {
-    "profiles:read": lambda calls: calls.send("get_profiles", query={"page[size]": 1}),
+    "profiles:read": lambda calls: calls.send("Profiles", "get_profiles", page_size=1),
     "profiles:write": lambda calls: calls.send(
-        "update_profile", _NOBODY, {"data": {"type": "profile", "id": _NOBODY, "attributes": {}}}
+        "Profiles", "update_profile", _NOBODY, {"data": {"type": "profile", "id": _NOBODY, "attributes": {}}}
     ),
-    "events:write": lambda calls: calls.send("create_event", body=_nobodys_event()),
-    "catalogs:read": lambda calls: calls.send("get_catalog_categories", query={"page[size]": 1}),
-    "catalogs:write": lambda calls: calls.send("delete_catalog_category", f"$custom:::$default:::{_PROBE}"),
+    "events:write": lambda calls: calls.send("Events", "create_event", _nobodys_event()),
+    "catalogs:read": lambda calls: calls.send("Catalogs", "get_catalog_categories"),
+    "catalogs:write": lambda calls: calls.send("Catalogs", "delete_catalog_category", f"$custom:::$default:::{_PROBE}"),
     "data-privacy:write": lambda calls: calls.send(
+        "Data_Privacy",
         "request_profile_deletion",
-        body={
+        {
             "data": {
                 "type": "data-privacy-deletion-job",
                 "attributes": {"profile": {"data": {"type": "profile", "id": _NOBODY, "attributes": {}}}},

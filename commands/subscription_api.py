@@ -3,10 +3,11 @@
 As JSON, not as the SDK's models: one subscription with a value that the models do not know makes the whole list fail.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
+import requests
 
 from clients.commercetools_session import CommercetoolsSession
 from clients.retrying import message_budget
@@ -47,28 +48,27 @@ class SubscriptionApi:
 
     def all(self) -> list[Subscription]:
         """Every subscription of the project; there are at most 50."""
-        found: list[Subscription] = self._send("GET", "", params={"limit": "500"})["results"]
+        found: list[Subscription] = self._send(self._session.get, "", {"limit": "500"})["results"]
         return found
 
     def create(self, draft: Mapping[str, Any]) -> None:
         """Make a subscription. commercetools publishes a test notification to its topic and refuses when it can't."""
-        self._send("POST", "", json=draft)
+        self._send(self._session.post, "", draft)
 
     def update(self, subscription: Subscription, actions: list[dict[str, Any]]) -> None:
         """Change a subscription as it was read. Raises ChangedMeanwhileError when its version moved on."""
-        self._send("POST", f"/{subscription['id']}", json={"version": subscription["version"], "actions": actions})
+        changes = {"version": subscription["version"], "actions": actions}
+        self._send(self._session.post, f"/{subscription['id']}", changes)
 
     def delete(self, subscription: Subscription) -> None:
         """Delete a subscription as it was read. Raises ChangedMeanwhileError when its version moved on."""
-        self._send("DELETE", f"/{subscription['id']}", params={"version": str(subscription["version"])})
+        self._send(self._session.delete, f"/{subscription['id']}", {"version": str(subscription["version"])})
 
-    def _send(self, method: str, path: str, **request: Any) -> Any:
+    def _send(self, send: Callable[..., requests.Response], path: str, content: Mapping[str, Any]) -> Any:
         limits = self._limits
         with message_budget(limits):
             try:
-                response = self._session.fetch(
-                    method, self._path + path, (limits.connect_timeout, limits.read_timeout), **request
-                )
+                response = send(self._path + path, (limits.connect_timeout, limits.read_timeout), content)
             except SyncError as error:
                 raise click.ClickException(self._unanswered(error)) from None
         try:

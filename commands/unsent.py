@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from clients.klaviyo_calls import KlaviyoCalls, KlaviyoTransport
+from clients.klaviyo_calls import KlaviyoCalls, KlaviyoTransport, RawAnswer
 from clients.transport import Answer
 from core.settings import Settings
 from core.wire import decoded, encoded
@@ -45,10 +45,9 @@ class UnsentCalls(KlaviyoCalls):
             self.transport.writes.clear()
             self.transport.pretended.clear()
 
-    def _new_client(self) -> Any:
-        client = super()._new_client()
-        self.transport = client.rest_client = _Unsent(client.rest_client)
-        return client
+    def _new_transport(self) -> Any:
+        self.transport = _Unsent(super()._new_transport())
+        return self.transport
 
 
 @dataclass(slots=True)
@@ -66,16 +65,17 @@ class _Unsent:
         method: str,
         url: str,
         headers: Mapping[str, str] | None = None,
-        body: dict[str, Any] | None = None,
+        body: str | None = None,
         post_params: object = None,
         _request_timeout: Any = None,
-    ) -> Answer:
+    ) -> RawAnswer:
         """What the SDK calls; its signature is the SDK's."""
         if method.upper() == "GET":
             return self.real.request(method, url, headers, body, post_params, _request_timeout)
+        written = None if body is None else decoded(body)
         with self._lock:
-            status, answer = self._answer(method.upper(), url, headers, body, _request_timeout)
-        return Answer(status, {}, b"" if answer is None else encoded(answer))
+            status, answer = self._answer(method.upper(), url, headers, written, _request_timeout)
+        return RawAnswer(Answer(status, {}, b"" if answer is None else encoded(answer)))
 
     def close(self) -> None:
         """Close the connections of the reads."""
@@ -91,7 +91,7 @@ class _Unsent:
             """The resource as Klaviyo has it, or as it would be by now."""
             if raw_path in self.pretended:
                 return {} if self.pretended[raw_path] else None
-            found = self.real.request("GET", base + raw_path, headers, _request_timeout=timeout)
+            found = self.real.request("GET", base + raw_path, headers, _request_timeout=timeout).response
             return decoded(found.data)["data"]["attributes"] if found.status == HTTPStatus.OK else None
 
         missing = next((raw for raw in _related(body) if there(raw) is None), None)

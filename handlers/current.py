@@ -31,6 +31,7 @@ def copy_current(
     *,
     keys: Callable[[Document], Collection[str]] = no_keys,
     state: Callable[[Document], object] = version,
+    group: str = "Catalogs",
 ) -> None:
     """Read a resource and write it; again, when it moved on while that took long.
 
@@ -38,7 +39,7 @@ def copy_current(
     before another message wrote them is read again. Between instances no lock helps, so after a slow write the
     resource is read once more and written again if its `state` is another. Raises TryAgain when it keeps changing.
     """
-    services.prepare()
+    services.prepare(group)
     stale_after = services.settings.sync.limits.stale_after
     read_at = time.monotonic()
     document = read()

@@ -26,7 +26,7 @@ def sync_customer(notification: Notification, services: Services) -> None:
             raise Ignored("no_email")
         new_profile = services.klaviyo.upsert_profile(profile(customer, services.settings))
 
-    copy_current(services, lambda: services.commercetools.customer(notification.resource.id), write)
+    copy_current(services, lambda: services.commercetools.customer(notification.resource.id), write, group="Profiles")
 
 
 @handles("customer", "ResourceDeleted")

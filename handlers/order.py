@@ -16,6 +16,7 @@ from mappers.order_events import cancelled_order, fulfilled_order, ordered_produ
 @handles("order", "OrderCreated", "OrderImported", "OrderCreatedFromRecurringOrder")
 def place_order(notification: Notification, services: Services) -> None:
     """Send Placed Order, as the message tells it, and Ordered Product for each line item."""
+    services.prepare("Events")
     told = notification.payload.get("order")
     order = cast("Order", told) if isinstance(told, dict) else _order_now(notification, services)
     _send_placed_order(order, services)
@@ -24,6 +25,7 @@ def place_order(notification: Notification, services: Services) -> None:
 @handles("order", "OrderCustomerSet")
 def place_order_of_customer(notification: Notification, services: Services) -> None:
     """Send Placed Order and Ordered Product again, for the customer that the order has now."""
+    services.prepare("Events")
     told = "payloadNotIncluded" not in notification.payload
     if told and not notification.payload.get("customer"):
         raise Ignored("customer_removed")
@@ -36,6 +38,7 @@ def place_order_of_customer(notification: Notification, services: Services) -> N
 @handles("order", "OrderStateChanged")
 def change_order_state(notification: Notification, services: Services) -> None:
     """Send Fulfilled Order or Cancelled Order, by the state that the message tells."""
+    services.prepare("Events")
     rules = services.settings.sync.order
     events = {
         **dict.fromkeys(rules.fulfilled_states, fulfilled_order),

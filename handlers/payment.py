@@ -18,6 +18,7 @@ from mappers.order_events import refunded_order
 @handles("payment", "PaymentTransactionAdded", "PaymentTransactionStateChanged")
 def refund_order(notification: Notification, services: Services) -> None:
     """Send Refunded Order for a refund in a state that counts, with that transaction's amount."""
+    services.prepare("Events")
     refunds = _refunds(notification, services)
     if not refunds:
         raise Ignored("no_refund")

@@ -34,10 +34,15 @@ class Services:
         self._writers = ThreadPoolExecutor(writers, thread_name_prefix="write")
         self._parallel = writers
 
-    def prepare(self) -> None:
-        """Import the clients of both SDKs, if that has not been done: a handler's clock starts after it."""
-        self.commercetools.prepare()
-        self.klaviyo.prepare()
+    def prepare(self, group: str) -> None:
+        """Import what a message needs of both SDKs, if that has not been done.
+
+        `group` is Klaviyo's group of operations. It takes up to half a second to import, so that happens while the
+        first read waits for its token.
+        """
+        if not self.klaviyo.is_ready(group):
+            self.commercetools.prepare()
+            self._writers.submit(self.klaviyo.prepare, group)
 
     def close(self) -> None:
         """End the threads and close the connections."""

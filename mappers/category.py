@@ -5,7 +5,7 @@ from typing import Any
 
 from core.settings import Settings
 from mappers.documents import Category, Reference
-from mappers.ids import category_id
+from mappers.ids import CUSTOM_CATALOG, category_id
 from mappers.json_safe import encodable
 from mappers.localized import localized, text
 from mappers.mapped import JsonObject, mapper
@@ -25,7 +25,7 @@ def category_name(category: Category, settings: Settings) -> str:
 @mapper
 def catalog_category(category: Category, settings: Settings) -> JsonObject:
     """Body of `POST /api/catalog-categories`."""
-    attributes = {"external_id": category["id"], "name": category_name(category, settings)}
+    attributes = {**CUSTOM_CATALOG, "external_id": category["id"], "name": category_name(category, settings)}
     return {"data": {"type": "catalog-category", "attributes": attributes}}
 
 

@@ -9,6 +9,9 @@ from mappers.localized import text
 
 _PREFIX = "$custom:::$default:::"
 
+CUSTOM_CATALOG = {"integration_type": "$custom", "catalog_type": "$default"}
+"""Attributes that a category, item or variant is created with; they can't change."""
+
 
 def item_id(product_id: str) -> str:
     """Id of the catalog item of a product."""

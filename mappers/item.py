@@ -5,7 +5,7 @@ from datetime import datetime
 
 from core.settings import Settings
 from mappers.documents import Price, ProductProjection, Reference, Variant
-from mappers.ids import category_id, item_id, variant_sku
+from mappers.ids import CUSTOM_CATALOG, category_id, item_id, variant_sku
 from mappers.json_safe import Cuts, json_safe
 from mappers.limits import fit_metadata
 from mappers.localized import localized, text
@@ -13,6 +13,8 @@ from mappers.mapped import JsonObject, Mapped, mapper
 from mappers.metadata import price_tables, text_tables
 from mappers.price import current_price, price_amount
 from mappers.product_url import product_url
+
+_IMMUTABLE = frozenset({"external_id", *CUSTOM_CATALOG})
 
 PricesBySku = Mapping[str, Sequence[Price]]
 """Standalone prices of a product's SKUs."""
@@ -32,6 +34,7 @@ def catalog_item(
     images = product_images(variants)
     metadata, cuts = fit_metadata({**text_tables(product), **price_tables(prices, now)})
     attributes: JsonObject = {
+        **CUSTOM_CATALOG,
         "external_id": product["id"],
         **product_texts(product, settings),
         "url": product_url(settings.product_url_template, product, variants[0] if variants else None, settings),
@@ -60,9 +63,9 @@ def catalog_item(
 
 @mapper
 def item_update(create_body: JsonObject) -> JsonObject:
-    """Body of `PATCH /api/catalog-items/<id>`: the same as on create, without the id that can't change."""
+    """Body of `PATCH /api/catalog-items/<id>`: the same as on create, without what can't change."""
     data = create_body["data"]
-    attributes = {name: value for name, value in data["attributes"].items() if name != "external_id"}
+    attributes = {name: value for name, value in data["attributes"].items() if name not in _IMMUTABLE}
     return {"data": {**data, "id": item_id(data["attributes"]["external_id"]), "attributes": attributes}}
 
 

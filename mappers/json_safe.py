@@ -5,7 +5,7 @@ Both steps go down at most `MAX_LEVELS` levels, so that no document is deep enou
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -54,33 +54,40 @@ def json_safe(fields: Mapping[str, Any], cuts: Cuts) -> JsonObject:
     """Copy that holds JSON only, within Klaviyo's limits for levels, entries and strings.
 
     Decimals become numbers; what is no JSON (NaN, infinity, other types) is left out, strings and arrays are shortened.
-    The copy shares the objects and arrays that are fine as they are.
+    The copy of a sound object shares its values.
     """
     return _safe_object(fields, 1, "", cuts) if sound_size(fields) is None else dict(fields)
 
 
 def sound_size(fields: Mapping[str, Any]) -> int | None:
-    """Bytes of an object that surely is what `json_safe` would make of it; None where it takes a closer look.
+    """Bytes of an object that `json_safe` would not change; None if it has to look at each value.
 
-    Nearly all are sound, and looking at each value would be most of the work.
+    Nearly all objects are sound, and copying them value by value would be most of the work.
     """
     text = strictly_encoded(fields)
-    # What is short as a whole has no long strings, and few commas are between few entries. A null may have been NaN.
-    if text is None or len(text) > MAX_TEXT_BYTES or text.count(b",") >= MAX_ENTRIES or b"null" in text:
-        return None
-    containers: list[Any] = [fields]
-    for _ in range(MAX_LEVELS):
-        containers = [
-            child
-            for container in containers
-            for child in (container.values() if type(container) is dict else container)
-            if type(child) in _CONTAINERS
-        ]
-        if not containers:
-            return len(text)
-        if tuple in map(type, containers):
-            return None
-    return None
+    return None if text is None or not _is_sound(fields, 1) else len(text)
+
+
+def _is_sound(container: Any, level: int) -> bool:
+    """Whether an object or array that was encoded without complaint is within the limits, and as JSON has it."""
+    if level > MAX_LEVELS:
+        return False
+    values = container
+    if type(container) is dict:
+        values = container.values()
+    elif type(container) is tuple or len(container) > MAX_ENTRIES:
+        return False
+    for value in values:
+        kind = type(value)
+        if kind is str:
+            if len(value) > _SURELY_FITS:
+                return False
+        elif kind is float:
+            if not math.isfinite(value):  # it was encoded as null
+                return False
+        elif kind in _CONTAINERS and not _is_sound(value, level + 1):
+            return False
+    return True
 
 
 def encodable(text: str) -> str:
@@ -119,36 +126,6 @@ def without_levels_below(value: Any, levels: int) -> Any:
     return value
 
 
-def _is_safe(value: dict[Any, Any] | list[Any], level: int) -> bool:
-    """Whether an object or array can stay as it is. Nearly all can, and copying them would be most of the work."""
-    if level > MAX_LEVELS or (len(value) > MAX_ENTRIES and isinstance(value, list)):
-        return False
-    children: Iterable[Any] = value
-    if isinstance(value, dict):
-        if not _are_plain(value):
-            return False
-        children = value.values()
-    for child in children:
-        kind = type(child)
-        if kind is str:
-            if len(child) > _SURELY_FITS or not (child.isascii() or _SURROGATE.search(child) is None):
-                return False
-        elif kind is dict or kind is list:
-            if not _is_safe(child, level + 1):
-                return False
-        elif not (kind is int or kind is bool or child is None or (kind is float and math.isfinite(child))):
-            return False
-    return True
-
-
-def _are_plain(names: Iterable[Any]) -> bool:
-    """Whether all names are ASCII text, as one look at all of them together tells."""
-    try:
-        return "".join(names).isascii()
-    except TypeError:
-        return False
-
-
 _NOTHING = object()
 
 
@@ -159,8 +136,6 @@ def _safe(value: Any, level: int, path: str, cuts: Cuts) -> Any:
     if isinstance(value, Mapping | list | tuple):
         if level > MAX_LEVELS:
             return _left_out(path, "too deep", cuts)
-        if isinstance(value, dict | list) and _is_safe(value, level):
-            return value
         return (
             _safe_object(value, level, path, cuts)
             if isinstance(value, Mapping)
@@ -181,9 +156,6 @@ def _safe_object(fields: Mapping[Any, Any], level: int, path: str, cuts: Cuts) -
     safe: JsonObject = {}
     for key, value in fields.items():
         name = encodable(key if isinstance(key, str) else str(key))
-        if type(value) is int or value is None:
-            safe[name] = value
-            continue
         kept = _safe(value, level + 1, f"{path}.{name}" if path else name, cuts)
         if kept is not _NOTHING:
             safe[name] = kept
@@ -200,8 +172,6 @@ def _safe_array(values: list[Any] | tuple[Any, ...], level: int, path: str, cuts
 
 def _safe_text(text: str, path: str, cuts: Cuts) -> str:
     text = encodable(text)
-    if len(text) <= _SURELY_FITS:
-        return text
     raw = text.encode()
     if len(raw) <= MAX_TEXT_BYTES:
         return text

@@ -30,7 +30,8 @@ def fit_event_properties(
     Levels, entries and strings are held to their limits everywhere. When there are too many properties, or too many
     bytes, the raw ones are cut, the deepest first; the protected ones are shortened only when nothing else is left.
     """
-    if len(properties) <= MAX_PROPERTIES and sound_size(properties) is not None:  # and so small enough
+    size = sound_size(properties)
+    if size is not None and size <= MAX_EVENT_BYTES and len(properties) <= MAX_PROPERTIES:
         return dict(properties), ()
     cuts = Cuts()
     safe = json_safe(properties, cuts)

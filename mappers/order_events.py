@@ -139,6 +139,7 @@ def _event(
         "value": number(amount(happened.money)),
         "value_currency": happened.money["currencyCode"],
         "unique_id": happened.unique_id,
+        "backfill": False,
         "metric": {"data": {"type": "metric", "attributes": {"name": happened.metric}}},
         "profile": profile_body(attributes),
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 from core.settings import Settings
 from mappers.documents import ProductProjection
-from mappers.ids import item_id, variant_id, variant_sku
+from mappers.ids import CUSTOM_CATALOG, item_id, variant_id, variant_sku
 from mappers.item import PricesBySku, product_images, product_texts, variant_images, variant_prices, variants_of
 from mappers.json_safe import Cuts, json_safe
 from mappers.limits import fit_metadata
@@ -60,7 +60,7 @@ def variant_create(sku: str, attributes: Mapping[str, Any], product_id: str) -> 
     return {
         "data": {
             "type": "catalog-variant",
-            "attributes": {"external_id": sku, "price": 0, **attributes},
+            "attributes": {**CUSTOM_CATALOG, "external_id": sku, "price": 0, **attributes},
             "relationships": {"item": {"data": {"type": "catalog-item", "id": item_id(product_id)}}},
         }
     }

@@ -70,6 +70,7 @@ class Backend(ABC):
                 "body": None,
                 "status": 0,
                 "credentials": "authorization" in request.headers,
+                "user_agent": request.headers.get("user-agent", ""),
                 "authorized": self.authorized(request),
                 "kind": "token" if request.path == "/oauth/token" else "api",
                 "operation": self.operation(request),

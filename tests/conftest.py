@@ -3,10 +3,10 @@
 import os
 from collections.abc import Iterator
 
-import hypothesis  # noqa: F401 - before `heap` freezes anything: it looks for what refers to a library's random numbers
 import pytest
 
-_PYTESTS_OWN = "PYTEST_CURRENT_TEST"
+_NOT_OURS = frozenset({"PYTEST_CURRENT_TEST", "OAUTHLIB_INSECURE_TRANSPORT"})
+"""Pytest's own, and what requests-oauthlib wants to be told about the sandbox's http."""
 
 
 @pytest.fixture(autouse=True)
@@ -18,4 +18,4 @@ def _environment_is_left_as_it_was() -> Iterator[None]:
 
 
 def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name != _PYTESTS_OWN}
+    return {name: value for name, value in os.environ.items() if name not in _NOT_OURS}

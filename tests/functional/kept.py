@@ -49,12 +49,11 @@ class GivenBodies:
         """Remember every body from now on."""
         send = KlaviyoCalls.send
 
-        def remembering(calls: KlaviyoCalls, name: str, own_id: str = "", body: Any = None, **query: Any) -> Any:
-            given = deepcopy(body)
-            answer = send(calls, name, own_id, body, **query)
-            if given is not None:
-                with self._lock:
-                    self.bodies.append((name, given))
+        def remembering(calls: KlaviyoCalls, group: str, operation: str, *arguments: Any, **options: Any) -> Any:
+            given = [deepcopy(argument) for argument in arguments if isinstance(argument, dict)]
+            answer = send(calls, group, operation, *arguments, **options)
+            with self._lock:
+                self.bodies += [(operation, body) for body in given]
             return answer
 
         monkeypatch.setattr(KlaviyoCalls, "send", remembering)

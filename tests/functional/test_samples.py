@@ -11,7 +11,8 @@ from tests.functional.conftest import ACKNOWLEDGED, Function, Serve
 from tests.functional.states import comparable
 
 
-def _load_documents(sandbox: Sandbox) -> None:
+def load_documents(sandbox: Sandbox) -> None:
+    """Put the documents that the samples refer to into the sandbox."""
     for folder in DOCUMENTS.iterdir():
         for path in folder.iterdir():
             sandbox.commercetools.put(folder.name, json.loads(path.read_text(encoding="utf-8")))
@@ -20,7 +21,7 @@ def _load_documents(sandbox: Sandbox) -> None:
 @pytest.fixture
 def shop(sandbox: Sandbox) -> Sandbox:
     """The sandbox with the documents of the samples."""
-    _load_documents(sandbox)
+    load_documents(sandbox)
     return sandbox
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from mappers.category import catalog_category, category_name, category_paths, category_update
+from mappers.ids import CUSTOM_CATALOG
 from tests.unit.strategies import category_reference, settings_with
 
 WOMEN = category_reference("women", {"en": "Women", "de": "Damen"})
@@ -37,9 +38,8 @@ def test_the_path_is_in_the_preferred_language_where_there_is_one() -> None:
 def test_a_category_becomes_a_create_and_an_update() -> None:
     """External id on create, compound id on update."""
     settings = settings_with(preferred_locale="en")
-    assert catalog_category(BAGS["obj"], settings) == {
-        "data": {"type": "catalog-category", "attributes": {"external_id": "bags", "name": "Women > Bags"}}
-    }
+    attributes = {**CUSTOM_CATALOG, "external_id": "bags", "name": "Women > Bags"}
+    assert catalog_category(BAGS["obj"], settings) == {"data": {"type": "catalog-category", "attributes": attributes}}
     assert category_update(BAGS["obj"], settings) == {
         "data": {
             "type": "catalog-category",

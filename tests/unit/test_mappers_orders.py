@@ -155,6 +155,7 @@ def test_a_placed_order_has_the_order_s_own_fields_its_custom_fields_and_klaviyo
         "value": 23.99,
         "value_currency": "EUR",
         "unique_id": "o1",
+        "backfill": False,
         "metric": {"data": {"type": "metric", "attributes": {"name": "Placed Order"}}},
         "profile": {"data": {"type": "profile", "attributes": {"email": "jane@x.io", "external_id": "c1"}}},
     }

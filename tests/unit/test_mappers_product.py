@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from core.errors import Unmappable
+from mappers.ids import CUSTOM_CATALOG
 from mappers.item import catalog_item, hidden_item, item_update
 from mappers.product_url import product_url
 from mappers.variant import catalog_variants, differs, stock_update, variant_create, variant_update
@@ -51,6 +52,7 @@ def test_a_product_becomes_an_item() -> None:
         "data": {
             "type": "catalog-item",
             "attributes": {
+                **CUSTOM_CATALOG,
                 "external_id": "p1",
                 "title": "Tote",
                 "description": "Nice",
@@ -81,6 +83,7 @@ def test_a_bare_product_is_an_item_too() -> None:
     body = catalog_item({"id": "p1"}, settings_with(), NOW).body
     assert body["data"]["relationships"] == {"categories": {"data": []}}
     assert body["data"]["attributes"] == {
+        **CUSTOM_CATALOG,
         "external_id": "p1",
         "title": "p1",
         "description": "",
@@ -148,7 +151,7 @@ def test_an_item_is_updated_without_what_can_not_change() -> None:
     update = item_update(create)
     assert update["data"]["id"] == "$custom:::$default:::p1"
     assert update["data"]["relationships"] == create["data"]["relationships"]
-    assert {"external_id": "p1", **update["data"]["attributes"]} == create["data"]["attributes"]
+    assert {**CUSTOM_CATALOG, "external_id": "p1", **update["data"]["attributes"]} == create["data"]["attributes"]
     assert "external_id" not in update["data"]["attributes"]
     assert hidden_item("p1")["data"]["attributes"] == {"published": False}
 

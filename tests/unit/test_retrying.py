@@ -1,7 +1,9 @@
 """How often a call is tried, how long is waited, and when a backend is left alone."""
 
+import gc
 import random
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -93,6 +95,37 @@ def test_what_is_final_is_not_tried_again(clock: Clock, final: Exception) -> Non
             call(WRITE, Pauses(), _answers(final, "never asked"))
         assert call(READ, Pauses(), _answers("answer")) == "answer"
     assert (budget.calls, clock.slept) == ({"klaviyo": 1, "commercetools": 1}, [])
+
+
+def _refused() -> Refused:
+    return Refused("klaviyo", "create_event", status=400)
+
+
+@pytest.mark.parametrize("error", [_broken, _refused], ids=["retried", "final"])
+def test_a_failed_call_leaves_nothing_behind(clock: Clock, error: Callable[[], Exception]) -> None:
+    """What it was to send is freed at once, without the collector: in an outage every message fails."""
+    assert clock
+
+    class Document:
+        pass
+
+    def failing() -> weakref.ref[Document]:
+        document = Document()
+
+        def send(_timeouts: Timeouts) -> object:
+            if document:
+                raise error()
+            return document
+
+        with message_budget(Limits()), pytest.raises((Unavailable, Refused)):
+            call(WRITE, Pauses(), send)
+        return weakref.ref(document)
+
+    gc.disable()
+    try:
+        assert failing()() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(("retry_after", "slept"), [(2.0, [2.0]), (5.0, [5.0])], ids=["short", "longest"])

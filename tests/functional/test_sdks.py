@@ -1,0 +1,101 @@
+"""Every request is made by an operation of the official SDKs; libcurl only carries it."""
+
+import ast
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+import pytest
+from commercetools.base_client import RefreshingOAuth2Session
+from openapi_client.api.catalogs_api import CatalogsApi
+from openapi_client.api.data_privacy_api import DataPrivacyApi
+from openapi_client.api.events_api import EventsApi
+from openapi_client.api.profiles_api import ProfilesApi
+
+from clients.transport import Answer, Connections
+from commands.running import ROOT, Sandbox
+from core.version import USER_AGENT
+from sandbox.samples import samples
+from tests.functional.conftest import ACKNOWLEDGED, Serve
+from tests.functional.test_samples import load_documents
+
+_RAW = "_without_preload_content"
+_GROUPS = (EventsApi, ProfilesApi, CatalogsApi, DataPrivacyApi)
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
+
+
+class Callers(threading.local):
+    """The SDKs' methods that this thread is in."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    @contextmanager
+    def entered(self, name: str) -> Iterator[None]:
+        """Within a method."""
+        self.names.append(name)
+        try:
+            yield
+        finally:
+            self.names.pop()
+
+
+def test_every_call_of_the_samples_is_made_by_an_sdk(
+    sandbox: Sandbox, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commercetools is asked by its session, Klaviyo by a method of a group: nothing else reaches the transport.
+
+    Both are told who asks: this package and its version, in front of the SDK.
+    """
+    callers, sent = Callers(), []
+
+    def marked(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(method)
+        def marking(*arguments: Any, **options: Any) -> Any:
+            with callers.entered(name):
+                return method(*arguments, **options)
+
+        return marking
+
+    exchange = Connections.exchange
+
+    def carried(connections: Connections, method: str, url: str, *rest: Any) -> Answer:
+        sent.append((url, list(callers.names)))
+        return exchange(connections, method, url, *rest)
+
+    monkeypatch.setattr(Connections, "exchange", carried)
+    monkeypatch.setattr(RefreshingOAuth2Session, "request", marked("commercetools", RefreshingOAuth2Session.request))
+    for group in _GROUPS:
+        for name in [name for name in vars(group) if name.endswith(_RAW)]:
+            monkeypatch.setattr(group, name, marked(name.removesuffix(_RAW), getattr(group, name)))
+
+    load_documents(sandbox)
+    function = serve()
+    for sample in samples():
+        sample.prepare(sandbox.commercetools)
+        assert function.deliver(sample.data).status == ACKNOWLEDGED
+
+    klaviyo, commercetools = sandbox.klaviyo.requests(kind="api"), sandbox.commercetools.requests()
+    assert sorted(names[0] for url, names in sent if names and names != ["commercetools"]) == sorted(
+        one["operation"] for one in klaviyo
+    )
+    assert [url for url, names in sent if len(names) != 1] == []
+    assert len(sent) == len(klaviyo) + len(commercetools)
+    for requests, sdk in ((klaviyo, "klaviyo-api-python/"), (commercetools, "commercetools-python-sdk/")):
+        assert {one["user_agent"].startswith(f"{USER_AGENT} {sdk}") for one in requests} == {True}
+
+
+def test_no_operation_of_klaviyo_is_typed_anew() -> None:
+    """The code that is deployed holds no path of Klaviyo's API, and the clients no HTTP method: the SDKs have them."""
+    found = []
+    for folder in ("clients", "core", "handlers", "mappers"):
+        for path in (ROOT / folder).glob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    is_path = re.match(r"/?(api|client)/\S", node.value) is not None
+                    if is_path or (folder == "clients" and node.value in _METHODS):
+                        found.append(f"{path.name}:{node.lineno}: {node.value}")
+    assert found == []
