@@ -9,7 +9,7 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 REQUIRED="PROJECT_ID REGION CT_API_URL CT_AUTH_URL CT_PROJECT_ID CT_SCOPE"
 SECRETS="CT_API_CLIENT KLAVIYO_AUTH_KEY"
 OPTIONAL="CT_SCOPES PREFERRED_LOCALE PREFERRED_CURRENCY PRODUCT_URL_TEMPLATE DEAD_LETTER_TOPIC SYNC_CONFIG KLAVIYO_API_URL
-  KLAVIYO_LIMIT_SHARE SKIP_BASE64_ENCODING PUB_SUB_PORT THREADS APP_TYPE
+  KLAVIYO_LIMIT_SHARE SKIP_BASE64_ENCODING PUB_SUB_PORT PUSH_AUDIENCE PUSH_SERVICE_ACCOUNT THREADS APP_TYPE
   FUNCTION_NAME TOPIC FUNCTION_RUNTIME FUNCTION_MEMORY FUNCTION_CPU FUNCTION_TIMEOUT MIN_INSTANCES MAX_INSTANCES
   BUILD_SERVICE_ACCOUNT CT_API_CLIENT_FILE KLAVIYO_AUTH_KEY_FILE"
 # What the function finds in its environment; its secrets come from Secret Manager, its port from Cloud Run.
@@ -21,6 +21,9 @@ APIS="artifactregistry.googleapis.com cloudbuild.googleapis.com cloudfunctions.g
   cloudresourcemanager.googleapis.com eventarc.googleapis.com iam.googleapis.com logging.googleapis.com
   pubsub.googleapis.com run.googleapis.com secretmanager.googleapis.com"
 COMMERCETOOLS=serviceAccount:subscriptions@commercetools-platform.iam.gserviceaccount.com
+
+# https, or http to a loopback host: as core/settings.py has it.
+BACKEND_URL='^(https://[^[:space:]/]+|http://(localhost|127(\.(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])){3}|\[::1\])(:[0-9]+)?)(/[^[:space:]]*)?$'
 
 # More instances than Klaviyo's limits can feed only collect 429s. Its widest limit is 3500 events a minute for the whole
 # account, and one write holds a thread for about half a second.
@@ -88,6 +91,8 @@ What to sync:
   SKIP_BASE64_ENCODING   any value: deliveries without Pub/Sub's envelope are taken too
   APP_TYPE               EVENT or unset
   PUB_SUB_PORT           means nothing here: a function is given its port
+  PUSH_AUDIENCE          means nothing here: IAM checks who calls a function
+  PUSH_SERVICE_ACCOUNT   likewise
 
 Size:
   THREADS                messages that an instance works on at the same time (8)
@@ -281,7 +286,7 @@ check_deployed() {
   : "${THREADS:=8}" "${FUNCTION_RUNTIME:=python313}" "${FUNCTION_MEMORY:=512Mi}" "${FUNCTION_CPU:=1}"
   : "${FUNCTION_TIMEOUT:=60}" "${MIN_INSTANCES:=0}"
   for name in CT_API_URL CT_AUTH_URL KLAVIYO_API_URL; do
-    must "$name" '^https?://[^[:space:]/]+' 'must be a URL'
+    must "$name" "$BACKEND_URL" 'must be https://HOST; http:// is for localhost, 127.0.0.1 and [::1] only'
   done
   must CT_PROJECT_ID '^[A-Za-z0-9_-]{1,256}$' 'must be a project key'
   must CT_API_CLIENT '^[[:space:]]*\{(.*"clientId".*"secret"|.*"secret".*"clientId").*\}' 'must be {"clientId": "...", "secret": "..."}'

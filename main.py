@@ -2,16 +2,19 @@
 
 import os
 import sys
+from http import HTTPStatus
+from typing import Any
 
 import flask
 import functions_framework
 from cloudevents.http import CloudEvent
 
 import pipeline
+from clients.push_tokens import PushTokens
 from core import notification
 from core.errors import ConfigurationError
-from core.logs import trace_fields
-from core.settings import load_settings
+from core.logs import log, trace_fields
+from core.settings import Settings, load_settings
 from handlers.services import Services
 
 _GRACEFUL_SECONDS = 8
@@ -21,6 +24,7 @@ try:
     SERVICES = Services(load_settings())
 except ConfigurationError as error:
     sys.exit(str(error))
+TOKENS = PushTokens.wanted_by(SERVICES.settings)
 
 
 @functions_framework.cloud_event
@@ -36,20 +40,37 @@ def sync_event(event: CloudEvent) -> None:
 def sync_push(request: flask.Request) -> flask.typing.ResponseReturnValue:
     """Sync the commercetools notification in a Pub/Sub push: 204 acknowledges it, 503 has it delivered again.
 
+    With PUSH_AUDIENCE and PUSH_SERVICE_ACCOUNT set, 401 refuses whoever is not Pub/Sub with a token of that account.
     GET answers health. Never 202: the Pub/Sub emulator takes that for a refusal.
     """
     if request.method in ("GET", "HEAD"):
         return "ok\n", 200
     if request.method != "POST":
         return "", 405
+    if TOKENS and (refusal := TOKENS.refusal(request.headers.get("Authorization"))):
+        log.warning("push refused", status=refusal.status, reason=refusal.reason, code=refusal.code, **_trace())
+        return "", refusal.status, {"WWW-Authenticate": "Bearer"} if refusal.status == HTTPStatus.UNAUTHORIZED else {}
     envelope = notification.from_push(request.get_data(), accepts_bare=SERVICES.settings.accepts_bare_notifications)
     return "", 204 if _acknowledged(envelope) else 503
 
 
 def _acknowledged(envelope: notification.Envelope) -> bool:
+    return pipeline.process(envelope, SERVICES, _trace()).acknowledged
+
+
+def _trace() -> dict[str, Any]:
     headers = flask.request.headers
-    trace = trace_fields(headers.get("traceparent") or headers.get("X-Cloud-Trace-Context"))
-    return pipeline.process(envelope, SERVICES, trace).acknowledged
+    return trace_fields(headers.get("traceparent") or headers.get("X-Cloud-Trace-Context"))
+
+
+def _warn_if_anybody_may_call(settings: Settings, target: str) -> None:
+    """Off Google no IAM checks who calls. With stand-ins, or Pub/Sub's emulator, nobody needs to."""
+    if settings.k_service or settings.reaches_this_machine_only or os.environ.get("PUBSUB_EMULATOR_HOST"):
+        return
+    if target == sync_event.__name__:
+        log.warning("sync_event does not check who calls: off Google serve sync_push")
+    elif not TOKENS:
+        log.warning("sync_push does not check who calls: set PUSH_AUDIENCE and PUSH_SERVICE_ACCOUNT")
 
 
 def _serve() -> None:
@@ -64,3 +85,5 @@ def _serve() -> None:
 
 if __name__ == "__main__":
     _serve()
+elif served := os.environ.get("FUNCTION_TARGET"):
+    _warn_if_anybody_may_call(SERVICES.settings, served)

@@ -18,6 +18,8 @@ import pycurl
 from clients.retrying import Timeouts
 
 _DECODED = "gzip, deflate"
+_PROTOCOLS = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
+"""libcurl also reads files and speaks two dozen other protocols."""
 _ERRORS = {
     value: name.removeprefix("E_")
     for name, value in vars(pycurl).items()
@@ -108,6 +110,8 @@ class Connections:
 def _new_handle() -> pycurl.Curl:
     curl = pycurl.Curl()
     curl.setopt(pycurl.NOSIGNAL, 1)  # signals are not for threads
+    curl.setopt(pycurl.PROTOCOLS, _PROTOCOLS)
+    curl.setopt(pycurl.REDIR_PROTOCOLS, _PROTOCOLS)
     curl.setopt(pycurl.PROXY, "")
     curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
     curl.setopt(pycurl.TCP_NODELAY, 1)

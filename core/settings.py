@@ -2,13 +2,24 @@
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from core.errors import ConfigurationError
@@ -127,7 +138,19 @@ class ApiClient(BaseModel):
     secret: Annotated[SecretStr, Field(min_length=1)]
 
 
-HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/]+")]
+_OVER_TLS = re.compile(r"https://[^\s/]+(/\S*)?")
+_ON_THIS_MACHINE = re.compile(r"http://(localhost|127(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}|\[::1\])(:\d+)?(/\S*)?")
+"""Matches the whole authority: what is before an `@` is no host."""
+
+
+def _without_eavesdroppers(url: str) -> str:
+    if not _OVER_TLS.fullmatch(url) and not _ON_THIS_MACHINE.fullmatch(url):
+        raise ValueError("must be https://HOST; http:// is for this machine only (localhost, 127.0.0.1, [::1])")
+    return url.rstrip("/")
+
+
+BackendUrl = Annotated[str, AfterValidator(_without_eavesdroppers)]
+"""https, or http to a loopback host; without a slash at the end."""
 
 
 class Settings(BaseSettings):
@@ -135,13 +158,13 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True)
 
-    ct_api_url: HttpUrl
-    ct_auth_url: HttpUrl
+    ct_api_url: BackendUrl
+    ct_auth_url: BackendUrl
     ct_project_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,256}$")]
     ct_scope: Annotated[str, Field(validation_alias=AliasChoices("CT_SCOPE", "CT_SCOPES"), min_length=1)]
     ct_api_client: Annotated[ApiClient, NoDecode]
     klaviyo_auth_key: Annotated[SecretStr, Field(min_length=1)]
-    klaviyo_api_url: HttpUrl | None = None
+    klaviyo_api_url: BackendUrl | None = None
     app_type: str | None = None
     pub_sub_port: Annotated[int, Field(ge=1, le=65535)] = 8080
     skip_base64_encoding: str | None = None
@@ -151,16 +174,16 @@ class Settings(BaseSettings):
     klaviyo_limit_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Part of Klaviyo's rate limits that is this instance's: one divided by the number of instances."""
     dead_letter_topic: Annotated[str, Field(pattern=r"^projects/[^/]+/topics/[^/]+$")] | None = None
+    k_service: str | None = None
+    """Set by Cloud Run, where IAM checks who calls."""
+    push_audience: Annotated[str, Field(pattern=r"^\S+$")] | None = None
+    push_service_account: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
+    """With `push_audience`: the account whose tokens `sync_push` takes. None: it does not check who calls."""
     sync_config: Path | None = None
     threads: Annotated[int, Field(ge=1)] = (os.cpu_count() or 1) * 4
     """Messages that are worked on at the same time, as functions-framework reads it."""
 
     sync: SyncRules = SyncRules()
-
-    @field_validator("ct_api_url", "ct_auth_url", "klaviyo_api_url")
-    @classmethod
-    def _without_trailing_slash(cls, value: str | None) -> str | None:
-        return value.rstrip("/") if value else value
 
     @field_validator("klaviyo_auth_key", mode="before")
     @classmethod
@@ -193,6 +216,21 @@ class Settings(BaseSettings):
             raise ValueError("must be EVENT or unset: this package only syncs events, it has no bulk import")
         return value
 
+    @field_validator("push_service_account")
+    @classmethod
+    def _with_an_audience(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if "push_audience" not in info.data:
+            return value  # it is wrong, and said to be
+        audience = info.data["push_audience"]
+        if info.data["k_service"] and (audience or value):
+            raise ValueError(
+                "leave it and PUSH_AUDIENCE out on Cloud Run (K_SERVICE is set):"
+                " IAM checks who calls, and the token arrives without its signature"
+            )
+        if bool(audience) != bool(value):
+            raise ValueError("set both PUSH_AUDIENCE and PUSH_SERVICE_ACCOUNT, or neither")
+        return value
+
     @field_validator("preferred_currency", mode="before")
     @classmethod
     def _upper_case(cls, value: object) -> object:
@@ -202,6 +240,12 @@ class Settings(BaseSettings):
     def accepts_bare_notifications(self) -> bool:
         """Whether `sync_push` takes a commercetools notification without Pub/Sub's envelope (SKIP_BASE64_ENCODING)."""
         return bool(self.skip_base64_encoding)
+
+    @cached_property
+    def reaches_this_machine_only(self) -> bool:
+        """Whether both backends run on this machine, as stand-ins do: nothing that is real can be written to."""
+        urls = (self.ct_api_url, self.ct_auth_url, self.klaviyo_api_url)
+        return all(url and _ON_THIS_MACHINE.fullmatch(url) for url in urls)
 
     @cached_property
     def scopes(self) -> list[str]:

@@ -11,8 +11,8 @@ locals {
   of_dead_letter_topic        = "resource.type=\"pubsub_topic\" AND resource.labels.topic_id=\"${google_pubsub_topic.dead_letters.name}\""
   of_function                 = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${google_cloudfunctions2_function.sync.name}\" AND resource.labels.location=\"${var.region}\""
 
-  letters_are_lost_after_days = 31
-  letters_wait_days           = 21
+  # 21 of 31 days: there is time left to act.
+  letters_wait_days = floor(var.dead_letter_retention_days * 0.7)
 }
 
 resource "google_monitoring_notification_channel" "email" {
@@ -89,7 +89,7 @@ resource "google_monitoring_alert_policy" "dead_letters" {
     subject   = "${var.name}: messages that can't be synced"
     mime_type = "text/markdown"
     content   = <<-EOT
-      Messages were put aside in `${google_pubsub_subscription.dead_letters.name}`. Klaviyo lacks what they would have written. They are lost after ${local.letters_are_lost_after_days} days.
+      Messages were put aside in `${google_pubsub_subscription.dead_letters.name}`. Klaviyo lacks what they would have written. They are lost after ${var.dead_letter_retention_days} days.
 
       1. See why: `manage.py dead-letters list` shows them with reason, resource and type; the log has a line `outcome="dead-lettered"` for each that the function put aside.
       2. Letters without a reason come from Pub/Sub itself, after 100 attempts in about 16 hours: find their last lines with `outcome="retried"`.

@@ -9,7 +9,7 @@ output "dead_letter_topic" {
 }
 
 output "dead_letter_subscription" {
-  description = "Where the dead letters wait, 31 days long: for `manage.py dead-letters`."
+  description = "Where the dead letters wait, dead_letter_retention_days long: for `manage.py dead-letters`."
   value       = google_pubsub_subscription.dead_letters.id
 }
 

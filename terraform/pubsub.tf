@@ -1,16 +1,34 @@
 locals {
   # The longest that Pub/Sub allows: a message that is still worked on is never delivered a second time.
   ack_deadline_seconds = 600
+
+  storage_policies = var.message_storage_regions == null ? [[var.region]] : [for regions in [var.message_storage_regions] : regions if length(regions) > 0]
 }
 
 resource "google_pubsub_topic" "messages" {
   name = var.name
+
+  dynamic "message_storage_policy" {
+    for_each = local.storage_policies
+
+    content {
+      allowed_persistence_regions = message_storage_policy.value
+    }
+  }
 
   depends_on = [google_project_service.required]
 }
 
 resource "google_pubsub_topic" "dead_letters" {
   name = "${var.name}-dead-letters"
+
+  dynamic "message_storage_policy" {
+    for_each = local.storage_policies
+
+    content {
+      allowed_persistence_regions = message_storage_policy.value
+    }
+  }
 
   depends_on = [google_project_service.required]
 }
@@ -60,7 +78,7 @@ resource "google_pubsub_subscription" "dead_letters" {
   topic = google_pubsub_topic.dead_letters.id
 
   ack_deadline_seconds       = 60
-  message_retention_duration = "2678400s" # 31 days, the longest
+  message_retention_duration = "${var.dead_letter_retention_days * 86400}s"
 
   expiration_policy {
     ttl = "" # never

@@ -42,6 +42,17 @@ variable "labels" {
   }
 }
 
+variable "message_storage_regions" {
+  description = "Regions where Pub/Sub may store messages and dead letters, which hold personal data (message_storage_policy). Default: the region of everything else. []: wherever Pub/Sub and the organisation's policies say."
+  type        = list(string)
+  default     = null
+
+  validation {
+    condition     = alltrue([for region in coalesce(var.message_storage_regions, []) : can(regex("^[a-z]+-[a-z]+[0-9]+$", region))])
+    error_message = "message_storage_regions holds Google Cloud regions such as europe-west1."
+  }
+}
+
 # The shop
 
 variable "ct_api_url" {
@@ -188,7 +199,7 @@ variable "klaviyo_api_url" {
   default     = null
 
   validation {
-    condition     = var.klaviyo_api_url == null || can(regex("^https?://[^\\s/]+", var.klaviyo_api_url))
+    condition     = var.klaviyo_api_url == null || can(regex("^https://[^\\s/]+(/\\S*)?$", var.klaviyo_api_url))
     error_message = "klaviyo_api_url is an address such as https://proxy.example."
   }
 }
@@ -219,8 +230,8 @@ variable "extra_environment" {
     condition = length(setintersection(keys(var.extra_environment), [
       "CT_API_CLIENT", "CT_API_URL", "CT_AUTH_URL", "CT_PROJECT_ID", "CT_SCOPE", "CT_SCOPES", "DEAD_LETTER_TOPIC",
       "GOOGLE_CLOUD_PROJECT", "KLAVIYO_API_URL", "KLAVIYO_AUTH_KEY", "KLAVIYO_LIMIT_SHARE", "PORT", "PREFERRED_CURRENCY", "PREFERRED_LOCALE",
-      "PRODUCT_URL_TEMPLATE", "SYNC_CONFIG", "THREADS",
+      "PRODUCT_URL_TEMPLATE", "PUSH_AUDIENCE", "PUSH_SERVICE_ACCOUNT", "SYNC_CONFIG", "THREADS",
     ])) == 0
-    error_message = "extra_environment holds a name that has a variable of its own, or that is a secret or the platform's."
+    error_message = "extra_environment holds a name that has a variable of its own, that is a secret or the platform's, or that is for hosts off Google."
   }
 }

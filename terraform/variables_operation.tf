@@ -76,6 +76,19 @@ variable "max_instances" {
   }
 }
 
+# How long dead letters are kept
+
+variable "dead_letter_retention_days" {
+  description = "Days after which a dead letter is lost, and with it the personal data that it holds. 31 is the longest that Pub/Sub allows."
+  type        = number
+  default     = 31
+
+  validation {
+    condition     = var.dead_letter_retention_days >= 2 && var.dead_letter_retention_days <= 31 && floor(var.dead_letter_retention_days) == var.dead_letter_retention_days
+    error_message = "dead_letter_retention_days is a whole number from 2 to 31."
+  }
+}
+
 # The commercetools subscriptions
 
 variable "commercetools_subscriptions" {

@@ -99,6 +99,11 @@ run "defaults" {
   }
 
   assert {
+    condition     = alltrue([for topic in [google_pubsub_topic.messages, google_pubsub_topic.dead_letters] : topic.message_storage_policy[0].allowed_persistence_regions == toset(["europe-west1"])])
+    error_message = "Messages and dead letters stay in the region."
+  }
+
+  assert {
     condition     = alltrue([for subscription in [google_pubsub_subscription.push, google_pubsub_subscription.dead_letters] : subscription.expiration_policy[0].ttl == ""])
     error_message = "No subscription expires."
   }
@@ -371,6 +376,41 @@ run "settings_are_passed_on" {
   assert {
     condition     = alltrue([for version in google_secret_manager_secret_version.own : version.secret_data_wo_version == 2])
     error_message = "A new version of the secrets has them sent again."
+  }
+}
+
+run "where_and_how_long_data_is_kept" {
+  variables {
+    message_storage_regions    = ["europe-west3", "europe-west4"]
+    dead_letter_retention_days = 7
+  }
+
+  assert {
+    condition     = alltrue([for topic in [google_pubsub_topic.messages, google_pubsub_topic.dead_letters] : topic.message_storage_policy[0].allowed_persistence_regions == toset(["europe-west3", "europe-west4"])])
+    error_message = "Both topics store messages in the regions that were asked for."
+  }
+
+  assert {
+    condition     = google_pubsub_subscription.dead_letters.message_retention_duration == "${7 * 86400}s"
+    error_message = "Dead letters are kept as long as asked for."
+  }
+
+  assert {
+    condition     = google_monitoring_alert_policy.dead_letters.conditions[2].condition_threshold[0].threshold_value == 4 * 86400 && strcontains(google_monitoring_alert_policy.dead_letters.documentation[0].content, "lost after 7 days")
+    error_message = "Somebody is told before a letter is lost, and when that is."
+  }
+}
+
+run "stored_anywhere" {
+  command = plan
+
+  variables {
+    message_storage_regions = []
+  }
+
+  assert {
+    condition     = length(google_pubsub_topic.messages.message_storage_policy) + length(google_pubsub_topic.dead_letters.message_storage_policy) == 0
+    error_message = "Without regions the organisation's policies hold."
   }
 }
 

@@ -32,7 +32,7 @@ run "malformed" {
     preferred_locale             = "english"
     preferred_currency           = "Euro"
     product_url_template         = "/p/{{productSlug}}"
-    klaviyo_api_url              = "proxy.example"
+    klaviyo_api_url              = "http://proxy.example"
     sync_config_file             = "tests/missing.toml"
     extra_environment            = { THREADS = "1" }
     concurrency                  = 0
@@ -45,6 +45,8 @@ run "malformed" {
     alert_oldest_message_seconds = 10
     alert_failed_deliveries      = -1
     source_dir                   = ""
+    message_storage_regions      = ["EU"]
+    dead_letter_retention_days   = 32
   }
 
   expect_failures = [
@@ -74,6 +76,8 @@ run "malformed" {
     var.alert_oldest_message_seconds,
     var.alert_failed_deliveries,
     var.source_dir,
+    var.message_storage_regions,
+    var.dead_letter_retention_days,
   ]
 }
 
@@ -124,6 +128,16 @@ run "values_that_do_not_go_together" {
   }
 
   expect_failures = [var.memory, var.max_instances, var.extra_environment]
+}
+
+run "push_settings_of_other_hosts" {
+  command = plan
+
+  variables {
+    extra_environment = { PUSH_AUDIENCE = "https://sync.example", PUSH_SERVICE_ACCOUNT = "push@shop-sync" }
+  }
+
+  expect_failures = [var.extra_environment]
 }
 
 run "not_a_repository" {

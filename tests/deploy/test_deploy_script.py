@@ -459,6 +459,41 @@ def test_wrong_settings_are_one_error(cloud: Cloud) -> None:
     assert cloud.left_behind() == {}
 
 
+@pytest.mark.parametrize("name", ["CT_API_URL", "CT_AUTH_URL", "KLAVIYO_API_URL"])
+@pytest.mark.parametrize(
+    "url",
+    ["http://shop.example", "http://localhost.example", "http://localhost@shop.example", "http://127.0.0.256",
+     "http://localhost:80@shop.example", "http://[::2]", "https://", "https://two words", "ftp://127.0.0.1"],
+)  # fmt: skip
+def test_without_tls_no_further_than_this_machine(cloud: Cloud, name: str, url: str) -> None:
+    """What the function would refuse at its start is refused here, with one line that names the setting."""
+    run = cloud.run("--dry-run", settings={**SETTINGS, name: url})
+    assert (run.status, run.calls, run.out) == (2, [], "")
+    assert run.err == (
+        f"deploy.sh: wrong: {name} (must be https://HOST; http:// is for localhost, 127.0.0.1 and [::1] only)"
+        " (see --help)\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://proxy.example/klaviyo/", "http://localhost:8080", "http://127.0.0.1/", "http://127.8.9.254", "http://[::1]:1"],
+)  # fmt: skip
+def test_backends_that_are_taken(cloud: Cloud, url: str) -> None:
+    """TLS to anywhere, http to loopback hosts: as the function takes them."""
+    run = cloud.run("--dry-run", settings={**SETTINGS, "KLAVIYO_API_URL": url})
+    assert run.status == 0, run.err
+    assert f"KLAVIYO_API_URL: '{url}'" in run.out
+
+
+def test_who_may_push_is_not_deployed(cloud: Cloud) -> None:
+    """A function on Google would refuse to start: one .env serves a VM and deploy.sh alike."""
+    push = {"PUSH_AUDIENCE": "https://sync.example", "PUSH_SERVICE_ACCOUNT": "push@p.iam.gserviceaccount.com"}
+    run = cloud.run("--dry-run", settings={**SETTINGS, **push})
+    assert run.status == 0, run.err
+    assert "PUSH_" not in run.out
+
+
 @pytest.mark.parametrize(
     ("argument", "says"),
     [

@@ -19,7 +19,7 @@ MODULE = ROOT / "terraform"
 CHECK = ROOT.parent / "shared/tools/terraform-check/check"
 
 SECRETS = {"CT_API_CLIENT", "KLAVIYO_AUTH_KEY"}
-ELSEWHERE = {"APP_TYPE", "SKIP_BASE64_ENCODING", "PUB_SUB_PORT", "SYNC_CONFIG"}
+ELSEWHERE = {"APP_TYPE", "SKIP_BASE64_ENCODING", "PUB_SUB_PORT", "PUSH_AUDIENCE", "PUSH_SERVICE_ACCOUNT", "SYNC_CONFIG"}
 """Settings for `extra_environment`, of no meaning here, or, for SYNC_CONFIG, a file that takes sync.toml's place."""
 
 

@@ -35,7 +35,8 @@ def test_what_it_prints_works() -> None:
         if os.environ.get("REQUIRE_EMULATOR"):
             raise
         pytest.skip(f"the Pub/Sub emulator is not installed: {error}")
-    command = _manage("emulator")
+    # The emulator has no token of Google's, so these are not for it.
+    command = _manage("emulator", PUSH_AUDIENCE="https://sync.example", PUSH_SERVICE_ACCOUNT="push@project.example")
     assert command.stdout
     said = ""
     while "Ctrl-C ends it" not in said:

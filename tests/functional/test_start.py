@@ -1,16 +1,19 @@
 """How the function starts as a process of its own, and how it says that it can't."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pytest
 import requests
 
 from commands.running import ROOT, Sandbox, free_port
+from tests.functional.conftest import Serve
 
 PATIENCE = 60
 SECRET = "a-very-secret-value"
@@ -34,7 +37,7 @@ def test_main_serves_pushes_on_its_port(sandbox: Sandbox, variable: str) -> None
             process.kill()
 
 
-def _healthy(url: str, process: "subprocess.Popen[bytes]") -> bool:
+def _healthy(url: str, process: "subprocess.Popen[Any]") -> bool:
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end and process.poll() is None:
         try:
@@ -54,7 +57,8 @@ def _start(environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]"
 def test_wrong_settings_stop_the_start(sandbox: Sandbox, settings_file: Callable[[str], str]) -> None:
     """One error lists every problem of the environment and of sync.toml, and shows no value of a secret."""
     wrong = {
-        "CT_API_URL": "ftp://example.com",
+        "CT_API_URL": "http://shop.example",
+        "PUSH_AUDIENCE": "https://sync.example",
         "CT_PROJECT_ID": "no key!",
         "CT_API_CLIENT": f'{{"clientId": "a", "secret": "{SECRET}"',
         "KLAVIYO_AUTH_KEY": "",
@@ -67,6 +71,7 @@ def test_wrong_settings_stop_the_start(sandbox: Sandbox, settings_file: Callable
     stopped = _start({**sandbox.environment, "CT_AUTH_URL": "", **wrong})
     assert stopped.returncode != 0
     said = stopped.stdout + stopped.stderr
+    assert said.count("http://") == 1
     for name in (wrong.keys() - {"SYNC_CONFIG"}) | {"CT_AUTH_URL", "product.unpublishd", "limits.call_attempts"}:
         assert name in said
     assert "APP_TYPE: must be EVENT or unset" in said
@@ -75,3 +80,59 @@ def test_wrong_settings_stop_the_start(sandbox: Sandbox, settings_file: Callable
     assert SECRET not in said
     assert "sandbox-secret" not in said
     assert "Traceback" not in said
+
+
+REAL = {"CT_API_URL": "https://api.example.com", "CT_AUTH_URL": "https://auth.example.com"}
+CHECKED = {"PUSH_AUDIENCE": "https://sync.example", "PUSH_SERVICE_ACCOUNT": "push@p.iam.gserviceaccount.com"}
+
+
+@pytest.mark.parametrize(
+    ("target", "changes", "warnings"),
+    [
+        ("sync_push", REAL, ["sync_push does not check who calls: set PUSH_AUDIENCE and PUSH_SERVICE_ACCOUNT"]),
+        ("sync_push", {**REAL, **CHECKED}, []),
+        ("sync_push", {**REAL, "K_SERVICE": "klaviyo-sync"}, []),
+        ("sync_push", {**REAL, "PUBSUB_EMULATOR_HOST": "127.0.0.1:8085"}, []),
+        ("sync_push", {}, []),
+        ("sync_event", REAL, ["sync_event does not check who calls: off Google serve sync_push"]),
+        ("sync_event", {**REAL, **CHECKED}, ["sync_event does not check who calls: off Google serve sync_push"]),
+        ("sync_event", {**REAL, "K_SERVICE": "klaviyo-sync"}, []),
+    ],
+    ids=["push", "push, checked", "push on Google", "push by the emulator", "push with stand-ins",
+         "event", "event, settings of push", "event on Google"],
+)  # fmt: skip
+def test_a_door_that_is_open_is_said_to_be(
+    serve: Serve, target: str, changes: Mapping[str, str], warnings: Sequence[str]
+) -> None:
+    """One warning where anybody may call, none on Google, with stand-ins or behind Pub/Sub's emulator."""
+    assert [(line["severity"], line["message"]) for line in serve(target, **changes).lines()] == [
+        ("WARNING", text) for text in warnings
+    ]
+
+
+def test_main_warns_once(sandbox: Sandbox) -> None:
+    """`python main.py` reads the settings in two processes, one in the other's place: one of them warns."""
+    environment = {**BASE, **sandbox.environment, **REAL, "PORT": str(free_port())}
+    command = [sys.executable, "main.py"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        try:
+            assert _healthy(f"http://127.0.0.1:{environment['PORT']}", process)
+        finally:
+            process.terminate()
+        assert process.stdout
+        assert [json.loads(line)["message"].split(":")[0] for line in process.stdout] == [
+            "sync_push does not check who calls"
+        ]
+
+
+def test_google_auth_is_not_imported_for_nothing(sandbox: Sandbox) -> None:
+    """A cold start without the settings does not pay for what verifies tokens."""
+    code = "import main, sys; print([name for name in sys.modules if name.startswith('google.')])"
+    for changes in ({}, CHECKED):
+        ran = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env={**BASE, **sandbox.environment, **changes},
+            capture_output=True, text=True, timeout=PATIENCE, check=True,
+        )  # fmt: skip
+        assert "google.auth" not in ran.stdout

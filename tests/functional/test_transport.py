@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from clients.transport import Connections, NoAnswerError
 from clients.verdicts import retry_after
-from tests.functional.scripted import LONG, Backend, Ending, Received, always, http, scripted
+from tests.functional.scripted import LONG, WHENEVER, Backend, Ending, Received, always, http, scripted
 
 AT_ONCE = 6
 
@@ -268,3 +269,14 @@ def test_interim_answers() -> None:
                 "retry-after": "3",
                 "x-told": "late",
             }
+
+
+@pytest.mark.parametrize("scheme", ["file", "ftp", "gopher", "dict", "telnet"])
+def test_no_other_protocol(scheme: str, tmp_path: Path) -> None:
+    """A URL that is neither http nor https is refused before anything is opened: libcurl reads files as well."""
+    secret = tmp_path / "secret"
+    secret.write_text("s3cr3t", encoding="utf-8")
+    url = secret.as_uri() if scheme == "file" else f"{scheme}://127.0.0.1:9/"
+    with pytest.raises(NoAnswerError) as raised:
+        Connections(compressed=True).exchange("GET", url, [], None, WHENEVER)
+    assert raised.value.code == "UNSUPPORTED_PROTOCOL"

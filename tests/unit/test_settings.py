@@ -23,6 +23,7 @@ ENVIRONMENT = {
 OPTIONAL = (
     "CT_SCOPES", "KLAVIYO_API_URL", "APP_TYPE", "PUB_SUB_PORT", "SKIP_BASE64_ENCODING", "PREFERRED_LOCALE",
     "PREFERRED_CURRENCY", "PRODUCT_URL_TEMPLATE", "DEAD_LETTER_TOPIC", "SYNC_CONFIG", "THREADS", "SYNC",
+    "PUSH_AUDIENCE", "PUSH_SERVICE_ACCOUNT", "K_SERVICE",
 )  # fmt: skip
 
 Load = Callable[..., Settings]
@@ -69,6 +70,10 @@ def test_a_complete_environment(load: Load) -> None:
         ("KLAVIYO_API_URL", "http://127.0.0.1:1/", "klaviyo_api_url", "http://127.0.0.1:1"),
         ("DEAD_LETTER_TOPIC", "projects/p/topics/t", "dead_letter_topic", "projects/p/topics/t"),
         ("THREADS", "3", "threads", 3),
+        ("CT_API_URL", "https://proxy.example/shop/", "ct_api_url", "https://proxy.example/shop"),
+        ("CT_API_URL", "http://localhost:8080", "ct_api_url", "http://localhost:8080"),
+        ("CT_AUTH_URL", "http://127.8.9.254/auth", "ct_auth_url", "http://127.8.9.254/auth"),
+        ("KLAVIYO_API_URL", "http://[::1]:1/", "klaviyo_api_url", "http://[::1]:1"),
     ],
 )
 def test_a_setting_is_read(load: Load, name: str, value: str, attribute: str, expected: Any) -> None:
@@ -91,6 +96,10 @@ def test_what_is_required(load: Load, name: str, value: str | None) -> None:
     [
         ("CT_API_URL", "api.example.com", "CT_API_URL"),
         ("CT_PROJECT_ID", "a/b", "CT_PROJECT_ID"),
+        ("PUSH_AUDIENCE", "https://sync.example", "PUSH_SERVICE_ACCOUNT: set both PUSH_AUDIENCE and"),
+        ("PUSH_SERVICE_ACCOUNT", "push@p.iam.gserviceaccount.com", "PUSH_SERVICE_ACCOUNT: set both PUSH_AUDIENCE and"),
+        ("PUSH_AUDIENCE", "two words", "PUSH_AUDIENCE: "),
+        ("PUSH_SERVICE_ACCOUNT", "push", "PUSH_SERVICE_ACCOUNT: "),
         ("CT_API_CLIENT", f"client:{SECRET}", "CT_API_CLIENT: must be a JSON object"),
         ("CT_API_CLIENT", f'["{SECRET}"]', "CT_API_CLIENT: must be a JSON object"),
         ("CT_API_CLIENT", f'{{"secret": "{SECRET}"}}', "CT_API_CLIENT (clientId): is not set"),
@@ -113,6 +122,63 @@ def test_what_is_wrong(load: Load, name: str, value: str, problem: str) -> None:
     assert len(raised.value.problems) == 1
     assert raised.value.problems[0].startswith(problem)
     assert SECRET not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["CT_API_URL", "CT_AUTH_URL", "KLAVIYO_API_URL"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://shop.example", "http://localhost.example", "http://127.0.0.1.example", "http://127.0.0.256",
+        "http://127.1", "http://localhost@shop.example", "http://localhost:80@shop.example", "http://user@localhost",
+        "http://localhost:port", "http://localhost\\@shop.example", "http://localhost?@shop.example",
+        "http://[::2]", "http://[::ffff:10.0.0.1]", "http://0.0.0.0", "http://10.0.0.1", "http://", "https://",
+        "https://two words", "HTTP://shop.example", "ftp://127.0.0.1", "file:///etc/hosts", "shop.example",
+    ],
+)  # fmt: skip
+def test_without_tls_no_further_than_this_machine(load: Load, name: str, url: str) -> None:
+    """Keys and personal data leave the machine encrypted, or the start stops with one line."""
+    with pytest.raises(ConfigurationError) as raised:
+        load(**{name: url})
+    assert raised.value.problems == (
+        f"{name}: must be https://HOST; http:// is for this machine only (localhost, 127.0.0.1, [::1])",
+    )
+
+
+@pytest.mark.parametrize("changes", [{}, {"PUSH_AUDIENCE": ""}, {"PUSH_SERVICE_ACCOUNT": ""}], ids=str)
+def test_on_cloud_run_no_token_can_be_verified(load: Load, changes: dict[str, str]) -> None:
+    """Either setting stops the start there, with one line that says why."""
+    both = {"PUSH_AUDIENCE": "https://sync.example", "PUSH_SERVICE_ACCOUNT": "push@p.iam.gserviceaccount.com"}
+    with pytest.raises(ConfigurationError) as raised:
+        load(K_SERVICE="klaviyo-sync", **{**both, **changes})
+    (problem,) = raised.value.problems
+    assert problem.startswith("PUSH_SERVICE_ACCOUNT: leave it and PUSH_AUDIENCE out on Cloud Run (K_SERVICE is set)")
+    assert load(K_SERVICE="klaviyo-sync").push_audience is None
+    assert load(**both).push_service_account == both["PUSH_SERVICE_ACCOUNT"]
+
+
+def test_a_wrong_audience_is_one_problem(load: Load) -> None:
+    """It does not also count as an account without an audience."""
+    with pytest.raises(ConfigurationError) as raised:
+        load(PUSH_AUDIENCE="two words", PUSH_SERVICE_ACCOUNT="push@p.iam.gserviceaccount.com")
+    assert [problem.split(":")[0] for problem in raised.value.problems] == ["PUSH_AUDIENCE"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "stand_ins"),
+    [
+        ({}, True),
+        ({"CT_API_URL": "https://api.example.com"}, False),
+        ({"CT_AUTH_URL": "https://auth.example.com"}, False),
+        ({"KLAVIYO_API_URL": "https://a.klaviyo.com"}, False),
+        ({"KLAVIYO_API_URL": None}, False),
+        ({"KLAVIYO_API_URL": "https://127.0.0.1"}, False),
+    ],
+    ids=str,
+)
+def test_what_is_not_real(load: Load, changes: dict[str, str | None], *, stand_ins: bool) -> None:
+    """Both backends on this machine are stand-ins; one that is elsewhere, or Klaviyo by default, is the real one."""
+    here = dict.fromkeys(("CT_API_URL", "CT_AUTH_URL", "KLAVIYO_API_URL"), "http://127.0.0.1:9")
+    assert load(**{**here, **changes}).reaches_this_machine_only is stand_ins
 
 
 def test_every_problem_is_listed(load: Load, tmp_path: Path) -> None:
