@@ -34,8 +34,8 @@ class DeadLetter(SyncError):  # noqa: N818 - an outcome's name in the design and
     """This message can never succeed, however often it is delivered.
 
     `status` is the backend's HTTP status, `code` its error code or the class of the error, `pointer` the place in the
-    body that was refused (JSON:API pointer or path), `part` the part of the message that it is about ("variant S-1"), if the
-    others were written.
+    body that was refused (JSON:API pointer or path), `part` the part of the message that it is about ("variant S-1"),
+    if the others were written.
     """
 
     def __init__(self, reason: str, *, status: int | None = None, code: str = "", pointer: str = "") -> None:
