@@ -2,7 +2,8 @@
 
 Klaviyo counts each operation in two fixed windows, a second and a minute, for the whole account. All threads of this
 instance share one pace per operation: at most the instance's share of both windows, spread over the minute but for a
-tenth that may go at once. While Klaviyo says that much of the minute is left, the minute's share does not bind.
+tenth that may go at once. While Klaviyo says that much of the minute is left, the minute's share does not bind, and
+afterwards an instance that has used more than its share, as others are idle, goes on in the same proportion.
 """
 
 import re
@@ -62,18 +63,20 @@ class _Pace:
 
     quota: Quota
     sent: deque[float] = field(default_factory=deque)
-    """When, within the last minute; times to come are slots that wait for."""
+    """Send times in the last minute, plus reserved slots."""
     next_even: float = 0.0
     limit: int = 0
     remaining: int = 0
     reset_at: float = 0.0
+    own: int = 0
+    """Of what was used of Klaviyo's minute: what this instance has sent or reserved."""
 
     def reserve(self, now: float, share: float, latest: float) -> float | None:
         """When the next request may be sent, which takes that slot; None when it comes after `latest`."""
         while self.sent and self.sent[0] <= now - _MINUTE:
             self.sent.popleft()
         told = now < self.reset_at
-        minutes_share = 1.0 if told and self.remaining >= self.limit * _PLENTY else share
+        minutes_share = self._minutes_share(share) if told else share
         at = max(now, self.next_even - _AT_ONCE * _MINUTE)
         for length, most in (
             (_SECOND, self.quota.burst * share * _BURST_MARGIN),
@@ -88,8 +91,29 @@ class _Pace:
             return None
         self.sent.append(at)
         self.remaining -= 1
+        self.own += 1
         self.next_even = max(self.next_even, at) + _MINUTE / (self.quota.steady * minutes_share)
         return at
+
+    def learn(self, ends: float, limit: int, remaining: int) -> None:
+        """Take in that `remaining` of `limit` are left of the minute that ends at `ends`."""
+        if ends < self.reset_at - _ROUNDED:
+            return  # an answer of the window before, which was overtaken
+        # Within one window answers overtake each other as well: the lowest count is the latest.
+        if ends > self.reset_at + _ROUNDED:
+            self.remaining, self.reset_at = remaining, ends
+            self.own = sum(at > ends - _MINUTE for at in self.sent)
+        else:
+            self.remaining, self.reset_at = min(remaining, self.remaining), max(ends, self.reset_at)
+        self.limit = limit
+        if limit and limit != self.quota.steady:  # Klaviyo has raised or lowered it since
+            self.quota = Quota(max(1, round(self.quota.burst * limit / self.quota.steady)), limit)
+
+    def _minutes_share(self, share: float) -> float:
+        """The whole minute while plenty is left, then as much of it as this instance has used of what was used."""
+        if self.remaining >= self.limit * _PLENTY:
+            return 1.0
+        return min(1.0, max(share, self.own / max(1, self.limit - self.remaining)))
 
 
 class KlaviyoQuotas(Pauses):
@@ -128,16 +152,8 @@ class KlaviyoQuotas(Pauses):
         limit, remaining, reset = (_number(headers, name) for name in _TOLD)
         if not pace or limit is None or remaining is None or reset is None:
             return
-        ends = self._clock() + reset
         with self._pacing:
-            if ends < pace.reset_at - _ROUNDED:
-                return  # an answer of the window before, which was overtaken
-            # Within one window answers overtake each other as well: the lowest count is the latest.
-            new_window = ends > pace.reset_at + _ROUNDED
-            pace.remaining = remaining if new_window else min(remaining, pace.remaining)
-            pace.limit, pace.reset_at = limit, ends if new_window else max(ends, pace.reset_at)
-            if limit and limit != pace.quota.steady:  # Klaviyo has raised or lowered it since
-                pace.quota = Quota(max(1, round(pace.quota.burst * limit / pace.quota.steady)), limit)
+            pace.learn(self._clock() + reset, limit, remaining)
 
     def _reserve(self, operation: Operation) -> float:
         """Seconds until the slot that is now taken."""

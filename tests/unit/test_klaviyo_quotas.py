@@ -1,12 +1,14 @@
 """An instance keeps to its share of Klaviyo's limits, and uses what is left over."""
 
+import heapq
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
 
 from clients.klaviyo_quotas import QUOTAS, KlaviyoQuotas
-from clients.retrying import Operation, message_budget
+from clients.retrying import Operation, current_budget, message_budget
 from core.errors import TryAgain
 from core.settings import Limits
 
@@ -31,7 +33,9 @@ class Time:
 
 @pytest.fixture(autouse=True)
 def _budget() -> Iterator[None]:
-    with message_budget(Limits(message_seconds=50)):
+    """A message that has begun to write, and so waits for its slots."""
+    with message_budget(Limits(message_seconds=50)) as budget:
+        budget.has_written = True
         yield
 
 
@@ -70,7 +74,10 @@ def test_a_quota_is_spread_over_the_minute() -> None:
 
 
 def test_the_share_does_not_bind_while_plenty_is_left() -> None:
-    """Klaviyo says that the account's minute is hardly used: a single busy instance may have it."""
+    """Klaviyo says that the account's minute is hardly used: a single busy instance may have it.
+
+    Once others have used most of it, this one keeps to the part that it had of what was used.
+    """
     time = Time()
     quotas = KlaviyoQuotas(0.1, time.clock, time.sleep)
     quotas.learn(UPSERT, {"ratelimit-limit": "750", "ratelimit-remaining": "740", "ratelimit-reset": "60"})
@@ -79,8 +86,53 @@ def test_the_share_does_not_bind_while_plenty_is_left() -> None:
     assert _most_within(times, 1.0) <= 75 * 0.1
     quotas.learn(UPSERT, {"ratelimit-limit": "750", "ratelimit-remaining": "100", "ratelimit-reset": "40"})
     before = time.now
-    quotas.admit(UPSERT)
-    assert time.now - before > 1
+    for _ in range(40):
+        quotas.admit(UPSERT)
+    assert time.now - before > 10
+
+
+def _minutes(instances: int, share: float, minutes: int) -> list[int]:
+    """What busy instances are let through in each minute by a Klaviyo that says what is left of it."""
+    time = Time()
+    quota = QUOTAS[UPSERT.name]
+    all_quotas = [KlaviyoQuotas(share, time.clock, time.sleep) for _ in range(instances)]
+    sent, ends = [0], 1060.0
+    due = [(1000.0, number) for number in range(instances)]
+    while True:
+        at, number = heapq.heappop(due)
+        if at >= 1000 + 60 * minutes:
+            return sent
+        if at >= ends:
+            sent.append(0)
+            ends += 60
+        time.now = at
+        sent[-1] += 1
+        left = {"ratelimit-remaining": str(quota.steady - sent[-1]), "ratelimit-reset": str(math.ceil(ends - at))}
+        all_quotas[number].learn(UPSERT, {"ratelimit-limit": str(quota.steady), **left})
+        all_quotas[number].admit(UPSERT)
+        heapq.heappush(due, (time.now + 0.001, number))
+
+
+def test_a_lone_instance_uses_the_whole_quota() -> None:
+    """One of five instances that has the account for itself: its share does not bind, to the end of each minute."""
+    assert min(_minutes(1, 0.2, 3)) > 750 * 0.95
+
+
+@pytest.mark.parametrize(("instances", "share"), [(2, 0.2), (5, 0.2), (10, 0.1)])
+def test_busy_instances_share_the_quota(instances: int, share: float) -> None:
+    """Together they use the quota up, and hardly overrun it."""
+    assert all(750 * 0.95 < sent <= 750 * 1.02 for sent in _minutes(instances, share, 3))
+
+
+def test_reads_do_not_begin_a_message() -> None:
+    """Patience grows with the first write, and not before."""
+    time = Time()
+    quotas = KlaviyoQuotas(1.0, time.clock, time.sleep)
+    with message_budget(Limits()):
+        quotas.admit(Operation("klaviyo", "get_catalog_categories"))
+        assert current_budget().patience <= 2
+        quotas.admit(UPSERT)
+        assert current_budget().patience > 20
 
 
 def test_nothing_is_asked_while_nothing_is_left() -> None:
@@ -116,13 +168,16 @@ def test_klaviyos_own_limit_wins() -> None:
     assert len(times) > 750
 
 
-def test_a_slot_after_the_messages_time_is_not_waited_for() -> None:
-    """The message is given back at once, and its slot left to others."""
+@pytest.mark.parametrize(("seconds", "has_written"), [(5, True), (50, False)], ids=["its time", "its patience"])
+def test_a_slot_that_comes_too_late_is_not_waited_for(seconds: float, *, has_written: bool) -> None:
+    """After the message's time, or after two seconds if it has not written: back at once, the slot left to others."""
     time = Time()
     quotas = KlaviyoQuotas(1.0, time.clock, time.sleep)
     quotas.learn(UPSERT, {"ratelimit-limit": "750", "ratelimit-remaining": "0", "ratelimit-reset": "7"})
-    with message_budget(Limits(message_seconds=5)), pytest.raises(TryAgain, match="throttled"):
-        quotas.admit(UPSERT)
+    with message_budget(Limits(message_seconds=seconds)) as budget:
+        budget.has_written = has_written
+        with pytest.raises(TryAgain, match="throttled"):
+            quotas.admit(UPSERT)
     assert time.now == 1000
     quotas.admit(UPSERT)
     assert time.now == pytest.approx(1007)
