@@ -96,8 +96,12 @@ class Services:
         for helper in helpers:
             if not helper.cancel():
                 helper.result()
-        if errors:
-            # The call that failed for good, not one that was refused because of it and came back sooner.
-            raise min(errors, key=lambda error: getattr(error, "reason", "") == MESSAGE_FAILED)
-        if refusals:
-            raise refusals[0]
+        try:
+            if errors:
+                # The call that failed for good, not one that was refused because of it and came back sooner.
+                raise min(errors, key=lambda error: getattr(error, "reason", "") == MESSAGE_FAILED)
+            if refusals:
+                raise refusals[0]
+        finally:  # their tracebacks hold this frame: without it all is freed at once
+            errors.clear()
+            refusals.clear()
