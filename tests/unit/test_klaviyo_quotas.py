@@ -76,7 +76,7 @@ def test_a_quota_is_spread_over_the_minute() -> None:
 def test_the_share_does_not_bind_while_plenty_is_left() -> None:
     """Klaviyo says that the account's minute is hardly used: a single busy instance may have it.
 
-    Once others have used most of it, this one keeps to the part that it had of what was used.
+    Once others have used most of it, this one slows down to the part that it had of what was used.
     """
     time = Time()
     quotas = KlaviyoQuotas(0.1, time.clock, time.sleep)
@@ -88,7 +88,7 @@ def test_the_share_does_not_bind_while_plenty_is_left() -> None:
     before = time.now
     for _ in range(40):
         quotas.admit(UPSERT)
-    assert time.now - before > 10
+    assert time.now - before > 5
 
 
 def _minutes(instances: int, share: float, minutes: int) -> list[int]:
