@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from clients.retrying import THROTTLED, Operation, Pauses, current_budget
+from clients.retrying import THROTTLED, Operation, Pauses, WaitingRoom, current_budget
 from core.errors import TryAgain
 
 _MINUTE = 60.0
@@ -87,7 +87,7 @@ class _Pace:
                 at = max(at, self.sent[-allowed] + length)
         if told and self.remaining <= 0:
             at = max(at, self.reset_at)
-        if at >= latest:
+        if at > latest:
             return None
         self.sent.append(at)
         self.remaining -= 1
@@ -119,17 +119,19 @@ class _Pace:
 class KlaviyoQuotas(Pauses):
     """Lets calls wait for their slot, and refuses those whose slot comes after the message's time.
 
-    `share` is the part of the account's quota that is this instance's.
+    `share` is the part of the account's quota that is this instance's, `waiting` bounds how many messages may wait.
     """
 
     def __init__(
         self,
         share: float,
+        waiting: WaitingRoom,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         super().__init__()
         self._share = share
+        self._waiting = waiting
         self._clock = clock
         self._sleep = sleep
         self._pacing = threading.Lock()
@@ -138,9 +140,10 @@ class KlaviyoQuotas(Pauses):
     def admit(self, operation: Operation) -> bool:
         """Wait for the operation's slot. Raises TryAgain when it is paused, or the message can't wait so long."""
         self.require_unpaused(operation)
-        wait = self._reserve(operation)
-        if wait > 0:
-            self._sleep(wait)
+        with self._waiting.entered() as may_wait:
+            wait = self._reserve(operation, current_budget().patience if may_wait else 0.0)
+            if wait > 0:
+                self._sleep(wait)
         probes = super().admit(operation)
         if not operation.name.startswith("get_"):
             current_budget().has_written = True
@@ -155,14 +158,14 @@ class KlaviyoQuotas(Pauses):
         with self._pacing:
             pace.learn(self._clock() + reset, limit, remaining)
 
-    def _reserve(self, operation: Operation) -> float:
-        """Seconds until the slot that is now taken."""
+    def _reserve(self, operation: Operation, patience: float) -> float:
+        """Seconds until the slot that is now taken. Raises TryAgain when they are more than `patience`."""
         pace = self._paces.get(operation.name)
         if not pace:
             return 0.0
         now = self._clock()
         with self._pacing:
-            at = pace.reserve(now, self._share, now + current_budget().patience)
+            at = pace.reserve(now, self._share, now + patience)
         if at is None:
             raise TryAgain("throttled", status=THROTTLED)
         return at - now

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from clients.klaviyo_quotas import QUOTAS, KlaviyoQuotas
-from clients.retrying import Operation, current_budget, message_budget
+from clients.retrying import Operation, WaitingRoom, current_budget, message_budget
 from core.errors import TryAgain
 from core.settings import Limits
 
@@ -39,6 +39,10 @@ def _budget() -> Iterator[None]:
         yield
 
 
+def _quotas(share: float, time: Time) -> KlaviyoQuotas:
+    return KlaviyoQuotas(share, WaitingRoom(2), time.clock, time.sleep)
+
+
 def _sent_within(quotas: KlaviyoQuotas, time: Time, operation: Operation, seconds: float) -> list[float]:
     """When the calls go out that are asked for one after the other, without a pause."""
     times = []
@@ -59,7 +63,7 @@ def test_no_window_is_ever_overrun(operation: Operation, share: float) -> None:
     """However hard it is asked: within any second and any minute at most the share of the quota."""
     time = Time()
     quota = QUOTAS[operation.name]
-    times = _sent_within(KlaviyoQuotas(share, time.clock, time.sleep), time, operation, 200)
+    times = _sent_within(_quotas(share, time), time, operation, 200)
     assert _most_within(times, 1.0) <= quota.burst * share
     assert _most_within(times, 60.0) <= quota.steady * share
     assert len(times) >= quota.steady * share * 200 / 60 * 0.95
@@ -68,7 +72,7 @@ def test_no_window_is_ever_overrun(operation: Operation, share: float) -> None:
 def test_a_quota_is_spread_over_the_minute() -> None:
     """A tenth may go at once; a minute's quota is never spent so that the rest of the minute stands still."""
     time = Time()
-    times = _sent_within(KlaviyoQuotas(1.0, time.clock, time.sleep), time, UPSERT, 180)
+    times = _sent_within(_quotas(1.0, time), time, UPSERT, 180)
     assert sum(one < 1003 for one in times) <= 750 * 0.1 + 3 * 12.5 + 1
     assert max(later - earlier for earlier, later in pairwise(times)) < 10
 
@@ -79,7 +83,7 @@ def test_the_share_does_not_bind_while_plenty_is_left() -> None:
     Once others have used most of it, this one slows down to the part that it had of what was used.
     """
     time = Time()
-    quotas = KlaviyoQuotas(0.1, time.clock, time.sleep)
+    quotas = _quotas(0.1, time)
     quotas.learn(UPSERT, {"ratelimit-limit": "750", "ratelimit-remaining": "740", "ratelimit-reset": "60"})
     times = _sent_within(quotas, time, UPSERT, 20)
     assert len(times) > 75 + 20
@@ -95,7 +99,7 @@ def _minutes(instances: int, share: float, minutes: int) -> list[int]:
     """What busy instances are let through in each minute by a Klaviyo that says what is left of it."""
     time = Time()
     quota = QUOTAS[UPSERT.name]
-    all_quotas = [KlaviyoQuotas(share, time.clock, time.sleep) for _ in range(instances)]
+    all_quotas = [_quotas(share, time) for _ in range(instances)]
     sent, ends = [0], 1060.0
     due = [(1000.0, number) for number in range(instances)]
     while True:
@@ -127,7 +131,7 @@ def test_busy_instances_share_the_quota(instances: int, share: float) -> None:
 def test_reads_do_not_begin_a_message() -> None:
     """Patience grows with the first write, and not before."""
     time = Time()
-    quotas = KlaviyoQuotas(1.0, time.clock, time.sleep)
+    quotas = _quotas(1.0, time)
     with message_budget(Limits()):
         quotas.admit(Operation("klaviyo", "get_catalog_categories"))
         assert current_budget().patience <= 2
@@ -138,7 +142,7 @@ def test_reads_do_not_begin_a_message() -> None:
 def test_nothing_is_asked_while_nothing_is_left() -> None:
     """Others used the account's minute up: wait for the next one, as the answer said."""
     time = Time()
-    quotas = KlaviyoQuotas(1.0, time.clock, time.sleep)
+    quotas = _quotas(1.0, time)
     quotas.learn(UPSERT, {"ratelimit-limit": "750", "ratelimit-remaining": "0", "ratelimit-reset": "7"})
     quotas.admit(UPSERT)
     assert time.now == pytest.approx(1007)
@@ -147,7 +151,7 @@ def test_nothing_is_asked_while_nothing_is_left() -> None:
 def test_a_new_window_is_known_by_its_end() -> None:
     """The last answers of a spent window do not count for the next one, whichever order they come in."""
     time = Time()
-    quotas = KlaviyoQuotas(1.0, time.clock, time.sleep)
+    quotas = _quotas(1.0, time)
     told = {"ratelimit-limit": "750", "ratelimit-remaining": "3", "ratelimit-reset": "1"}
     quotas.learn(UPSERT, told)
     time.now += 0.5
@@ -161,7 +165,7 @@ def test_a_new_window_is_known_by_its_end() -> None:
 def test_klaviyos_own_limit_wins() -> None:
     """An account with ten times the limit gets ten times the calls, in the second as in the minute."""
     time = Time()
-    quotas = KlaviyoQuotas(1.0, time.clock, time.sleep)
+    quotas = _quotas(1.0, time)
     quotas.learn(UPSERT, {"ratelimit-limit": "7500", "ratelimit-remaining": "7000", "ratelimit-reset": "60"})
     times = _sent_within(quotas, time, UPSERT, 5)
     assert 75 < _most_within(times, 1.0) <= 750
@@ -172,7 +176,7 @@ def test_klaviyos_own_limit_wins() -> None:
 def test_a_slot_that_comes_too_late_is_not_waited_for(seconds: float, *, has_written: bool) -> None:
     """After the message's time, or after two seconds if it has not written: back at once, the slot left to others."""
     time = Time()
-    quotas = KlaviyoQuotas(1.0, time.clock, time.sleep)
+    quotas = _quotas(1.0, time)
     quotas.learn(UPSERT, {"ratelimit-limit": "750", "ratelimit-remaining": "0", "ratelimit-reset": "7"})
     with message_budget(Limits(message_seconds=seconds)) as budget:
         budget.has_written = has_written
@@ -186,7 +190,7 @@ def test_a_slot_that_comes_too_late_is_not_waited_for(seconds: float, *, has_wri
 def test_operations_have_paces_of_their_own() -> None:
     """Klaviyo counts each operation for itself, and what is not known is not held back."""
     time = Time()
-    quotas = KlaviyoQuotas(1.0, time.clock, time.sleep)
+    quotas = _quotas(1.0, time)
     quotas.learn(UPSERT, {"ratelimit-limit": "750", "ratelimit-remaining": "0", "ratelimit-reset": "7"})
     for _ in range(300):
         quotas.admit(EVENT)
@@ -200,7 +204,7 @@ def test_operations_have_paces_of_their_own() -> None:
 def test_unreadable_headers_change_nothing(headers: dict[str, str]) -> None:
     """As on a 429, or behind a proxy."""
     time = Time()
-    quotas = KlaviyoQuotas(1.0, time.clock, time.sleep)
+    quotas = _quotas(1.0, time)
     quotas.learn(UPSERT, headers)
     quotas.admit(UPSERT)
     assert time.now == 1000
