@@ -1,5 +1,6 @@
 """A burst of messages about one resource costs a few writes, and none of them goes without its effect."""
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,7 +11,8 @@ from commands.running import Sandbox, running_function
 from sandbox.samples import ENVIRONMENT
 from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Function, Serve
 from tests.functional.documents import change, customer, message, product
-from tests.functional.races import push
+from tests.functional.races import PATIENCE, push
+from tests.functional.redelivery import Subscription
 
 UPSERT = "create_or_update_profile"
 UPDATES = 50
@@ -33,18 +35,21 @@ def _count(sandbox: Sandbox, operation: str) -> int:
 
 def test_fifty_updates_of_one_customer(sandbox: Sandbox) -> None:
     """Sent at once to 8 threads: at most 8 profile writes, the last state in Klaviyo, all acknowledged."""
-    sandbox.commercetools.put("customers", customer())
+    sandbox.commercetools.put_all({"customers": [customer(), customer("customer-2")]})
     with running_function({**sandbox.environment, **ENVIRONMENT}, threads=THREADS) as process:
-        function = Function(process.url, None)  # type: ignore[arg-type] # its log is the process's own
-        sandbox.klaviyo.fail("profile-import", delay=0.05)
-        with ThreadPoolExecutor(UPDATES) as pool:
-            answers = []
+        subscription = Subscription([process.url], random.Random(0))
+        with subscription.pushing(UPDATES):
+            subscription.publish(change("ResourceUpdated", "customer", "customer-2"))
+            assert subscription.drained(PATIENCE), "what is imported at the start takes its time"
+            sandbox.klaviyo.forget_requests()
+            sandbox.klaviyo.fail("profile-import", delay=0.05)
             for number in range(UPDATES):
-                version = sandbox.commercetools.patch("customers", "customer-1", {"firstName": f"N{number}"})["version"]
-                answers.append(pool.submit(push, function, _about(version)))
-            assert {answer.result() for answer in answers} == {ACKNOWLEDGED}
+                updated = sandbox.commercetools.patch("customers", "customer-1", {"firstName": f"N{number}"})
+                subscription.publish(_about(updated["version"]))
+            assert subscription.drained(PATIENCE)
     assert _count(sandbox, UPSERT) <= 8
-    assert sandbox.klaviyo.state()["profiles"][0]["first_name"] == f"N{UPDATES - 1}"
+    profiles = {one["external_id"]: one for one in sandbox.klaviyo.state()["profiles"]}
+    assert profiles["customer-1"]["first_name"] == f"N{UPDATES - 1}"
 
 
 def test_a_late_message_about_what_was_copied(sandbox: Sandbox, function: Function) -> None:
@@ -83,13 +88,16 @@ def test_a_read_that_lags_covers_nothing_newer(sandbox: Sandbox, function: Funct
 def test_after_a_failure_the_next_one_copies(
     sandbox: Sandbox, serve: Serve, settings_file: Callable[[str], str]
 ) -> None:
-    """Eight at once, and the first one's write fails for good: it alone is retried, with nothing left of its budget."""
+    """Eight at once, and the write for those who wait fails for good: that message alone is retried."""
     function = serve(SYNC_CONFIG=settings_file("[limits]\nbackoff = 0.01\n"))
     sandbox.commercetools.put("customers", customer())
-    sandbox.klaviyo.fail("profile-import", status=503, delay=0.1, count=3)
-    statuses = _at_once(function, [_about(1)] * 8)
+    assert push(function, _about(1)) == ACKNOWLEDGED
+    sandbox.klaviyo.forget_requests()
+    sandbox.klaviyo.fail("profile-import", delay=0.4, count=1)
+    sandbox.klaviyo.fail("profile-import", status=503, count=3)
+    statuses = _at_once(function, [_about(None)] * 8)
     assert sorted(statuses) == [ACKNOWLEDGED] * 7 + [REFUSED]
-    assert _count(sandbox, UPSERT) < 3 + 4
+    assert _count(sandbox, UPSERT) < 1 + 3 + 4
 
 
 def test_what_is_ignored_is_shared(sandbox: Sandbox, function: Function) -> None:

@@ -91,6 +91,18 @@ def test_a_slot_far_away_is_not_waited_for(sandbox: Sandbox, function: Function)
     assert function.deliver(_placed(0)).outcome == "synced"
 
 
+def test_a_slot_more_than_two_seconds_away(sandbox: Sandbox, function: Function) -> None:
+    """Of ten customers whose slots come one in two seconds, those wait whose turn is near: the others are back."""
+    _customers(sandbox, 10)
+    sandbox.klaviyo.limits(scale=0.04)
+    assert function.deliver(_update(0)).outcome == "synced"
+    watch = Stopwatch()
+    with ThreadPoolExecutor(9) as pool:
+        statuses = list(pool.map(lambda number: push(function, _update(number)), range(1, 10)))
+    assert watch.seconds < 3.5
+    assert {ACKNOWLEDGED, REFUSED} == set(statuses)
+
+
 def test_a_message_that_has_begun_to_write_waits(sandbox: Sandbox, function: Function) -> None:
     """Its last events' slots are further away than two seconds: events keep no progress, so it waits for them."""
     _customers(sandbox, 1)
