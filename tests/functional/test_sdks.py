@@ -62,9 +62,9 @@ def test_every_call_of_the_samples_is_made_by_an_sdk(
 
     exchange = Connections.exchange
 
-    def carried(connections: Connections, method: str, url: str, *rest: Any) -> Answer:
+    def carried(connections: Connections, method: str, url: str, *rest: Any, **options: Any) -> Answer:
         sent.append((url, list(callers.names)))
-        return exchange(connections, method, url, *rest)
+        return exchange(connections, method, url, *rest, **options)
 
     monkeypatch.setattr(Connections, "exchange", carried)
     monkeypatch.setattr(RefreshingOAuth2Session, "request", marked("commercetools", RefreshingOAuth2Session.request))
