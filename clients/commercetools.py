@@ -80,15 +80,26 @@ class Commercetools:
         """The category with its ancestors expanded."""
         return self._get("categories", category_id, [("expand", "ancestors[*]")])
 
-    def category_tree(self, category_id: str) -> list[Category]:
-        """The category and all its descendants, each with its ancestors expanded; empty when it does not exist."""
-        literal = _literal(category_id)
-        return list(self._pages("categories", f"id={literal} or ancestors(id={literal})", [("expand", "ancestors[*]")]))
+    def descendants(self, category_id: str) -> list[Category]:
+        """All descendants of the category, each with its ancestors expanded."""
+        where = f"ancestors(id={_literal(category_id)})"
+        return list(self._pages("categories", where, [("expand", "ancestors[*]")]))
 
     def product_projection(self, product_id: str) -> ProductProjection | None:
         """What shoppers see of the product, with its categories and their ancestors; None while it is not published."""
         expand = [("expand", "categories[*].ancestors[*]")]
         return self._get("product-projections", product_id, [("staged", "false"), *expand])
+
+    def published_products(self, category_ids: Iterable[str]) -> Iterator[ProductProjection]:
+        """The published products that are in any of the categories, with these and their ancestors; read as needed."""
+        params = [("staged", "false"), ("expand", "categories[*].ancestors[*]")]
+        seen: set[str] = set()
+        for ids in _chunks(category_ids):
+            where = f"categories(id in ({','.join(map(_literal, ids))}))"
+            for product in self._pages("product-projections", where, params, size=_IDS_PER_QUERY):
+                if product["id"] not in seen:
+                    seen.add(product["id"])
+                    yield product
 
     def product_category_references(self, product_ids: Sequence[str]) -> dict[str, list[Reference]]:
         """The expanded category references of those of the products that are published."""
@@ -150,14 +161,14 @@ class Commercetools:
             raise not_json(BACKEND, _OK)
         return results
 
-    def _pages(self, collection: str, where: str, params: Params | None = None) -> Iterator[Any]:
+    def _pages(self, collection: str, where: str, params: Params | None = None, size: int = _PAGE) -> Iterator[Any]:
         """All results, paged by id: an offset would skip what moves between two pages."""
-        paging: Params = [("where", where), ("sort", "id asc"), ("limit", str(_PAGE)), *(params or [])]
+        paging: Params = [("where", where), ("sort", "id asc"), ("limit", str(size)), *(params or [])]
         after: Params = []
         while True:
             page = self._query(collection, paging + after)
             yield from page
-            if len(page) < _PAGE:
+            if len(page) < size:
                 return
             after = [("where", f"id > {_literal(page[-1]['id'])}")]
 

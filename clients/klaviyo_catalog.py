@@ -1,19 +1,17 @@
-"""Writing Klaviyo's catalog: categories, items and variants. It has no upsert, and its reads may lag."""
+"""Writing Klaviyo's catalog: items and variants. It has no upsert, and its reads may lag."""
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from clients.klaviyo_calls import KlaviyoCalls
+from clients.klaviyo_categories import KlaviyoCategories
 from clients.recent_writes import RecentWrites
 from clients.retrying import current_budget
 from core.errors import Refused, TryAgain, UnknownCategory, UnknownItem
 from core.settings import Settings
-from mappers.category import catalog_category, category_update
-from mappers.documents import Category
-from mappers.ids import category_id, external_id, item_id, variant_id
+from mappers.ids import external_id, item_id, variant_id
 from mappers.item import hidden_item, item_update
 from mappers.mapped import JsonObject, Mapped
 from mappers.variant import stock_update, variant_create, variant_update
@@ -22,8 +20,6 @@ _BAD_REQUEST = 400
 _NOT_FOUND = 404
 _CONFLICT = 409
 _PAGE = 100
-_IDS_PER_FILTER = 50
-"""Compound ids are long, and a filter is part of the URL."""
 
 _COMPARED = [
     "external_id",
@@ -41,49 +37,12 @@ _COMPARED = [
 ]
 
 
-class KlaviyoCatalog:
+class KlaviyoCatalog(KlaviyoCategories):
     """The writes to the catalog that handlers need. Safe to share between threads."""
 
     def __init__(self, calls: KlaviyoCalls, settings: Settings) -> None:
-        self._calls = calls
-        self._settings = settings
+        super().__init__(calls, settings)
         self._recent = RecentWrites()
-
-    def category_names(self, category_ids: Sequence[str]) -> dict[str, str]:
-        """Name by id of those categories that Klaviyo has."""
-        names: dict[str, str] = {}
-        for start in range(0, len(category_ids), _IDS_PER_FILTER):
-            ids = [category_id(own) for own in category_ids[start : start + _IDS_PER_FILTER]]
-            page = self._calls.send(
-                "Catalogs",
-                "get_catalog_categories",
-                filter=f"any(ids,{json.dumps(ids)})",
-                fields_catalog_category=["name"],
-            )
-            names |= {external_id(category["id"]): category["attributes"]["name"] for category in page["data"]}
-        return names
-
-    def put_category(self, category: Category, *, known: bool) -> None:
-        """Create or rename the category of a commercetools category, by its path."""
-        update = category_update(category, self._settings)
-        self._put(
-            lambda: self._calls.send("Catalogs", "update_catalog_category", update["data"]["id"], update),
-            lambda: self._calls.send("Catalogs", "create_catalog_category", catalog_category(category, self._settings)),
-            known=known,
-        )
-
-    def rename_category(self, category: Category) -> None:
-        """Rename a category that Klaviyo has; one that it has no more comes with a message of its own, or is gone."""
-        update = category_update(category, self._settings)
-        try:
-            self._calls.send("Catalogs", "update_catalog_category", update["data"]["id"], update)
-        except Refused as refused:
-            if refused.status != _NOT_FOUND:
-                raise
-
-    def delete_category(self, own_id: str) -> None:
-        """Delete a category; one that is not there is deleted."""
-        self._delete("delete_catalog_category", category_id(own_id))
 
     def put_item(self, item: Mapped, *, known: bool) -> bool:
         """Create or update an item; whether it was created. Raises UnknownCategory when Klaviyo lacks one it names."""
@@ -106,6 +65,7 @@ class KlaviyoCatalog:
         except _BothRefusedError as both:
             # It exists, and yet it can't be found: what can't be found is one of its categories.
             raise UnknownCategory("klaviyo", "update_catalog_item", status=_NOT_FOUND) from both
+        self._note_categories(body)
         return created
 
     def hide_item(self, product_id: str) -> None:
@@ -221,13 +181,6 @@ class KlaviyoCatalog:
             if refused.status not in (_NOT_FOUND, _CONFLICT):
                 raise
             raise _BothRefusedError from None
-
-    def _delete(self, operation: str, compound_id: str) -> None:
-        try:
-            self._calls.send("Catalogs", operation, compound_id)
-        except Refused as refused:
-            if refused.status != _NOT_FOUND:
-                raise
 
 
 class _BothRefusedError(TryAgain):

@@ -16,7 +16,7 @@ Document = TypeVar("Document")
 Written = TypeVar("Written")
 
 _ROUNDS = 3
-_YOUNG = 60.0
+YOUNG = 60.0
 """Seconds within which what a message tells of may not be shown yet."""
 
 
@@ -58,7 +58,7 @@ def as_told(
     it `creates`, while the message is under a minute old, for a resource that is not there yet.
     """
     if document is None:
-        if creates and notification.age < _YOUNG:
+        if creates and notification.age < YOUNG:
             raise TryAgain("not_there_yet")
         return document
     read, told = version(document), notification.version

@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
 from core.errors import Ignored, Refused, SyncError, TryAgain, UnknownCategory, UnknownItem
-from core.notification import Notification
-from handlers.category import CATEGORY_TREE
+from core.notification import Notification, Resource
+from handlers.category_tree import create_category
 from handlers.current import Source, copy_current
 from handlers.inventory import stock_key
 from handlers.registry import handles
@@ -33,6 +34,13 @@ def publish_product(notification: Notification, services: Services) -> None:
             _put_product(product, services)
 
     _copy_product(notification, services, write)
+
+
+def copy_published_product(product_id: str, services: Services) -> None:
+    """Do what ProductPublished does, under the product's lock, for a message about something else."""
+    product = Resource("product", product_id)
+    with services.one_at_a_time([str(product)], remembered=False), suppress(Ignored):
+        publish_product(Notification(product, "ProductPublished", services.settings.ct_project_id, {}), services)
 
 
 @handles("product", "ProductUnpublished")
@@ -144,14 +152,8 @@ def _with_known_categories(item: Mapped, services: Services) -> Mapped:
     data = item.body["data"]
     references = data["relationships"]["categories"]["data"]
     ids = [external_id(reference["id"]) for reference in references]
-    gone = set()
-    with services.one_at_a_time([CATEGORY_TREE]):
-        for missing in sorted(set(ids) - services.klaviyo.category_names(ids).keys()):
-            category = services.commercetools.category(missing)
-            if category:
-                services.klaviyo.put_category(category, known=False)
-            else:
-                gone.add(missing)
+    missing = sorted(set(ids) - services.klaviyo.category_names(ids).keys())
+    gone = {own for own in missing if not create_category(own, services)}
     kept = [reference for reference in references if external_id(reference["id"]) not in gone]
     return Mapped({"data": {**data, "relationships": {"categories": {"data": kept}}}}, item.cuts)
 

@@ -147,13 +147,14 @@ class Variant(TypedDict, total=False):
 
 
 class Category(TypedDict, total=False):
-    """A category; `ancestors` go from the root to the parent."""
+    """A category; `ancestors` mostly go from the root to the parent, but only `parent` can be relied upon."""
 
     id: str
     version: int
     key: str
     name: LocalizedString
     slug: LocalizedString
+    parent: Reference
     ancestors: list[Reference]
 
 

@@ -38,6 +38,7 @@ OPERATIONS = {
         )
     },
     ("GET", "catalog-items/{id}/variants"): "get_variants_for_catalog_item",
+    ("GET", "catalog-categories/{id}/relationships/items"): "get_item_ids_for_catalog_category",
     ("GET", "catalog-items/{id}/relationships/categories"): "get_category_ids_for_catalog_item",
     ("POST", "catalog-items/{id}/relationships/categories"): "add_categories_to_catalog_item",
     ("PATCH", "catalog-items/{id}/relationships/categories"): "update_categories_for_catalog_item",
