@@ -99,30 +99,39 @@ class KlaviyoCatalog(KlaviyoCategories):
                 return self._recent.corrected(product_id, found)
             options["page_cursor"] = parse_qs(urlsplit(following).query)["page[cursor]"][0]
 
-    def put_variant(self, sku: str, attributes: Mapped, product_id: str, *, known: bool) -> None:
+    def put_variant(self, sku: str, attributes: Mapped, product_id: str, *, known: bool, young: bool) -> None:
         """Create or update a variant. Raises UnknownItem when Klaviyo does not know the item.
 
-        `known`: the item lists it. One that exists all the same belongs to another item, for ever, and would go with
-        it: it is made anew.
+        `known`: the item lists it. A variant can't change items, so one that another item has is deleted and created.
+        `young`: the message is, so that what Klaviyo does not show yet may still appear; then TryAgain is raised.
         """
         own = noted(attributes)
-        create = partial(self._new_variant, variant_create(sku, own, product_id))
         update = partial(
             self._calls.send, "Catalogs", "update_catalog_variant", variant_id(sku), variant_update(sku, own)
         )
+        create = partial(self._new_variant, variant_create(sku, own, product_id))
+        make_anew = partial(self._make_anew, sku, create)
+
+        def take() -> JsonObject:
+            owner = self._owner(sku, product_id)
+            if owner is None and young:
+                raise _BothRefusedError  # people may wait for it to be back in stock: what may be right is not deleted
+            return update() if owner == product_id else make_anew()
+
         if known:
             answer = self._put(update, create, known=True)
+            if _item_of(answer["data"]) not in (None, product_id):
+                answer = make_anew()
         else:
-            answer = self._put(partial(self._make_anew, sku, create), create, known=False)
+            answer = self._put(take, create, known=False)
         self._recent.wrote(sku, answer["data"]["attributes"], product_id)
 
-    def delete_variant(self, sku: str, updated: str, product_id: str) -> None:
-        """Delete a variant of a product; one that is not there is deleted, one that is another product's by now stays.
+    def has_variant(self, sku: str, product_id: str) -> bool:
+        """Whether a variant belongs to the item of this product, as Klaviyo has it by its id: lists may lag."""
+        return self._owner(sku, product_id) == product_id
 
-        `updated` is what Klaviyo last said of it.
-        """
-        if self._recent.is_of_another(sku, product_id):
-            return
+    def delete_variant(self, sku: str, updated: str) -> None:
+        """Delete a variant; one that is not there is deleted. `updated` is what Klaviyo last said of it."""
         self._delete("delete_catalog_variant", variant_id(sku))
         self._recent.deleted(sku, updated)
 
@@ -148,9 +157,32 @@ class KlaviyoCatalog(KlaviyoCategories):
                 ) from None
             raise
 
+    def _owner(self, sku: str, product_id: str) -> str | None:
+        """Id of the product whose item has the variant; None where Klaviyo does not show it.
+
+        Where the variant does not name its item, the item of `product_id` is asked for it.
+        """
+        try:
+            # Not with `fields`, which may leave relationships out.
+            owner = _item_of(self._calls.send("Catalogs", "get_catalog_variant", variant_id(sku))["data"])
+            if owner:
+                return owner
+            wanted = f"any(ids,{json.dumps([variant_id(sku)], ensure_ascii=False)})"
+            page = self._calls.send("Catalogs", "get_variants_for_catalog_item", item_id(product_id), filter=wanted)
+        except Refused as refused:
+            if refused.status != _NOT_FOUND:
+                raise
+            return None
+        return product_id if page["data"] else None
+
     def _make_anew(self, sku: str, create: Callable[[], JsonObject]) -> JsonObject:
         self._delete("delete_catalog_variant", variant_id(sku))
-        return create()
+        try:
+            return create()
+        except Refused as refused:
+            if refused.status != _CONFLICT:
+                raise
+            raise _BothRefusedError from None
 
     def _new_variant(self, body: JsonObject) -> JsonObject:
         try:
@@ -188,6 +220,12 @@ class _BothRefusedError(TryAgain):
 
     def __init__(self) -> None:
         super().__init__("klaviyo_undecided", status=_CONFLICT)
+
+
+def _item_of(variant: JsonObject) -> str | None:
+    """Id of the product whose item a variant belongs to, where Klaviyo says so."""
+    item = ((variant.get("relationships") or {}).get("item") or {}).get("data")
+    return external_id(item["id"]) if item else None
 
 
 def noted(mapped: Mapped) -> JsonObject:

@@ -102,12 +102,14 @@ class _Branch:
     def _put_below(self, category: Category, descendants: list[Category], names: Mapping[str, str]) -> bool:
         """The items, which hold no lock of the tree, then the descendants' names; whether names were written."""
         services, refusals = self._services, list[DeadLetter]()
-        unnamed = [one for one in descendants if self._is_to_be_written(one, names)]
+        # One that is not shown may have been created just now, but not before the category itself.
+        hidden = self.is_young and self._id in names
+        unnamed = [one for one in descendants if (hidden or one["id"] in names) and self._is_to_be_written(one, names)]
         changed = [one for one in (category, *unnamed) if names.get(one["id"]) != category_name(one, services.settings)]
         moved = moved_categories(changed, names, services)
         if moved:
             try:
-                put_items_right(moved, [category, *descendants], names, services)
+                put_items_right(moved, [category, *descendants], names, self._notification, services)
             except DeadLetter as refusal:
                 refusals.append(refusal)
                 unnamed = [one for one in unnamed if one not in moved]  # their names say that their items are right

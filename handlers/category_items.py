@@ -5,7 +5,8 @@ from functools import partial
 from itertools import islice
 
 from core.errors import DeadLetter
-from handlers.product import copy_published_product
+from core.notification import Notification
+from handlers.catalog_product import copy_product
 from handlers.services import Services
 from mappers.category import ancestor_ids, item_categories, parent_path, paths_above
 from mappers.documents import Category, ProductProjection
@@ -25,7 +26,11 @@ def moved_categories(branch: Sequence[Category], names: Mapping[str, str], servi
 
 
 def put_items_right(
-    moved: Sequence[Category], branch: Sequence[Category], names: Mapping[str, str], services: Services
+    moved: Sequence[Category],
+    branch: Sequence[Category],
+    names: Mapping[str, str],
+    notification: Notification,
+    services: Services,
 ) -> None:
     """Copy the published products in and below the moved categories whose items are not where they belong.
 
@@ -39,7 +44,7 @@ def put_items_right(
     def put(product_id: str, wanted: frozenset[str]) -> None:
         if members is None and services.klaviyo.categories_of_item(product_id) == wanted:
             return
-        copy_published_product(product_id, services)
+        copy_product(product_id, notification, services)
 
     def writes(products: Sequence[ProductProjection]) -> Iterator[tuple[str, Callable[[], None]]]:
         for product in products:

@@ -174,7 +174,10 @@ class RandomCatalog(RandomDocuments):
             ancestors = _ancestors(document)
             below = ancestors[ancestors.index(category["id"]) :] if own != category["id"] else []
             path = [reference("category", ancestor) for ancestor in (*above, *below)]
-            moved.append({**document, "ancestors": path, "version": document["version"] + (own == category["id"])})
+            parent_of = {"parent": path[-1]} if path else {}
+            kept = {name: value for name, value in document.items() if name != "parent"}
+            version = document["version"] + (own == category["id"])
+            moved.append({**kept, **parent_of, "ancestors": path, "version": version})
         self._put_all("categories", moved)
         return [change("ResourceUpdated", "category", category["id"]), *self._publish_again(branch)]
 
