@@ -1,5 +1,6 @@
 """Writing Klaviyo's catalog: items and variants. It has no upsert, and its reads may lag."""
 
+import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any

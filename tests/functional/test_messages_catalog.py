@@ -43,7 +43,7 @@ def test_an_unchanged_category_is_not_written(sandbox: Sandbox, function: Functi
 
 
 def test_a_young_message_writes_an_unchanged_category(sandbox: Sandbox, function: Function) -> None:
-    """Klaviyo's list may lag, and another instance may be at it: the own name and the descendants' are written again."""
+    """Klaviyo's list may lag, and another instance may be at it: all names of the branch are written again."""
     sandbox.commercetools.put("categories", category("women", "Women"))
     measured(sandbox, function, CATEGORY_IS_NEW)
     alone = measured(sandbox, function, young(CATEGORY_CHANGED))
