@@ -13,6 +13,7 @@ from handlers.category_tree import create_category
 from handlers.current import YOUNG, Moved, Sharing, Source, copy_current, version
 from handlers.inventory import entry_versions, stock_key
 from handlers.services import Services
+from mappers.category import item_categories
 from mappers.documents import ProductProjection
 from mappers.ids import external_id, variant_sku
 from mappers.item import PricesBySku, catalog_item, stocked_skus, variants_of
@@ -67,7 +68,8 @@ def copy_with(
 
     def look(product: ProductProjection | None, copied: Copied | None) -> Moved[ProductProjection | None] | None:
         again = read()
-        if version(again) != version(product):
+        # A category that moves changes what the item is in, but not the product's version.
+        if version(again) != version(product) or _categories(again) != _categories(product):
             return Moved(again)
         if not again or not copied or not copied.written:
             return None
@@ -243,6 +245,10 @@ def _state(supplies: Supplies, skus: Iterable[str], services: Services) -> objec
         )
         for sku in skus
     ]
+
+
+def _categories(product: ProductProjection | None) -> object:
+    return product and item_categories(product, {})
 
 
 @mapper

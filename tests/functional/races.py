@@ -1,5 +1,7 @@
 """Things that happen behind the function's back, while it is at work."""
 
+import base64
+import json
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +29,12 @@ def deliver_while(
             time.sleep(0.01)
         happens()
         return answer.result()
+
+
+def pushed(delivery: Mapping[str, Any]) -> bytes:
+    """The push request of a delivery, for those that are sent while another one is awaited."""
+    data = base64.b64encode(json.dumps(delivery).encode()).decode()
+    return json.dumps({"message": {"data": data}}).encode()
 
 
 def klaviyo_call(sandbox: Sandbox, method: str, path: str, body: object = None) -> Answered:
