@@ -94,7 +94,7 @@ def test_items_move_with_their_category(sandbox: Sandbox, function: Function, ab
 
 
 def test_what_a_move_costs(sandbox: Sandbox, function: Function) -> None:
-    """Beside the items: the descendants twice, a page of products, Klaviyo's categories, and two categories' members."""
+    """Beside the items: the descendants twice, a page of products, Klaviyo's categories, two categories' members."""
     _fill(sandbox, function, {"bag": ["bags"]})
     _move(sandbox, "men")
     done = measured(sandbox, function, MOVED)
@@ -120,6 +120,7 @@ def test_a_large_branch_is_finished_by_the_next_attempts(
     assert len(answers) > 1
     assert all(categories == {"men", "bags"} for categories in _items(sandbox).values())
     calls = sandbox.klaviyo.requests()
+    assert sum(answer.line["calls"]["klaviyo"] for answer in answers) == len(calls)
     written = [call for call in calls if call["operation"] == "update_catalog_item" and call["status"] == 200]
     assert 40 <= len(written) <= 40 + 8 * len(answers), "at most those that were under way when the time was over"
     assert calls[-1]["path"].endswith("bags")

@@ -53,7 +53,7 @@ def test_a_read_older_than_the_message_is_not_copied(sandbox: Sandbox, function:
     assert function.deliver(change("ResourceUpdated", "category", "women", version=5)).outcome == "synced"
 
 
-def test_a_created_category_that_is_not_there_yet(sandbox: Sandbox, function: Function) -> None:
+def test_a_created_category_that_is_not_there_yet(function: Function) -> None:
     """While its message is young it is delivered again; later the category was deleted meanwhile."""
     assert function.deliver(young(CREATED)).reason == "not_there_yet"
     assert function.deliver(CREATED).reason == "deleted_meanwhile"
