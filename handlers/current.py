@@ -16,7 +16,7 @@ Document = TypeVar("Document")
 Written = TypeVar("Written")
 
 _ROUNDS = 3
-YOUNG = 60.0
+_YOUNG = 60.0
 """Seconds within which what a message tells of may not be shown yet."""
 
 
@@ -49,11 +49,6 @@ def version(document: Any) -> int | None:
     return int(document["version"]) if document else None
 
 
-def own_version(document: object) -> int | None:
-    """The version of what was read, where that is a single document."""
-    return version(document) if isinstance(document, dict) else None
-
-
 def as_told(
     notification: Notification, document: Document, *, creates: bool = False, deletes: bool = False
 ) -> Document:
@@ -63,7 +58,7 @@ def as_told(
     it `creates`, while the message is under a minute old, for a resource that is not there yet.
     """
     if document is None:
-        if creates and notification.age < YOUNG:
+        if creates and notification.age < _YOUNG:
             raise TryAgain("not_there_yet")
         return document
     read, told = version(document), notification.version
@@ -84,7 +79,7 @@ class Source(Generic[Document, Written]):
     read: Callable[[], Document]
     keys: Callable[[Document], Collection[str]] = no_keys
     state: Callable[[Document], object] = version
-    own_version: Callable[[Document], int | None] = own_version
+    own_version: Callable[[Document], int | None] = version
     look: Callable[[Document, Written], Moved[Document] | None] | None = None
 
     def moved(self, document: Document, written: Written) -> Moved[Document] | None:
@@ -115,9 +110,9 @@ def copy_current(
     services.prepare(group)
 
     def note(document: Document, began_at: float, *, confirmed: bool = False, ignored: str = "") -> None:
-        read = source.own_version(document) if sharing else None
-        if read is not None:
-            services.copies.made(str(notification.resource), Copy(began_at, read, confirmed, ignored))
+        own_version = source.own_version(document) if sharing else None
+        if own_version is not None:
+            services.copies.made(str(notification.resource), Copy(began_at, own_version, confirmed, ignored))
 
     read_at = time.monotonic()
     document = source.read()
@@ -142,15 +137,8 @@ def copy_current(
         if moved is None:
             note(document, read_at, confirmed=True)
             return
-        _require_not_older(source.own_version(moved.document), source.own_version(document))
         read_at, document = looked_at, moved.document
     raise TryAgain("keeps_changing")
-
-
-def _require_not_older(looked: int | None, copied: int | None) -> None:
-    """Raise TryAgain for a look that shows an older version than was copied: that is not to be written."""
-    if looked is not None and copied is not None and looked < copied:
-        raise TryAgain("stale_read")
 
 
 def _is_covered(notification: Notification, services: Services, sharing: Sharing) -> bool:
