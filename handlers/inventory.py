@@ -58,7 +58,7 @@ def sync_stock(notification: Notification, services: Services) -> None:
         if not services.klaviyo.set_stock(sku, entry_stock(stock.entries, channels)):
             raise Ignored("no_variant")
 
-    source = Source[Stock, None](
+    source: Source[Stock, None] = Source(
         read=read,
         keys=lambda _stock: [stock_key(sku)],
         state=lambda stock: entry_versions(stock.entries, channels),

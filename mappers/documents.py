@@ -101,6 +101,7 @@ class Price(TypedDict, total=False):
     """An embedded price of a variant, or a standalone price (with `sku` and `active`)."""
 
     id: str
+    version: int
     sku: str
     active: bool
     value: Money
