@@ -51,16 +51,13 @@ class _Branch:
         self._notification = notification
         self._services = services
         self._id = notification.resource.id
-        self._seen = False
         self._written: dict[str, str] = {}
         self.is_young = notification.age < YOUNG
 
     def read(self) -> Category | None:
         """The category as it is now."""
-        creates = self._notification.type == "CategoryCreated" and not self._seen
-        category = as_told(self._notification, self._services.commercetools.category(self._id), creates=creates)
-        self._seen = self._seen or category is not None
-        return category
+        creates = self._notification.type == "CategoryCreated"
+        return as_told(self._notification, self._services.commercetools.category(self._id), creates=creates)
 
     def write(self, category: Category | None) -> None:
         """Missing ancestors, items, the descendants' names, then the own one."""

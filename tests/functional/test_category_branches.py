@@ -30,7 +30,10 @@ def letters(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
 
 
 def _fill(sandbox: Sandbox, function: Function, products: Mapping[str, Sequence[str]]) -> None:
-    """The tree and these products (their categories by id) are in both systems."""
+    """The tree and these products (their categories by id) are in both systems.
+
+    The function that did it remembers for a minute what it wrote; another one goes by what Klaviyo shows.
+    """
     documents = [product(own, categories=categories) for own, categories in products.items()]
     sandbox.commercetools.put_all({"categories": TREE, "products": documents})
     for one in TREE:
@@ -76,12 +79,12 @@ def _deliver_until_acknowledged(function: Function, delivery: Mapping[str, Any])
     ],
     ids=["elsewhere", "up", "down", "to the root"],
 )
-def test_items_move_with_their_category(sandbox: Sandbox, function: Function, above: list[str], path: str) -> None:
+def test_items_move_with_their_category(sandbox: Sandbox, serve: Serve, above: list[str], path: str) -> None:
     """Items leave the categories above the old place and come under those above the new one; others are not touched."""
-    _fill(sandbox, function, {"bag": ["bags"], "tote": ["totes", "men"], "other": ["more"]})
+    _fill(sandbox, serve(), {"bag": ["bags"], "tote": ["totes", "men"], "other": ["more"]})
     sandbox.commercetools.put("categories", category("new", "New", ancestors=["women", "more"]))
     _move(sandbox, *above)
-    done = measured(sandbox, function, MOVED)
+    done = measured(sandbox, serve(), MOVED)
     assert done.outcome == "synced"
     assert _items(sandbox) == {
         "bag": {*above, "bags"},
@@ -155,14 +158,33 @@ def test_a_descendant_that_moved_keeps_its_mark(sandbox: Sandbox, function: Func
     assert sandbox.klaviyo.state()["categories"]["totes"] == "Gents > Bags > Totes"
 
 
-def test_items_leave_a_category_that_was_renamed_before(sandbox: Sandbox, function: Function) -> None:
+def test_a_refused_item_keeps_the_name_of_a_descendant_that_moved(
+    sandbox: Sandbox, letters: FakeTopic, serve: Serve
+) -> None:
+    """Its new parent's message can't move the item, so the descendant's own message still finds what is to be done."""
+    _fill(sandbox, serve(), {"bag": ["bags"]})
+    function = serve()
+    _move(sandbox, "men")
+    sandbox.commercetools.patch("categories", "men", {"name": {"en-US": "Gents"}})
+    sandbox.klaviyo.fail("catalog-items/", method="PATCH", status=400)
+    answer = function.deliver(change("ResourceUpdated", "category", "men", version=2))
+    assert (answer.outcome, len(letters.letters)) == ("dead-lettered", 1)
+    names = sandbox.klaviyo.state()["categories"]
+    assert (names["men"], names["bags"]) == ("Men", "Women > More > Bags")
+    sandbox.klaviyo.clear_failures()
+    assert function.deliver(MOVED).outcome == "synced"
+    assert _items(sandbox) == {"bag": {"men", "bags"}}
+
+
+def test_items_leave_a_category_that_was_renamed_before(sandbox: Sandbox, serve: Serve) -> None:
     """No category of Klaviyo's has the old path any more: then each item is asked for."""
+    function = serve()
     _fill(sandbox, function, {"bag": ["bags"], "right": ["bags"]})
     _move(sandbox, "women")
     assert function.deliver(message("ProductPublished", "product", "right")).outcome == "synced"
     sandbox.commercetools.patch("categories", "more", {"name": {"en-US": "Other"}})
     assert function.deliver(change("ResourceUpdated", "category", "more", version=2)).outcome == "synced"
-    done = measured(sandbox, function, MOVED)
+    done = measured(sandbox, serve(), MOVED)
     assert done.outcome == "synced"
     assert _items(sandbox) == {"bag": {"women", "bags"}, "right": {"women", "bags"}}
     assert done.written.count("update_catalog_item") == 1
