@@ -33,18 +33,14 @@ class KlaviyoCategories:
 
     def category_names(self, category_ids: Sequence[str]) -> dict[str, str]:
         """Name by id of those categories that Klaviyo has."""
-        read: dict[str, JsonObject] = {}
-        for start in range(0, len(category_ids), _IDS_PER_FILTER):
-            ids = [category_id(own) for own in category_ids[start : start + _IDS_PER_FILTER]]
-            page = self._calls.send(
-                "Catalogs",
-                "get_catalog_categories",
-                filter=f"any(ids,{json.dumps(ids)})",
-                fields_catalog_category=_NAME,
-            )
-            read |= {external_id(category["id"]): category["attributes"] for category in page["data"]}
+        read = self._shown(category_ids)
         names = {own: self._recently.name(own, read.get(own)) for own in category_ids}
         return {own: name for own, name in names.items() if name is not None}
+
+    def missing_categories(self, category_ids: Sequence[str]) -> list[str]:
+        """Those of the categories that Klaviyo does not show."""
+        read = self._shown(category_ids)
+        return sorted(set(category_ids) - read.keys())
 
     def category_name(self, own_id: str) -> str | None:
         """Name of one category, from a read by its id; None when Klaviyo does not have it."""
@@ -110,6 +106,19 @@ class KlaviyoCategories:
         The lists of items may lag behind that.
         """
         return self._recently.item_may_be_in(product_id, category_ids)
+
+    def _shown(self, category_ids: Sequence[str]) -> dict[str, JsonObject]:
+        read: dict[str, JsonObject] = {}
+        for start in range(0, len(category_ids), _IDS_PER_FILTER):
+            ids = [category_id(own) for own in category_ids[start : start + _IDS_PER_FILTER]]
+            page = self._calls.send(
+                "Catalogs",
+                "get_catalog_categories",
+                filter=f"any(ids,{json.dumps(ids)})",
+                fields_catalog_category=_NAME,
+            )
+            read |= {external_id(category["id"]): category["attributes"] for category in page["data"]}
+        return read
 
     def _note_categories(self, item: JsonObject) -> None:
         """The item was put into the categories of its body."""

@@ -23,7 +23,7 @@ _EXAMPLES = (
     ("Order to Placed Order", "16-order-created.json", "/api/events", 0),
     ("Line item to Ordered Product", "16-order-created.json", "/api/events", 1),
     ("Refund to Refunded Order", "31-payment-refunded.json", "/api/events", 0),
-    ("Category to catalog category", "04-category-created-handbags.json", "/api/catalog-categories", 0),
+    ("Category to catalog category", "04-category-created-handbags.json", "/api/catalog-categories", 2),
     ("Product to catalog item", "05-product-published-tote.json", "/api/catalog-items", 0),
     ("Variant to catalog variant", "05-product-published-tote.json", "/api/catalog-variants", 0),
 )

@@ -191,8 +191,7 @@ def _with_known_categories(item: Mapped, services: Services) -> Mapped:
     data = item.body["data"]
     references = data["relationships"]["categories"]["data"]
     ids = [external_id(reference["id"]) for reference in references]
-    missing = sorted(set(ids) - services.klaviyo.category_names(ids).keys())
-    gone = {own for own in missing if not create_category(own, services)}
+    gone = {own for own in services.klaviyo.missing_categories(ids) if not create_category(own, services)}
     kept = [reference for reference in references if external_id(reference["id"]) not in gone]
     return Mapped({"data": {**data, "relationships": {"categories": {"data": kept}}}}, item.cuts)
 
