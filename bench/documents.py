@@ -99,8 +99,8 @@ def _order(lines: int, group: int, state: str) -> Json:
     cents = sum(line["totalPrice"]["centAmount"] for line in line_items)
     total = {**order["totalPrice"], "centAmount": cents}
     own_id = identity(lines, int(_NUMBER))
-    return order | {"id": own_id, "version": VERSION, "orderNumber": f"S-{_NUMBER}", "orderState": state, "totalPrice": total,
-                    "lineItems": line_items, "customerId": identity(0, int(_NUMBER)),
+    return order | {"id": own_id, "version": VERSION, "orderNumber": f"S-{_NUMBER}", "orderState": state,
+                    "totalPrice": total, "lineItems": line_items, "customerId": identity(0, int(_NUMBER)),
                     "customerEmail": f"c{_NUMBER}@shop.example"}  # fmt: skip
 
 

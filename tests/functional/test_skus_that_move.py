@@ -79,6 +79,36 @@ def test_taken_over_while_the_list_lags(sandbox: Sandbox, serve: Serve) -> None:
     assert _owners(sandbox) == {"STAYS": "old", "MOVES": "new"}
 
 
+def test_taken_over_while_the_list_and_the_query_lag(sandbox: Sandbox, serve: Serve) -> None:
+    """No query shows that another product holds the SKU; the variant itself says whose it is, and stays."""
+    ours, others = serve(), serve()
+    _put(sandbox, "old", "STAYS", "MOVES")
+    _post(others, _published("old"))
+    sandbox.klaviyo.lag(20)
+    _move(sandbox)
+    _post(others, _published("new"))
+    nothing = {"limit": 500, "offset": 0, "count": 0, "results": []}
+    sandbox.commercetools.fail("/product-projections$", status=200, body=nothing)
+    assert ours.deliver(_published("old", 2)).outcome == "synced"
+    assert _owners(sandbox) == {"STAYS": "old", "MOVES": "new"}
+
+
+def test_taken_over_while_the_variant_lags(sandbox: Sandbox, serve: Serve) -> None:
+    """Klaviyo still says that the variant is the old product's; the shop knows better, so nothing is deleted."""
+    ours, others = serve(), serve()
+    _put(sandbox, "old", "STAYS", "MOVES")
+    _post(others, _published("old"))
+    sandbox.klaviyo.lag(20)
+    _move(sandbox)
+    _post(others, _published("new"))
+    item = {"item": {"data": {"type": "catalog-item", "id": "$custom:::$default:::old"}}}
+    stale = {"type": "catalog-variant", "id": "$custom:::$default:::MOVES", "attributes": {}, "relationships": item}
+    sandbox.klaviyo.fail(f"{_OF_ONE}.*MOVES$", method="GET", status=200, body={"data": stale}, count=1)
+    done = measured(sandbox, ours, _published("old", 2))
+    assert (done.outcome, done.written.count("delete_catalog_variant")) == ("synced", 0)
+    assert _owners(sandbox) == {"STAYS": "old", "MOVES": "new"}
+
+
 def test_moved_there_and_back_while_the_list_lags(sandbox: Sandbox, serve: Serve) -> None:
     """The list shows it where it was at first; the answer to the PATCH says that it is another item's by now."""
     ours, others = serve(), serve()
