@@ -6,6 +6,7 @@ from typing import cast
 
 from core.errors import DeadLetter, Ignored
 from core.notification import Notification
+from handlers.current import as_told
 from handlers.registry import handles
 from handlers.services import Services
 from mappers.documents import Order
@@ -18,7 +19,7 @@ def place_order(notification: Notification, services: Services) -> None:
     """Send Placed Order, as the message tells it, and Ordered Product for each line item."""
     services.prepare("Events")
     told = notification.payload.get("order")
-    order = cast("Order", told) if isinstance(told, dict) else _order_now(notification, services)
+    order = cast("Order", told) if isinstance(told, dict) else _order_now(notification, services, creates=True)
     _send_placed_order(order, services)
 
 
@@ -86,8 +87,8 @@ def _product_ids(order: Order) -> set[str]:
     return {line["productId"] for line in order.get("lineItems") or [] if line.get("productId")}
 
 
-def _order_now(notification: Notification, services: Services) -> Order:
-    order = services.commercetools.order(notification.resource.id)
+def _order_now(notification: Notification, services: Services, *, creates: bool = False) -> Order:
+    order = as_told(notification, services.commercetools.order(notification.resource.id), creates=creates)
     if order is None:
         raise Ignored("deleted_meanwhile")
     return order

@@ -6,6 +6,7 @@ from typing import cast
 
 from core.errors import Ignored, TryAgain
 from core.notification import Notification
+from handlers.current import as_told
 from handlers.order import product_categories, require_profile, send_events
 from handlers.registry import handles
 from handlers.services import Services
@@ -61,7 +62,7 @@ def _is_refund(transaction: Transaction) -> bool:
 
 
 def _transactions(notification: Notification, services: Services) -> list[Transaction]:
-    payment = services.commercetools.payment(notification.resource.id)
+    payment = as_told(notification, services.commercetools.payment(notification.resource.id))
     if payment is None:
         raise Ignored("deleted_meanwhile")
     return payment.get("transactions") or []

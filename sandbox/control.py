@@ -72,13 +72,15 @@ class Control:
         trickle: float = 0,
         rate: float = 1,
         apply: bool = False,
+        late: bool = False,
     ) -> None:
         """Make requests fail whose decoded path has a match of the regular expression `path`.
 
         `count` hits (None: for ever) after `skip` that pass, each with the probability `rate`. `status` with `headers`
         and `body` is answered, or the connection is `reset` while the request is being sent or answered; after `delay`
         seconds, and with `trickle` seconds between two bytes. Without `status` and `reset` the answer is the true one.
-        With `apply` the request takes effect before it fails.
+        With `apply` the request takes effect before it fails. With `late` it is on its way for the `delay`, and takes
+        effect after it.
         """
         self.call(
             "POST",
@@ -86,7 +88,7 @@ class Control:
             {
                 "path": path, "method": method, "count": count, "skip": skip, "status": status,
                 "headers": dict(headers or {}), "body": body, "reset": reset, "delay": delay, "trickle": trickle,
-                "rate": rate, "apply": apply,
+                "rate": rate, "apply": apply, "late": late,
             },
         )  # fmt: skip
 
