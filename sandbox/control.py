@@ -162,12 +162,12 @@ class Control:
         seconds: float,
         up_to: float | None = None,
         *,
-        of: Literal["lists", "queries", "availability"] = "lists",
+        of: Literal["lists", "profiles", "queries", "availability"] = "lists",
     ) -> None:
         """Let reads show the state of some seconds ago, with `up_to` of a random time between the two.
 
-        Klaviyo's `lists` lag, commercetools' `queries`, and the `availability` of its projections; a read by id is
-        current. What was written before the call is shown at once.
+        Of Klaviyo the `lists` of its catalog, or that of `profiles`; of commercetools `queries`, or the `availability`
+        of projections. Everything else in a read by id is current. What was written before the call does not lag.
         """
         self.call("POST", "lag", {"of": of, "seconds": seconds, "up_to": up_to})
 

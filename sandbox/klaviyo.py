@@ -63,7 +63,7 @@ def scope(operation: str) -> str:
 class Klaviyo(Backend):
     """One account."""
 
-    LAGS = ("lists",)
+    LAGS = ("lists", "profiles")
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Klaviyo(Backend):
 
     def clear(self) -> None:
         """Back to an empty account that takes any key."""
-        self.profiles = Profiles(self.lags["lists"])
+        self.profiles = Profiles(self.lags["profiles"])
         self.events = Events()
         self.catalog = Catalog(self.lags["lists"])
         self.limits = Limits()

@@ -103,7 +103,7 @@ class TestKlaviyo:
     def test_profiles(self, control: Control, calls: Calls) -> None:
         """A profile is not listed yet, listed as it was, or listed although it is erased; a read by id is current."""
         known = calls("POST", "/api/profiles", profile(external_id="c1", email="old@x.io")).body["data"]["id"]
-        control.lag(LONG)
+        control.lag(LONG, of="profiles")
         calls("POST", "/api/profiles", profile(external_id="c2", email="new@x.io"))
         calls("PATCH", f"/api/profiles/{known}", profile(known, email="moved@x.io"))
         assert _emails(calls) == ["old@x.io"]
@@ -117,7 +117,7 @@ class TestKlaviyo:
 
     def test_random(self, control: Control, calls: Calls) -> None:
         """Between two bounds each list draws its age, so an older state may follow a newer one; a seed repeats it."""
-        control.lag(0, 2)
+        control.lag(0, 2, of="profiles")
         calls("POST", "/api/profiles", profile(email="a@x.io"))
         time.sleep(1)
 
