@@ -10,7 +10,7 @@ from tests.functional import documents as make
 from tests.functional.documents import Json
 
 _AGAIN = 0.4
-_LATE = timedelta(seconds=40)
+_LATE = timedelta(seconds=45)
 """Age of a delivery when it is published: what is done differently in its first minute ends while a test runs."""
 _OPENED = timedelta(minutes=10)
 
