@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-_FIRST_PAUSE = 0.1
+_FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 2.0
 _ANSWER_SECONDS = 60
 
@@ -54,12 +54,12 @@ class Subscription:
         """Pushes that were not acknowledged."""
         return sum(not push["acknowledged"] for push in self.pushed)
 
-    def wait_for_room(self, most: int) -> None:
-        """Return when fewer messages than `most` are due or being pushed."""
+    def wait_for_room(self, most: int, soon: float) -> None:
+        """Return when fewer messages than `most` are being pushed, or due in `soon` seconds."""
         while True:
             with self._changed:
-                now = time.monotonic()
-                if sum(due <= now for due, *_ in self._waiting) + self._pushing < most:
+                end = time.monotonic() + soon
+                if sum(due <= end for due, *_ in self._waiting) + self._pushing < most:
                     return
             time.sleep(0.005)
 
