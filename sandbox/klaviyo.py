@@ -64,15 +64,17 @@ def scope(operation: str) -> str:
 class Klaviyo(Backend):
     """One account."""
 
+    LAGS = ("lists", "profiles")
+
     def __init__(self) -> None:
         super().__init__()
         self.clear()
 
     def clear(self) -> None:
         """Back to an empty account that takes any key."""
-        self.profiles = Profiles()
+        self.profiles = Profiles(self.lags["profiles"])
         self.events = Events()
-        self.catalog = Catalog()
+        self.catalog = Catalog(self.lags["lists"])
         self.limits = Limits()
         self._accepted: frozenset[str] | None = None
         self._scopes: frozenset[str] | None = None
@@ -137,7 +139,7 @@ class Klaviyo(Backend):
             raise Refused(400, "A revision header is required.", parameter="revision")
 
     def control_own(self, request: Request, path: list[str]) -> Any:
-        """`/_control/keys`, `/_control/limits` and `/_control/lag`."""
+        """`/_control/keys` and `/_control/limits`."""
         match request.method, path:
             case "POST", ["keys"]:
                 rules = told(request, "accepted", "scopes")
@@ -152,9 +154,6 @@ class Klaviyo(Backend):
                 self.limits.enforce = bool(rules.get("enforce", True))
                 self.limits.scale = float(rules.get("scale", 1.0))
                 return {"enforce": self.limits.enforce, "scale": self.limits.scale}
-            case "POST", ["lag"]:
-                self.catalog.lag = float(told(request, "seconds")["seconds"])
-                return {"seconds": self.catalog.lag}
         return NotImplemented
 
 

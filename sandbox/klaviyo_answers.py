@@ -9,7 +9,7 @@ from sandbox.klaviyo_content import check_catalog, check_event, identifier_probl
 from sandbox.klaviyo_errors import Refused
 from sandbox.messages import Answer, Request
 from sandbox.pages import Row, filters, matches, page, sparse
-from sandbox.profiles import Profile, Profiles, resource
+from sandbox.profiles import Profiles, as_compared, resource
 
 ACCOUNT = {
     "type": "account",
@@ -137,11 +137,13 @@ class Answers:
         """A page of profiles."""
         conditions = filters(request, _PROFILE_FILTERS)
         cut = sparse(request, "profile", _PROFILE_FIELDS)
-        found: list[Profile] = list(self._profiles.by_id.values())
+        found = self._profiles.listed()
         for condition in conditions:
             values = condition.value if isinstance(condition.value, list) else [condition.value]
-            named = [self._profiles.find(condition.field, str(value)) for value in values]
-            found = [profile for profile in found if any(profile is other for other in named)]
+            named = {as_compared(condition.field, str(value)) for value in values}
+            found = [
+                profile for profile in found if as_compared(condition.field, profile.get(condition.field, "")) in named
+            ]
         rows = [
             Row(int(profile["id"][-10:]), lambda profile=profile: cut(resource(profile, request.origin)))  # type: ignore[misc]
             for profile in found

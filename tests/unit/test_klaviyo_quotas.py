@@ -213,7 +213,7 @@ def test_unreadable_headers_change_nothing(headers: dict[str, str]) -> None:
 def test_headers_are_read_while_they_are_news() -> None:
     """The first answer of an operation is learnt from, then one every 50 ms; each operation by itself."""
     time = Time()
-    quotas = KlaviyoQuotas(1.0, time.clock, time.sleep)
+    quotas = _quotas(1.0, time)
     assert quotas.wants_headers(UPSERT)
     assert not quotas.wants_headers(UPSERT)
     assert quotas.wants_headers(EVENT)
