@@ -50,6 +50,9 @@ QUOTAS: Mapping[str, Quota] = {
     "get_profiles": _LARGE,
     "request_profile_deletion": Quota(3, 60),
     "get_catalog_categories": _EXTRA_LARGE,
+    "get_catalog_category": _EXTRA_LARGE,
+    "get_category_ids_for_catalog_item": _EXTRA_LARGE,
+    "get_item_ids_for_catalog_category": _EXTRA_LARGE,
     "get_variants_for_catalog_item": _EXTRA_LARGE,
     **{
         f"{verb}_catalog_{kind}": _LARGE

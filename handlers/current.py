@@ -16,7 +16,7 @@ Document = TypeVar("Document")
 Written = TypeVar("Written")
 
 _ROUNDS = 3
-_YOUNG = 60.0
+YOUNG = 60.0
 """Seconds within which what a message tells of may not be shown yet."""
 
 
@@ -59,7 +59,7 @@ def as_told(
     there: if it is gone by the look after the write, it was deleted.
     """
     if document is None:
-        if creates and notification.age < _YOUNG and not current_budget().has_written:
+        if creates and notification.age < YOUNG and not current_budget().has_written:
             raise TryAgain("not_there_yet")
         return document
     read, told = version(document), notification.version

@@ -17,7 +17,7 @@ class ControlError(Exception):
 class Control:
     """Looks into and steers one of the two servers, by its URL. Any thread may use it.
 
-    What concerns documents and tokens is commercetools' alone; keys, limits and lag are Klaviyo's.
+    What concerns documents and tokens is commercetools' alone; keys and limits are Klaviyo's.
     """
 
     def __init__(self, url: str) -> None:
@@ -102,7 +102,7 @@ class Control:
         self.call("DELETE", "failures")
 
     def seed(self, number: int) -> None:
-        """Start the randomness of `rate` anew."""
+        """Start the randomness of `rate` and of lags anew."""
         self.call("POST", "seed", {"seed": number})
 
     def put(self, collection: str, document: Mapping[str, Any]) -> None:
@@ -159,9 +159,19 @@ class Control:
         """Enforce Klaviyo's rate limits, multiplied by `scale`; the windows start anew."""
         self.call("POST", "limits", {"enforce": enforce, "scale": scale})
 
-    def lag(self, seconds: float) -> None:
-        """Let the catalog's lists show the state of some seconds ago."""
-        self.call("POST", "lag", {"seconds": seconds})
+    def lag(
+        self,
+        seconds: float,
+        up_to: float | None = None,
+        *,
+        of: Literal["lists", "profiles", "queries", "availability"] = "lists",
+    ) -> None:
+        """Let reads show the state of some seconds ago, with `up_to` of a random time between the two.
+
+        Of Klaviyo the `lists` of its catalog, or that of `profiles`; of commercetools `queries`, or the `availability`
+        of projections. Everything else in a read by id is current. What was written before the call does not lag.
+        """
+        self.call("POST", "lag", {"of": of, "seconds": seconds, "up_to": up_to})
 
 
 def _document(collection: str, document_id: str) -> str:

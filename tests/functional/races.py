@@ -31,6 +31,12 @@ def deliver_while(
         return answer.result()
 
 
+def pushed(delivery: Mapping[str, Any]) -> bytes:
+    """The push request of a delivery, for those that are sent while another one is awaited."""
+    data = base64.b64encode(json.dumps(delivery).encode()).decode()
+    return json.dumps({"message": {"data": data}}).encode()
+
+
 def klaviyo_call(sandbox: Sandbox, method: str, path: str, body: object = None) -> Answered:
     """One call to Klaviyo by somebody else, which leaves the record as it was for those who count."""
     with klaviyo(sandbox.klaviyo.url, "somebody-else") as call:
