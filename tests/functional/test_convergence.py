@@ -1,6 +1,6 @@
 """Whatever comes late, twice, out of order or fails on the way: in the end Klaviyo is what commercetools says.
 
-Each test takes a random seed and prints it. `make converge` runs 20 of them, `make converge SEEDS=50` 50 (CONVERGENCE_SEEDS).
+Each test takes a random seed and prints it. `make converge` runs 20 of them, `make converge SEEDS=50` more.
 Environment variables repeat a run and narrow it down:
 
     CONVERGENCE_SEED=1234                     this seed alone; which messages meet is up to the machine all the same
