@@ -19,7 +19,7 @@ from sandbox.samples import SAMPLES
 
 _LONGEST = 90
 _EXAMPLES = (
-    ("Customer to profile", "15-customer-updated.json", "/api/profile-import", 0),
+    ("Customer to profile", "13-customer-created.json", "/api/profile-import", 0),
     ("Order to Placed Order", "16-order-created.json", "/api/events", 0),
     ("Line item to Ordered Product", "16-order-created.json", "/api/events", 1),
     ("Refund to Refunded Order", "31-payment-refunded.json", "/api/events", 0),

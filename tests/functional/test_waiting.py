@@ -91,9 +91,10 @@ def test_a_slot_far_away_is_not_waited_for(sandbox: Sandbox, function: Function)
     assert function.deliver(_placed(0)).outcome == "synced"
 
 
-def test_a_slot_more_than_two_seconds_away(sandbox: Sandbox, function: Function) -> None:
+def test_a_slot_more_than_two_seconds_away(sandbox: Sandbox, serve: Serve) -> None:
     """Of ten customers whose slots come one in two seconds, those wait whose turn is near: the others are back."""
     _customers(sandbox, 10)
+    function = serve(THREADS="32")
     sandbox.klaviyo.limits(scale=0.04)
     assert function.deliver(_update(0)).outcome == "synced"
     watch = Stopwatch()
