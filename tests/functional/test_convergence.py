@@ -3,6 +3,7 @@
 Each test takes a random seed and prints it. `make converge` runs 20 of them, `make converge SEEDS=50` more.
 Environment variables repeat a run and narrow it down:
 
+    CONVERGENCE_SEEDS=5                       so many seeds
     CONVERGENCE_SEED=1234                     this seed alone; which messages meet is up to the machine all the same
     CONVERGENCE_KINDS=edit_product,move_sku   these changes alone; tests/functional/random_shop.py has them all
     CONVERGENCE_LAGS=lists                    these reads alone lag (availability, queries, lists); none: no read
