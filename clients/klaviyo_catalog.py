@@ -1,7 +1,8 @@
 """Writing Klaviyo's catalog: items and variants. It has no upsert, and its reads may lag."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -119,21 +120,23 @@ class KlaviyoCatalog(KlaviyoCategories):
                 raise _BothRefusedError  # people may wait for it to be back in stock: what may be right is not deleted
             return update() if owner == product_id else make_anew()
 
-        if known:
-            answer = self._put(update, create, known=True)
-            if _item_of(answer["data"]) not in (None, product_id):
-                answer = make_anew()
-        else:
-            answer = self._put(take, create, known=False)
+        with self._noted_if_failed(sku, product_id):
+            if known:
+                answer = self._put(update, create, known=True)
+                if _item_of(answer["data"]) not in (None, product_id):
+                    answer = make_anew()
+            else:
+                answer = self._put(take, create, known=False)
         self._recent.wrote(sku, answer["data"]["attributes"], product_id)
 
     def has_variant(self, sku: str, product_id: str) -> bool:
         """Whether a variant belongs to the item of this product, as Klaviyo has it by its id: lists may lag."""
         return self._owner(sku, product_id) == product_id
 
-    def delete_variant(self, sku: str, updated: str) -> None:
-        """Delete a variant; one that is not there is deleted. `updated` is what Klaviyo last said of it."""
-        self._delete("delete_catalog_variant", variant_id(sku))
+    def delete_variant(self, sku: str, updated: str, product_id: str) -> None:
+        """Delete a product's variant; one that is not there is deleted. `updated` is what Klaviyo last said of it."""
+        with self._noted_if_failed(sku, product_id):
+            self._delete("delete_catalog_variant", variant_id(sku))
         self._recent.deleted(sku, updated)
 
     def set_stock(self, sku: str, stock: JsonObject) -> bool:
@@ -146,6 +149,15 @@ class KlaviyoCatalog(KlaviyoCategories):
             return False
         self._recent.wrote_stock(sku, answer["data"]["attributes"])
         return True
+
+    @contextmanager
+    def _noted_if_failed(self, sku: str, product_id: str) -> Iterator[None]:
+        """Remember a variant whose write or delete fails in a way that leaves open whether it took effect."""
+        try:
+            yield
+        except TryAgain:
+            self._recent.may_have_written(sku, product_id)
+            raise
 
     def _item(self, operation: str, *arguments: Any) -> JsonObject:
         try:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from clients.klaviyo_calls import KlaviyoCalls
 from clients.recent_categories import RecentCategories
-from core.errors import Refused
+from core.errors import Refused, TryAgain
 from core.settings import Settings
 from mappers.category import catalog_category, category_update
 from mappers.documents import Category
@@ -34,7 +34,11 @@ class KlaviyoCategories:
     def category_names(self, category_ids: Sequence[str]) -> dict[str, str]:
         """Name by id of those categories that Klaviyo has."""
         read = self._shown(category_ids)
-        names = {own: self._recently.name(own, read.get(own)) for own in category_ids}
+        names = {
+            # The list may lag behind a write that failed and took effect.
+            own: self.category_name(own) if self._recently.is_unsure(own) else self._recently.name(own, read.get(own))
+            for own in category_ids
+        }
         return {own: name for own, name in names.items() if name is not None}
 
     def missing_categories(self, category_ids: Sequence[str]) -> list[str]:
@@ -66,7 +70,7 @@ class KlaviyoCategories:
         """Create a category, named by its path; False when there is one already, which is left as it is."""
         body = catalog_category(category, self._settings)
         try:
-            answer = self._calls.send("Catalogs", "create_catalog_category", body)
+            answer = self._write(category["id"], "create_catalog_category", body)
         except Refused as refused:
             if refused.status != _CONFLICT:
                 raise
@@ -78,7 +82,7 @@ class KlaviyoCategories:
         """Name a category by its path; False when Klaviyo does not have it."""
         update = category_update(category, self._settings)
         try:
-            answer = self._calls.send("Catalogs", "update_catalog_category", update["data"]["id"], update)
+            answer = self._write(category["id"], "update_catalog_category", update["data"]["id"], update)
         except Refused as refused:
             if refused.status != _NOT_FOUND:
                 raise
@@ -106,6 +110,13 @@ class KlaviyoCategories:
         The lists of items may lag behind that.
         """
         return self._recently.item_may_be_in(product_id, category_ids)
+
+    def _write(self, own_id: str, operation: str, *arguments: Any) -> JsonObject:
+        try:
+            return self._calls.send("Catalogs", operation, *arguments)
+        except TryAgain:
+            self._recently.may_have_written(own_id)
+            raise
 
     def _shown(self, category_ids: Sequence[str]) -> dict[str, JsonObject]:
         read: dict[str, JsonObject] = {}

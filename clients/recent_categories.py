@@ -17,16 +17,29 @@ class RecentCategories:
         self._lock = threading.Lock()
         self._names: TTLCache[str, tuple[str, str]] = TTLCache(_ENTRIES, _SECONDS)
         self._items: TTLCache[str, frozenset[str]] = TTLCache(_ENTRIES, _SECONDS)
+        self._unsure: TTLCache[str, None] = TTLCache(_ENTRIES, _SECONDS)
 
     def wrote(self, category_id: str, attributes: Mapping[str, Any]) -> None:
         """Klaviyo answered a write of the category with these attributes."""
         with self._lock:
+            self._unsure.pop(category_id, None)
             self._names[category_id] = (attributes["name"], str(attributes.get("updated") or ""))
 
     def deleted(self, category_id: str) -> None:
         """The category was deleted, or turned out not to exist."""
         with self._lock:
+            self._unsure.pop(category_id, None)
             self._names.pop(category_id, None)
+
+    def may_have_written(self, category_id: str) -> None:
+        """A write of the category failed, and may have taken effect: no list tells for a while."""
+        with self._lock:
+            self._unsure[category_id] = None
+
+    def is_unsure(self, category_id: str) -> bool:
+        """Whether the last write of the category may have taken effect although it failed."""
+        with self._lock:
+            return category_id in self._unsure
 
     def name(self, category_id: str, read: Mapping[str, Any] | None) -> str | None:
         """The category's name: what was read (None: nothing), or what was written if Klaviyo's `updated` is newer."""

@@ -17,12 +17,14 @@ _VARIANTS = 20_000
 class _Written:
     """A variant as Klaviyo answered it, None for a deleted one; `updated` is Klaviyo's own time of it.
 
-    `product_id` is the product it was written for; empty where only its stock was written.
+    `product_id` is the product it was written for; empty where only its stock was written. `unsure`: the write failed,
+    and may have taken effect.
     """
 
     attributes: JsonObject | None
     updated: str
     product_id: str = ""
+    unsure: bool = False
 
     @classmethod
     def of(cls, attributes: JsonObject, product_id: str) -> "_Written":
@@ -45,6 +47,12 @@ class RecentWrites:
             self._variants[sku] = written
             self._skus[product_id] = self._skus.get(product_id, frozenset()) | {sku}
 
+    def may_have_written(self, sku: str, product_id: str) -> None:
+        """A write or delete of the product's variant failed, and may have taken effect: no list tells for a while."""
+        with self._lock:
+            self._variants[sku] = _Written(None, "", product_id, unsure=True)
+            self._skus[product_id] = self._skus.get(product_id, frozenset()) | {sku}
+
     def wrote_stock(self, sku: str, attributes: JsonObject) -> None:
         """Klaviyo answered a write of the variant's stock with these attributes."""
         with self._lock:
@@ -65,7 +73,8 @@ class RecentWrites:
     def corrected(self, product_id: str, read: Mapping[str, JsonObject]) -> dict[str, JsonObject]:
         """The variants of an item as Klaviyo has them: what was read, or what was written if that is newer.
 
-        One that was written and is not shown has `updated` alone: the read may lag, or another instance deleted it.
+        One that was written and is not shown has `updated` alone: the read may lag, or another instance deleted it. So
+        has one whose write failed, whatever is shown: it is written again, or looked at by its id and deleted.
         """
         with self._lock:
             written = {
@@ -73,6 +82,9 @@ class RecentWrites:
             }
         variants = dict(read)
         for sku, write in written.items():
+            if write.unsure:
+                variants[sku] = {"updated": str(read.get(sku, {}).get("updated") or "")}
+                continue
             if sku in read and _is_newer(str(read[sku].get("updated") or ""), write):
                 continue
             if write.attributes is None or write.product_id not in ("", product_id):

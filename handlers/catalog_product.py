@@ -164,7 +164,7 @@ def _let_go(gone: Mapping[str, JsonObject], product_id: str, notification: Notif
             if sku in holders:
                 moved.add(holders[sku])
             else:
-                services.klaviyo.delete_variant(sku, str(gone[sku].get("updated") or ""))
+                services.klaviyo.delete_variant(sku, str(gone[sku].get("updated") or ""), product_id)
 
     services.together(_parts(gone, let_go))
     freed = [sku for sku in gone if sku not in holders]

@@ -1,10 +1,11 @@
 """Categories become catalog categories, named by their path."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 
 from core.errors import DeadLetter, Ignored, TryAgain
-from core.notification import Notification
+from core.notification import Notification, Resource
 from handlers.category_items import moved_categories, put_items_right
 from handlers.category_tree import create_category
 from handlers.current import YOUNG, Sharing, Source, as_told, copy_current
@@ -45,12 +46,12 @@ def delete_category(notification: Notification, services: Services) -> None:
 
 
 class _Branch:
-    """A category and its descendants, for one message."""
+    """A category and its descendants, for one message: by default its own category."""
 
-    def __init__(self, notification: Notification, services: Services) -> None:
+    def __init__(self, notification: Notification, services: Services, category_id: str = "") -> None:
         self._notification = notification
         self._services = services
-        self._id = notification.resource.id
+        self._id = category_id or notification.resource.id
         self._written: dict[str, str] = {}
         self.is_young = notification.age < YOUNG
 
@@ -93,8 +94,21 @@ class _Branch:
             again = self._descendants(category)
             if _states(again) == _states(descendants):
                 return
+            for left in {one["id"] for one in descendants} - {one["id"] for one in again}:
+                if left in self._written:
+                    self._copy(left)
             descendants = again
         raise TryAgain("keeps_changing")
+
+    def _copy(self, category_id: str) -> None:
+        """Put a category right that left the branch: this message may have named it after its own message did."""
+        services = self._services
+        branch = _Branch(self._notification, services, category_id)
+        source: Source[Category | None, None] = Source(
+            read=lambda: services.commercetools.category(category_id), state=category_state
+        )
+        with services.one_at_a_time([str(Resource("category", category_id))], remembered=False), suppress(Ignored):
+            copy_current(self._notification, services, source, branch.write)
 
     def _put_below(self, category: Category, descendants: list[Category], names: Mapping[str, str]) -> bool:
         """The items, which hold no lock of the tree, then the descendants' names; whether names were written."""

@@ -1,4 +1,8 @@
-"""A tree of categories where a lot happens, by chance, and what its changes do to products."""
+"""A tree of categories where a lot happens, by chance, and what its changes do to products.
+
+What docs/how-it-works.md leaves to a later message does not happen here: no two categories share a name, so that a move
+always changes the text of a path, and none moves twice before its message was handled.
+"""
 
 import random
 
@@ -9,6 +13,8 @@ from tests.functional.random_documents import RandomDocuments
 
 _DEEPEST = 3
 """Ancestors that a category may have."""
+_SETTLED = 60
+"""Changes after which a category may move again: a few seconds."""
 
 
 class RandomCategories(RandomDocuments):
@@ -18,6 +24,8 @@ class RandomCategories(RandomDocuments):
         super().__init__(rng, commercetools)
         self._last_category_move: tuple[str, str] | None = None
         """A category, and the parent that it had before, if any."""
+        self._moved_at: dict[str, int] = {}
+        """When a category moved, as the number of changes before that."""
 
     def add_category(self) -> list[Json]:
         """A category, often below another one."""
@@ -29,8 +37,9 @@ class RandomCategories(RandomDocuments):
 
     def rename_category(self) -> list[Json]:
         """Another name, which is part of its descendants' names."""
-        name = {"en-US": f"Renamed {self._rng.randrange(3)}"}
-        category = self._edit("categories", self._one("categories"), name=name)
+        category = self._one("categories")
+        name = {"en-US": f"{category['id']} {self._rng.randrange(3)}"}
+        category = self._edit("categories", category, name=name)
         return [self._change("ResourceUpdated", "category", category)]
 
     def move_category(self) -> list[Json]:
@@ -47,7 +56,7 @@ class RandomCategories(RandomDocuments):
         if category_id not in categories or (parent_id and parent_id not in categories):
             return []
         category, branch = categories[category_id], self._branch(category_id)
-        if parent_id in branch:
+        if parent_id in branch or self._changes - self._moved_at.get(category_id, -_SETTLED) < _SETTLED:
             return []
         former = _ancestors(category)
         above = [*_ancestors(categories[parent_id]), parent_id] if parent_id else []
@@ -55,6 +64,7 @@ class RandomCategories(RandomDocuments):
         if len(above) + deepest > _DEEPEST or above == former:
             return []
         self._last_category_move = (category_id, former[-1] if former else "")
+        self._moved_at[category_id] = self._changes
         self._move(category, branch, above)
         return [self._change("ResourceUpdated", "category", categories[category_id])]
 

@@ -215,6 +215,26 @@ def test_moved_before_the_list_shows_it(sandbox: Sandbox, serve: Serve) -> None:
     assert sandbox.klaviyo.state()["categories"]["bags"] == "Men > Bags"
 
 
+def test_a_descendant_that_leaves_while_it_is_renamed(sandbox: Sandbox, serve: Serve) -> None:
+    """Another instance copies it at its new place before this one's older name of it arrives: it is looked at again."""
+    first, second = serve(), serve()
+    _fill(sandbox, first, {"tote": ["totes"]})
+    sandbox.commercetools.patch("categories", "bags", {"name": {"en-US": "Purses"}})
+    sandbox.klaviyo.fail("catalog-categories/", method="PATCH", delay=1, late=True, count=1)
+    sandbox.klaviyo.forget_requests()
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(first.deliver, MOVED)
+        while not any(call["method"] == "PATCH" for call in sandbox.klaviyo.requests()):
+            time.sleep(0.01)
+        _move(sandbox, "men", own="totes")
+        totes = change("ResourceUpdated", "category", "totes", version=2)
+        assert second.post(pushed(young(totes))).status_code == ACKNOWLEDGED
+        assert answer.result().outcome == "synced"
+    names = sandbox.klaviyo.state()["categories"]
+    assert (names["bags"], names["totes"]) == ("Women > More > Purses", "Men > Totes")
+    assert _items(sandbox) == {"tote": {"men", "totes"}}
+
+
 def test_the_tree_is_free_while_items_move(sandbox: Sandbox, function: Function) -> None:
     """Another category's message is not held up by a branch whose items take their time."""
     _fill(sandbox, function, {"bag": ["bags"]})

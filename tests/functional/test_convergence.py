@@ -1,8 +1,9 @@
 """Whatever comes late, twice, out of order or fails on the way: in the end Klaviyo is what commercetools says.
 
-Each test takes a random seed and prints it. `make converge SEEDS=50` runs more of them (CONVERGENCE_SEEDS).
+Each test takes a random seed and prints it. `make converge` runs 20 of them, `make converge SEEDS=50` more.
 Environment variables repeat a run and narrow it down:
 
+    CONVERGENCE_SEEDS=5                       so many seeds
     CONVERGENCE_SEED=1234                     this seed alone; which messages meet is up to the machine all the same
     CONVERGENCE_KINDS=edit_product,move_sku   these changes alone; tests/functional/random_shop.py has them all
     CONVERGENCE_LAGS=lists                    these reads alone lag (availability, queries, lists); none: no read
@@ -31,7 +32,7 @@ report = print
 """Shown with a failure, and by `make converge`: what to repeat, and how much it was."""
 
 SEED = os.environ.get("CONVERGENCE_SEED")
-SEEDS = 1 if SEED else int(os.environ.get("CONVERGENCE_SEEDS") or 2)
+SEEDS = 1 if SEED else int(os.environ.get("CONVERGENCE_SEEDS") or 1)
 KINDS = [kind for kind in os.environ.get("CONVERGENCE_KINDS", "").split(",") if kind]
 
 SIZE = 20
@@ -51,8 +52,8 @@ _FAULTS: tuple[dict[str, Any], ...] = (
 )
 """Together 5 % of the calls; those that `apply` take effect before they fail."""
 
-_SLOW = {"delay": 0.3, "rate": 0.1}
-"""A tenth of the others is answered late: what was read is old by then."""
+_SLOW: tuple[dict[str, Any], ...] = ({"delay": 0.3, "rate": 0.1}, {"delay": 0.3, "rate": 0.05, "late": True})
+"""Others are answered late, so what was read is old by then, or they are under way for long: writes change places."""
 
 _DELAY = 0.5
 """Seconds that a message takes to arrive, at least; also one that is delivered again.
@@ -89,7 +90,7 @@ def test_klaviyo_becomes_what_commercetools_is(
     rng = random.Random(seed)
     for backend in (sandbox.commercetools, sandbox.klaviyo):
         backend.seed(seed)
-        for fault in (*_FAULTS, _SLOW):
+        for fault in (*_FAULTS, *_SLOW):
             backend.fail(r"^/(shop|api)/", **fault)
     shop = RandomShop(rng, sandbox.commercetools, KINDS)
     environment = {**sandbox.environment, **ENVIRONMENT, "SYNC_CONFIG": ""}

@@ -44,6 +44,21 @@ def test_a_variant_that_was_deleted(read: Any, expected: Any) -> None:
     assert recent.corrected("item", read) == expected
 
 
+@pytest.mark.parametrize(
+    ("read", "expected"),
+    [({}, {"A": {"updated": ""}}), ({"A": _variant(NEW)}, {"A": {"updated": NEW}})],
+    ids=["not shown", "shown"],
+)
+def test_a_variant_whose_write_failed(read: Any, expected: Any) -> None:
+    """It may be there or not, as it was or not, whatever is shown; a write that is answered ends that."""
+    recent = RecentWrites()
+    recent.wrote("A", _variant(NOW), "item")
+    recent.may_have_written("A", "item")
+    assert recent.corrected("item", read) == expected
+    recent.wrote("A", _variant(NOW, 2), "item")
+    assert recent.corrected("item", {"A": _variant(OLD)}) == {"A": _variant(NOW, 2)}
+
+
 def test_stock_alone_belongs_to_no_item_until_it_is_read() -> None:
     """A stock message knows only the SKU: it corrects what is read, and adds nothing."""
     recent = RecentWrites()

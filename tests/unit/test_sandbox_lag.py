@@ -9,6 +9,7 @@ import pytest
 from sandbox import Control, ControlError, Sandbox
 from sandbox.calls import Calls, commercetools
 from sandbox.catalog import PREFIX
+from sandbox.lag import Lag
 from tests.unit.klaviyo_bodies import profile
 
 LONG = 60.0
@@ -115,19 +116,20 @@ class TestKlaviyo:
         assert _emails(calls) == ["old@x.io"]
         assert calls("GET", f"/api/profiles/{known}").status == 404
 
-    def test_random(self, control: Control, calls: Calls) -> None:
-        """Between two bounds each list draws its age, so an older state may follow a newer one; a seed repeats it."""
-        control.lag(0, 2, of="profiles")
-        calls("POST", "/api/profiles", profile(email="a@x.io"))
-        time.sleep(1)
 
-        def drawn() -> list[int]:
-            control.seed(7)
-            return [len(_emails(calls)) for _ in range(8)]
+def test_random() -> None:
+    """Between two bounds each read draws its age; a seed repeats what is drawn."""
+    lag = Lag()
+    lag.set(1, 3)
 
-        first = drawn()
-        assert {0, 1} == set(first)
-        assert drawn() == first
+    def drawn() -> list[float]:
+        lag.seed(7)
+        return [lag.seconds() for _ in range(8)]
+
+    first = drawn()
+    assert drawn() == first
+    assert len(set(first)) == 8
+    assert all(1 <= seconds <= 3 for seconds in first)
 
 
 @pytest.mark.parametrize(
