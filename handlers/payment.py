@@ -6,7 +6,8 @@ from typing import cast
 
 from core.errors import Ignored, TryAgain
 from core.notification import Notification
-from handlers.order import product_categories, require_profile, send_events
+from handlers.current import as_told
+from handlers.people import send_order_events
 from handlers.registry import handles
 from handlers.services import Services
 from mappers.documents import Transaction
@@ -26,14 +27,15 @@ def refund_order(notification: Notification, services: Services) -> None:
     if order is None:
         _wait_for_order(notification, services.settings.sync.payment.order_wait)
         raise Ignored("no_order")
-    require_profile(order)
-    categories = product_categories(order, services)
-    send_events(
-        [
-            refunded_order(order, payment_id, refund, notification.created_at, categories, services.settings)
-            for refund in refunds
-        ],
+    send_order_events(
+        order,
         services,
+        lambda owned: [
+            [
+                refunded_order(owned, payment_id, refund, notification.created_at, services.settings)
+                for refund in refunds
+            ]
+        ],
     )
 
 
@@ -61,7 +63,7 @@ def _is_refund(transaction: Transaction) -> bool:
 
 
 def _transactions(notification: Notification, services: Services) -> list[Transaction]:
-    payment = services.commercetools.payment(notification.resource.id)
+    payment = as_told(notification, services.commercetools.payment(notification.resource.id))
     if payment is None:
         raise Ignored("deleted_meanwhile")
     return payment.get("transactions") or []
