@@ -46,6 +46,12 @@ class PropertyRules(_Section):
     rename: dict[str, str] = {}
 
 
+class CustomerProperties(PropertyRules):
+    """The same for a customer's own fields, of which few leave the shop unasked."""
+
+    include: tuple[str, ...] = ("customerNumber", "customerGroup", "stores")
+
+
 class Messages(_Section):
     """`resource/type` keys that are acknowledged without effect."""
 
@@ -85,7 +91,7 @@ class CustomerRules(_Section):
 
     erase: bool = True
     clear: tuple[ClearableAttribute, ...] = ()
-    properties: PropertyRules = PropertyRules(include=("customerNumber", "customerGroup", "stores"))
+    properties: CustomerProperties = CustomerProperties()
     custom_fields: PropertyRules = PropertyRules()
 
 
