@@ -39,6 +39,7 @@ class KlaviyoCalls:
         self._lock = threading.Lock()
         self._api: KlaviyoAPI | None = None
         self._groups: dict[str, Any] = {}
+        self._reading = Reading()
 
     def send(self, group: str, operation: str, *arguments: Any, **options: Any) -> JsonObject:
         """The answer of an operation, called as the SDK names it; `{}` where Klaviyo answers with nothing.
@@ -52,6 +53,7 @@ class KlaviyoCalls:
         called = _called(operation)
 
         def attempt(timeouts: Timeouts) -> JsonObject:
+            learns = self._reading.all_headers = self._quotas.wants_headers(called)
             try:
                 answer: Answer = method(*arguments, **options, _request_timeout=timeouts)
             except NoAnswerError as error:
@@ -60,7 +62,7 @@ class KlaviyoCalls:
                 problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
                 # The first part of the place is the argument.
                 raise Unmappable(problem["type"], ".".join(str(part) for part in problem["loc"][1:])) from None
-            if answer.status != THROTTLED:
+            if learns and answer.status != THROTTLED:
                 self._quotas.learn(called, answer.headers)
             return _document(operation, answer)
 
@@ -117,12 +119,18 @@ class KlaviyoCalls:
 
     def _new_transport(self) -> Any:
         """What the SDK sends with; a preview has its own."""
-        return KlaviyoTransport()
+        return KlaviyoTransport(self._reading)
 
 
 @cache
 def _called(operation: str) -> Operation:
     return Operation(BACKEND, operation)
+
+
+class Reading(threading.local):
+    """Whether all headers of the answer to this thread's next request are read, which the SDK can't pass on."""
+
+    all_headers = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +143,9 @@ class RawAnswer:
 class KlaviyoTransport:
     """Sends what the SDK has made of a call, in the place of the SDK's own `rest_client`."""
 
-    def __init__(self) -> None:
+    def __init__(self, reading: Reading) -> None:
         self._connections = Connections(compressed=False)
+        self._reading = reading
 
     def request(
         self,
@@ -155,7 +164,11 @@ class KlaviyoTransport:
             raise ValueError("a call without a time limit, or of a form")
         lines = [f"{name}: {value}" for name, value in (headers or {}).items()]
         content = None if body is None else body.encode()
-        return RawAnswer(self._connections.exchange(method, url, lines, content, _request_timeout))
+        return RawAnswer(
+            self._connections.exchange(
+                method, url, lines, content, _request_timeout, all_headers=self._reading.all_headers
+            )
+        )
 
     def close(self) -> None:
         """Close the connections."""

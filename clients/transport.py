@@ -38,7 +38,7 @@ class NoAnswerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A backend's answer; `headers` by their names in lower case, `retry-after` in seconds (0: none)."""
+    """A backend's answer; `headers` by their names in lower case, all of them only where they were wanted."""
 
     status: int
     headers: Mapping[str, str]
@@ -59,11 +59,15 @@ class Connections:
         headers: Sequence[str],
         body: bytes | None,
         timeouts: Timeouts,
+        *,
+        all_headers: bool = False,
     ) -> Answer:
         """Send a request and read the answer to its end. Raises NoAnswerError, at the latest when the time is over.
 
         A kept connection that ends under a request is replaced, and the request sent once more, whatever its method.
         `headers` are whole lines. Redirects are not followed, and no proxy, cookie or .netrc comes from elsewhere.
+        Unless `all_headers` are wanted the answer has `content-type` and `retry-after` (in seconds, or 0) alone:
+        libcurl hands over each other line by itself, and for each of them the thread has to wait for Python's lock.
         """
         if any(map(_BREAKS_LINES.search, headers)):
             raise NoAnswerError("BAD_HEADER")  # a key with a line break: it would end the head of the request early
@@ -84,11 +88,17 @@ class Connections:
             curl.setopt(pycurl.ACCEPT_ENCODING, self._encoding)
             curl.setopt(pycurl.CONNECTTIMEOUT_MS, _milliseconds(timeouts[0]))
             curl.setopt(pycurl.TIMEOUT_MS, _milliseconds(timeouts[1]))
-            curl.setopt(pycurl.HEADERFUNCTION, lines.append)
+            if all_headers:
+                curl.setopt(pycurl.HEADERFUNCTION, lines.append)
+            else:
+                curl.unsetopt(pycurl.HEADERFUNCTION)
             curl.setopt(pycurl.WRITEFUNCTION, chunks.append)
             curl.perform()
-            # libcurl makes seconds from now of a date, and 0 of what can't be read.
-            told = _parsed(lines) | {"retry-after": str(curl.getinfo(pycurl.RETRY_AFTER))}
+            told = _parsed(lines) | {
+                "content-type": (curl.getinfo_raw(pycurl.CONTENT_TYPE) or b"").decode("latin-1"),
+                # A date becomes seconds from now, and what can't be read 0.
+                "retry-after": str(curl.getinfo(pycurl.RETRY_AFTER)),
+            }
             return Answer(curl.getinfo(pycurl.RESPONSE_CODE), told, b"".join(chunks))
         except pycurl.error as error:
             # Not its text: that can hold the address, and so ids.

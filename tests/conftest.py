@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 
+import hypothesis  # noqa: F401 - before main.py freezes objects: it looks for what refers to a library's random numbers
 import pytest
 
 _NOT_OURS = frozenset({"PYTEST_CURRENT_TEST", "OAUTHLIB_INSECURE_TRANSPORT"})

@@ -135,10 +135,12 @@ class Backend:
         headers: Sequence[str] = (),
         body: bytes | None = None,
         timeouts: Timeouts = WHENEVER,
+        *,
+        all_headers: bool = False,
     ) -> Answer:
         """Call the server."""
         url = self.server.url + target
-        return self.connections.exchange(method, url, headers, body, timeouts)
+        return self.connections.exchange(method, url, headers, body, timeouts, all_headers=all_headers)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import ast
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -15,11 +16,13 @@ from openapi_client.api.data_privacy_api import DataPrivacyApi
 from openapi_client.api.events_api import EventsApi
 from openapi_client.api.profiles_api import ProfilesApi
 
+from clients.klaviyo_calls import KlaviyoCalls
 from clients.transport import Answer, Connections
 from commands.running import ROOT, Sandbox
 from core.version import USER_AGENT
 from sandbox.samples import samples
 from tests.functional.conftest import ACKNOWLEDGED, Serve
+from tests.functional.documents import change, customer
 from tests.functional.test_samples import load_documents
 
 _RAW = "_without_preload_content"
@@ -62,9 +65,9 @@ def test_every_call_of_the_samples_is_made_by_an_sdk(
 
     exchange = Connections.exchange
 
-    def carried(connections: Connections, method: str, url: str, *rest: Any) -> Answer:
+    def carried(connections: Connections, method: str, url: str, *rest: Any, **options: Any) -> Answer:
         sent.append((url, list(callers.names)))
-        return exchange(connections, method, url, *rest)
+        return exchange(connections, method, url, *rest, **options)
 
     monkeypatch.setattr(Connections, "exchange", carried)
     monkeypatch.setattr(RefreshingOAuth2Session, "request", marked("commercetools", RefreshingOAuth2Session.request))
@@ -99,3 +102,23 @@ def test_no_operation_of_klaviyo_is_typed_anew() -> None:
                     if is_path or (folder == "clients" and node.value in _METHODS):
                         found.append(f"{path.name}:{node.lineno}: {node.value}")
     assert found == []
+
+
+def test_a_group_is_imported_while_the_token_is_fetched(
+    sandbox: Sandbox, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first message of an instance does not import Klaviyo's operations before it asks for its token."""
+    sandbox.commercetools.put("customers", customer())
+    asked: list[bool] = []
+    prepare = KlaviyoCalls.prepare
+
+    def prepare_once_asked(calls: KlaviyoCalls, group: str) -> None:
+        end = time.monotonic() + 5
+        while not (tokens := sandbox.commercetools.requests(kind="token")) and time.monotonic() < end:
+            time.sleep(0.01)
+        asked.append(bool(tokens))
+        prepare(calls, group)
+
+    monkeypatch.setattr(KlaviyoCalls, "prepare", prepare_once_asked)
+    assert serve().deliver(change("ResourceUpdated", "customer", "customer-1")).outcome == "synced"
+    assert asked == [True]

@@ -102,12 +102,13 @@ def nobody() -> Iterator[int]:
         pytest.param(again_and_again(b"", b"HTTP/1.1 102 Processing\r\n\r\n"), id="interim answers without end"),
     ],
 )
-def test_the_whole_call_is_bounded(script: Script) -> None:
+@pytest.mark.parametrize("all_headers", [True, False])
+def test_the_whole_call_is_bounded(script: Script, *, all_headers: bool) -> None:
     """However a server takes its time, the call ends with it, on a new connection and on a kept one."""
     with scripted(lambda received: [http()] if received.target == "/first" else script(received)) as backend:
         for _ in range(2):
             with taking(SOON), pytest.raises(NoAnswerError) as caught:
-                backend.exchange("POST", body=BODY, timeouts=(LONG, SOON))
+                backend.exchange("POST", body=BODY, timeouts=(LONG, SOON), all_headers=all_headers)
             assert caught.value.code == "OPERATION_TIMEDOUT"
             backend.exchange(target="/first")
 
@@ -190,11 +191,12 @@ def test_the_rest_of_an_answer_that_came_too_late() -> None:
         ),
     ],
 )
-def test_no_whole_answer(parts: list[bytes | Ending], name: str) -> None:
+@pytest.mark.parametrize("all_headers", [True, False])
+def test_no_whole_answer(parts: list[bytes | Ending], name: str, *, all_headers: bool) -> None:
     """It is named, not taken for an answer; the request was sent once, and the next call is not hurt by it."""
     with scripted(lambda received: [http(b"ok")] if received.target == "/next" else parts) as backend:
         with pytest.raises(NoAnswerError) as caught:
-            backend.exchange("POST", body=BODY)
+            backend.exchange("POST", body=BODY, all_headers=all_headers)
         assert caught.value.code == name
         assert len(backend.received) == 1
         assert backend.exchange(target="/next").data == b"ok"

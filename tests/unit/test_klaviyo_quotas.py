@@ -149,3 +149,17 @@ def test_unreadable_headers_change_nothing(headers: dict[str, str]) -> None:
     quotas.learn(UPSERT, headers)
     quotas.admit(UPSERT)
     assert time.now == 1000
+
+
+def test_headers_are_read_while_they_are_news() -> None:
+    """The first answer of an operation is learnt from, then one every 50 ms; each operation by itself."""
+    time = Time()
+    quotas = KlaviyoQuotas(1.0, time.clock, time.sleep)
+    assert quotas.wants_headers(UPSERT)
+    assert not quotas.wants_headers(UPSERT)
+    assert quotas.wants_headers(EVENT)
+    time.sleep(0.049)
+    assert not quotas.wants_headers(UPSERT)
+    time.sleep(0.002)
+    assert quotas.wants_headers(UPSERT)
+    assert not quotas.wants_headers(Operation("klaviyo", "update_profile")), "no quota is known of it"
