@@ -78,7 +78,7 @@ def test_documents_of_ones_own(run: Run, tmp_path: Path) -> None:
     """--documents names a folder of documents, which are read in place of commercetools."""
     folder = tmp_path / "customers"
     folder.mkdir()
-    customer = {"id": "c1", "version": 1, "email": "own@example.com", "addresses": []}
+    customer = {"id": "c1", "version": 2, "email": "own@example.com", "addresses": []}
     (folder / "c1.json").write_text(json.dumps(customer), encoding="utf-8")
     delivery = {
         "notificationType": "ResourceUpdated", "projectKey": "shop", "resource": {"typeId": "customer", "id": "c1"},
