@@ -73,10 +73,11 @@ class Commercetools:
         expand = [("expand", path) for path in _GROUPS] if groups else []
         return self._get("customers", customer_id, expand)
 
-    def has_customer_with(self, email: str) -> bool:
-        """Whether a customer has this e-mail, in any spelling and any store."""
+    def customer_with(self, email: str) -> Customer | None:
+        """A customer who has this e-mail, in any spelling and any store."""
         where = f"lowercaseEmail={_literal(email.lower())}"
-        return bool(self._query("customers", [("where", where), ("limit", "1")]))
+        found = self._query("customers", [("where", where), ("sort", "createdAt asc"), ("limit", "1")])
+        return found[0] if found else None
 
     def order(self, order_id: str) -> Order | None:
         """The order as it is now."""

@@ -97,14 +97,15 @@ def _customer(order: Order, services: Services) -> Customer | None:
 
 
 def _without_customer(order: Order, services: Services) -> JsonObject:
-    """Profile of a guest's event. Where a customer has that e-mail the e-mail alone.
+    """Profile of a guest's event. Where a customer has that e-mail the e-mail alone, as the customer spells it.
 
-    What the billing form of a guest's order says must not overwrite a customer's name and address.
+    What the form of a guest's order says must not overwrite a customer's name and address.
     """
     alone = email_in_event(order)
-    if order.get("customerId") or services.commercetools.has_customer_with(alone["email"]):
+    if order.get("customerId"):
         return alone
-    return guest_in_event(order)
+    customer = services.commercetools.customer_with(alone["email"])
+    return {"email": customer_in_event(customer)["email"]} if customer else guest_in_event(order)
 
 
 @mapper
