@@ -11,15 +11,13 @@ from handlers.services import Services
 from mappers.documents import Order
 from mappers.order_events import cancelled_order, fulfilled_order, ordered_products, placed_order
 
-_CREATING = ("OrderCreated", "OrderImported", "OrderCreatedFromRecurringOrder")
 
-
-@handles("order", *_CREATING)
+@handles("order", "OrderCreated", "OrderImported", "OrderCreatedFromRecurringOrder")
 def place_order(notification: Notification, services: Services) -> None:
     """Send Placed Order, as the message tells it, and Ordered Product for each line item."""
     services.prepare("Events")
     told = notification.payload.get("order")
-    order = cast("Order", told) if isinstance(told, dict) else _order_now(notification, services)
+    order = cast("Order", told) if isinstance(told, dict) else _order_now(notification, services, creates=True)
     _send_placed_order(order, services)
 
 
@@ -57,9 +55,8 @@ def change_order_state(notification: Notification, services: Services) -> None:
     send_order_events(order, services, lambda owned: [[event(owned, notification.created_at, services.settings)]])
 
 
-def _order_now(notification: Notification, services: Services) -> Order:
-    order = services.commercetools.order(notification.resource.id)
-    as_told(notification, order, creates=notification.type in _CREATING)
+def _order_now(notification: Notification, services: Services, *, creates: bool = False) -> Order:
+    order = as_told(notification, services.commercetools.order(notification.resource.id), creates=creates)
     if order is None:
         raise Ignored("deleted_meanwhile")
     return order
