@@ -136,11 +136,16 @@ class RandomPeople:
 
     def _edit_customer(self, **fields: Any) -> list[Json]:
         customer = self._someone()
-        if not customer or ("email" in fields and _is_settled(customer)):
+        if not customer or ("email" in fields and self._keeps_email(customer)):
             return []
         edited = {**customer, "version": customer["version"] + 1, **fields}
         self._store_customer(edited)
         return [change("ResourceUpdated", "customer", customer["id"], version=edited["version"])]
+
+    def _keeps_email(self, customer: Json) -> bool:
+        """Whether guests ordered, or may order, under the e-mail: a late double would find nobody with it any more."""
+        ordered = {order["customerEmail"].lower() for order in self.orders.values() if "customerId" not in order}
+        return _is_settled(customer) or customer["email"] in ordered
 
     def _store_customer(self, customer: Json) -> None:
         self._commercetools.put("customers", customer)
