@@ -47,6 +47,12 @@ emulator: $(VENV)/installed ## The function behind Pub/Sub's own emulator, if gc
 test: $(VENV)/installed ## The whole test suite
 	@$(BIN)/python -m pytest
 
+SEEDS ?= 20
+
+.PHONY: converge
+converge: $(VENV)/installed ## Random shops until Klaviyo is right; SEEDS=50 (20) of them, a minute for two
+	@CONVERGENCE_SEEDS=$(SEEDS) $(BIN)/python -m pytest -n 0 -s tests/functional/test_convergence.py
+
 # The function alone, as it is deployed: what developers need on top would slow its start.
 $(VENV)/deployed/installed: requirements.txt
 	@test -x $(VENV)/deployed/bin/python || $(PYTHON) -m venv $(VENV)/deployed

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
+from typing import Any
 from unittest.mock import patch
 from urllib.parse import parse_qs
 
@@ -19,6 +20,7 @@ from bench.documents import (
     projection,
     projection_template,
     size_and_number,
+    stock_by_sku,
 )
 from commands.running import sandbox_environment
 from core.settings import Settings, load_settings
@@ -31,7 +33,7 @@ Answered = tuple[str, bytes]
 
 _UNKNOWN: Answered = ("unknown", b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}")
 _IDS = re.compile(rb'"(\d{8}-0000-4000-[89]000-\d{12})"')
-_SKU = re.compile(rb"SKU-(\d{12})-\d{3}")
+_SKU = re.compile(rb"SKU-(\d{12})-(\d{3})")
 _UPDATED = "2026-11-17T10:00:00+00:00"
 _TOKEN = encoded({"access_token": "bench", "token_type": "Bearer", "expires_in": 172_800, "scope": "view_products"})
 _UNLIMITED = b"RateLimit-Limit: 100000000\r\nRateLimit-Remaining: 99999999\r\nRateLimit-Reset: 60\r\n"
@@ -39,15 +41,19 @@ _ACCEPTED = b"HTTP/1.1 202 Accepted\r\n%bContent-Length: 0\r\n\r\n" % _UNLIMITED
 
 
 def commercetools_answer(method: bytes, target: bytes) -> Answered:
-    """A document, or a page of product projections."""
+    """A document, or a page of product projections or inventory entries."""
     path, _, query = target.partition(b"?")
     match method, path.split(b"/")[1:]:
         case b"POST", [b"oauth", b"token"]:
             return "token", _commercetools(_TOKEN)
         case b"GET", [_, b"product-projections"]:
             results = [_projection(*size_and_number(own_id.decode())) for own_id in _IDS.findall(query)]
-            page = b'{"limit":100,"offset":0,"count":%d,"results":[%b]}' % (len(results), b",".join(results))
-            return "product-projections.query", _commercetools(page)
+            return "product-projections.query", _commercetools(_page(results))
+        case b"GET", [_, b"inventory"]:
+            results = [
+                numbered(inventory_template(int(variant)), int(number)) for number, variant in _SKU.findall(query)
+            ]
+            return "inventory.query", _commercetools(_page(results))
         case b"GET", [_, collection, own_id] if collection in _DOCUMENTS:
             document = _DOCUMENTS[collection](*size_and_number(own_id.decode()))
             return f"{collection.decode()}.get", _commercetools(document)
@@ -76,6 +82,10 @@ def klaviyo_answer(method: bytes, target: bytes) -> Answered:
     return _UNKNOWN
 
 
+def _page(results: list[bytes]) -> bytes:
+    return b'{"limit":100,"offset":0,"count":%d,"results":[%b]}' % (len(results), b",".join(results))
+
+
 def _projection(size: int, number: int) -> bytes:
     return numbered(projection_template(size), number)
 
@@ -88,7 +98,7 @@ _DOCUMENTS: Mapping[bytes, Callable[[int, int], bytes]] = {
     b"customers": lambda _, number: encoded_customer(number),
     b"orders": _order,
     b"product-projections": _projection,
-    b"inventory": lambda _, number: numbered(inventory_template(), number),
+    b"inventory": lambda variant, number: numbered(inventory_template(variant), number),
 }
 
 
@@ -145,7 +155,8 @@ def _variants(size: int, query: bytes) -> bytes:
 
 def _variant_resources(size: int) -> list[Json]:
     """What Klaviyo has of a product's variants before the change."""
-    before = catalog_variants(projection(size, changed=False), _settings(), datetime.now(UTC))  # type: ignore[arg-type]
+    product: Any = projection(size, changed=False)
+    before = catalog_variants(product, _settings(), datetime.now(UTC), entries_by_sku=stock_by_sku(product))
     return [
         {
             "type": "catalog-variant",

@@ -86,7 +86,7 @@ def _fill(sandbox: Sandbox) -> None:
             "categories": documents.categories(),
             "customers": [documents.customer(number) for number in numbers],
             "orders": [_order(number) for number in numbers],
-            "inventory": [documents.inventory_entry(number) for number in numbers],
+            "inventory": [documents.inventory_entry(number, own) for number in numbers for own in range(VARIANTS + 1)],
             "products": [
                 *(documents.product(*documents.size_and_number(own_id)) for own_id in sorted(ordered)),
                 *(documents.product(VARIANTS, number, changed=False) for number in numbers),

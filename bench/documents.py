@@ -17,6 +17,8 @@ Json = dict[str, Any]
 
 PROJECT = "shop"
 CHANGED_VARIANTS = 3
+VERSION = 2
+"""Of every document, and in every message: a read that is older than its message is not copied."""
 SHOP_PRODUCTS = 200
 """Products that orders are about."""
 ORDER_GROUPS = 40
@@ -53,7 +55,8 @@ def customer(number: int) -> Json:
     document = _sample("customers", 1)
     for address in document["addresses"]:
         address["mobile"] = f"0151 {_subscriber(number)}"
-    return document | {"id": identity(0, number), "email": f"c{number:0{_DIGITS}d}@shop.example"}
+    own = {"id": identity(0, number), "version": VERSION, "email": f"c{number:0{_DIGITS}d}@shop.example"}
+    return document | own
 
 
 def encoded_customer(number: int) -> bytes:
@@ -96,8 +99,8 @@ def _order(lines: int, group: int, state: str) -> Json:
     cents = sum(line["totalPrice"]["centAmount"] for line in line_items)
     total = {**order["totalPrice"], "centAmount": cents}
     own_id = identity(lines, int(_NUMBER))
-    return order | {"id": own_id, "orderNumber": f"S-{_NUMBER}", "orderState": state, "totalPrice": total,
-                    "lineItems": line_items, "customerId": identity(0, int(_NUMBER)),
+    return order | {"id": own_id, "version": VERSION, "orderNumber": f"S-{_NUMBER}", "orderState": state,
+                    "totalPrice": total, "lineItems": line_items, "customerId": identity(0, int(_NUMBER)),
                     "customerEmail": f"c{_NUMBER}@shop.example"}  # fmt: skip
 
 
@@ -126,16 +129,15 @@ def product(variants: int, number: int, *, changed: bool = True) -> Json:
     for index in range(variants):
         variant = copy.deepcopy(known[index % len(known)])
         variant |= {"id": index + 1, "sku": sku(number, index + 1), "key": f"v{number}-{index + 1}"}
-        variant.pop("availability", None)
+        variant.pop("availability", None)  # the sandbox makes it from the inventory entries
         if changed and index >= variants - CHANGED_VARIANTS:
             for price in variant["prices"]:
                 price["value"]["centAmount"] += 100
-        variant["availability"] = {"isOnStock": True, "availableQuantity": 20 + index, "version": 1}
         own.append(variant)
     current = data | {"masterVariant": own[0], "variants": own[1:]}
     return document | {
         "id": identity(variants, number),
-        "version": 2 if changed else 1,
+        "version": VERSION,
         "masterData": {"published": True, "hasStagedChanges": False, "current": current, "staged": current},
     }
 
@@ -145,15 +147,22 @@ def categories() -> list[Json]:
     return [_sample("categories", number) for number in (1, 2, 3, 4)]
 
 
-def inventory_entry(number: int) -> Json:
-    """Stock of a variant that no product of the mix has: stock and product messages don't wait for each other."""
-    return _sample("inventory", 1) | {"id": identity(0, number), "sku": sku(number, 0)}
+def inventory_entry(number: int, variant: int = 0) -> Json:
+    """Stock of a variant. No product of the mix has variant 0: stock and product messages don't wait for each other."""
+    own = {"id": identity(variant, number), "version": VERSION, "sku": sku(number, variant)}
+    return _sample("inventory", 1) | own | {"quantityOnStock": 20 + variant, "availableQuantity": 20 + variant}
+
+
+def stock_by_sku(product: Any) -> Any:
+    """The inventory entries of a projection template's variants, by SKU."""
+    variants = (product["masterVariant"], *product["variants"])
+    return {variant["sku"]: [inventory_entry(int(_NUMBER), variant["id"])] for variant in variants}
 
 
 @cache
-def inventory_template() -> bytes:
-    """An inventory entry."""
-    return encoded(inventory_entry(int(_NUMBER)))
+def inventory_template(variant: int) -> bytes:
+    """An inventory entry of a variant."""
+    return encoded(inventory_entry(int(_NUMBER), variant))
 
 
 def encoded(document: object) -> bytes:

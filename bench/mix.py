@@ -13,11 +13,13 @@ from bench.documents import (
     CHANGED_VARIANTS,
     ORDER_GROUPS,
     PROJECT,
+    VERSION,
     encoded,
     identity,
     numbered,
     order_template,
     projection,
+    sku,
 )
 
 LINE_ITEMS = 5
@@ -121,7 +123,8 @@ def _template(kind: str, size: int, group: int) -> bytes:
         case "customer updated":
             return encoded(_change("customer", own_id))
         case "inventory updated":
-            return encoded(_change("inventory-entry", own_id))
+            identifiers = {"resourceUserProvidedIdentifiers": {"sku": sku(10**12 - 1, 0)}}
+            return encoded(_change("inventory-entry", own_id) | identifiers)
         case "order created":
             told = {"order": json.loads(order_template(size, group))}
             return encoded(_message("OrderCreated", "order", own_id, told))
@@ -142,7 +145,7 @@ def _message(name: str, type_id: str, own_id: str, told: Mapping[str, Any]) -> d
         "version": 1,
         "sequenceNumber": 1,
         "resource": {"typeId": type_id, "id": own_id},
-        "resourceVersion": 2,
+        "resourceVersion": VERSION,
         "type": name,
         "createdAt": "2026-11-18T08:00:00.000Z",
         "lastModifiedAt": "2026-11-18T08:00:00.000Z",
@@ -155,7 +158,7 @@ def _change(type_id: str, own_id: str) -> dict[str, Any]:
         "notificationType": "ResourceUpdated",
         "projectKey": PROJECT,
         "resource": {"typeId": type_id, "id": own_id},
-        "version": 2,
-        "oldVersion": 1,
+        "version": VERSION,
+        "oldVersion": VERSION - 1,
         "modifiedAt": "2026-11-18T08:00:00.000Z",
     }

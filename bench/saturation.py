@@ -54,7 +54,13 @@ CALLS: Mapping[str, Calls] = {
 }
 """Klaviyo calls of one message, by its kind."""
 
-READS: Mapping[str, float] = {**dict.fromkeys(SHARES, 1), "order created": 0}
+READS: Mapping[str, float] = {
+    **dict.fromkeys(SHARES, 1),
+    "order created": 0,
+    "customer updated": 2,
+    "product published": 4,
+    "inventory updated": 2,
+}
 """commercetools calls of one message, when the products of orders are known."""
 
 MIXES: Mapping[str, Mapping[str, float]] = {

@@ -27,6 +27,7 @@ from mappers.documents import (
     Price,
     ProductProjection,
 )
+from mappers.item import stocked_skus
 from mappers.mapped import JsonObject
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ class Commercetools:
         self._lock = threading.Lock()
         self._session: CommercetoolsSession | None = None
         self._denied: set[str] = set()
+        channels = settings.sync.inventory.channel
+        self._channels = f"supplyChannel(id in {_list(channels)})" if channels else ""
+        """Predicate of the inventory entries of the configured channels; empty with none configured."""
 
     def prepare(self) -> None:
         """Import the SDK, if that has not been done: a cold start is not to pass for a slow write."""
@@ -97,22 +101,34 @@ class Commercetools:
         """The category with its ancestors expanded."""
         return self._get("categories", category_id, [("expand", "ancestors[*]")])
 
-    def category_tree(self, category_id: str) -> list[Category]:
-        """The category and all its descendants, each with its ancestors expanded; empty when it does not exist."""
-        literal = _literal(category_id)
-        return list(self._pages("categories", f"id={literal} or ancestors(id={literal})", [("expand", "ancestors[*]")]))
+    def descendants(self, category_id: str) -> list[Category]:
+        """All descendants of the category, each with its ancestors expanded."""
+        where = f"ancestors(id={_literal(category_id)})"
+        return list(self._pages("categories", where, [("expand", "ancestors[*]")]))
 
     def product_projection(self, product_id: str) -> ProductProjection | None:
         """What shoppers see of the product, with its categories and their ancestors; None while it is not published."""
-        expand = [("expand", "categories[*].ancestors[*]")]
-        return self._get("product-projections", product_id, [("staged", "false"), *expand])
+        params = [("staged", "false"), ("expand", "categories[*].ancestors[*]")]
+        product: ProductProjection | None = self._get("product-projections", product_id, params)
+        return product if product and product.get("published") is not False else None
 
-    def published_products(self, product_ids: Sequence[str]) -> list[ProductProjection]:
+    def published_products(self, category_ids: Iterable[str]) -> Iterator[ProductProjection]:
+        """The published products that are in any of the categories, with these and their ancestors; read as needed."""
+        params = [("staged", "false"), ("expand", "categories[*].ancestors[*]")]
+        seen: set[str] = set()
+        for ids in _chunks(category_ids):
+            where = f"categories(id in ({','.join(map(_literal, ids))}))"
+            for product in self._pages("product-projections", where, params, size=_IDS_PER_QUERY):
+                if product["id"] not in seen:
+                    seen.add(product["id"])
+                    yield product
+
+    def published_projections(self, product_ids: Sequence[str]) -> list[ProductProjection]:
         """What shoppers see of those of the products that are published, with categories and ancestors."""
         found: list[ProductProjection] = []
         for ids in _chunks(product_ids):
             params = [
-                ("where", f"id in ({','.join(_literal(product_id) for product_id in ids)})"),
+                ("where", f"id in {_list(ids)}"),
                 ("expand", "categories[*].ancestors[*]"),
                 ("staged", "false"),
                 ("limit", str(_IDS_PER_QUERY)),
@@ -136,17 +152,47 @@ class Commercetools:
         """The inventory entry as it is now."""
         return self._get("inventory", entry_id)
 
-    def inventory_entries(self, sku: str) -> list[InventoryEntry]:
-        """Every inventory entry of a SKU: one a supply channel, and one without."""
-        return list(self._pages("inventory", f"sku={_literal(sku)}"))
+    def inventory_entries(self, skus: Sequence[str]) -> dict[str, list[InventoryEntry]]:
+        """The inventory entries by SKU, of those alone that may count: a SKU can have one in each of 500 stores.
+
+        Those of the configured channels; with none configured the one without channel, and for SKUs that have none
+        those of all channels.
+        """
+        if self._channels:
+            return self._entries(skus, self._channels)
+        found = self._entries(skus, "supplyChannel is not defined")
+        missing = [sku for sku in skus if not found[sku]]
+        return found | self._entries(missing, "supplyChannel is defined")
+
+    def entries_beside(self, sku: str, entry_id: str) -> list[InventoryEntry]:
+        """The inventory entries of a SKU that may count, and in any case the one with this id, with one query."""
+        where = f"sku={_literal(sku)}"
+        if self._channels:
+            where += f" and ({self._channels} or id={_literal(entry_id)})"
+        return list(self._pages("inventory", where))
+
+    def products_that_hold(self, skus: Sequence[str], but_not: str) -> dict[str, str]:
+        """Id of the published product by SKU, of those SKUs that another product than `but_not` holds now.
+
+        Queries lag, so what one says is confirmed by reading the product itself.
+        """
+        wanted = set(skus)
+        holders: dict[str, str] = {}
+        for chunk in _chunks(skus, _PREDICATE_CHARACTERS // 2):
+            listed = _list(chunk)
+            where = f"(masterVariant(sku in {listed}) or variants(sku in {listed})) and id != {_literal(but_not)}"
+            for found in self._pages("product-projections", where, [("staged", "false")]):
+                product = self.product_projection(found["id"])
+                if product:
+                    holders |= dict.fromkeys(wanted.intersection(stocked_skus(product)), product["id"])
+        return holders
 
     def standalone_prices(self, skus: Sequence[str]) -> dict[str, list[Price]] | None:
         """The active standalone prices by SKU; None when the API client has no scope to read them (said once)."""
         prices: dict[str, list[Price]] = {sku: [] for sku in skus}
         try:
             for chunk in _chunks(skus):
-                where = f"sku in ({','.join(_literal(sku) for sku in chunk)})"
-                for price in self._pages("standalone-prices", where):
+                for price in self._pages("standalone-prices", f"sku in {_list(chunk)}"):
                     if price.get("active", True):
                         prices.setdefault(price["sku"], []).append(price)
         except TryAgain as error:
@@ -166,6 +212,13 @@ class Commercetools:
         """Ask for any one document of a collection; raises what reading it would raise."""
         self._query(collection, [("limit", "1")])
 
+    def _entries(self, skus: Sequence[str], where: str) -> dict[str, list[InventoryEntry]]:
+        found: dict[str, list[InventoryEntry]] = {sku: [] for sku in skus}
+        for chunk in _chunks(skus):
+            for entry in self._pages("inventory", f"sku in {_list(chunk)} and {where}"):
+                found.setdefault(entry["sku"], []).append(entry)
+        return found
+
     def _get(self, collection: str, resource_id: str, params: Params | None = None) -> Any:
         document = self._fetch(f"{collection}.get", f"/{collection}/{quote(resource_id, safe='')}", params or [])
         if document is not None and "id" not in document:
@@ -181,14 +234,14 @@ class Commercetools:
             raise not_json(BACKEND, _OK)
         return results
 
-    def _pages(self, collection: str, where: str, params: Params | None = None) -> Iterator[Any]:
+    def _pages(self, collection: str, where: str, params: Params | None = None, size: int = _PAGE) -> Iterator[Any]:
         """All results, paged by id: an offset would skip what moves between two pages."""
-        paging: Params = [("where", where), ("sort", "id asc"), ("limit", str(_PAGE)), *(params or [])]
+        paging: Params = [("where", where), ("sort", "id asc"), ("limit", str(size)), *(params or [])]
         after: Params = []
         while True:
             page = self._query(collection, paging + after)
             yield from page
-            if len(page) < _PAGE:
+            if len(page) < size:
                 return
             after = [("where", f"id > {_literal(page[-1]['id'])}")]
 
@@ -242,13 +295,18 @@ def _literal(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _chunks(values: Iterable[str]) -> Iterator[list[str]]:
+def _list(values: Iterable[str]) -> str:
+    """A list of texts in a predicate, for `in`."""
+    return f"({','.join(map(_literal, values))})"
+
+
+def _chunks(values: Iterable[str], characters: int = _PREDICATE_CHARACTERS) -> Iterator[list[str]]:
     """Lists that fit into one predicate."""
     chunk: list[str] = []
     size = 0
     for value in dict.fromkeys(values):
         length = len(quote(_literal(value))) + 3
-        if chunk and (len(chunk) == _IDS_PER_QUERY or size + length > _PREDICATE_CHARACTERS):
+        if chunk and (len(chunk) == _IDS_PER_QUERY or size + length > characters):
             yield chunk
             chunk, size = [], 0
         chunk.append(value)

@@ -37,7 +37,7 @@ class DeadLetters:
         attributes = {
             "reason": letter.reason,
             "error": _shortened(
-                " ".join(filter(None, (type(letter).__name__, letter.code, letter.pointer, letter.part))), _ERROR_BYTES
+                " ".join(filter(None, (type(letter).__name__, letter.code, letter.part, letter.pointer))), _ERROR_BYTES
             ),
             "status": str(letter.status or ""),
             "resource": resource,

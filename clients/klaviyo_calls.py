@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from clients.klaviyo_quotas import KlaviyoQuotas
-from clients.retrying import THROTTLED, Operation, Timeouts, call
+from clients.retrying import THROTTLED, Operation, Timeouts, WaitingRoom, call
 from clients.transport import Answer, Connections, NoAnswerError
 from clients.verdicts import BACKEND_KLAVIYO as BACKEND
 from clients.verdicts import Failure, judged, not_json, retry_after, unreachable
@@ -31,11 +31,14 @@ _SUCCESS = range(200, 300)
 
 
 class KlaviyoCalls:
-    """The SDK, shared by all threads; each of its groups is imported when first used."""
+    """The SDK, shared by all threads; each of its groups is imported when first used.
 
-    def __init__(self, settings: Settings) -> None:
+    `waiting` is where messages wait for their quota.
+    """
+
+    def __init__(self, settings: Settings, waiting: WaitingRoom | None = None) -> None:
         self._settings = settings
-        self._quotas = KlaviyoQuotas(settings.klaviyo_limit_share)
+        self._quotas = KlaviyoQuotas(settings.klaviyo_limit_share, waiting or WaitingRoom(settings.threads))
         self._lock = threading.Lock()
         self._api: KlaviyoAPI | None = None
         self._groups: dict[str, Any] = {}

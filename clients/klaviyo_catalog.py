@@ -1,19 +1,18 @@
-"""Writing Klaviyo's catalog: categories, items and variants. It has no upsert, and its reads may lag."""
+"""Writing Klaviyo's catalog: items and variants. It has no upsert, and its reads may lag."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from clients.klaviyo_calls import KlaviyoCalls
+from clients.klaviyo_categories import KlaviyoCategories
 from clients.recent_writes import RecentWrites
 from clients.retrying import current_budget
 from core.errors import Refused, TryAgain, UnknownCategory, UnknownItem
 from core.settings import Settings
-from mappers.category import catalog_category, category_update
-from mappers.documents import Category
-from mappers.ids import category_id, external_id, item_id, variant_id
+from mappers.ids import external_id, item_id, variant_id
 from mappers.item import hidden_item, item_update
 from mappers.mapped import JsonObject, Mapped
 from mappers.variant import stock_update, variant_create, variant_update
@@ -22,8 +21,6 @@ _BAD_REQUEST = 400
 _NOT_FOUND = 404
 _CONFLICT = 409
 _PAGE = 100
-_IDS_PER_FILTER = 50
-"""Compound ids are long, and a filter is part of the URL."""
 
 _COMPARED = [
     "external_id",
@@ -41,49 +38,12 @@ _COMPARED = [
 ]
 
 
-class KlaviyoCatalog:
+class KlaviyoCatalog(KlaviyoCategories):
     """The writes to the catalog that handlers need. Safe to share between threads."""
 
     def __init__(self, calls: KlaviyoCalls, settings: Settings) -> None:
-        self._calls = calls
-        self._settings = settings
+        super().__init__(calls, settings)
         self._recent = RecentWrites()
-
-    def category_names(self, category_ids: Sequence[str]) -> dict[str, str]:
-        """Name by id of those categories that Klaviyo has."""
-        names: dict[str, str] = {}
-        for start in range(0, len(category_ids), _IDS_PER_FILTER):
-            ids = [category_id(own) for own in category_ids[start : start + _IDS_PER_FILTER]]
-            page = self._calls.send(
-                "Catalogs",
-                "get_catalog_categories",
-                filter=f"any(ids,{json.dumps(ids)})",
-                fields_catalog_category=["name"],
-            )
-            names |= {external_id(category["id"]): category["attributes"]["name"] for category in page["data"]}
-        return names
-
-    def put_category(self, category: Category, *, known: bool) -> None:
-        """Create or rename the category of a commercetools category, by its path."""
-        update = category_update(category, self._settings)
-        self._put(
-            lambda: self._calls.send("Catalogs", "update_catalog_category", update["data"]["id"], update),
-            lambda: self._calls.send("Catalogs", "create_catalog_category", catalog_category(category, self._settings)),
-            known=known,
-        )
-
-    def rename_category(self, category: Category) -> None:
-        """Rename a category that Klaviyo has; one that it has no more comes with a message of its own, or is gone."""
-        update = category_update(category, self._settings)
-        try:
-            self._calls.send("Catalogs", "update_catalog_category", update["data"]["id"], update)
-        except Refused as refused:
-            if refused.status != _NOT_FOUND:
-                raise
-
-    def delete_category(self, own_id: str) -> None:
-        """Delete a category; one that is not there is deleted."""
-        self._delete("delete_catalog_category", category_id(own_id))
 
     def put_item(self, item: Mapped, *, known: bool) -> bool:
         """Create or update an item; whether it was created. Raises UnknownCategory when Klaviyo lacks one it names."""
@@ -106,6 +66,7 @@ class KlaviyoCatalog:
         except _BothRefusedError as both:
             # It exists, and yet it can't be found: what can't be found is one of its categories.
             raise UnknownCategory("klaviyo", "update_catalog_item", status=_NOT_FOUND) from both
+        self._note_categories(body)
         return created
 
     def hide_item(self, product_id: str) -> None:
@@ -139,30 +100,39 @@ class KlaviyoCatalog:
                 return self._recent.corrected(product_id, found)
             options["page_cursor"] = parse_qs(urlsplit(following).query)["page[cursor]"][0]
 
-    def put_variant(self, sku: str, attributes: Mapped, product_id: str, *, known: bool) -> None:
+    def put_variant(self, sku: str, attributes: Mapped, product_id: str, *, known: bool, young: bool) -> None:
         """Create or update a variant. Raises UnknownItem when Klaviyo does not know the item.
 
-        `known`: the item lists it. One that exists all the same belongs to another item, for ever, and would go with
-        it: it is made anew.
+        `known`: the item lists it. A variant can't change items, so one that another item has is deleted and created.
+        `young`: the message is, so that what Klaviyo does not show yet may still appear; then TryAgain is raised.
         """
         own = noted(attributes)
-        create = partial(self._new_variant, variant_create(sku, own, product_id))
         update = partial(
             self._calls.send, "Catalogs", "update_catalog_variant", variant_id(sku), variant_update(sku, own)
         )
+        create = partial(self._new_variant, variant_create(sku, own, product_id))
+        make_anew = partial(self._make_anew, sku, create)
+
+        def take() -> JsonObject:
+            owner = self._owner(sku, product_id)
+            if owner is None and young:
+                raise _BothRefusedError  # people may wait for it to be back in stock: what may be right is not deleted
+            return update() if owner == product_id else make_anew()
+
         if known:
             answer = self._put(update, create, known=True)
+            if _item_of(answer["data"]) not in (None, product_id):
+                answer = make_anew()
         else:
-            answer = self._put(partial(self._make_anew, sku, create), create, known=False)
+            answer = self._put(take, create, known=False)
         self._recent.wrote(sku, answer["data"]["attributes"], product_id)
 
-    def delete_variant(self, sku: str, updated: str, product_id: str) -> None:
-        """Delete a variant of a product; one that is not there is deleted, one that is another product's by now stays.
+    def has_variant(self, sku: str, product_id: str) -> bool:
+        """Whether a variant belongs to the item of this product, as Klaviyo has it by its id: lists may lag."""
+        return self._owner(sku, product_id) == product_id
 
-        `updated` is what Klaviyo last said of it.
-        """
-        if self._recent.is_of_another(sku, product_id):
-            return
+    def delete_variant(self, sku: str, updated: str) -> None:
+        """Delete a variant; one that is not there is deleted. `updated` is what Klaviyo last said of it."""
         self._delete("delete_catalog_variant", variant_id(sku))
         self._recent.deleted(sku, updated)
 
@@ -188,9 +158,32 @@ class KlaviyoCatalog:
                 ) from None
             raise
 
+    def _owner(self, sku: str, product_id: str) -> str | None:
+        """Id of the product whose item has the variant; None where Klaviyo does not show it.
+
+        Where the variant does not name its item, the item of `product_id` is asked for it.
+        """
+        try:
+            # Not with `fields`, which may leave relationships out.
+            owner = _item_of(self._calls.send("Catalogs", "get_catalog_variant", variant_id(sku))["data"])
+            if owner:
+                return owner
+            wanted = f"any(ids,{json.dumps([variant_id(sku)], ensure_ascii=False)})"
+            page = self._calls.send("Catalogs", "get_variants_for_catalog_item", item_id(product_id), filter=wanted)
+        except Refused as refused:
+            if refused.status != _NOT_FOUND:
+                raise
+            return None
+        return product_id if page["data"] else None
+
     def _make_anew(self, sku: str, create: Callable[[], JsonObject]) -> JsonObject:
         self._delete("delete_catalog_variant", variant_id(sku))
-        return create()
+        try:
+            return create()
+        except Refused as refused:
+            if refused.status != _CONFLICT:
+                raise
+            raise _BothRefusedError from None
 
     def _new_variant(self, body: JsonObject) -> JsonObject:
         try:
@@ -222,19 +215,18 @@ class KlaviyoCatalog:
                 raise
             raise _BothRefusedError from None
 
-    def _delete(self, operation: str, compound_id: str) -> None:
-        try:
-            self._calls.send("Catalogs", operation, compound_id)
-        except Refused as refused:
-            if refused.status != _NOT_FOUND:
-                raise
-
 
 class _BothRefusedError(TryAgain):
     """Klaviyo says that a resource does not exist, and that it does."""
 
     def __init__(self) -> None:
         super().__init__("klaviyo_undecided", status=_CONFLICT)
+
+
+def _item_of(variant: JsonObject) -> str | None:
+    """Id of the product whose item a variant belongs to, where Klaviyo says so."""
+    item = ((variant.get("relationships") or {}).get("item") or {}).get("data")
+    return external_id(item["id"]) if item else None
 
 
 def noted(mapped: Mapped) -> JsonObject:

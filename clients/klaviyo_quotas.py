@@ -2,7 +2,8 @@
 
 Klaviyo counts each operation in two fixed windows, a second and a minute, for the whole account. All threads of this
 instance share one pace per operation: at most the instance's share of both windows, spread over the minute but for a
-tenth that may go at once. While Klaviyo says that much of the minute is left, the minute's share does not bind.
+tenth that may go at once. While Klaviyo says that much of the minute is left, the minute's share does not bind, and
+afterwards an instance that has used more than its share, as others are idle, goes on in the same proportion.
 """
 
 import re
@@ -12,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from clients.retrying import THROTTLED, Operation, Pauses, current_budget
+from clients.retrying import THROTTLED, Operation, Pauses, WaitingRoom, current_budget
 from core.errors import TryAgain
 
 _MINUTE = 60.0
@@ -49,6 +50,9 @@ QUOTAS: Mapping[str, Quota] = {
     "get_profiles": _LARGE,
     "request_profile_deletion": Quota(3, 60),
     "get_catalog_categories": _EXTRA_LARGE,
+    "get_catalog_category": _EXTRA_LARGE,
+    "get_category_ids_for_catalog_item": _EXTRA_LARGE,
+    "get_item_ids_for_catalog_category": _EXTRA_LARGE,
     "get_variants_for_catalog_item": _EXTRA_LARGE,
     **{
         f"{verb}_catalog_{kind}": _LARGE
@@ -64,19 +68,21 @@ class _Pace:
 
     quota: Quota
     sent: deque[float] = field(default_factory=deque)
-    """When, within the last minute; times to come are slots that wait for."""
+    """Send times in the last minute, plus reserved slots."""
     next_even: float = 0.0
     headers_at: float = float("-inf")
     limit: int = 0
     remaining: int = 0
     reset_at: float = 0.0
+    own: int = 0
+    """Of what was used of Klaviyo's minute: what this instance has sent or reserved."""
 
     def reserve(self, now: float, share: float, latest: float) -> float | None:
         """When the next request may be sent, which takes that slot; None when it comes after `latest`."""
         while self.sent and self.sent[0] <= now - _MINUTE:
             self.sent.popleft()
         told = now < self.reset_at
-        minutes_share = 1.0 if told and self.remaining >= self.limit * _PLENTY else share
+        minutes_share = self._minutes_share(share) if told else share
         at = max(now, self.next_even - _AT_ONCE * _MINUTE)
         for length, most in (
             (_SECOND, self.quota.burst * share * _BURST_MARGIN),
@@ -87,28 +93,51 @@ class _Pace:
                 at = max(at, self.sent[-allowed] + length)
         if told and self.remaining <= 0:
             at = max(at, self.reset_at)
-        if at >= latest:
+        if at > latest:
             return None
         self.sent.append(at)
         self.remaining -= 1
+        self.own += 1
         self.next_even = max(self.next_even, at) + _MINUTE / (self.quota.steady * minutes_share)
         return at
+
+    def learn(self, ends: float, limit: int, remaining: int) -> None:
+        """Take in that `remaining` of `limit` are left of the minute that ends at `ends`."""
+        if ends < self.reset_at - _ROUNDED:
+            return  # an answer of the window before, which was overtaken
+        # Within one window answers overtake each other as well: the lowest count is the latest.
+        if ends > self.reset_at + _ROUNDED:
+            self.remaining, self.reset_at = remaining, ends
+            self.own = sum(at > ends - _MINUTE for at in self.sent)
+        else:
+            self.remaining, self.reset_at = min(remaining, self.remaining), max(ends, self.reset_at)
+        self.limit = limit
+        if limit and limit != self.quota.steady:  # Klaviyo has raised or lowered it since
+            self.quota = Quota(max(1, round(self.quota.burst * limit / self.quota.steady)), limit)
+
+    def _minutes_share(self, share: float) -> float:
+        """The whole minute while plenty is left, then as much of it as this instance has used of what was used."""
+        if self.remaining >= self.limit * _PLENTY:
+            return 1.0
+        return min(1.0, max(share, self.own / max(1, self.limit - self.remaining)))
 
 
 class KlaviyoQuotas(Pauses):
     """Lets calls wait for their slot, and refuses those whose slot comes after the message's time.
 
-    `share` is the part of the account's quota that is this instance's.
+    `share` is the part of the account's quota that is this instance's, `waiting` bounds how many messages may wait.
     """
 
     def __init__(
         self,
         share: float,
+        waiting: WaitingRoom,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         super().__init__()
         self._share = share
+        self._waiting = waiting
         self._clock = clock
         self._sleep = sleep
         self._pacing = threading.Lock()
@@ -117,9 +146,10 @@ class KlaviyoQuotas(Pauses):
     def admit(self, operation: Operation) -> bool:
         """Wait for the operation's slot. Raises TryAgain when it is paused, or the message can't wait so long."""
         self.require_unpaused(operation)
-        wait = self._reserve(operation)
-        if wait > 0:
-            self._sleep(wait)
+        with self._waiting.entered() as may_wait:
+            wait = self._reserve(operation, current_budget().patience if may_wait else 0.0)
+            if wait > 0:
+                self._sleep(wait)
         probes = super().admit(operation)
         if not operation.name.startswith("get_"):
             current_budget().has_written = True
@@ -140,25 +170,17 @@ class KlaviyoQuotas(Pauses):
         limit, remaining, reset = (_number(headers, name) for name in _TOLD)
         if not pace or limit is None or remaining is None or reset is None:
             return
-        ends = self._clock() + reset
         with self._pacing:
-            if ends < pace.reset_at - _ROUNDED:
-                return  # an answer of the window before, which was overtaken
-            # Within one window answers overtake each other as well: the lowest count is the latest.
-            new_window = ends > pace.reset_at + _ROUNDED
-            pace.remaining = remaining if new_window else min(remaining, pace.remaining)
-            pace.limit, pace.reset_at = limit, ends if new_window else max(ends, pace.reset_at)
-            if limit and limit != pace.quota.steady:  # Klaviyo has raised or lowered it since
-                pace.quota = Quota(max(1, round(pace.quota.burst * limit / pace.quota.steady)), limit)
+            pace.learn(self._clock() + reset, limit, remaining)
 
-    def _reserve(self, operation: Operation) -> float:
-        """Seconds until the slot that is now taken."""
+    def _reserve(self, operation: Operation, patience: float) -> float:
+        """Seconds until the slot that is now taken. Raises TryAgain when they are more than `patience`."""
         pace = self._paces.get(operation.name)
         if not pace:
             return 0.0
         now = self._clock()
         with self._pacing:
-            at = pace.reserve(now, self._share, now + current_budget().patience)
+            at = pace.reserve(now, self._share, now + patience)
         if at is None:
             raise TryAgain("throttled", status=THROTTLED)
         return at - now

@@ -46,7 +46,7 @@ class OrderKnowledge:
         )
 
     def _read_products(self, product_ids: list[str]) -> dict[str, tuple[list[str], str]]:
-        products = self._commercetools.published_products(product_ids)
+        products = self._commercetools.published_projections(product_ids)
         return {
             product["id"]: (category_paths(product.get("categories") or [], self._settings), _first_image(product))
             for product in products

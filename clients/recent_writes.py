@@ -51,12 +51,6 @@ class RecentWrites:
             before = self._variants.get(sku)
             self._variants[sku] = _Written.of(attributes, before.product_id if before else "")
 
-    def is_of_another(self, sku: str, product_id: str) -> bool:
-        """Whether the variant was written for another product since."""
-        with self._lock:
-            written = self._variants.get(sku)
-        return bool(written and written.attributes is not None and written.product_id not in ("", product_id))
-
     def deleted(self, sku: str, updated: str) -> None:
         """The variant was deleted; `updated` is what Klaviyo last said of it."""
         with self._lock:

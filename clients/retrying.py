@@ -139,6 +139,36 @@ def current_budget() -> Budget:
     return _budget.get()
 
 
+class WaitingRoom:
+    """Messages that wait before they have written anything: at most half of the threads, so that others need not."""
+
+    def __init__(self, threads: int) -> None:
+        self._most = max(1, threads // 2)
+        self._lock = threading.Lock()
+        self._waiting: Counter[int] = Counter()
+
+    @contextmanager
+    def entered(self) -> Iterator[bool]:
+        """Whether this message may wait inside; one that has begun to write always may."""
+        budget = current_budget()
+        if budget.has_written:
+            yield True
+            return
+        message = id(budget)
+        with self._lock:
+            has_room = message in self._waiting or len(self._waiting) < self._most
+            if has_room:
+                self._waiting[message] += 1  # a message may wait in several threads
+        try:
+            yield has_room
+        finally:
+            if has_room:
+                with self._lock:
+                    self._waiting[message] -= 1
+                    if not self._waiting[message]:
+                        del self._waiting[message]
+
+
 @dataclass(slots=True)
 class _Pause:
     until: float

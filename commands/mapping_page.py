@@ -23,7 +23,7 @@ _EXAMPLES = (
     ("Order to Placed Order", "16-order-created.json", "/api/events", 0),
     ("Line item to Ordered Product", "16-order-created.json", "/api/events", 1),
     ("Refund to Refunded Order", "31-payment-refunded.json", "/api/events", 0),
-    ("Category to catalog category", "04-category-created-handbags.json", "/api/catalog-categories", 0),
+    ("Category to catalog category", "04-category-created-handbags.json", "/api/catalog-categories", 2),
     ("Product to catalog item", "05-product-published-tote.json", "/api/catalog-items", 0),
     ("Variant to catalog variant", "05-product-published-tote.json", "/api/catalog-variants", 0),
 )
@@ -40,8 +40,9 @@ _RULES = """## Rules
   that is not blank.
 - **Money**: in major units, as exact as commercetools has it; a value always comes with its currency.
 - **Price**: in `PREFERRED_CURRENCY`, without channel and customer group; one whose validity holds now wins over one without.
-- **Stock**: what is available in `[inventory] channel`, or without a channel; not tracked: quantity 0 and
-  `inventory_policy` 2, so that it is not hidden as sold out.
+- **Stock**: what the inventory entries of the SKU have available in the channels of `[inventory] channel`; with none configured
+  the entry without channel, else the sum over all channels. No such entry: quantity 0 and `inventory_policy` 2, so that the
+  variant is not hidden as sold out.
 - **Whose event it is**: the order's customer, read when the event is sent: `external_id` and the e-mail of today. A guest: the order's e-mail,
   with name, place and language of the billing address unless a customer has that e-mail. Of a customer who is gone nothing is sent.
 - **What an order is worth**: what the customer pays, `taxedPrice.totalGross`, else `totalPrice` (`[order] value`).

@@ -46,12 +46,16 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """What a commercetools Subscription sends: `type` is the message type, or the `notificationType` of a change."""
+    """What a commercetools Subscription sends: `type` is the message type, or the `notificationType` of a change.
+
+    `attempt` is Pub/Sub's count of deliveries, where it tells.
+    """
 
     resource: Resource
     type: str
     project_key: str
     payload: Mapping[str, Any] = field(repr=False)
+    attempt: int | None = None
 
     @property
     def created_at(self) -> str:
@@ -81,6 +85,11 @@ class Notification:
             return (datetime.now(UTC) - datetime.fromisoformat(made_at)).total_seconds()  # type: ignore[arg-type]
         except (TypeError, ValueError):
             return float("inf")
+
+    @property
+    def is_redelivered(self) -> bool:
+        """Whether an earlier attempt at it is known to have failed."""
+        return self.attempt is not None and self.attempt > 1
 
     @property
     def identifiers(self) -> Mapping[str, Any]:
@@ -161,7 +170,11 @@ def parse(envelope: Envelope) -> Notification:
     if kind == "Event":
         return Notification(Resource("", ""), "Event", "", payload)
     return Notification(
-        _resource(payload), _type(payload, kind), project_key if isinstance(project_key, str) else "", payload
+        _resource(payload),
+        _type(payload, kind),
+        project_key if isinstance(project_key, str) else "",
+        payload,
+        envelope.attempt,
     )
 
 

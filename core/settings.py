@@ -13,6 +13,7 @@ from pydantic import (
     AfterValidator,
     AliasChoices,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -109,10 +110,15 @@ class ProductRules(_Section):
     unpublished: Literal["delete", "hide"] = "delete"
 
 
-class InventoryRules(_Section):
-    """The supply channel whose stock counts; empty: the stock without a channel."""
+def _several(channel: object) -> object:
+    """One id as a list of one; none for an empty one."""
+    return ([channel] if channel else []) if isinstance(channel, str) else channel
 
-    channel: str = ""
+
+class InventoryRules(_Section):
+    """The supply channels whose stock counts, summed; none: the stock without a channel, else that of all channels."""
+
+    channel: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_several)] = ()
 
 
 class Limits(_Section):

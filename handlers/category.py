@@ -1,60 +1,39 @@
 """Categories become catalog categories, named by their path."""
 
+from collections.abc import Mapping
 from functools import partial
 
-from core.errors import Ignored
+from core.errors import DeadLetter, Ignored, TryAgain
 from core.notification import Notification
-from handlers.current import Source, copy_current
+from handlers.category_items import moved_categories, put_items_right
+from handlers.category_tree import create_category
+from handlers.current import YOUNG, Sharing, Source, as_told, copy_current
 from handlers.registry import handles
 from handlers.services import Services
-from mappers.category import category_name
+from mappers.category import ancestor_ids, below, category_name, category_state
 from mappers.documents import Category
 
 CATEGORY_TREE = "category-tree"
-"""A category's name depends on its ancestors', so an instance writes the whole tree one message at a time."""
+"""A category's name depends on its ancestors', so an instance writes the names of one branch at a time."""
+
+_ROUNDS = 3
 
 
 @handles("category", "CategoryCreated", "ResourceUpdated")
 def sync_category(notification: Notification, services: Services) -> None:
-    """Put the category into Klaviyo's catalog, and rename the descendants whose path is another one now.
+    """Put the category into Klaviyo's catalog, rename its descendants, and move the items of a branch that moved.
 
-    The whole branch is compared at each message: a message that failed halfway is finished by its next attempt.
+    The category's own name is written last: it is the mark that its branch is done, so what one message can't finish is
+    finished by its next attempts. A message under a minute old writes the names also where Klaviyo shows them already:
+    Klaviyo's list may lag, and another instance may be at it.
     """
-    category_id = notification.resource.id
-
-    def write(branch: list[Category]) -> None:
-        if not branch:
-            # Its deletion may have been handled before an earlier attempt at this message, or its write.
-            services.klaviyo.delete_category(category_id)
-            raise Ignored("deleted_meanwhile")
-        names = services.klaviyo.category_names([category["id"] for category in branch])
-        services.together(
-            (
-                f"category {category['id']}",
-                partial(services.klaviyo.put_category, category, known=category["id"] in names)
-                if category["id"] == category_id
-                else partial(services.klaviyo.rename_category, category),
-            )
-            for category in branch
-            if is_to_be_written(category, names)
-        )
-
-    def is_to_be_written(category: Category, names: dict[str, str]) -> bool:
-        # A descendant that Klaviyo does not have yet comes with a message of its own.
-        own = category["id"] == category_id
-        return (own or category["id"] in names) and names.get(category["id"]) != category_name(
-            category, services.settings
-        )
-
+    branch = _Branch(notification, services)
     copy_current(
         notification,
         services,
-        Source(
-            read=lambda: services.commercetools.category_tree(category_id),
-            keys=lambda _branch: [CATEGORY_TREE],
-            state=_names_and_versions,
-        ),
-        write,
+        Source(read=branch.read, state=category_state),
+        branch.write,
+        sharing=Sharing() if branch.is_young else None,
     )
 
 
@@ -65,7 +44,104 @@ def delete_category(notification: Notification, services: Services) -> None:
         services.klaviyo.delete_category(notification.resource.id)
 
 
-def _names_and_versions(branch: list[Category]) -> object:
-    """Versions of the categories and of the ancestors that name them."""
-    ancestors = [ancestor.get("obj") or ancestor for category in branch for ancestor in category.get("ancestors") or []]
-    return sorted((document["id"], document.get("version", 0)) for document in (*branch, *ancestors))
+class _Branch:
+    """A category and its descendants, for one message."""
+
+    def __init__(self, notification: Notification, services: Services) -> None:
+        self._notification = notification
+        self._services = services
+        self._id = notification.resource.id
+        self._written: dict[str, str] = {}
+        self.is_young = notification.age < YOUNG
+
+    def read(self) -> Category | None:
+        """The category as it is now."""
+        creates = self._notification.type == "CategoryCreated"
+        return as_told(self._notification, self._services.commercetools.category(self._id), creates=creates)
+
+    def write(self, category: Category | None) -> None:
+        """Missing ancestors, items, the descendants' names, then the own one."""
+        klaviyo = self._services.klaviyo
+        if category is None:
+            # Its deletion may have been handled before an earlier attempt at this message, or its write.
+            klaviyo.delete_category(self._id)
+            raise Ignored("deleted_meanwhile")
+        names = klaviyo.category_names([self._id, *ancestor_ids(category)])
+        if not self._is_to_be_written(category, names):
+            return
+        for missing in ancestor_ids(category):
+            if missing not in names:
+                create_category(missing, self._services)
+        self._put_branch(category, names)
+        if self._id not in names and not self._create(category):
+            # Klaviyo's list lags: the category exists, perhaps with the items of another place.
+            shown = klaviyo.category_name(self._id)
+            if shown is None:
+                raise TryAgain("klaviyo_undecided")
+            self._put_branch(category, {**names, self._id: shown})
+            self._rename_or_create(category)
+        elif self._id in names:
+            self._rename_or_create(category)
+
+    def _put_branch(self, category: Category, names: Mapping[str, str]) -> None:
+        """All but the own name, until the descendants are no others than those that were written."""
+        descendants = self._descendants(category)
+        for _ in range(_ROUNDS):
+            known = {**names, **self._services.klaviyo.category_names([one["id"] for one in descendants])}
+            if not self._put_below(category, descendants, known):
+                return
+            again = self._descendants(category)
+            if _states(again) == _states(descendants):
+                return
+            descendants = again
+        raise TryAgain("keeps_changing")
+
+    def _put_below(self, category: Category, descendants: list[Category], names: Mapping[str, str]) -> bool:
+        """The items, which hold no lock of the tree, then the descendants' names; whether names were written."""
+        services, refusals = self._services, list[DeadLetter]()
+        # One that is not shown may have been created just now, but not before the category itself.
+        hidden = self.is_young and self._id in names
+        unnamed = [one for one in descendants if (hidden or one["id"] in names) and self._is_to_be_written(one, names)]
+        changed = [one for one in (category, *unnamed) if names.get(one["id"]) != category_name(one, services.settings)]
+        moved = moved_categories(changed, names, services)
+        if moved:
+            try:
+                put_items_right(moved, [category, *descendants], names, self._notification, services)
+            except DeadLetter as refusal:
+                refusals.append(refusal)
+                unnamed = [one for one in unnamed if one not in moved]  # their names say that their items are right
+        # The deepest first: one whose parent has its new name, but not itself, would pass for one that moved.
+        unnamed.sort(key=lambda one: len(ancestor_ids(one)), reverse=True)
+        with services.one_at_a_time([CATEGORY_TREE]):
+            services.together([(f"category {one['id']}", partial(self._rename, one)) for one in unnamed])
+        if refusals:
+            raise refusals[0]
+        return bool(unnamed)
+
+    def _descendants(self, category: Category) -> list[Category]:
+        return [below(category, one) for one in self._services.commercetools.descendants(self._id)]
+
+    def _is_to_be_written(self, category: Category, names: Mapping[str, str]) -> bool:
+        name = category_name(category, self._services.settings)
+        if names.get(category["id"]) != name:
+            return self._written.get(category["id"]) != name
+        return self.is_young and self._written.get(category["id"]) != name
+
+    def _rename(self, category: Category) -> None:
+        # A descendant that Klaviyo does not have yet comes with a message of its own.
+        self._services.klaviyo.rename_category(category)
+        self._written[category["id"]] = category_name(category, self._services.settings)
+
+    def _create(self, category: Category) -> bool:
+        with self._services.one_at_a_time([CATEGORY_TREE]):
+            return self._services.klaviyo.create_category(category)
+
+    def _rename_or_create(self, category: Category) -> None:
+        with self._services.one_at_a_time([CATEGORY_TREE]):
+            renamed = self._services.klaviyo.rename_category(category)
+            if not renamed and not self._services.klaviyo.create_category(category):
+                raise TryAgain("klaviyo_undecided", status=409)
+
+
+def _states(descendants: list[Category]) -> object:
+    return {one["id"]: category_state(one) for one in descendants}

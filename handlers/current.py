@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from clients.retrying import current_budget
-from core.errors import Ignored, TryAgain
+from core.errors import DeadLetter, Ignored, TryAgain
 from core.notification import Notification
 from handlers.copies import Copy
 from handlers.services import Services
@@ -16,7 +16,7 @@ Document = TypeVar("Document")
 Written = TypeVar("Written")
 
 _ROUNDS = 3
-_YOUNG = 60.0
+YOUNG = 60.0
 """Seconds within which what a message tells of may not be shown yet."""
 
 
@@ -45,8 +45,8 @@ def no_keys(_document: object) -> Collection[str]:
 
 @mapper
 def version(document: Any) -> int | None:
-    """The version of a document; None where there is none."""
-    return int(document["version"]) if document else None
+    """The version of a document; None where there is none, or several."""
+    return int(document["version"]) if document and isinstance(document, dict) else None
 
 
 def as_told(
@@ -55,10 +55,11 @@ def as_told(
     """The document that the message's `resource` names, if the read is not older than the message.
 
     Raises TryAgain for an older version; where the message `deletes`, also for the version that was deleted; and where
-    it `creates`, while the message is under a minute old, for a resource that is not there yet.
+    it `creates`, while the message is under a minute old, for a resource that is not there yet. What was written was
+    there: if it is gone by the look after the write, it was deleted.
     """
     if document is None:
-        if creates and notification.age < _YOUNG:
+        if creates and notification.age < YOUNG and not current_budget().has_written:
             raise TryAgain("not_there_yet")
         return document
     read, told = version(document), notification.version
@@ -83,11 +84,19 @@ class Source(Generic[Document, Written]):
     look: Callable[[Document, Written], Moved[Document] | None] | None = None
 
     def moved(self, document: Document, written: Written) -> Moved[Document] | None:
-        """The newer document, if what was copied moved since."""
-        if self.look:
-            return self.look(document, written)
+        """The newer document, if what was copied moved since. Raises TryAgain if the look shows an older one."""
+        return self._not_older(document, self.look(document, written)) if self.look else self.read_again(document)
+
+    def read_again(self, document: Document) -> Moved[Document] | None:
+        """The same by another `read`, whatever was written of the document."""
         again = self.read()
-        return None if self.state(again) == self.state(document) else Moved(again)
+        return None if self.state(again) == self.state(document) else self._not_older(document, Moved(again))
+
+    def _not_older(self, document: Document, moved: Moved[Document] | None) -> Moved[Document] | None:
+        before, now = self.own_version(document), self.own_version(moved.document) if moved else None
+        if before is not None and now is not None and now < before:
+            raise TryAgain("stale_read")
+        return moved
 
 
 def copy_current(
@@ -103,49 +112,72 @@ def copy_current(
 
     While the write runs the source's `keys` are held; what was read before another message wrote them is read again.
     Between instances no lock helps, so after the write the source is looked at once more, and written again if it
-    moved. Raises TryAgain when it keeps moving. With `sharing` a message that another one's copy covers is done.
+    moved; also after a write of which Klaviyo refused a part. Raises TryAgain when it keeps moving. With `sharing` a
+    message that another one's copy covers is done.
     """
     if sharing and _is_covered(notification, services, sharing):
         return
     services.prepare(group)
-
-    def note(document: Document, began_at: float, *, confirmed: bool = False, ignored: str = "") -> None:
-        own_version = source.own_version(document) if sharing else None
-        if own_version is not None:
-            services.copies.made(str(notification.resource), Copy(began_at, own_version, confirmed, ignored))
-
-    read_at = time.monotonic()
-    document = source.read()
+    stale_after = services.settings.sync.limits.stale_after
+    read_at, document = time.monotonic(), source.read()
     for _ in range(_ROUNDS):
         held = frozenset(source.keys(document))
         with services.one_at_a_time(held):
             if held and services.locks.released_since(held, read_at):
-                read_at = time.monotonic()
-                document = source.read()
+                read_at, document = time.monotonic(), source.read()
                 if not held.issuperset(source.keys(document)):
                     continue
             try:
                 written = write(document)
             except Ignored as ignored:
-                note(document, read_at, ignored=ignored.reason)
+                _note(notification, services, source, document, read_at, sharing, ignored=ignored.reason)
                 raise
+            except DeadLetter:  # the parts that were not refused are written
+                looked_at = time.monotonic()
+                is_due = current_budget().has_written and looked_at - read_at >= stale_after
+                moved = source.read_again(document) if is_due else None
+                if moved is None:
+                    raise
+                read_at, document = looked_at, moved.document
+                continue
         looked_at = time.monotonic()
-        if looked_at - read_at <= services.settings.sync.limits.stale_after:
-            note(document, read_at)
-            return
-        moved = source.moved(document, written)
+        is_due = looked_at - read_at >= stale_after
+        moved = source.moved(document, written) if is_due else None
         if moved is None:
-            note(document, read_at, confirmed=True)
+            _note(notification, services, source, document, read_at, sharing, confirmed=is_due)
             return
         read_at, document = looked_at, moved.document
     raise TryAgain("keeps_changing")
 
 
 def _is_covered(notification: Notification, services: Services, sharing: Sharing) -> bool:
-    """Whether another message's copy did what this one asks for. Raises Ignored where that copy was ignored."""
+    """Whether another message's copy did what this one asks for. Raises Ignored where that copy was ignored.
+
+    What is delivered again may have left an older state in Klaviyo from another instance, after this one's copy.
+    """
     copy = services.copies.covering(
-        str(notification.resource), notification.version, current_budget().started_at, alone=sharing.alone
+        str(notification.resource),
+        notification.version,
+        current_budget().started_at,
+        alone=sharing.alone and not notification.is_redelivered,
     )
     if copy and copy.ignored:
         raise Ignored(copy.ignored)
     return copy is not None
+
+
+def _note(  # noqa: PLR0913 - what a copy is
+    notification: Notification,
+    services: Services,
+    source: Source[Document, Written],
+    document: Document,
+    read_at: float,
+    sharing: Sharing | None,
+    *,
+    confirmed: bool = False,
+    ignored: str = "",
+) -> None:
+    """Remember a copy that succeeded, for those that may share it."""
+    own_version = source.own_version(document) if sharing else None
+    if own_version is not None:
+        services.copies.made(str(notification.resource), Copy(read_at, own_version, confirmed, ignored))

@@ -1,14 +1,25 @@
 """Inventory entries become the stock of catalog variants."""
 
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
 from core.errors import Ignored, Unmappable
 from core.notification import Notification
-from handlers.current import Source, copy_current
+from handlers.current import Sharing, Source, as_told, copy_current
 from handlers.registry import handles
 from handlers.services import Services
 from mappers.documents import InventoryEntry
 from mappers.json_safe import encodable
-from mappers.mapped import JsonObject, mapper
-from mappers.stock import concerns_stock, entry_stock
+from mappers.mapped import mapper
+from mappers.stock import counting_entries, entry_stock
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """The inventory entries of a SKU; `named` is the one that the message is about, None where it is gone."""
+
+    entries: Sequence[InventoryEntry]
+    named: InventoryEntry | None
 
 
 def stock_key(sku: str) -> str:
@@ -16,52 +27,69 @@ def stock_key(sku: str) -> str:
     return f"sku/{sku}"
 
 
-@handles("inventory-entry", "ResourceCreated", "ResourceUpdated")
+@handles("inventory-entry", "ResourceCreated", "ResourceUpdated", "ResourceDeleted")
 def sync_stock(notification: Notification, services: Services) -> None:
-    """Set the stock of the entry's variant."""
-    channel = services.settings.sync.inventory.channel
-    written = _encodable_sku(notification.identifiers.get("sku"))
-
-    def write(entry: InventoryEntry | None) -> None:
-        nonlocal written
-        if entry is None:
-            if written:  # its deletion may have been handled before an earlier attempt at this message, or its write
-                _set_stock(services, written, entry_stock(services.commercetools.inventory_entries(written), channel))
-            raise Ignored("deleted_meanwhile")
-        if not concerns_stock(entry, channel):
-            raise Ignored("other_channel")
-        _set_stock(services, _sku(entry), entry_stock([entry], channel))
-        written = _sku(entry)
-
-    def keys(entry: InventoryEntry | None) -> list[str]:
-        sku = _sku(entry) if entry else written
-        return [stock_key(sku)] if sku else []
-
-    copy_current(
-        notification,
-        services,
-        Source(read=lambda: services.commercetools.inventory_entry(notification.resource.id), keys=keys),
-        write,
-    )
-
-
-@handles("inventory-entry", "ResourceDeleted")
-def sync_remaining_stock(notification: Notification, services: Services) -> None:
-    """Set the stock to what the remaining entries of the SKU say; not tracked any more when there are none."""
+    """Set the stock of a variant from all inventory entries of its SKU."""
+    deletes = notification.type == "ResourceDeleted"
+    channels = services.settings.sync.inventory.channel
+    named: InventoryEntry | None = None
     sku = _encodable_sku(notification.identifiers.get("sku"))
     if not sku:
-        raise Unmappable("no_sku", "resourceUserProvidedIdentifiers.sku")
-    channel = services.settings.sync.inventory.channel
-    copy_current(
-        notification,
-        services,
-        Source(
-            read=lambda: services.commercetools.inventory_entries(sku),
-            keys=lambda _entries: [stock_key(sku)],
-            state=lambda entries: [(entry["id"], entry["version"]) for entry in entries],
-        ),
-        lambda entries: _set_stock(services, sku, entry_stock(entries, channel)),
+        if deletes:
+            raise Unmappable("no_sku", "resourceUserProvidedIdentifiers.sku")
+        named = _named_entry(notification, services)
+        if named is None:
+            raise Ignored("deleted_meanwhile")
+        sku = _sku(named)
+    seen = _version(named)
+
+    def read() -> Stock:
+        """Queries lag: an entry that one shows in an older version than is known, or not at all, is read by its id."""
+        nonlocal seen
+        listed, others = _parted(services.commercetools.entries_beside(sku, notification.resource.id), notification)
+        if deletes:
+            return Stock(others, None)
+        if listed is None or _version(listed) < max(seen, notification.version or 0):
+            listed = _named_entry(notification, services)
+        seen = max(seen, _version(listed))
+        return Stock([*others, listed] if listed else others, listed)
+
+    def write(stock: Stock) -> None:
+        if not services.klaviyo.set_stock(sku, entry_stock(stock.entries, channels)):
+            raise Ignored("no_variant")
+
+    source: Source[Stock, None] = Source(
+        read=read,
+        keys=lambda _stock: [stock_key(sku)],
+        state=lambda stock: entry_versions(stock.entries, channels),
+        own_version=lambda stock: _version(stock.named) or None,
     )
+    copy_current(notification, services, source, write, sharing=None if deletes else Sharing())
+
+
+@mapper
+def entry_versions(entries: Sequence[InventoryEntry], channels: Collection[str]) -> object:
+    """What tells one state of a SKU's stock from the next."""
+    return sorted((entry["id"], entry["version"]) for entry in counting_entries(entries, channels))
+
+
+def _named_entry(notification: Notification, services: Services) -> InventoryEntry | None:
+    entry = services.commercetools.inventory_entry(notification.resource.id)
+    return as_told(notification, entry, creates=notification.type == "ResourceCreated")
+
+
+@mapper
+def _parted(
+    entries: Sequence[InventoryEntry], notification: Notification
+) -> tuple[InventoryEntry | None, list[InventoryEntry]]:
+    """The entry that the message is about, and the others."""
+    by_id = {entry["id"]: entry for entry in entries}
+    return by_id.pop(notification.resource.id, None), list(by_id.values())
+
+
+@mapper
+def _version(entry: InventoryEntry | None) -> int:
+    return entry["version"] if entry else 0
 
 
 @mapper
@@ -75,8 +103,3 @@ def _sku(entry: InventoryEntry) -> str:
 def _encodable_sku(sku: object) -> str:
     """A SKU as product messages write it; empty for what is none."""
     return encodable(sku) if isinstance(sku, str) else ""
-
-
-def _set_stock(services: Services, sku: str, stock: JsonObject) -> None:
-    if not services.klaviyo.set_stock(sku, stock):
-        raise Ignored("no_variant")

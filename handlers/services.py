@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import copy_context
 
 from clients.commercetools import Commercetools
@@ -12,8 +12,8 @@ from clients.dead_letter import DeadLetters
 from clients.klaviyo import Klaviyo
 from clients.klaviyo_calls import KlaviyoCalls
 from clients.order_knowledge import OrderKnowledge
-from clients.retrying import MESSAGE_FAILED, PATIENCE, current_budget
-from core.errors import DeadLetter
+from clients.retrying import MESSAGE_FAILED, PATIENCE, WaitingRoom, current_budget
+from core.errors import DeadLetter, TryAgain
 from core.locks import KeyedLocks
 from core.settings import Settings
 from handlers.copies import RecentCopies
@@ -29,7 +29,8 @@ class Services:
         self.settings = settings
         writers = settings.sync.limits.parallel_writes or settings.threads
         self.commercetools = Commercetools(settings)
-        self.klaviyo = Klaviyo(calls or KlaviyoCalls(settings), settings)
+        self._waiting = WaitingRoom(settings.threads)
+        self.klaviyo = Klaviyo(calls or KlaviyoCalls(settings, self._waiting), settings)
         self.order_knowledge = OrderKnowledge(self.commercetools, settings)
         self.dead_letters = DeadLetters(settings)
         self.locks = KeyedLocks(settings.sync.limits.message_seconds)
@@ -57,11 +58,19 @@ class Services:
     def one_at_a_time(self, keys: Collection[str], *, remembered: bool = True) -> Iterator[None]:
         """Hold what the keys name against every other message of this instance.
 
-        Raises TryAgain when it is not free within two seconds. `remembered` says whether others will ask if it was
-        held.
+        Raises TryAgain when it is not free within two seconds, and at once when half of the threads wait already.
+        `remembered` says whether others will ask if it was held: not for a message's own resource, where those who wait
+        share a copy, and so all may wait.
         """
         until = min(current_budget().deadline, time.monotonic() + PATIENCE)
-        with self.locks.hold(keys, until, remembered=remembered):
+        with ExitStack() as held:
+            try:
+                held.enter_context(self.locks.hold(keys, 0.0 if remembered else until, remembered=remembered))
+            except TryAgain:
+                with self._waiting.entered() as may_wait:
+                    if not remembered or not may_wait:
+                        raise
+                    held.enter_context(self.locks.hold(keys, until, remembered=remembered))
             yield
 
     def together(self, writes: Iterable[tuple[str, Callable[[], None]]]) -> None:
@@ -96,8 +105,12 @@ class Services:
         for helper in helpers:
             if not helper.cancel():
                 helper.result()
-        if errors:
-            # The call that failed for good, not one that was refused because of it and came back sooner.
-            raise min(errors, key=lambda error: getattr(error, "reason", "") == MESSAGE_FAILED)
-        if refusals:
-            raise refusals[0]
+        try:
+            if errors:
+                # The call that failed for good, not one that was refused because of it and came back sooner.
+                raise min(errors, key=lambda error: getattr(error, "reason", "") == MESSAGE_FAILED)
+            if refusals:
+                raise refusals[0]
+        finally:  # their tracebacks hold this frame: without it all is freed at once
+            errors.clear()
+            refusals.clear()

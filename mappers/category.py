@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.settings import Settings
-from mappers.documents import Category, Reference
+from mappers.documents import Category, ProductProjection, Reference
 from mappers.ids import CUSTOM_CATALOG, category_id
 from mappers.json_safe import encodable
 from mappers.localized import localized, text
@@ -17,9 +17,65 @@ _SEPARATOR = " > "
 def category_name(category: Category, settings: Settings) -> str:
     """Path of a category whose ancestors are expanded: `Women > Bags > Handbags`.
 
-    A category without a name, or an ancestor that is not expanded, goes by its key, else its slug, else its id.
+    From the root down as `parent` says, whatever the order of `ancestors`. A category without a name, or an ancestor
+    that is not expanded, goes by its key, else its slug, else its id.
     """
     return _SEPARATOR.join(_path(category, settings))
+
+
+@mapper
+def parent_path(category: Category, settings: Settings) -> str:
+    """Path of a category's parent; empty for a root."""
+    return _SEPARATOR.join(_path(category, settings)[:-1])
+
+
+@mapper
+def paths_above(name: str) -> list[str]:
+    """Paths of the ancestors in a category's path, the root first: `Women` and `Women > Bags`."""
+    parts = name.split(_SEPARATOR)[:-1]
+    return [_SEPARATOR.join(parts[:length]) for length in range(1, len(parts) + 1)]
+
+
+@mapper
+def ancestor_ids(category: Category) -> list[str]:
+    """Ids of a category's ancestors, the root first, as `parent` says."""
+    return [node["id"] for node in _chain(category)[:-1]]
+
+
+@mapper
+def below(top: Category, descendant: Category) -> Category:
+    """The descendant with the ancestors that `top` has, where its own parents lead there.
+
+    The list that it comes from may lag behind the read of `top`.
+    """
+    chain = _chain(descendant)
+    place = next((index for index, node in enumerate(chain) if node["id"] == top["id"]), None)
+    if place is None:
+        return descendant
+    between: list[Reference] = [{"typeId": "category", "id": node["id"], "obj": node} for node in chain[place + 1 : -1]]
+    above: list[Reference] = [*(top.get("ancestors") or []), {"typeId": "category", "id": top["id"], "obj": dict(top)}]
+    return {**descendant, "ancestors": [*above, *between]}
+
+
+@mapper
+def category_state(category: Category | None) -> object:
+    """What a category's path is made of: its version, and those of its ancestors."""
+    if not category:
+        return None
+    return [(node["id"], node.get("version")) for node in _chain(category)]
+
+
+@mapper
+def item_categories(product: ProductProjection, branch: Mapping[str, Category]) -> frozenset[str]:
+    """Ids of the categories that a product's item belongs to: its own and all their ancestors.
+
+    A category of the `branch` is taken from there: the list that the product comes from may lag.
+    """
+    ids: set[str] = set()
+    for reference in product.get("categories") or []:
+        category = branch.get(reference["id"]) or reference.get("obj") or {}
+        ids |= {reference["id"], *(ancestor["id"] for ancestor in category.get("ancestors") or [])}
+    return frozenset(ids)
 
 
 @mapper
@@ -52,9 +108,21 @@ def category_paths(references: Sequence[Reference], settings: Settings) -> list[
 
 
 def _path(category: Category | Mapping[str, Any], settings: Settings) -> list[str]:
-    """Names from the root to the category itself; `ancestors` are in this order."""
-    ancestors = [ancestor for ancestor in category.get("ancestors") or [] if ancestor]
-    return [_name(node, settings) for node in (*(ancestor.get("obj") or ancestor for ancestor in ancestors), category)]
+    """Names from the root to the category itself."""
+    return [_name(node, settings) for node in _chain(category)]
+
+
+def _chain(category: Category | Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The documents from the root to the category itself, each the parent of the next.
+
+    Ancestors that no `parent` leads to, as they are not expanded, come first, in the order in which they are given.
+    """
+    ancestors = {ancestor["id"]: ancestor for ancestor in category.get("ancestors") or [] if ancestor}
+    chain: list[Mapping[str, Any]] = [category]
+    while (parent := chain[0].get("parent")) and parent["id"] in ancestors:
+        ancestor = ancestors.pop(parent["id"])
+        chain.insert(0, ancestor.get("obj") or ancestor)
+    return [*(ancestor.get("obj") or ancestor for ancestor in ancestors.values()), *chain]
 
 
 def _name(category: Mapping[str, Any], settings: Settings) -> str:

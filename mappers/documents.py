@@ -110,6 +110,7 @@ class Price(TypedDict, total=False):
     """An embedded price of a variant, or a standalone price (with `sku` and `active`)."""
 
     id: str
+    version: int
     sku: str
     active: bool
     value: Money
@@ -121,21 +122,6 @@ class Price(TypedDict, total=False):
     validUntil: str
 
 
-class ChannelAvailability(TypedDict, total=False):
-    """Stock of a variant in one supply channel."""
-
-    isOnStock: bool
-    availableQuantity: int
-
-
-class Availability(TypedDict, total=False):
-    """Stock of a variant; the top-level numbers are those without supply channel."""
-
-    isOnStock: bool
-    availableQuantity: int
-    channels: Mapping[str, ChannelAvailability]
-
-
 class Attribute(TypedDict, total=False):
     """An attribute of a variant; the value's shape depends on the product type."""
 
@@ -144,7 +130,7 @@ class Attribute(TypedDict, total=False):
 
 
 class Variant(TypedDict, total=False):
-    """A product variant."""
+    """A product variant. Its `availability` lags behind the inventory entries, so nothing reads it."""
 
     id: int
     sku: str
@@ -152,17 +138,17 @@ class Variant(TypedDict, total=False):
     prices: list[Price]
     images: list[Image]
     attributes: list[Attribute]
-    availability: Availability
 
 
 class Category(TypedDict, total=False):
-    """A category; `ancestors` go from the root to the parent."""
+    """A category; `ancestors` mostly go from the root to the parent, but only `parent` can be relied upon."""
 
     id: str
     version: int
     key: str
     name: LocalizedString
     slug: LocalizedString
+    parent: Reference
     ancestors: list[Reference]
 
 
@@ -172,6 +158,7 @@ class ProductProjection(TypedDict, total=False):
     id: str
     version: int
     key: str
+    published: bool
     name: LocalizedString
     description: LocalizedString
     slug: LocalizedString

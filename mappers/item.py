@@ -7,7 +7,7 @@ from core.settings import Settings
 from mappers.documents import Price, ProductProjection, Reference, Variant
 from mappers.ids import CUSTOM_CATALOG, category_id, item_id, variant_sku
 from mappers.image_url import image_url
-from mappers.json_safe import Cuts, json_safe
+from mappers.json_safe import Cuts, encodable, json_safe
 from mappers.limits import fit_metadata
 from mappers.localized import localized, text
 from mappers.mapped import JsonObject, Mapped, mapper
@@ -82,6 +82,14 @@ def variants_of(product: ProductProjection) -> list[Variant]:
         for variant in (product.get("masterVariant"), *(product.get("variants") or []))
         if variant and (variant.get("id") is not None or variant.get("sku") or variant.get("key"))
     ]
+
+
+@mapper
+def stocked_skus(product: ProductProjection) -> list[str]:
+    """The SKUs of a product. Variants without one have no inventory entries and no standalone prices."""
+    return list(
+        dict.fromkeys(encodable(variant["sku"]) for variant in variants_of(product) if text(variant.get("sku")))
+    )
 
 
 def product_texts(product: ProductProjection, settings: Settings) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """Stock of a variant as Klaviyo has it: a quantity, and whether it counts."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from mappers.documents import Availability, ChannelAvailability, InventoryEntry
+from mappers.documents import InventoryEntry
 from mappers.mapped import JsonObject, mapper
 
 HIDDEN_WHEN_SOLD_OUT = 1
@@ -10,40 +10,33 @@ HIDDEN_WHEN_SOLD_OUT = 1
 ALWAYS_SHOWN = 2
 """`inventory_policy` of a variant whose stock is not tracked."""
 
-
-@mapper
-def stock(availability: Availability | None, channel: str) -> JsonObject:
-    """`inventory_quantity` and `inventory_policy` of a variant, from its availability in the configured channel.
-
-    Without a channel (`""`) the stock without supply channel counts. A variant that is tracked, but not here, has
-    none here: quantity 0 and policy 1.
-    """
-    if not availability:
-        return {"inventory_quantity": 0, "inventory_policy": ALWAYS_SHOWN}
-    here: Availability | ChannelAvailability | None = availability
-    if channel:
-        here = (availability.get("channels") or {}).get(channel)
-    quantity = (here or {}).get("availableQuantity")
-    return {"inventory_quantity": quantity or 0, "inventory_policy": HIDDEN_WHEN_SOLD_OUT}
+EntriesBySku = Mapping[str, Sequence[InventoryEntry]]
+"""Inventory entries of a product's SKUs."""
 
 
 @mapper
-def entry_stock(entries: Sequence[InventoryEntry], channel: str) -> JsonObject:
-    """Stock that the entries of one SKU, of all channels, add up to.
+def entry_stock(entries: Sequence[InventoryEntry], channels: Collection[str]) -> JsonObject:
+    """`inventory_quantity` and `inventory_policy` of a SKU: the sum of those of its entries that count.
 
-    Entries make a SKU tracked, `inventory_policy` 1 (quantity 0 when none is of the configured channel); when there are
-    none it is not tracked any more: quantity 0 and `inventory_policy` 2.
+    Without any the SKU is not tracked: quantity 0 and policy 2. `entries` may hold others that do not count.
     """
-    if not entries:
+    counting = counting_entries(entries, channels)
+    if not counting:
         return {"inventory_quantity": 0, "inventory_policy": ALWAYS_SHOWN}
-    quantity = sum(_available(entry) for entry in entries if concerns_stock(entry, channel))
+    quantity = sum(_available(entry) for entry in counting)
     return {"inventory_quantity": quantity, "inventory_policy": HIDDEN_WHEN_SOLD_OUT}
 
 
 @mapper
-def concerns_stock(entry: InventoryEntry, channel: str) -> bool:
-    """Whether an entry is of the configured channel, or without supply channel when none is configured."""
-    return ((entry.get("supplyChannel") or {}).get("id") or "") == channel
+def counting_entries(entries: Sequence[InventoryEntry], channels: Collection[str]) -> list[InventoryEntry]:
+    """Those of the configured channels; with none configured the one without channel, else those of all channels."""
+    if channels:
+        return [entry for entry in entries if _channel(entry) in channels]
+    return [entry for entry in entries if not _channel(entry)] or list(entries)
+
+
+def _channel(entry: InventoryEntry) -> str:
+    return (entry.get("supplyChannel") or {}).get("id") or ""
 
 
 def _available(entry: InventoryEntry) -> int:

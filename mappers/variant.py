@@ -15,17 +15,21 @@ from mappers.mapped import JsonObject, Mapped, mapper
 from mappers.metadata import price_tables, text_tables
 from mappers.price import current_price, price_amount
 from mappers.product_url import product_url
-from mappers.stock import stock
+from mappers.stock import EntriesBySku, entry_stock
 
 
 @mapper
 def catalog_variants(
-    product: ProductProjection, settings: Settings, now: datetime, prices_by_sku: PricesBySku | None = None
+    product: ProductProjection,
+    settings: Settings,
+    now: datetime,
+    prices_by_sku: PricesBySku | None = None,
+    entries_by_sku: EntriesBySku | None = None,
 ) -> dict[str, Mapped]:
     """Attributes of every variant by SKU, for `variant_create` and `variant_update`; of two with one SKU the first.
 
     A variant without a price has none here: on create Klaviyo wants one, on update the old one stays. `prices_by_sku`
-    as in `catalog_item`.
+    as in `catalog_item`; a SKU that `entries_by_sku` has nothing of is not tracked.
     """
     variants = variants_of(product)
     item_image = next(iter(product_images(variants)), None)
@@ -43,7 +47,7 @@ def catalog_variants(
             **texts,
             "url": product_url(settings.product_url_template, product, variant, settings),
             "image_full_url": next(iter(variant_images(variant)), item_image),
-            **stock(variant.get("availability"), settings.sync.inventory.channel),
+            **entry_stock((entries_by_sku or {}).get(sku, ()), settings.sync.inventory.channel),
             "custom_metadata": metadata,
             "published": True,
         }

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from sandbox.faults import Failure, Failures
+from sandbox.lag import Lag
 from sandbox.messages import Answer, Request
 
 CONTROL = "_control"
@@ -23,9 +24,13 @@ class Mistake(Exception):  # noqa: N818 - it says who is to blame
 class Backend(ABC):
     """State behind one lock, and the answers that come of it. Nothing here does I/O."""
 
+    LAGS: tuple[str, ...] = ()
+    """The reads that may lag behind writes."""
+
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.failures = Failures()
+        self.lags = {name: Lag() for name in self.LAGS}
         self._record: list[Entry] = []
         self._number = 0
 
@@ -121,16 +126,32 @@ class Backend(ABC):
                 return self._control_record(request)
             case ["failures"]:
                 return self._control_failures(request)
-            case ["seed"] if request.method == "POST":
-                self.failures.seed(int(told(request, "seed")["seed"]))
-                return {}
+            case [("seed" | "lag") as name] if request.method == "POST":
+                return self._control_seed(request) if name == "seed" else self._control_lag(request)
             case ["reset"] if request.method == "POST":
                 self._record = []
                 self._number = 0
                 self.failures = Failures()
+                self.lags = {name: Lag() for name in self.LAGS}
                 self.clear()
                 return {}
         return self.control_own(request, path)
+
+    def _control_seed(self, request: Request) -> Any:
+        number = int(told(request, "seed")["seed"])
+        self.failures.seed(number)
+        for lag in self.lags.values():
+            lag.seed(number)
+        return {}
+
+    def _control_lag(self, request: Request) -> Any:
+        rule = told(request, "of", "seconds", "up_to")
+        if rule["of"] not in self.lags:
+            raise Mistake(f"what may lag here: {', '.join(self.lags)}")
+        lag = self.lags[rule["of"]]
+        least = float(rule["seconds"])
+        lag.set(least, least if rule.get("up_to") is None else float(rule["up_to"]))
+        return {"seconds": lag.least, "up_to": lag.most}
 
     def _control_record(self, request: Request) -> Any:
         match request.method:

@@ -1,12 +1,12 @@
 """Klaviyo's catalog: items, their variants, and categories; with reads that may lag behind the writes."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
 from sandbox.klaviyo_errors import Refused
+from sandbox.lag import Lag, Past
 from sandbox.profiles import moment_now
 
 PREFIX = "$custom:::$default:::"
@@ -88,26 +88,19 @@ class Tables:
 class Catalog:
     """The catalog, and its recent past while reads lag."""
 
-    def __init__(self) -> None:
+    def __init__(self, lag: Lag) -> None:
         self.tables = Tables.empty()
-        self.lag = 0.0
+        self._lag = lag
         self._made = 0
-        self._past: list[tuple[float, Tables]] = []
+        self._past: Past[Tables] = Past()
 
     def listed(self) -> Tables:
-        """The tables that list reads show: those of `lag` seconds ago."""
-        if self.lag:
-            horizon = time.monotonic() - self.lag
-            for replaced_at, tables in self._past:
-                if replaced_at > horizon:
-                    return tables
-        return self.tables
+        """The tables that list reads show."""
+        return self._past.ago(self._lag.seconds(), self.tables)
 
     def _about_to_change(self) -> None:
-        if self.lag:
-            now = time.monotonic()
-            self._past = [(at, tables) for at, tables in self._past if at > now - self.lag]
-            self._past.append((now, self.tables.copy()))
+        if self._lag.most:
+            self._past.keep(self.tables.copy(), self._lag.most)
 
     def find(self, kind: str, compound: str) -> Record:
         """A record by its compound id; raises Refused (404)."""

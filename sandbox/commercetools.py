@@ -28,15 +28,17 @@ _TOKEN_RULES = ("lifetime", "revoke", "client_secret", "deny_scopes", "enforce_s
 class Commercetools(Backend):
     """One project; its key in the URL may be any."""
 
+    LAGS = ("queries", "availability")
+
     def __init__(self) -> None:
         super().__init__()
-        self.documents = Documents()
+        self.documents = Documents(**self.lags)
         self.tokens = Tokens()
         self._correlation = itertools.count(1)
 
     def clear(self) -> None:
         """Back to an empty project without tokens."""
-        self.documents = Documents()
+        self.documents = Documents(**self.lags)
         self.tokens = Tokens()
 
     def state(self) -> dict[str, Any]:
@@ -141,7 +143,7 @@ class Commercetools(Backend):
         if collection == "product-projections":
             documents = self.documents.projections(staged=flag(request.query, "staged", default=True))
         else:
-            documents = self.documents.collections[collection].values()
+            documents = self.documents.listed(collection)
             if collection == "customers":
                 documents = [_searchable(customer) for customer in documents]
         answer = page(collection, documents, request.query)

@@ -17,7 +17,7 @@ class ControlError(Exception):
 class Control:
     """Looks into and steers one of the two servers, by its URL. Any thread may use it.
 
-    What concerns documents and tokens is commercetools' alone; keys, limits and lag are Klaviyo's.
+    What concerns documents and tokens is commercetools' alone; keys and limits are Klaviyo's.
     """
 
     def __init__(self, url: str) -> None:
@@ -72,13 +72,15 @@ class Control:
         trickle: float = 0,
         rate: float = 1,
         apply: bool = False,
+        late: bool = False,
     ) -> None:
         """Make requests fail whose decoded path has a match of the regular expression `path`.
 
         `count` hits (None: for ever) after `skip` that pass, each with the probability `rate`. `status` with `headers`
         and `body` is answered, or the connection is `reset` while the request is being sent or answered; after `delay`
         seconds, and with `trickle` seconds between two bytes. Without `status` and `reset` the answer is the true one.
-        With `apply` the request takes effect before it fails.
+        With `apply` the request takes effect before it fails. With `late` it is on its way for the `delay`, and takes
+        effect after it.
         """
         self.call(
             "POST",
@@ -86,7 +88,7 @@ class Control:
             {
                 "path": path, "method": method, "count": count, "skip": skip, "status": status,
                 "headers": dict(headers or {}), "body": body, "reset": reset, "delay": delay, "trickle": trickle,
-                "rate": rate, "apply": apply,
+                "rate": rate, "apply": apply, "late": late,
             },
         )  # fmt: skip
 
@@ -100,7 +102,7 @@ class Control:
         self.call("DELETE", "failures")
 
     def seed(self, number: int) -> None:
-        """Start the randomness of `rate` anew."""
+        """Start the randomness of `rate` and of lags anew."""
         self.call("POST", "seed", {"seed": number})
 
     def put(self, collection: str, document: Mapping[str, Any]) -> None:
@@ -157,9 +159,19 @@ class Control:
         """Enforce Klaviyo's rate limits, multiplied by `scale`; the windows start anew."""
         self.call("POST", "limits", {"enforce": enforce, "scale": scale})
 
-    def lag(self, seconds: float) -> None:
-        """Let the catalog's lists show the state of some seconds ago."""
-        self.call("POST", "lag", {"seconds": seconds})
+    def lag(
+        self,
+        seconds: float,
+        up_to: float | None = None,
+        *,
+        of: Literal["lists", "profiles", "queries", "availability"] = "lists",
+    ) -> None:
+        """Let reads show the state of some seconds ago, with `up_to` of a random time between the two.
+
+        Of Klaviyo the `lists` of its catalog, or that of `profiles`; of commercetools `queries`, or the `availability`
+        of projections. Everything else in a read by id is current. What was written before the call does not lag.
+        """
+        self.call("POST", "lag", {"of": of, "seconds": seconds, "up_to": up_to})
 
 
 def _document(collection: str, document_id: str) -> str:

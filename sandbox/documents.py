@@ -6,7 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sandbox.lag import Lag, Past
+
 Document = dict[str, Any]
+_Stock = dict[str, list[Document]]
 
 COLLECTIONS = (
     "customers", "customer-groups", "orders", "payments", "discount-codes", "categories", "products", "inventory",
@@ -33,14 +36,18 @@ def now() -> str:
 class Documents:
     """All documents; what is handed out is never changed afterwards, a change puts a new document in its place."""
 
-    def __init__(self) -> None:
+    def __init__(self, queries: Lag | None = None, availability: Lag | None = None) -> None:
         self.collections: dict[str, dict[str, Document]] = {name: {} for name in COLLECTIONS}
-        self._stock: dict[str, list[Document]] | None = None
+        self._queries = queries or Lag()
+        self._availability = availability or Lag()
+        self._past: dict[str, Past[dict[str, Document]]] = {name: Past() for name in COLLECTIONS}
+        self._stock: _Stock | None = None
         self._views: dict[tuple[str, bool], Document] = {}
 
     def put(self, collection: str, document: Document) -> Document:
         """Store a document as it is; one without version gets 1."""
         stored = document if "version" in document else {**document, "version": 1}
+        self._about_to_change(collection)
         self.collections[collection][stored["id"]] = stored
         self._forget_views(collection)
         return stored
@@ -54,8 +61,13 @@ class Documents:
 
     def delete(self, collection: str, document_id: str) -> Document:
         """Take a document out; KeyError when there is none."""
+        self._about_to_change(collection)
         self._forget_views(collection)
         return self.collections[collection].pop(document_id)
+
+    def listed(self, collection: str) -> Iterable[Document]:
+        """The documents that a query sees, old ones while queries lag."""
+        return self._past[collection].ago(self._queries.seconds(), self.collections[collection]).values()
 
     def load(self, folder: Path) -> int:
         """Put every `folder/<collection>/*.json`, one document or a list of them a file; returns how many."""
@@ -68,9 +80,13 @@ class Documents:
                     count += 1
         return count
 
-    def projection(self, product: Document, *, staged: bool) -> Document | None:
-        """One side of a product, flat; None for the published side of an unpublished product."""
-        known = self._views.get((product["id"], staged))
+    def projection(self, product: Document, *, staged: bool, stock: _Stock | None = None) -> Document | None:
+        """One side of a product, flat; None for the published side of an unpublished product.
+
+        Its availability is that of `stock`, by default of the inventory entries, old ones while it lags.
+        """
+        lags = bool(self._queries.most or self._availability.most)
+        known = None if lags else self._views.get((product["id"], staged))
         if known is not None:
             return known
         master = product.get("masterData") or {}
@@ -81,16 +97,19 @@ class Documents:
         data = (master.get("staged") or current) if staged else current
         view = {name: value for name, value in product.items() if name != "masterData"}
         view |= {"published": published, "hasStagedChanges": bool(master.get("hasStagedChanges", False)), **data}
+        stock = self._current_stock() if stock is None else stock
         if "masterVariant" in view:
-            view["masterVariant"] = self._with_availability(view["masterVariant"])
-        view["variants"] = [self._with_availability(variant) for variant in view.get("variants", [])]
-        self._views[product["id"], staged] = view
+            view["masterVariant"] = _with_availability(view["masterVariant"], stock)
+        view["variants"] = [_with_availability(variant, stock) for variant in view.get("variants", [])]
+        if not lags:
+            self._views[product["id"], staged] = view
         return view
 
     def projections(self, *, staged: bool) -> Iterable[Document]:
-        """One side of every product that has it."""
-        for product in self.collections["products"].values():
-            view = self.projection(product, staged=staged)
+        """One side of every product that has it, as a query sees them."""
+        stock = self._current_stock()
+        for product in self.listed("products"):
+            view = self.projection(product, staged=staged, stock=stock)
             if view is not None:
                 yield view
 
@@ -100,15 +119,19 @@ class Documents:
         if collection in ("inventory", "products"):
             self._views.clear()
 
-    def _with_availability(self, variant: Document) -> Document:
-        if "availability" in variant or not variant.get("sku"):
-            return variant
+    def _about_to_change(self, collection: str) -> None:
+        longest = max(self._queries.most, self._availability.most)
+        if longest:
+            self._past[collection].keep(dict(self.collections[collection]), longest)
+
+    def _current_stock(self) -> _Stock:
+        """The inventory entries by SKU that availability is made of."""
+        if self._availability.most:
+            entries = self._past["inventory"].ago(self._availability.seconds(), self.collections["inventory"])
+            return _by_sku(entries.values())
         if self._stock is None:
-            self._stock = {}
-            for entry in self.collections["inventory"].values():
-                self._stock.setdefault(str(entry.get("sku")), []).append(entry)
-        entries = self._stock.get(variant["sku"])
-        return {**variant, "availability": _availability(entries)} if entries else variant
+            self._stock = _by_sku(self.collections["inventory"].values())
+        return self._stock
 
     def expanded(self, document: Document, paths: Sequence[str], *, hidden: Collection[str] = frozenset()) -> Document:
         """A copy in which the references on these paths (`categories[*].ancestors[*]`) carry an `obj`.
@@ -136,6 +159,20 @@ class Documents:
             target = None if name in hidden else self.collections.get(name, {}).get(value.get("id", ""))
             return value if target is None else {**value, "obj": self._walk(target, tree, hidden)}
         return self._walk(value, tree, hidden)
+
+
+def _by_sku(entries: Iterable[Document]) -> _Stock:
+    stock: _Stock = {}
+    for entry in entries:
+        stock.setdefault(str(entry.get("sku")), []).append(entry)
+    return stock
+
+
+def _with_availability(variant: Document, stock: _Stock) -> Document:
+    if "availability" in variant or not variant.get("sku"):
+        return variant
+    entries = stock.get(variant["sku"])
+    return {**variant, "availability": _availability(entries)} if entries else variant
 
 
 def _availability(entries: Sequence[Document]) -> Document:

@@ -35,6 +35,7 @@ class Failure:
     trickle: float = 0
     rate: float = 1
     apply: bool = False
+    late: bool = False
     hits: int = 0
     passed: int = 0
     pattern: re.Pattern[str] = field(init=False)
@@ -91,6 +92,7 @@ class Failure:
 
 _FIELDS = (
     "method", "path", "count", "skip", "status", "headers", "body", "reset", "delay", "trickle", "rate", "apply",
+    "late",
 )  # fmt: skip
 
 

@@ -38,6 +38,7 @@ OPERATIONS = {
         )
     },
     ("GET", "catalog-items/{id}/variants"): "get_variants_for_catalog_item",
+    ("GET", "catalog-categories/{id}/relationships/items"): "get_item_ids_for_catalog_category",
     ("GET", "catalog-items/{id}/relationships/categories"): "get_category_ids_for_catalog_item",
     ("POST", "catalog-items/{id}/relationships/categories"): "add_categories_to_catalog_item",
     ("PATCH", "catalog-items/{id}/relationships/categories"): "update_categories_for_catalog_item",
@@ -63,15 +64,17 @@ def scope(operation: str) -> str:
 class Klaviyo(Backend):
     """One account."""
 
+    LAGS = ("lists", "profiles")
+
     def __init__(self) -> None:
         super().__init__()
         self.clear()
 
     def clear(self) -> None:
         """Back to an empty account that takes any key."""
-        self.profiles = Profiles()
+        self.profiles = Profiles(self.lags["profiles"])
         self.events = Events()
-        self.catalog = Catalog()
+        self.catalog = Catalog(self.lags["lists"])
         self.limits = Limits()
         self._accepted: frozenset[str] | None = None
         self._scopes: frozenset[str] | None = None
@@ -136,7 +139,7 @@ class Klaviyo(Backend):
             raise Refused(400, "A revision header is required.", parameter="revision")
 
     def control_own(self, request: Request, path: list[str]) -> Any:
-        """`/_control/keys`, `/_control/limits` and `/_control/lag`."""
+        """`/_control/keys` and `/_control/limits`."""
         match request.method, path:
             case "POST", ["keys"]:
                 rules = told(request, "accepted", "scopes")
@@ -151,9 +154,6 @@ class Klaviyo(Backend):
                 self.limits.enforce = bool(rules.get("enforce", True))
                 self.limits.scale = float(rules.get("scale", 1.0))
                 return {"enforce": self.limits.enforce, "scale": self.limits.scale}
-            case "POST", ["lag"]:
-                self.catalog.lag = float(told(request, "seconds")["seconds"])
-                return {"seconds": self.catalog.lag}
         return NotImplemented
 
 

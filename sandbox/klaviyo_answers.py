@@ -9,7 +9,7 @@ from sandbox.klaviyo_content import check_catalog, check_event, identifier_probl
 from sandbox.klaviyo_errors import Refused
 from sandbox.messages import Answer, Request
 from sandbox.pages import Row, filters, matches, page, sparse
-from sandbox.profiles import Profile, Profiles, resource
+from sandbox.profiles import Profiles, as_compared, resource
 
 ACCOUNT = {
     "type": "account",
@@ -137,11 +137,13 @@ class Answers:
         """A page of profiles."""
         conditions = filters(request, _PROFILE_FILTERS)
         cut = sparse(request, "profile", _PROFILE_FIELDS)
-        found: list[Profile] = list(self._profiles.by_id.values())
+        found = self._profiles.listed()
         for condition in conditions:
             values = condition.value if isinstance(condition.value, list) else [condition.value]
-            named = [self._profiles.find(condition.field, str(value)) for value in values]
-            found = [profile for profile in found if any(profile is other for other in named)]
+            named = {as_compared(condition.field, str(value)) for value in values}
+            found = [
+                profile for profile in found if as_compared(condition.field, profile.get(condition.field, "")) in named
+            ]
         rows = [
             Row(int(profile["id"][-10:]), lambda profile=profile: cut(resource(profile, request.origin)))  # type: ignore[misc]
             for profile in found
@@ -167,12 +169,13 @@ class Answers:
 
     def _of_catalog(self, operation: str, request: Request, identity: str, data: Any) -> Answer:
         verb, _, what = operation.partition("_")
-        if operation == "get_variants_for_catalog_item":
-            return self._variants_of_item(request, identity)
-        if operation == "get_category_ids_for_catalog_item":
-            categories = self._catalog.find("catalog-item", identity).categories
-            references = [{"type": "catalog-category", "id": PREFIX + name} for name in categories]
-            return Answer(200, {"data": references, "links": {"self": request.origin + request.target, "next": None}})
+        related = {
+            "get_variants_for_catalog_item": self._variants_of_item,
+            "get_item_ids_for_catalog_category": self._items_of_category,
+            "get_category_ids_for_catalog_item": self._categories_of_item,
+        }.get(operation)
+        if related:
+            return related(request, identity)
         if operation.endswith(("to_catalog_item", "for_catalog_item", "from_catalog_item")):
             self._catalog.relate(identity, data, operation)
             return Answer(204)
@@ -199,6 +202,23 @@ class Answers:
             raise Refused(404, f"A catalog-item with id {identity} does not exist.")
         variants = [tables.variants[name] for name in tables.variants_of.get(item, ())]
         return self._list(request, "catalog-variant", variants)
+
+    def _categories_of_item(self, request: Request, identity: str) -> Answer:
+        categories = self._catalog.find("catalog-item", identity).categories
+        references = [{"type": "catalog-category", "id": PREFIX + name} for name in categories]
+        return Answer(200, {"data": references, "links": {"self": request.origin + request.target, "next": None}})
+
+    def _items_of_category(self, request: Request, identity: str) -> Answer:
+        tables = self._catalog.listed()
+        category = identity.removeprefix(PREFIX)
+        if not identity.startswith(PREFIX) or category not in tables.categories:
+            raise Refused(404, f"A catalog-category with id {identity} does not exist.")
+        rows = [
+            Row(item.place, lambda item=item: {"type": "catalog-item", "id": PREFIX + item.external_id})  # type: ignore[misc]
+            for item in tables.items.values()
+            if category in item.categories
+        ]
+        return Answer(200, page(request, rows, default=CATALOG_PAGE, largest=CATALOG_PAGE))
 
     def _list(self, request: Request, kind: str, records: Sequence[Record]) -> Answer:
         cut = sparse(request, kind, SPARSE[kind])

@@ -18,6 +18,7 @@ _TIERS = {
     "get_catalog_category": XL,
     "get_variants_for_catalog_item": XL,
     "get_category_ids_for_catalog_item": XL,
+    "get_item_ids_for_catalog_category": XL,
 }
 _BURST, _STEADY = 1.0, 60.0
 

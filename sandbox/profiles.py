@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sandbox.klaviyo_errors import Refused
+from sandbox.lag import Lag, Past
 
 Profile = dict[str, Any]
 
@@ -21,22 +22,29 @@ def moment_now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def _key(name: str, value: str) -> tuple[str, str]:
+def as_compared(name: str, value: str) -> tuple[str, str]:
+    """An identifier as it is compared: e-mail addresses without regard to case."""
     return name, value.lower() if name == "email" else value
 
 
 class Profiles:
     """All profiles by id; each has its attributes at the top level, and `id`, `created`, `updated`."""
 
-    def __init__(self) -> None:
+    def __init__(self, lag: Lag) -> None:
         self.by_id: dict[str, Profile] = {}
+        self._lag = lag
+        self._past: Past[dict[str, Profile]] = Past()
         self._owners: dict[tuple[str, str], str] = {}
         self._made = 0
 
     def find(self, identifier: str, value: str) -> Profile | None:
         """The profile that has this identifier."""
-        owner = value if identifier == "id" else self._owners.get(_key(identifier, value))
+        owner = value if identifier == "id" else self._owners.get(as_compared(identifier, value))
         return self.by_id.get(owner) if owner else None
+
+    def listed(self) -> list[Profile]:
+        """The profiles that the list shows."""
+        return list(self._past.ago(self._lag.seconds(), self.by_id).values())
 
     def create(self, attributes: Mapping[str, Any]) -> Profile:
         """A new profile; raises Refused (409) when an identifier is taken."""
@@ -76,7 +84,7 @@ class Profiles:
             name: value
             for name, value in attributes.items()
             if value is not None
-            and not (name in IDENTIFIERS and self._owners.get(_key(name, value), profile["id"]) != profile["id"])
+            and not (name in IDENTIFIERS and self._owners.get(as_compared(name, value), profile["id"]) != profile["id"])
         }
         return self._write(profile, given, meta or {})
 
@@ -84,6 +92,7 @@ class Profiles:
         """Forget a profile, and say which it was."""
         profile = self.find(identifier, value)
         if profile is not None:
+            self._about_to_change()
             del self.by_id[profile["id"]]
             self._owners = {key: owner for key, owner in self._owners.items() if owner != profile["id"]}
         return profile
@@ -99,14 +108,16 @@ class Profiles:
     def _new(self) -> Profile:
         self._made += 1
         moment = moment_now()
-        profile = {"id": f"01SANDBOXPROFILE{self._made:010d}", "created": moment, "updated": moment}
-        self.by_id[profile["id"]] = profile
-        return profile
+        return {"id": f"01SANDBOXPROFILE{self._made:010d}", "created": moment, "updated": moment}
+
+    def _about_to_change(self) -> None:
+        if self._lag.most:
+            self._past.keep(dict(self.by_id), self._lag.most)
 
     def _refuse_taken(self, attributes: Mapping[str, Any], profile_id: str) -> None:
         for name in IDENTIFIERS:
             value = attributes.get(name)
-            owner = self._owners.get(_key(name, value), profile_id) if value else profile_id
+            owner = self._owners.get(as_compared(name, value), profile_id) if value else profile_id
             if owner != profile_id:
                 raise Refused(
                     409,
@@ -116,7 +127,9 @@ class Profiles:
                     meta={"duplicate_profile_id": owner},
                 )
 
-    def _write(self, profile: Profile, attributes: Mapping[str, Any], meta: Mapping[str, Any]) -> Profile:
+    def _write(self, found: Profile, attributes: Mapping[str, Any], meta: Mapping[str, Any]) -> Profile:
+        self._about_to_change()
+        profile = self.by_id[found["id"]] = dict(found)
         for name, value in attributes.items():
             if name in IDENTIFIERS:
                 self._own(profile, name, value)
@@ -135,9 +148,9 @@ class Profiles:
 
     def _own(self, profile: Profile, name: str, value: str | None) -> None:
         if profile.get(name):
-            self._owners.pop(_key(name, profile[name]), None)
+            self._owners.pop(as_compared(name, profile[name]), None)
         if value:
-            self._owners[_key(name, value)] = profile["id"]
+            self._owners[as_compared(name, value)] = profile["id"]
 
 
 def _patched(properties: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:

@@ -90,13 +90,15 @@ class Server:
             return not closing
         if failure.reset != "sending" or failure.apply:
             reader.body(request)
+            if failure.late and self._stopping.wait(failure.delay):
+                return False
             answer = self.backend.finish(request, entry, failure)
         else:
             answer = Answer(0)
         return self._fail(connection, answer, failure) and not closing
 
     def _fail(self, connection: socket.socket, answer: Answer, failure: Failure) -> bool:
-        if failure.delay and self._stopping.wait(failure.delay):
+        if failure.delay and not failure.late and self._stopping.wait(failure.delay):
             return False
         if failure.reset == "sending":
             return _reset(connection)

@@ -1,6 +1,7 @@
 """commercetools documents and deliveries, small enough to read in a test; fields given replace the usual ones."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 Json = dict[str, Any]
@@ -190,6 +191,12 @@ def change(kind: str, type_id: str, resource_id: str, **fields: Any) -> Json:
         "version": 1,
         "modifiedAt": "2026-05-02T08:00:00.000Z",
     } | fields
+
+
+def young(delivery: Mapping[str, Any]) -> Json:
+    """The same delivery of something that happened just now."""
+    name = "modifiedAt" if "modifiedAt" in delivery else "createdAt"
+    return {**delivery, name: datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")}
 
 
 def _document(document_id: str) -> Json:

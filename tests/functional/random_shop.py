@@ -1,37 +1,50 @@
 """A commercetools project where a lot happens, by chance: each change is made, and told by its deliveries."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from sandbox.control import Control
 from tests.functional import documents as make
-from tests.functional.documents import Json, change, message, money, reference
+from tests.functional.documents import Json, money, reference
 from tests.functional.random_catalog import RandomCatalog
 
 Event = tuple[str, str]
 """Metric and unique id."""
 
+KINDS = {
+    "edit_customer": 14, "add_customer": 3, "erase_customer": 3,
+    "edit_product": 14, "change_variants": 8, "move_sku": 10, "unpublish_product": 5, "publish_product": 5,
+    "add_product": 3, "delete_product": 3,
+    "set_stock": 18, "move_stock": 6, "delete_stock": 5, "add_stock": 8,
+    "rename_category": 6, "move_category": 6, "add_category": 3, "delete_category": 3,
+    "place_order": 12, "move_order": 7, "refund": 7,
+}  # fmt: skip
+"""The kinds of changes, and how often each happens."""
+
+_TRIES = 1000
+_REPLAYED = 0.1
+"""Share of the deliveries that are followed by the first one of their resource, which is ten minutes old by then."""
+
 
 class RandomShop(RandomCatalog):
     """The whole project, and the events that its orders must have become."""
 
-    def __init__(self, rng: random.Random, commercetools: Control) -> None:
+    def __init__(self, rng: random.Random, commercetools: Control, kinds: Collection[str] = ()) -> None:
+        """`kinds` are those of KINDS that happen; empty: all."""
         super().__init__(rng, commercetools)
         self.events: dict[Event, tuple[float, str]] = {}
         """What each event is worth, and whose it is: a customer's id or a guest's e-mail address."""
         self.erased: set[str] = set()
-        self._kinds: dict[Callable[[], list[Json]], int] = {
-            self.edit_customer: 14, self.add_customer: 3, self.erase_customer: 3,
-            self.edit_product: 14, self.change_variants: 8, self.unpublish_product: 5, self.publish_product: 5,
-            self.add_product: 3, self.delete_product: 3,
-            self.set_stock: 18, self.delete_stock: 5, self.add_stock: 5,
-            self.rename_category: 6, self.move_category: 4, self.add_category: 3, self.delete_category: 3,
-            self.place_order: 12, self.move_order: 7, self.refund: 7,
-        }  # fmt: skip
+        self._kinds = {kind: KINDS[kind] for kind in kinds or KINDS}
+        self._first: dict[str, Json] = {}
+        """The delivery of a resource's creation, of what was there at the opening."""
 
     def open(self, size: int) -> list[Json]:
-        """The first customers, categories, products and stock entries; the deliveries of their creation."""
+        """The first customers, categories, products and stock entries, and the deliveries of their creation.
+
+        They tell of a time ten minutes ago.
+        """
         deliveries = [
             delivery
             for add in (self.add_category, self.add_customer, self.add_product)
@@ -39,14 +52,20 @@ class RandomShop(RandomCatalog):
             for delivery in add()
         ]
         skus = [product["masterData"]["current"]["masterVariant"]["sku"] for product in self._all["products"].values()]
-        return deliveries + [delivery for sku in skus for delivery in self._new_stock(sku)]
+        deliveries += [delivery for sku in skus for delivery in self._new_stock(sku)]
+        self._first = {str(delivery["resource"]): delivery for delivery in deliveries}
+        self._opening = False
+        return deliveries
 
     def change(self) -> list[Json]:
-        """Make one random change; its deliveries."""
-        while True:
+        """Make one random change; its deliveries, and perhaps old ones of the same resources."""
+        for _ in range(_TRIES):
             kind = self._rng.choices(list(self._kinds), list(self._kinds.values()))[0]
-            if deliveries := kind():
-                return deliveries
+            make_change: Callable[[], list[Json]] = getattr(self, kind)
+            if deliveries := make_change():
+                first = [self._first.get(str(delivery["resource"])) for delivery in deliveries]
+                return deliveries + [old for old in first if old and self._rng.random() < _REPLAYED]
+        raise AssertionError(f"none of {', '.join(self._kinds)} is possible")
 
     # customers
 
@@ -54,33 +73,32 @@ class RandomShop(RandomCatalog):
         """A new customer; of even number they order, the others may change their address or be erased."""
         number = next(self._numbers)
         customer_id = f"customer-{number}"
-        self._put("customers", make.customer(customer_id, addresses=[_address(number)]))
-        return [message("CustomerCreated", "customer", customer_id)]
+        customer = self._put("customers", make.customer(customer_id, addresses=[_address(number)]))
+        return [self._message("CustomerCreated", "customer", customer)]
 
     def edit_customer(self) -> list[Json]:
         """Another name, company or city; another e-mail address of those who never ordered."""
         customer = self._one("customers")
-        number = next(self._numbers)
+        number = self._rng.randrange(3)
         fields: Json = self._rng.choice(
             [
                 {"firstName": f"First {number}"},
                 {"companyName": f"Company {number}"},
-                {"addresses": [_address(number)]},
+                {"addresses": [_address(next(self._numbers))]},
             ]
         )
         if not _orders(customer["id"]) and self._rng.random() < 0.3:
-            fields = {"email": f"moved-{number}@example.com"}
-        self._edit("customers", customer, **fields)
-        return [change("ResourceUpdated", "customer", customer["id"])]
+            fields = {"email": f"{customer['id']}-{number}@example.com"}
+        return [self._change("ResourceUpdated", "customer", self._edit("customers", customer, **fields))]
 
     def erase_customer(self) -> list[Json]:
         """A customer who never ordered is deleted, with data erasure."""
         customer = self._one("customers")
         if _orders(customer["id"]):
             return []
-        self._delete("customers", customer["id"])
+        self._delete("customers", customer)
         self.erased.add(customer["id"])
-        return [change("ResourceDeleted", "customer", customer["id"], dataErasure=True)]
+        return [self._change("ResourceDeleted", "customer", customer, dataErasure=True)]
 
     # orders
 
@@ -105,11 +123,11 @@ class RandomShop(RandomCatalog):
             paymentInfo=payments,
         )
         self._put("payments", make.payment(f"payment-{number}", []))
-        self._put("orders", order)
+        order = self._put("orders", order)
         self._expect("Placed Order", order_id, order["totalPrice"], order)
         for line in lines:
             self._expect("Ordered Product", line["id"], line["totalPrice"], order)
-        return [message("OrderCreated", "order", order_id, order=order)]
+        return [self._message("OrderCreated", "order", order, order=order)]
 
     def move_order(self) -> list[Json]:
         """An order is completed or cancelled."""
@@ -119,9 +137,9 @@ class RandomShop(RandomCatalog):
         if order["orderState"] != "Open":
             return []
         state, metric = self._rng.choice([("Complete", "Fulfilled Order"), ("Cancelled", "Cancelled Order")])
-        self._edit("orders", order, orderState=state)
+        order = self._edit("orders", order, orderState=state)
         self._expect(metric, order["id"], order["totalPrice"], order)
-        return [message("OrderStateChanged", "order", order["id"], orderState=state, oldOrderState="Open")]
+        return [self._message("OrderStateChanged", "order", order, orderState=state, oldOrderState="Open")]
 
     def refund(self) -> list[Json]:
         """A part of an order is refunded, at once or pending first."""
@@ -131,14 +149,14 @@ class RandomShop(RandomCatalog):
         payment_id = order["paymentInfo"]["payments"][0]["id"]
         payment = self._all["payments"][payment_id]
         refund = make.transaction(f"refund-{next(self._numbers)}", self._rng.randint(1, 99))
-        self._edit("payments", payment, transactions=[*payment["transactions"], refund])
+        payment = self._edit("payments", payment, transactions=[*payment["transactions"], refund])
         self._expect("Refunded Order", f"{payment_id}:{refund['id']}", refund["amount"], order)
         if self._rng.random() < 0.5:
-            return [message("PaymentTransactionAdded", "payment", payment_id, transaction=refund)]
+            return [self._message("PaymentTransactionAdded", "payment", payment, transaction=refund)]
         settled = {"transactionId": refund["id"], "state": "Success"}
         return [
-            message("PaymentTransactionAdded", "payment", payment_id, transaction={**refund, "state": "Pending"}),
-            message("PaymentTransactionStateChanged", "payment", payment_id, **settled),
+            self._message("PaymentTransactionAdded", "payment", payment, transaction={**refund, "state": "Pending"}),
+            self._message("PaymentTransactionStateChanged", "payment", payment, **settled),
         ]
 
     def _expect(self, metric: str, unique_id: str, worth: Mapping[str, Any], order: Json) -> None:

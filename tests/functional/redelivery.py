@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-_FIRST_PAUSE = 0.1
+_FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 2.0
 _ANSWER_SECONDS = 60
 
@@ -22,12 +22,13 @@ class Subscription:
     """Messages on their way to push endpoints, any of them. What is not acknowledged is pushed again after a pause."""
 
     def __init__(self, urls: Sequence[str], rng: random.Random) -> None:
-        self.pushes = 0
-        self.refusals = 0
+        self.pushed: list[dict[str, Any]] = []
+        """Every push: the message, from when until when, to whom, and whether it was acknowledged."""
         self._addresses = [urlsplit(url).netloc for url in urls]
         self._rng = rng
         self._changed = threading.Condition()
         self._waiting: list[tuple[float, int, bytes, int]] = []
+        self._deliveries: dict[int, Mapping[str, Any]] = {}
         self._published = 0
         self._pushing = 0
         self._ended = False
@@ -36,6 +37,7 @@ class Subscription:
         """Have a delivery pushed, `delay` seconds from now."""
         with self._changed:
             self._published += 1
+            self._deliveries[self._published] = delivery
             data = base64.b64encode(json.dumps(delivery).encode()).decode()
             message = {"data": data, "messageId": str(self._published), "attributes": {}}
             body = json.dumps({"message": message, "subscription": "projects/p/subscriptions/s"}).encode()
@@ -47,12 +49,17 @@ class Subscription:
         """Messages so far."""
         return self._published
 
-    def wait_for_room(self, most: int) -> None:
-        """Return when fewer messages than `most` are due or being pushed."""
+    @property
+    def refusals(self) -> int:
+        """Pushes that were not acknowledged."""
+        return sum(not push["acknowledged"] for push in self.pushed)
+
+    def wait_for_room(self, most: int, soon: float) -> None:
+        """Return when fewer messages than `most` are being pushed, or due in `soon` seconds."""
         while True:
             with self._changed:
-                now = time.monotonic()
-                if sum(due <= now for due, *_ in self._waiting) + self._pushing < most:
+                end = time.monotonic() + soon
+                if sum(due <= end for due, *_ in self._waiting) + self._pushing < most:
                     return
             time.sleep(0.005)
 
@@ -79,12 +86,13 @@ class Subscription:
     def _push_until_ended(self) -> None:
         while message := self._next():
             _, number, body, attempt = message
-            acknowledged = self._push(body)
+            address, began = random.choice(self._addresses), time.time()
+            acknowledged = self._push(address, body)
+            push = {"at": began, "until": time.time(), "to": address, "acknowledged": acknowledged, "message": number}
             with self._changed:
                 self._pushing -= 1
-                self.pushes += 1
+                self.pushed.append({**push, "delivery": self._deliveries[number]})
                 if not acknowledged:
-                    self.refusals += 1
                     pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1)) * self._rng.uniform(0.5, 1.5)
                     heapq.heappush(self._waiting, (time.monotonic() + pause, number, body, attempt + 1))
                 self._changed.notify_all()
@@ -99,8 +107,9 @@ class Subscription:
                 self._changed.wait(wait)
         return None
 
-    def _push(self, body: bytes) -> bool:
-        connection = http.client.HTTPConnection(random.choice(self._addresses), timeout=_ANSWER_SECONDS)
+    @staticmethod
+    def _push(address: str, body: bytes) -> bool:
+        connection = http.client.HTTPConnection(address, timeout=_ANSWER_SECONDS)
         with contextlib.closing(connection):
             try:
                 connection.request("POST", "/", body, {"Content-Type": "application/json"})

@@ -2,7 +2,8 @@
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -33,15 +34,15 @@ def test_published_again_while_reads_lag(sandbox: Sandbox, steady: Function) -> 
     """
     sandbox.klaviyo.lag(2)
     sandbox.commercetools.put("products", _product("A", "B", "GOES"))
-    assert measured(sandbox, steady, PUBLISHED).calls == (1, 2 + 3)
-    assert measured(sandbox, steady, PUBLISHED).calls == (1, 2 + 3)
+    assert measured(sandbox, steady, PUBLISHED).calls == (1 + 2, 2 + 3)
+    assert measured(sandbox, steady, PUBLISHED).calls == (1 + 2, 2 + 3)
 
     sandbox.commercetools.put("products", _product("A", "B", "COMES", cents=4200, version=2))
     changed = measured(sandbox, steady, PUBLISHED)
-    assert changed.calls == (1, 2 + 4)
+    assert changed.calls == (1 + 2 + 2, 2 + 4 + 1)
     assert {sku: one["price"] for sku, one in changed.state["variants"].items()} == {"A": 42, "B": 42, "COMES": 42}
     again = measured(sandbox, steady, PUBLISHED)
-    assert (again.outcome, again.calls) == ("synced", (1, 2 + 3))
+    assert (again.outcome, again.calls) == ("synced", (1 + 2, 2 + 3))
     assert comparable(again.state) == comparable(changed.state)
 
 
@@ -53,7 +54,7 @@ def test_stock_set_while_reads_lag(sandbox: Sandbox, steady: Function) -> None:
     sandbox.commercetools.put("inventory", entry(sku="A", quantity=3))
     steady.deliver(change("ResourceCreated", "inventory-entry", "entry-1"))
     done = measured(sandbox, steady, PUBLISHED)
-    assert done.calls == (1, 2)
+    assert done.calls == (1 + 1, 2)
     assert done.state["variants"]["A"]["inventory_quantity"] == 3
 
 
@@ -163,26 +164,39 @@ def _deliver_at_once(function: Function, deliveries: Sequence[Mapping[str, Any]]
     assert {answer.status_code for answer in answers} == {ACKNOWLEDGED}
 
 
-def _assert_one_at_a_time(sandbox: Sandbox, operation: str, count: int, seconds: float) -> None:
+def _assert_one_at_a_time(sandbox: Sandbox, operation: str, count: Collection[int], seconds: float) -> None:
     """The writes of an operation that takes `seconds` did not overlap."""
     begun = sorted(call["at"] for call in sandbox.klaviyo.requests() if call["operation"] == operation)
-    assert len(begun) == count
+    assert len(begun) in count
     assert min(later - earlier for earlier, later in pairwise(begun)) > seconds * 0.95
 
 
-@pytest.mark.parametrize("name", ["customer", "product"])
-def test_one_at_a_time(sandbox: Sandbox, steady: Function, name: str) -> None:
-    """Eight deliveries of one resource at once: their writes never overlap."""
-    sandbox.commercetools.put_all({"customers": [customer()], "products": [_product("A")]})
+def test_one_at_a_time(sandbox: Sandbox, steady: Function) -> None:
+    """Eight deliveries at once of one customer, each about a newer version: their writes never overlap."""
+    sandbox.commercetools.put("customers", customer())
+    steady.deliver(change("ResourceUpdated", "customer", "customer-1"))
+    sandbox.klaviyo.forget_requests()
+    sandbox.klaviyo.fail("profile-import", delay=0.08)
+    with ThreadPoolExecutor(8) as pool:
+        answers = []
+        for _ in range(8):
+            version = sandbox.commercetools.patch("customers", "customer-1", {})["version"]
+            answers.append(
+                pool.submit(steady.post, _push(change("ResourceUpdated", "customer", "customer-1", version=version)))
+            )
+            time.sleep(0.03)
+        assert {answer.result().status_code for answer in answers} == {ACKNOWLEDGED}
+    _assert_one_at_a_time(sandbox, "create_or_update_profile", range(3, 9), 0.08)
+
+
+def test_products_one_at_a_time(sandbox: Sandbox, steady: Function) -> None:
+    """Eight deliveries at once of one product: their writes never overlap."""
+    sandbox.commercetools.put("products", _product("A"))
     steady.deliver(PUBLISHED)
     sandbox.klaviyo.forget_requests()
-    path, operation, delivery = {
-        "customer": ("profile-import", "create_or_update_profile", change("ResourceUpdated", "customer", "customer-1")),
-        "product": ("catalog-items/[^/]*$", "update_catalog_item", PUBLISHED),
-    }[name]
-    sandbox.klaviyo.fail(path, delay=0.08)
-    _deliver_at_once(steady, [delivery] * 8)
-    _assert_one_at_a_time(sandbox, operation, 8, 0.08)
+    sandbox.klaviyo.fail("catalog-items/[^/]*$", delay=0.08)
+    _deliver_at_once(steady, [PUBLISHED] * 8)
+    _assert_one_at_a_time(sandbox, "update_catalog_item", range(2, 9), 0.08)
 
 
 def test_stock_waits_for_the_product_of_its_sku(sandbox: Sandbox, steady: Function) -> None:

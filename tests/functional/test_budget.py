@@ -1,4 +1,4 @@
-"""What a failing message may cost: retries are shared, the first final failure stops the rest, a 429 stops its kind."""
+"""What a failing message may cost: retries are shared, a failure for good stops the rest, a 429 stops its kind."""
 
 import sys
 import threading
@@ -46,14 +46,27 @@ def _events(sandbox: Sandbox) -> int:
     return sum(entry["operation"] == "create_event" for entry in sandbox.klaviyo.requests())
 
 
-def test_no_write_after_the_first_final_failure(sandbox: Sandbox, letters: FakeTopic, quick: Function) -> None:
-    """Of an order with 50 line items Klaviyo refuses the third event: only what is under way is finished."""
+@pytest.mark.parametrize("status", [401, 503])
+def test_no_write_after_the_first_failure_for_good(
+    status: int, sandbox: Sandbox, letters: FakeTopic, quick: Function
+) -> None:
+    """Of an order with 50 line items the third event fails for good: only what is under way is finished."""
+    sandbox.klaviyo.fail("^/api/events", status=status, skip=2)
+    answer = quick.deliver(_placed(50))
+    assert (answer.status, answer.outcome) == (REFUSED, "retried")
+    assert letters.letters == []
+    assert _events(sandbox) <= 3 + PARALLEL + 1 + RETRIES
+    assert answer.line["calls"]["klaviyo"] == _events(sandbox)
+
+
+def test_a_refused_event_stops_no_other(sandbox: Sandbox, letters: FakeTopic, quick: Function) -> None:
+    """Of an order with 50 line items Klaviyo refuses the third event: the other 50 are sent, once each."""
     sandbox.klaviyo.fail("^/api/events", status=400, skip=2, count=1)
     answer = quick.deliver(_placed(50))
     assert (answer.status, answer.outcome, answer.reason) == (ACKNOWLEDGED, "dead-lettered", "klaviyo_refused")
     assert len(letters.letters) == 1
-    assert _events(sandbox) <= 3 + PARALLEL + 1
-    assert answer.line["calls"]["klaviyo"] == _events(sandbox)
+    assert _events(sandbox) == answer.line["calls"]["klaviyo"] == 51
+    assert len(sandbox.klaviyo.state()["events"]) == 50
 
 
 @pytest.mark.parametrize("skip", [0, 1], ids=["from the first event on", "after Placed Order"])

@@ -175,7 +175,7 @@ def test_a_bare_variant(sandbox: Sandbox, function: Function, fields: Any, expec
         assert done.outcome == "synced"
         shown = done.state["variants"]["SKU-1"]
         assert {name: shown.get(name) for name in expected} == expected
-    assert done.calls == (1, 2)
+    assert done.calls == (2 + 2, 2)
 
 
 def test_a_product_without_description_and_slug_of_the_locale(sandbox: Sandbox, function: Function) -> None:

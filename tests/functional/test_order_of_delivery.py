@@ -149,7 +149,7 @@ def test_late_messages_after_everything_changed_again(sandbox: Sandbox, function
         message("ProductPublished", "product", "product-1"),
         change("ResourceUpdated", "category", "bags"),
         change("ResourceUpdated", "category", "women"),
-        change("ResourceUpdated", "customer", "customer-1"),
+        change("ResourceUpdated", "customer", "customer-1", version=2),
     ]
     for delivery in news:
         assert function.deliver(delivery).status == ACKNOWLEDGED

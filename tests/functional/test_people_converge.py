@@ -46,7 +46,7 @@ def test_people_are_whom_the_shop_knows(sandbox: Sandbox, settings_file: Callabl
         with subscription.pushing(AT_A_TIME):
             _publish(people.open(12), subscription, rng)
             for _ in range(CHANGES):
-                subscription.wait_for_room(AT_A_TIME)
+                subscription.wait_for_room(AT_A_TIME, soon=0.4)
                 _publish(people.change(), subscription, rng)
             drained = subscription.drained(SECONDS)
     lines = [line for function in functions for line in function.lines]

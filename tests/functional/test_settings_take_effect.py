@@ -185,7 +185,7 @@ def test_unpublished_items_can_be_hidden(sandbox: Sandbox, configured: Configure
 
 
 def test_the_channel_whose_stock_counts(sandbox: Sandbox, configured: Configured) -> None:
-    """Stock of another channel, or of none, is ignored; on publishing too."""
+    """Stock of another channel, or of none, does not count, whichever entry a message names; on publishing too."""
     function = configured('[inventory]\nchannel = "berlin"\n')
     berlin = entry("entry-1", quantity=4, supplyChannel=reference("channel", "berlin"))
     sandbox.commercetools.put("inventory", berlin)
@@ -194,12 +194,24 @@ def test_the_channel_whose_stock_counts(sandbox: Sandbox, configured: Configured
     sandbox.commercetools.put("products", product())
     done = measured(sandbox, function, PUBLISHED)
     assert done.state["variants"]["product-1-sku"]["inventory_quantity"] == 4
-    for other in ("entry-2", "entry-3"):
-        ignored = measured(sandbox, function, change("ResourceUpdated", "inventory-entry", other))
-        assert (ignored.outcome, ignored.written) == ("ignored other_channel", ())
     sandbox.commercetools.patch("inventory", "entry-1", {"availableQuantity": 3})
-    done = measured(sandbox, function, change("ResourceUpdated", "inventory-entry", "entry-1"))
-    assert done.state["variants"]["product-1-sku"]["inventory_quantity"] == 3
+    for named in ("entry-1", "entry-2", "entry-3"):
+        done = measured(sandbox, function, change("ResourceUpdated", "inventory-entry", named))
+        assert (done.outcome, done.state["variants"]["product-1-sku"]["inventory_quantity"]) == ("synced", 3)
+
+
+def test_several_channels_whose_stock_counts(sandbox: Sandbox, configured: Configured) -> None:
+    """A list of channels: their stock is summed, on publishing and by inventory messages."""
+    function = configured('[inventory]\nchannel = ["berlin", "paris"]\n')
+    for number, channel in enumerate(("berlin", "paris", "rome"), 1):
+        stocked = entry(f"entry-{number}", quantity=10 * number, supplyChannel=reference("channel", channel))
+        sandbox.commercetools.put("inventory", stocked)
+    sandbox.commercetools.put("products", product())
+    done = measured(sandbox, function, PUBLISHED)
+    assert done.state["variants"]["product-1-sku"]["inventory_quantity"] == 30
+    sandbox.commercetools.patch("inventory", "entry-2", {"availableQuantity": 5})
+    done = measured(sandbox, function, change("ResourceUpdated", "inventory-entry", "entry-2", version=2))
+    assert done.state["variants"]["product-1-sku"]["inventory_quantity"] == 15
 
 
 @pytest.mark.parametrize(

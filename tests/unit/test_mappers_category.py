@@ -4,7 +4,17 @@ from typing import Any
 
 import pytest
 
-from mappers.category import catalog_category, category_name, category_paths, category_update
+from mappers.category import (
+    ancestor_ids,
+    below,
+    catalog_category,
+    category_name,
+    category_paths,
+    category_update,
+    item_categories,
+    parent_path,
+    paths_above,
+)
 from mappers.ids import CUSTOM_CATALOG
 from tests.unit.strategies import category_reference, settings_with
 
@@ -33,6 +43,63 @@ def test_a_category_is_named_by_its_path(category: Any, name: str) -> None:
 def test_the_path_is_in_the_preferred_language_where_there_is_one() -> None:
     """Each part by the rule for localized text."""
     assert category_name(HANDBAGS["obj"], settings_with(preferred_locale="de")) == "Damen > Taschen > Handbags"
+
+
+def _category(own: str, *above: str, **fields: Any) -> Any:
+    """A category below others, the root first; names are ids in capitals."""
+    ancestors = [
+        {"typeId": "category", "id": one, "obj": _category(one, *above[:index])} for index, one in enumerate(above)
+    ]
+    parent = {"parent": {"typeId": "category", "id": above[-1]}} if above else {}
+    return {"id": own, "version": 1, "name": {"en": own.upper()}, "ancestors": ancestors, **parent, **fields}
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_the_path_follows_the_parents(order: tuple[int, ...]) -> None:
+    """Whatever the order of `ancestors`."""
+    category = _category("d", "a", "b", "c")
+    shuffled: Any = {**category, "ancestors": [category["ancestors"][index] for index in order]}
+    settings = settings_with(preferred_locale="en")
+    assert category_name(shuffled, settings) == "A > B > C > D"
+    assert parent_path(shuffled, settings) == "A > B > C"
+    assert ancestor_ids(shuffled) == ["a", "b", "c"]
+    references: Any = [{"typeId": "category", "id": "d", "obj": shuffled}]
+    assert category_paths(references, settings) == ["A", "A > B", "A > B > C", "A > B > C > D"]
+
+
+def test_parents_in_a_circle_end() -> None:
+    """A document that no shop has: it must not go round for ever."""
+    ancestors = [{"typeId": "category", "id": "b", "obj": {"id": "b", "parent": {"typeId": "category", "id": "a"}}}]
+    category: Any = {"id": "a", "parent": {"typeId": "category", "id": "b"}, "ancestors": ancestors}
+    assert category_name(category, settings_with()) == "b > a"
+
+
+@pytest.mark.parametrize(
+    ("name", "above"), [("A", []), ("A > B", ["A"]), ("A > B > C", ["A", "A > B"]), ("", [])], ids=repr
+)
+def test_the_paths_above_a_path(name: str, above: list[str]) -> None:
+    """Of all ancestors, the root first."""
+    assert paths_above(name) == above
+
+
+def test_a_descendant_from_a_list_that_lags() -> None:
+    """It shows its ancestor's old place and name: what was read of the ancestor itself counts."""
+    top = _category("m", "new", version=2, name={"en": "NEW NAME"})
+    shown = below(top, _category("d", "old", "m", "n"))
+    assert category_name(shown, settings_with(preferred_locale="en")) == "NEW > NEW NAME > N > D"
+    assert ancestor_ids(shown) == ["new", "m", "n"]
+    elsewhere = _category("d", "other")
+    assert below(top, elsewhere) == elsewhere
+
+
+def test_an_item_is_in_its_categories_and_all_above() -> None:
+    """A category of the branch counts as the branch has it, any other as the list has it."""
+    categories: Any = [{"typeId": "category", "id": own, "obj": _category(own, *above)} for own, above in (
+        ("m", ["old"]), ("x", ["y"]), ("z", [])
+    )] + [{"typeId": "category", "id": "gone"}]  # fmt: skip
+    product: Any = {"id": "p", "categories": categories}
+    assert item_categories(product, {"m": _category("m", "new")}) == {"new", "m", "y", "x", "z", "gone"}
+    assert item_categories({"id": "p"}, {}) == set()
 
 
 def test_a_category_becomes_a_create_and_an_update() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mappers.price import current_price, price_amount, price_metadata
-from mappers.stock import concerns_stock, entry_stock, stock
+from mappers.stock import entry_stock
 from tests.unit.strategies import euros, settings_with
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -107,61 +107,33 @@ def test_only_prices_for_everybody_that_hold_now_are_listed() -> None:
     assert price_metadata([price(100, "XXX")], NOW) == ({"price_XXX": 1}, {})
 
 
-@pytest.mark.parametrize(
-    ("availability", "channel", "quantity", "policy"),
-    [
-        ({"availableQuantity": 12, "channels": {"ch": {"availableQuantity": 7}}}, "", 12, 1),
-        ({"availableQuantity": 12, "channels": {"ch": {"availableQuantity": 7}}}, "ch", 7, 1),
-        ({"availableQuantity": 12, "channels": {"other": {"availableQuantity": 7}}}, "ch", 0, 1),
-        ({"channels": {"ch": {"availableQuantity": 7}}}, "", 0, 1),
-        ({"availableQuantity": 0}, "", 0, 1),
-        ({"availableQuantity": -3}, "", -3, 1),
-        ({"isOnStock": True, "availableQuantity": None, "channels": None}, "ch", 0, 1),
-        (None, "", 0, 2),
-        (None, "ch", 0, 2),
-    ],
-)
-def test_stock_is_that_of_the_configured_channel(availability: Any, channel: str, quantity: int, policy: int) -> None:
-    """Only a variant without any availability is not tracked, so not hidden as sold out."""
-    assert stock(availability, channel) == {"inventory_quantity": quantity, "inventory_policy": policy}
+def _entry(quantity: int | None, channel: str = "", **fields: Any) -> Any:
+    entry = {"availableQuantity": quantity, **fields}
+    return entry | {"supplyChannel": {"typeId": "channel", "id": channel}} if channel else entry
 
 
-HERE, THERE = {"supplyChannel": {"typeId": "channel", "id": "ch"}, "availableQuantity": 3}, {"availableQuantity": 8}
+BERLIN, PARIS, GENERAL = _entry(3, "berlin"), _entry(4, "paris"), _entry(8)
 
 
 @pytest.mark.parametrize(
-    ("entries", "channel", "quantity"),
+    ("entries", "channels", "quantity", "policy"),
     [
-        ([HERE, THERE], "ch", 3),
-        ([HERE, THERE], "", 8),
-        ([HERE], "", 0),
-        ([{"quantityOnStock": 4}], "", 4),
-        ([{"quantityOnStock": 4, "availableQuantity": 0}], "", 0),
+        ([BERLIN, PARIS, GENERAL], (), 8, 1),
+        ([BERLIN, PARIS], (), 7, 1),
+        ([BERLIN, PARIS, GENERAL], ("berlin",), 3, 1),
+        ([BERLIN, PARIS, GENERAL], ("berlin", "paris"), 7, 1),
+        ([PARIS, GENERAL], ("berlin",), 0, 2),
+        ([], (), 0, 2),
+        ([], ("berlin",), 0, 2),
+        ([_entry(0), BERLIN], (), 0, 1),
+        ([_entry(-3)], (), -3, 1),
+        ([_entry(None, quantityOnStock=4)], (), 4, 1),
+        ([_entry(0, quantityOnStock=4)], (), 0, 1),
+        ([_entry(5, supplyChannel=None), BERLIN], (), 5, 1),
     ],
 )
-def test_entries_say_the_stock_of_the_configured_channel(entries: Any, channel: str, quantity: int) -> None:
-    """What is available, else what is on stock; a SKU with entries is tracked, so never shown as if it were not."""
-    says = entry_stock(entries, channel)
-    assert says["inventory_quantity"] == quantity
-    assert says.get("inventory_policy") != 2
-
-
-@pytest.mark.parametrize("channel", ["", "ch"])
-def test_a_sku_without_entries_is_not_tracked(channel: str) -> None:
-    """After the last entry is gone the variant must not look sold out."""
-    assert entry_stock([], channel) == {"inventory_quantity": 0, "inventory_policy": 2}
-
-
-@pytest.mark.parametrize(
-    ("entry", "channel", "concerns"),
-    [
-        (HERE, "ch", True),
-        (HERE, "", False),
-        (THERE, "", True),
-        (THERE, "ch", False),
-        ({"supplyChannel": None}, "", True),
-    ],
-)
-def test_an_entry_concerns_its_own_channel(entry: Any, channel: str, concerns: bool) -> None:  # noqa: FBT001 - a table
-    """The configured channel, or none when none is configured."""
-    assert concerns_stock(entry, channel) is concerns
+def test_stock_is_the_sum_of_the_entries_that_count(
+    entries: Any, channels: tuple[str, ...], quantity: int, policy: int
+) -> None:
+    """The configured channels, else the entry without channel, else all channels; without any it is not tracked."""
+    assert entry_stock(entries, channels) == {"inventory_quantity": quantity, "inventory_policy": policy}

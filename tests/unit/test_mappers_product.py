@@ -30,7 +30,7 @@ PRODUCT: Any = {
         "sku": "T 1",
         "prices": [{"id": "a", "value": euros(1999)}],
         "images": [{"url": "https://i/1"}, {"url": "https://i/2"}],
-        "availability": {"availableQuantity": 5},
+        "availability": {"availableQuantity": 4},
     },
     "variants": [
         {"id": 2, "sku": "T/2", "prices": [], "images": [{"url": "https://i/3"}, {"url": "https://i/1"}]},
@@ -158,7 +158,7 @@ def test_an_item_is_updated_without_what_can_not_change() -> None:
 
 def test_variants_have_their_own_stock_price_and_image() -> None:
     """Product texts, own image or the item's, no price where there is none, key instead of SKU."""
-    variants = catalog_variants(PRODUCT, SETTINGS, NOW)
+    variants = catalog_variants(PRODUCT, SETTINGS, NOW, entries_by_sku={"T 1": [{"availableQuantity": 5}]})
     assert list(variants) == ["T 1", "T/2", "third"]
     first, second, third = (mapped.body for mapped in variants.values())
     assert first | {"custom_metadata": None} == {

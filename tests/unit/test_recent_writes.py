@@ -53,16 +53,12 @@ def test_stock_alone_belongs_to_no_item_until_it_is_read() -> None:
 
 
 def test_a_variant_that_moved_is_no_longer_the_first_items() -> None:
-    """Written for another product, it is not shown among the first one's, and must not be deleted with them."""
+    """Written for another product, it is not shown among the first one's."""
     recent = RecentWrites()
     recent.wrote("A", _variant(OLD), "item")
     recent.wrote("A", _variant(NOW), "other")
     recent.wrote_stock("A", _variant(NOW, 3))
-    assert recent.is_of_another("A", "item")
-    assert not recent.is_of_another("A", "other")
     assert recent.corrected("item", {"A": _variant(OLD)}) == {}
-    recent.deleted("A", NOW)
-    assert not recent.is_of_another("A", "item")
 
 
 def test_an_item_that_was_deleted_has_no_variants() -> None:

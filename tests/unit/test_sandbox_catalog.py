@@ -181,6 +181,18 @@ class TestRelations:
         assert names() == ["women"]
         assert calls("POST", path, references(["none"])).status == 404
 
+    def test_items_of_a_category(self, control: Control, calls: Calls) -> None:
+        """Ids alone, by the page; an unknown category is 404; the list lags like others."""
+        control.lag(5)
+        assert calls("POST", "/api/catalog-items", item("p2", categories=["bags"])).status == 201
+        shown = calls("GET", at("catalog-categories", "bags", "/relationships/items"))
+        assert shown.body["data"] == [{"type": "catalog-item", "id": compound("p1")}]
+        control.lag(0)
+        page = {"page[size]": "1"}
+        first = calls("GET", at("catalog-categories", "bags", "/relationships/items"), query=page)
+        assert (len(first.body["data"]), bool(first.body["links"]["next"])) == (1, True)
+        assert calls("GET", at("catalog-categories", "gone", "/relationships/items")).status == 404
+
     def test_deleted_categories_leave_their_items(self, control: Control, calls: Calls) -> None:
         """An item is no longer in a category that is gone."""
         calls("DELETE", at("catalog-categories", "women"))

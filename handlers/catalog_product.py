@@ -1,0 +1,260 @@
+"""Copying a published product to the catalog: the item, its variants, and SKUs that move between products."""
+
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+
+from core.errors import DeadLetter, Refused, SyncError, TryAgain, UnknownCategory, UnknownItem
+from core.notification import Notification, Resource
+from handlers.category_tree import create_category
+from handlers.current import YOUNG, Moved, Sharing, Source, copy_current, version
+from handlers.inventory import entry_versions, stock_key
+from handlers.services import Services
+from mappers.category import item_categories
+from mappers.documents import ProductProjection
+from mappers.ids import external_id, variant_sku
+from mappers.item import PricesBySku, catalog_item, stocked_skus, variants_of
+from mappers.mapped import JsonObject, Mapped, mapper
+from mappers.stock import EntriesBySku
+from mappers.variant import catalog_variants, differs
+
+_BAD_REQUEST = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Supplies:
+    """What variants are made of beside the product, by SKU; `prices` None: the client may not read them."""
+
+    entries: EntriesBySku
+    prices: PricesBySku | None
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What a product was copied from, and the SKUs of the variants that were written."""
+
+    supplies: Supplies
+    written: frozenset[str]
+
+
+Write = Callable[[ProductProjection | None], Copied | None]
+
+
+def copy_product(product_id: str, notification: Notification, services: Services) -> None:
+    """Copy a published product for a message about something else, under the product's own lock."""
+
+    def write(product: ProductProjection | None) -> Copied | None:
+        return put_product(product, notification, services) if product else None
+
+    with services.one_at_a_time([str(Resource("product", product_id))], remembered=False):
+        copy_with(write, lambda: services.commercetools.product_projection(product_id), notification, services)
+
+
+def copy_with(
+    write: Write,
+    read: Callable[[], ProductProjection | None],
+    notification: Notification,
+    services: Services,
+    *,
+    sharing: Sharing | None = None,
+) -> None:
+    """Copy the product that `read` gives with `write`. Afterwards the product is looked at again.
+
+    So is the stock, and the standalone prices, of the SKUs whose variant was written.
+    """
+
+    def look(product: ProductProjection | None, copied: Copied | None) -> Moved[ProductProjection | None] | None:
+        again = read()
+        # A category that moves changes what the item is in, but not the product's version.
+        if version(again) != version(product) or _categories(again) != _categories(product):
+            return Moved(again)
+        if not again or not copied or not copied.written:
+            return None
+        skus = [sku for sku in stocked_skus(again) if sku in copied.written]
+        now = _state(_supplies(again, skus, services), skus, services)
+        return None if now == _state(copied.supplies, skus, services) else Moved(again)
+
+    copy_current(notification, services, Source(read=read, keys=_stock_keys, look=look), write, sharing=sharing)
+
+
+def put_product(product: ProductProjection, notification: Notification, services: Services) -> Copied:
+    """The item first, then the variants: those that differ are written, those that are gone are deleted.
+
+    What is refused for its content does not keep the rest from being written; then the first refusal is raised.
+    """
+    settings, klaviyo, product_id = services.settings, services.klaviyo, product["id"]
+    supplies = _supplies(product, stocked_skus(product), services)
+    now = datetime.now(UTC)
+    item = catalog_item(product, settings, now, supplies.prices)
+    wanted = catalog_variants(product, settings, now, supplies.prices, supplies.entries)
+    found = klaviyo.variants(product_id)
+    refusals = _Refusals()
+    created = False
+    with refusals.kept("item", only_if=found is not None):
+        created = _put_item(item, services, known=found is not None)
+    # A new item has none of the variants that were listed before.
+    existing = {} if created else found or {}
+    differing = {
+        sku: attributes
+        for sku, attributes in wanted.items()
+        if sku not in existing or differs(attributes.body, existing[sku])
+    }
+    gone = {sku: attributes for sku, attributes in existing.items() if sku not in wanted}
+    item_was_gone = threading.Event()
+    put = partial(
+        _put_variant, item=item, services=services, item_was_gone=item_was_gone, young=notification.age < YOUNG
+    )
+    with refusals.kept():
+        services.together(_parts(differing, lambda sku: put(sku, wanted[sku], known=sku in existing)))
+    if item_was_gone.is_set():  # and with it the variants that needed no write, or had theirs before
+        with refusals.kept():
+            services.together(_parts(wanted, lambda sku: put(sku, wanted[sku], known=True)))
+    if gone:
+        with refusals.kept():
+            _let_go(gone, product_id, notification, services)
+    refusals.raise_first()
+    return Copied(supplies, frozenset(wanted if item_was_gone.is_set() else differing))
+
+
+@dataclass(slots=True)
+class _Refusals:
+    """Contents that were refused while others were written."""
+
+    first: DeadLetter | None = field(default=None)
+
+    @contextmanager
+    def kept(self, part: str = "", *, only_if: bool = True) -> Iterator[None]:
+        """Go on after a refusal of what is done inside; `part` names it."""
+        try:
+            yield
+        except DeadLetter as refusal:
+            if not only_if:
+                raise
+            refusal.part = refusal.part or part
+            self.first = self.first or refusal
+
+    def raise_first(self) -> None:
+        """Raise the first refusal, if there was one."""
+        if self.first:
+            raise self.first
+
+
+def _parts(skus: Iterable[str], write: Callable[[str], None]) -> list[tuple[str, Callable[[], None]]]:
+    return [(f"variant {sku}", partial(write, sku)) for sku in skus]
+
+
+def _let_go(gone: Mapping[str, JsonObject], product_id: str, notification: Notification, services: Services) -> None:
+    """Delete the variants that the product has no more; those that another published product has by now go there.
+
+    Another instance may be moving them at the same time. So the shop is asked before, Klaviyo right before the delete,
+    and the shop once more afterwards: a product that took a SKU over meanwhile is copied, as the delete may have hit
+    its new variant.
+    """
+    holders = services.commercetools.products_that_hold(list(gone), product_id)
+    moved: set[str] = set()
+
+    def let_go(sku: str) -> None:
+        # That other product's message may wait for a SKU that this one holds: one of them is delivered again.
+        with services.one_at_a_time([stock_key(sku)]):
+            if not services.klaviyo.has_variant(sku, product_id):
+                return
+            if sku in holders:
+                moved.add(holders[sku])
+            else:
+                services.klaviyo.delete_variant(sku, str(gone[sku].get("updated") or ""))
+
+    services.together(_parts(gone, let_go))
+    freed = [sku for sku in gone if sku not in holders]
+    if freed:
+        moved.update(services.commercetools.products_that_hold(freed, product_id).values())
+    for other in sorted(moved):
+        copy_product(other, notification, services)
+
+
+def _put_item(item: Mapped, services: Services, *, known: bool) -> bool:
+    """Put the item, after its categories where Klaviyo lacks some; whether it had to be created."""
+    try:
+        return services.klaviyo.put_item(item, known=known)
+    except UnknownCategory:
+        complete = _with_known_categories(item, services)
+    try:
+        return services.klaviyo.put_item(complete, known=known)
+    except UnknownCategory as refused:
+        raise _undecided(refused) from None
+
+
+def _with_known_categories(item: Mapped, services: Services) -> Mapped:
+    """The item, after the categories that Klaviyo lacks were created; without those that are gone meanwhile."""
+    data = item.body["data"]
+    references = data["relationships"]["categories"]["data"]
+    ids = [external_id(reference["id"]) for reference in references]
+    gone = {own for own in services.klaviyo.missing_categories(ids) if not create_category(own, services)}
+    kept = [reference for reference in references if external_id(reference["id"]) not in gone]
+    return Mapped({"data": {**data, "relationships": {"categories": {"data": kept}}}}, item.cuts)
+
+
+def _put_variant(
+    sku: str,
+    attributes: Mapped,
+    *,
+    item: Mapped,
+    services: Services,
+    item_was_gone: threading.Event,
+    known: bool,
+    young: bool,
+) -> None:
+    product_id = item.body["data"]["attributes"]["external_id"]
+    try:
+        services.klaviyo.put_variant(sku, attributes, product_id, known=known, young=young)
+    except UnknownItem:
+        item_was_gone.set()
+        _put_item(item, services, known=False)
+        try:
+            services.klaviyo.put_variant(sku, attributes, product_id, known=False, young=young)
+        except UnknownItem as refused:
+            raise _undecided(refused) from None
+
+
+def _undecided(refused: Refused) -> SyncError:
+    """What Klaviyo still misses after it was created may be there later; a content it refuses never will."""
+    if refused.status == _BAD_REQUEST:
+        return refused
+    return TryAgain("klaviyo_undecided", status=refused.status, code=refused.code)
+
+
+def _supplies(product: ProductProjection, skus: Collection[str], services: Services) -> Supplies:
+    """Stock and standalone prices of these SKUs of the product."""
+    entries = services.commercetools.inventory_entries(list(skus))
+    if product.get("priceMode") != "Standalone":
+        return Supplies(entries, {})
+    return Supplies(entries, services.commercetools.standalone_prices(list(skus)))
+
+
+def _state(supplies: Supplies, skus: Iterable[str], services: Services) -> object:
+    """What tells one state of these SKUs from the next."""
+    channels, prices = services.settings.sync.inventory.channel, supplies.prices
+    return [
+        (
+            sku,
+            entry_versions(supplies.entries.get(sku, ()), channels),
+            None if prices is None else _price_versions(prices, sku),
+        )
+        for sku in skus
+    ]
+
+
+def _categories(product: ProductProjection | None) -> object:
+    return product and item_categories(product, {})
+
+
+@mapper
+def _price_versions(prices: PricesBySku, sku: str) -> object:
+    return sorted((price["id"], price["version"]) for price in prices.get(sku, ()))
+
+
+@mapper
+def _stock_keys(product: ProductProjection | None) -> Collection[str]:
+    return [stock_key(variant_sku(product["id"], variant)) for variant in variants_of(product)] if product else []

@@ -1,0 +1,111 @@
+"""What Klaviyo must hold in the end, said by the shop's documents; stock, paths and places without the mappers."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from commands.running import Sandbox
+from core.settings import Settings
+from mappers.item import catalog_item, item_update
+from mappers.profile import profile
+from mappers.variant import catalog_variants, differs
+from sandbox.documents import Documents
+from tests.functional.documents import Json
+from tests.functional.random_shop import RandomShop
+
+
+def problems(sandbox: Sandbox, settings: Settings, shop: RandomShop) -> list[str]:
+    """Every difference between what Klaviyo holds and what it must hold."""
+    documents = Documents()
+    documents.collections |= sandbox.commercetools.state()["documents"]
+    klaviyo = sandbox.klaviyo.state()
+    return [
+        *_profile_problems(documents, klaviyo, settings, shop),
+        *_category_problems(documents, klaviyo),
+        *_catalog_problems(documents, klaviyo, settings),
+        *_event_problems(klaviyo, shop),
+    ]
+
+
+def _profile_problems(documents: Documents, klaviyo: Json, settings: Settings, shop: RandomShop) -> Iterator[str]:
+    profiles = {found["external_id"]: found for found in klaviyo["profiles"] if found.get("external_id")}
+    for customer_id, customer in documents.collections["customers"].items():
+        wanted = profile(customer, settings).body["data"]["attributes"]  # type: ignore[arg-type]
+        yield from _differences(f"profile {customer_id}", wanted, profiles.get(customer_id))
+    yield from (f"profile {erased} is not erased" for erased in shop.erased & profiles.keys())
+
+
+def _category_problems(documents: Documents, klaviyo: Json) -> Iterator[str]:
+    categories = documents.collections["categories"]
+    names = {
+        category_id: " > ".join(
+            categories[above]["name"]["en-US"] for above in reversed(_upwards(category_id, categories))
+        )
+        for category_id in categories
+    }
+    yield from _differences("categories", names, klaviyo["categories"])
+    yield from (f"category {surplus} is still there" for surplus in klaviyo["categories"].keys() - names.keys())
+
+
+def _catalog_problems(documents: Documents, klaviyo: Json, settings: Settings) -> Iterator[str]:
+    items, variants = dict(klaviyo["items"]), dict(klaviyo["variants"])
+    now = datetime.now(UTC)
+    for projection in documents.projections(staged=False):
+        product: Any = documents.expanded(projection, ["categories[*].ancestors[*]"])
+        found = items.pop(product["id"], None)
+        attributes = item_update(catalog_item(product, settings, now).body)["data"]["attributes"]
+        yield from _differences(f"item {product['id']}", attributes, found)
+        places = {
+            place
+            for category in product["categories"]
+            for place in _upwards(category["id"], documents.collections["categories"])
+        }
+        if found and places != set(found["categories"]):
+            yield f"item {product['id']} is in {sorted(found['categories'])}, not in {sorted(places)}"
+        for sku, mapped in catalog_variants(product, settings, now).items():
+            wanted = {**mapped.body, **_stock(sku, documents), "item": product["id"]}
+            yield from _differences(f"variant {sku}", wanted, variants.pop(sku, None))
+    yield from (f"item {surplus} is still there" for surplus in items)
+    yield from (f"variant {surplus} is still there" for surplus in variants)
+
+
+def _upwards(category_id: str, categories: Mapping[str, Json]) -> list[str]:
+    """A category, its parent, and so on to the root."""
+    path = [category_id]
+    while "parent" in categories[path[-1]]:
+        path.append(categories[path[-1]]["parent"]["id"])
+    return path
+
+
+def _stock(sku: str, documents: Documents) -> Json:
+    """The entry without channel counts; none: the sum over its channels; no entry at all: not tracked."""
+    entries = [entry for entry in documents.collections["inventory"].values() if entry["sku"] == sku]
+    counting = [entry for entry in entries if "supplyChannel" not in entry] or entries
+    quantity = sum(entry["availableQuantity"] for entry in counting)
+    return {"inventory_quantity": quantity, "inventory_policy": 1 if entries else 2}
+
+
+def _differences(name: str, wanted: Mapping[str, Any], found: Mapping[str, Any] | None) -> Iterator[str]:
+    if found is None:
+        yield f"{name} is missing"
+        return
+    for field, value in wanted.items():
+        if differs({field: value}, found):
+            yield f"{name}: {field} is {found.get(field)!r}, not {value!r}"
+
+
+def _event_problems(klaviyo: Json, shop: RandomShop) -> Iterator[str]:
+    """Events that are missing, there twice, of the wrong person or worth something else."""
+    owners = {found["id"]: found.get("external_id") or found.get("email") for found in klaviyo["profiles"]}
+    counts = Counter((event["metric"], event["unique_id"]) for event in klaviyo["events"])
+    yield from (f"{key} is there {count} times" for key, count in counts.items() if count > 1)
+    found = {
+        (event["metric"], event["unique_id"]): (event["value"], owners.get(event["profile_id"]))
+        for event in klaviyo["events"]
+    }
+    yield from (f"{key} is missing" for key in shop.events.keys() - found.keys())
+    yield from (f"{key} is nobody's order" for key in found.keys() - shop.events.keys())
+    for key, wanted in shop.events.items():
+        if key in found and found[key] != wanted:
+            yield f"{key} is {found[key]}, not {wanted}"

@@ -1,0 +1,245 @@
+"""A category that moves takes the items of its branch along, over as many attempts as that needs."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from commands.running import Sandbox
+from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Answer, Function, Serve
+from tests.functional.documents import category, change, message, product, young
+from tests.functional.failing import FakeTopic, Stopwatch, fake_topic
+from tests.functional.measuring import measured
+from tests.functional.races import deliver_while, pushed
+
+MOVED = change("ResourceUpdated", "category", "bags", version=2)
+TREE = [
+    category("women", "Women"),
+    category("more", "More", ancestors=["women"]),
+    category("men", "Men"),
+    category("bags", "Bags", ancestors=["women", "more"]),
+    category("totes", "Totes", ancestors=["women", "more", "bags"]),
+]
+
+
+@pytest.fixture
+def letters(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
+    """The dead-letter topic."""
+    return fake_topic(monkeypatch)
+
+
+def _fill(sandbox: Sandbox, function: Function, products: Mapping[str, Sequence[str]]) -> None:
+    """The tree and these products (their categories by id) are in both systems.
+
+    The function that did it remembers for a minute what it wrote; another one goes by what Klaviyo shows.
+    """
+    documents = [product(own, categories=categories) for own, categories in products.items()]
+    sandbox.commercetools.put_all({"categories": TREE, "products": documents})
+    for one in TREE:
+        assert function.deliver(message("CategoryCreated", "category", one["id"])).outcome == "synced"
+    for own in products:
+        assert function.deliver(message("ProductPublished", "product", own)).outcome == "synced"
+
+
+def _move(sandbox: Sandbox, *above: str, own: str = "bags", version: int = 2) -> None:
+    """Put the category below others; what is below it comes along, with its version as it was."""
+    documents = sandbox.commercetools.state()["documents"]["categories"]
+    for one in documents.values():
+        ancestors = [ancestor["id"] for ancestor in one["ancestors"]]
+        if one["id"] == own:
+            path, changed = list(above), version
+        elif own in ancestors:
+            path, changed = [*above, *ancestors[ancestors.index(own) :]], one["version"]
+        else:
+            continue
+        name = one["name"]["en-US"]
+        sandbox.commercetools.put("categories", category(one["id"], name, ancestors=path, version=changed))
+
+
+def _items(sandbox: Sandbox) -> dict[str, set[str]]:
+    return {own: set(item["categories"]) for own, item in sandbox.klaviyo.state()["items"].items()}
+
+
+def _deliver_until_acknowledged(function: Function, delivery: Mapping[str, Any]) -> list[Answer]:
+    answers: list[Answer] = []
+    while not answers or answers[-1].status == REFUSED:
+        assert len(answers) < 40, answers[-1].line
+        answers.append(function.deliver(delivery))
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("above", "path"),
+    [
+        (["men"], "Men > Bags"),
+        (["women"], "Women > Bags"),
+        (["women", "more", "new"], "Women > More > New > Bags"),
+        ([], "Bags"),
+    ],
+    ids=["elsewhere", "up", "down", "to the root"],
+)
+def test_items_move_with_their_category(sandbox: Sandbox, serve: Serve, above: list[str], path: str) -> None:
+    """Items leave the categories above the old place and come under those above the new one; others are not touched."""
+    _fill(sandbox, serve(), {"bag": ["bags"], "tote": ["totes", "men"], "other": ["more"]})
+    sandbox.commercetools.put("categories", category("new", "New", ancestors=["women", "more"]))
+    _move(sandbox, *above)
+    done = measured(sandbox, serve(), MOVED)
+    assert done.outcome == "synced"
+    assert _items(sandbox) == {
+        "bag": {*above, "bags"},
+        "tote": {*above, "bags", "totes", "men"},
+        "other": {"women", "more"},
+    }
+    assert (done.state["categories"]["bags"], done.state["categories"]["totes"]) == (path, f"{path} > Totes")
+    patched = [call["path"].rsplit(":", 1)[1] for call in sandbox.klaviyo.requests() if call["method"] == "PATCH"]
+    assert [*sorted(patched[:2]), *patched[2:]] == ["bag", "tote", "totes", "bags"], "the own name comes last"
+
+
+def test_what_a_move_costs(sandbox: Sandbox, function: Function) -> None:
+    """Beside the items: the descendants twice, a page of products, Klaviyo's categories, two categories' members."""
+    _fill(sandbox, function, {"bag": ["bags"]})
+    _move(sandbox, "men")
+    done = measured(sandbox, function, MOVED)
+    of_the_category = [name for name in done.read if name.startswith("categories.")]
+    assert of_the_category == ["categories.get", *["categories.query"] * 2, "categories.get"]
+    assert done.read.count("product-projections.query") == 1
+    assert done.written.count("get_item_ids_for_catalog_category") == 2
+    assert done.written.count("get_catalog_categories") == 3
+    assert done.written.count("update_catalog_item") == 1
+
+
+def test_a_large_branch_is_finished_by_the_next_attempts(
+    sandbox: Sandbox, serve: Serve, settings_file: Callable[[str], str]
+) -> None:
+    """No item is written twice, and the old name stays until the last one is right."""
+    function = serve()
+    _fill(sandbox, function, {f"bag-{number:02}": ["bags"] for number in range(40)})
+    hasty = serve(SYNC_CONFIG=settings_file("[limits]\nmessage_seconds = 3\n"))
+    _move(sandbox, "men")
+    sandbox.klaviyo.fail("catalog-items/[^/]*$", method="PATCH", delay=0.6)
+    sandbox.klaviyo.forget_requests()
+    answers = _deliver_until_acknowledged(hasty, MOVED)
+    assert len(answers) > 1
+    assert all(categories == {"men", "bags"} for categories in _items(sandbox).values())
+    calls = sandbox.klaviyo.requests()
+    assert sum(answer.line["calls"]["klaviyo"] for answer in answers) == len(calls)
+    written = [call for call in calls if call["operation"] == "update_catalog_item" and call["status"] == 200]
+    assert 40 <= len(written) <= 40 + 8 * len(answers), "at most those that were under way when the time was over"
+    assert calls[-1]["path"].endswith("bags")
+    assert [call["operation"] for call in calls].count("update_catalog_category") == 2
+
+
+def test_a_refused_item_keeps_the_name_back(sandbox: Sandbox, letters: FakeTopic, function: Function) -> None:
+    """Its siblings are moved, the message is dead-lettered with its part, and a replay finds the branch unfinished."""
+    _fill(sandbox, function, {"bag-1": ["bags"], "bag-2": ["totes"], "bag-3": ["bags"]})
+    _move(sandbox, "men")
+    sandbox.klaviyo.fail("catalog-items/[^/]*bag-1$", method="PATCH", status=400)
+    answer = function.deliver(MOVED)
+    assert (answer.status, answer.outcome, answer.line["part"]) == (ACKNOWLEDGED, "dead-lettered", "item bag-1")
+    assert len(letters.letters) == 1
+    assert [own for own, categories in _items(sandbox).items() if "men" in categories] == ["bag-2", "bag-3"]
+    names = sandbox.klaviyo.state()["categories"]
+    assert (names["bags"], names["totes"]) == ("Women > More > Bags", "Men > Bags > Totes")
+    sandbox.klaviyo.clear_failures()
+    assert function.deliver(MOVED).outcome == "synced"
+    assert _items(sandbox)["bag-1"] == {"men", "bags"}
+    assert sandbox.klaviyo.state()["categories"]["bags"] == "Men > Bags"
+
+
+def test_a_descendant_that_moved_keeps_its_mark(sandbox: Sandbox, function: Function) -> None:
+    """A category moves, and its new parent's message comes first: the items move before the name says that they did."""
+    _fill(sandbox, function, {"bag": ["bags"], "tote": ["totes"]})
+    _move(sandbox, "men")
+    sandbox.commercetools.patch("categories", "men", {"name": {"en-US": "Gents"}})
+    assert function.deliver(change("ResourceUpdated", "category", "men", version=2)).outcome == "synced"
+    assert function.deliver(MOVED).outcome == "synced"
+    assert _items(sandbox) == {"bag": {"men", "bags"}, "tote": {"men", "bags", "totes"}}
+    assert sandbox.klaviyo.state()["categories"]["totes"] == "Gents > Bags > Totes"
+
+
+def test_a_refused_item_keeps_the_name_of_a_descendant_that_moved(
+    sandbox: Sandbox, letters: FakeTopic, serve: Serve
+) -> None:
+    """Its new parent's message can't move the item, so the descendant's own message still finds what is to be done."""
+    _fill(sandbox, serve(), {"bag": ["bags"]})
+    function = serve()
+    _move(sandbox, "men")
+    sandbox.commercetools.patch("categories", "men", {"name": {"en-US": "Gents"}})
+    sandbox.klaviyo.fail("catalog-items/", method="PATCH", status=400)
+    answer = function.deliver(change("ResourceUpdated", "category", "men", version=2))
+    assert (answer.outcome, len(letters.letters)) == ("dead-lettered", 1)
+    names = sandbox.klaviyo.state()["categories"]
+    assert (names["men"], names["bags"]) == ("Men", "Women > More > Bags")
+    sandbox.klaviyo.clear_failures()
+    assert function.deliver(MOVED).outcome == "synced"
+    assert _items(sandbox) == {"bag": {"men", "bags"}}
+
+
+def test_items_leave_a_category_that_was_renamed_before(sandbox: Sandbox, serve: Serve) -> None:
+    """No category of Klaviyo's has the old path any more: then each item is asked for."""
+    function = serve()
+    _fill(sandbox, function, {"bag": ["bags"], "right": ["bags"]})
+    _move(sandbox, "women")
+    assert function.deliver(message("ProductPublished", "product", "right")).outcome == "synced"
+    sandbox.commercetools.patch("categories", "more", {"name": {"en-US": "Other"}})
+    assert function.deliver(change("ResourceUpdated", "category", "more", version=2)).outcome == "synced"
+    done = measured(sandbox, serve(), MOVED)
+    assert done.outcome == "synced"
+    assert _items(sandbox) == {"bag": {"women", "bags"}, "right": {"women", "bags"}}
+    assert done.written.count("update_catalog_item") == 1
+
+
+def test_moved_back_while_lists_lag(sandbox: Sandbox, function: Function) -> None:
+    """Klaviyo's list of an old category still shows the items that this instance has just taken out of it."""
+    _fill(sandbox, function, {"bag": ["bags"]})
+    sandbox.klaviyo.lag(5)
+    _move(sandbox, "men")
+    assert function.deliver(MOVED).outcome == "synced"
+    assert _items(sandbox) == {"bag": {"men", "bags"}}
+    _move(sandbox, "women", "more", version=3)
+    assert function.deliver(change("ResourceUpdated", "category", "bags", version=3)).outcome == "synced"
+    assert _items(sandbox) == {"bag": {"women", "more", "bags"}}
+    assert sandbox.klaviyo.state()["categories"]["bags"] == "Women > More > Bags"
+
+
+def test_moved_before_the_list_shows_it(sandbox: Sandbox, serve: Serve) -> None:
+    """Another instance created it just now, with its items: it is not taken for a new one, which has none."""
+    first, second = serve(), serve()
+    sandbox.klaviyo.lag(5)
+    _fill(sandbox, first, {"bag": ["bags"]})
+    _move(sandbox, "men")
+    assert second.deliver(young(MOVED)).outcome == "synced"
+    assert _items(sandbox) == {"bag": {"men", "bags"}}
+    assert sandbox.klaviyo.state()["categories"]["bags"] == "Men > Bags"
+
+
+def test_the_tree_is_free_while_items_move(sandbox: Sandbox, function: Function) -> None:
+    """Another category's message is not held up by a branch whose items take their time."""
+    _fill(sandbox, function, {"bag": ["bags"]})
+    _move(sandbox, "men")
+    sandbox.commercetools.put("categories", category("home", "Home"))
+    sandbox.klaviyo.fail("catalog-items/[^/]*$", method="PATCH", delay=4)
+    with ThreadPoolExecutor(1) as pool:
+        moving = pool.submit(function.deliver, MOVED)
+        while not any(call["operation"] == "get_item_ids_for_catalog_category" for call in sandbox.klaviyo.requests()):
+            time.sleep(0.01)
+        watch = Stopwatch()
+        assert function.post(pushed(message("CategoryCreated", "category", "home"))).status_code == ACKNOWLEDGED
+        assert watch.seconds < 2
+        assert moving.result().outcome == "synced"
+
+
+def test_a_product_that_was_read_before_its_category_moved(sandbox: Sandbox, serve: Serve) -> None:
+    """Another instance writes the item with the old categories after they were put right, and looks at them again."""
+    first, second = serve(), serve()
+    _fill(sandbox, first, {"bag": ["bags"]})
+    sandbox.klaviyo.fail("catalog-items/[^/]*/variants", method="GET", delay=1, count=1)
+
+    def move() -> None:
+        _move(sandbox, "men")
+        assert second.post(pushed(MOVED)).status_code == ACKNOWLEDGED
+
+    deliver_while(first, sandbox, message("ProductPublished", "product", "bag"), "get_variants_for_catalog_item", move)
+    assert _items(sandbox) == {"bag": {"men", "bags"}}

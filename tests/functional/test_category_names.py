@@ -1,0 +1,202 @@
+"""Category names under races: two instances, lists that lag, reads that are older than the message."""
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from commands.running import Sandbox
+from tests.functional.conftest import ACKNOWLEDGED, Function, Serve
+from tests.functional.documents import category, change, message, product, reference, young
+from tests.functional.failing import FakeTopic, fake_topic
+from tests.functional.races import deliver_while, pushed
+
+CHANGED = change("ResourceUpdated", "category", "women")
+CREATED = message("CategoryCreated", "category", "women")
+
+
+@pytest.fixture
+def letters(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
+    """The dead-letter topic."""
+    return fake_topic(monkeypatch)
+
+
+def _names(sandbox: Sandbox) -> Mapping[str, str]:
+    names: Mapping[str, str] = sandbox.klaviyo.state()["categories"]
+    return names
+
+
+def _rename(sandbox: Sandbox, own: str, name: str) -> None:
+    sandbox.commercetools.patch("categories", own, {"name": {"en-US": name}})
+
+
+def test_the_path_follows_the_parents(sandbox: Sandbox, function: Function) -> None:
+    """Whatever the order of `ancestors`: here the parent comes first."""
+    sandbox.commercetools.put("categories", category("women", "Women"))
+    sandbox.commercetools.put("categories", category("bags", "Bags", ancestors=["women"]))
+    ancestors = [reference("category", "bags"), reference("category", "women")]
+    totes = category("totes", "Totes", ancestors=["women", "bags"]) | {"ancestors": ancestors}
+    sandbox.commercetools.put("categories", totes)
+    assert function.deliver(message("CategoryCreated", "category", "totes")).outcome == "synced"
+    assert _names(sandbox)["totes"] == "Women > Bags > Totes"
+
+
+def test_a_read_older_than_the_message_is_not_copied(sandbox: Sandbox, function: Function) -> None:
+    """Version 4 for a message about version 5: the message is delivered again, and nothing is written."""
+    sandbox.commercetools.put("categories", category("women", "Women", version=4))
+    answer = function.deliver(change("ResourceUpdated", "category", "women", version=5))
+    assert (answer.outcome, answer.reason) == ("retried", "stale_read")
+    assert function.deliver(CREATED | {"resourceVersion": 5}).reason == "stale_read"
+    assert _names(sandbox) == {}
+    sandbox.commercetools.put("categories", category("women", "Women", version=5))
+    assert function.deliver(change("ResourceUpdated", "category", "women", version=5)).outcome == "synced"
+
+
+def test_a_created_category_that_is_not_there_yet(function: Function) -> None:
+    """While its message is young it is delivered again; later the category was deleted meanwhile."""
+    assert function.deliver(young(CREATED)).reason == "not_there_yet"
+    assert function.deliver(CREATED).reason == "deleted_meanwhile"
+
+
+def test_deleted_while_it_was_created(sandbox: Sandbox, serve: Serve) -> None:
+    """Another instance handles the deletion before the write: the look after the write takes the category out."""
+    function = serve()
+    sandbox.commercetools.put("categories", category("women", "Women"))
+    sandbox.klaviyo.fail("catalog-categories$", method="POST", delay=0.4)
+    answer = deliver_while(
+        function,
+        sandbox,
+        young(CREATED),
+        "get_catalog_categories",
+        lambda: sandbox.commercetools.delete("categories", "women"),
+    )
+    assert answer.reason == "deleted_meanwhile"
+    assert _names(sandbox) == {}
+
+
+@pytest.mark.parametrize("instances", [1, 2])
+def test_renamed_and_renamed_back_while_lists_lag(sandbox: Sandbox, serve: Serve, instances: int) -> None:
+    """Klaviyo's list still shows the name of before: by an instance that knows better, or that can't be sure."""
+    functions = [serve() for _ in range(instances)]
+    sandbox.commercetools.put("categories", category("women", "Women"))
+    sandbox.commercetools.put("categories", category("bags", "Bags", ancestors=["women"]))
+    for own in ("women", "bags"):
+        functions[0].deliver(message("CategoryCreated", "category", own))
+    sandbox.klaviyo.lag(5)
+    _rename(sandbox, "women", "Ladies")
+    assert functions[0].deliver(young(CHANGED)).outcome == "synced"
+    assert _names(sandbox) == {"women": "Ladies", "bags": "Ladies > Bags"}
+    _rename(sandbox, "women", "Women")
+    back = CHANGED if instances == 1 else young(CHANGED)
+    assert functions[-1].deliver(back).outcome == "synced"
+    assert _names(sandbox) == {"women": "Women", "bags": "Women > Bags"}
+
+
+def test_a_child_that_was_created_just_before_its_parent_is_renamed(sandbox: Sandbox, serve: Serve) -> None:
+    """Klaviyo's list does not show yet what another instance created: it is renamed all the same."""
+    first, second = serve(), serve()
+    sandbox.commercetools.put("categories", category("women", "Women"))
+    assert first.deliver(CREATED).outcome == "synced"
+    sandbox.klaviyo.lag(5)
+    sandbox.commercetools.put("categories", category("bags", "Bags", ancestors=["women"]))
+    assert first.deliver(young(message("CategoryCreated", "category", "bags"))).outcome == "synced"
+    _rename(sandbox, "women", "Ladies")
+    assert second.deliver(young(CHANGED)).outcome == "synced"
+    assert _names(sandbox) == {"women": "Ladies", "bags": "Ladies > Bags"}
+
+
+def test_a_child_that_is_created_while_its_parent_is_renamed(sandbox: Sandbox, serve: Serve) -> None:
+    """Its ancestors were read before, and it is there after the renaming: it looks at them again."""
+    first, second = serve(), serve()
+    sandbox.commercetools.put("categories", category("women", "Women"))
+    assert first.deliver(CREATED).outcome == "synced"
+    sandbox.commercetools.put("categories", category("bags", "Bags", ancestors=["women"]))
+    sandbox.klaviyo.fail("catalog-categories/?$", method="GET", delay=0.8, count=1)
+
+    def rename() -> None:
+        _rename(sandbox, "women", "Ladies")
+        assert second.post(pushed(young(CHANGED))).status_code == ACKNOWLEDGED
+
+    created = message("CategoryCreated", "category", "bags")
+    assert deliver_while(first, sandbox, created, "get_catalog_categories", rename).outcome == "synced"
+    assert _names(sandbox) == {"women": "Ladies", "bags": "Ladies > Bags"}
+
+
+def test_a_descendant_that_is_renamed_meanwhile(sandbox: Sandbox, serve: Serve) -> None:
+    """Another instance names it before this one does, with an older read: the descendants are looked at again."""
+    first, second = serve(), serve()
+    sandbox.commercetools.put("categories", category("women", "Women"))
+    sandbox.commercetools.put("categories", category("bags", "Bags", ancestors=["women"]))
+    for own in ("women", "bags"):
+        first.deliver(message("CategoryCreated", "category", own))
+    _rename(sandbox, "women", "Ladies")
+    sandbox.klaviyo.fail("catalog-categories/", method="PATCH", delay=1, count=1)
+
+    def rename() -> None:
+        _rename(sandbox, "bags", "Purses")
+        done = second.post(pushed(change("ResourceUpdated", "category", "bags", version=2)))
+        assert done.status_code == ACKNOWLEDGED
+
+    sandbox.klaviyo.forget_requests()
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(first.deliver, CHANGED)
+        while len(sandbox.klaviyo.requests()) < 2:  # the own name and the descendants' are read, the write is delayed
+            time.sleep(0.01)
+        rename()
+        assert answer.result().outcome == "synced"
+    assert _names(sandbox) == {"women": "Ladies", "bags": "Ladies > Purses"}
+
+
+def test_a_refused_descendant_keeps_the_own_name_back(sandbox: Sandbox, letters: FakeTopic, function: Function) -> None:
+    """Its siblings are renamed, the letter names it, and a replay finds the branch unfinished."""
+    tree = [category("women", "Women"), *(category(own, own, ancestors=["women"]) for own in ("bags", "shoes"))]
+    sandbox.commercetools.put_all({"categories": tree})
+    for one in tree:
+        function.deliver(message("CategoryCreated", "category", one["id"]))
+    _rename(sandbox, "women", "Ladies")
+    sandbox.klaviyo.fail("catalog-categories/[^/]*bags", method="PATCH", status=400)
+    answer = function.deliver(CHANGED)
+    assert (answer.outcome, answer.line["part"]) == ("dead-lettered", "category bags")
+    assert len(letters.letters) == 1
+    assert _names(sandbox) == {"women": "Women", "bags": "Women > bags", "shoes": "Ladies > shoes"}
+    sandbox.klaviyo.clear_failures()
+    assert function.deliver(CHANGED).outcome == "synced"
+    assert _names(sandbox) == {"women": "Ladies", "bags": "Ladies > bags", "shoes": "Ladies > shoes"}
+
+
+def test_a_category_that_a_product_brings_along(sandbox: Sandbox, serve: Serve) -> None:
+    """Its parent is renamed between the read and the creation, by another instance, which does not find it yet."""
+    first, second = serve(), serve()
+    sandbox.commercetools.put("categories", category("women", "Women"))
+    assert first.deliver(CREATED).outcome == "synced"
+    sandbox.commercetools.put("categories", category("bags", "Bags", ancestors=["women"]))
+    sandbox.commercetools.put("products", product("bag", categories=["bags"]))
+    sandbox.commercetools.fail("categories/bags$", delay=1.5, count=1)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(first.deliver, message("ProductPublished", "product", "bag"))
+        while not _is_read(sandbox):
+            time.sleep(0.01)
+        _rename(sandbox, "women", "Ladies")
+        assert second.post(pushed(young(CHANGED))).status_code == ACKNOWLEDGED
+        assert answer.result().outcome == "synced"
+    assert _names(sandbox) == {"women": "Ladies", "bags": "Ladies > Bags"}
+
+
+def _is_read(sandbox: Sandbox) -> bool:
+    return any(call["path"].endswith("/categories/bags") for call in sandbox.commercetools.requests())
+
+
+def test_young_messages_that_wait_for_each_other_share_a_copy(sandbox: Sandbox, function: Function) -> None:
+    """Eight at once about one category: the first copies, one more copies for all who waited."""
+    sandbox.commercetools.put("categories", category("women", "Women"))
+    function.deliver(CREATED)
+    sandbox.klaviyo.fail("catalog-categories/", method="PATCH", delay=0.3)
+    sandbox.klaviyo.forget_requests()
+    delivery: Mapping[str, Any] = young(CHANGED)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(function.post, [pushed(delivery)] * 8))
+    assert {answer.status_code for answer in answers} == {ACKNOWLEDGED}
+    written = [call for call in sandbox.klaviyo.requests() if call["operation"] == "update_catalog_category"]
+    assert len(written) == 2

@@ -1,0 +1,250 @@
+"""SKUs that move between products while reads lag, and between two instances: no variant is lost, none is doubled."""
+
+import base64
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from commands.running import Sandbox
+from tests.functional.conftest import ACKNOWLEDGED, Function, Serve
+from tests.functional.documents import message, product, variant
+from tests.functional.measuring import measured
+from tests.functional.races import create_item, create_variant, delete_from_catalog, deliver_while
+
+_OF_ONE = "catalog-variants/"
+
+
+def _published(product_id: str, version: int = 1, **fields: Any) -> dict[str, Any]:
+    return message("ProductPublished", "product", product_id, resourceVersion=version, **fields)
+
+
+def _young(product_id: str) -> dict[str, Any]:
+    return _published(product_id, createdAt=datetime.now(UTC).isoformat())
+
+
+def _put(sandbox: Sandbox, product_id: str, *skus: str, version: int = 1, cents: int = 1000) -> None:
+    prices = [{"id": "p", "value": {"type": "centPrecision", "currencyCode": "EUR", "centAmount": cents}}]
+    prices[0]["value"]["fractionDigits"] = 2  # type: ignore[index]
+    variants = [variant(sku, number, prices=prices) for number, sku in enumerate(skus, 1)]
+    sandbox.commercetools.put("products", product(product_id, variants, root={"version": version}))
+
+
+def _post(function: Function, delivery: Mapping[str, Any]) -> None:
+    """Deliver to an instance whose log is not read here."""
+    data = base64.b64encode(json.dumps(delivery).encode()).decode()
+    assert function.post(json.dumps({"message": {"data": data}}).encode()).status_code == ACKNOWLEDGED
+
+
+def _owners(sandbox: Sandbox) -> dict[str, str]:
+    return {sku: one["item"] for sku, one in sandbox.klaviyo.state()["variants"].items()}
+
+
+def _move(sandbox: Sandbox) -> None:
+    """Take the SKU MOVES from the old product, and give it to the new one."""
+    _put(sandbox, "old", "STAYS", version=2)
+    _put(sandbox, "new", "MOVES")
+
+
+def test_taken_over_between_the_look_and_the_delete(sandbox: Sandbox, serve: Serve) -> None:
+    """Another instance makes the variant anew under its new product; the delete hits that one, so it is made again."""
+    ours, others = serve(), serve()
+    _put(sandbox, "old", "STAYS", "MOVES")
+    assert ours.deliver(_published("old")).outcome == "synced"
+    _put(sandbox, "old", "STAYS", version=2)
+
+    def taken_over() -> None:
+        _put(sandbox, "new", "MOVES")
+        _post(others, _published("new"))
+
+    sandbox.klaviyo.fail(_OF_ONE, method="GET", delay=1, count=1)
+    done = deliver_while(ours, sandbox, _published("old", 2), "get_catalog_variant", taken_over)
+    assert done.outcome == "synced"
+    assert _owners(sandbox) == {"STAYS": "old", "MOVES": "new"}
+
+
+def test_taken_over_while_the_list_lags(sandbox: Sandbox, serve: Serve) -> None:
+    """Klaviyo's list still shows the variant under its old product; asked by its id it says whose it is."""
+    ours, others = serve(), serve()
+    _put(sandbox, "old", "STAYS", "MOVES")
+    _post(others, _published("old"))
+    sandbox.klaviyo.lag(20)
+    _move(sandbox)
+    _post(others, _published("new"))
+    done = measured(sandbox, ours, _published("old", 2))
+    assert done.outcome == "synced"
+    assert "delete_catalog_variant" not in done.written
+    assert _owners(sandbox) == {"STAYS": "old", "MOVES": "new"}
+
+
+def test_taken_over_while_the_list_and_the_query_lag(sandbox: Sandbox, serve: Serve) -> None:
+    """No query shows that another product holds the SKU; the variant itself says whose it is, and stays."""
+    ours, others = serve(), serve()
+    _put(sandbox, "old", "STAYS", "MOVES")
+    _post(others, _published("old"))
+    sandbox.klaviyo.lag(20)
+    _move(sandbox)
+    _post(others, _published("new"))
+    nothing = {"limit": 500, "offset": 0, "count": 0, "results": []}
+    sandbox.commercetools.fail("/product-projections$", status=200, body=nothing)
+    assert ours.deliver(_published("old", 2)).outcome == "synced"
+    assert _owners(sandbox) == {"STAYS": "old", "MOVES": "new"}
+
+
+def test_taken_over_while_the_variant_lags(sandbox: Sandbox, serve: Serve) -> None:
+    """Klaviyo still says that the variant is the old product's; the shop knows better, so nothing is deleted."""
+    ours, others = serve(), serve()
+    _put(sandbox, "old", "STAYS", "MOVES")
+    _post(others, _published("old"))
+    sandbox.klaviyo.lag(20)
+    _move(sandbox)
+    _post(others, _published("new"))
+    item = {"item": {"data": {"type": "catalog-item", "id": "$custom:::$default:::old"}}}
+    stale = {"type": "catalog-variant", "id": "$custom:::$default:::MOVES", "attributes": {}, "relationships": item}
+    sandbox.klaviyo.fail(f"{_OF_ONE}.*MOVES$", method="GET", status=200, body={"data": stale}, count=1)
+    done = measured(sandbox, ours, _published("old", 2))
+    assert (done.outcome, done.written.count("delete_catalog_variant")) == ("synced", 0)
+    assert _owners(sandbox) == {"STAYS": "old", "MOVES": "new"}
+
+
+def test_moved_there_and_back_while_the_list_lags(sandbox: Sandbox, serve: Serve) -> None:
+    """The list shows it where it was at first; the answer to the PATCH says that it is another item's by now."""
+    ours, others = serve(), serve()
+    _put(sandbox, "old", "STAYS", "MOVES")
+    _post(others, _published("old"))
+    sandbox.klaviyo.lag(20)
+    _move(sandbox)
+    _post(others, _published("new"))
+    _put(sandbox, "new", "ELSE", version=2)
+    _put(sandbox, "old", "STAYS", "MOVES", version=3, cents=4200)
+    assert ours.deliver(_published("old", 3)).outcome == "synced"
+    assert _owners(sandbox)["MOVES"] == "old"
+    _post(others, _published("new", 2))
+    assert _owners(sandbox) == {"STAYS": "old", "MOVES": "old", "ELSE": "new"}
+
+
+def test_the_old_product_first(sandbox: Sandbox, function: Function) -> None:
+    """The variant goes to the product that holds the SKU by now, before that one's own message comes."""
+    _put(sandbox, "old", "STAYS", "MOVES")
+    function.deliver(_published("old"))
+    _move(sandbox)
+    assert function.deliver(_published("old", 2)).outcome == "synced"
+    assert _owners(sandbox) == {"STAYS": "old", "MOVES": "new"}
+
+
+def test_a_product_that_the_query_still_shows_with_the_sku(sandbox: Sandbox, function: Function) -> None:
+    """Queries lag: the product itself says that it has the SKU no more, so the variant is deleted."""
+    _put(sandbox, "old", "STAYS", "MOVES")
+    function.deliver(_published("old"))
+    _put(sandbox, "old", "STAYS", version=2)
+    _put(sandbox, "new", "ELSE", version=2)
+    shown = {"id": "new", "version": 1, "masterVariant": variant("MOVES")}
+    body = {"limit": 500, "offset": 0, "count": 1, "results": [shown]}
+    sandbox.commercetools.fail("/product-projections$", status=200, body=body)
+    assert function.deliver(_published("old", 2)).outcome == "synced"
+    assert _owners(sandbox) == {"STAYS": "old"}
+
+
+def test_a_conflict_with_a_variant_of_its_own(sandbox: Sandbox, serve: Serve) -> None:
+    """Another instance created it and the list lags: it is changed, and not deleted, as people may wait for it."""
+    ours, others = serve(), serve()
+    sandbox.klaviyo.lag(20)
+    _put(sandbox, "own", "A")
+    _post(others, _published("own"))
+    _put(sandbox, "own", "A", version=2, cents=4200)
+    done = measured(sandbox, ours, _published("own", 2))
+    assert done.outcome == "synced"
+    assert "delete_catalog_variant" not in done.written
+    assert done.state["variants"]["A"]["price"] == 42
+
+
+def test_an_item_that_a_variant_does_not_name(sandbox: Sandbox, serve: Serve) -> None:
+    """Then the item is asked for the variant: it is its own, so it is changed."""
+    ours, others = serve(), serve()
+    _put(sandbox, "own", "A")
+    _post(others, _published("own"))
+    _put(sandbox, "own", "A", version=2, cents=4200)
+    sandbox.klaviyo.fail("catalog-items/[^/]*/variants", method="GET", status=200, body={"data": []}, count=1)
+    bare = {"data": {"type": "catalog-variant", "id": "$custom:::$default:::A", "attributes": {}}}
+    sandbox.klaviyo.fail(_OF_ONE, method="GET", status=200, body=bare)
+    done = measured(sandbox, ours, _published("own", 2))
+    assert (done.outcome, done.state["variants"]["A"]["price"]) == ("synced", 42)
+    assert "delete_catalog_variant" not in done.written
+
+
+def test_a_conflict_with_a_variant_that_is_not_shown(sandbox: Sandbox, serve: Serve) -> None:
+    """Tried again while the message is young; later it is deleted and created."""
+    function = serve()
+    create_item(sandbox, "own")
+    create_item(sandbox, "another")
+    create_variant(sandbox, "A", "another")
+    _put(sandbox, "own", "A")
+    sandbox.klaviyo.fail(_OF_ONE, method="GET", status=404)
+    young = measured(sandbox, function, _young("own"))
+    assert young.outcome == "retried klaviyo_undecided"
+    assert _owners(sandbox) == {"A": "another"}
+    assert measured(sandbox, function, _published("own")).outcome == "synced"
+    assert _owners(sandbox) == {"A": "own"}
+
+
+def test_a_variant_that_somebody_deleted(sandbox: Sandbox, function: Function) -> None:
+    """Listed a moment ago, gone by now, and wanted no more: done."""
+    _put(sandbox, "old", "STAYS", "GOES")
+    function.deliver(_published("old"))
+    _put(sandbox, "old", "STAYS", version=2)
+    sandbox.klaviyo.fail("catalog-items/[^/]*/variants", method="GET", delay=0.4, count=1)
+    done = deliver_while(
+        function,
+        sandbox,
+        _published("old", 2),
+        "get_variants_for_catalog_item",
+        lambda: delete_from_catalog(sandbox, "catalog-variants", "GOES"),
+    )
+    assert (done.outcome, _owners(sandbox)) == ("synced", {"STAYS": "old"})
+
+
+@pytest.mark.parametrize("refused", ["item", "variant A"])
+def test_what_is_refused_does_not_keep_the_rest_from_being_written(
+    sandbox: Sandbox, function: Function, refused: str
+) -> None:
+    """Klaviyo refuses the item's content, or one variant's: the others are written, and the SKU that left is gone."""
+    _put(sandbox, "own", "A", "B", "GOES")
+    function.deliver(_published("own"))
+    _put(sandbox, "own", "A", "B", version=2, cents=4200)
+    sandbox.klaviyo.fail("catalog-items/" if refused == "item" else f"{_OF_ONE}.*A$", method="PATCH", status=400)
+    done = function.deliver(_published("own", 2))
+    assert (done.reason, done.line["part"]) == ("klaviyo_refused", refused)
+    prices = {sku: one["price"] for sku, one in sandbox.klaviyo.state()["variants"].items()}
+    assert prices == {"A": 42 if refused == "item" else 10, "B": 42}
+
+
+def test_a_projection_that_is_not_published(sandbox: Sandbox, function: Function) -> None:
+    """It says `published: false`: the product is taken out."""
+    _put(sandbox, "own", "A")
+    function.deliver(_published("own"))
+    body = {"id": "own", "version": 1, "name": {"en-US": "Own"}, "published": False, "masterVariant": variant("A")}
+    sandbox.commercetools.fail("product-projections/own", status=200, body=body)
+    assert function.deliver(_published("own")).outcome == "synced"
+    assert sandbox.klaviyo.state()["items"] == {}
+
+
+def test_a_publish_that_is_not_shown_yet(sandbox: Sandbox, function: Function) -> None:
+    """Neither an older version nor a product that is not there while the message is young is taken for the truth."""
+    _put(sandbox, "own", "A")
+    function.deliver(_published("own"))
+    done = measured(sandbox, function, _published("own", 2))
+    assert (done.outcome, done.written) == ("retried stale_read", ())
+    sandbox.commercetools.put("products", product("own", published=False))
+    done = measured(sandbox, function, _young("own"))
+    assert (done.outcome, done.written) == ("retried not_there_yet", ())
+
+
+@pytest.mark.parametrize("name", ["ProductUnpublished", "ProductDeleted"])
+def test_a_removal_that_is_not_shown_yet(sandbox: Sandbox, function: Function, name: str) -> None:
+    """The product is shown in a version before its removal: tried again, not taken for published again."""
+    _put(sandbox, "own", "A")
+    function.deliver(_published("own"))
+    done = measured(sandbox, function, message(name, "product", "own", resourceVersion=2))
+    assert (done.outcome, done.written) == ("retried stale_read", ())

@@ -1,0 +1,168 @@
+"""Reads of both stand-ins that lag behind writes."""
+
+import time
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from sandbox import Control, ControlError, Sandbox
+from sandbox.calls import Calls, commercetools
+from sandbox.catalog import PREFIX
+from tests.unit.klaviyo_bodies import profile
+
+LONG = 60.0
+CATEGORIES = "/api/catalog-categories"
+
+
+@pytest.fixture
+def shop(running: Sandbox) -> Control:
+    """A published product with one SKU, in stock, in a category."""
+    control = Control(running.commercetools.url)
+    control.reset()
+    current = {"categories": [{"typeId": "category", "id": "bags"}], "masterVariant": {"id": 1, "sku": "S1"}}
+    control.put_all(
+        {
+            "categories": [{"id": "bags", "name": {"en": "Bags"}, "ancestors": []}],
+            "products": [{"id": "p1", "masterData": {"published": True, "current": current}}],
+            "inventory": [{"id": "i1", "sku": "S1", "quantityOnStock": 9}],
+        }
+    )
+    return control
+
+
+class TestCommercetools:
+    """Availability and queries."""
+
+    def test_availability(self, shop: Control) -> None:
+        """A projection shows the stock of a while ago, then the current one; the inventory entry is current."""
+        shop.lag(0.3, of="availability")
+        shop.patch("inventory", "i1", {"quantityOnStock": 5})
+        with commercetools(shop.url) as calls:
+            assert _available(calls) == 9
+            assert _results(calls, "inventory", "quantityOnStock") == [5]
+            time.sleep(0.35)
+            assert _available(calls) == 5
+
+    def test_availability_of_a_new_entry(self, shop: Control) -> None:
+        """A projection does not know an entry that has just been created, and still knows one that is gone."""
+        shop.delete("inventory", "i1")
+        shop.lag(LONG, of="availability")
+        shop.put("inventory", {"id": "i2", "sku": "S1", "quantityOnStock": 1})
+        with commercetools(shop.url) as calls:
+            assert _available(calls) is None
+        shop.reset()
+
+    def test_queries(self, shop: Control) -> None:
+        """Old, new and deleted documents are listed as they were; a read by id is current."""
+        shop.lag(LONG, of="queries")
+        shop.patch("inventory", "i1", {"quantityOnStock": 5})
+        shop.put("inventory", {"id": "i2", "sku": "S2", "quantityOnStock": 1})
+        shop.delete("categories", "bags")
+        with commercetools(shop.url) as calls:
+            assert _results(calls, "inventory", "quantityOnStock") == [9]
+            assert _results(calls, "categories", "id") == ["bags"]
+            assert calls("GET", "/shop/inventory/i1").body["quantityOnStock"] == 5
+            assert calls("GET", "/shop/inventory/i2").status == 200
+            assert calls("GET", "/shop/categories/bags").status == 404
+
+    def test_queries_of_projections(self, shop: Control) -> None:
+        """A product that was unpublished is still found by a query, not by its id."""
+        shop.lag(LONG, of="queries")
+        unpublished = {**shop.document("products", "p1")["masterData"], "published": False}
+        shop.patch("products", "p1", {"masterData": unpublished})
+        with commercetools(shop.url) as calls:
+            assert _results(calls, "product-projections", "id") == ["p1"]
+            assert calls("GET", "/shop/product-projections/p1", query={"staged": "false"}).status == 404
+
+    def test_reset(self, shop: Control) -> None:
+        """Nothing lags after a reset."""
+        shop.lag(LONG, of="queries")
+        shop.reset()
+        shop.put("categories", {"id": "bags"})
+        with commercetools(shop.url) as calls:
+            assert _results(calls, "categories", "id") == ["bags"]
+
+
+class TestKlaviyo:
+    """Lists; those of items and variants are tested with the catalog."""
+
+    def test_categories(self, control: Control, calls: Calls) -> None:
+        """A category's old name is listed, and one that is deleted; a read by id is current."""
+        for name in ("bags", "women"):
+            attributes = {"external_id": name, "name": name}
+            calls("POST", CATEGORIES, {"data": {"type": "catalog-category", "attributes": attributes}})
+        control.lag(LONG)
+        _rename(calls, "bags", "Renamed")
+        assert calls("DELETE", _at("women")).status == 204
+        listed = calls("GET", CATEGORIES).body["data"]
+        assert [entry["attributes"]["name"] for entry in listed] == ["bags", "women"]
+        assert calls("GET", _at("bags")).body["data"]["attributes"]["name"] == "Renamed"
+        assert calls("GET", _at("women")).status == 404
+
+    def test_profiles(self, control: Control, calls: Calls) -> None:
+        """A profile is not listed yet, listed as it was, or listed although it is erased; a read by id is current."""
+        known = calls("POST", "/api/profiles", profile(external_id="c1", email="old@x.io")).body["data"]["id"]
+        control.lag(LONG, of="profiles")
+        calls("POST", "/api/profiles", profile(external_id="c2", email="new@x.io"))
+        calls("PATCH", f"/api/profiles/{known}", profile(known, email="moved@x.io"))
+        assert _emails(calls) == ["old@x.io"]
+        assert _emails(calls, 'equals(email,"moved@x.io")') == []
+        assert calls("GET", f"/api/profiles/{known}").body["data"]["attributes"]["email"] == "moved@x.io"
+        erasure = {"profile": {"data": {"type": "profile", "id": known, "attributes": {}}}}
+        job = {"data": {"type": "data-privacy-deletion-job", "attributes": erasure}}
+        assert calls("POST", "/api/data-privacy-deletion-jobs", job).status == 202
+        assert _emails(calls) == ["old@x.io"]
+        assert calls("GET", f"/api/profiles/{known}").status == 404
+
+    def test_random(self, control: Control, calls: Calls) -> None:
+        """Between two bounds each list draws its age, so an older state may follow a newer one; a seed repeats it."""
+        control.lag(0, 2, of="profiles")
+        calls("POST", "/api/profiles", profile(email="a@x.io"))
+        time.sleep(1)
+
+        def drawn() -> list[int]:
+            control.seed(7)
+            return [len(_emails(calls)) for _ in range(8)]
+
+        first = drawn()
+        assert {0, 1} == set(first)
+        assert drawn() == first
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"of": "queries", "seconds": 1},
+        {"of": "lists", "seconds": 2, "up_to": 1},
+        {"of": "lists", "seconds": -1},
+        {"of": "lists"},
+    ],
+)
+def test_a_lag_that_can_not_be(control: Control, rule: dict[str, Any]) -> None:
+    """What does not lag here, bounds the wrong way round and a lag without time are refused."""
+    with pytest.raises(ControlError):
+        control.call("POST", "lag", rule)
+
+
+def _available(calls: Calls) -> Any:
+    projection = calls("GET", "/shop/product-projections/p1", query={"staged": "false"}).body
+    return projection["masterVariant"].get("availability", {}).get("availableQuantity")
+
+
+def _results(calls: Calls, collection: str, field: str) -> list[Any]:
+    return [found[field] for found in calls("GET", f"/shop/{collection}").body["results"]]
+
+
+def _at(category: str) -> str:
+    return f"{CATEGORIES}/{quote(PREFIX + category, safe='')}"
+
+
+def _rename(calls: Calls, category: str, name: str) -> None:
+    data = {"type": "catalog-category", "id": PREFIX + category, "attributes": {"name": name}}
+    assert calls("PATCH", _at(category), {"data": data}).status == 200
+
+
+def _emails(calls: Calls, condition: str = "") -> list[str]:
+    query = {"filter": condition} if condition else {}
+    return [found["attributes"]["email"] for found in calls("GET", "/api/profiles", query=query).body["data"]]
