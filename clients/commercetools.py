@@ -17,7 +17,16 @@ from core.errors import Refused, TryAgain
 from core.logs import log
 from core.settings import Settings
 from core.wire import decoded
-from mappers.documents import Category, Customer, InventoryEntry, Order, Payment, Price, ProductProjection, Reference
+from mappers.documents import (
+    Category,
+    Customer,
+    DiscountCode,
+    InventoryEntry,
+    Order,
+    Payment,
+    Price,
+    ProductProjection,
+)
 from mappers.item import stocked_skus
 from mappers.mapped import JsonObject
 
@@ -34,6 +43,7 @@ _MISSING = "ResourceNotFound"
 """The code of commercetools' own 404: any other may come from a proxy, and what it hides is not to pass for deleted."""
 _PAGE = 500
 _IDS_PER_QUERY = 100
+_GROUPS = ("customerGroup", "customerGroupAssignments[*].customerGroup")
 _PREDICATE_CHARACTERS = 6_000
 """Of one `in (...)` list: an over-long URL is refused with 414."""
 
@@ -48,7 +58,7 @@ class Commercetools:
         self._pauses = Pauses()
         self._lock = threading.Lock()
         self._session: CommercetoolsSession | None = None
-        self._standalone_prices_denied = False
+        self._denied: set[str] = set()
         channels = settings.sync.inventory.channel
         self._channels = f"supplyChannel(id in {_list(channels)})" if channels else ""
         """Predicate of the inventory entries of the configured channels; empty with none configured."""
@@ -62,9 +72,16 @@ class Commercetools:
         if self._session:
             self._session.close()
 
-    def customer(self, customer_id: str) -> Customer | None:
-        """The customer as it is now."""
-        return self._get("customers", customer_id)
+    def customer(self, customer_id: str, *, groups: bool = False) -> Customer | None:
+        """The customer as it is now; with its `groups` expanded, where the API client may read them."""
+        expand = [("expand", path) for path in _GROUPS] if groups else []
+        return self._get("customers", customer_id, expand)
+
+    def customer_with(self, email: str) -> Customer | None:
+        """A customer who has this e-mail, in any spelling and any store."""
+        where = f"lowercaseEmail={_literal(email.lower())}"
+        found = self._query("customers", [("where", where), ("sort", "createdAt asc"), ("limit", "1")])
+        return found[0] if found else None
 
     def order(self, order_id: str) -> Order | None:
         """The order as it is now."""
@@ -106,9 +123,9 @@ class Commercetools:
                     seen.add(product["id"])
                     yield product
 
-    def product_category_references(self, product_ids: Sequence[str]) -> dict[str, list[Reference]]:
-        """The expanded category references of those of the products that are published."""
-        found: dict[str, list[Reference]] = {}
+    def published_projections(self, product_ids: Sequence[str]) -> list[ProductProjection]:
+        """What shoppers see of those of the products that are published, with categories and ancestors."""
+        found: list[ProductProjection] = []
         for ids in _chunks(product_ids):
             params = [
                 ("where", f"id in {_list(ids)}"),
@@ -116,10 +133,20 @@ class Commercetools:
                 ("staged", "false"),
                 ("limit", str(_IDS_PER_QUERY)),
             ]
-            found |= {
-                product["id"]: product.get("categories") or [] for product in self._query("product-projections", params)
-            }
+            found += self._query("product-projections", params)
         return found
+
+    def discount_codes(self, code_ids: Sequence[str]) -> list[DiscountCode] | None:
+        """Those of the discount codes that exist; None when the API client has no scope to read them (said once)."""
+        try:
+            return [
+                code
+                for ids in _chunks(code_ids)
+                for code in self._pages("discount-codes", f"id in ({','.join(map(_literal, ids))})")
+            ]
+        except TryAgain as error:
+            self._require_denied(error, "discount codes", "view_discount_codes")
+            return None
 
     def inventory_entry(self, entry_id: str) -> InventoryEntry | None:
         """The inventory entry as it is now."""
@@ -169,13 +196,17 @@ class Commercetools:
                     if price.get("active", True):
                         prices.setdefault(price["sku"], []).append(price)
         except TryAgain as error:
-            if error.status != _FORBIDDEN or error.code != _NO_SCOPE:
-                raise
-            if not self._standalone_prices_denied:
-                self._standalone_prices_denied = True
-                log.warning("standalone prices are left out", reason="no view_standalone_prices scope")
+            self._require_denied(error, "standalone prices", "view_standalone_prices")
             return None
         return prices
+
+    def _require_denied(self, error: TryAgain, what: str, scope: str) -> None:
+        """Say once that something is left out for lack of a scope; raise the error if that is not the reason."""
+        if error.status != _FORBIDDEN or error.code != _NO_SCOPE:
+            raise error
+        if scope not in self._denied:
+            self._denied.add(scope)
+            log.warning(f"{what} are left out", reason=f"no {scope} scope")
 
     def probe(self, collection: str) -> None:
         """Ask for any one document of a collection; raises what reading it would raise."""

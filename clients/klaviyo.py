@@ -1,17 +1,34 @@
 """Writing Klaviyo: profiles, events and the catalog, each write fit to be repeated, with Klaviyo's own rules."""
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from clients.klaviyo_catalog import KlaviyoCatalog, noted
 from clients.retrying import current_budget
+from clients.verdicts import BACKEND_KLAVIYO, not_json
 from core.errors import Refused
 from core.logs import log
 from mappers.mapped import JsonObject, Mapped
+from mappers.profile import profile_body
 
+_OK = 200
 _BAD_REQUEST = 400
 _CONFLICT = 409
-_NEW = timedelta(minutes=1)
+CLOCKS_DIFFER = timedelta(seconds=5)
+"""By which Klaviyo's clock may be behind this machine's."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownProfile:
+    """A profile as Klaviyo answers it: its own id (empty where that can't be read), and when it was made."""
+
+    id: str
+    created: datetime | None
+
+    def is_newer_than(self, moment: datetime) -> bool:
+        """Whether it was made after that moment of this machine's clock."""
+        return self.created is not None and self.created >= moment - CLOCKS_DIFFER
 
 
 class Klaviyo(KlaviyoCatalog):
@@ -29,23 +46,26 @@ class Klaviyo(KlaviyoCatalog):
         """Close the connections."""
         self._calls.close()
 
-    def upsert_profile(self, profile: Mapped) -> str | None:
+    def upsert_profile(self, profile: Mapped) -> KnownProfile:
         """Create or update a profile; what identifies another profile, or is no phone number, is left out.
 
-        Gives the profile's id if it is so new that this message made it: a repeated call no longer says "created".
         Source: Klaviyo answers 409 `duplicate_profile` when identifiers point at different profiles, and 400 for a
         phone number it does not take. The weaker identifier goes first: phone, then e-mail, never `external_id`.
         """
         body = noted(profile)
         for _ in range(2):
             try:
-                return _new_profile(self._calls.send("Profiles", "create_or_update_profile", body))
+                return _known(self._calls.send("Profiles", "create_or_update_profile", body))
             except Refused as refused:
                 body = _without_refused_identifier(body, refused)
-        return _new_profile(self._calls.send("Profiles", "create_or_update_profile", body))
+        return _known(self._calls.send("Profiles", "create_or_update_profile", body))
 
-    def erase_profile(self, customer_id: str) -> bool:
-        """Ask Klaviyo to delete the profile of a customer and all it knows of it; False when it has none."""
+    def erase_customer(self, customer_id: str) -> None:
+        """Ask Klaviyo to delete the profile of a customer and all it knows of it.
+
+        The list may lag behind a profile that was just made. Where it shows none, an upsert says which profile is the
+        customer's, and makes one if need be.
+        """
         found = self._calls.send(
             "Profiles",
             "get_profiles",
@@ -55,7 +75,24 @@ class Klaviyo(KlaviyoCatalog):
         profiles = found["data"]  # without it the answer is no list of profiles, and "none" would be forgotten
         for profile in profiles:
             self.erase(profile["id"])
-        return bool(profiles)
+        if not profiles:
+            self.erase(self.profile_of(customer_id).id)
+
+    def erase_if_new(self, customer_id: str, since: datetime) -> None:
+        """Erase the profile of a customer if it was made since then: by what a message sent of somebody who was erased.
+
+        An older one stays: its customer was deleted without erasure, or the erasure is on its way.
+        """
+        profile = self.profile_of(customer_id)
+        if profile.is_newer_than(since):
+            self.erase(profile.id)
+
+    def profile_of(self, customer_id: str) -> KnownProfile:
+        """The profile of a customer; made where there is none, as no list can be trusted to show a new one."""
+        profile = self.upsert_profile(Mapped(profile_body({"external_id": customer_id})))
+        if not profile.id:
+            raise not_json(BACKEND_KLAVIYO, _OK)
+        return profile
 
     def erase(self, profile_id: str) -> None:
         """Ask Klaviyo to delete a profile, by Klaviyo's own id, and all it knows of it."""
@@ -106,11 +143,11 @@ def _without_refused_identifier(body: JsonObject, refused: Refused) -> JsonObjec
     return {"data": {**body["data"], "attributes": attributes}}
 
 
-def _new_profile(answer: JsonObject) -> str | None:
-    """The id of a profile that was created within the last minute, as long as a message may take and clocks differ."""
+def _known(answer: JsonObject) -> KnownProfile:
+    """The profile of an answer. The write is done, so what can't be read is no reason to repeat it."""
     try:
         profile = answer["data"]
-        age = datetime.now(UTC) - datetime.fromisoformat(profile["attributes"]["created"])
-        return str(profile["id"]) if age < _NEW else None
+        created = datetime.fromisoformat(profile["attributes"]["created"])
+        return KnownProfile(str(profile["id"]), created.astimezone(UTC))
     except (LookupError, TypeError, ValueError):
-        return None
+        return KnownProfile("", None)

@@ -122,6 +122,18 @@ def message_budget(limits: Limits) -> Iterator[Budget]:
         _budget.reset(token)
 
 
+@contextmanager
+def last_calls() -> Iterator[None]:
+    """What a message that failed still has to see to: within what is left of its time, each call attempted once."""
+    failed = current_budget()
+    rest = Budget(failed.limits, failed.started_at, failed.deadline, 0, has_written=True, calls=failed.calls)
+    token = _budget.set(rest)
+    try:
+        yield
+    finally:
+        _budget.reset(token)
+
+
 def current_budget() -> Budget:
     """The budget of the message that is being processed in this context."""
     return _budget.get()

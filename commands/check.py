@@ -29,8 +29,14 @@ _READS = {
     "product-projections": "view_products",
     "inventory": "view_products",
     "standalone-prices": "view_standalone_prices",
+    "discount-codes": "view_discount_codes",
+    "customer-groups": "view_customer_groups",
 }
-_OPTIONAL = {"standalone-prices": "only needed for products with standalone prices, which go without a price else"}
+_OPTIONAL = {
+    "standalone-prices": "only needed for products with standalone prices, which go without a price else",
+    "discount-codes": "only needed for the discount codes of orders, which are left out else",
+    "customer-groups": "only needed for the groups of customers, which are left out else",
+}
 
 _KLAVIYO_SCOPES: dict[str, Callable[[KlaviyoCalls], object]] = {
     "profiles:read": lambda calls: calls.send("Profiles", "get_profiles", page_size=1),

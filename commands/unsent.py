@@ -103,7 +103,7 @@ class _Unsent:
         if path in _ACCEPTED:
             return HTTPStatus.ACCEPTED, None
         if not target:
-            return HTTPStatus.OK, body
+            return HTTPStatus.OK, {"data": {"id": "preview", **(body or {})["data"]}}
         if method == "POST" and current is not None:
             return _refused(HTTPStatus.CONFLICT, "conflict", "/data/attributes/external_id")
         if method != "POST" and current is None:

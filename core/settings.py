@@ -47,6 +47,12 @@ class PropertyRules(_Section):
     rename: dict[str, str] = {}
 
 
+class CustomerProperties(PropertyRules):
+    """The same for a customer's own fields, of which few leave the shop unasked."""
+
+    include: tuple[str, ...] = ("customerNumber", "customerGroup", "stores")
+
+
 class Messages(_Section):
     """`resource/type` keys that are acknowledged without effect."""
 
@@ -63,9 +69,17 @@ class Metrics(_Section):
     refunded_order: MetricName = "Refunded Order"
 
 
-class OrderRules(_Section):
-    """States that make events, and what of an order becomes properties."""
+class EventRules(_Section):
+    """From which age on (seconds) an event starts no flow; 0: never."""
 
+    flow_max_age: Annotated[float, Field(ge=0)] = 259_200
+
+
+class OrderRules(_Section):
+    """States that make events, what an order is worth, whose events are sent, and what becomes properties."""
+
+    value: Literal["gross", "total"] = "gross"
+    deleted_customers: Literal["skip", "email"] = "skip"
     placed_states: tuple[str, ...] = ()
     fulfilled_states: tuple[str, ...] = ("Confirmed", "Complete")
     cancelled_states: tuple[str, ...] = ("Cancelled",)
@@ -74,10 +88,11 @@ class OrderRules(_Section):
 
 
 class CustomerRules(_Section):
-    """Erasure, attributes to clear, and custom fields."""
+    """Erasure, attributes to clear, and what becomes properties."""
 
     erase: bool = True
     clear: tuple[ClearableAttribute, ...] = ()
+    properties: CustomerProperties = CustomerProperties()
     custom_fields: PropertyRules = PropertyRules()
 
 
@@ -127,6 +142,7 @@ class SyncRules(_Section):
 
     messages: Messages = Messages()
     metrics: Metrics = Metrics()
+    events: EventRules = EventRules()
     order: OrderRules = OrderRules()
     customer: CustomerRules = CustomerRules()
     payment: PaymentRules = PaymentRules()

@@ -1,47 +1,63 @@
 """Customers become profiles."""
 
-from core.errors import Ignored
+from datetime import UTC, datetime
+
+from core.errors import DeadLetter, Ignored, TryAgain
 from core.notification import Notification
 from handlers.current import Sharing, Source, as_told, copy_current
+from handlers.people import erase_if_brought_back, erase_if_gone, look_although_failed
 from handlers.registry import handles
 from handlers.services import Services
 from mappers.documents import Customer
 from mappers.mapped import mapper
 from mappers.profile import profile
 
+_SHOWN_AT_MOST = 600.0
+"""Seconds for which reads may show a customer after the deletion."""
+
 
 @handles("customer", "CustomerCreated", "ResourceUpdated")
 def sync_customer(notification: Notification, services: Services) -> None:
     """Put the customer into Klaviyo as a profile."""
-    new_profile: str | None = None
+    customer_id = notification.resource.id
+    read_at = datetime.now(UTC)
+    wrote = False
 
     def read() -> Customer | None:
-        customer = services.commercetools.customer(notification.resource.id)
+        customer = services.commercetools.customer(customer_id, groups=True)
         return as_told(notification, customer, creates=notification.type == "CustomerCreated")
 
     def write(customer: Customer | None) -> None:
-        nonlocal new_profile
+        nonlocal wrote
         if customer is None:
-            # The erasure may have been handled already, before the write: then there must be no profile again.
-            if new_profile and services.settings.sync.customer.erase:
-                services.klaviyo.erase(new_profile)
+            if wrote:  # the erasure may have been handled before the write
+                erase_if_brought_back(customer_id, read_at, services)
             raise Ignored("deleted_meanwhile")
         if not _has_email(customer):
             raise Ignored("no_email")
-        new_profile = services.klaviyo.upsert_profile(profile(customer, services.settings))
+        wrote = True
+        services.klaviyo.upsert_profile(profile(customer, services.settings))
 
-    copy_current(notification, services, Source(read=read), write, sharing=Sharing(alone=True), group="Profiles")
+    try:
+        copy_current(notification, services, Source(read=read), write, sharing=Sharing(alone=True), group="Profiles")
+    except TryAgain:
+        if wrote:
+            look_although_failed(lambda: erase_if_gone(customer_id, read_at, services))
+        raise
 
 
 @handles("customer", "ResourceDeleted")
 def erase_customer(notification: Notification, services: Services) -> None:
-    """Ask Klaviyo to erase the profile of a customer who was deleted with data erasure."""
+    """Ask Klaviyo to erase the profile of a customer who was deleted with data erasure, and is gone."""
     if notification.payload.get("dataErasure") is not True:
         raise Ignored("no_data_erasure")
     if not services.settings.sync.customer.erase:
         raise Ignored("erasure_is_off")
-    if not services.klaviyo.erase_profile(notification.resource.id):
-        raise Ignored("no_profile")
+    services.prepare("Profiles")
+    if services.commercetools.customer(notification.resource.id):
+        # Reads may lag behind the deletion. A message that no read ever bears out is for people to look at.
+        raise TryAgain("still_there") if notification.age < _SHOWN_AT_MOST else DeadLetter("still_there")
+    services.klaviyo.erase_customer(notification.resource.id)
 
 
 @mapper

@@ -1,16 +1,14 @@
 """Orders become events."""
 
-from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import cast
 
-from core.errors import DeadLetter, Ignored
+from core.errors import Ignored
 from core.notification import Notification
 from handlers.current import as_told
+from handlers.people import send_order_events
 from handlers.registry import handles
 from handlers.services import Services
 from mappers.documents import Order
-from mappers.mapped import Mapped, mapper
 from mappers.order_events import cancelled_order, fulfilled_order, ordered_products, placed_order
 
 
@@ -54,37 +52,7 @@ def change_order_state(notification: Notification, services: Services) -> None:
     if not event:
         raise Ignored("order_state")
     order = order or _order_now(notification, services)
-    require_profile(order)
-    services.klaviyo.create_event(
-        event(order, notification.created_at, product_categories(order, services), services.settings)
-    )
-
-
-def send_events(events: Sequence[Mapped], services: Services) -> None:
-    """Send events that may come in any order. One that is refused does not keep the others from being sent."""
-    services.together((_named(event), partial(services.klaviyo.create_event, event)) for event in events)
-
-
-def _named(event: Mapped) -> str:
-    attributes = event.body["data"]["attributes"]
-    return f"{attributes['metric']['data']['attributes']['name']} {attributes['unique_id']}"
-
-
-@mapper
-def require_profile(order: Order) -> None:
-    """Raise Ignored for an order that belongs to nobody: neither e-mail nor customer."""
-    if not (order.get("customerEmail") or "").strip() and not order.get("customerId"):
-        raise Ignored("no_profile")
-
-
-def product_categories(order: Order, services: Services) -> Mapping[str, Sequence[str]]:
-    """Paths of the categories of the order's products, by product id."""
-    return services.product_categories.of(_product_ids(order))
-
-
-@mapper
-def _product_ids(order: Order) -> set[str]:
-    return {line["productId"] for line in order.get("lineItems") or [] if line.get("productId")}
+    send_order_events(order, services, lambda owned: [[event(owned, notification.created_at, services.settings)]])
 
 
 def _order_now(notification: Notification, services: Services, *, creates: bool = False) -> Order:
@@ -101,15 +69,8 @@ def _send_placed_order(order: Order, services: Services) -> None:
         not rules.placed_states and state in rules.cancelled_states
     ):
         raise Ignored("order_state")
-    require_profile(order)
-    categories = product_categories(order, services)
-    placed = placed_order(order, categories, services.settings)
-    products = ordered_products(order, categories, services.settings)
-    refusals: list[DeadLetter] = []
-    for events in ([placed], products):
-        try:
-            send_events(events, services)
-        except DeadLetter as refused:
-            refusals.append(refused)
-    if refusals:
-        raise refusals[0]
+    send_order_events(
+        order,
+        services,
+        lambda owned: [[placed_order(owned, services.settings)], ordered_products(owned, services.settings)],
+    )

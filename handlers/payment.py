@@ -7,7 +7,7 @@ from typing import cast
 from core.errors import Ignored, TryAgain
 from core.notification import Notification
 from handlers.current import as_told
-from handlers.order import product_categories, require_profile, send_events
+from handlers.people import send_order_events
 from handlers.registry import handles
 from handlers.services import Services
 from mappers.documents import Transaction
@@ -27,14 +27,15 @@ def refund_order(notification: Notification, services: Services) -> None:
     if order is None:
         _wait_for_order(notification, services.settings.sync.payment.order_wait)
         raise Ignored("no_order")
-    require_profile(order)
-    categories = product_categories(order, services)
-    send_events(
-        [
-            refunded_order(order, payment_id, refund, notification.created_at, categories, services.settings)
-            for refund in refunds
-        ],
+    send_order_events(
+        order,
         services,
+        lambda owned: [
+            [
+                refunded_order(owned, payment_id, refund, notification.created_at, services.settings)
+                for refund in refunds
+            ]
+        ],
     )
 
 

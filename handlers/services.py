@@ -11,7 +11,7 @@ from clients.commercetools import Commercetools
 from clients.dead_letter import DeadLetters
 from clients.klaviyo import Klaviyo
 from clients.klaviyo_calls import KlaviyoCalls
-from clients.product_categories import ProductCategories
+from clients.order_knowledge import OrderKnowledge
 from clients.retrying import MESSAGE_FAILED, PATIENCE, WaitingRoom, current_budget
 from core.errors import DeadLetter, TryAgain
 from core.locks import KeyedLocks
@@ -31,7 +31,7 @@ class Services:
         self.commercetools = Commercetools(settings)
         self._waiting = WaitingRoom(settings.threads)
         self.klaviyo = Klaviyo(calls or KlaviyoCalls(settings, self._waiting), settings)
-        self.product_categories = ProductCategories(self.commercetools, settings)
+        self.order_knowledge = OrderKnowledge(self.commercetools, settings)
         self.dead_letters = DeadLetters(settings)
         self.locks = KeyedLocks(settings.sync.limits.message_seconds)
         self.copies = RecentCopies()

@@ -66,6 +66,12 @@ class Address(TypedDict, total=False):
     email: str
 
 
+class CustomerGroupAssignment(TypedDict, total=False):
+    """One of the groups that a customer is in."""
+
+    customerGroup: Reference
+
+
 class Customer(TypedDict, total=False):
     """A customer."""
 
@@ -77,6 +83,9 @@ class Customer(TypedDict, total=False):
     title: str
     companyName: str
     locale: str
+    customerGroup: Reference
+    customerGroupAssignments: list[CustomerGroupAssignment]
+    stores: list[KeyReference]
     addresses: list[Address]
     defaultBillingAddressId: str
     billingAddressIds: list[str]
@@ -244,6 +253,13 @@ class DiscountOnTotal(TypedDict, total=False):
     """What cart discounts take off the total price."""
 
     discountedAmount: Money
+
+
+class DiscountCode(TypedDict, total=False):
+    """What a shopper types to get a discount."""
+
+    id: str
+    code: str
 
 
 class DiscountCodeInfo(TypedDict, total=False):

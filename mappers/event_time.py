@@ -17,6 +17,11 @@ def is_moved(written: str, now: datetime) -> bool:
     return event_time(written, now) != _utc(written)
 
 
+def starts_no_flow(written: str, now: datetime, max_age: float) -> bool:
+    """Whether an event is so old (in seconds; 0: none is) that Klaviyo is to record it and start no flow."""
+    return bool(max_age) and (now - _utc(written)).total_seconds() > max_age
+
+
 def _utc(written: str) -> datetime:
     moment = datetime.fromisoformat(written)
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -6,6 +6,7 @@ from datetime import datetime
 from core.settings import Settings
 from mappers.documents import Price, ProductProjection, Reference, Variant
 from mappers.ids import CUSTOM_CATALOG, category_id, item_id, variant_sku
+from mappers.image_url import image_url
 from mappers.json_safe import Cuts, encodable, json_safe
 from mappers.limits import fit_metadata
 from mappers.localized import localized, text
@@ -100,7 +101,7 @@ def product_texts(product: ProductProjection, settings: Settings) -> dict[str, s
 
 def variant_images(variant: Variant) -> list[str]:
     """Addresses of a variant's images."""
-    return [url for image in variant.get("images") or [] if (url := text((image or {}).get("url")))]
+    return [image_url(url) for image in variant.get("images") or [] if (url := text((image or {}).get("url")))]
 
 
 def product_images(variants: Sequence[Variant]) -> list[str]:

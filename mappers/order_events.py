@@ -1,7 +1,7 @@
 """An order as Klaviyo events: placed, its products, fulfilled, cancelled and refunded.
 
-`categories` holds the category paths of the order's products, by product id. `now` is the time against which Klaviyo's
-range for event times is measured, the current one unless told otherwise. Sources: mapping.md; Klaviyo, Events API.
+`now` is the time against which the age of events and Klaviyo's range for their times are measured, the current one
+unless told otherwise. Sources: mapping.md; Klaviyo, Events API.
 """
 
 from dataclasses import dataclass
@@ -9,16 +9,23 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from core.settings import Settings
-from mappers.address import location
 from mappers.documents import Money, Order, Transaction
-from mappers.event_time import event_time, is_moved
+from mappers.event_time import event_time, is_moved, starts_no_flow
 from mappers.limits import fit_event_properties, fit_profile
-from mappers.localized import text
 from mappers.mapped import JsonObject, Mapped, mapper
 from mappers.money import amount, number
-from mappers.order_properties import ProductCategories, line_item_fields, order_fields
+from mappers.order_properties import Known, line_item_fields, order_fields
 from mappers.profile import profile_body
-from mappers.properties import NO_RULES, present, selected
+from mappers.properties import NO_RULES, selected
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedOrder:
+    """An order, the profile that its events belong to, and what the shop knows beside it."""
+
+    order: Order
+    whose: JsonObject
+    known: Known
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +40,16 @@ class _Happened:
 
 
 @mapper
-def placed_order(
-    order: Order, categories: ProductCategories, settings: Settings, *, now: datetime | None = None
-) -> Mapped:
+def placed_order(owned: OwnedOrder, settings: Settings, *, now: datetime | None = None) -> Mapped:
     """Placed Order: unique by the order, at the time an imported order was completed, else when it was created."""
-    happened = _Happened(settings.sync.metrics.placed_order, order["id"], _placed_at(order), order["totalPrice"])
-    return _order_event(happened, order, order_fields(order, categories, settings), settings, now)
+    return _order_event(settings.sync.metrics.placed_order, owned, _placed_at(owned.order), settings, now)
 
 
 @mapper
-def ordered_products(
-    order: Order, categories: ProductCategories, settings: Settings, *, now: datetime | None = None
-) -> list[Mapped]:
+def ordered_products(owned: OwnedOrder, settings: Settings, *, now: datetime | None = None) -> list[Mapped]:
     """Ordered Product for each line item: unique by the line item, a second after Placed Order."""
-    profile = fit_profile(_profile_attributes(order))
+    order = owned.order
+    profile = fit_profile(owned.whose)
     events = []
     for line_item in order.get("lineItems") or []:
         happened = _Happened(
@@ -56,36 +59,29 @@ def ordered_products(
             line_item["totalPrice"],
             later=timedelta(seconds=1),
         )
-        schema = line_item_fields(order["id"], line_item, categories, settings)
-        events.append(_event(happened, selected(line_item, NO_RULES), schema, profile, now))
+        schema = line_item_fields(order["id"], line_item, owned.known, settings)
+        events.append(_event(happened, selected(line_item, NO_RULES), schema, profile, settings, now))
     return events
 
 
 @mapper
-def fulfilled_order(
-    order: Order, occurred_at: str, categories: ProductCategories, settings: Settings, *, now: datetime | None = None
-) -> Mapped:
+def fulfilled_order(owned: OwnedOrder, occurred_at: str, settings: Settings, *, now: datetime | None = None) -> Mapped:
     """Order fulfilled: unique by the order; `occurred_at` is the message's `createdAt`."""
-    happened = _Happened(settings.sync.metrics.fulfilled_order, order["id"], occurred_at, order["totalPrice"])
-    return _order_event(happened, order, order_fields(order, categories, settings), settings, now)
+    return _order_event(settings.sync.metrics.fulfilled_order, owned, occurred_at, settings, now)
 
 
 @mapper
-def cancelled_order(
-    order: Order, occurred_at: str, categories: ProductCategories, settings: Settings, *, now: datetime | None = None
-) -> Mapped:
+def cancelled_order(owned: OwnedOrder, occurred_at: str, settings: Settings, *, now: datetime | None = None) -> Mapped:
     """Order cancelled: unique by the order; `occurred_at` is the message's `createdAt`."""
-    happened = _Happened(settings.sync.metrics.cancelled_order, order["id"], occurred_at, order["totalPrice"])
-    return _order_event(happened, order, order_fields(order, categories, settings), settings, now)
+    return _order_event(settings.sync.metrics.cancelled_order, owned, occurred_at, settings, now)
 
 
 @mapper
 def refunded_order(
-    order: Order,
+    owned: OwnedOrder,
     payment_id: str,
     transaction: Transaction,
     occurred_at: str,
-    categories: ProductCategories,
     settings: Settings,
     *,
     now: datetime | None = None,
@@ -101,26 +97,31 @@ def refunded_order(
         transaction.get("timestamp") or occurred_at,
         refunded,
     )
-    schema = order_fields(order, categories, settings) | {
+    schema = order_fields(owned.order, owned.known, settings) | {
         "RefundAmount": number(amount(refunded)),
         "TransactionId": transaction["id"],
         "PaymentId": payment_id,
     }
-    return _order_event(happened, order, schema, settings, now)
+    return _event(happened, _raw_fields(owned.order, settings), schema, fit_profile(owned.whose), settings, now)
 
 
-def _order_event(
-    happened: _Happened, order: Order, schema: JsonObject, settings: Settings, now: datetime | None
-) -> Mapped:
-    """Event of a whole order: its own fields, its custom fields and the schema fields.
+def _order_event(metric: str, owned: OwnedOrder, written_time: str, settings: Settings, now: datetime | None) -> Mapped:
+    """Event of a whole order, unique by the order and worth what it is worth."""
+    order = owned.order
+    happened = _Happened(metric, order["id"], written_time, _worth(order, settings))
+    schema = order_fields(order, owned.known, settings)
+    return _event(happened, _raw_fields(order, settings), schema, fit_profile(owned.whose), settings, now)
 
-    Of one name the schema field wins, then the order's own. The raw `custom` is not one of the own fields, as custom
-    fields have rules of their own.
+
+def _raw_fields(order: Order, settings: Settings) -> JsonObject:
+    """An order's own fields and its custom fields; of one name its own wins.
+
+    The raw `custom` is not one of the own fields, as custom fields have rules of their own.
     """
     rules = settings.sync.order
     own = selected({name: value for name, value in order.items() if name != "custom"}, rules.properties)
     custom = selected((order.get("custom") or {}).get("fields"), rules.custom_fields)
-    return _event(happened, own | custom | own, schema, fit_profile(_profile_attributes(order)), now)
+    return own | custom | own
 
 
 def _event(
@@ -128,6 +129,7 @@ def _event(
     raw: JsonObject,
     schema: JsonObject,
     profile: tuple[JsonObject, tuple[str, ...]],
+    settings: Settings,
     now: datetime | None,
 ) -> Mapped:
     now = now or datetime.now(UTC)
@@ -139,7 +141,7 @@ def _event(
         "value": number(amount(happened.money)),
         "value_currency": happened.money["currencyCode"],
         "unique_id": happened.unique_id,
-        "backfill": False,
+        "backfill": starts_no_flow(happened.written_time, now, settings.sync.events.flow_max_age),
         "metric": {"data": {"type": "metric", "attributes": {"name": happened.metric}}},
         "profile": profile_body(attributes),
     }
@@ -154,14 +156,7 @@ def _placed_at(order: Order) -> str:
     return order.get("completedAt") or order["createdAt"]
 
 
-def _profile_attributes(order: Order) -> JsonObject:
-    """Who ordered; of a guest also the name and place of the billing address, but no number a shop may not call."""
-    attributes: JsonObject = {"email": text(order.get("customerEmail")), "external_id": order.get("customerId")}
-    if not order.get("customerId"):
-        address = order.get("billingAddress") or {}
-        attributes |= {
-            "first_name": text(address.get("firstName")),
-            "last_name": text(address.get("lastName")),
-            "location": location(address) or None,
-        }
-    return present(attributes)
+def _worth(order: Order, settings: Settings) -> Money:
+    """What the customer pays: with tax, which `totalPrice` lacks where prices are net; or `totalPrice` itself."""
+    gross = (order.get("taxedPrice") or {}).get("totalGross")
+    return gross if gross and settings.sync.order.value == "gross" else order["totalPrice"]

@@ -1,12 +1,13 @@
 """Klaviyo's own fields for shops: what its templates and segments expect of an order's events."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from core.settings import Settings
 from mappers.address import event_address
-from mappers.documents import CustomLineItem, LineItem, Order, ShippingInfo, Variant
+from mappers.documents import CustomLineItem, LineItem, Order, Reference, ShippingInfo, Variant
 from mappers.ids import variant_sku
 from mappers.item import variant_images
 from mappers.localized import localized, text
@@ -15,14 +16,27 @@ from mappers.money import number, optional_amount
 from mappers.product_url import complete_product_url
 from mappers.properties import present
 
-ProductCategories = Mapping[str, Sequence[str]]
-"""Category paths by product id, as `category_paths` makes them."""
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What an order does not tell itself: of its products, by their ids, and of its discount codes.
+
+    `categories` are paths as `category_paths` makes them, `images` the first image of each product, `discount_codes`
+    what the shopper typed, by the code's id.
+    """
+
+    categories: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
+    discount_codes: Mapping[str, str] = field(default_factory=dict)
 
 
-def order_fields(order: Order, categories: ProductCategories, settings: Settings) -> JsonObject:
+NOTHING = Known()
+
+
+def order_fields(order: Order, known: Known, settings: Settings) -> JsonObject:
     """Fields of an order in Klaviyo's schema; amounts in major units of the order's currency, absent ones left out."""
     line_items, custom_line_items = order.get("lineItems") or [], order.get("customLineItems") or []
-    items = [_item(line_item, categories, settings) for line_item in line_items]
+    items = [_item(line_item, known, settings) for line_item in line_items]
     shipping_address = order.get("shippingAddress") or {}
     lines: list[LineItem | CustomLineItem] = [*line_items, *custom_line_items]
     return present(
@@ -33,7 +47,7 @@ def order_fields(order: Order, categories: ProductCategories, settings: Settings
             "Categories": _distinct(path for item in items for path in item.get("Categories", ())),
             "Brands": _distinct(item.get("Brand") for item in items),
             "ItemCount": sum(line.get("quantity") or 0 for line in lines),
-            "DiscountCode": _discount_codes(order),
+            "DiscountCode": _discount_codes(order, known),
             "DiscountValue": _number(_discount(order, lines)),
             "ShippingCost": _number(_shipping_cost(order)),
             "TaxTotal": _number(_tax(order)),
@@ -50,11 +64,9 @@ def order_fields(order: Order, categories: ProductCategories, settings: Settings
     )
 
 
-def line_item_fields(
-    order_id: str, line_item: LineItem, categories: ProductCategories, settings: Settings
-) -> JsonObject:
+def line_item_fields(order_id: str, line_item: LineItem, known: Known, settings: Settings) -> JsonObject:
     """Fields of one line item's own event in Klaviyo's schema."""
-    item = _item(line_item, categories, settings)
+    item = _item(line_item, known, settings)
     brand = item.pop("Brand", None)
     return {"OrderId": order_id, **item} | present({"ProductBrand": brand})
 
@@ -82,7 +94,7 @@ def _attribute_text(value: Any, settings: Settings) -> str | None:
     return None if "typeId" in value or "centAmount" in value else localized(value, settings.preferred_locale)
 
 
-def _item(line_item: LineItem, categories: ProductCategories, settings: Settings) -> JsonObject:
+def _item(line_item: LineItem, known: Known, settings: Settings) -> JsonObject:
     """One of `Items`."""
     variant: Variant = line_item.get("variant") or {}
     product_id = line_item["productId"]
@@ -96,8 +108,8 @@ def _item(line_item: LineItem, categories: ProductCategories, settings: Settings
             "ItemPrice": _number(_unit_price(line_item)),
             "RowTotal": _number(optional_amount(line_item.get("totalPrice"))),
             "ProductURL": _url(line_item, settings),
-            "ImageURL": next(iter(variant_images(variant)), None),
-            "Categories": list(categories.get(product_id) or ()),
+            "ImageURL": next(iter(variant_images(variant)), known.images.get(product_id)),
+            "Categories": list(known.categories.get(product_id) or ()),
             "Brand": brand_of(variant, settings),
         }
     )
@@ -123,10 +135,25 @@ def _unit_price(line_item: LineItem) -> Decimal | None:
     return optional_amount(price.get("value")) if discounted is None else discounted
 
 
-def _discount_codes(order: Order) -> str | None:
-    """Codes the shopper entered, where they are expanded; else their ids."""
-    references = [(info or {}).get("discountCode") or {} for info in order.get("discountCodes") or []]
-    codes = (text((reference.get("obj") or {}).get("code")) or reference.get("id") for reference in references)
+def discount_code_ids(order: Order) -> list[str]:
+    """Ids of the discount codes that an order does not tell itself."""
+    return [reference["id"] for reference in _code_references(order) if reference.get("id") and not _code(reference)]
+
+
+def _code_references(order: Order) -> list[Reference]:
+    return [(info or {}).get("discountCode") or {} for info in order.get("discountCodes") or []]
+
+
+def _code(reference: Reference) -> str | None:
+    """The code of an expanded reference."""
+    return text((reference.get("obj") or {}).get("code"))
+
+
+def _discount_codes(order: Order, known: Known) -> str | None:
+    """Codes as the shopper typed them; one that can't be read is left out, as its id says nothing to anybody."""
+    codes = (
+        _code(reference) or known.discount_codes.get(reference.get("id", "")) for reference in _code_references(order)
+    )
     return ", ".join(_distinct(codes)) or None
 
 

@@ -1,12 +1,15 @@
-"""A customer as a Klaviyo profile."""
+"""A customer as a Klaviyo profile, and what an order's events tell of the person who ordered."""
 
 from core.settings import Settings
 from mappers.address import LOCATION_FIELDS, location, phone_number, profile_address, written_phone_numbers
-from mappers.documents import Customer
+from mappers.documents import Customer, Order, Reference
 from mappers.limits import fit_profile
 from mappers.localized import text
 from mappers.mapped import JsonObject, Mapped, mapper
 from mappers.properties import present, selected
+
+_WITHOUT_RULE = ("password", "custom")
+"""Fields of a customer that are never properties: a secret, and what has rules of its own."""
 
 
 @mapper
@@ -37,7 +40,8 @@ def profile(customer: Customer, settings: Settings) -> Mapped:
         place = dict.fromkeys(LOCATION_FIELDS) | place
     if place:
         attributes["location"] = place
-    properties = selected((customer.get("custom") or {}).get("fields"), rules.custom_fields)
+    custom = selected((customer.get("custom") or {}).get("fields"), rules.custom_fields)
+    properties = custom | selected(_own_fields(customer), rules.properties)
     if properties:
         attributes["properties"] = properties
     for name in rules.clear:
@@ -51,3 +55,52 @@ def profile(customer: Customer, settings: Settings) -> Mapped:
 def profile_body(attributes: JsonObject) -> JsonObject:
     """Profile of these attributes, as the upsert takes it and as events hold it."""
     return {"data": {"type": "profile", "attributes": attributes}}
+
+
+@mapper
+def customer_in_event(customer: Customer) -> JsonObject:
+    """Profile of a customer's event: who it is, and the e-mail of today. All else has messages of its own."""
+    return present({"external_id": customer["id"], "email": text(customer.get("email"))})
+
+
+@mapper
+def guest_in_event(order: Order) -> JsonObject:
+    """Profile of a guest's event: what the billing address tells, but no phone number, as nobody agreed to calls."""
+    address = order.get("billingAddress") or {}
+    return present(
+        {
+            "email": text(order.get("customerEmail")),
+            "first_name": text(address.get("firstName")),
+            "last_name": text(address.get("lastName")),
+            "location": location(address) or None,
+            "locale": text(order.get("locale")),
+        }
+    )
+
+
+@mapper
+def email_in_event(order: Order) -> JsonObject:
+    """Profile of an event by the order's e-mail alone; empty without one."""
+    return present({"email": text(order.get("customerEmail"))})
+
+
+@mapper
+def email_of(customer: Customer) -> Mapped:
+    """Body of the upsert that puts a customer's e-mail right and nothing else."""
+    return Mapped(profile_body(customer_in_event(customer)))
+
+
+def _own_fields(customer: Customer) -> JsonObject:
+    """Fields that may become properties; groups and stores by their keys, and without those whose key is unknown."""
+    groups = [assigned.get("customerGroup") for assigned in customer.get("customerGroupAssignments") or []]
+    return {
+        **{name: value for name, value in customer.items() if name not in _WITHOUT_RULE},
+        "customerGroup": _key(customer.get("customerGroup")),
+        "customerGroupAssignments": [key for group in groups if (key := _key(group))],
+        "stores": [key for store in customer.get("stores") or [] if (key := text(store.get("key")))],
+    }
+
+
+def _key(reference: Reference | None) -> str | None:
+    """Key of an expanded reference."""
+    return text(((reference or {}).get("obj") or {}).get("key"))

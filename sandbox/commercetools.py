@@ -130,13 +130,13 @@ class Commercetools(Backend):
     def _get(self, collection: str, reference: str, request: Request) -> Document:
         expand = request.query.get("expand", [])
         if collection != "product-projections":
-            return self.documents.expanded(self._stored(collection, reference), expand)
+            return self.documents.expanded(self._stored(collection, reference), expand, hidden=self._hidden(request))
         staged = flag(request.query, "staged", default=True)
         product = self._stored("products", reference)
         projection = self.documents.projection(product, staged=staged)
         if projection is None:
             raise not_found(f"ID '{reference}'")
-        return self.documents.expanded(projection, expand)
+        return self.documents.expanded(projection, expand, hidden=self._hidden(request))
 
     def _query(self, collection: str, request: Request) -> dict[str, Any]:
         documents: Iterable[Document]
@@ -144,11 +144,22 @@ class Commercetools(Backend):
             documents = self.documents.projections(staged=flag(request.query, "staged", default=True))
         else:
             documents = self.documents.listed(collection)
+            if collection == "customers":
+                documents = [_searchable(customer) for customer in documents]
         answer = page(collection, documents, request.query)
+        for found in answer["results"] if collection == "customers" else ():
+            found.pop("lowercaseEmail")
         expand = request.query.get("expand", [])
         if expand:
-            answer["results"] = [self.documents.expanded(document, expand) for document in answer["results"]]
+            hidden = self._hidden(request)
+            answer["results"] = [
+                self.documents.expanded(document, expand, hidden=hidden) for document in answer["results"]
+            ]
         return answer
+
+    def _hidden(self, request: Request) -> set[str]:
+        """Collections that the token may not read: references into them are not expanded."""
+        return {collection for collection in COLLECTIONS if self.tokens.missing_scope(request, collection)}
 
     def _write_subscription(self, request: Request, rest: list[str]) -> Answer:
         try:
@@ -202,3 +213,8 @@ class Commercetools(Backend):
         if not document_id or document.get("id", document_id) != document_id:
             raise Mistake(f"the document's id is not '{document_id}'")
         return self.documents.put(collection, {**document, "id": document_id})
+
+
+def _searchable(customer: Document) -> Document:
+    """A customer with what predicates may name and no answer shows."""
+    return {"lowercaseEmail": str(customer.get("email", "")).lower(), **customer}

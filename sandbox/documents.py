@@ -1,7 +1,7 @@
 """commercetools documents by collection, and the views derived from them: projections, availability, expansion."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,13 @@ Document = dict[str, Any]
 _Stock = dict[str, list[Document]]
 
 COLLECTIONS = (
-    "customers", "orders", "payments", "categories", "products", "inventory", "standalone-prices", "subscriptions",
+    "customers", "customer-groups", "orders", "payments", "discount-codes", "categories", "products", "inventory",
+    "standalone-prices", "subscriptions",
 )  # fmt: skip
 _COLLECTION_OF_TYPE = {
     "customer": "customers",
+    "customer-group": "customer-groups",
+    "discount-code": "discount-codes",
     "order": "orders",
     "payment": "payments",
     "category": "categories",
@@ -130,29 +133,32 @@ class Documents:
             self._stock = _by_sku(self.collections["inventory"].values())
         return self._stock
 
-    def expanded(self, document: Document, paths: Sequence[str]) -> Document:
-        """A copy in which the references on these paths (`categories[*].ancestors[*]`) carry an `obj`."""
+    def expanded(self, document: Document, paths: Sequence[str], *, hidden: Collection[str] = frozenset()) -> Document:
+        """A copy in which the references on these paths (`categories[*].ancestors[*]`) carry an `obj`.
+
+        Those into `hidden` collections, which the client may not read, stay as they are.
+        """
         tree: dict[str, Any] = {}
         for path in paths:
             node = tree
             for name in path.split("."):
                 node = node.setdefault(name.split("[")[0], {})
-        return self._walk(document, tree)
+        return self._walk(document, tree, hidden)
 
-    def _walk(self, document: Document, tree: Mapping[str, Any]) -> Document:
-        found = {name: self._expand(document[name], below) for name, below in tree.items() if name in document}
+    def _walk(self, document: Document, tree: Mapping[str, Any], hidden: Collection[str]) -> Document:
+        found = {name: self._expand(document[name], below, hidden) for name, below in tree.items() if name in document}
         return {**document, **found}
 
-    def _expand(self, value: Any, tree: Mapping[str, Any]) -> Any:
+    def _expand(self, value: Any, tree: Mapping[str, Any], hidden: Collection[str]) -> Any:
         if isinstance(value, list):
-            return [self._expand(element, tree) for element in value]
+            return [self._expand(element, tree, hidden) for element in value]
         if not isinstance(value, dict):
             return value
         if "typeId" in value:
-            collection = self.collections.get(_COLLECTION_OF_TYPE.get(value["typeId"], ""), {})
-            target = collection.get(value.get("id", ""))
-            return value if target is None else {**value, "obj": self._walk(target, tree)}
-        return self._walk(value, tree)
+            name = _COLLECTION_OF_TYPE.get(value["typeId"], "")
+            target = None if name in hidden else self.collections.get(name, {}).get(value.get("id", ""))
+            return value if target is None else {**value, "obj": self._walk(target, tree, hidden)}
+        return self._walk(value, tree, hidden)
 
 
 def _by_sku(entries: Iterable[Document]) -> _Stock:

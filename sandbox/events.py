@@ -29,6 +29,7 @@ class Event:
             "time": self.time.isoformat(),
             "value": self.attributes.get("value"),
             "value_currency": self.attributes.get("value_currency"),
+            "backfill": bool(self.attributes.get("backfill")),
             "properties": self.attributes["properties"],
         }
 

@@ -163,7 +163,8 @@ class Answers:
         erased = self._profiles.erase(*named[0])
         if erased is not None:
             self._events.erase(erased["id"])
-            self.erased.append(str(erased.get("external_id", erased["id"])))
+            who = str(erased.get("external_id", erased["id"]))
+            self.erased += [who] if who not in self.erased else []
         return Answer(202)
 
     def _of_catalog(self, operation: str, request: Request, identity: str, data: Any) -> Answer:

@@ -29,6 +29,12 @@ FIELDS: dict[str, frozenset[str]] = {
         "syncInfo", "discountCodes", "directDiscounts", "refusedGifts", "cart", "quote", "origin", "country",
         "locale", "taxMode", "inventoryMode", "completedAt", "recurringOrder", "deleteDaysAfterLastModification",
     },
+    "customer-groups": _COMMON | {"name"},
+    "discount-codes": _COMMON
+    | {
+        "name", "description", "code", "cartDiscounts", "cartPredicate", "isActive", "references", "maxApplications",
+        "maxApplicationsPerCustomer", "groups", "validFrom", "validUntil", "applicationVersion",
+    },
     "payments": _COMMON
     | {
         "interfaceId", "customer", "anonymousId", "amountPlanned", "paymentMethodInfo", "paymentStatus",

@@ -13,6 +13,8 @@ DEFAULT_LIFETIME = 172_800
 _SCOPES = {
     "customers": ("view_customers", "manage_customers"),
     "orders": ("view_orders", "manage_orders"),
+    "customer-groups": ("view_customer_groups", "manage_customer_groups"),
+    "discount-codes": ("view_discount_codes", "manage_discount_codes"),
     "payments": ("view_payments", "manage_payments"),
     "categories": ("view_categories", "view_products", "manage_categories", "manage_products"),
     "products": ("view_products", "manage_products"),

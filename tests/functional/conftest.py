@@ -21,6 +21,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from commands.emulator import Emulator, EmulatorError, running_emulator
 from commands.running import ROOT, Sandbox, running_sandbox
 from sandbox.samples import ENVIRONMENT
+from tests.functional.documents import customer
 from tests.functional.kept import GivenBodies, KeepingControl, assert_contract_kept, assert_nothing_dropped
 
 ACKNOWLEDGED = 204
@@ -114,6 +115,12 @@ def sandbox(_sandbox: Sandbox) -> Iterator[Sandbox]:
     klaviyo = KeepingControl(_sandbox.klaviyo.url)
     yield Sandbox(_sandbox.commercetools, klaviyo)
     assert_contract_kept(klaviyo.every_request())
+
+
+@pytest.fixture
+def buyer(sandbox: Sandbox) -> None:
+    """The customer whom the orders of these tests belong to."""
+    sandbox.commercetools.put("customers", customer())
 
 
 @pytest.fixture(scope="session")

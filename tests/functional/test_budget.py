@@ -19,6 +19,8 @@ from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Function, Serve
 from tests.functional.documents import category, change, customer, entry, line_item, message, order, product, variant
 from tests.functional.failing import LIMITS, FakeTopic, Stopwatch, fake_topic, requests_of
 
+pytestmark = pytest.mark.usefixtures("buyer")
+
 PARALLEL = 8
 RETRIES = 4
 

@@ -112,6 +112,7 @@ def test_poison_is_dead_lettered_with_its_data(sandbox: Sandbox, post: Post, tar
     assert letters[0]["attributes"] == {"reason": "not_json", "error": "DeadLetter", "message_id": message_id}
 
 
+@pytest.mark.usefixtures("buyer")
 def test_a_letter_says_what_is_known_of_the_failure(sandbox: Sandbox, post: Post) -> None:
     """Every attribute of the design, the error cut to 512 bytes; published before the push is acknowledged."""
     sandbox.klaviyo.fail("/api/events", status=400, body=_refusal("ü" * 600))

@@ -120,8 +120,8 @@ def test_bare_deliveries(shop: Sandbox, serve: Serve) -> None:
     function = serve(SKIP_BASE64_ENCODING="true")
     assert _post(function, CREATED).status_code == ACKNOWLEDGED
     assert _synced(shop)
-    shop.commercetools.patch("customers", "customer-1", {"firstName": "Newer"})
-    assert function.deliver(CREATED).outcome == "synced"
+    shop.commercetools.patch("customers", "customer-1", {"firstName": "Newer", "version": 2})
+    assert function.deliver(CREATED | {"resourceVersion": 2}).outcome == "synced"
     assert shop.klaviyo.state()["profiles"][0]["first_name"] == "Newer"
 
 

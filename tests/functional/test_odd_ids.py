@@ -10,6 +10,8 @@ from tests.functional.conftest import REFUSED, Function
 from tests.functional.documents import change, entry, line_item, message, money, order, product, variant
 from tests.functional.measuring import measured
 
+pytestmark = pytest.mark.usefixtures("buyer")
+
 SKUS = [
     'A/1 "x" ü', "100%", "50%25", "what?", "#1", "back\\slash", "../up", "a+b c&d=e", "🧥-L", "'; drop", "$custom:::x",
     "a,b;c:d", "{x}", "[0]", "tab\tand more", "x" * 256,

@@ -27,6 +27,8 @@ from tests.functional.documents import (
 )
 from tests.functional.failing import FakeTopic, fake_topic, rows
 
+pytestmark = pytest.mark.usefixtures("buyer")
+
 CASES = [(row[0], row[2]) for row in rows("message", "outcome", "reason in the log")]
 REFUSALS = [(row[0], int(row[1])) for row in rows("request", "answer")]
 BINARY = {"ce-id": "1", "ce-source": "//pubsub", "ce-type": "published", "ce-specversion": "1.0"}

@@ -10,6 +10,8 @@ from commands.running import Sandbox
 from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Function, Serve
 from tests.functional.documents import Json, message, order, payment, reference, too_large, transaction
 
+pytestmark = pytest.mark.usefixtures("buyer")
+
 FIRST = transaction("refund-1", 1250)
 SECOND = transaction("refund-2", 399, timestamp="2026-05-04T12:00:00.000Z")
 AMOUNTS = {"payment-1:refund-1": 12.5, "payment-1:refund-2": 3.99}

@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from core.settings import Settings, SyncRules
+from mappers.order_properties import Known
 
 Json = dict[str, Any]
 
@@ -218,7 +219,12 @@ orders = documents(
 transactions = documents(
     {"id": ids, "amount": money}, timestamp=times, type=st.just("Refund"), state=st.just("Success")
 )
-product_categories = st.dictionaries(ids, st.lists(texts, max_size=2), max_size=2)
+order_knowledge = st.builds(
+    Known,
+    categories=st.dictionaries(ids, st.lists(texts, max_size=2), max_size=2),
+    images=st.dictionaries(ids, texts, max_size=2),
+    discount_codes=st.dictionaries(ids, texts, max_size=2),
+)
 
 shop_settings = st.builds(
     settings_with,

@@ -6,7 +6,16 @@ from typing import Any
 import pytest
 
 from core.errors import Unmappable
-from mappers.order_events import cancelled_order, fulfilled_order, ordered_products, placed_order, refunded_order
+from mappers.order_events import (
+    OwnedOrder,
+    cancelled_order,
+    fulfilled_order,
+    ordered_products,
+    placed_order,
+    refunded_order,
+)
+from mappers.order_properties import NOTHING, Known
+from mappers.profile import customer_in_event, email_in_event, guest_in_event
 from tests.unit.strategies import euros, settings_with
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -14,7 +23,11 @@ MESSAGE_TIME = "2026-05-02T08:00:00.000Z"
 SETTINGS = settings_with(
     preferred_locale="en-US", product_url_template="https://shop.example/{{productSlug}}?s={{sku}}"
 )
-CATEGORIES = {"p1": ["Women", "Women > Bags"], "p2": ["Women", "Sale"]}
+KNOWN = Known(
+    categories={"p1": ["Women", "Women > Bags"], "p2": ["Women", "Sale"]},
+    images={"p1": "https://i/other", "p2": "https://i/scarf"},
+    discount_codes={"dc2": "WINTER"},
+)
 ADDRESS = {
     "firstName": "Jane",
     "lastName": "Doe",
@@ -73,6 +86,7 @@ ORDER: Any = {
     "discountCodes": [
         {"discountCode": {"typeId": "discount-code", "id": "dc1", "obj": {"code": "SUMMER"}}},
         {"discountCode": {"typeId": "discount-code", "id": "dc2"}},
+        {"discountCode": {"typeId": "discount-code", "id": "unreadable"}},
     ],
     "shippingInfo": {"price": euros(490), "discountedPrice": {"value": euros(300)}},
     "billingAddress": ADDRESS,
@@ -101,6 +115,7 @@ SCARF_FIELDS = {
     "ProductName": "Schal",
     "Quantity": 1,
     "RowTotal": 5,
+    "ImageURL": "https://i/scarf",
     "Categories": ["Women", "Sale"],
 }
 SCHEMA_FIELDS = {
@@ -110,7 +125,7 @@ SCHEMA_FIELDS = {
     "Categories": ["Women", "Women > Bags", "Sale"],
     "Brands": ["ACME"],
     "ItemCount": 4,
-    "DiscountCode": "SUMMER, dc2",
+    "DiscountCode": "SUMMER, WINTER",
     "DiscountValue": 2.5,
     "ShippingCost": 3,
     "TaxTotal": 3.99,
@@ -138,14 +153,21 @@ def order(**fields: Any) -> Any:
     return {**ORDER, **fields}
 
 
+def owned(document: Any, known: Known = KNOWN) -> OwnedOrder:
+    """An order with the profile of its events."""
+    customer_id, email = document.get("customerId"), document.get("customerEmail")
+    whose = customer_in_event({"id": customer_id, "email": email}) if customer_id else guest_in_event(document)
+    return OwnedOrder(document, whose, known)
+
+
 def placed(document: Any, settings: Any = SETTINGS) -> Any:
     """Map an order and return the attributes of its Placed Order."""
-    return placed_order(document, CATEGORIES, settings, now=NOW).body["data"]["attributes"]
+    return placed_order(owned(document), settings, now=NOW).body["data"]["attributes"]
 
 
 def test_a_placed_order_has_the_order_s_own_fields_its_custom_fields_and_klaviyo_s() -> None:
     """Schema fields win over custom and own ones, own ones over custom ones; raw `custom` is not among them."""
-    mapped = placed_order(ORDER, CATEGORIES, SETTINGS, now=NOW)
+    mapped = placed_order(owned(ORDER), SETTINGS, now=NOW)
     event = mapped.body["data"]
     own = {name: value for name, value in ORDER.items() if name != "custom"}
     assert event["type"] == "event"
@@ -155,7 +177,7 @@ def test_a_placed_order_has_the_order_s_own_fields_its_custom_fields_and_klaviyo
         "value": 23.99,
         "value_currency": "EUR",
         "unique_id": "o1",
-        "backfill": False,
+        "backfill": True,
         "metric": {"data": {"type": "metric", "attributes": {"name": "Placed Order"}}},
         "profile": {"data": {"type": "profile", "attributes": {"email": "jane@x.io", "external_id": "c1"}}},
     }
@@ -164,7 +186,7 @@ def test_a_placed_order_has_the_order_s_own_fields_its_custom_fields_and_klaviyo
 
 def test_each_line_item_is_an_ordered_product() -> None:
     """Unique by the line item, a second later, valued at the row; custom line items are no products."""
-    events = [mapped.body["data"]["attributes"] for mapped in ordered_products(ORDER, CATEGORIES, SETTINGS, now=NOW)]
+    events = [mapped.body["data"]["attributes"] for mapped in ordered_products(owned(ORDER), SETTINGS, now=NOW)]
     assert [event["unique_id"] for event in events] == ["li1", "li2"]
     assert {event["time"] for event in events} == {"2026-05-01T10:00:01.250000+00:00"}
     assert [(event["value"], event["value_currency"]) for event in events] == [(18, "EUR"), (5, "EUR")]
@@ -179,8 +201,8 @@ def test_each_line_item_is_an_ordered_product() -> None:
 def test_fulfilled_and_cancelled_orders_happen_when_the_message_says() -> None:
     """Same properties as Placed Order, names from `[metrics]`."""
     settings = settings_with({"metrics": {"cancelled_order": "Storno"}})
-    fulfilled = fulfilled_order(ORDER, MESSAGE_TIME, CATEGORIES, settings, now=NOW).body["data"]["attributes"]
-    cancelled = cancelled_order(ORDER, MESSAGE_TIME, CATEGORIES, settings, now=NOW).body["data"]["attributes"]
+    fulfilled = fulfilled_order(owned(ORDER), MESSAGE_TIME, settings, now=NOW).body["data"]["attributes"]
+    cancelled = cancelled_order(owned(ORDER), MESSAGE_TIME, settings, now=NOW).body["data"]["attributes"]
     for event, name in ((fulfilled, "Fulfilled Order"), (cancelled, "Storno")):
         assert event["metric"]["data"]["attributes"]["name"] == name
         assert (event["unique_id"], event["value"]) == ("o1", 23.99)
@@ -195,7 +217,7 @@ def test_fulfilled_and_cancelled_orders_happen_when_the_message_says() -> None:
 def test_a_refund_is_valued_at_its_transaction(timestamp: str | None, time: str) -> None:
     """Unique by payment and transaction, at its own time, else the message's."""
     transaction: Any = {"id": "t1", "type": "Refund", "state": "Success", "amount": euros(700), "timestamp": timestamp}
-    event = refunded_order(ORDER, "pay1", transaction, MESSAGE_TIME, CATEGORIES, SETTINGS, now=NOW).body["data"][
+    event = refunded_order(owned(ORDER), "pay1", transaction, MESSAGE_TIME, SETTINGS, now=NOW).body["data"][
         "attributes"
     ]
     assert (event["unique_id"], event["time"]) == ("pay1:t1", time)
@@ -213,9 +235,48 @@ def test_a_guest_s_event_carries_name_and_place_but_no_phone_number() -> None:
         "first_name": "Jane",
         "last_name": "Doe",
         "location": {"address1": "Main", "city": "Berlin", "country": "DE"},
+        "locale": "de-DE",
     }
-    nowhere = placed(order(customerId=None, billingAddress=None))
+    nowhere = placed(order(customerId=None, billingAddress=None, locale=None))
     assert nowhere["profile"]["data"]["attributes"] == {"email": "jane@x.io"}
+    assert email_in_event(ORDER) == {"email": "jane@x.io"}
+
+
+@pytest.mark.parametrize(("max_age", "flagged"), [(259_200, False), (3600, True), (0, False)])
+def test_what_happened_long_ago_starts_no_flow(max_age: int, flagged: bool) -> None:  # noqa: FBT001 - a table
+    """`[events] flow_max_age`, counted from the event's own time; 0: every event starts flows."""
+    settings = settings_with({"events": {"flow_max_age": max_age}})
+    day_before = order(completedAt="2026-05-31T00:00:00Z")
+    assert placed(day_before, settings)["backfill"] is flagged
+    products = [mapped.body["data"]["attributes"] for mapped in ordered_products(owned(day_before), settings, now=NOW)]
+    assert {product["backfill"] for product in products} == {flagged}
+
+
+@pytest.mark.parametrize(
+    ("rules", "taxed", "value"),
+    [
+        ({}, {"totalNet": euros(2399), "totalGross": euros(2855)}, 28.55),
+        ({"value": "total"}, {"totalNet": euros(2399), "totalGross": euros(2855)}, 23.99),
+        ({}, {"totalNet": euros(2399)}, 23.99),
+        ({}, None, 23.99),
+    ],
+)
+def test_an_order_is_worth_what_the_customer_pays(rules: Any, taxed: Any, value: float) -> None:
+    """With tax, so that a full refund does not exceed its order where prices are net; or `totalPrice` as before."""
+    settings = settings_with({"order": rules})
+    net = order(taxedPrice=taxed)
+    assert placed(net, settings)["value"] == value
+    for event in (fulfilled_order, cancelled_order):
+        assert event(owned(net), MESSAGE_TIME, settings, now=NOW).body["data"]["attributes"]["value"] == value
+
+
+def test_a_line_item_without_image_shows_the_product_s_first() -> None:
+    """Its own image first; without either there is none."""
+    shown = placed_order(owned(ORDER), SETTINGS, now=NOW).body["data"]["attributes"]["properties"]["Items"]
+    assert [item.get("ImageURL") for item in shown] == ["https://i/1", "https://i/scarf"]
+    bare = placed_order(owned(ORDER, NOTHING), SETTINGS, now=NOW).body["data"]["attributes"]["properties"]
+    assert [item.get("ImageURL") for item in bare["Items"]] == ["https://i/1", None]
+    assert bare["DiscountCode"] == "SUMMER"
 
 
 @pytest.mark.parametrize(
@@ -229,7 +290,7 @@ def test_a_guest_s_event_carries_name_and_place_but_no_phone_number() -> None:
 )
 def test_an_imported_order_was_placed_when_it_was_completed(fields: Any, time: str, moved: bool) -> None:  # noqa: FBT001 - a table
     """In UTC; what Klaviyo would refuse is moved into its range, and noted."""
-    mapped = placed_order(order(**fields), CATEGORIES, SETTINGS, now=NOW)
+    mapped = placed_order(owned(order(**fields)), SETTINGS, now=NOW)
     assert mapped.body["data"]["attributes"]["time"] == time
     assert mapped.cuts == (("time: out of Klaviyo's range",) if moved else ())
 
@@ -276,7 +337,7 @@ def test_what_is_absent_is_left_out_and_what_is_new_is_kept(fields: Any, name: s
 
 def test_yen_have_no_decimals() -> None:
     """Fraction digits are the amount's own."""
-    event = placed(order(totalPrice=euros(2399, "JPY", 0)))
+    event = placed(order(totalPrice=euros(2399, "JPY", 0), taxedPrice=None))
     assert (event["value"], event["value_currency"]) == (2399, "JPY")
 
 
@@ -337,7 +398,7 @@ def test_what_does_not_fit_is_cut_from_the_raw_fields() -> None:
     deep: Any = {}
     for _ in range(900):
         deep = {"in": deep}
-    mapped = placed_order(order(custom={"fields": {"deep": deep}}), CATEGORIES, SETTINGS, now=NOW)
+    mapped = placed_order(owned(order(custom={"fields": {"deep": deep}})), SETTINGS, now=NOW)
     properties = mapped.body["data"]["attributes"]["properties"]
     assert {name: properties[name] for name in SCHEMA_FIELDS} == SCHEMA_FIELDS
     assert mapped.cuts == ("deep" + ".in" * 9 + ": too deep",)
@@ -347,7 +408,7 @@ def test_of_too_large_an_order_the_schema_fields_stay() -> None:
     """Whatever the raw fields weigh, and however many there are."""
     many = {f"field{number}": number for number in range(500)}
     large = {"large": ["x" * 2000] * 3000}
-    mapped = placed_order(order(custom={"fields": many | large}), CATEGORIES, SETTINGS, now=NOW)
+    mapped = placed_order(owned(order(custom={"fields": many | large})), SETTINGS, now=NOW)
     properties = mapped.body["data"]["attributes"]["properties"]
     assert {name: properties.get(name) for name in SCHEMA_FIELDS} == SCHEMA_FIELDS
     assert len(properties) <= 400
@@ -355,9 +416,10 @@ def test_of_too_large_an_order_the_schema_fields_stay() -> None:
 
 
 @pytest.mark.parametrize(
-    "document", [{}, {"id": "o1"}, order(totalPrice={}), order(createdAt="yesterday"), order(lineItems=5)]
+    "document",
+    [{}, {"id": "o1"}, order(totalPrice={}, taxedPrice=None), order(createdAt="yesterday"), order(lineItems=5)],
 )
 def test_what_is_no_order_is_unmappable(document: Any) -> None:
     """A wrong shape is a dead letter, not a crash."""
     with pytest.raises(Unmappable):
-        placed_order(document, CATEGORIES, SETTINGS, now=NOW)
+        placed_order(OwnedOrder(document, {}, NOTHING), SETTINGS, now=NOW)

@@ -109,3 +109,47 @@ def test_what_is_no_customer_is_unmappable(customer: Any) -> None:
     """A wrong shape is a dead letter, not a crash."""
     with pytest.raises(Unmappable):
         profile(customer, settings_with())
+
+
+GROUP = {"typeId": "customer-group", "id": "g1", "obj": {"id": "g1", "key": "vip"}}
+KNOWN_CUSTOMER: Any = {
+    **CUSTOMER,
+    "customerNumber": "K-1",
+    "dateOfBirth": "1985-04-03",
+    "password": "****7no=",
+    "customerGroup": GROUP,
+    "customerGroupAssignments": [{"customerGroup": GROUP}, {"customerGroup": {"typeId": "customer-group", "id": "g2"}}],
+    "stores": [{"typeId": "store", "key": "berlin"}, {"typeId": "store", "key": "bonn"}],
+}
+CUSTOM = {"loyalty": 12.5, "vip": False}
+
+
+@pytest.mark.parametrize(
+    ("rules", "own"),
+    [
+        ({}, {"customerNumber": "K-1", "customerGroup": "vip", "stores": ["berlin", "bonn"]}),
+        ({"exclude": ["stores", "customerGroup"]}, {"customerNumber": "K-1"}),
+        (
+            {"include": ["dateOfBirth"], "rename": {"dateOfBirth": "Birthday"}},
+            {"Birthday": "1985-04-03"},
+        ),
+        ({"include": ["customerGroupAssignments"]}, {"customerGroupAssignments": ["vip"]}),
+        ({"include": ["customerNumber"], "rename": {"customerNumber": "loyalty"}}, {"loyalty": "K-1"}),
+    ],
+)
+def test_own_fields_follow_the_rules_of_customer_properties(rules: Any, own: Any) -> None:
+    """Groups and stores by their keys; of one name the own field wins over the custom one."""
+    assert attributes_of(KNOWN_CUSTOMER, {"customer": {"properties": rules}})["properties"] == CUSTOM | own
+
+
+def test_a_group_whose_key_can_not_be_read_is_left_out() -> None:
+    """Its id says nothing to whoever makes segments."""
+    unreadable = {**KNOWN_CUSTOMER, "customerGroup": {"typeId": "customer-group", "id": "g1"}}
+    assert "customerGroup" not in attributes_of(unreadable)["properties"]
+
+
+def test_the_password_is_never_a_property() -> None:
+    """Also where every field is asked for, or the password itself."""
+    for include in ([], ["password", "custom"]):
+        properties = attributes_of(KNOWN_CUSTOMER, {"customer": {"properties": {"include": include}}})["properties"]
+        assert not {"password", "custom"} & properties.keys()

@@ -11,8 +11,15 @@ from hypothesis import strategies as st
 from core.settings import Settings
 from mappers.category import catalog_category, category_paths, category_update
 from mappers.item import catalog_item, hidden_item, item_update
-from mappers.order_events import cancelled_order, fulfilled_order, ordered_products, placed_order, refunded_order
-from mappers.profile import profile
+from mappers.order_events import (
+    OwnedOrder,
+    cancelled_order,
+    fulfilled_order,
+    ordered_products,
+    placed_order,
+    refunded_order,
+)
+from mappers.profile import guest_in_event, profile
 from mappers.variant import catalog_variants, differs, stock_update, variant_create, variant_update
 from tests.contract import needs_contract, validator
 from tests.unit import strategies as shop
@@ -37,20 +44,17 @@ def test_a_customer_becomes_a_profile_klaviyo_takes(customer: Any, settings: Set
 
 @needs_contract
 @moderately
-@given(
-    order=shop.orders, transaction=shop.transactions, categories=shop.product_categories, settings=shop.shop_settings
-)
-def test_an_order_becomes_events_klaviyo_takes(
-    order: Any, transaction: Any, categories: Any, settings: Settings
-) -> None:
+@given(order=shop.orders, transaction=shop.transactions, known=shop.order_knowledge, settings=shop.shop_settings)
+def test_an_order_becomes_events_klaviyo_takes(order: Any, transaction: Any, known: Any, settings: Settings) -> None:
     """Schema and limits of events hold for all five of them."""
     before = repr(order)
+    owned = OwnedOrder(order, guest_in_event(order) or {"external_id": order["id"]}, known)
     events = [
-        placed_order(order, categories, settings, now=NOW),
-        *ordered_products(order, categories, settings, now=NOW),
-        fulfilled_order(order, OCCURRED, categories, settings, now=NOW),
-        cancelled_order(order, OCCURRED, categories, settings, now=NOW),
-        refunded_order(order, "pay", transaction, OCCURRED, categories, settings, now=NOW),
+        placed_order(owned, settings, now=NOW),
+        *ordered_products(owned, settings, now=NOW),
+        fulfilled_order(owned, OCCURRED, settings, now=NOW),
+        cancelled_order(owned, OCCURRED, settings, now=NOW),
+        refunded_order(owned, "pay", transaction, OCCURRED, settings, now=NOW),
     ]
     for event in events:
         assert_body("create_event", event.body)

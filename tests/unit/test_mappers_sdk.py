@@ -21,7 +21,7 @@ from mappers.profile import profile
 from mappers.variant import catalog_variants, stock_update, variant_create, variant_update
 from tests.unit.strategies import settings_with
 from tests.unit.test_mappers_category import BAGS
-from tests.unit.test_mappers_orders import CATEGORIES, ORDER
+from tests.unit.test_mappers_orders import ORDER, owned
 from tests.unit.test_mappers_product import NOW, PRODUCT
 from tests.unit.test_mappers_profile import CUSTOMER
 
@@ -37,9 +37,9 @@ VARIANT = catalog_variants(PRODUCT, SETTINGS, NOW)["T/2"].body
     [
         (ProfileUpsertQuery, profile(CUSTOMER, SETTINGS).body),
         (ProfileUpsertQuery, profile({"id": "c1", "email": "a@b.c"}, SETTINGS).body),
-        (EventCreateQueryV2, placed_order(ORDER, CATEGORIES, SETTINGS).body),
-        (EventCreateQueryV2, placed_order(GUEST_ORDER, CATEGORIES, SETTINGS).body),
-        (EventCreateQueryV2, ordered_products(ORDER, CATEGORIES, SETTINGS)[0].body),
+        (EventCreateQueryV2, placed_order(owned(ORDER), SETTINGS).body),
+        (EventCreateQueryV2, placed_order(owned(GUEST_ORDER), SETTINGS).body),
+        (EventCreateQueryV2, ordered_products(owned(ORDER), SETTINGS)[0].body),
         (CatalogCategoryCreateQuery, catalog_category(BAGS["obj"], SETTINGS)),
         (CatalogCategoryUpdateQuery, category_update(BAGS["obj"], SETTINGS)),
         (CatalogItemCreateQuery, ITEM),

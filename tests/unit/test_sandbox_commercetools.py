@@ -322,3 +322,23 @@ class TestExpansion:
         """The next read without `expand` has no `obj`."""
         calls("GET", "/shop/categories/bags", query={"expand": "ancestors[*]"})
         assert calls("GET", "/shop/categories/bags").body["ancestors"] == BAGS["ancestors"]
+
+
+class TestPeople:
+    """What order events ask about people."""
+
+    def test_finds_a_customer_by_e_mail_in_any_spelling(self, shop: Control, calls: Calls) -> None:
+        """`lowercaseEmail` can be asked for, and no answer shows it."""
+        shop.put("customers", {"id": "jane", "email": "Jane@X.io"})
+        answer = calls("GET", "/shop/customers?where=lowercaseEmail%3D%22jane%40x.io%22")
+        assert found(answer) == ["jane"]
+        assert "lowercaseEmail" not in answer.body["results"][0]
+
+    def test_expands_only_what_the_client_may_read(self, shop: Control, calls: Calls) -> None:
+        """A group whose scope is missing stays a reference."""
+        shop.put("customer-groups", {"id": "vip", "key": "vip"})
+        shop.put("customers", {"id": "jane", "customerGroup": {"typeId": "customer-group", "id": "vip"}})
+        path = "/shop/customers/jane?expand=customerGroup"
+        assert calls("GET", path).body["customerGroup"]["obj"]["key"] == "vip"
+        shop.tokens(deny_scopes=["view_customer_groups"])
+        assert "obj" not in calls("GET", path).body["customerGroup"]

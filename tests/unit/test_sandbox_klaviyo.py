@@ -80,6 +80,7 @@ class TestEvents:
                 "time": "2024-05-01T08:00:00+00:00",
                 "value": 19.99,
                 "value_currency": "EUR",
+                "backfill": False,
                 "properties": {"OrderId": "o1"},
             }
         ]

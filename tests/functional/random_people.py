@@ -1,0 +1,173 @@
+"""A shop whose people change by chance: they register, move, order with another e-mail or as guests, and are erased."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.control import Control
+from tests.functional import documents as make
+from tests.functional.documents import Json, change, message, reference
+
+Event = tuple[str, str]
+"""Metric and unique id."""
+
+
+class RandomPeople:
+    """The shop, and what must become of its people and their orders.
+
+    Every change returns its deliveries, which tell true versions. `owners` says whose each event is: a customer's id,
+    or the e-mail that a guest ordered with.
+    """
+
+    def __init__(self, rng: random.Random, commercetools: Control) -> None:
+        self._rng = rng
+        self._commercetools = commercetools
+        self._count = 0
+        self.customers: dict[str, Json] = {}
+        self.orders: dict[str, Json] = {}
+        self.owners: dict[Event, str] = {}
+        self.deleted: set[str] = set()
+        self.erased: set[str] = set()
+        self.emails: dict[str, set[str]] = {}
+        """Every e-mail that a customer ever had, by the customer's id."""
+        self._kinds: dict[Callable[[], list[Json]], int] = {
+            self.register: 6, self.register_guest: 3, self.change_email: 8, self.rename: 4, self.order: 10,
+            self.order_as_guest: 6, self.move_order: 8, self.refund: 6, self.delete: 6,
+        }  # fmt: skip
+
+    def open(self, size: int) -> list[Json]:
+        """The first customers."""
+        return [delivery for _ in range(size) for delivery in self.register()]
+
+    def change(self) -> list[Json]:
+        """One random change; its deliveries."""
+        while True:
+            (kind,) = self._rng.choices(list(self._kinds), list(self._kinds.values()))
+            if deliveries := kind():
+                return deliveries
+
+    def register(self, email: str = "") -> list[Json]:
+        """A new customer."""
+        number = self._next()
+        customer_id = f"customer-{number}"
+        email = email or f"person-{number}@example.com"
+        self._store_customer(make.customer(customer_id, email=email, addresses=[]))
+        return [message("CustomerCreated", "customer", customer_id)]
+
+    def register_guest(self) -> list[Json]:
+        """Somebody who ordered as a guest registers with the same e-mail."""
+        taken = {email for emails in self.emails.values() for email in emails}
+        guests = {order["customerEmail"].lower() for order in self.orders.values() if "customerId" not in order}
+        new = sorted(guests - taken)
+        return self.register(self._rng.choice(new)) if new else []
+
+    def change_email(self) -> list[Json]:
+        """A customer has another e-mail."""
+        return self._edit_customer(email=f"moved-{self._next()}@example.com")
+
+    def rename(self) -> list[Json]:
+        """A customer has another name."""
+        return self._edit_customer(firstName=f"Name {self._next()}")
+
+    def order(self) -> list[Json]:
+        """A customer orders, now and then with another e-mail at the checkout."""
+        customer = self._someone()
+        if not customer:
+            return []
+        other = self._rng.random() < 0.3
+        email = f"checkout-{self._next()}@example.com" if other else customer["email"]
+        return self._place(customer["id"], {"customerId": customer["id"], "customerEmail": email})
+
+    def order_as_guest(self) -> list[Json]:
+        """Somebody orders without an account, now and then with a customer's e-mail."""
+        customer = self._someone()
+        if customer and self._rng.random() < 0.4:
+            # Of those who keep their account and their e-mail: else it would be a matter of time whose it is.
+            settled = [one for one in self.customers.values() if _is_settled(one)]
+            email = self._rng.choice(settled)["email"].upper() if settled else f"guest-{self._next()}@example.com"
+        else:
+            email = f"guest-{self._next()}@example.com"
+        return self._place(email.lower(), {"customerId": None, "customerEmail": email})
+
+    def move_order(self) -> list[Json]:
+        """An order is completed or cancelled."""
+        order = self._an_order()
+        if not order or order["orderState"] != "Open":
+            return []
+        state, metric = self._rng.choice([("Complete", "Fulfilled Order"), ("Cancelled", "Cancelled Order")])
+        self._store_order({**order, "version": order["version"] + 1, "orderState": state})
+        self.owners[metric, order["id"]] = self.owners["Placed Order", order["id"]]
+        told = {"orderState": state, "resourceVersion": order["version"] + 1}
+        return [message("OrderStateChanged", "order", order["id"], **told)]
+
+    def refund(self) -> list[Json]:
+        """A part of an order is refunded."""
+        order = self._an_order()
+        if not order:
+            return []
+        payment_id = order["paymentInfo"]["payments"][0]["id"]
+        refund = make.transaction(f"refund-{self._next()}")
+        self.owners["Refunded Order", f"{payment_id}:{refund['id']}"] = self.owners["Placed Order", order["id"]]
+        return [message("PaymentTransactionAdded", "payment", payment_id, transaction=refund)]
+
+    def delete(self) -> list[Json]:
+        """A customer is deleted, most of them with data erasure."""
+        customer = self._someone()
+        if not customer or _is_settled(customer):
+            return []
+        customer_id = customer["id"]
+        del self.customers[customer_id]
+        self._commercetools.delete("customers", customer_id)
+        erase = self._rng.random() < 0.7
+        self.deleted.add(customer_id)
+        self.erased |= {customer_id} if erase else set()
+        told = {"version": customer["version"], **({"dataErasure": True} if erase else {})}
+        return [change("ResourceDeleted", "customer", customer_id, **told)]
+
+    def _next(self) -> int:
+        self._count += 1
+        return self._count
+
+    def _someone(self) -> Json | None:
+        return self._rng.choice(list(self.customers.values())) if self.customers else None
+
+    def _an_order(self) -> Json | None:
+        return self._rng.choice(list(self.orders.values())) if self.orders else None
+
+    def _edit_customer(self, **fields: Any) -> list[Json]:
+        customer = self._someone()
+        if not customer or ("email" in fields and self._keeps_email(customer)):
+            return []
+        edited = {**customer, "version": customer["version"] + 1, **fields}
+        self._store_customer(edited)
+        return [change("ResourceUpdated", "customer", customer["id"], version=edited["version"])]
+
+    def _keeps_email(self, customer: Json) -> bool:
+        """Whether guests ordered, or may order, under the e-mail: a late double would find nobody with it any more."""
+        ordered = {order["customerEmail"].lower() for order in self.orders.values() if "customerId" not in order}
+        return _is_settled(customer) or customer["email"] in ordered
+
+    def _store_customer(self, customer: Json) -> None:
+        self._commercetools.put("customers", customer)
+        self.customers[customer["id"]] = customer
+        self.emails.setdefault(customer["id"], set()).add(customer["email"])
+
+    def _store_order(self, order: Json) -> None:
+        self._commercetools.put("orders", order)
+        self.orders[order["id"]] = order
+
+    def _place(self, owner: str, whose: Json) -> list[Json]:
+        number = self._next()
+        order_id = f"order-{number}"
+        lines = [make.line_item(line, id=f"{order_id}-{line}") for line in range(1, self._rng.randint(1, 3) + 1)]
+        payments = {"payments": [reference("payment", f"payment-{number}")]}
+        order = make.order(order_id, lines=lines, paymentInfo=payments, **whose)
+        self._store_order(order)
+        self.owners["Placed Order", order_id] = owner
+        self.owners |= {("Ordered Product", line["id"]): owner for line in lines}
+        return [message("OrderCreated", "order", order_id, order=order)]
+
+
+def _is_settled(customer: Json) -> bool:
+    """Whether a customer keeps the account and its e-mail: every third does."""
+    return int(customer["id"].rpartition("-")[2]) % 3 == 0

@@ -1,0 +1,216 @@
+"""What an order's events say: codes as typed, images, what it is worth, and whether flows start."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from commands.running import Sandbox
+from tests.functional.conftest import Function, Serve
+from tests.functional.documents import (
+    category,
+    change,
+    customer,
+    line_item,
+    message,
+    money,
+    order,
+    payment,
+    product,
+    reference,
+    too_large,
+    transaction,
+    variant,
+)
+from tests.functional.measuring import Measured, measured
+
+pytestmark = pytest.mark.usefixtures("buyer")
+
+CODES = [{"discountCode": reference("discount-code", "code-1"), "state": "MatchesCart"}]
+Configured = Callable[[str], Function]
+
+
+@pytest.fixture
+def configured(serve: Serve, settings_file: Callable[[str], str]) -> Configured:
+    """A function with these tables in its sync.toml."""
+    return lambda rules: serve(SYNC_CONFIG=settings_file(rules))
+
+
+@pytest.fixture
+def code(sandbox: Sandbox) -> None:
+    """A discount code."""
+    sandbox.commercetools.put("discount-codes", {"id": "code-1", "code": "SUMMER25", "isActive": True})
+
+
+def _placed(number: int = 1, **fields: Any) -> Any:
+    order_id = f"order-{number}"
+    lines = [line_item(number, f"product-{number}")]
+    return message("OrderCreated", "order", order_id, order=order(order_id, lines=lines) | fields)
+
+
+def _properties(done: Measured, number: int = 1) -> Any:
+    return done.event("Placed Order", f"order-{number}")["properties"]
+
+
+@pytest.mark.usefixtures("code")
+def test_a_code_is_what_the_shopper_typed(sandbox: Sandbox, steady: Function) -> None:
+    """The message has its id alone; the code is read once and remembered, as it never changes."""
+    first = measured(sandbox, steady, _placed(discountCodes=CODES))
+    assert (_properties(first)["DiscountCode"], "discount-codes.query" in first.read) == ("SUMMER25", True)
+    second = measured(sandbox, steady, _placed(2, discountCodes=CODES))
+    assert (_properties(second, 2)["DiscountCode"], "discount-codes.query" in second.read) == ("SUMMER25", False)
+
+
+@pytest.mark.usefixtures("code")
+def test_a_code_that_can_not_be_read_is_left_out(sandbox: Sandbox, steady: Function) -> None:
+    """Without the scope view_discount_codes there is no code, rather than an id; that is said once."""
+    sandbox.commercetools.tokens(deny_scopes=["view_discount_codes"])
+    for number in (1, 2):
+        done = measured(sandbox, steady, _placed(number, discountCodes=CODES))
+        assert (done.outcome, "DiscountCode" in _properties(done, number)) == ("synced", False)
+    said = [line for line in steady.lines() if line.get("reason") == "no view_discount_codes scope"]
+    assert len(said) == 1
+
+
+def test_a_code_that_is_gone_is_left_out(sandbox: Sandbox, steady: Function) -> None:
+    """It was deleted since."""
+    done = measured(sandbox, steady, _placed(discountCodes=CODES))
+    assert (done.outcome, "DiscountCode" in _properties(done)) == ("synced", False)
+
+
+def test_a_line_item_without_image_shows_its_product(sandbox: Sandbox, steady: Function) -> None:
+    """The product's first image, at an address that is a URL, for no call more than the categories cost."""
+    pictures = [{"url": "https://cdn.example.com/Summer Bag, front ü.jpg", "dimensions": {"w": 1, "h": 1}}]
+    sold = product("product-1", [variant("A", images=[]), variant("B", 2, images=pictures)])
+    sandbox.commercetools.put("products", sold)
+    done = measured(sandbox, steady, _placed(lineItems=[line_item(variant=variant(images=[]))]))
+    assert done.calls == (3, 2)
+    url = "https://cdn.example.com/Summer%20Bag,%20front%20%C3%BC.jpg"
+    assert _properties(done)["Items"][0]["ImageURL"] == url
+    assert done.event("Ordered Product", "line-1")["properties"]["ImageURL"] == url
+
+
+def test_images_of_the_catalog_are_urls(sandbox: Sandbox, function: Function) -> None:
+    """What a URL can't hold is percent-encoded, what is encoded already stays as it is."""
+    pictures = ["https://cdn.example.com/Front ü.jpg", "https://cdn.example.com/fine%20.jpg?w=2&h=3#x"]
+    variants = [
+        variant(f"V{number}", number, images=[{"url": url, "dimensions": {"w": 1, "h": 1}}])
+        for number, url in enumerate(pictures, 1)
+    ]
+    sandbox.commercetools.put("products", product("product-1", variants))
+    function.deliver(message("ProductPublished", "product", "product-1"))
+    state = sandbox.klaviyo.state()
+    encoded = ["https://cdn.example.com/Front%20%C3%BC.jpg", pictures[1]]
+    assert state["items"]["product-1"]["images"] == encoded
+    assert [state["variants"][sku]["image_full_url"] for sku in ("V1", "V2")] == encoded
+
+
+SETTLED = {"transactionId": "refund-1", "state": "Success"}
+NET: Any = {"totalPrice": money(2000), "taxedPrice": {"totalNet": money(2000), "totalGross": money(2165)}}
+
+
+@pytest.mark.parametrize(("rules", "value"), [("", 21.65), ('[order]\nvalue = "total"\n', 20)])
+def test_a_full_refund_does_not_exceed_its_order(
+    sandbox: Sandbox, configured: Configured, rules: str, value: float
+) -> None:
+    """Where prices are net the customer pays the tax too; `value = "total"` is what it was before."""
+    function = configured(rules)
+    paid: Any = {"paymentInfo": {"payments": [reference("payment", "payment-1")]}}
+    sandbox.commercetools.put("orders", order() | NET | paid)
+    refund = transaction(cents=2165)
+    sandbox.commercetools.put("payments", payment(transactions=[refund]))
+    function.deliver(_placed(**NET, **paid))
+    done = measured(sandbox, function, message("PaymentTransactionAdded", "payment", "payment-1", transaction=refund))
+    assert done.event("Placed Order", "order-1")["value"] == value
+    assert done.event("Ordered Product", "line-1")["value"] == 20
+    assert done.event("Refunded Order", "payment-1:refund-1")["value"] == 21.65
+
+
+@pytest.mark.parametrize(
+    ("rules", "flagged"),
+    [
+        ("", [False, True]),
+        ("[events]\nflow_max_age = 3600\n", [True, True]),
+        ("[events]\nflow_max_age = 0\n", [False] * 2),
+    ],
+    ids=["three days", "an hour", "never"],
+)
+def test_what_happened_long_ago_starts_no_flow(
+    sandbox: Sandbox, configured: Configured, rules: str, flagged: list[bool]
+) -> None:
+    """An order of yesterday is late, one imported after two years is history: recorded, and nobody is mailed."""
+    function = configured(rules)
+    now = datetime.now(UTC)
+    for number, age in enumerate((timedelta(days=1), timedelta(days=730)), 1):
+        told = _placed(number, completedAt=(now - age).isoformat())
+        assert function.deliver({**told, "type": "OrderImported"}).outcome == "synced"
+    events = sandbox.klaviyo.state()["events"]
+    assert {(event["unique_id"][-1], event["backfill"]) for event in events} == {("1", flagged[0]), ("2", flagged[1])}
+
+
+def _known_customer() -> Any:
+    return customer(
+        customerNumber="K-1",
+        dateOfBirth="1985-04-03",
+        customerGroup=reference("customer-group", "group-1"),
+        stores=[{"typeId": "store", "key": "berlin"}],
+    )
+
+
+def test_a_segment_by_customer_group_works(sandbox: Sandbox, function: Function) -> None:
+    """The group goes by its key, which comes with the customer: two reads and a write, as ever."""
+    sandbox.commercetools.put("customer-groups", {"id": "group-1", "key": "vip", "name": "Very important"})
+    sandbox.commercetools.put("customers", _known_customer())
+    done = measured(sandbox, function, change("ResourceUpdated", "customer", "customer-1"))
+    assert (done.read, done.written) == (("customers.get", "customers.get"), ("create_or_update_profile",))
+    own = {"customerNumber": "K-1", "customerGroup": "vip", "stores": ["berlin"]}
+    assert done.profile("customer-1")["properties"] == own
+
+
+def test_a_group_that_can_not_be_read_is_left_out(sandbox: Sandbox, function: Function) -> None:
+    """Without the scope view_customer_groups its key is not there, and its id says nothing."""
+    sandbox.commercetools.put("customer-groups", {"id": "group-1", "key": "vip", "name": "Very important"})
+    sandbox.commercetools.tokens(deny_scopes=["view_customer_groups"])
+    sandbox.commercetools.put("customers", _known_customer())
+    done = measured(sandbox, function, change("ResourceUpdated", "customer", "customer-1"))
+    assert done.profile("customer-1")["properties"] == {"customerNumber": "K-1", "stores": ["berlin"]}
+
+
+def test_a_birthday_flow_is_one_line_away(sandbox: Sandbox, configured: Configured) -> None:
+    """`[customer.properties]` names what else may leave the shop."""
+    function = configured('[customer.properties]\ninclude = ["dateOfBirth"]\n')
+    sandbox.commercetools.put("customers", _known_customer())
+    done = measured(sandbox, function, change("ResourceUpdated", "customer", "customer-1"))
+    assert done.profile("customer-1")["properties"] == {"dateOfBirth": "1985-04-03"}
+
+
+@pytest.mark.usefixtures("code")
+@pytest.mark.parametrize(
+    ("delivery", "budget"),
+    [
+        (_placed(discountCodes=CODES), (4, 2)),
+        (too_large("OrderCreated", "order", "order-1"), (5, 2)),
+        (message("OrderCustomerSet", "order", "order-1", customer=reference("customer", "customer-1")), (5, 2)),
+        (message("OrderStateChanged", "order", "order-1", orderState="Complete"), (5, 1)),
+        (message("PaymentTransactionAdded", "payment", "payment-1", transaction=transaction()), (5, 1)),
+        (
+            message(
+                "PaymentTransactionStateChanged", "payment", "payment-1", transactionId="refund-1", state="Success"
+            ),
+            (6, 1),
+        ),
+    ],
+    ids=["placed", "too large", "customer set", "state", "refund", "refund settled"],
+)
+def test_an_order_that_has_everything_keeps_to_its_budget(
+    sandbox: Sandbox, steady: Function, delivery: Any, budget: tuple[int, int]
+) -> None:
+    """Customer, products and codes are read once each, and the customer once more after sending."""
+    paid = {"paymentInfo": {"payments": [reference("payment", "payment-1")]}, "discountCodes": CODES}
+    sandbox.commercetools.put("categories", category("women", "Women"))
+    sandbox.commercetools.put("products", product("product-1", categories=["women"]))
+    sandbox.commercetools.put("orders", order() | paid)
+    sandbox.commercetools.put("payments", payment())
+    done = measured(sandbox, steady, delivery)
+    assert (done.outcome, done.calls) == ("synced", budget)

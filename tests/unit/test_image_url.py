@@ -1,0 +1,27 @@
+"""Addresses of images as shops have them, which need not be URLs."""
+
+import pytest
+
+from mappers.image_url import image_url
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        ("https://i.example/Summer Bag, front ü.jpg", "https://i.example/Summer%20Bag,%20front%20%C3%BC.jpg"),
+        ("https://i.example/already%20fine.jpg?w=2&h=3#x", "https://i.example/already%20fine.jpg?w=2&h=3#x"),
+        ("https://i.example/50% off.jpg", "https://i.example/50%25%20off.jpg"),
+        ("https://i.example/100%.jpg?a=%zz", "https://i.example/100%25.jpg?a=%25zz"),
+        ("https://i.example/a.jpg?t=ä b#c d", "https://i.example/a.jpg?t=%C3%A4%20b#c%20d"),
+        ("https://bücher.example/a b.jpg", "https://xn--bcher-kva.example/a%20b.jpg"),
+        ("https://i.example/a{1}|b.jpg", "https://i.example/a%7B1%7D%7Cb.jpg"),
+        ("//i.example/ü.jpg", "//i.example/%C3%BC.jpg"),
+        ("/ü.jpg", "/%C3%BC.jpg"),
+        ("https://[broken/ü.jpg", "https://%5Bbroken/%C3%BC.jpg"),
+        ("https://i.example/\ud83d.jpg", "https://i.example/%3F.jpg"),
+    ],
+)
+def test_what_a_url_can_not_hold_is_percent_encoded(address: str, url: str) -> None:
+    """What is valid already stays as it is, so encoding twice changes nothing."""
+    assert image_url(address) == url
+    assert image_url(url) == url
