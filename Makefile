@@ -49,6 +49,10 @@ test: $(VENV)/installed ## The whole test suite
 
 SEEDS ?= 20
 
+.PHONY: people
+people: $(VENV)/installed ## Random people and their orders until Klaviyo is right; SEEDS=5 for 5 of them, not 20
+	@PEOPLE_SEEDS=$(SEEDS) $(BIN)/python -m pytest -n 0 -s tests/functional/test_people_converge.py
+
 .PHONY: converge
 converge: $(VENV)/installed ## Random shops until Klaviyo is right; SEEDS=5 for 5 of them, not 20
 	@CONVERGENCE_SEEDS=$(SEEDS) $(BIN)/python -m pytest -n 0 -s tests/functional/test_convergence.py

@@ -14,6 +14,7 @@ from mappers.profile import profile_body
 
 _OK = 200
 _BAD_REQUEST = 400
+_NOT_FOUND = 404
 _CONFLICT = 409
 CLOCKS_DIFFER = timedelta(seconds=5)
 """By which Klaviyo's clock may be behind this machine's."""
@@ -95,10 +96,14 @@ class Klaviyo(KlaviyoCatalog):
         return profile
 
     def erase(self, profile_id: str) -> None:
-        """Ask Klaviyo to delete a profile, by Klaviyo's own id, and all it knows of it."""
+        """Ask Klaviyo to delete a profile, by Klaviyo's own id, and all it knows of it. One that is gone is erased."""
         target = {"data": {"type": "profile", "id": profile_id, "attributes": {}}}
         body = {"data": {"type": "data-privacy-deletion-job", "attributes": {"profile": target}}}
-        self._calls.send("Data_Privacy", "request_profile_deletion", body)
+        try:
+            self._calls.send("Data_Privacy", "request_profile_deletion", body)
+        except Refused as refused:
+            if refused.status != _NOT_FOUND:
+                raise
 
     def create_event(self, event: Mapped) -> None:
         """Send an event; a repetition is Klaviyo's to ignore, by `unique_id`."""

@@ -123,6 +123,17 @@ def message_budget(limits: Limits) -> Iterator[Budget]:
 
 
 @contextmanager
+def time_kept_back(seconds: float) -> Iterator[None]:
+    """End the message's time so many seconds earlier inside, so that they are left for what has to follow."""
+    budget = current_budget()
+    budget.deadline -= seconds
+    try:
+        yield
+    finally:
+        budget.deadline += seconds
+
+
+@contextmanager
 def last_calls() -> Iterator[None]:
     """What a message that failed still has to see to: within what is left of its time, each call attempted once."""
     failed = current_budget()

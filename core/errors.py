@@ -35,7 +35,7 @@ class DeadLetter(SyncError):  # noqa: N818 - an outcome's name in the design and
 
     `status` is the backend's HTTP status, `code` its error code or the class of the error, `pointer` the place in the
     body that was refused (JSON:API pointer or path), `part` the part of the message that it is about ("variant S-1"),
-    if the others were written.
+    if the others were written, and `copied` what a look after the write has to compare then.
     """
 
     def __init__(self, reason: str, *, status: int | None = None, code: str = "", pointer: str = "") -> None:
@@ -44,6 +44,7 @@ class DeadLetter(SyncError):  # noqa: N818 - an outcome's name in the design and
         self.code = code
         self.pointer = pointer
         self.part = ""
+        self.copied: object = None
 
 
 class Unmappable(DeadLetter):

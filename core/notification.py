@@ -78,13 +78,18 @@ class Notification:
         return version if isinstance(version, int) else None
 
     @property
+    def made_at(self) -> datetime | None:
+        """When the message or the change was made; None where it does not say."""
+        try:
+            made_at = datetime.fromisoformat(self.payload.get("createdAt") or self.payload["modifiedAt"])
+        except (KeyError, TypeError, ValueError):
+            return None
+        return made_at if made_at.tzinfo else made_at.replace(tzinfo=UTC)
+
+    @property
     def age(self) -> float:
         """Seconds since the message or the change was made; infinite where it does not say when."""
-        made_at = self.payload.get("createdAt") or self.payload.get("modifiedAt")
-        try:
-            return (datetime.now(UTC) - datetime.fromisoformat(made_at)).total_seconds()  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            return float("inf")
+        return (datetime.now(UTC) - self.made_at).total_seconds() if self.made_at else float("inf")
 
     @property
     def is_redelivered(self) -> bool:

@@ -115,8 +115,9 @@ def put_product(product: ProductProjection, notification: Notification, services
     if gone:
         with refusals.kept():
             _let_go(gone, product_id, notification, services)
-    refusals.raise_first()
-    return Copied(supplies, frozenset(wanted if item_was_gone.is_set() else differing))
+    copied = Copied(supplies, frozenset(wanted if item_was_gone.is_set() else differing))
+    refusals.raise_first(copied)
+    return copied
 
 
 @dataclass(slots=True)
@@ -136,9 +137,10 @@ class _Refusals:
             refusal.part = refusal.part or part
             self.first = self.first or refusal
 
-    def raise_first(self) -> None:
-        """Raise the first refusal, if there was one."""
+    def raise_first(self, copied: Copied) -> None:
+        """Raise the first refusal, if there was one. It says what was copied all the same."""
         if self.first:
+            self.first.copied = copied
             raise self.first
 
 

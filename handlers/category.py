@@ -68,7 +68,7 @@ class _Branch:
             klaviyo.delete_category(self._id)
             raise Ignored("deleted_meanwhile")
         names = klaviyo.category_names([self._id, *ancestor_ids(category)])
-        if not self._is_to_be_written(category, names):
+        if not self._written and not self._is_to_be_written(category, names):
             return
         for missing in ancestor_ids(category):
             if missing not in names:
@@ -126,8 +126,9 @@ class _Branch:
                 unnamed = [one for one in unnamed if one not in moved]  # their names say that their items are right
         # The deepest first: one whose parent has its new name, but not itself, would pass for one that moved.
         unnamed.sort(key=lambda one: len(ancestor_ids(one)), reverse=True)
-        with services.one_at_a_time([CATEGORY_TREE]):
-            services.together([(f"category {one['id']}", partial(self._rename, one)) for one in unnamed])
+        if unnamed:
+            with services.one_at_a_time([CATEGORY_TREE]):
+                services.together([(f"category {one['id']}", partial(self._rename, one)) for one in unnamed])
         if refusals:
             raise refusals[0]
         return bool(unnamed)

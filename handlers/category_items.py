@@ -50,7 +50,7 @@ def put_items_right(
         for product in products:
             wanted = item_categories(product, by_id)
             if members is None or not _is_right(product["id"], wanted, members, services):
-                yield f"item {product['id']}", partial(put, product["id"], wanted)
+                yield f"product {product['id']}", partial(put, product["id"], wanted)
 
     refusals: list[DeadLetter] = []
     products = services.commercetools.published_products(below)

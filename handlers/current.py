@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from clients.retrying import current_budget
 from core.errors import DeadLetter, Ignored, TryAgain
@@ -74,7 +74,7 @@ class Source(Generic[Document, Written]):
 
     `keys` names what a write shares with other resources' messages, `state` tells one state from the next, and
     `own_version` is the version of the document that the message's `resource` names. After a write `look` says whether
-    what was copied has moved: where it is not given, by another `read`.
+    what was copied has moved: where it is not given, by another `read`. `always_looks`: whatever `stale_after` allows.
     """
 
     read: Callable[[], Document]
@@ -82,13 +82,16 @@ class Source(Generic[Document, Written]):
     state: Callable[[Document], object] = version
     own_version: Callable[[Document], int | None] = version
     look: Callable[[Document, Written], Moved[Document] | None] | None = None
+    always_looks: bool = False
+
+    def is_due(self, seconds: float, stale_after: float) -> bool:
+        """Whether to look again after a write that ended so many seconds after the read."""
+        return self.always_looks or seconds >= stale_after
 
     def moved(self, document: Document, written: Written) -> Moved[Document] | None:
         """The newer document, if what was copied moved since. Raises TryAgain if the look shows an older one."""
-        return self._not_older(document, self.look(document, written)) if self.look else self.read_again(document)
-
-    def read_again(self, document: Document) -> Moved[Document] | None:
-        """The same by another `read`, whatever was written of the document."""
+        if self.look:
+            return self._not_older(document, self.look(document, written))
         again = self.read()
         return None if self.state(again) == self.state(document) else self._not_older(document, Moved(again))
 
@@ -132,16 +135,16 @@ def copy_current(
             except Ignored as ignored:
                 _note(notification, services, source, document, read_at, sharing, ignored=ignored.reason)
                 raise
-            except DeadLetter:  # the parts that were not refused are written
+            except DeadLetter as refusal:  # the parts that were not refused are written
                 looked_at = time.monotonic()
-                is_due = current_budget().has_written and looked_at - read_at >= stale_after
-                moved = source.read_again(document) if is_due else None
+                is_due = current_budget().has_written and source.is_due(looked_at - read_at, stale_after)
+                moved = source.moved(document, cast("Written", refusal.copied)) if is_due else None
                 if moved is None:
                     raise
                 read_at, document = looked_at, moved.document
                 continue
         looked_at = time.monotonic()
-        is_due = looked_at - read_at >= stale_after
+        is_due = source.is_due(looked_at - read_at, stale_after)
         moved = source.moved(document, written) if is_due else None
         if moved is None:
             _note(notification, services, source, document, read_at, sharing, confirmed=is_due)

@@ -1,11 +1,19 @@
 """Customers become profiles."""
 
 from datetime import UTC, datetime
+from functools import partial
 
+from clients.retrying import time_kept_back
 from core.errors import DeadLetter, Ignored, TryAgain
 from core.notification import Notification
 from handlers.current import Sharing, Source, as_told, copy_current
-from handlers.people import erase_if_brought_back, erase_if_gone, look_although_failed
+from handlers.people import (
+    TIME_TO_LOOK,
+    erase_if_brought_back,
+    erase_if_brought_back_before,
+    erase_if_gone,
+    look_although_failed,
+)
 from handlers.registry import handles
 from handlers.services import Services
 from mappers.documents import Customer
@@ -21,7 +29,7 @@ def sync_customer(notification: Notification, services: Services) -> None:
     """Put the customer into Klaviyo as a profile."""
     customer_id = notification.resource.id
     read_at = datetime.now(UTC)
-    wrote = False
+    wrote: Customer | None = None
 
     def read() -> Customer | None:
         customer = services.commercetools.customer(customer_id, groups=True)
@@ -30,19 +38,26 @@ def sync_customer(notification: Notification, services: Services) -> None:
     def write(customer: Customer | None) -> None:
         nonlocal wrote
         if customer is None:
-            if wrote:  # the erasure may have been handled before the write
-                erase_if_brought_back(customer_id, read_at, services)
             raise Ignored("deleted_meanwhile")
         if not _has_email(customer):
             raise Ignored("no_email")
-        wrote = True
+        wrote = customer
         services.klaviyo.upsert_profile(profile(customer, services.settings))
 
+    source: Source[Customer | None, None] = Source(read=read, always_looks=True)
     try:
-        copy_current(notification, services, Source(read=read), write, sharing=Sharing(alone=True), group="Profiles")
+        with time_kept_back(TIME_TO_LOOK):
+            copy_current(notification, services, source, write, sharing=Sharing(alone=True), group="Profiles")
+    except Ignored as ignored:
+        # Gone: the erasure may have been handled before what was written here took effect.
+        if ignored.reason == "deleted_meanwhile" and wrote:
+            erase_if_brought_back(wrote, read_at, services)
+        elif ignored.reason == "deleted_meanwhile":
+            erase_if_brought_back_before(notification, customer_id, services)
+        raise
     except TryAgain:
         if wrote:
-            look_although_failed(lambda: erase_if_gone(customer_id, read_at, services))
+            look_although_failed(partial(erase_if_gone, wrote, read_at, services))
         raise
 
 

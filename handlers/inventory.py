@@ -41,16 +41,17 @@ def sync_stock(notification: Notification, services: Services) -> None:
         if named is None:
             raise Ignored("deleted_meanwhile")
         sku = _sku(named)
-    seen = _version(named)
+    seen, gone = _version(named), False
 
     def read() -> Stock:
         """Queries lag: an entry that one shows in an older version than is known, or not at all, is read by its id."""
-        nonlocal seen
+        nonlocal seen, gone
         listed, others = _parted(services.commercetools.entries_beside(sku, notification.resource.id), notification)
-        if deletes:
+        if deletes or gone:
             return Stock(others, None)
         if listed is None or _version(listed) < max(seen, notification.version or 0):
             listed = _named_entry(notification, services)
+            gone = listed is None
         seen = max(seen, _version(listed))
         return Stock([*others, listed] if listed else others, listed)
 

@@ -18,7 +18,7 @@ def place_order(notification: Notification, services: Services) -> None:
     services.prepare("Events")
     told = notification.payload.get("order")
     order = cast("Order", told) if isinstance(told, dict) else _order_now(notification, services, creates=True)
-    _send_placed_order(order, services)
+    _send_placed_order(notification, order, services)
 
 
 @handles("order", "OrderCustomerSet")
@@ -29,9 +29,9 @@ def place_order_of_customer(notification: Notification, services: Services) -> N
     if told and not notification.payload.get("customer"):
         raise Ignored("customer_removed")
     order = _order_now(notification, services)
-    if not told and not order.get("customerId"):
+    if not order.get("customerId"):
         raise Ignored("customer_removed")
-    _send_placed_order(order, services)
+    _send_placed_order(notification, order, services)
 
 
 @handles("order", "OrderStateChanged")
@@ -52,7 +52,9 @@ def change_order_state(notification: Notification, services: Services) -> None:
     if not event:
         raise Ignored("order_state")
     order = order or _order_now(notification, services)
-    send_order_events(order, services, lambda owned: [[event(owned, notification.created_at, services.settings)]])
+    send_order_events(
+        notification, order, services, lambda owned: [[event(owned, notification.created_at, services.settings)]]
+    )
 
 
 def _order_now(notification: Notification, services: Services, *, creates: bool = False) -> Order:
@@ -62,7 +64,7 @@ def _order_now(notification: Notification, services: Services, *, creates: bool 
     return order
 
 
-def _send_placed_order(order: Order, services: Services) -> None:
+def _send_placed_order(notification: Notification, order: Order, services: Services) -> None:
     rules = services.settings.sync.order
     state = order.get("orderState")
     if (rules.placed_states and state not in rules.placed_states) or (
@@ -70,6 +72,7 @@ def _send_placed_order(order: Order, services: Services) -> None:
     ):
         raise Ignored("order_state")
     send_order_events(
+        notification,
         order,
         services,
         lambda owned: [[placed_order(owned, services.settings)], ordered_products(owned, services.settings)],

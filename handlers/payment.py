@@ -28,6 +28,7 @@ def refund_order(notification: Notification, services: Services) -> None:
         _wait_for_order(notification, services.settings.sync.payment.order_wait)
         raise Ignored("no_order")
     send_order_events(
+        notification,
         order,
         services,
         lambda owned: [

@@ -1,7 +1,7 @@
 """Whose an order's events are: read when they are sent, and looked at again afterwards.
 
 An order's `customerEmail` is a snapshot, and an event changes the e-mail of its profile. So every event of an order
-goes through `send_order_events`. Nobody comes back who was erased, and nobody gets an e-mail back that was changed.
+goes through `send_order_events`. No customer who was erased comes back, and no e-mail that was changed.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,8 +9,9 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
-from clients.retrying import current_budget, last_calls
+from clients.retrying import current_budget, last_calls, time_kept_back
 from core.errors import DeadLetter, Ignored, TryAgain
+from core.notification import Notification
 from handlers.services import Services
 from mappers.documents import Customer, Order
 from mappers.mapped import JsonObject, Mapped, mapper
@@ -22,21 +23,26 @@ Stages = Sequence[Sequence[Mapped]]
 
 _ROUNDS = 3
 _YOUNG = 60.0
-"""Seconds after an order was made within which its customer may not be shown yet."""
+"""Seconds after it was made within which a customer may not be shown yet."""
+TIME_TO_LOOK = 3.0
+"""Seconds of a message's time that are kept for the look afterwards, and the erasure that may follow from it."""
 
 
-def send_order_events(order: Order, services: Services, events: Callable[[OwnedOrder], Stages]) -> None:
+def send_order_events(
+    notification: Notification, order: Order, services: Services, events: Callable[[OwnedOrder], Stages]
+) -> None:
     """Send events of an order as those of the person it belongs to now.
 
     Raises Ignored for an order of nobody, and for one whose customer is gone (`[order] deleted_customers`).
     """
     _require_somebody(order)
     read_at = datetime.now(UTC)
-    customer = _customer(order, services)
+    customer = _customer(notification, order, services)
     whose = customer_in_event(customer) if customer else _without_customer(order, services)
     stages = events(OwnedOrder(order, whose, services.order_knowledge.of(order)))
     try:
-        _send(stages, services)
+        with time_kept_back(TIME_TO_LOOK if customer else 0):
+            _send(stages, services)
     except TryAgain:
         if customer:
             look_although_failed(lambda: _look_again(customer, read_at, services))
@@ -49,11 +55,24 @@ def send_order_events(order: Order, services: Services, events: Callable[[OwnedO
         _look_again(customer, read_at, services)
 
 
-def erase_if_brought_back(customer_id: str, since: datetime, services: Services) -> None:
-    """Erase the profile of a customer who is gone, if it was made since then: by what this message sent.
+def erase_if_brought_back(customer: Customer, since: datetime, services: Services) -> None:
+    """Erase the profile of a customer who is gone by now, if it was made since then: by what this message sent.
 
-    A message that comes again would find the customer gone and send nothing, so a failure is a dead letter.
+    A customer who was made under a minute ago may only not be shown: that is a dead letter, for people to look at.
     """
+    if services.settings.sync.customer.erase and _is_young(customer):
+        raise DeadLetter("brought_back", code="young_customer")
+    _erase_if_new(customer["id"], since, services)
+
+
+def erase_if_brought_back_before(notification: Notification, customer_id: str, services: Services) -> None:
+    """The same for a message that finds the customer gone, if an earlier attempt at it may have sent something."""
+    if notification.is_redelivered and notification.made_at:
+        _erase_if_new(customer_id, notification.made_at, services)
+
+
+def _erase_if_new(customer_id: str, since: datetime, services: Services) -> None:
+    """Erase the profile if it was made since then. A failure is a dead letter: nothing would come back to it."""
     if not services.settings.sync.customer.erase:
         return
     try:
@@ -62,10 +81,10 @@ def erase_if_brought_back(customer_id: str, since: datetime, services: Services)
         raise DeadLetter("brought_back", status=error.status, code=error.code or error.reason) from None
 
 
-def erase_if_gone(customer_id: str, since: datetime, services: Services) -> None:
-    """The same, where it has to be found out whether the customer is gone."""
-    if services.commercetools.customer(customer_id) is None:
-        erase_if_brought_back(customer_id, since, services)
+def erase_if_gone(customer: Customer, since: datetime, services: Services) -> None:
+    """As `erase_if_brought_back`, where it has to be found out whether the customer is gone."""
+    if services.commercetools.customer(customer["id"]) is None:
+        erase_if_brought_back(customer, since, services)
 
 
 def look_although_failed(look: Callable[[], None]) -> None:
@@ -84,13 +103,15 @@ def _require_somebody(order: Order) -> None:
         raise Ignored("no_profile")
 
 
-def _customer(order: Order, services: Services) -> Customer | None:
+def _customer(notification: Notification, order: Order, services: Services) -> Customer | None:
     """The customer of an order as it is now; None for a guest, and for one who is gone where the e-mail is to do."""
     customer_id = order.get("customerId")
     customer = services.commercetools.customer(customer_id) if customer_id else None
     if customer_id and not customer:
-        if _is_young(order):
+        # An old order may be given to a customer who registered a moment ago.
+        if _is_young(order) or (notification.type == "OrderCustomerSet" and notification.age < _YOUNG):
             raise TryAgain("customer_not_there_yet")
+        erase_if_brought_back_before(notification, customer_id, services)
         if services.settings.sync.order.deleted_customers == "skip" or not email_in_event(order):
             raise Ignored("customer_gone")
     return customer
@@ -109,8 +130,8 @@ def _without_customer(order: Order, services: Services) -> JsonObject:
 
 
 @mapper
-def _is_young(order: Order) -> bool:
-    return (datetime.now(UTC) - datetime.fromisoformat(order["createdAt"])).total_seconds() < _YOUNG
+def _is_young(document: Order | Customer) -> bool:
+    return (datetime.now(UTC) - datetime.fromisoformat(document["createdAt"])).total_seconds() < _YOUNG
 
 
 def _send(stages: Stages, services: Services) -> None:
@@ -138,7 +159,7 @@ def _look_again(customer: Customer, read_at: datetime, services: Services) -> No
     for _ in range(_ROUNDS):
         now = services.commercetools.customer(sent["id"])
         if now is None:
-            erase_if_brought_back(sent["id"], read_at, services)
+            erase_if_brought_back(sent, read_at, services)
             return
         if customer_in_event(now) == customer_in_event(sent):
             return

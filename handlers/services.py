@@ -94,7 +94,7 @@ class Services:
                 try:
                     write()
                 except DeadLetter as refusal:
-                    refusal.part = part
+                    refusal.part = " of ".join(filter(None, (refusal.part, part)))
                     refusals.append(refusal)
                 except Exception as error:  # noqa: BLE001 - raised below, in the message's own thread
                     errors.append(error)

@@ -77,6 +77,7 @@ class Customer(TypedDict, total=False):
 
     id: str
     version: int
+    createdAt: str
     email: str
     firstName: str
     lastName: str

@@ -3,6 +3,8 @@
 import re
 from urllib.parse import quote, urlsplit
 
+import idna
+
 _FINE = re.compile(r"(?:[A-Za-z0-9\-._~:/?#@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _SAFE = "/:@!$&'()*+,;=%"
@@ -14,7 +16,7 @@ def image_url(address: str) -> str:
         return address
     try:
         parts = urlsplit(address)
-        host = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode()
+        host = parts.netloc if parts.netloc.isascii() else _ascii(parts.netloc)
     except ValueError:  # no URL at all: nothing but its characters can be put right
         return _encoded(address, f"{_SAFE}?#")
     return parts._replace(
@@ -23,6 +25,12 @@ def image_url(address: str) -> str:
         query=_encoded(parts.query, f"{_SAFE}?"),
         fragment=_encoded(parts.fragment, f"{_SAFE}?"),
     ).geturl()
+
+
+def _ascii(netloc: str) -> str:
+    """A host of other letters as DNS has it (IDNA 2008). Raises ValueError for none."""
+    host, colon, port = netloc.partition(":")
+    return idna.encode(host, uts46=True).decode() + colon + port
 
 
 def _encoded(text: str, safe: str) -> str:

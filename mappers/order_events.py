@@ -37,6 +37,8 @@ class _Happened:
     written_time: str
     money: Money
     later: timedelta = timedelta()
+    told_at: str = ""
+    """When commercetools told of it, where that may be long after it happened: a bank takes days for a refund."""
 
 
 @mapper
@@ -96,6 +98,7 @@ def refunded_order(
         f"{payment_id}:{transaction['id']}",
         transaction.get("timestamp") or occurred_at,
         refunded,
+        told_at=occurred_at,
     )
     schema = order_fields(owned.order, owned.known, settings) | {
         "RefundAmount": number(amount(refunded)),
@@ -141,7 +144,9 @@ def _event(
         "value": number(amount(happened.money)),
         "value_currency": happened.money["currencyCode"],
         "unique_id": happened.unique_id,
-        "backfill": starts_no_flow(happened.written_time, now, settings.sync.events.flow_max_age),
+        "backfill": starts_no_flow(
+            max(happened.written_time, happened.told_at), now, settings.sync.events.flow_max_age
+        ),
         "metric": {"data": {"type": "metric", "attributes": {"name": happened.metric}}},
         "profile": profile_body(attributes),
     }

@@ -137,7 +137,11 @@ def test_a_refused_item_keeps_the_name_back(sandbox: Sandbox, letters: FakeTopic
     _move(sandbox, "men")
     sandbox.klaviyo.fail("catalog-items/[^/]*bag-1$", method="PATCH", status=400)
     answer = function.deliver(MOVED)
-    assert (answer.status, answer.outcome, answer.line["part"]) == (ACKNOWLEDGED, "dead-lettered", "item bag-1")
+    assert (answer.status, answer.outcome, answer.line["part"]) == (
+        ACKNOWLEDGED,
+        "dead-lettered",
+        "item of product bag-1",
+    )
     assert len(letters.letters) == 1
     assert [own for own, categories in _items(sandbox).items() if "men" in categories] == ["bag-2", "bag-3"]
     names = sandbox.klaviyo.state()["categories"]

@@ -11,6 +11,8 @@ from tests.functional.documents import change, customer, message
 from tests.functional.measuring import measured
 from tests.functional.races import create_profile, deliver_while
 
+_NOT_FOUND = {"statusCode": 404, "message": "", "errors": [{"code": "ResourceNotFound", "message": ""}]}
+
 
 def _erasure(minutes_ago: float = 0) -> Any:
     at = datetime.now(UTC) - timedelta(minutes=minutes_ago)
@@ -86,3 +88,33 @@ def test_a_copy_that_fails_after_its_write_brings_nobody_back(sandbox: Sandbox, 
     assert with_failures.outcome in ("retried", "ignored")
     function.deliver(told)
     assert sandbox.klaviyo.state()["profiles"] == []
+
+
+def test_a_read_that_lags_erases_nobody(sandbox: Sandbox, function: Function) -> None:
+    """A customer who was made a moment ago, and is not shown by the look, is left to people."""
+    made = datetime.now(UTC).isoformat()
+    sandbox.commercetools.put("customers", customer(createdAt=made))
+    sandbox.commercetools.fail("/customers/customer-1", status=404, body=_NOT_FOUND, skip=1, count=1)
+    told = message("CustomerCreated", "customer", "customer-1", createdAt=made)
+    answer = function.deliver(told)
+    letters = [line for line in function.lines() if line.get("letter") == "brought_back"]
+    assert (answer.outcome, len(letters)) == ("retried", 1), (
+        "a letter that could not be published, as there is no topic"
+    )
+    assert [profile["external_id"] for profile in sandbox.klaviyo.state()["profiles"]] == ["customer-1"]
+
+
+def test_a_profile_that_is_gone_is_erased(sandbox: Sandbox, function: Function) -> None:
+    """The list still shows it, Klaviyo does not know it: there is nothing left to erase."""
+    create_profile(sandbox, external_id="customer-1")
+    sandbox.klaviyo.fail("/api/data-privacy-deletion-jobs", status=404, count=1)
+    assert function.deliver(_erasure()).outcome == "synced"
+
+
+@pytest.mark.parametrize("stale_after", [0, 30])
+def test_profiles_are_always_looked_at(sandbox: Sandbox, serve: Serve, settings_file: Any, stale_after: float) -> None:
+    """`stale_after` saves no look that an erasure may depend on."""
+    function = serve(SYNC_CONFIG=settings_file(f"[limits]\nstale_after = {stale_after}\n"))
+    sandbox.commercetools.put("customers", customer())
+    done = measured(sandbox, function, message("CustomerCreated", "customer", "customer-1"))
+    assert (done.outcome, done.calls) == ("synced", (2, 1))

@@ -6,7 +6,7 @@ import pytest
 
 from commands.running import Sandbox
 from tests.functional.conftest import ACKNOWLEDGED, Function
-from tests.functional.documents import customer, line_item, message, money, order, product, variant
+from tests.functional.documents import customer, entry, line_item, message, money, order, product, variant
 from tests.functional.failing import FakeTopic, fake_topic
 from tests.functional.races import deliver_while
 
@@ -69,6 +69,28 @@ def test_a_letter_is_short_and_names_nobody(sandbox: Sandbox, letters: FakeTopic
     assert letter.attributes["error"].startswith(f"Refused invalid {answer.line['part']} /data/attributes/x")
     told = " ".join(letter.attributes.values())
     assert not [word for word in ("@", "Annika", "Brandauer", "Lindenallee") if word in told]
+
+
+def test_the_stock_of_a_refused_variant_s_siblings_is_looked_at_again(
+    sandbox: Sandbox, letters: FakeTopic, function: Function
+) -> None:
+    """It moves while they are written, and the product does not: what the shop has now is written."""
+    sandbox.commercetools.put("products", product(variants=[variant("A", 1), variant("B", 2)]))
+    for sku in ("A", "B"):
+        sandbox.commercetools.put("inventory", entry(f"entry-{sku}", sku, 3))
+    sandbox.klaviyo.fail("catalog-variants$", method="POST", status=400, count=1)
+    sandbox.klaviyo.fail("catalog-variants$", method="POST", delay=0.6, count=1)
+
+    def sold() -> None:
+        for sku in ("A", "B"):
+            sold_out = {"quantityOnStock": 0, "availableQuantity": 0, "version": 2}
+            sandbox.commercetools.patch("inventory", f"entry-{sku}", sold_out)
+
+    told = message("ProductPublished", "product", "product-1")
+    answer = deliver_while(function, sandbox, told, "create_catalog_variant", sold)
+    assert (answer.outcome, letters.letters) == ("synced", [])
+    variants = sandbox.klaviyo.state()["variants"]
+    assert {sku: one["inventory_quantity"] for sku, one in variants.items()} == {"A": 0, "B": 0}
 
 
 def test_one_variant_of_a_product(sandbox: Sandbox, letters: FakeTopic, function: Function) -> None:

@@ -205,3 +205,52 @@ def test_an_order_read_before_its_message_is_not_sent(ordered: Sandbox, function
     assert (answer.outcome, answer.reason) == ("retried", "stale_read")
     ordered.commercetools.patch("orders", "order-1", {"orderState": "Complete"})
     assert function.deliver(late).outcome == "synced"
+
+
+def test_there_is_time_for_the_look(ordered: Sandbox, serve: Serve, settings_file: Any) -> None:
+    """The time for sending is over: three seconds are kept for the erasure of whom the events brought back."""
+    function, other = serve(SYNC_CONFIG=settings_file("[limits]\nmessage_seconds = 5\n")), serve()
+    two = order(lines=[line_item(1), line_item(2)], customerEmail=OLD)
+
+    def erased() -> None:
+        ordered.commercetools.delete("customers", "customer-1")
+        assert other.deliver(ERASURE).outcome == "synced"
+        ordered.klaviyo.fail("/api/events", method="POST", status=503, apply=True, delay=1)
+
+    ordered.klaviyo.fail("/api/events", method="POST", delay=0.8, count=1)
+    told = message("OrderCreated", "order", "order-1", order=two)
+    assert deliver_while(function, ordered, told, "create_event", erased).outcome == "retried"
+    assert _people(ordered) == []
+
+
+def test_a_look_that_failed_is_made_up_for(ordered: Sandbox, serve: Serve) -> None:
+    """The message comes again, finds the customer gone, and erases whom it brought back before."""
+    function, other = serve(), serve()
+    told = MESSAGES["placed"] | {"createdAt": now()}
+
+    def erased() -> None:
+        ordered.commercetools.delete("customers", "customer-1")
+        assert other.deliver(ERASURE).outcome == "synced"
+        ordered.commercetools.fail("/customers/customer-1", status=503)
+
+    ordered.klaviyo.fail("/api/events", method="POST", delay=0.8, count=1)
+    assert deliver_while(function, ordered, told, "create_event", erased).outcome == "retried"
+    assert len(_people(ordered)) == 1
+    ordered.commercetools.clear_failures()
+    assert function.deliver(told, deliveryAttempt=2).reason == "customer_gone"
+    assert _people(ordered) == []
+
+
+def test_an_old_order_may_get_a_customer_who_is_not_shown_yet(ordered: Sandbox, function: Function) -> None:
+    """The message is young, though the order is not: it waits for the customer."""
+    ordered.commercetools.put("orders", order(customerId="customer-2"))
+    told = message("OrderCustomerSet", "order", "order-1", customer=reference("customer", "customer-2"))
+    assert function.deliver(told | {"createdAt": now()}).reason == "customer_not_there_yet"
+    assert function.deliver(told).reason == "customer_gone"
+
+
+def test_an_order_whose_customer_was_taken_away_again_is_nobody_s(ordered: Sandbox, function: Function) -> None:
+    """The message told of a customer, and the order has none by now: it is no guest's order."""
+    ordered.commercetools.put("orders", order(customerId=None))
+    assert function.deliver(MESSAGES["customer set"]).reason == "customer_removed"
+    assert _people(ordered) == []

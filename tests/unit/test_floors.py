@@ -25,7 +25,7 @@ TOOLS = ("manage", "commands", "sandbox", "bench", "tests")
 
 PURE = frozenset(
     {"babel", "collections", "dataclasses", "datetime", "decimal", "functools", "json", "math", "operator"}
-    | {"phonenumbers", "re", "typing", "urllib.parse"}
+    | {"idna", "phonenumbers", "re", "typing", "urllib.parse"}
 )
 """What mappers may import from outside of this project. Nothing here knows a backend or does I/O."""
 IMPURE_CALLS = frozenset({"open", "print", "input", "exec", "eval"})

@@ -226,6 +226,22 @@ def test_a_refund_is_valued_at_its_transaction(timestamp: str | None, time: str)
     assert event["properties"] == {**placed(ORDER)["properties"], **refund}
 
 
+@pytest.mark.parametrize(
+    ("timestamp", "told", "flagged"),
+    [
+        ("2026-04-20T12:00:00Z", "2026-05-02T08:00:00Z", False),
+        ("2026-04-20T12:00:00Z", "2026-04-21T08:00:00Z", True),
+        (None, "2026-04-21T08:00:00Z", True),
+    ],
+)
+def test_a_refund_that_took_days_starts_its_flow(timestamp: str | None, told: str, *, flagged: bool) -> None:
+    """What counts is when the shop learnt of it: a bank takes days, and a customer waits for the news."""
+    transaction: Any = {"id": "t1", "type": "Refund", "state": "Success", "amount": euros(700), "timestamp": timestamp}
+    now = datetime(2026, 5, 2, 9, tzinfo=UTC)
+    event = refunded_order(owned(ORDER), "pay1", transaction, told, SETTINGS, now=now).body["data"]["attributes"]
+    assert event["backfill"] is flagged
+
+
 def test_a_guest_s_event_carries_name_and_place_but_no_phone_number() -> None:
     """From the billing address; a customer's profile has its own messages."""
     guest = placed(order(customerId=None))
