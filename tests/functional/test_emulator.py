@@ -124,7 +124,7 @@ def test_a_letter_says_what_is_known_of_the_failure(sandbox: Sandbox, post: Post
     assert letter["data"] == data
     attributes = dict(letter["attributes"])
     error = attributes.pop("error")
-    assert error.startswith("Refused invalid /data/üü")
+    assert error.startswith("Refused invalid Placed Order order-1 /data/üü")
     assert 510 < len(error.encode()) <= 512
     assert attributes == {
         "reason": "klaviyo_refused",
