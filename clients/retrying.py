@@ -123,9 +123,10 @@ def message_budget(limits: Limits) -> Iterator[Budget]:
 
 
 @contextmanager
-def time_kept_back(seconds: float) -> Iterator[None]:
-    """End the message's time so many seconds earlier inside, so that they are left for what has to follow."""
+def time_kept_back(share: float) -> Iterator[None]:
+    """End the message's time earlier inside, so that this share of it is left for what has to follow."""
     budget = current_budget()
+    seconds = budget.limits.message_seconds * share
     budget.deadline -= seconds
     try:
         yield

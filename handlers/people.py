@@ -24,8 +24,8 @@ Stages = Sequence[Sequence[Mapped]]
 _ROUNDS = 3
 _YOUNG = 60.0
 """Seconds after it was made within which a customer may not be shown yet."""
-TIME_TO_LOOK = 3.0
-"""Seconds of a message's time that are kept for the look afterwards, and the erasure that may follow from it."""
+TIME_TO_LOOK = 0.12
+"""Share of a message's time (3 of 25 seconds) that is kept for the look afterwards, and the erasure it may lead to."""
 
 
 def send_order_events(

@@ -208,7 +208,7 @@ def test_an_order_read_before_its_message_is_not_sent(ordered: Sandbox, function
 
 
 def test_there_is_time_for_the_look(ordered: Sandbox, serve: Serve, settings_file: Any) -> None:
-    """The time for sending is over: three seconds are kept for the erasure of whom the events brought back."""
+    """The time for sending is over: a share of it is kept for the erasure of whom the events brought back."""
     function, other = serve(SYNC_CONFIG=settings_file("[limits]\nmessage_seconds = 5\n")), serve()
     two = order(lines=[line_item(1), line_item(2)], customerEmail=OLD)
 
