@@ -74,7 +74,7 @@ class Source(Generic[Document, Written]):
 
     `keys` names what a write shares with other resources' messages, `state` tells one state from the next, and
     `own_version` is the version of the document that the message's `resource` names. After a write `look` says whether
-    what was copied has moved: where it is not given, by another `read`. `always_looks`: whatever `stale_after` allows.
+    what was copied has moved: where it is not given, by another `read`.
     """
 
     read: Callable[[], Document]
@@ -82,11 +82,6 @@ class Source(Generic[Document, Written]):
     state: Callable[[Document], object] = version
     own_version: Callable[[Document], int | None] = version
     look: Callable[[Document, Written], Moved[Document] | None] | None = None
-    always_looks: bool = False
-
-    def is_due(self, seconds: float, stale_after: float) -> bool:
-        """Whether to look again after a write that ended so many seconds after the read."""
-        return self.always_looks or seconds >= stale_after
 
     def moved(self, document: Document, written: Written) -> Moved[Document] | None:
         """The newer document, if what was copied moved since. Raises TryAgain if the look shows an older one."""
@@ -137,14 +132,14 @@ def copy_current(
                 raise
             except DeadLetter as refusal:  # the parts that were not refused are written
                 looked_at = time.monotonic()
-                is_due = current_budget().has_written and source.is_due(looked_at - read_at, stale_after)
+                is_due = current_budget().has_written and looked_at - read_at >= stale_after
                 moved = source.moved(document, cast("Written", refusal.copied)) if is_due else None
                 if moved is None:
                     raise
                 read_at, document = looked_at, moved.document
                 continue
         looked_at = time.monotonic()
-        is_due = source.is_due(looked_at - read_at, stale_after)
+        is_due = looked_at - read_at >= stale_after
         moved = source.moved(document, written) if is_due else None
         if moved is None:
             _note(notification, services, source, document, read_at, sharing, confirmed=is_due)

@@ -44,7 +44,7 @@ def sync_customer(notification: Notification, services: Services) -> None:
         wrote = customer
         services.klaviyo.upsert_profile(profile(customer, services.settings))
 
-    source: Source[Customer | None, None] = Source(read=read, always_looks=True)
+    source: Source[Customer | None, None] = Source(read=read)
     try:
         with time_kept_back(TIME_TO_LOOK):
             copy_current(notification, services, source, write, sharing=Sharing(alone=True), group="Profiles")

@@ -131,10 +131,11 @@ def test_a_short_wait_is_made_within_the_message(sandbox: Sandbox, quick: Functi
     watch = Stopwatch()
     assert quick.deliver(change("ResourceUpdated", "customer", "customer-1")).outcome == "synced"
     assert 1 <= watch.seconds < 3
+    sandbox.commercetools.put("customers", customer(version=2))
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
     sandbox.klaviyo.fail("profile-import", status=429, headers={"Retry-After": soon}, count=1)
     watch = Stopwatch()
-    assert quick.deliver(change("ResourceUpdated", "customer", "customer-1")).outcome == "synced"
+    assert quick.deliver(change("ResourceUpdated", "customer", "customer-1", version=2)).outcome == "synced"
     assert 0.5 <= watch.seconds < 4
     assert len(sandbox.klaviyo.requests()) == 4
 

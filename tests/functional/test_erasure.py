@@ -109,12 +109,3 @@ def test_a_profile_that_is_gone_is_erased(sandbox: Sandbox, function: Function) 
     create_profile(sandbox, external_id="customer-1")
     sandbox.klaviyo.fail("/api/data-privacy-deletion-jobs", status=404, count=1)
     assert function.deliver(_erasure()).outcome == "synced"
-
-
-@pytest.mark.parametrize("stale_after", [0, 30])
-def test_profiles_are_always_looked_at(sandbox: Sandbox, serve: Serve, settings_file: Any, stale_after: float) -> None:
-    """`stale_after` saves no look that an erasure may depend on."""
-    function = serve(SYNC_CONFIG=settings_file(f"[limits]\nstale_after = {stale_after}\n"))
-    sandbox.commercetools.put("customers", customer())
-    done = measured(sandbox, function, message("CustomerCreated", "customer", "customer-1"))
-    assert (done.outcome, done.calls) == ("synced", (2, 1))
