@@ -147,7 +147,11 @@ def test_a_published_product_is_shown_with_picture_price_stock_and_categories(pa
 def test_a_value_and_where_it_came_from_light_up_together(page: Page) -> None:
     """Under the mouse, and with the arrow keys."""
     page.deliver("13", 1)
-    mark = next(mark for mark in page.all("#delivery section + section mark") if mark.text == '"Mira"')
+    marks = page.wait(
+        lambda: [mark for mark in page.all("#delivery section + section mark") if mark.text == '"Mira"'],
+        "the requests are shown",
+    )
+    mark = marks[0]
     ActionChains(page.chrome).move_to_element(mark).perform()
     page.wait(lambda: page.all("#delivery section:first-child mark.lit"), "the counterparts are lit")
     assert set(page.texts("mark.lit")) == {'"Mira"'}
