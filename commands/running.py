@@ -91,7 +91,7 @@ class Function:
 def running_sandbox(documents: Path | None = None) -> Iterator[Sandbox]:
     """The sandbox as a process of its own."""
     command = [sys.executable, "-m", "sandbox", *(("--documents", str(documents)) if documents else ())]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, process_group=0)
     try:
         line = process.stdout.readline() if process.stdout else ""
         if not line:
@@ -118,6 +118,7 @@ def running_function(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        process_group=0,
     )
     function = Function(f"http://127.0.0.1:{port}", process)
     readers = [threading.Thread(target=read) for read in (function.read_output, function.read_errors)]
@@ -173,9 +174,14 @@ def _await_port(function: Function, port: int) -> None:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
+    """End a program that leads a process group of its own.
+
+    In the group of this process it would get a terminal's Ctrl-C too. Gunicorn's workers then get two signals at once,
+    their terminal's and their master's, and may wait for each other's lock for ever.
+    """
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(PATIENCE)
     except subprocess.TimeoutExpired:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()

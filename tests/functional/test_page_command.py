@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 
+import psutil
 import pytest
 import requests
 
@@ -31,7 +32,7 @@ def url() -> Iterator[str]:
 
 @pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM])
 def test_it_says_where_it_is_and_ends_when_told(ended_by: signal.Signals) -> None:
-    """As a terminal does it: Ctrl-C reaches every process of the group."""
+    """As a terminal does it: Ctrl-C reaches every process of the group, which is the page alone; it ends the others."""
     command = [*COMMAND, "0"]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -42,11 +43,15 @@ def test_it_says_where_it_is_and_ends_when_told(ended_by: signal.Signals) -> Non
             assert found, line
             with requests.get(f"{found[0]}changes", stream=True, timeout=30):
                 assert requests.get(found[0], timeout=30).status_code == 200
+                started = psutil.Process(process.pid).children(recursive=True)
+                assert started
+                assert process.pid not in [os.getpgid(child.pid) for child in started]
                 if ended_by == signal.SIGINT:
                     os.killpg(process.pid, ended_by)
                 else:
                     process.send_signal(ended_by)
                 output, errors = process.communicate(timeout=30)
+                assert psutil.wait_procs(started, timeout=5)[1] == []
         finally:
             process.terminate()
     assert (process.returncode, errors) == (0, "")

@@ -1,6 +1,7 @@
 """Every request is made by an operation of the official SDKs; libcurl only carries it."""
 
 import ast
+import queue
 import re
 import threading
 import time
@@ -109,16 +110,17 @@ def test_a_group_is_imported_while_the_token_is_fetched(
 ) -> None:
     """The first message of an instance does not import Klaviyo's operations before it asks for its token."""
     sandbox.commercetools.put("customers", customer())
-    asked: list[bool] = []
+    asked: queue.Queue[bool] = queue.Queue()
     prepare = KlaviyoCalls.prepare
 
     def prepare_once_asked(calls: KlaviyoCalls, group: str) -> None:
         end = time.monotonic() + 5
         while not (tokens := sandbox.commercetools.requests(kind="token")) and time.monotonic() < end:
             time.sleep(0.01)
-        asked.append(bool(tokens))
+        asked.put(bool(tokens))
         prepare(calls, group)
 
     monkeypatch.setattr(KlaviyoCalls, "prepare", prepare_once_asked)
     assert serve().deliver(change("ResourceUpdated", "customer", "customer-1")).outcome == "synced"
-    assert asked == [True]
+    assert asked.get(timeout=10)
+    assert asked.empty()
