@@ -9,7 +9,7 @@ from sandbox.control import Control
 from tests.functional import documents as make
 from tests.functional.documents import Json
 
-_AGAIN = 0.4
+_AGAIN = 0.6
 _LATE = timedelta(seconds=45)
 """Age of a delivery when it is published: what is done differently in its first minute ends while a test runs."""
 _OPENED = timedelta(minutes=10)

@@ -14,7 +14,7 @@ Event = tuple[str, str]
 
 KINDS = {
     "edit_customer": 14, "add_customer": 3, "erase_customer": 3,
-    "edit_product": 14, "change_variants": 8, "move_sku": 10, "unpublish_product": 5, "publish_product": 5,
+    "edit_product": 24, "change_variants": 10, "move_sku": 12, "unpublish_product": 5, "publish_product": 5,
     "add_product": 3, "delete_product": 3,
     "set_stock": 18, "move_stock": 6, "delete_stock": 5, "add_stock": 8,
     "rename_category": 6, "move_category": 6, "add_category": 3, "delete_category": 3,
