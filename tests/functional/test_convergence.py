@@ -6,7 +6,7 @@ Environment variables repeat a run and narrow it down:
     CONVERGENCE_SEEDS=5                       so many seeds
     CONVERGENCE_SEED=1234                     this seed alone; which messages meet is up to the machine all the same
     CONVERGENCE_KINDS=edit_product,move_sku   these changes alone; tests/functional/random_shop.py has them all
-    CONVERGENCE_LAGS=lists                    these reads alone lag (availability, queries, lists); none: no read
+    CONVERGENCE_LAGS=lists                    only these reads lag: availability, queries, lists, profiles; or none
 """
 
 import json
@@ -66,7 +66,7 @@ What a query or a list does not show for a shorter time has its message still to
 can't be closed: docs/how-it-works.md says what may stay wrong then.
 """
 
-_LAGS = {"availability": 3.0, "queries": _DELAY, "lists": 3.0}
+_LAGS = {"availability": 3.0, "queries": _DELAY, "lists": 3.0, "profiles": 3.0}
 """Seconds by which reads lag behind writes, at most; each read draws its own."""
 
 
@@ -145,7 +145,7 @@ def _let_reads_lag(sandbox: Sandbox, instances: int) -> None:
     wanted = os.environ.get("CONVERGENCE_LAGS") or ",".join(_LAGS)
     for name, seconds in _LAGS.items():
         if name in wanted.split(","):
-            backend = sandbox.klaviyo if name == "lists" else sandbox.commercetools
+            backend = sandbox.klaviyo if name in ("lists", "profiles") else sandbox.commercetools
             most = min(seconds, _DELAY) if name == "lists" and instances > 1 else seconds
             backend.lag(0, most, of=name)  # type: ignore[arg-type]
 
