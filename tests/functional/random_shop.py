@@ -99,7 +99,7 @@ class RandomShop(RandomCatalog):
         look at (docs/failures.md, `young_customer`).
         """
         customer = self._any_to_spare("customers")
-        if not customer or _orders(customer["id"]) or str(customer["resource"]) not in self._first:
+        if not customer or _orders(customer["id"]) or str(reference("customer", customer["id"])) not in self._first:
             return []
         self._delete("customers", customer)
         self.erased.add(customer["id"])
