@@ -68,7 +68,9 @@ class RecentWrites:
         """The item was deleted, and its variants with it."""
         with self._lock:
             for sku in self._skus.pop(product_id, frozenset()):
-                self._variants.pop(sku, None)
+                written = self._variants.get(sku)
+                if written and not written.unsure and written.product_id == product_id:
+                    self._variants[sku] = _Written(None, written.updated)
 
     def corrected(self, product_id: str, read: Mapping[str, JsonObject]) -> dict[str, JsonObject]:
         """The variants of an item as Klaviyo has them: what was read, or what was written if that is newer.

@@ -53,6 +53,17 @@ def copy_product(product_id: str, notification: Notification, services: Services
         copy_with(write, lambda: services.commercetools.product_projection(product_id), notification, services)
 
 
+def copy_holders(skus: Collection[str], notification: Notification, services: Services) -> None:
+    """Copy the other published products that hold these SKUs, after the message's own product is gone.
+
+    Its older read may have taken a variant away from one of them, which would go with the item.
+    """
+    if skus:
+        holders = services.commercetools.products_that_hold(sorted(skus), notification.resource.id)
+        for other in sorted(set(holders.values())):
+            copy_product(other, notification, services)
+
+
 def copy_with(
     write: Write,
     read: Callable[[], ProductProjection | None],

@@ -2,7 +2,7 @@
 
 from core.errors import Ignored, TryAgain
 from core.notification import Notification
-from handlers.catalog_product import Copied, copy_with, put_product
+from handlers.catalog_product import Copied, copy_holders, copy_with, put_product
 from handlers.current import YOUNG, Sharing, as_told
 from handlers.registry import handles
 from handlers.services import Services
@@ -12,17 +12,18 @@ from mappers.documents import ProductProjection
 @handles("product", "ProductPublished")
 def publish_product(notification: Notification, services: Services) -> None:
     """Make the item and its variants what the published projection says; take them out if there is none by now."""
-    wrote = False
+    written: set[str] = set()
 
     def read() -> ProductProjection | None:
         return as_told(notification, _published(notification, services), creates=True)
 
     def write(product: ProductProjection | None) -> Copied | None:
-        nonlocal wrote
         if product:
-            wrote = True
-            return put_product(product, notification, services)
-        if wrote and notification.age < YOUNG:  # the look may lag: people wait for variants to be back in stock
+            copied = put_product(product, notification, services)
+            written.update(copied.written)
+            return copied
+        copy_holders(written, notification, services)
+        if written and notification.age < YOUNG:  # the look may lag: people wait for variants to be back in stock
             raise TryAgain("not_there_yet")
         _take_out(notification.resource.id, services, hide=_hides_unpublished(services))
         return None

@@ -102,8 +102,8 @@ class RandomCatalog(RandomCategories):
 
     def delete_product(self) -> list[Json]:
         """An unpublished product is deleted: commercetools deletes no other."""
-        product = self._one("products")
-        if product["masterData"]["published"]:
+        product = self._any_to_spare("products")
+        if not product or product["masterData"]["published"]:
             return []
         self._free_skus += _skus(product)
         self._delete("products", product)
@@ -128,7 +128,9 @@ class RandomCatalog(RandomCategories):
 
     def delete_stock(self) -> list[Json]:
         """An entry is deleted; the SKU's last one: it is not tracked any more."""
-        entry = self._one("inventory")
+        entry = self._any_to_spare("inventory")
+        if not entry:
+            return []
         self._delete("inventory", entry)
         sku = {"sku": entry["sku"]}
         return [self._change("ResourceDeleted", "inventory-entry", entry, resourceUserProvidedIdentifiers=sku)]

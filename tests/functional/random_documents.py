@@ -9,9 +9,10 @@ from sandbox.control import Control
 from tests.functional import documents as make
 from tests.functional.documents import Json
 
-_AGAIN = 0.4
+_AGAIN = 0.6
 _LATE = timedelta(seconds=45)
 """Age of a delivery when it is published: what is done differently in its first minute ends while a test runs."""
+_FEWEST = 3
 _OPENED = timedelta(minutes=10)
 
 
@@ -36,6 +37,10 @@ class RandomDocuments:
         if latest and self._rng.random() < _AGAIN:
             return latest
         return self._rng.choice(list(self._all[collection].values()))
+
+    def _any_to_spare(self, collection: str) -> Json | None:
+        """Any document, if others would be left without it."""
+        return self._one(collection) if len(self._all[collection]) > _FEWEST else None
 
     def _put(self, collection: str, document: Json) -> Json:
         now = self._now()

@@ -6,7 +6,7 @@ Environment variables repeat a run and narrow it down:
     CONVERGENCE_SEEDS=5                       so many seeds
     CONVERGENCE_SEED=1234                     this seed alone; which messages meet is up to the machine all the same
     CONVERGENCE_KINDS=edit_product,move_sku   these changes alone; tests/functional/random_shop.py has them all
-    CONVERGENCE_LAGS=lists                    these reads alone lag (availability, queries, lists); none: no read
+    CONVERGENCE_LAGS=lists                    only these reads lag: availability, queries, lists, profiles; or none
 """
 
 import json
@@ -35,8 +35,8 @@ SEED = os.environ.get("CONVERGENCE_SEED")
 SEEDS = 1 if SEED else int(os.environ.get("CONVERGENCE_SEEDS") or 1)
 KINDS = [kind for kind in os.environ.get("CONVERGENCE_KINDS", "").split(",") if kind]
 
-SIZE = 20
-CHANGES = 200
+SIZE = 10
+CHANGES = 250
 AT_A_TIME = 32
 DOUBLED = 0.2
 LATE = 0.1
@@ -52,17 +52,21 @@ _FAULTS: tuple[dict[str, Any], ...] = (
 )
 """Together 5 % of the calls; those that `apply` take effect before they fail."""
 
-_SLOW: tuple[dict[str, Any], ...] = ({"delay": 0.3, "rate": 0.1}, {"delay": 0.3, "rate": 0.05, "late": True})
-"""Others are answered late, so what was read is old by then, or they are under way for long: writes change places."""
+_SLOW: tuple[dict[str, Any], ...] = (
+    {"delay": 0.5, "rate": 0.05},
+    {"method": "POST", "delay": 2, "rate": 0.1, "late": True},
+    {"method": "PATCH", "delay": 2, "rate": 0.1, "late": True},
+)
+"""Others are answered late, so what was read is old by then, and writes are under way for long: they change places."""
 
-_DELAY = 0.5
+_DELAY = 0.2
 """Seconds that a message takes to arrive, at least; also one that is delivered again.
 
 What a query or a list does not show for a shorter time has its message still to come. Between instances a longer lag
 can't be closed: docs/how-it-works.md says what may stay wrong then.
 """
 
-_LAGS = {"availability": 3.0, "queries": _DELAY, "lists": 2.0}
+_LAGS = {"availability": 3.0, "queries": _DELAY, "lists": 3.0, "profiles": 3.0}
 """Seconds by which reads lag behind writes, at most; each read draws its own."""
 
 
@@ -141,7 +145,7 @@ def _let_reads_lag(sandbox: Sandbox, instances: int) -> None:
     wanted = os.environ.get("CONVERGENCE_LAGS") or ",".join(_LAGS)
     for name, seconds in _LAGS.items():
         if name in wanted.split(","):
-            backend = sandbox.klaviyo if name == "lists" else sandbox.commercetools
+            backend = sandbox.klaviyo if name in ("lists", "profiles") else sandbox.commercetools
             most = min(seconds, _DELAY) if name == "lists" and instances > 1 else seconds
             backend.lag(0, most, of=name)  # type: ignore[arg-type]
 

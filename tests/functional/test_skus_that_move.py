@@ -125,6 +125,26 @@ def test_moved_there_and_back_while_the_list_lags(sandbox: Sandbox, serve: Serve
     assert _owners(sandbox) == {"STAYS": "old", "MOVES": "old", "ELSE": "new"}
 
 
+def test_taken_away_by_an_older_write_of_a_product_that_is_gone(sandbox: Sandbox, serve: Serve) -> None:
+    """A write on its way takes the variant back to its old product, which is unpublished by then: it is given back."""
+    ours, others = serve(), serve()
+    _put(sandbox, "old", "STAYS", "MOVES")
+    assert ours.deliver(_published("old")).outcome == "synced"
+    _put(sandbox, "old", "STAYS", "MOVES", version=2, cents=4200)
+    sandbox.klaviyo.fail(f"{_OF_ONE}.*MOVES$", method="PATCH", delay=2, late=True, count=1)
+
+    def moved() -> None:
+        sandbox.commercetools.delete("products", "old")
+        _post(others, message("ProductUnpublished", "product", "old", resourceVersion=3))
+        _put(sandbox, "new", "MOVES")
+        _post(others, _published("new"))
+
+    deliver_while(ours, sandbox, _published("old", 2), "update_catalog_item", moved)
+    assert _owners(sandbox)["MOVES"] == "new"
+    ours.deliver(_published("old", 2))
+    assert _owners(sandbox) == {"MOVES": "new"}
+
+
 def test_the_old_product_first(sandbox: Sandbox, function: Function) -> None:
     """The variant goes to the product that holds the SKU by now, before that one's own message comes."""
     _put(sandbox, "old", "STAYS", "MOVES")

@@ -77,13 +77,24 @@ def test_a_variant_that_moved_is_no_longer_the_first_items() -> None:
 
 
 def test_an_item_that_was_deleted_has_no_variants() -> None:
-    """Nothing of it is remembered; other items are."""
+    """None of them counts, though a list may still show them, until Klaviyo shows a newer one; other items' do."""
     recent = RecentWrites()
     recent.wrote("A", _variant(NOW), "item")
     recent.wrote("B", _variant(NOW), "other")
     recent.deleted_item("item")
     assert recent.corrected("item", {}) == {}
+    assert recent.corrected("item", {"A": _variant(NOW)}) == {}
+    assert recent.corrected("item", {"A": _variant(NEW)}) == {"A": _variant(NEW)}
     assert recent.corrected("other", {}) == {"B": {"updated": NOW}}
+
+
+def test_a_deleted_item_takes_no_variant_along_that_moved_before() -> None:
+    """What was written for another product stays known."""
+    recent = RecentWrites()
+    recent.wrote("A", _variant(OLD), "item")
+    recent.wrote("A", _variant(NOW), "other")
+    recent.deleted_item("item")
+    assert recent.corrected("other", {}) == {"A": {"updated": NOW}}
 
 
 def test_what_was_read_is_not_changed() -> None:
