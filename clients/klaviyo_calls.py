@@ -89,9 +89,12 @@ class KlaviyoCalls:
         if group is None:
             with self._lock:
                 if name not in self._groups:
-                    self._api = self._api or self._new_api()
-                    # Kept: the SDK makes a new one at each access, and a reference cycle with it.
-                    self._groups[name] = getattr(self._api, name)
+                    from clients.deferred_schemas import deferred_schemas  # noqa: PLC0415 - cold start
+
+                    with deferred_schemas():
+                        self._api = self._api or self._new_api()
+                        # Kept: the SDK makes a new one at each access, and a reference cycle with it.
+                        self._groups[name] = getattr(self._api, name)
                 group = self._groups[name]
         return group
 
