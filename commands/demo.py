@@ -1,5 +1,6 @@
 """`manage.py demo`: every sample through the function, against the sandbox."""
 
+import os
 import sys
 import time
 from collections import Counter
@@ -8,15 +9,19 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
+from rich.text import Text
 
+from commands.holdings import show_holdings
 from commands.running import Function, Sandbox, running_function, running_sandbox
+from commands.telling import effect, heading
 from sandbox.samples import DOCUMENTS, ENVIRONMENT, Sample, samples
 
 _ACKNOWLEDGED = 204
-_COLOURS = {"synced": "green", "ignored": "yellow", "retried": "red", "dead-lettered": "red"}
-_WIDTH_IN_A_PIPE = 140
+_COLOURS = {"synced": "green", "ignored": "dim", "retried": "red", "dead-lettered": "red"}
+_MARKS = {"synced": "✓", "ignored": "·"}
+_WIDTH_IN_A_PIPE = 100
+_NAME = 35
 
 
 @click.command(epilog="Example:  python manage.py demo --serve")
@@ -28,10 +33,11 @@ _WIDTH_IN_A_PIPE = 140
     show_default=True,
     help="Where the page is served on this machine; 0: any port that is free.",
 )
-def demo(port: int, *, is_served: bool) -> None:
+@click.option("--verbose", "-v", is_flag=True, help="Show every call to commercetools and to Klaviyo.")
+def demo(port: int, *, is_served: bool, verbose: bool) -> None:
     """Send every sample through the function, against stand-ins for both backends.
 
-    Starts the sandbox and the function, delivers the samples as Pub/Sub pushes, and shows what each one read and wrote
+    Starts the sandbox and the function, delivers the samples as Pub/Sub pushes, and says what each one did in Klaviyo
     and what Klaviyo holds at the end. Exits with 1 if a sample did not have its effect. Needs no account, no network.
 
     With --serve nothing is sent by itself: the page has a button for each sample, shows what commercetools said beside
@@ -42,88 +48,96 @@ def demo(port: int, *, is_served: bool) -> None:
 
         serve(port)
         return
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH_IN_A_PIPE)
+    console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDTH_IN_A_PIPE, highlight=False)
     started = time.monotonic()
-    table = Table("message", "outcome", "read", "written", title="What was delivered")
-    table.add_column("ms", justify="right")
     problems: list[str] = []
     everything = samples()
+    console.print(
+        f"A shop tells of {len(everything)} things that happened. Each message goes to the function as"
+        " Pub/Sub would push it; the function reads the shop and writes Klaviyo. Both are stand-ins on this machine."
+    )
     with running_sandbox(DOCUMENTS) as sandbox, running_function({**sandbox.environment, **ENVIRONMENT}) as function:
-        for sample in track(everything, "Delivering the samples", console=console, transient=True):
-            problems += _deliver(sample, sandbox, function, table)
-        console.print(table)
-        console.print(_holdings(sandbox.klaviyo.state()))
+        under, seen = "", set[str]()
+        for sample in everything:
+            delivered = _deliver(sample, sandbox, function)
+            problems += delivered.problems
+            if (title := heading(delivered.line)) != under:
+                console.print(f"\n[bold]{title}{', later' if title in seen else ''}[/]")
+                under = title
+                seen.add(title)
+            console.print(_told(sample, delivered))
+            if verbose and (calls := _calls(delivered)):
+                console.print(calls)
+        show_holdings(sandbox.klaviyo.state(), console)
     for problem in problems:
-        console.print(f"[red]x[/] {problem}", soft_wrap=True, highlight=False)
+        console.print(f"[red]x[/] {problem}", soft_wrap=True)
     if problems:
         raise click.ClickException(f"{len(problems)} expectations of {len(everything)} samples do not hold.")
     seconds = time.monotonic() - started
-    console.print(f"[green]All {len(everything)} samples had their effect[/], in {seconds:.1f} s.", highlight=False)
+    console.print(f"\n[green]All {len(everything)} messages had their effect[/], in {seconds:.1f} s.")
+    console.print(
+        "Next: [bold]make page[/] shows each message, what was read and what was written, and what happens when Klaviyo"
+        " is down."
+    )
 
 
-def _deliver(sample: Sample, sandbox: Sandbox, function: Function, table: Table) -> list[str]:
-    """Send one sample and add its row; what did not come about as it should."""
+class _Delivered:
+    """One sample that the function has answered: its log line, and the calls that it made."""
+
+    def __init__(self, sample: Sample, sandbox: Sandbox, function: Function) -> None:
+        self.status = function.push(sample.data, sample.file)
+        self.line = function.outcome(sample.file)
+        self.read = sandbox.commercetools.requests(kind="api")
+        self.asked = sandbox.klaviyo.requests(kind="api")
+        self.problems = [f"{sample.file}: {problem}" for problem in self._problems(sample, sandbox)]
+
+    def _problems(self, sample: Sample, sandbox: Sandbox) -> list[str]:
+        problems = sample.problems(sandbox.klaviyo.state())
+        if self.status != _ACKNOWLEDGED or self.line["outcome"] != sample.outcome:
+            problems.append(f"was {self.line['outcome']} (HTTP {self.status}), not {sample.outcome}")
+        if len(self.read) > sample.reads or len(self.asked) > sample.writes:
+            problems.append(
+                f"cost {len(self.read)} + {len(self.asked)} calls, more than its budget of"
+                f" {sample.reads} + {sample.writes}"
+            )
+        return problems
+
+
+def _deliver(sample: Sample, sandbox: Sandbox, function: Function) -> _Delivered:
     sample.prepare(sandbox.commercetools)
     sandbox.commercetools.forget_requests()
     sandbox.klaviyo.forget_requests()
-    status = function.push(sample.data, sample.file)
-    line = function.outcome(sample.file)
-    read = sandbox.commercetools.requests(kind="api")
-    asked = sandbox.klaviyo.requests(kind="api")
-    colour = _COLOURS[line["outcome"]]
-    reason = f" [dim]{line['reason']}[/]" if "reason" in line else ""
-    table.add_row(
-        sample.name,
-        f"[{colour}]{line['outcome']}[/]{reason}",
-        _operations([*read, *(request for request in asked if request["method"] == "GET")]),
-        _operations(request for request in asked if request["method"] != "GET"),
-        f"{line['milliseconds']:.0f}",
+    return _Delivered(sample, sandbox, function)
+
+
+def _told(sample: Sample, delivered: _Delivered) -> Table:
+    """One line: the message, what it did, how long it took."""
+    row = Table.grid(expand=True, padding=(0, 1))
+    row.add_column(width=1)
+    row.add_column(width=_NAME, no_wrap=True)
+    row.add_column(ratio=1)
+    row.add_column(justify="right", no_wrap=True)
+    outcome = delivered.line["outcome"]
+    mark, colour = ("x", "red") if delivered.problems else (_MARKS.get(outcome, "x"), _COLOURS[outcome])
+    row.add_row(
+        Text(mark, colour),
+        Text(sample.name, overflow="ellipsis"),
+        Text(effect(delivered.line, delivered.asked), "dim" if outcome == "ignored" else ""),
+        Text(f"{delivered.line['milliseconds']:.0f} ms", "dim"),
     )
-    problems = sample.problems(sandbox.klaviyo.state())
-    if status != _ACKNOWLEDGED or line["outcome"] != sample.outcome:
-        problems.append(f"was {line['outcome']} (HTTP {status}), not {sample.outcome}")
-    if len(read) > sample.reads or len(asked) > sample.writes:
-        problems.append(
-            f"cost {len(read)} + {len(asked)} calls, more than its budget of {sample.reads} + {sample.writes}"
-        )
-    return [f"{sample.file}: {problem}" for problem in problems]
+    return row
+
+
+def _calls(delivered: _Delivered) -> Text:
+    """The calls of a message, in the order of their first."""
+    lines = [
+        f"    {name}: {operations}"
+        for name, requests in (("commercetools", delivered.read), ("Klaviyo", delivered.asked))
+        if (operations := _operations(requests))
+    ]
+    return Text("\n".join(lines), "dim")
 
 
 def _operations(requests: Iterable[Mapping[str, Any]]) -> str:
-    """Names of the calls, each once, with how often."""
     counts = Counter(request["operation"] for request in requests)
-    return "\n".join(name if count == 1 else f"{name} [dim]x{count}[/]" for name, count in counts.items())
-
-
-def _holdings(state: Mapping[str, Any]) -> Table:
-    """What Klaviyo holds, a line a thing."""
-    table = Table("kind", "what", "details", title="What Klaviyo holds now")
-    for profile in state["profiles"]:
-        name = " ".join(filter(None, (profile.get("first_name"), profile.get("last_name"))))
-        table.add_row(
-            "profile", profile.get("email") or profile.get("external_id"), f"{name}, {profile['events']} events"
-        )
-    table.add_section()
-    for metric, count in Counter(event["metric"] for event in state["events"]).items():
-        totals: Counter[str] = Counter()
-        for event in state["events"]:
-            if event["metric"] == metric:
-                totals[event["value_currency"] or ""] += event["value"] or 0
-        table.add_row(
-            "events", metric, f"{count}, " + ", ".join(f"{total:,.2f} {code}" for code, total in totals.items())
-        )
-    table.add_section()
-    for name in sorted(state["categories"].values()):
-        table.add_row("category", name, "")
-    table.add_section()
-    for own_id, item in state["items"].items():
-        table.add_row(
-            "item", item["title"], f"{item.get('price') or 'no price'}, in {len(item['categories'])} categories"
-        )
-        for sku, variant in state["variants"].items():
-            if variant["item"] == own_id:
-                stock = (
-                    f"{variant['inventory_quantity']} in stock" if variant["inventory_policy"] == 1 else "not tracked"
-                )
-                table.add_row("  variant", sku, f"{variant['price']}, {stock}")
-    return table
+    return ", ".join(name if count == 1 else f"{name} x{count}" for name, count in counts.items())

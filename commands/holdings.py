@@ -1,0 +1,113 @@
+"""What the sandbox's Klaviyo holds at the end of the demo, for people."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from commands.telling import counted, money
+
+State = Mapping[str, Any]
+
+_SHOWN_ITEMS = 3
+_IS_TRACKED = 1
+
+
+def show_holdings(state: State, console: Console) -> None:
+    """Print one profile with its timeline, the catalog, and how much there is of everything."""
+    events = _by_profile(state)
+    best = max(state["profiles"], key=lambda profile: len(events.get(profile["id"], ())), default=None)
+    if best:
+        console.print("\n[bold]What Klaviyo knows of one customer now[/]")
+        console.print(f"[bold]{_name(best)}[/] <{best.get('email')}>", soft_wrap=True)
+        known = [_place(best), best.get("phone_number"), *_properties(best)]
+        console.print(", ".join(str(value) for value in known if value))
+        timeline = events.get(best["id"], [])
+        console.print(_timeline([event for event in timeline if "ItemNames" in event["properties"]]))
+        console.print(f"and an Ordered Product for each line: {counted(len(timeline), 'event')} in all", style="dim")
+    console.print("\n[bold]And of the catalog[/]")
+    console.print(_catalog(state))
+    counts = [
+        counted(len(state[name]), noun)
+        for name, noun in (
+            ("profiles", "profile"),
+            ("events", "event"),
+            ("categories", "category"),
+            ("items", "item"),
+            ("variants", "variant"),
+        )
+    ]
+    console.print(f"In all: {', '.join(counts)}; {counted(len(state['erased']), 'profile')} erased.", style="dim")
+
+
+def _by_profile(state: State) -> dict[str, list[Mapping[str, Any]]]:
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for event in sorted(state["events"], key=lambda event: event["time"]):
+        found.setdefault(event["profile_id"], []).append(event)
+    return found
+
+
+def _name(profile: Mapping[str, Any]) -> str:
+    return " ".join(filter(None, (profile.get(name) for name in ("title", "first_name", "last_name"))))
+
+
+def _place(profile: Mapping[str, Any]) -> str:
+    location = profile.get("location") or {}
+    return " ".join(filter(None, (location.get(name) for name in ("zip", "city", "country"))))
+
+
+def _properties(profile: Mapping[str, Any]) -> list[str]:
+    properties = (profile.get("properties") or {}).items()
+    return [
+        f"{name} {('yes' if value else 'no') if isinstance(value, bool) else value}"
+        for name, value in properties
+        if not isinstance(value, list | dict)
+    ]
+
+
+def _timeline(events: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", min_width=12)
+    table.add_column(min_width=15)
+    table.add_column(min_width=10, justify="right")
+    table.add_column(style="dim", overflow="ellipsis", no_wrap=True)
+    for event in events:
+        said = event["properties"]
+        order, what = said.get("OrderNumber"), ", ".join(said.get("ItemNames") or ())
+        table.add_row(
+            f"{datetime.fromisoformat(event['time']):%d %b %H:%M}",
+            event["metric"],
+            money(event["value"], event["value_currency"]),
+            "  ".join(filter(None, (order, what))),
+        )
+    return table
+
+
+def _catalog(state: State) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column()
+    for own_id, item in list(state["items"].items())[:_SHOWN_ITEMS]:
+        variants = [variant for variant in state["variants"].values() if variant["item"] == own_id]
+        in_stock = sum(variant["inventory_quantity"] for variant in variants if _is_tracked(variant))
+        kinds = Counter("in stock" if _is_available(variant) else "sold out" for variant in variants)
+        told = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        names = [state["categories"][category] for category in item["categories"] if category in state["categories"]]
+        table.add_row(
+            item["title"],
+            money(item.get("price")),
+            f"{counted(len(variants), 'variant')} ({told}), {in_stock} pieces, {max(names, key=len, default='')}",
+        )
+    return table
+
+
+def _is_tracked(variant: Mapping[str, Any]) -> bool:
+    return bool(variant["inventory_policy"] == _IS_TRACKED)
+
+
+def _is_available(variant: Mapping[str, Any]) -> bool:
+    return not _is_tracked(variant) or variant["inventory_quantity"] > 0

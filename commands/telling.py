@@ -1,0 +1,89 @@
+"""What became of a message, in words: from the function's log line and the requests that Klaviyo answered."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Request = Mapping[str, Any]
+
+RESOURCES = {
+    "category": "Categories",
+    "customer": "Customers",
+    "inventory-entry": "Stock",
+    "order": "Orders",
+    "payment": "Payments",
+    "product": "Products",
+    "standalone-price": "Prices",
+}
+"""Headings, by commercetools' resource type; whatever else comes is under OTHERS."""
+OTHERS = "Notifications"
+
+_PLURALS = {"category": "categories"}
+_CREATED = 201
+_ERRORS = 400
+_WITHOUT_CENTS = {"JPY", "KRW"}
+_DONE = {
+    "create_catalog_category": ("category", "created"),
+    "update_catalog_category": ("category", "changed"),
+    "delete_catalog_category": ("category", "deleted"),
+    "create_catalog_item": ("item", "created"),
+    "update_catalog_item": ("item", "changed"),
+    "delete_catalog_item": ("item", "deleted"),
+    "create_catalog_variant": ("variant", "created"),
+    "update_catalog_variant": ("variant", "changed"),
+    "delete_catalog_variant": ("variant", "deleted"),
+    "request_profile_deletion": ("profile", "erased"),
+}
+"""Operations that write, except those of people: noun and verb."""
+
+
+def heading(line: Mapping[str, Any]) -> str:
+    """What a message is listed under."""
+    return RESOURCES.get(str(line.get("resource", "")).split("/")[0], OTHERS)
+
+
+def effect(line: Mapping[str, Any], asked: Iterable[Request]) -> str:
+    """The outcome in a few words: `1 item changed, 2 variants created`, `Placed Order, Ordered Product x2`.
+
+    Of a message without effect: its outcome and the reason.
+    """
+    done = "" if line["outcome"] == "ignored" else ", ".join(_written(asked))
+    if line["outcome"] == "synced":
+        return done or "nothing to change"
+    reason = str(line.get("reason", "")).replace("_", " ")
+    return "; ".join(filter(None, (f"{line['outcome']}: {reason}" if reason else str(line["outcome"]), done)))
+
+
+def _written(asked: Iterable[Request]) -> list[str]:
+    things: Counter[tuple[str, str]] = Counter()
+    metrics: Counter[str] = Counter()
+    for request in asked:
+        if request["status"] >= _ERRORS:
+            continue
+        if request["operation"] == "create_event":
+            metrics[_metric(request["body"])] += 1
+        elif request["operation"] == "create_or_update_profile":
+            things["profile", "created" if request["status"] == _CREATED else "changed"] += 1
+        elif request["operation"] in _DONE:
+            things[_DONE[request["operation"]]] += 1
+    return [
+        *(name if count == 1 else f"{name} x{count}" for name, count in metrics.items()),
+        *(f"{counted(count, noun)} {verb}" for (noun, verb), count in things.items()),
+    ]
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 item`, `3 categories`."""
+    return f"{count} {noun if count == 1 else _PLURALS.get(noun, noun + 's')}"
+
+
+def money(amount: float | None, currency: str | None = None) -> str:
+    """An amount with as many decimals as shops print; prices in fractions of a cent keep theirs."""
+    if amount is None:
+        return "no price"
+    decimals = 0 if currency in _WITHOUT_CENTS else 2 if round(amount, 2) == amount else 3
+    return f"{amount:,.{decimals}f} {currency or ''}".rstrip()
+
+
+def _metric(body: Mapping[str, Any]) -> str:
+    return str(body["data"]["attributes"]["metric"]["data"]["attributes"]["name"])

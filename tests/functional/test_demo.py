@@ -1,0 +1,53 @@
+"""`manage.py demo`, as somebody sees it who has just cloned the project."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from commands.running import ROOT
+from sandbox.samples import samples
+
+
+def run_demo(columns: int, *options: str) -> subprocess.CompletedProcess[str]:
+    """The demo, so many columns wide."""
+    return subprocess.run(
+        [sys.executable, "manage.py", "demo", *options],
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": str(columns)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_it_ends_with_something_to_look_at(columns: int) -> None:
+    """A line a message that says what it did, then a profile with its order and refund, and what to do next."""
+    ran = run_demo(columns)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    lines = [line.rstrip() for line in ran.stdout.splitlines()]
+    assert max(map(len, lines)) <= columns
+    told = [next(line for line in lines if line[2:].split()[:1] == [sample.name]) for sample in samples()]
+    assert told == sorted(told, key=lines.index)
+    assert [line for line in told if line.startswith("x")] == []
+    assert any("product-published-tote" in line and "1 item created, 12 variants created" in line for line in told)
+    assert any("customer-updated-too-late" in line and "ignored: deleted meanwhile" in line for line in told)
+    end = lines[lines.index("What Klaviyo knows of one customer now") :]
+    assert end[1] == "Dr. Mira Falkner-Roth <mira.falkner@example.com>"
+    assert any("Placed Order     311.90 EUR  S-20001" in line for line in end)
+    assert any("Refunded Order    64.00 EUR  S-20001" in line for line in end)
+    assert any(line.startswith("Next: make page") for line in end)
+    assert "create_catalog_item" not in ran.stdout
+
+
+def test_the_calls_are_shown_when_asked_for() -> None:
+    """Under each message that made any."""
+    lines = run_demo(120, "--verbose").stdout.splitlines()
+    at = next(number for number, line in enumerate(lines) if "customer-created " in line)
+    assert [line.strip() for line in lines[at + 1 : at + 3]] == [
+        "commercetools: customers.get x2",
+        "Klaviyo: create_or_update_profile",
+    ]

@@ -1,0 +1,70 @@
+"""What became of a message, in words."""
+
+from typing import Any
+
+import pytest
+
+from commands.telling import counted, effect, heading, money
+
+
+def _event(metric: str, status: int = 202) -> dict[str, Any]:
+    body = {"data": {"attributes": {"metric": {"data": {"attributes": {"name": metric}}}}}}
+    return {"operation": "create_event", "status": status, "body": body}
+
+
+def _call(operation: str, status: int = 200) -> dict[str, Any]:
+    return {"operation": operation, "status": status, "body": None}
+
+
+_SYNCED = {"outcome": "synced"}
+_RETRIED = {"outcome": "retried", "reason": "no_answer"}
+
+
+@pytest.mark.parametrize(
+    ("line", "asked", "words"),
+    [
+        (_SYNCED, [], "nothing to change"),
+        (_SYNCED, [_call("get_catalog_categories")], "nothing to change"),
+        (_SYNCED, [_event("A"), *[_event("B")] * 2], "A, B x2"),
+        (_SYNCED, [_event("Placed Order", 400), _event("Placed Order")], "Placed Order"),
+        (_SYNCED, [_call("create_catalog_item", 404), _call("delete_catalog_item")], "1 item deleted"),
+        (_SYNCED, [_call("update_catalog_category")] * 3, "3 categories changed"),
+        (_SYNCED, [_call("create_or_update_profile", 201)], "1 profile created"),
+        (_SYNCED, [_call("create_or_update_profile", 200)], "1 profile changed"),
+        ({"outcome": "ignored", "reason": "no_profile"}, [], "ignored: no profile"),
+        (_RETRIED, [_call("update_catalog_item")], "retried: no answer; 1 item changed"),
+        ({"outcome": "dead-lettered"}, [], "dead-lettered"),
+    ],
+)  # fmt: skip
+def test_an_effect_in_words(line: dict[str, Any], asked: list[dict[str, Any]], words: str) -> None:
+    """What was written counts, not what was asked or refused."""
+    assert effect(line, asked) == words
+
+
+@pytest.mark.parametrize(
+    ("resource", "title"),
+    [("order/1", "Orders"), ("inventory-entry/1", "Stock"), ("subscription/1", "Notifications"), ("", "Notifications")],
+)
+def test_a_heading_a_resource(resource: str, title: str) -> None:
+    """Whatever is of no known resource is a notification."""
+    assert heading({"resource": resource}) == title
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "told"),
+    [
+        (311.9, "EUR", "311.90 EUR"),
+        (1234.5, None, "1,234.50"),
+        (31000, "JPY", "31,000 JPY"),
+        (189.495, None, "189.495"),
+        (None, "EUR", "no price"),
+    ],
+)
+def test_money_as_shops_print_it(amount: float | None, currency: str | None, told: str) -> None:
+    """Two decimals, unless the currency has none or the price is in fractions of a cent."""
+    assert money(amount, currency) == told
+
+
+def test_plurals() -> None:
+    """Of all that is counted."""
+    assert [counted(1, "item"), counted(0, "item"), counted(2, "category")] == ["1 item", "0 items", "2 categories"]
