@@ -48,7 +48,8 @@ def demo(port: int, *, is_served: bool, verbose: bool) -> None:
 
         serve(port)
         return
-    console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDTH_IN_A_PIPE, highlight=False)
+    is_wide_enough = sys.stdout.isatty() or "COLUMNS" in os.environ
+    console = Console(width=None if is_wide_enough else _WIDTH_IN_A_PIPE, highlight=False)
     started = time.monotonic()
     problems: list[str] = []
     everything = samples()
