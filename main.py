@@ -21,6 +21,7 @@ from core import notification
 from core.errors import ConfigurationError
 from core.logs import log, trace_fields
 from core.settings import Settings, load_settings
+from core.version import VERSION
 from handlers.services import Services
 
 gc.freeze()  # imports stay for good
@@ -63,12 +64,30 @@ def sync_push(request: flask.Request) -> flask.typing.ResponseReturnValue:
 
 
 def _acknowledged(envelope: notification.Envelope) -> bool:
-    return pipeline.process(envelope, SERVICES, _trace()).acknowledged
+    outcome = pipeline.process(envelope, SERVICES, _trace())
+    flask.after_this_request(lambda response: _telling(response, outcome))
+    return outcome.acknowledged
+
+
+def _telling(response: flask.Response, outcome: pipeline.Outcome) -> flask.Response:
+    """Whoever sends a message by hand wants to know more than its status."""
+    response.headers[notification.OUTCOME_HEADER] = str(outcome)
+    return response
 
 
 def _trace() -> dict[str, Any]:
     headers = flask.request.headers
     return trace_fields(headers.get("traceparent") or headers.get("X-Cloud-Trace-Context"))
+
+
+def _say_ready(settings: Settings, target: str) -> None:
+    port = os.environ.get("PORT")
+    log.info(
+        f"{target} is ready{f' on port {port}' if port else ''}, for {settings.ct_project_id}",
+        target=target,
+        project=settings.ct_project_id,
+        version=VERSION,
+    )
 
 
 def _warn_if_anybody_may_call(settings: Settings, target: str) -> None:
@@ -85,7 +104,9 @@ def _serve() -> None:
     """Serve `sync_push` on PORT, else PUB_SUB_PORT, else 8080, in this process's place."""
     settings = SERVICES.settings
     port = os.environ.get("PORT") or str(settings.pub_sub_port)
-    os.environ.update(FUNCTION_TARGET=sync_push.__name__, FUNCTION_SIGNATURE_TYPE="http", FUNCTION_SOURCE=__file__)
+    os.environ.update(
+        FUNCTION_TARGET=sync_push.__name__, FUNCTION_SIGNATURE_TYPE="http", FUNCTION_SOURCE=__file__, PORT=port
+    )
     command = ["gunicorn", "--bind", f":{port}", "--threads", str(settings.threads), "--timeout", "0"]
     command += ["--graceful-timeout", str(_GRACEFUL_SECONDS)]
     os.execv(sys.executable, [sys.executable, "-m", *command, "functions_framework:app"])  # noqa: S606 - no shell
@@ -94,4 +115,5 @@ def _serve() -> None:
 if __name__ == "__main__":
     _serve()
 elif served := os.environ.get("FUNCTION_TARGET"):
+    _say_ready(SERVICES.settings, served)
     _warn_if_anybody_may_call(SERVICES.settings, served)

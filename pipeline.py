@@ -36,6 +36,11 @@ class Outcome:
         """Whether Pub/Sub may forget the message."""
         return self.kind != "retried"
 
+    def __str__(self) -> str:
+        """In a few words without personal data: `synced`, `retried: klaviyo_denied 401`."""
+        why = [self.error.reason, str(getattr(self.error, "status", None) or "")] if self.error else []
+        return ": ".join(filter(None, (self.kind, " ".join(filter(None, why)))))
+
 
 def process(envelope: Envelope, services: Services, trace: Mapping[str, Any] | None = None) -> Outcome:
     """Sync one message and log its outcome. Never raises: what was not foreseen is retried."""
@@ -129,4 +134,4 @@ def _log(outcome: Outcome, envelope: Envelope, trace: Mapping[str, Any]) -> None
     }
     told = {name: value for name, value in fields.items() if value not in (None, "", [])}
     write = {"retried": log.warning, "dead-lettered": log.error}.get(outcome.kind, log.info)
-    write(f"{notification.key if notification else 'message'} {outcome.kind}", **told, **trace)
+    write(f"{notification.key if notification else 'message'} {outcome}", **told, **trace)

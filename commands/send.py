@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,9 +15,20 @@ import requests
 from rich.progress import track
 
 from commands.running import PATIENCE
+from core.notification import OUTCOME_HEADER
 
 _TOPIC_SECONDS = 10
-Deliver = Callable[[bytes], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What commercetools publishes, and the id that Pub/Sub gives it for all of its deliveries."""
+
+    data: bytes
+    message_id: str
+
+
+Deliver = Callable[[Payload], str]
 """Delivers a payload; returns what became of it, raises click.ClickException when nothing listens."""
 
 
@@ -36,14 +48,15 @@ Deliver = Callable[[bytes], str]
     metavar="projects/P/topics/T",
     help="Publish to this topic instead; with PUBSUB_EMULATOR_HOST, to the emulator's.",
 )
-@click.option("--twice", is_flag=True, help="Deliver each payload two times, as Pub/Sub may.")
+@click.option("--twice", is_flag=True, help="Deliver each payload two times, as Pub/Sub may, with the same message id.")
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="At most so many deliveries a second.")
 def send(files: Sequence[Path], url: str, form: str, topic: str | None, *, twice: bool, rate: float | None) -> None:
     """Deliver payloads, each FILE being one as commercetools publishes it.
 
     Exits with 1 if one was not acknowledged.
     """
-    payloads = [(file, _read(file)) for file in files for _ in range(2 if twice else 1)]
+    once = [(file, Payload(_read(file), str(uuid.uuid4()))) for file in files]
+    payloads = [delivery for delivery in once for _ in range(2 if twice else 1)]
     if topic:
         deliver = _to_topic(topic)
     elif form == "push":
@@ -53,12 +66,12 @@ def send(files: Sequence[Path], url: str, form: str, topic: str | None, *, twice
     refused = 0
     started = time.monotonic()
     results: list[tuple[Path, str]] = []
-    for number, (file, data) in enumerate(track(payloads, "Delivering", transient=True)):
+    for number, (file, payload) in enumerate(track(payloads, "Delivering", transient=True)):
         if rate:
             time.sleep(max(0.0, started + number / rate - time.monotonic()))
-        results.append((file, deliver(data)))
+        results.append((file, deliver(payload)))
     for file, result in results:
-        click.echo(f"{result:<22} {file}")
+        click.echo(f"{file}: {result}")
         refused += result.startswith("refused")
     if refused:
         raise click.ClickException(f"{refused} of {len(results)} deliveries were refused; the function's log says why.")
@@ -71,11 +84,11 @@ def _read(file: Path) -> bytes:
         raise click.ClickException(f"{file}: {error.strerror}") from None
 
 
-def _message(data: bytes) -> dict[str, object]:
+def _message(payload: Payload) -> dict[str, object]:
     return {
         "message": {
-            "data": base64.b64encode(data).decode(),
-            "messageId": str(uuid.uuid4()),
+            "data": base64.b64encode(payload.data).decode(),
+            "messageId": payload.message_id,
             "publishTime": datetime.now(UTC).isoformat(),
             "attributes": {},
         },
@@ -84,31 +97,33 @@ def _message(data: bytes) -> dict[str, object]:
 
 
 def _push_to(url: str) -> Deliver:
-    return lambda data: _post(url, {"Content-Type": "application/json"}, data)
+    return lambda payload: _post(url, {"Content-Type": "application/json"}, payload)
 
 
 def _event_to(url: str) -> Deliver:
-    def deliver(data: bytes) -> str:
+    def deliver(payload: Payload) -> str:
         headers = {
             "Content-Type": "application/json",
             "ce-specversion": "1.0",
-            "ce-id": str(uuid.uuid4()),
+            "ce-id": payload.message_id,
             "ce-source": "//pubsub.googleapis.com/projects/manage/topics/send",
             "ce-type": "google.cloud.pubsub.topic.v1.messagePublished",
         }
-        return _post(url, headers, data)
+        return _post(url, headers, payload)
 
     return deliver
 
 
-def _post(url: str, headers: dict[str, str], data: bytes) -> str:
+def _post(url: str, headers: dict[str, str], payload: Payload) -> str:
     try:
-        response = requests.post(url, data=json.dumps(_message(data)), headers=headers, timeout=PATIENCE)
+        response = requests.post(url, data=json.dumps(_message(payload)), headers=headers, timeout=PATIENCE)
     except requests.exceptions.RequestException as error:
         raise click.ClickException(
             f"Nothing answers at {url} ({type(error).__name__}): is the function running?"
         ) from None
-    return f"{'acknowledged' if response.ok else 'refused'} ({response.status_code})"
+    told = f"{'acknowledged' if response.ok else 'refused'} ({response.status_code})"
+    outcome = response.headers.get(OUTCOME_HEADER)
+    return f"{told}, {outcome}" if outcome else told
 
 
 def _to_topic(topic: str) -> Deliver:
@@ -123,9 +138,10 @@ def _to_topic(topic: str) -> Deliver:
             "No Google credentials here: gcloud auth application-default login, or set PUBSUB_EMULATOR_HOST."
         ) from None
 
-    def deliver(data: bytes) -> str:
+    def deliver(payload: Payload) -> str:
         try:
-            return f"published as {client.publish(topic, data, timeout=_TOPIC_SECONDS).result(timeout=_TOPIC_SECONDS)}"
+            published = client.publish(topic, payload.data, timeout=_TOPIC_SECONDS)
+            return f"published as {published.result(timeout=_TOPIC_SECONDS)}"
         except (GoogleAPIError, FutureTimeoutError, ValueError) as error:
             raise click.ClickException(f"{topic} does not take it ({type(error).__name__}).") from None
 

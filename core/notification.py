@@ -11,6 +11,9 @@ from typing import Any
 from core.errors import DeadLetter, Ignored
 from core.wire import decoded, encoded
 
+OUTCOME_HEADER = "X-Sync-Outcome"
+"""Of the answer to a push: what became of the message, for whoever sent it by hand."""
+
 _RESOURCE_ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
 
 CHANGES = frozenset({"ResourceCreated", "ResourceUpdated", "ResourceDeleted"})

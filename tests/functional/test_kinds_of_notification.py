@@ -37,5 +37,5 @@ def test_an_event_is_named_without_a_resource(function: Function) -> None:
     """Its summary line has no slash in front of nothing."""
     answer = function.deliver({"notificationType": "Event", "projectKey": PROJECT, "type": "ImportUnresolved"})
     assert (answer.outcome, answer.reason) == ("ignored", "event_notification")
-    assert answer.line["message"] == "Event ignored"
+    assert answer.line["message"] == "Event ignored: event_notification"
     assert "resource" not in answer.line

@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from commands.running import ROOT, Sandbox, free_port
+from core.version import VERSION
 from tests.functional.conftest import Serve
 
 PATIENCE = 60
@@ -105,13 +106,14 @@ def test_a_door_that_is_open_is_said_to_be(
     serve: Serve, target: str, changes: Mapping[str, str], warnings: Sequence[str]
 ) -> None:
     """One warning where anybody may call, none on Google, with stand-ins or behind Pub/Sub's emulator."""
-    assert [(line["severity"], line["message"]) for line in serve(target, **changes).lines()] == [
-        ("WARNING", text) for text in warnings
-    ]
+    ready, *others = serve(target, **changes).lines()
+    assert (ready["severity"], ready["message"]) == ("INFO", f"{target} is ready, for shop")
+    assert (ready["target"], ready["project"], ready["version"]) == (target, "shop", VERSION)
+    assert [(line["severity"], line["message"]) for line in others] == [("WARNING", text) for text in warnings]
 
 
-def test_main_warns_once(sandbox: Sandbox) -> None:
-    """`python main.py` reads the settings in two processes, one in the other's place: one of them warns."""
+def test_main_says_once_that_it_is_ready(sandbox: Sandbox) -> None:
+    """`python main.py` reads the settings in two processes, one in the other's place: one of them says so."""
     environment = {**BASE, **sandbox.environment, **REAL, "PORT": str(free_port())}
     command = [sys.executable, "main.py"]
     with subprocess.Popen(
@@ -123,7 +125,8 @@ def test_main_warns_once(sandbox: Sandbox) -> None:
             process.terminate()
         assert process.stdout
         assert [json.loads(line)["message"].split(":")[0] for line in process.stdout] == [
-            "sync_push does not check who calls"
+            f"sync_push is ready on port {environment['PORT']}, for shop",
+            "sync_push does not check who calls",
         ]
 
 
