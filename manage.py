@@ -14,6 +14,7 @@ COMMANDS = {
     "emulator": "commands.emulated:emulator",
     "preview": "commands.preview:preview",
     "send": "commands.send:send",
+    "status": "commands.status:status",
     "subscriptions": "commands.subscriptions:subscriptions",
 }
 """Where each command is. Only the one that is called is imported."""

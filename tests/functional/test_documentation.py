@@ -152,6 +152,7 @@ def test_the_queue_of_the_guide_works_as_written(sandbox: Sandbox, monkeypatch: 
         "preview",
         "send",
         "check",
+        "status",
         "subscriptions",
         "subscriptions plan",
         "subscriptions apply",
