@@ -25,36 +25,36 @@ def _sends_groups(rules: SyncRules) -> bool:
 class Scope:
     """A scope, and the collection that shows whether the API client has it.
 
-    An `optional` one says what is left out without it; `when` is the condition under which the settings make use of it,
-    None: whenever the shop has such things.
+    An optional one has a `purpose`; `when` is the condition under which the settings make use of it, None: whenever the
+    shop has such things.
     """
 
     name: str
     collection: str
-    purpose: str
-    optional: bool = False
+    purpose: str = ""
     when: Condition | None = None
+
+    @property
+    def optional(self) -> bool:
+        """Whether the sync does without it, and leaves out what it would read."""
+        return bool(self.purpose)
 
 
 SCOPES = (
-    Scope("view_customers", "customers", "customers"),
-    Scope("view_orders", "orders", "orders"),
-    Scope("view_payments", "payments", "refunds"),
-    Scope("view_products", "categories", "categories"),
-    Scope("view_products", "inventory", "stock"),
-    Scope("view_published_products", "product-projections", "products as shoppers see them"),
+    Scope("view_customers", "customers"),
+    Scope("view_orders", "orders"),
+    Scope("view_payments", "payments"),
+    Scope("view_products", "categories"),
+    Scope("view_products", "inventory"),
+    Scope("view_published_products", "product-projections"),
     Scope(
-        "view_standalone_prices",
-        "standalone-prices",
-        "prices of products in the price mode Standalone, which go without a price else",
-        optional=True,
+        "view_standalone_prices", "standalone-prices", "for products in the price mode Standalone: no price without it"
     ),
-    Scope("view_discount_codes", "discount-codes", "codes of orders, which are left out else", optional=True),
+    Scope("view_discount_codes", "discount-codes", "for the codes of orders: left out without it"),
     Scope(
         "view_customer_groups",
         "customer-groups",
-        "keys of customers' groups, which are left out else",
-        optional=True,
+        "for the groups of customers: left out without it",
         when=Condition("[customer.properties] customerGroup", _sends_groups),
     ),
 )
@@ -73,7 +73,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     client = Commercetools(settings)
     try:
         for scope in SCOPES:
-            what = f"commercetools: {scope.collection} can be read ({scope.name}, for {scope.purpose})"
+            what = f"commercetools: {scope.collection.replace('-', ' ')} can be read ({scope.name})"
             try:
                 with message_budget(settings.sync.limits):
                     client.probe(scope.collection)
@@ -114,24 +114,26 @@ def _is_named(scope: str, settings: Settings) -> bool:
 
 def _missing(scope: Scope, what: str, settings: Settings) -> Finding:
     advice = (
-        f"The API client lacks the scope {scope.name}:{settings.ct_project_id}, or CT_SCOPE does not name it:"
-        " make a client that has it, then name it."
+        f"The API client lacks {scope.name}:{settings.ct_project_id}, or CT_SCOPE does not name it: make a client that"
+        " has it, then name it."
     )
     if not scope.optional:
         return Finding("failed", what, advice)
     needed = scope.when is not None and scope.when.holds(settings.sync)
-    return Finding("warning" if needed else "unknown", what, f"{advice} It is optional. {_use(scope, settings)}")
+    return Finding("warning" if needed else "unknown", what, f"{_use(scope, settings)} {advice}")
 
 
 def _use(scope: Scope, settings: Settings) -> str:
-    """Whether the settings make use of an optional scope; empty for one that is required."""
+    """What an optional scope is for, and whether the settings make use of it; empty for one that is required."""
     if not scope.optional:
         return ""
     if scope.when is None:
-        return "Needed if the shop has any."
-    if scope.when.holds(settings.sync):
-        return f"Your settings need it ({scope.when.name})."
-    return f"Your settings do not need it ({scope.when.name} is off)."
+        needed = "Needed if the shop has any."
+    elif scope.when.holds(settings.sync):
+        needed = f"Your settings need it ({scope.when.name})."
+    else:
+        needed = f"Your settings do not need it ({scope.when.name} is off)."
+    return f"Optional, {scope.purpose}. {needed}"
 
 
 def _silent(error: TryAgain, what: str) -> Finding:

@@ -34,12 +34,11 @@ def test_a_missing_scope_of_the_client_is_named(
     result = manage_py("check")
     assert result.exit_code == (1 if state == "FAILED" else 0)
     lines = result.output.splitlines()
-    (purpose, *_) = (scope.purpose for scope in SCOPES if scope.name == denied)
-    at = next(at for at, line in enumerate(lines) if purpose in line)
-    assert lines[at].split()[0] == state
-    assert f"can be read ({denied}, for {purpose})" in lines[at]
+    at = next(at for at, line in enumerate(lines) if line.startswith(state) and "commercetools:" in line)
+    assert lines[at].endswith(f"can be read ({denied})")
     assert f"{denied}:shop" in lines[at + 1]
-    assert lines[at + 1].endswith(use)
+    assert use in lines[at + 1]
+    assert ("Optional, for " in lines[at + 1]) is (state != "FAILED")
 
 
 def test_a_scope_that_the_settings_do_not_need(
@@ -51,9 +50,9 @@ def test_a_scope_that_the_settings_do_not_need(
     for denied, state in (([], "ok"), (["view_customer_groups"], "?")):
         sandbox.commercetools.tokens(deny_scopes=denied)
         lines = manage_py("check", SYNC_CONFIG=rules).output.splitlines()
-        at = next(at for at, line in enumerate(lines) if "view_customer_groups, for" in line)
+        at = next(at for at, line in enumerate(lines) if line.endswith("(view_customer_groups)"))
         assert lines[at].split()[0] == state
-        assert lines[at + 1].endswith(said)
+        assert said in lines[at + 1]
 
 
 @pytest.mark.usefixtures("subscribed")
@@ -61,7 +60,7 @@ def test_a_scope_that_is_not_named_although_it_can_be_read(manage_py: ManagePy) 
     """Commercetools' text asks for `view_published_products`: a warning where CT_SCOPE has `view_products` alone."""
     poor = manage_py("check", CT_SCOPE="view_customers:shop view_orders:shop view_payments:shop view_products:shop")
     warned = [line for line in poor.output.splitlines() if line.startswith("WARNING")]
-    assert [line.split("(")[1].split(",")[0] for line in warned] == ["view_published_products"]
+    assert [line.split("(")[1] for line in warned] == ["view_published_products)"]
     assert poor.exit_code == 0
     assert "CT_SCOPE does not name view_published_products" in poor.output
     for scopes in ("manage_project:shop", "manage_customers manage_orders manage_payments manage_products"):
