@@ -208,9 +208,19 @@ class Commercetools:
             self._denied.add(scope)
             log.warning(f"{what} are left out", reason=f"no {scope} scope")
 
-    def probe(self, collection: str) -> None:
-        """Ask for any one document of a collection; raises what reading it would raise."""
-        self._query(collection, [("limit", "1")])
+    def probe(self, collection: str) -> JsonObject | None:
+        """Any one document of a collection, None while it is empty; raises what reading it would raise."""
+        current = [("staged", "false")] if collection == "product-projections" else []
+        found: list[JsonObject] = self._query(collection, [("limit", "1"), *current])
+        return found[0] if found else None
+
+    def with_key(self, collection: str, key: str) -> JsonObject | None:
+        """The document of a collection that has this key."""
+        return self._fetch(f"{collection}.get", f"/{collection}/key={quote(key, safe='')}", [])
+
+    def project(self) -> JsonObject | None:
+        """The project's own settings."""
+        return self._fetch("project.get", "", [])
 
     def _entries(self, skus: Sequence[str], where: str) -> dict[str, list[InventoryEntry]]:
         found: dict[str, list[InventoryEntry]] = {sku: [] for sku in skus}

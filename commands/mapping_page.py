@@ -68,7 +68,8 @@ def _messages() -> Iterator[str]:
     for one in sorted(registrations(), key=lambda one: (one.resource_type, one.type)):
         done = (one.handler.__doc__ or "").strip().splitlines()[0]
         asked = "" if one.subscribe else " (taken when it comes; commercetools is not asked for it)"
-        yield f"| {one.resource_type} | `{one.type}` | {done}{asked} |"
+        condition = f" Only with {one.when.name}." if one.when else ""
+        yield f"| {one.resource_type} | `{one.type}` | {done}{condition}{asked} |"
 
 
 def _examples() -> Iterator[str]:

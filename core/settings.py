@@ -172,15 +172,10 @@ def load_settings() -> Settings:
     """
     problems: list[str] = []
     rules = SyncRules()
-    path = Path(os.environ.get("SYNC_CONFIG") or DEFAULT_SYNC_TOML)
     try:
-        rules = SyncRules.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError:
-        problems.append(f"SYNC_CONFIG: {path} can't be read")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        problems.append(f"{path.name} is not TOML: {error}")
-    except ValidationError as error:
-        problems += [f"{path.name}: {problem}" for problem in _problems(error, ".".join)]
+        rules = load_rules()
+    except ConfigurationError as error:
+        problems += error.problems
     try:
         settings = Settings.model_validate({"sync": rules})
     except ValidationError as error:
@@ -188,6 +183,24 @@ def load_settings() -> Settings:
     if problems:
         raise ConfigurationError(problems)
     return settings
+
+
+def sync_toml() -> Path:
+    """The sync.toml of this process: SYNC_CONFIG, else the one that comes with the package."""
+    return Path(os.environ.get("SYNC_CONFIG") or DEFAULT_SYNC_TOML)
+
+
+def load_rules() -> SyncRules:
+    """What sync.toml says; nothing else of the environment is needed. Raises ConfigurationError with every problem."""
+    path = sync_toml()
+    try:
+        return SyncRules.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError:
+        raise ConfigurationError([f"SYNC_CONFIG: {path} can't be read"]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError([f"{path.name} is not TOML: {error}"]) from None
+    except ValidationError as error:
+        raise ConfigurationError([f"{path.name}: {problem}" for problem in _problems(error, ".".join)]) from None
 
 
 def _environment_name(path: tuple[str, ...]) -> str:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from clients.retrying import time_kept_back
+from core.conditions import setting
 from core.errors import DeadLetter, Ignored, TryAgain
 from core.notification import Notification
 from handlers.current import Sharing, Source, as_told, copy_current
@@ -61,13 +62,11 @@ def sync_customer(notification: Notification, services: Services) -> None:
         raise
 
 
-@handles("customer", "ResourceDeleted")
+@handles("customer", "ResourceDeleted", when=setting("customer.erase"))
 def erase_customer(notification: Notification, services: Services) -> None:
     """Ask Klaviyo to erase the profile of a customer who was deleted with data erasure, and is gone."""
     if notification.payload.get("dataErasure") is not True:
         raise Ignored("no_data_erasure")
-    if not services.settings.sync.customer.erase:
-        raise Ignored("erasure_is_off")
     services.prepare("Profiles")
     if services.commercetools.customer(notification.resource.id):
         # Reads may lag behind the deletion. A message that no read ever bears out is for people to look at.

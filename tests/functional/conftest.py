@@ -16,10 +16,12 @@ from typing import Any
 import functions_framework
 import pytest
 import requests
+from click.testing import CliRunner, Result
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from commands.emulator import Emulator, EmulatorError, running_emulator
 from commands.running import ROOT, Sandbox, running_sandbox
+from manage import manage
 from sandbox.samples import ENVIRONMENT
 from tests.functional.documents import customer
 from tests.functional.kept import GivenBodies, KeepingControl, assert_contract_kept, assert_nothing_dropped
@@ -146,6 +148,27 @@ def settings_file(tmp_path: Path) -> Callable[[str], str]:
         return str(path)
 
     return write
+
+
+ManagePy = Callable[..., Result]
+
+
+@pytest.fixture
+def manage_py(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> ManagePy:
+    """Run `manage.py …` against the sandbox, its environment changed as told: `manage_py("check", NAME="value")`."""
+
+    def run(*arguments: str, **environment: str) -> Result:
+        for name, value in {**sandbox.environment, **environment}.items():
+            monkeypatch.setenv(name, value)
+        return CliRunner().invoke(manage, [*arguments])
+
+    return run
+
+
+@pytest.fixture
+def subscribed(manage_py: ManagePy) -> None:
+    """Commercetools delivers what is consumed by default."""
+    assert manage_py("subscriptions", "apply", "--yes", "--topic", "projects/p/topics/t").exit_code == 0
 
 
 Serve = Callable[..., Function]

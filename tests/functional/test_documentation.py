@@ -88,6 +88,18 @@ def test_the_readme_names_every_message() -> None:
     assert named == {(one.resource_type, one.type) for one in registrations()}
 
 
+def test_the_readme_names_every_condition() -> None:
+    """The last column of its table is the setting that the messages of the row need, and empty for all others."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = text.split("\n## Messages\n")[1].split("\n## ")[0]
+    shown = {}
+    for row in table.splitlines():
+        cells = [cell.strip() for cell in row.split("|")]
+        for name in re.findall(r"`([A-Z]\w+)`", row):
+            shown[cells[1], name] = cells[4].replace("`", "")
+    assert shown == {(one.resource_type, one.type): one.when.name if one.when else "" for one in registrations()}
+
+
 def test_the_readmes_messages_by_hand_are_acknowledged(serve: Serve, sandbox: Sandbox) -> None:
     """Both curl commands, as they stand there."""
     customer = ROOT / "samples/documents/customers/c1000000-0000-4000-8000-000000000001.json"

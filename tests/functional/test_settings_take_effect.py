@@ -48,6 +48,37 @@ def test_disabled_messages(sandbox: Sandbox, configured: Configured) -> None:
     assert imported.outcome == "synced"
 
 
+@pytest.mark.parametrize(
+    ("rules", "delivery"),
+    [
+        ("[customer]\nerase = false", change("ResourceDeleted", "customer", "customer-1", dataErasure=True)),
+        (
+            "[payment]\nrefund_states = []",
+            message("PaymentTransactionAdded", "payment", "payment-1", transaction=transaction()),
+        ),
+        (
+            "[order]\nfulfilled_states = []\ncancelled_states = []",
+            message("OrderStateChanged", "order", "order-1", orderState="Complete"),
+        ),
+    ],
+    ids=["erasure", "refunds", "states"],
+)
+def test_a_message_whose_setting_is_off(
+    sandbox: Sandbox, configured: Configured, rules: str, delivery: dict[str, Any]
+) -> None:
+    """One that comes all the same, from an older subscription, is acknowledged without a call."""
+    done = measured(sandbox, configured(rules), delivery)
+    assert (done.outcome, done.calls) == ("ignored disabled", (0, 0))
+
+
+def test_one_of_two_settings_keeps_a_message(sandbox: Sandbox, configured: Configured) -> None:
+    """`OrderStateChanged` makes two events: it is consumed while either has states."""
+    function = configured("[order]\nfulfilled_states = []\n")
+    sandbox.commercetools.put("orders", order(orderState="Cancelled"))
+    done = measured(sandbox, function, message("OrderStateChanged", "order", "order-1", orderState="Cancelled"))
+    assert [event["metric"] for event in done.state["events"]] == ["Cancelled Order"]
+
+
 def test_metric_names(sandbox: Sandbox, configured: Configured) -> None:
     """All five events go by the configured names."""
     function = configured(
@@ -145,7 +176,7 @@ def test_erasure_can_be_switched_off(sandbox: Sandbox, configured: Configured) -
     sandbox.commercetools.put("customers", customer())
     function.deliver(message("CustomerCreated", "customer", "customer-1"))
     done = measured(sandbox, function, change("ResourceDeleted", "customer", "customer-1", dataErasure=True))
-    assert (done.outcome, done.calls) == ("ignored erasure_is_off", (0, 0))
+    assert (done.outcome, done.calls) == ("ignored disabled", (0, 0))
     assert len(done.state["profiles"]) == 1
 
 
