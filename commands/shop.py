@@ -10,7 +10,8 @@ from clients.retrying import message_budget
 from commands.finding import Finding
 from core.conditions import Condition
 from core.errors import SyncError, TryAgain
-from core.settings import Settings, SyncRules
+from core.rules import SyncRules
+from core.settings import Settings
 from mappers.properties import selected
 
 _FORBIDDEN = 403

@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 
@@ -11,10 +11,10 @@ import click
 
 from clients.klaviyo_calls import KlaviyoCalls
 from clients.retrying import message_budget
+from commands.environment import settings_or_exit
 from commands.letters import pulled_letters
 from commands.observed import Observed, Queue, UnseenError, subscriptions_of
-from core.errors import ConfigurationError, SyncError
-from core.settings import load_settings
+from core.errors import SyncError
 from handlers.services import Services
 
 _TOPIC = re.compile(r"projects/([^/]+)/topics/[^/]+")
@@ -107,17 +107,18 @@ def _look_at_lines(seen: Status, observed: Observed, since: timedelta) -> None:
 
 def _look_at_keys(seen: Status, dead_letters: str | None) -> None:
     try:
-        settings = load_settings()
-    except ConfigurationError:
+        settings = settings_or_exit()
+    except click.ClickException:
         seen.unseen.append("the keys: the settings are not in this environment")
         _look_at_letters(seen, dead_letters, None)
         return
     services, calls = Services(settings), KlaviyoCalls(settings)
     try:
-        for name, probe in (
-            ("commercetools", lambda: services.commercetools.probe("customers")),
-            ("Klaviyo", lambda: calls.send("Catalogs", "get_catalog_categories")),
-        ):
+        probes: dict[str, Callable[[], object]] = {
+            "commercetools": lambda: services.commercetools.probe("customers"),
+            "Klaviyo": lambda: calls.send("Catalogs", "get_catalog_categories"),
+        }
+        for name, probe in probes.items():
             with message_budget(settings.sync.limits):
                 try:
                     probe()

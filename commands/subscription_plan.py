@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import handlers  # noqa: F401 - registers every handler
 from commands.subscription_api import Subscription
-from core.settings import SyncRules
+from core.rules import SyncRules
 from handlers.registry import Registration, registrations
 
 _KINDS = ("messages", "changes")

@@ -14,7 +14,8 @@ from commands.environment import rules_or_exit, settings_or_exit
 from commands.running import ROOT
 from commands.subscription_api import LIMIT, ChangedMeanwhileError, Subscription, SubscriptionApi
 from commands.subscription_plan import Step, changes, messages, plan, removal, switched_off, wanted
-from core.settings import Settings, SyncRules, sync_toml
+from core.rules import SyncRules
+from core.settings import Settings, sync_toml
 
 _TOPIC = re.compile(r"projects/([^/]+)/topics/([^/]+)")
 _SIGNS = {"create": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red"), "keep": ("=", "")}

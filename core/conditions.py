@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
 
-from core.settings import SyncRules
+from core.rules import SyncRules
 
 
 @dataclass(frozen=True, slots=True)

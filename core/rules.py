@@ -1,8 +1,18 @@
 """sync.toml: what is synced, and under what name."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+
+from core.problems import like, meant
+
+CONSUMED = "consumed"
+"""Of the context in which the rules are validated: the keys of all messages that are consumed under some settings."""
+
+ORDER_STATES = ("Open", "Confirmed", "Complete", "Cancelled")
+TRANSACTION_STATES = ("Initial", "Pending", "Success", "Failure")
+"""Source: commercetools API, OrderState and TransactionState. New ones may come."""
 
 MetricName = Annotated[str, Field(min_length=1, max_length=127)]
 """Klaviyo: metric names have fewer than 128 characters."""
@@ -33,7 +43,17 @@ class CustomerProperties(PropertyRules):
 class Messages(_Section):
     """`resource/type` keys that are acknowledged without effect."""
 
-    disabled: tuple[Annotated[str, Field(pattern=r"^[a-z-]+/[A-Za-z]+$")], ...] = ()
+    disabled: tuple[Annotated[str, like("[a-z-]+/[A-Za-z]+", "order/OrderImported")], ...] = ()
+
+    @field_validator("disabled")
+    @classmethod
+    def _consumed(cls, keys: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """What is not consumed can't be switched off; a slip would leave the message on."""
+        known = (info.context or {}).get(CONSUMED)
+        unknown = [f"{key}, which is not consumed{meant(key, known)}" for key in keys if known and key not in known]
+        if unknown:
+            raise ValueError(f"names {', '.join(unknown)}")
+        return keys
 
 
 class Metrics(_Section):
@@ -126,3 +146,16 @@ class SyncRules(_Section):
     product: ProductRules = ProductRules()
     inventory: InventoryRules = InventoryRules()
     limits: Limits = Limits()
+
+
+def doubts(rules: SyncRules) -> Iterator[str]:
+    """What looks like a mistake and may be none: states that commercetools does not have, or not yet."""
+    for name, states, known in (
+        ("order.placed_states", rules.order.placed_states, ORDER_STATES),
+        ("order.fulfilled_states", rules.order.fulfilled_states, ORDER_STATES),
+        ("order.cancelled_states", rules.order.cancelled_states, ORDER_STATES),
+        ("payment.refund_states", rules.payment.refund_states, TRANSACTION_STATES),
+    ):
+        for state in states:
+            if state not in known:
+                yield f"{name} names {state}, which commercetools does not have{meant(state, known)}"

@@ -4,10 +4,10 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import (
     AfterValidator,
@@ -23,7 +23,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from core.errors import ConfigurationError
-from core.rules import SyncRules
+from core.problems import Place, like, problems_of
+from core.rules import CONSUMED, SyncRules
 
 DEFAULT_SYNC_TOML = Path(__file__).parents[1] / "sync.toml"
 
@@ -44,7 +45,10 @@ _ON_THIS_MACHINE = re.compile(r"http://(localhost|127(\.(25[0-5]|2[0-4]\d|1?\d?\
 
 def _without_eavesdroppers(url: str) -> str:
     if not _OVER_TLS.fullmatch(url) and not _ON_THIS_MACHINE.fullmatch(url):
-        raise ValueError("must be https://HOST; http:// is for this machine only (localhost, 127.0.0.1, [::1])")
+        raise ValueError(
+            "must be a URL such as https://api.example.com;"
+            " http:// is for this machine only (localhost, 127.0.0.1, [::1])"
+        )
     return url.rstrip("/")
 
 
@@ -59,7 +63,7 @@ class Settings(BaseSettings):
 
     ct_api_url: BackendUrl
     ct_auth_url: BackendUrl
-    ct_project_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,256}$")]
+    ct_project_id: Annotated[str, like(r"[A-Za-z0-9_-]{1,256}", "my-shop, a project key")]
     ct_scope: Annotated[str, Field(validation_alias=AliasChoices("CT_SCOPE", "CT_SCOPES"), min_length=1)]
     ct_api_client: Annotated[ApiClient, NoDecode]
     klaviyo_auth_key: Annotated[SecretStr, Field(min_length=1)]
@@ -68,15 +72,15 @@ class Settings(BaseSettings):
     pub_sub_port: Annotated[int, Field(ge=1, le=65535)] = 8080
     skip_base64_encoding: str | None = None
     preferred_locale: str | None = None
-    preferred_currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
+    preferred_currency: Annotated[str, like(r"[A-Z]{3}", "EUR")] | None = None
     product_url_template: str | None = None
     klaviyo_limit_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Part of Klaviyo's rate limits that is this instance's: one divided by the number of instances."""
-    dead_letter_topic: Annotated[str, Field(pattern=r"^projects/[^/]+/topics/[^/]+$")] | None = None
+    dead_letter_topic: Annotated[str, like(r"projects/[^/]+/topics/[^/]+", "projects/P/topics/T")] | None = None
     k_service: str | None = None
     """Set by Cloud Run, where IAM checks who calls."""
-    push_audience: Annotated[str, Field(pattern=r"^\S+$")] | None = None
-    push_service_account: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
+    push_audience: Annotated[str, like(r"\S+", "https://sync.shop.example/")] | None = None
+    push_service_account: Annotated[str, like(r"[^@\s]+@[^@\s]+", "push@p.iam.gserviceaccount.com")] | None = None
     """With `push_audience`: the account whose tokens `sync_push` takes. None: it does not check who calls."""
     sync_config: Path | None = None
     threads: Annotated[int, Field(ge=1)] = (os.cpu_count() or 1) * 4
@@ -123,11 +127,11 @@ class Settings(BaseSettings):
         audience = info.data["push_audience"]
         if info.data["k_service"] and (audience or value):
             raise ValueError(
-                "leave it and PUSH_AUDIENCE out on Cloud Run (K_SERVICE is set):"
+                "and PUSH_AUDIENCE must be left out on Cloud Run (K_SERVICE is set):"
                 " IAM checks who calls, and the token arrives without its signature"
             )
         if bool(audience) != bool(value):
-            raise ValueError("set both PUSH_AUDIENCE and PUSH_SERVICE_ACCOUNT, or neither")
+            raise ValueError("and PUSH_AUDIENCE go together: set both, or neither")
         return value
 
     @field_validator("preferred_currency", mode="before")
@@ -165,21 +169,22 @@ class Settings(BaseSettings):
         return init_settings, env_settings
 
 
-def load_settings() -> Settings:
+def load_settings(consumed: Collection[str] = ()) -> Settings:
     """The settings of this process, from the environment and sync.toml.
 
-    Raises ConfigurationError, which lists every problem of both and never shows a value.
+    `consumed` are the keys of all messages that handlers are registered for, as sync.toml may name no others. Raises
+    ConfigurationError, which lists every problem of both files and never shows a value of the environment.
     """
     problems: list[str] = []
     rules = SyncRules()
     try:
-        rules = load_rules()
+        rules = load_rules(consumed)
     except ConfigurationError as error:
         problems += error.problems
     try:
         settings = Settings.model_validate({"sync": rules})
     except ValidationError as error:
-        problems += _problems(error, _environment_name)
+        problems += [f"{_in_environment(place)} {said}" for place, said in problems_of(error, Settings)]
     if problems:
         raise ConfigurationError(problems)
     return settings
@@ -190,32 +195,26 @@ def sync_toml() -> Path:
     return Path(os.environ.get("SYNC_CONFIG") or DEFAULT_SYNC_TOML)
 
 
-def load_rules() -> SyncRules:
+def load_rules(consumed: Collection[str] = ()) -> SyncRules:
     """What sync.toml says; nothing else of the environment is needed. Raises ConfigurationError with every problem."""
     path = sync_toml()
     try:
-        return SyncRules.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return SyncRules.model_validate(tomllib.loads(path.read_text(encoding="utf-8")), context={CONSUMED: consumed})
     except OSError:
-        raise ConfigurationError([f"SYNC_CONFIG: {path} can't be read"]) from None
+        raise ConfigurationError([f"SYNC_CONFIG names {path}, which can't be read"]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError([f"{path.name} is not TOML: {error}"]) from None
     except ValidationError as error:
-        raise ConfigurationError([f"{path.name}: {problem}" for problem in _problems(error, ".".join)]) from None
+        raise ConfigurationError(
+            [f"{path.name}: {_in_toml(place)} {said}" for place, said in problems_of(error, SyncRules)]
+        ) from None
 
 
-def _environment_name(path: tuple[str, ...]) -> str:
-    name = path[0].upper()
-    return f"{name} ({'.'.join(path[1:])})" if len(path) > 1 else name
+def _in_environment(path: Place) -> str:
+    name = str(path[0]).upper()
+    return f"{name} ({'.'.join(map(str, path[1:]))})" if len(path) > 1 else name
 
 
-def _problems(error: ValidationError, name: Any) -> list[str]:
-    """One line a problem, without the value: it may be a secret."""
-    return [
-        f"{name(tuple(str(part) for part in problem['loc']))}: {_said(problem)}"
-        for problem in error.errors(include_input=False, include_url=False)
-    ]
-
-
-def _said(problem: Mapping[str, Any]) -> str:
-    text = str(problem["msg"]).removeprefix("Value error, ")
-    return {"missing": "is not set", "extra_forbidden": "is not known"}.get(problem["type"], text)
+def _in_toml(path: Place) -> str:
+    """`customer.clear, entry 1`."""
+    return "".join(f", entry {part + 1}" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from core.conditions import Condition
 from core.notification import CHANGES, Notification
-from core.settings import SyncRules
+from core.rules import SyncRules
 from handlers.services import Services
 
 Handler = Callable[[Notification, Services], None]
@@ -76,6 +76,11 @@ def handles(
 def registration_of(resource_type: str, message_type: str) -> Registration | None:
     """The registration of a message, None when this package does not consume it."""
     return _registry.get((resource_type, message_type))
+
+
+def consumed() -> frozenset[str]:
+    """The keys of all messages that are consumed under some settings: what `[messages] disabled` may name."""
+    return frozenset(one.key for one in _registry.values())
 
 
 def registrations() -> tuple[Registration, ...]:

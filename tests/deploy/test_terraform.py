@@ -14,7 +14,7 @@ import pytest
 
 from commands.shop import SCOPES
 from commands.subscription_plan import changes, keys, messages
-from core.settings import SyncRules
+from core.rules import SyncRules
 
 ROOT = Path(__file__).parents[2]
 MODULE = ROOT / "terraform"

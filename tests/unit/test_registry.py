@@ -4,7 +4,7 @@ import pytest
 
 from core.conditions import Condition, setting
 from core.notification import Notification
-from core.settings import SyncRules
+from core.rules import SyncRules
 from handlers import registry
 from handlers.registry import Registration, handles, registration_of, registrations
 from handlers.services import Services
