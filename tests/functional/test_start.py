@@ -112,7 +112,9 @@ def test_a_door_that_is_open_is_said_to_be(
     assert [(line["severity"], line["message"]) for line in others] == [("WARNING", text) for text in warnings]
 
 
-def test_a_state_that_commercetools_does_not_have_is_warned_of(serve: Serve, settings_file: Any) -> None:
+def test_a_state_that_commercetools_does_not_have_is_warned_of(
+    serve: Serve, settings_file: Callable[[str], str]
+) -> None:
     """The start goes on: it may be new."""
     _ready, *others = serve(SYNC_CONFIG=settings_file('[order]\nfulfilled_states = ["complete"]\n')).lines()
     assert [(line["severity"], line["message"]) for line in others] == [
