@@ -82,6 +82,11 @@ def found(answer: Answered) -> list[str]:
     return [document["id"] for document in answer.body["results"]]
 
 
+def take_token(calls: Calls, scope: str) -> None:
+    """Go on with a token for this scope alone."""
+    calls.headers["Authorization"] = f"Bearer {ask_token(calls, scope=scope).body['access_token']}"
+
+
 class TestTokens:
     """Who is let in."""
 
@@ -133,8 +138,7 @@ class TestTokens:
         """A token for orders does not read customers."""
         shop.tokens(enforce_scopes=True)
         with Calls(shop.url) as calls:
-            token = ask_token(calls, scope="view_orders:shop").body["access_token"]
-            calls.headers["Authorization"] = f"Bearer {token}"
+            take_token(calls, "view_orders:shop")
             assert calls("GET", "/shop/orders").status == 200
             assert calls("GET", "/shop/customers").status == 403
 
@@ -146,8 +150,7 @@ class TestTokens:
         """`view_products` alone reads staged projections: commercetools' text, taken at its word."""
         shop.tokens(enforce_scopes=True)
         with Calls(shop.url) as calls:
-            token = ask_token(calls, scope=f"{scope}:shop").body["access_token"]
-            calls.headers["Authorization"] = f"Bearer {token}"
+            take_token(calls, f"{scope}:shop")
             assert calls("GET", "/shop/product-projections?staged=false").status == current
             assert calls("GET", "/shop/product-projections?staged=true").status == staged
 
@@ -155,8 +158,7 @@ class TestTokens:
         """`view_project_settings` is for the project document alone."""
         shop.tokens(enforce_scopes=True)
         with Calls(shop.url) as calls:
-            token = ask_token(calls, scope="view_project_settings:shop").body["access_token"]
-            calls.headers["Authorization"] = f"Bearer {token}"
+            take_token(calls, "view_project_settings:shop")
             assert calls("GET", "/shop").status == 200
             assert calls("GET", "/shop/orders").status == 403
 
