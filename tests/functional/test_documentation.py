@@ -15,7 +15,7 @@ import pytest
 
 from commands.mapping_page import page
 from commands.running import ROOT, Sandbox, running_function
-from core.settings import SyncRules
+from core.rules import SyncRules
 from handlers.registry import registrations
 from sandbox.samples import ENVIRONMENT
 from tests.functional.conftest import ACKNOWLEDGED, Serve

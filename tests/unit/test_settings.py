@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from core.errors import ConfigurationError
-from core.settings import DEFAULT_SYNC_TOML, Settings, SyncRules, load_settings
+from core.rules import SyncRules
+from core.settings import DEFAULT_SYNC_TOML, Settings, load_settings
 
 SECRET = "a-very-secret-value"
 ENVIRONMENT = {
