@@ -62,12 +62,12 @@ def test_the_price_that_holds_now_is_shown(prices: Any, currency: str | None, ce
 )
 def test_the_shopper_s_price_is_shown(shown: Any, amount: float | None) -> None:
     """A discounted value wins; yen have no decimals; 0 is a price."""
-    assert price_amount(shown) == amount
+    assert price_amount(shown, settings_with().sync.price) == amount
 
 
 def test_prices_are_listed_by_currency_and_by_country_that_uses_it() -> None:
     """A price without country is that of every country with its currency, by CLDR."""
-    amounts, currencies = price_metadata([price(1999), price(2500, "CHF")], NOW)
+    amounts, currencies = price_metadata([price(1999), price(2500, "CHF")], settings_with(), NOW)
     assert amounts["price_EUR"] == amounts["price_DE"] == amounts["price_FR"] == 19.99
     assert amounts["price_CHF"] == amounts["price_CH"] == amounts["price_LI"] == 25
     assert (currencies["currency_DE"], currencies["currency_CH"]) == ("EUR", "CHF")
@@ -78,21 +78,23 @@ def test_prices_are_listed_by_currency_and_by_country_that_uses_it() -> None:
 
 def test_a_price_with_a_country_is_of_that_country_alone() -> None:
     """It beats the general price there, and stands for its currency where it is the first."""
-    amounts, currencies = price_metadata([price(1000), price(1200, country="FR"), price(900, "USD", country="CH")], NOW)
+    amounts, currencies = price_metadata(
+        [price(1000), price(1200, country="FR"), price(900, "USD", country="CH")], settings_with(), NOW
+    )
     assert (amounts["price_EUR"], amounts["price_DE"], amounts["price_FR"]) == (10, 10, 12)
     assert (amounts["price_USD"], amounts["price_CH"]) == (9, 9)
     assert (currencies["currency_FR"], currencies["currency_CH"]) == ("EUR", "USD")
     assert "price_US" not in amounts
-    only, _ = price_metadata([price(1000, country="DE")], NOW)
+    only, _ = price_metadata([price(1000, country="DE")], settings_with(), NOW)
     assert only == {"price_EUR": 10, "price_DE": 10}
 
 
 def test_of_several_currencies_a_country_shows_its_first() -> None:
     """Whatever the order of the prices: Panama's balboa before its dollar, Germany's euro before a foreign price."""
     for prices in ([price(1, "USD"), price(2, "PAB")], [price(2, "PAB"), price(1, "USD")]):
-        assert price_metadata(prices, NOW)[1]["currency_PA"] == "PAB"
+        assert price_metadata(prices, settings_with(), NOW)[1]["currency_PA"] == "PAB"
     own = [price(1, "USD", country="DE"), price(2, "EUR", country="DE")]
-    assert price_metadata(own, NOW)[1] == {"currency_DE": "EUR"}
+    assert price_metadata(own, settings_with(), NOW)[1] == {"currency_DE": "EUR"}
 
 
 def test_only_prices_for_everybody_that_hold_now_are_listed() -> None:
@@ -103,8 +105,8 @@ def test_only_prices_for_everybody_that_hold_now_are_listed() -> None:
         price(3, validFrom=FUTURE),
         {"value": None},
     ]
-    assert price_metadata(hidden, NOW) == ({}, {})
-    assert price_metadata([price(100, "XXX")], NOW) == ({"price_XXX": 1}, {})
+    assert price_metadata(hidden, settings_with(), NOW) == ({}, {})
+    assert price_metadata([price(100, "XXX")], settings_with(), NOW) == ({"price_XXX": 1}, {})
 
 
 def _entry(quantity: int | None, channel: str = "", **fields: Any) -> Any:
