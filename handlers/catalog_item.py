@@ -61,4 +61,4 @@ def undecided(refused: Refused) -> SyncError:
     """What Klaviyo still misses after it was created may be there later; a content it refuses never will."""
     if refused.status == _BAD_REQUEST:
         return refused
-    return TryAgain("klaviyoundecided", status=refused.status, code=refused.code)
+    return TryAgain("klaviyo_undecided", status=refused.status, code=refused.code)
