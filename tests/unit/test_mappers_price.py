@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from mappers.price import current_price, price_amount, price_metadata
+from mappers.metadata import price_tables, tier_table
+from mappers.price import amount_before_discount, current_price, price_amount, price_metadata, price_tiers
 from mappers.stock import entry_stock
 from tests.unit.strategies import euros, settings_with
 
@@ -139,3 +140,49 @@ def test_stock_is_the_sum_of_the_entries_that_count(
 ) -> None:
     """The configured channels, else the entry without channel, else all channels; without any it is not tracked."""
     assert entry_stock(entries, channels) == {"inventory_quantity": quantity, "inventory_policy": policy}
+
+
+SALE = price(11900, discounted={"value": euros(8900)})
+
+
+@pytest.mark.parametrize(
+    ("shown", "discounted", "amount", "before"),
+    [
+        (SALE, True, 89, 119),
+        (SALE, False, 119, None),
+        (price(11900), True, 119, None),
+        (price(11900, discounted={"value": euros(11900)}), True, 119, None),
+        (None, True, None, None),
+    ],
+)
+def test_what_a_price_was_before_its_discount(
+    shown: Any,
+    discounted: bool,  # noqa: FBT001 - a table
+    amount: Any,
+    before: Any,
+) -> None:
+    """Only where something is taken off, and where the discounted value is shown."""
+    rules = settings_with({"price": {"discounted": discounted}}).sync.price
+    assert (price_amount(shown, rules), amount_before_discount(shown, rules)) == (amount, before)
+
+
+def test_the_price_before_the_discount_is_in_the_metadata() -> None:
+    """Under the configured key, as a number, of the price that is shown; without a key it is left out."""
+    tables = price_tables([SALE], settings_with(), NOW)
+    assert tables["compare_at_price"] == 119
+    assert '"price_DE":89' in tables["price_json"]
+    assert price_tables([SALE], settings_with({"price": {"compare_at": "was"}}), NOW)["was"] == 119
+    for rules in ({"compare_at": ""}, {"discounted": False}):
+        assert set(price_tables([SALE], settings_with({"price": rules}), NOW)) == {"price_json", "currency_json"}
+
+
+def test_tiers_of_what_is_listed() -> None:
+    """By currency, in rising quantities; a discounted price has none, nor one that is not the currency's entry."""
+    tiers = [{"minimumQuantity": 20, "value": euros(700)}, {"minimumQuantity": 10, "value": euros(850)}]
+    on = settings_with({"price": {"tiers": True}})
+    listed = [price(1000, tiers=tiers), price(900, "USD"), price(1, "CHF", tiers=tiers, discounted={"value": euros(1)})]
+    assert price_tiers(listed, on, NOW) == {"EUR": [{"from": 10, "price": 8.5}, {"from": 20, "price": 7}]}
+    assert tier_table(listed, on, NOW) == {"tiers_json": '{"EUR":[{"from":10,"price":8.5},{"from":20,"price":7}]}'}
+    assert price_tiers([price(500, validFrom=PAST), price(1000, tiers=tiers)], on, NOW) == {}
+    assert tier_table(listed, settings_with(), NOW) == {}
+    assert tier_table([price(1000)], on, NOW) == {}
