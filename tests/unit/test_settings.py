@@ -205,6 +205,13 @@ def test_every_problem_is_listed(load: Load, tmp_path: Path) -> None:
         ('[product]\nunpublished = "keep"', "rules.toml: product.unpublished"),
         ('[customer]\nclear = ["email"]', "rules.toml: customer.clear.0"),
         ("[limits]\nmessage_seconds = 0", "rules.toml: limits.message_seconds"),
+        ('[price]\ncountry = "UK"', "rules.toml: price.country: is not the ISO 3166 code of a country: two letters"),
+        ('[price]\ncountry = "Germany"', "rules.toml: price.country: is not the ISO 3166 code of a country"),
+        ('[price]\ncountry = "EU"', "rules.toml: price.country: is not the ISO 3166 code of a country"),
+        ('[price]\nchannel = "a key with spaces"', "rules.toml: price.channel"),
+        ("[price]\ncustomer_group = 7", "rules.toml: price.customer_group"),
+        ('[price]\ncompare_at = "price_json"', "rules.toml: price.compare_at: price_json is taken"),
+        ('[price]\ntiers = "some"', "rules.toml: price.tiers"),
         ("[limits", "rules.toml is not TOML"),
     ],
 )
@@ -238,6 +245,14 @@ def test_a_file_of_ones_own_needs_only_what_differs(load: Load, tmp_path: Path) 
     rules.write_text('[metrics]\nplaced_order = "Bought"\n', encoding="utf-8")
     metrics = load(SYNC_CONFIG=str(rules)).sync.metrics
     assert (metrics.placed_order, metrics.ordered_product) == ("Bought", "Ordered Product")
+
+
+def test_a_country_is_written_in_capitals(load: Load, tmp_path: Path) -> None:
+    """As prices have it; an empty one stays empty."""
+    rules = tmp_path / "rules.toml"
+    for written, country in ((" de ", "DE"), ("gb", "GB"), ("", "")):
+        rules.write_text(f'[price]\ncountry = "{written}"\n', encoding="utf-8")
+        assert load(SYNC_CONFIG=str(rules)).sync.price.country == country
 
 
 def test_settings_do_not_show_secrets(load: Load) -> None:
