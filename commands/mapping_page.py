@@ -39,7 +39,15 @@ _RULES = """## Rules
 - **Localized text**: `PREFERRED_LOCALE` exactly, else its language, else another region of that language, else the first
   that is not blank.
 - **Money**: in major units, as exact as commercetools has it; a value always comes with its currency.
-- **Price**: in `PREFERRED_CURRENCY`, without channel and customer group; one whose validity holds now wins over one without.
+- **Price**: in `PREFERRED_CURRENCY`, valid now, for no country, channel or customer group but those of `[price]`; the most specific
+  wins: group, then channel, then country. With no country set a price without country comes first, one with a country only if there
+  is no other. Of equals one with dates wins over one without. Prices with a `recurrencePolicy` are for subscriptions, and not shown.
+- **Discounts**: the discounted value is shown (`[price] discounted`); the value before it is in `custom_metadata`, under
+  `[price] compare_at`. `[price] tiers` adds a variant's tiers.
+- **Standalone prices**: read by SKU where a product's `priceMode` is Standalone (`[price] standalone`). A price message writes
+  price and metadata of its SKU's variant, and of the item where no variant before it has a price.
+- **What is written**: what differs of the item and of its variants. A key of ours in `custom_metadata` that is no longer wanted is a
+  difference, too; the metadata is written as a whole.
 - **Stock**: what the inventory entries of the SKU have available in the channels of `[inventory] channel`; with none configured
   the entry without channel, else the sum over all channels. No such entry: quantity 0 and `inventory_policy` 2, so that the
   variant is not hidden as sold out.

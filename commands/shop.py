@@ -8,7 +8,7 @@ import click
 from clients.commercetools import Commercetools
 from clients.retrying import message_budget
 from commands.finding import Finding
-from core.conditions import Condition
+from core.conditions import Condition, setting
 from core.errors import SyncError, TryAgain
 from core.rules import SyncRules
 from core.settings import Settings
@@ -49,7 +49,10 @@ SCOPES = (
     Scope("view_products", "inventory"),
     Scope("view_published_products", "product-projections"),
     Scope(
-        "view_standalone_prices", "standalone-prices", "for products in the price mode Standalone: no price without it"
+        "view_standalone_prices",
+        "standalone-prices",
+        "for products in the price mode Standalone: no price without it",
+        when=setting("price.standalone"),
     ),
     Scope("view_discount_codes", "discount-codes", "for the codes of orders: left out without it"),
     Scope(

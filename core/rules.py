@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
+from core.countries import currencies_by_country
 from core.problems import like, meant
 
 CONSUMED = "consumed"
@@ -16,6 +17,9 @@ TRANSACTION_STATES = ("Initial", "Pending", "Success", "Failure")
 
 MetricName = Annotated[str, Field(min_length=1, max_length=127)]
 """Klaviyo: metric names have fewer than 128 characters."""
+
+METADATA_TABLES = ("title_json", "slug_json", "price_json", "currency_json", "tiers_json")
+"""Keys of `custom_metadata` that items and variants always have, or have by a rule."""
 
 ClearableAttribute = Literal["first_name", "last_name", "title", "organization", "locale", "phone_number", "location"]
 
@@ -118,6 +122,41 @@ class InventoryRules(_Section):
     channel: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_several)] = ()
 
 
+def _country(code: str) -> str:
+    """A country's code in capitals."""
+    code = code.strip().upper()
+    if code and code not in currencies_by_country():
+        raise ValueError("must be the ISO 3166 code of a country, such as DE or GB")
+    return code
+
+
+def _own_key(key: str) -> str:
+    if key in METADATA_TABLES:
+        raise ValueError(f"must not be {key}, which holds something else")
+    return key
+
+
+ResourceId = Annotated[
+    str,
+    like(
+        r"[A-Za-z0-9_-]{0,256}", "8e1b7c2a-0d3f (`manage.py check --find KEY` prints ids)"
+    ),
+]
+"""Id of a commercetools resource, or empty."""
+
+
+class PriceRules(_Section):
+    """Whose price is shown, and what else of the prices is sent."""
+
+    country: Annotated[str, AfterValidator(_country)] = ""
+    channel: ResourceId = ""
+    customer_group: ResourceId = ""
+    discounted: bool = True
+    compare_at: Annotated[str, AfterValidator(_own_key)] = "compare_at_price"
+    tiers: bool = False
+    standalone: bool = True
+
+
 class Limits(_Section):
     """How long and how often: seconds and counts, as sync.toml explains them."""
 
@@ -144,6 +183,7 @@ class SyncRules(_Section):
     customer: CustomerRules = CustomerRules()
     payment: PaymentRules = PaymentRules()
     product: ProductRules = ProductRules()
+    price: PriceRules = PriceRules()
     inventory: InventoryRules = InventoryRules()
     limits: Limits = Limits()
 

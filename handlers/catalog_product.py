@@ -7,26 +7,33 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
-from core.errors import DeadLetter, Refused, SyncError, TryAgain, UnknownCategory, UnknownItem
+from core.errors import DeadLetter, UnknownItem
 from core.notification import Notification, Resource
-from handlers.category_tree import create_category
+from handlers.catalog_item import Moves, item_differs, put_item, undecided
 from handlers.current import YOUNG, Moved, Sharing, Source, copy_current, version
 from handlers.inventory import entry_versions, stock_key
 from handlers.services import Services
 from mappers.category import item_categories
+from mappers.difference import differs
 from mappers.documents import ProductProjection
-from mappers.ids import external_id, variant_sku
-from mappers.item import PricesBySku, catalog_item, stocked_skus, variants_of
+from mappers.ids import variant_sku
+from mappers.item import (
+    PricesBySku,
+    catalog_item,
+    stocked_skus,
+    variants_of,
+)
 from mappers.mapped import JsonObject, Mapped, mapper
+from mappers.metadata import metadata_names
 from mappers.stock import EntriesBySku
-from mappers.variant import catalog_variants, differs
+from mappers.variant import catalog_variants
 
 _BAD_REQUEST = 400
 
 
 @dataclass(frozen=True, slots=True)
 class Supplies:
-    """What variants are made of beside the product, by SKU; `prices` None: the client may not read them."""
+    """What variants are made of beside the product, by SKU; `prices` None: they are not to be read, or can't be."""
 
     entries: EntriesBySku
     prices: PricesBySku | None
@@ -47,7 +54,7 @@ def copy_product(product_id: str, notification: Notification, services: Services
     """Copy a published product for a message about something else, under the product's own lock."""
 
     def write(product: ProductProjection | None) -> Copied | None:
-        return put_product(product, notification, services) if product else None
+        return put_product(product, notification, services, moves="yes") if product else None
 
     with services.one_at_a_time([str(Resource("product", product_id))], remembered=False):
         copy_with(write, lambda: services.commercetools.product_projection(product_id), notification, services)
@@ -91,8 +98,10 @@ def copy_with(
     copy_current(notification, services, Source(read=read, keys=_stock_keys, look=look), write, sharing=sharing)
 
 
-def put_product(product: ProductProjection, notification: Notification, services: Services) -> Copied:
-    """The item first, then the variants: those that differ are written, those that are gone are deleted.
+def put_product(
+    product: ProductProjection, notification: Notification, services: Services, *, moves: Moves = "perhaps"
+) -> Copied:
+    """The item first, then the variants: what differs is written, variants that are gone are deleted.
 
     What is refused for its content does not keep the rest from being written; then the first refusal is raised.
     """
@@ -101,17 +110,18 @@ def put_product(product: ProductProjection, notification: Notification, services
     now = datetime.now(UTC)
     item = catalog_item(product, settings, now, supplies.prices)
     wanted = catalog_variants(product, settings, now, supplies.prices, supplies.entries)
-    found = klaviyo.variants(product_id)
+    found, own = klaviyo.variants(product_id), metadata_names(settings)
     refusals = _Refusals()
     created = False
     with refusals.kept("item", only_if=found is not None):
-        created = _put_item(item, services, known=found is not None)
+        if found is None or item_differs(item, own, moves, services):
+            created = put_item(item, services, known=found is not None)
     # A new item has none of the variants that were listed before.
     existing = {} if created else found or {}
     differing = {
         sku: attributes
         for sku, attributes in wanted.items()
-        if sku not in existing or differs(attributes.body, existing[sku])
+        if sku not in existing or differs(attributes.body, existing[sku], own)
     }
     gone = {sku: attributes for sku, attributes in existing.items() if sku not in wanted}
     item_was_gone = threading.Event()
@@ -187,28 +197,6 @@ def _let_go(gone: Mapping[str, JsonObject], product_id: str, notification: Notif
         copy_product(other, notification, services)
 
 
-def _put_item(item: Mapped, services: Services, *, known: bool) -> bool:
-    """Put the item, after its categories where Klaviyo lacks some; whether it had to be created."""
-    try:
-        return services.klaviyo.put_item(item, known=known)
-    except UnknownCategory:
-        complete = _with_known_categories(item, services)
-    try:
-        return services.klaviyo.put_item(complete, known=known)
-    except UnknownCategory as refused:
-        raise _undecided(refused) from None
-
-
-def _with_known_categories(item: Mapped, services: Services) -> Mapped:
-    """The item, after the categories that Klaviyo lacks were created; without those that are gone meanwhile."""
-    data = item.body["data"]
-    references = data["relationships"]["categories"]["data"]
-    ids = [external_id(reference["id"]) for reference in references]
-    gone = {own for own in services.klaviyo.missing_categories(ids) if not create_category(own, services)}
-    kept = [reference for reference in references if external_id(reference["id"]) not in gone]
-    return Mapped({"data": {**data, "relationships": {"categories": {"data": kept}}}}, item.cuts)
-
-
 def _put_variant(
     sku: str,
     attributes: Mapped,
@@ -224,18 +212,11 @@ def _put_variant(
         services.klaviyo.put_variant(sku, attributes, product_id, known=known, young=young)
     except UnknownItem:
         item_was_gone.set()
-        _put_item(item, services, known=False)
+        put_item(item, services, known=False)
         try:
             services.klaviyo.put_variant(sku, attributes, product_id, known=False, young=young)
         except UnknownItem as refused:
-            raise _undecided(refused) from None
-
-
-def _undecided(refused: Refused) -> SyncError:
-    """What Klaviyo still misses after it was created may be there later; a content it refuses never will."""
-    if refused.status == _BAD_REQUEST:
-        return refused
-    return TryAgain("klaviyo_undecided", status=refused.status, code=refused.code)
+            raise undecided(refused) from None
 
 
 def _supplies(product: ProductProjection, skus: Collection[str], services: Services) -> Supplies:
@@ -243,7 +224,8 @@ def _supplies(product: ProductProjection, skus: Collection[str], services: Servi
     entries = services.commercetools.inventory_entries(list(skus))
     if product.get("priceMode") != "Standalone":
         return Supplies(entries, {})
-    return Supplies(entries, services.commercetools.standalone_prices(list(skus)))
+    reads_prices = services.settings.sync.price.standalone
+    return Supplies(entries, services.commercetools.standalone_prices(list(skus)) if reads_prices else None)
 
 
 def _state(supplies: Supplies, skus: Iterable[str], services: Services) -> object:

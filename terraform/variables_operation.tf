@@ -112,7 +112,39 @@ variable "subscribed_messages" {
       "OrderStateChanged",
     ]
     payment = ["PaymentTransactionAdded", "PaymentTransactionStateChanged"]
-    product = ["ProductDeleted", "ProductPublished", "ProductUnpublished"]
+    product = [
+      "ProductAddedToCategory",
+      "ProductDeleted",
+      "ProductImageAdded",
+      "ProductPriceAdded",
+      "ProductPriceChanged",
+      "ProductPriceDiscountsSet",
+      "ProductPriceExternalDiscountSet",
+      "ProductPriceModeSet",
+      "ProductPriceRemoved",
+      "ProductPricesSet",
+      "ProductPublished",
+      "ProductRemovedFromCategory",
+      "ProductSlugChanged",
+      "ProductUnpublished",
+      "ProductVariantAdded",
+      "ProductVariantDeleted",
+    ]
+    standalone-price = [
+      "StandalonePriceActiveChanged",
+      "StandalonePriceCreated",
+      "StandalonePriceDeleted",
+      "StandalonePriceDiscountSet",
+      "StandalonePriceExternalDiscountSet",
+      "StandalonePriceStagedChangesApplied",
+      "StandalonePriceTierAdded",
+      "StandalonePriceTierRemoved",
+      "StandalonePriceTiersSet",
+      "StandalonePriceValidFromAndUntilSet",
+      "StandalonePriceValidFromSet",
+      "StandalonePriceValidUntilSet",
+      "StandalonePriceValueChanged",
+    ]
   }
 
   # Without types commercetools delivers all of them.

@@ -17,7 +17,7 @@ from tests.functional.documents import product
     ("denied", "state", "use"),
     [
         *((name, "FAILED", "") for name in sorted({scope.name for scope in SCOPES if not scope.optional})),
-        ("view_standalone_prices", "?", "Needed if the shop has any."),
+        ("view_standalone_prices", "WARNING", "Your settings need it ([price] standalone)."),
         ("view_discount_codes", "?", "Needed if the shop has any."),
         ("view_customer_groups", "WARNING", "Your settings need it ([customer.properties] customerGroup)."),
     ],

@@ -240,6 +240,13 @@ def test_the_heading_says_what_it_is(load: Load, changes: dict[str, str | None],
         ("[limits]\nmessage_seconds = 51", "limits.message_seconds must be at most 50"),
         ('[limits]\nbackoff = "long"', "limits.backoff must be a number"),
         ("[limits]\ncall_attempts = 1.5", "limits.call_attempts must be a whole number"),
+        ('[price]\ncountry = "UK"', "price.country must be the ISO 3166 code of a country"),
+        ('[price]\ncountry = "Germany"', "price.country must be the ISO 3166 code of a country"),
+        ('[price]\ncountry = "EU"', "price.country must be the ISO 3166 code of a country"),
+        ('[price]\nchannel = "a key with spaces"', "price.channel must be such as "),
+        ("[price]\ncustomer_group = 7", "price.customer_group must be a text"),
+        ('[price]\ncompare_at = "price_json"', "price.compare_at must not be price_json, "),
+        ('[price]\ntiers = "some"', "price.tiers must be true or false"),
         ("[limits", "is not TOML"),
     ],
 )
@@ -289,6 +296,14 @@ def test_a_file_of_ones_own_needs_only_what_differs(load: Load, tmp_path: Path) 
     rules.write_text('[metrics]\nplaced_order = "Bought"\n', encoding="utf-8")
     metrics = load(SYNC_CONFIG=str(rules)).sync.metrics
     assert (metrics.placed_order, metrics.ordered_product) == ("Bought", "Ordered Product")
+
+
+def test_a_country_is_written_in_capitals(load: Load, tmp_path: Path) -> None:
+    """As prices have it; an empty one stays empty."""
+    rules = tmp_path / "rules.toml"
+    for written, country in ((" de ", "DE"), ("gb", "GB"), ("", "")):
+        rules.write_text(f'[price]\ncountry = "{written}"\n', encoding="utf-8")
+        assert load(SYNC_CONFIG=str(rules)).sync.price.country == country
 
 
 def test_settings_do_not_show_secrets(load: Load) -> None:
