@@ -138,9 +138,7 @@ def _own_key(key: str) -> str:
 
 ResourceId = Annotated[
     str,
-    like(
-        r"[A-Za-z0-9_-]{0,256}", "8e1b7c2a-0d3f (`manage.py check --find KEY` prints ids)"
-    ),
+    like(r"[A-Za-z0-9_-]{0,256}", "8e1b7c2a-0d3f (`manage.py check --find KEY` prints ids)"),
 ]
 """Id of a commercetools resource, or empty."""
 
