@@ -71,6 +71,11 @@ class KlaviyoCalls:
 
         return call(called, self._quotas, attempt)
 
+    @property
+    def refusals(self) -> int:
+        """Calls that were answered 429."""
+        return self._quotas.refusals
+
     def is_ready(self, group: str) -> bool:
         """Whether a group of the SDK's is imported."""
         return group in self._groups

@@ -29,17 +29,24 @@ TIME_TO_LOOK = 0.12
 
 
 def send_order_events(
-    notification: Notification, order: Order, services: Services, events: Callable[[OwnedOrder], Stages]
+    notification: Notification,
+    order: Order,
+    services: Services,
+    events: Callable[[OwnedOrder], Stages],
+    *,
+    backfill: bool = False,
 ) -> None:
     """Send events of an order as those of the person it belongs to now.
 
-    Raises Ignored for an order of nobody, and for one whose customer is gone (`[order] deleted_customers`).
+    In a `backfill` they are history, which tells who a guest is by the e-mail alone: an old address must not overwrite
+    what Klaviyo knows today. Raises Ignored for an order of nobody, and for one whose customer is gone
+    (`[order] deleted_customers`).
     """
     _require_somebody(order)
     read_at = datetime.now(UTC)
     customer = _customer(notification, order, services)
-    whose = customer_in_event(customer) if customer else _without_customer(order, services)
-    stages = events(OwnedOrder(order, whose, services.order_knowledge.of(order)))
+    whose = customer_in_event(customer) if customer else _without_customer(order, services, backfill=backfill)
+    stages = events(OwnedOrder(order, whose, services.order_knowledge.of(order), backfill))
     try:
         with time_kept_back(TIME_TO_LOOK if customer else 0):
             _send(stages, services)
@@ -81,6 +88,16 @@ def _erase_if_new(customer_id: str, since: datetime, services: Services) -> None
         raise DeadLetter("brought_back", status=error.status, code=error.code or error.reason) from None
 
 
+def erase_if_back(customer_id: str, since: datetime, services: Services) -> None:
+    """Erase the profile of a customer who is gone, if it was made since then: a job that was killed may have sent it.
+
+    Raises Ignored where there is nothing to erase: the customer is still there.
+    """
+    if services.commercetools.customer(customer_id):
+        raise Ignored("still_there")
+    _erase_if_new(customer_id, since, services)
+
+
 def erase_if_gone(customer: Customer, since: datetime, services: Services) -> None:
     """As `erase_if_brought_back`, where it has to be found out whether the customer is gone."""
     if services.commercetools.customer(customer["id"]) is None:
@@ -117,7 +134,7 @@ def _customer(notification: Notification, order: Order, services: Services) -> C
     return customer
 
 
-def _without_customer(order: Order, services: Services) -> JsonObject:
+def _without_customer(order: Order, services: Services, *, backfill: bool) -> JsonObject:
     """Profile of a guest's event. Where a customer has that e-mail the e-mail alone, as the customer spells it.
 
     What the form of a guest's order says must not overwrite a customer's name and address.
@@ -126,7 +143,9 @@ def _without_customer(order: Order, services: Services) -> JsonObject:
     if order.get("customerId"):
         return alone
     customer = services.commercetools.customer_with(alone["email"])
-    return {"email": customer_in_event(customer)["email"]} if customer else guest_in_event(order)
+    if customer:
+        return {"email": customer_in_event(customer)["email"]}
+    return alone if backfill else guest_in_event(order)
 
 
 @mapper

@@ -286,6 +286,7 @@ class Order(TypedDict, total=False):
     version: int
     orderNumber: str
     createdAt: str
+    lastModifiedAt: str
     completedAt: str
     customerId: str
     customerEmail: str
@@ -321,4 +322,5 @@ class Payment(TypedDict, total=False):
 
     id: str
     version: int
+    lastModifiedAt: str
     transactions: list[Transaction]
