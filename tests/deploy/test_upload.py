@@ -14,8 +14,9 @@ NO_MODULES = {"sync.toml", "requirements.txt"}
 
 
 def test_upload_is_what_runs() -> None:
-    """Every module that main.py reaches is uploaded, with its settings and requirements, and nothing else is."""
-    assert set(uploaded_files()) == imported_modules("main.py") | NO_MODULES
+    """Every module that the function and the jobs reach is uploaded, with settings and requirements, and no other."""
+    reached = imported_modules("main.py") | imported_modules("jobs/__main__.py")
+    assert set(uploaded_files()) == reached | NO_MODULES
 
 
 def test_gcloud_uploads_the_same(tmp_path: Path) -> None:
