@@ -1,6 +1,8 @@
 """`manage.py backfill`: the job of the same name, for people: a progress bar, and words instead of JSON."""
 
 import json
+import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +21,7 @@ from jobs.options import parsed
 from jobs.progress import LoggedProgress, Snapshot
 
 _PROGRAM = "python manage.py backfill"
+_WIDTH_IN_A_PIPE = 120
 _HELP = {"-h", "--help"}
 
 
@@ -35,10 +38,11 @@ def backfill(arguments: tuple[str, ...]) -> None:
     try:
         settings = settings_or_exit()
     except click.ClickException as wrong:
-        wrong.exit_code = REFUSED
-        raise
+        wrong.show()
+        sys.exit(REFUSED)
     options = parsed(arguments, settings.sync.backfill, _PROGRAM)
-    console = Console(stderr=options.as_json)
+    is_wide_enough = sys.stdout.isatty() or "COLUMNS" in os.environ
+    console = Console(width=None if is_wide_enough else _WIDTH_IN_A_PIPE, stderr=options.as_json)
     progress = _Bar(console) if console.is_terminal else LoggedProgress()
     outcome = carried_out(options, settings, progress)
     if options.as_json:

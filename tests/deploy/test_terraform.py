@@ -102,7 +102,7 @@ def test_subscriptions_have_the_keys_of_manage_py() -> None:
 
 
 def test_archive_holds_every_module_that_runs_and_no_other() -> None:
-    """What the function and the jobs import, step by step, is what the patterns find, and two files that are no code."""
+    """What the function and the jobs import, step by step, is what the patterns find, beside two files without code."""
     patterns = _blocks("locals")["source_patterns"]
     found = {str(path.relative_to(ROOT)) for pattern in patterns for path in ROOT.glob(pattern)}
     packages = {str(path.relative_to(ROOT)) for name in found if (path := ROOT / name).name == "__init__.py"}
