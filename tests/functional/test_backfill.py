@@ -1,7 +1,7 @@
 """A shop's past in Klaviyo: the same as if every message had come live, and no flow for last year's orders."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from sandbox.documents import now
 from tests.functional.backfilling import Job, asked, holdings
 from tests.functional.conftest import ManagePy, Serve
 from tests.functional.documents import (
+    Json,
     category,
     customer,
     line_item,
@@ -55,7 +56,7 @@ def test_a_backfilled_shop_is_the_one_that_was_delivered_live(sandbox: Sandbox, 
     shop = RandomShop(random.Random(seed), sandbox.commercetools)
     function = serve(SYNC_CONFIG="")
     orders = []
-    opened = partial(shop.open, 6)
+    opened: Callable[[], list[Json]] = partial(shop.open, 6)
     for happens in [
         opened,
         *[shop.place_order, shop.place_order, shop.move_order, shop.refund] * 5,
