@@ -48,8 +48,8 @@ class Budget:
     """What one message may use, and what it has used; times are `time.monotonic`.
 
     `has_written` says whether it has begun to change Klaviyo: then it waits for its quota to the end of its time.
-    `waits` is for jobs, which hold no message and keep no thread from one: they wait from the start, for what others
-    hold, for the quota and while an operation is paused, and a 429 costs no retry.
+    `waits` is for jobs, which hold no message and keep no thread from one: they wait for the quota from the start, and
+    while an operation is paused, and a 429 costs no retry.
     """
 
     limits: Limits

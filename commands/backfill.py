@@ -43,7 +43,7 @@ def backfill(arguments: tuple[str, ...]) -> None:
     options = parsed(arguments, settings.sync.backfill, _PROGRAM)
     is_wide_enough = sys.stdout.isatty() or "COLUMNS" in os.environ
     console = Console(width=None if is_wide_enough else _WIDTH_IN_A_PIPE, stderr=options.as_json)
-    progress = _Bar(console) if console.is_terminal else LoggedProgress()
+    progress = Bar(console) if console.is_terminal else LoggedProgress()
     outcome = carried_out(options, settings, progress)
     if options.as_json:
         click.echo(json.dumps(outcome.report))
@@ -59,7 +59,7 @@ def backfill(arguments: tuple[str, ...]) -> None:
     leave(outcome, outcome.code)
 
 
-class _Bar:
+class Bar:
     """A bar for the pass under way."""
 
     def __init__(self, console: Console) -> None:

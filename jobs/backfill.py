@@ -6,21 +6,22 @@ erased meanwhile is looked for: nobody comes back.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from clients.predicates import IDS_PER_QUERY, any_of
 from core.logs import log
 from handlers.people import erase_if_back
 from jobs.ending import InterruptedRunError
-from jobs.passes import Document, Pass
+from jobs.passes import ALL, Document, Pass
 from jobs.progress import Snapshot
 from jobs.reading import COUNTED, Page, PageSize
 from jobs.run import GRACE, Run
 from jobs.selection import Window, written
+from jobs.state import PassState
 from jobs.units import Attempt, Settled, settled
 
 _DELETED = "deleted_meanwhile"
@@ -31,6 +32,8 @@ T = TypeVar("T")
 
 def backfill(run: Run, passes: Sequence[Pass]) -> None:
     """Do the passes that are not done. Raises StoppedError when something ends the run before that."""
+    for one in ALL:
+        _look_for_the_erased(run, one, run.state.passes.get(one.name))
     for one in passes:
         state = run.state.pass_state(one.name)
         if state.finished:
@@ -41,6 +44,16 @@ def backfill(run: Run, passes: Sequence[Pass]) -> None:
             log.info(f"backfill: {one.name} are switched off in sync.toml")
         state.finished = True
         run.state.write()
+
+
+def _look_for_the_erased(run: Run, one: Pass, state: PassState | None) -> None:
+    """Erase whom a page that was killed has brought back, also of a pass that is not asked for any more."""
+    if state is None or not state.unfinished:
+        return
+    _PassRun(run, one).look_for_the_erased(state.unfinished)
+    state.unfinished = None
+    if state == PassState():
+        del run.state.passes[one.name]
 
 
 class _PassRun:
@@ -67,9 +80,23 @@ class _PassRun:
             self._note_time()
             workers.shutdown(wait=False, cancel_futures=True)
 
+    def look_for_the_erased(self, unfinished: Mapping[str, Any]) -> None:
+        """Erase those customers of the page who are gone, and whose profile was made since it began."""
+        began, customers = datetime.fromisoformat(unfinished["began"]), unfinished["customers"]
+
+        def look(customer_id: str, _: Attempt) -> None:
+            erase_if_back(customer_id, began, self._run.services)
+
+        workers = ThreadPoolExecutor(self._pass.workers, thread_name_prefix=self._pass.name)
+        try:
+            units = self._settled(workers, [partial(look, one) for one in customers])
+        finally:
+            workers.shutdown(wait=False, cancel_futures=True)
+        for customer_id, unit in zip(customers, units, strict=True):
+            if unit.failed:
+                self._run.errors.add(f"customer/{customer_id}", self._pass.name, unit.failed)
+
     def _do(self, workers: ThreadPoolExecutor) -> None:
-        if self._state.unfinished:
-            self._look_for_the_erased(workers)
         ids = self._run.selection.ids
         if ids is not None:
             self._do_ids(workers, [one for one in ids[self._pass.name] if one > self._state.after])
@@ -168,22 +195,6 @@ class _PassRun:
 
     def _work(self, document: Document, attempt: Attempt) -> None:
         self._pass.work(document, attempt, self._run.selection, self._run.services)
-
-    def _look_for_the_erased(self, workers: ThreadPoolExecutor) -> None:
-        """Erase whom the page that was killed has brought back."""
-        unfinished = self._state.unfinished or {}
-        began = datetime.fromisoformat(unfinished["began"])
-
-        def look(customer_id: str, _: Attempt) -> None:
-            erase_if_back(customer_id, began, self._run.services)
-
-        customers = unfinished["customers"]
-        for customer_id, unit in zip(
-            customers, self._settled(workers, [partial(look, one) for one in customers]), strict=True
-        ):
-            if unit.failed:
-                self._run.errors.add(f"customer/{customer_id}", self._pass.name, unit.failed)
-        self._state.unfinished = None
 
     def _settled(self, workers: ThreadPoolExecutor, works: Sequence[Callable[[Attempt], None]]) -> list[Settled]:
         """What became of the units, in their order."""

@@ -4,6 +4,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from jobs.options import Options, began_with, resumed
 from jobs.passes import ALL, Pass
 from jobs.progress import Progress
 from jobs.reading import Reader
-from jobs.run import Run
+from jobs.run import Run, await_all
 from jobs.state import StateFile, claimed
 from jobs.units import UNIT_SECONDS, denied
 
@@ -67,7 +68,7 @@ def _run(options: Options, services: Services, progress: Progress, stop: threadi
     try:
         state = claimed(
             options.state,
-            _identity(services),
+            _identity(services, stop),
             options.said,
             began_with(options.selection),
             stop,
@@ -134,7 +135,7 @@ def _for_a_job(settings: Settings, share: float) -> Settings:
     return settings.model_copy(update={"sync": sync, "klaviyo_limit_share": share, "threads": _THREADS})
 
 
-def _identity(services: Services) -> dict[str, str]:
+def _identity(services: Services, stop: threading.Event) -> dict[str, str]:
     """What a state belongs to: project, account, and a hash of what decides how bodies look."""
     settings = services.settings
     rules = {
@@ -143,9 +144,13 @@ def _identity(services: Services) -> dict[str, str]:
         "currency": settings.preferred_currency,
         "url": settings.product_url_template,
     }
+    worker = ThreadPoolExecutor(1)  # so that a signal is heard while Klaviyo is asked
+    account = worker.submit(_account, services)
+    worker.shutdown(wait=False)
+    await_all([account], stop, lambda: None)
     return {
         "project": settings.ct_project_id,
-        "account": _account(services),
+        "account": account.result(),
         "rules": hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:16],
     }
 

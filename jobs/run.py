@@ -39,21 +39,8 @@ class Run:
     _judged: deque[bool] = field(default_factory=lambda: deque(maxlen=_JUDGED))
 
     def wait_for(self, futures: Collection["Future[Any]"], tick: Callable[[], None], grace: float = 0.0) -> None:
-        """Wait for all of them, or until one has raised, which is raised here.
-
-        Raises InterruptedRunError when the run was asked to end `grace` seconds ago.
-        """
-        pending: set[Future[Any]] = set(futures)
-        until: float | None = None
-        while pending:
-            done, pending = wait(pending, _TICK, FIRST_EXCEPTION)
-            for one in done:
-                _raise_from(one, is_last=not pending)
-            tick()
-            if pending and self.stop.is_set():
-                until = until or time.monotonic() + grace
-                if time.monotonic() >= until:
-                    raise InterruptedRunError(abandons=True)
+        """As `await_all`, with the run's own signal."""
+        await_all(futures, self.stop, tick, grace)
 
     def brake(self, units: Iterable[Settled]) -> None:
         """Raise StoppedError when so much is refused that it can't be for the data."""
@@ -65,6 +52,26 @@ class Run:
                 f"{refused} of the last {judged} documents were refused: something is wrong with the configuration,"
                 f" not with them. {self.errors.path} has the reasons.",
             )
+
+
+def await_all(
+    futures: Collection["Future[Any]"], stop: threading.Event, tick: Callable[[], None], grace: float = 0.0
+) -> None:
+    """Wait for all of them, or until one has raised, which is raised here. `tick` is called a few times a second.
+
+    Raises InterruptedRunError when the run was asked to end `grace` seconds ago.
+    """
+    pending: set[Future[Any]] = set(futures)
+    until: float | None = None
+    while pending:
+        done, pending = wait(pending, _TICK, FIRST_EXCEPTION)
+        for one in done:
+            _raise_from(one, is_last=not pending)
+        tick()
+        if pending and stop.is_set():
+            until = until or time.monotonic() + grace
+            if time.monotonic() >= until:
+                raise InterruptedRunError(abandons=True)
 
 
 def _raise_from(future: "Future[Any]", *, is_last: bool) -> None:

@@ -147,7 +147,8 @@ def claimed(
     if not restart:
         _require_same(path, found, identity, keep_rules=keep_rules)
         is_finished = all(one["finished"] for one in found["passes"].values())
-        if found["said"] == said:
+        # A list of ids is done again, as what was wrong with them may have been mended.
+        if found["said"] == said and not (is_finished and said["ids"]):
             state.run, state.began, state.is_new = found["run"], found["began"], False
             state.passes = {name: PassState(**one) for name, one in found["passes"].items()}
         elif not is_finished:
@@ -245,8 +246,11 @@ def _create(path: Path, state: Mapping[str, Any]) -> None:
 
 def _replace(path: Path, state: Mapping[str, Any]) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(state))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(state))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise LostStateError(f"{path} can't be written: {error.strerror}.") from None

@@ -13,7 +13,7 @@ from jobs.ending import InterruptedRunError, LostStateError, RefusedStateError
 from jobs.state import StateFile, claimed
 
 IDENTITY = {"project": "shop", "account": "A1", "rules": "r1"}
-SAID: dict[str, object] = {"since": None}
+SAID: dict[str, object] = {"since": None, "ids": None}
 BEGAN = {"since": "", "until": "2026-11-28T10:00:00.000Z"}
 
 
