@@ -85,11 +85,15 @@ def test_what_is_refused_is_noted_and_can_be_done_again(orders: Sandbox, job: Jo
     assert refused["part"] == f"Placed Order {left}"
     assert _placed(orders) == sorted(set(ALL_PLACED) - {"order-3", left})
 
-    orders.commercetools.put("orders", order("order-3", lines=[]))
     orders.klaviyo.forget_requests()
+    too_soon = job.run("--ids", "backfill-errors.jsonl")
+    assert too_soon.report["passes"]["orders"]["errors"] == 1
+    assert len(asked(orders, "create_event")) == 1
+    assert [line["resource"] for line in job.failed("backfill-errors.left.jsonl")] == ["order/order-3"]
+
+    orders.commercetools.put("orders", order("order-3", lines=[]))
     again = job.run("--ids", "backfill-errors.jsonl")
     assert (again.code, again.report["passes"]["orders"]["read"]) == (0, 2)
-    assert len(asked(orders, "create_event")) == 2
     assert _placed(orders) == ALL_PLACED
     assert job.failed("backfill-errors.left.jsonl") == []
 

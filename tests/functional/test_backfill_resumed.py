@@ -146,6 +146,23 @@ def test_who_is_erased_after_a_kill_does_not_come_back(shop: Sandbox, job: Job, 
     assert _people(shop) == {"customer-2", "customer-3", "customer-4"}
 
 
+def test_who_is_erased_between_two_attempts_does_not_come_back(shop: Sandbox, job: Job) -> None:
+    """Klaviyo took what the first attempt sent, and said that it did not; the second one finds the customer gone."""
+    shop.klaviyo.fail("^/api/events", status=503, apply=True)
+    with job.started("--only", "orders") as process:
+        awaited(lambda: len(_reads_of(shop, "customer-1")) == 2)  # before the events, and after they failed
+        shop.commercetools.delete("customers", "customer-1")
+        shop.klaviyo.clear_failures()
+        assert ended(process).code == 0
+    assert _people(shop) == {"customer-2", "customer-3", "customer-4"}
+
+
+def _reads_of(sandbox: Sandbox, customer_id: str) -> list[Any]:
+    """The reads of a customer that were answered."""
+    requests = sandbox.commercetools.requests(kind="api")
+    return [call for call in requests if call["path"].endswith(f"/customers/{customer_id}") and call["status"]]
+
+
 def _people(sandbox: Sandbox) -> set[str]:
     return {one["external_id"] for one in sandbox.klaviyo.state()["profiles"]}
 
