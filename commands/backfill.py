@@ -1,18 +1,16 @@
 """`manage.py backfill`: the job of the same name, for people: a progress bar, and words instead of JSON."""
 
 import json
-import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
-from rich.table import Table
 
 from commands.environment import settings_or_exit
-from commands.telling import money
+from commands.telling import counted, money
 from core.rules import SyncRules
 from jobs.ending import DONE, REFUSED
 from jobs.entry import carried_out
@@ -21,7 +19,6 @@ from jobs.options import parsed
 from jobs.progress import LoggedProgress, Snapshot
 
 _PROGRAM = "python manage.py backfill"
-_WIDTH_IN_A_PIPE = 120
 _HELP = {"-h", "--help"}
 
 
@@ -41,16 +38,17 @@ def backfill(arguments: tuple[str, ...]) -> None:
         wrong.show()
         sys.exit(REFUSED)
     options = parsed(arguments, settings.sync.backfill, _PROGRAM)
-    is_wide_enough = sys.stdout.isatty() or "COLUMNS" in os.environ
-    console = Console(width=None if is_wide_enough else _WIDTH_IN_A_PIPE, stderr=options.as_json)
+    console = Console(stderr=options.as_json)
     progress = Bar(console) if console.is_terminal else LoggedProgress()
     outcome = carried_out(options, settings, progress)
     if options.as_json:
         click.echo(json.dumps(outcome.report))
     else:
-        console.print(_dry(outcome.report) if options.dry_run else _done(outcome.report))
+        for name, one in outcome.report["passes"].items():
+            for line in _told(name, one, is_dry=options.dry_run):
+                click.echo(line)
         if options.dry_run and outcome.code == DONE:
-            console.print(
+            click.echo(
                 f"At {options.share:g} of Klaviyo's limits: {outcome.report['hours']:g} hours, if everything has to be"
                 " written. Nothing was sent."
             )
@@ -91,37 +89,21 @@ class Bar:
         self._progress.stop()
 
 
-def _done(report: Mapping[str, Any]) -> Table:
-    table = Table("", "read", "sent", "skipped", "errors", "seconds", box=None)
-    for name, one in report["passes"].items():
-        table.add_row(
-            name,
-            str(one["read"]),
-            str(one["sent"]),
-            _reasons(one["skipped"]),
-            str(one["errors"]),
-            f"{one['seconds']:.0f}",
-        )
-    return table
-
-
-def _dry(report: Mapping[str, Any]) -> Table:
-    table = Table("", "read", "writes", "events", "skipped", "unmappable", "hours", box=None)
-    for name, one in report["passes"].items():
-        table.add_row(
-            name, str(one["read"]), str(one["writes"]), _events(one["events"]), _reasons(one["skipped"]),
-            str(one["unmappable"]), f"{one['hours']:g}",
-        )  # fmt: skip
-    return table
+def _told(name: str, one: Mapping[str, Any], *, is_dry: bool) -> Iterator[str]:
+    """What became of a pass, or would: `orders: 9 read, 8 sent, 1 skipped (no profile), 0 errors`, and its events."""
+    skipped = sum(one["skipped"].values())
+    counts = [f"{one['read']} read", f"{one['writes']} to write" if is_dry else f"{one['sent']} sent"]
+    counts += [f"{skipped} skipped ({_reasons(one['skipped'])})"] if skipped else []
+    counts.append(f"{one['unmappable']} unmappable" if is_dry else counted(one["errors"], "error"))
+    counts.append(f"{one['hours']:g} h" if is_dry else f"{one['seconds']:.0f} s")
+    yield f"{name}: {', '.join(counts)}"
+    for metric, told in one.get("events", {}).items():
+        values = ", ".join(money(value, currency) for currency, value in told["value"].items())
+        yield f"  {told['count']} {metric} ({values})"
 
 
 def _reasons(skipped: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in sorted(skipped.items()))
-
-
-def _events(events: Mapping[str, Any]) -> str:
-    """A line a metric: `12 Placed Order (1,020.00 EUR)`."""
-    return "\n".join(
-        f"{told['count']} {metric} ({', '.join(money(value, currency) for currency, value in told['value'].items())})"
-        for metric, told in events.items()
+    return ", ".join(
+        reason.replace("_", " ") if len(skipped) == 1 else f"{count} {reason.replace('_', ' ')}"
+        for reason, count in sorted(skipped.items())
     )

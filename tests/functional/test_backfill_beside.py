@@ -1,7 +1,6 @@
 """A backfill beside the live function: whatever happens in the shop meanwhile, the newest state wins."""
 
 import random
-from pathlib import Path
 
 import pytest
 
@@ -21,7 +20,7 @@ KINDS = [
 
 
 @pytest.mark.timeout(180)
-def test_the_newest_state_wins(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_newest_state_wins(sandbox: Sandbox, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     """The shop was there before, and changes while a backfill is at it; the function gets the changes alone."""
     seed = random.randrange(2**32)
     rng = random.Random(seed)
@@ -32,7 +31,6 @@ def test_the_newest_state_wins(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
     environment = {**sandbox.environment, **ENVIRONMENT, "SYNC_CONFIG": ""}
     sandbox.klaviyo.fail("^/api/", delay=0.05)
     sandbox.klaviyo.fail("^/api/", delay=0.5, rate=0.1, late=True)
-    job = Job(sandbox, tmp_path)
     with (
         running_function(environment) as function,
         job.started("--page", "4") as process,

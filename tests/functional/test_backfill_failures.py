@@ -1,7 +1,6 @@
 """What goes wrong during a backfill: throttled it waits, refused it goes on and says so, denied it stops."""
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +10,6 @@ from tests.functional.backfilling import Job, asked
 from tests.functional.documents import customer, order, payment, product, reference
 
 TIMED_OUT = {"statusCode": 400, "message": "", "errors": [{"code": "QueryTimedOut", "message": ""}]}
-
-
-@pytest.fixture
-def job(sandbox: Sandbox, tmp_path: Path) -> Job:
-    """Backfills of the sandbox's shop."""
-    return Job(sandbox, tmp_path)
 
 
 @pytest.fixture

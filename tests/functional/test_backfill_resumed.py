@@ -22,12 +22,6 @@ HANGS: dict[str, Any] = {"delay": 120}
 
 
 @pytest.fixture
-def job(sandbox: Sandbox, tmp_path: Path) -> Job:
-    """Backfills of the sandbox's shop."""
-    return Job(sandbox, tmp_path)
-
-
-@pytest.fixture
 def shop(sandbox: Sandbox) -> Sandbox:
     """Two pages of three in each collection, the orders in two windows of 30 days."""
     for number in range(1, 5):
