@@ -52,7 +52,8 @@ _RULES = """## Rules
   the entry without channel, else the sum over all channels. No such entry: quantity 0 and `inventory_policy` 2, so that the
   variant is not hidden as sold out.
 - **Whose event it is**: the order's customer, read when the event is sent: `external_id` and the e-mail of today. A guest: the order's e-mail,
-  with name, place and language of the billing address unless a customer has that e-mail. Of a customer who is gone nothing is sent.
+  with name, place and language of the order unless a customer has that e-mail; a customer who registers while the event is sent is copied
+  afterwards. Of a customer who is gone nothing is sent.
 - **What an order is worth**: what the customer pays, `taxedPrice.totalGross`, else `totalPrice` (`[order] value`).
 - **Old events**: what happened more than `[events] flow_max_age` seconds ago is sent with `backfill`, and starts no flow.
 - **Codes and images**: a discount code as the shopper typed it, one that can't be read is left out; a line item without image has the

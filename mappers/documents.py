@@ -78,6 +78,7 @@ class Customer(TypedDict, total=False):
     id: str
     version: int
     createdAt: str
+    lastModifiedAt: str
     email: str
     firstName: str
     lastName: str

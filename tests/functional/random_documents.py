@@ -27,7 +27,6 @@ class RandomDocuments:
             name: {} for name in ("customers", "categories", "products", "inventory", "orders", "payments")
         }
         self._latest: dict[str, str] = {}
-        self._changes = 0
         self._opening = True
         """Whether what happens now happened long ago: its documents and deliveries are old."""
 

@@ -63,7 +63,6 @@ class RandomShop(RandomCatalog):
             kind = self._rng.choices(list(self._kinds), list(self._kinds.values()))[0]
             make_change: Callable[[], list[Json]] = getattr(self, kind)
             if deliveries := make_change():
-                self._changes += 1
                 first = [self._first.get(str(delivery["resource"])) for delivery in deliveries]
                 return deliveries + [old for old in first if old and self._rng.random() < _REPLAYED]
         raise AssertionError(f"none of {', '.join(self._kinds)} is possible")
