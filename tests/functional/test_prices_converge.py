@@ -96,10 +96,10 @@ def _freshly_published(
 
 
 def _priced(sandbox: Sandbox) -> dict[tuple[str, str], Any]:
-    """Metadata and price of items and variants. One without any price keeps the one that it had: Klaviyo wants one."""
+    """Metadata and price of items and variants. One without a price keeps the one that it had: Klaviyo wants one."""
     state = sandbox.klaviyo.state()
     shown = {(kind, own): one for kind in ("items", "variants") for own, one in state[kind].items()}
     return {
-        key: (one["custom_metadata"], None if one["custom_metadata"]["price_json"] == "{}" else one.get("price"))
+        key: (one["custom_metadata"], one.get("price") if "price_EUR" in one["custom_metadata"]["price_json"] else None)
         for key, one in shown.items()
     }
