@@ -130,9 +130,13 @@ class _Prices:
         if listed is None:
             raise TryAgain("commercetools_denied", status=_FORBIDDEN)
         now = datetime.now(UTC)
+        own_id = self._notification.resource.id
         by_id = {price["id"]: price for price in listed[self._sku]}
-        named = self._current(by_id.pop(self._notification.resource.id, None), now)
-        prices = {**listed, self._sku: [*by_id.values(), *([named] if named else [])]}
+        named = self._current(by_id.pop(own_id, None), now)
+        if named:
+            by_id[own_id] = named
+        # In the order of the query: of equals the first is shown.
+        prices = {**listed, self._sku: [by_id[price_id] for price_id in sorted(by_id)]}
         is_items = decides_item_price(product, self._sku, self._services.settings, now, prices)
         return Priced(product, prices, named, is_items)
 

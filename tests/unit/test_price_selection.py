@@ -79,7 +79,7 @@ def _settings(ours: Dimensions) -> Settings:
 
 def _shown(prices: list[dict[str, Any]], ours: Dimensions) -> str | None:
     found: Any = current_price(prices, _settings(ours), NOW)  # type: ignore[arg-type]
-    return str(found["id"]) if found else None
+    return found["id"] if found else None
 
 
 @pytest.mark.parametrize("ours", SETTINGS, ids=lambda ours: "+".join(filter(None, ours)) or "nobody's")
