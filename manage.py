@@ -3,6 +3,11 @@
 
 from importlib import import_module
 
+if __name__ == "__main__":
+    from commands.interpreter import use_environment
+
+    use_environment()
+
 import click
 
 from core.version import VERSION

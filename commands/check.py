@@ -8,6 +8,7 @@ import click
 
 from clients.klaviyo_calls import KlaviyoCalls
 from clients.retrying import message_budget
+from commands.env_file import reads_env_file
 from commands.environment import settings_or_exit
 from commands.subscription_api import PUBLISHER, SubscriptionApi
 from commands.subscription_plan import plan, wanted
@@ -69,6 +70,7 @@ class Finding:
 
 
 @click.command(epilog="Example:  python manage.py check --topic projects/my-project/topics/commercetools")
+@reads_env_file
 @click.option("--topic", envvar="TOPIC", metavar="projects/P/topics/T", help="The topic commercetools publishes to.")
 @click.option("--prefix", default="klaviyo-sync", show_default=True, help="What the subscriptions' keys begin with.")
 def check(topic: str | None, prefix: str) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from commands.env_file import reads_env_file
 from commands.letters import Letter, Letters, pulled_letters
 
 _SUBSCRIPTION = re.compile(r"projects/[^/]+/subscriptions/[^/]+")
@@ -38,6 +39,7 @@ def _named(pattern: re.Pattern[str], form: str) -> Callable[[click.Context, clic
 
 def _reading(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
+        reads_env_file,
         click.option(
             "--wait",
             type=click.FloatRange(min=0.1),

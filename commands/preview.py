@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.syntax import Syntax
 
 import sandbox
+from commands.env_file import reads_env_file
 from commands.environment import settings_or_exit
 from commands.running import sandbox_environment
 from commands.unsent import UnsentCalls, Write
@@ -36,6 +37,7 @@ _WIDTH_IN_A_PIPE = 100
     "environment names it, and the samples' documents where it does not.",
     metavar="DIR",
 )
+@reads_env_file
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, a list with an object for each file.")
 @click.option("--diff", is_flag=True, help="Show what would change in what Klaviyo holds, instead of whole bodies.")
 def preview(files: Sequence[Path], documents: Path | None, *, as_json: bool, diff: bool) -> None:

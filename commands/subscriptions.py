@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from commands.env_file import reads_env_file
 from commands.environment import settings_or_exit
 from commands.subscription_api import LIMIT, ChangedMeanwhileError, SubscriptionApi
 from commands.subscription_plan import Step, plan, removal, wanted
@@ -28,6 +29,7 @@ def subscriptions() -> None:
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
+        reads_env_file,
         click.option("--prefix", default="klaviyo-sync", show_default=True, help="What the keys begin with."),
         click.option(
             "--topic",
