@@ -18,6 +18,7 @@ COMMANDS = {
     "demo": "commands.demo:demo",
     "emulator": "commands.emulated:emulator",
     "preview": "commands.preview:preview",
+    "resync": "commands.resync:resync",
     "send": "commands.send:send",
     "subscriptions": "commands.subscriptions:subscriptions",
 }

@@ -158,6 +158,7 @@ def test_the_queue_of_the_guide_works_as_written(sandbox: Sandbox, monkeypatch: 
         "emulator",
         "dead-letters",
         "dead-letters list",
+        "dead-letters show",
         "dead-letters replay",
         "dead-letters drop",
     ],

@@ -1,0 +1,50 @@
+"""Services that read both backends and write nothing: for a look at what would happen."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import sandbox
+from commands.environment import settings_or_exit
+from commands.running import sandbox_environment
+from commands.unsent import UnsentCalls
+from handlers.services import Services
+from sandbox.samples import DOCUMENTS, ENVIRONMENT
+
+
+class UnpublishedLetters:
+    """In place of the dead-letter topic: a letter would be published."""
+
+    def publish(self, *_: object, **__: object) -> None:
+        """Nothing is published."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@contextmanager
+def services_that_write_nothing(documents: Path | None = None) -> Iterator[tuple[Services, UnsentCalls]]:
+    """Services that write nothing: backends from the environment, stand-ins for those it does not name."""
+    with ExitStack() as stack:
+        real_shop = bool(os.environ.get("CT_API_URL")) and documents is None
+        real_klaviyo = bool(os.environ.get("KLAVIYO_AUTH_KEY"))
+        stack.callback(_restore, dict(os.environ))
+        if not (real_shop and real_klaviyo):
+            running = stack.enter_context(sandbox.start(documents=documents or DOCUMENTS))
+            stand_in = sandbox_environment(running.commercetools.url, running.klaviyo.url)
+            for name, value in {**stand_in, **ENVIRONMENT}.items():
+                is_klaviyo, is_shop = name.startswith("KLAVIYO_"), name.startswith("CT_")
+                if not (is_klaviyo and real_klaviyo) and not (is_shop and real_shop):
+                    os.environ[name] = value if is_klaviyo or is_shop else os.environ.get(name) or value
+        settings = settings_or_exit()
+        calls = UnsentCalls(settings)
+        services = Services(settings, calls)
+        services.dead_letters = UnpublishedLetters()  # type: ignore[assignment] # the same two methods
+        stack.callback(services.close)
+        yield services, calls
+
+
+def _restore(environment: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
