@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 from typing import Any, Literal
 
 from commands.unsent import Write
@@ -15,6 +15,8 @@ Sign = Literal["+", "-", "~"]
 
 _LONGEST = 200
 """Characters of a value; a description may have thousands."""
+_MANY = 4
+"""Neighbours of the same value from which on they are one line."""
 
 _VERBS = {"POST": "create", "PATCH": "update", "DELETE": "delete"}
 _KINDS = {
@@ -64,9 +66,32 @@ def differences(write: Write) -> list[Difference]:
     """What a write would change, a line a value, those that are nested deeply last.
 
     What Klaviyo keeps of the resource is not mentioned. JSON in a text, as `custom_metadata` has it, is compared value
-    by value too.
+    by value too. Neighbours with the same value, as a price has in each of a currency's countries, are one line.
     """
-    return sorted(_differences(write), key=lambda difference: len(re.findall(r"[.[]", difference.path)) > 1)
+    found = sorted(_differences(write), key=_is_deep)
+    lines: list[Difference] = []
+    for (sign, shown, place), alike in groupby(found, key=lambda one: (one.sign, one.shown, _place(one))):
+        several = list(alike)
+        if len(several) < _MANY or not place:
+            lines += several
+        else:
+            last = several[-1].path.rpartition(".")[2]
+            lines.append(Difference(sign, f"{several[0].path} … {last} ({len(several)} of these)", shown))
+    return lines
+
+
+def changes_something(write: Write) -> bool:
+    """Whether Klaviyo would take it and hold something else afterwards."""
+    return not write.is_refused and (write.body is None or bool(differences(write)))
+
+
+def _is_deep(difference: Difference) -> bool:
+    return len(re.findall(r"[.[]", difference.path)) > 1
+
+
+def _place(difference: Difference) -> str:
+    """The object that holds a value, if it is itself in another one."""
+    return difference.path.rpartition(".")[0] if _is_deep(difference) else ""
 
 
 def _differences(write: Write) -> Iterator[Difference]:

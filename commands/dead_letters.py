@@ -17,6 +17,7 @@ from rich.table import Table
 from clients.dead_letter import ATTRIBUTES
 from commands.env_file import reads_env_file
 from commands.letters import Letter, Letters, pulled_letters
+from commands.output import write_private
 
 _SUBSCRIPTION = re.compile(r"projects/[^/]+/subscriptions/[^/]+")
 _TOPIC = re.compile(r"projects/[^/]+/topics/[^/]+")
@@ -118,7 +119,7 @@ def show(subscription: str, limit: int, wait: float, own_id: str, output: Path |
     elif output == _STDOUT:
         sys.stdout.buffer.write(letter.data)
     else:
-        _write(letter.data, output)
+        write_private(letter.data, output)
         click.echo(f"\nThe message is in {output}. What it would do now: python manage.py preview {output} --diff")
 
 
@@ -282,12 +283,3 @@ def _readable(data: bytes) -> str:
         return json.dumps(json.loads(data), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
         return data.decode("utf-8", "backslashreplace")
-
-
-def _write(data: bytes, file: Path) -> None:
-    """Write a message, for its owner alone to read: it may name persons."""
-    try:
-        file.touch(0o600)
-        file.write_bytes(data)
-    except OSError as error:
-        raise click.ClickException(f"{file}: {error.strerror}") from None

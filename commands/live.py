@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +32,7 @@ _ASKED = {
     "category": "a key, a slug and an id",
 }
 _WHERE = {
-    "order": "orderNumber={0} or customerEmail={0}",
+    "order": "orderNumber={0} or customerEmail in ({0},{1})",
     "customer": "lowercaseEmail={1} or customerNumber={0} or key={0}",
     "product": "key={0} or masterVariant(sku={0}) or variants(sku={0})",
     "category": "key={0}",
@@ -108,6 +108,17 @@ class LiveShop:
             more = ", …" if len(found) > _MOST else ""
             raise click.ClickException(f"{name} is not the only {kind} of that name: name one of {several}{more}")
         return Live(kind, name, found[0])
+
+    def find_each(self, kind: str, names: Sequence[str]) -> Iterator[Live | None]:
+        """The resource of each name; None for one that is not to be had, after that was said."""
+        for name in names:
+            try:
+                found = self.find(kind, name)
+            except click.ClickException as error:
+                error.show()
+                yield None
+            else:
+                yield found
 
     @contextmanager
     def _told_in_a_line(self) -> Iterator[None]:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.markup import escape
 
 from commands.env_file import reads_env_file
 from commands.live import KINDS, LiveShop
+from commands.output import write_private
 from commands.showing import FAILURES, console, show_preview
 from commands.unsent import Write
-from commands.write_nothing import services_that_write_nothing
+from commands.write_nothing import backends_in_words, services_that_write_nothing
 from core.notification import Envelope
 from core.settings import Settings
 from pipeline import Outcome, settle
@@ -54,25 +56,25 @@ def preview(what: Sequence[str], documents: Path | None, save: Path | None, *, a
     if save and (kind not in KINDS or len(names) != 1):
         raise click.UsageError("--save takes one NAME.")
     terminal = console()
+    if not as_json:
+        terminal.print(f"[dim]{escape(backends_in_words(documents))}[/]", soft_wrap=True)
     reports = []
     failed = False
     with services_that_write_nothing(documents) as (services, calls):
-        sources = _live(kind, names, services.settings) if kind in KINDS else _files(what)
-        for title, data in sources:
+        for title, data in _live(kind, names, services.settings) if kind in KINDS else _files(what):
             if data is None:
                 failed = True
                 continue
             if save:
-                save.write_bytes(data)
+                write_private(data, save)
             calls.forget()
             outcome = settle(Envelope(data), services)
             failed = failed or outcome.kind in FAILURES
             if as_json:
                 reports.append(_report(title, outcome, calls.writes))
-                continue
-            show_preview(terminal, title, outcome, calls.writes, diff=diff)
-            if outcome.error and outcome.error.reason == "other_project" and outcome.notification:
-                _explain_other_project(outcome.notification.project_key, services.settings)
+            else:
+                show_preview(terminal, title, outcome, calls.writes, diff=diff)
+                _explain(outcome, services.settings)
     if as_json:
         click.echo(json.dumps(reports, indent=2, ensure_ascii=False))
     if failed:
@@ -91,23 +93,19 @@ def _live(kind: str, names: Sequence[str], settings: Settings) -> Iterator[tuple
     """Title and notification of each; None for one that can't be read, after that was said."""
     shop = LiveShop(settings)
     try:
-        for name in names:
-            try:
-                live = shop.find(kind, name)
-            except click.ClickException as error:
-                error.show()
-                yield f"{kind} {name}", None
-            else:
-                yield str(live), live.notification(settings.ct_project_id)
+        for name, live in zip(names, shop.find_each(kind, names), strict=True):
+            yield (str(live), live.notification(settings.ct_project_id)) if live else (f"{kind} {name}", None)
     finally:
         shop.close()
 
 
-def _explain_other_project(project_key: str, settings: Settings) -> None:
-    click.echo(
-        f"It is a notification of project {project_key}, and CT_PROJECT_ID is {settings.ct_project_id}. A sample needs "
-        "the samples' documents: --documents samples/documents"
-    )
+def _explain(outcome: Outcome, settings: Settings) -> None:
+    """Says what to do about a sample, which is of the samples' project."""
+    if outcome.notification and outcome.error and outcome.error.reason == "other_project":
+        click.echo(
+            f"It is a notification of project {outcome.notification.project_key}, and CT_PROJECT_ID is "
+            f"{settings.ct_project_id}. A sample needs the samples' documents: --documents samples/documents"
+        )
 
 
 def _report(title: str, outcome: Outcome, writes: Sequence[Write]) -> dict[str, Any]:

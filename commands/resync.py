@@ -8,9 +8,11 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from commands.changes import changes_something
 from commands.env_file import reads_env_file
 from commands.environment import settings_or_exit
 from commands.live import KINDS, Live, LiveShop
+from commands.output import log_on_stderr
 from commands.showing import FAILURES, console, in_words, show_preview
 from commands.write_nothing import UnpublishedLetters, services_that_write_nothing
 from core.errors import TryAgain
@@ -46,46 +48,34 @@ def resync(kind: str, names: Sequence[str], *, dry_run: bool, yes: bool) -> None
     terminal = console()
     shop = LiveShop(settings)
     try:
-        found = _found(shop, kind, list(dict.fromkeys(names)))
+        found = list(shop.find_each(kind, list(dict.fromkeys(names))))
         resources = [live for live in found if live]
-        is_well, writes = _previewed(terminal, resources, settings)
-        if writes and not dry_run:
+        is_well, changes = _previewed(terminal, resources, settings)
+        if changes and not dry_run:
             if not yes:
                 click.confirm("Write this to Klaviyo?", abort=True)
             is_well = _sent(terminal, shop, resources, settings)
         elif resources and not dry_run:
-            terminal.print("Nothing to write.")
+            terminal.print("Nothing would change, so nothing is written.")
     finally:
         shop.close()
     if not all(found) or not is_well:
         sys.exit(1)
 
 
-def _found(shop: LiveShop, kind: str, names: Sequence[str]) -> list[Live | None]:
-    """The resource of each name; None for one that is not to be had, after that was said."""
-    found: list[Live | None] = []
-    for name in names:
-        try:
-            found.append(shop.find(kind, name))
-        except click.ClickException as error:
-            error.show()
-            found.append(None)
-    return found
-
-
-def _previewed(terminal: Console, resources: Sequence[Live], settings: Settings) -> tuple[bool, int]:
-    """Shows what each would change; whether all would have their effect, and how many calls that takes."""
+def _previewed(terminal: Console, resources: Sequence[Live], settings: Settings) -> tuple[bool, bool]:
+    """Shows what each would change; whether all would have their effect, and whether Klaviyo would change at all."""
     if not resources:
-        return True, 0
-    is_well, writes = True, 0
+        return True, False
+    is_well, changes = True, False
     with services_that_write_nothing() as (services, calls):
         for live in resources:
             calls.forget()
             outcome = settle(Envelope(live.notification(settings.ct_project_id)), services)
             show_preview(terminal, str(live), outcome, calls.writes, diff=True)
             is_well = is_well and outcome.kind not in FAILURES
-            writes += len(calls.writes)
-    return is_well, writes
+            changes = changes or any(map(changes_something, calls.writes))
+    return is_well, changes
 
 
 def _sent(terminal: Console, shop: LiveShop, resources: Sequence[Live], settings: Settings) -> bool:
@@ -94,9 +84,10 @@ def _sent(terminal: Console, shop: LiveShop, resources: Sequence[Live], settings
     services.dead_letters = UnpublishedLetters()  # type: ignore[assignment] # it is said here instead
     is_well = True
     try:
-        for live in resources:
-            outcome = _settled(terminal, shop, live, services)
-            is_well = is_well and outcome is not None and outcome.kind not in FAILURES
+        with log_on_stderr():
+            for live in resources:
+                outcome = _settled(terminal, shop, live, services)
+                is_well = is_well and outcome is not None and outcome.kind not in FAILURES
     finally:
         services.close()
     return is_well

@@ -120,7 +120,7 @@ class _Unsent:
         current = there(target) if target else None
         if path == _UPSERT:
             current = _profile(read, (body or {})["data"]["attributes"])
-        elif current and target.startswith(_CATALOG[0]) and _related(body):
+        elif current and "categories" in _relationships(body):
             ids = read(f"{target}/relationships/categories") or []
             current["categories"] = sorted(external_id(one["id"]) for one in ids)
         status, why, answer = self._verdict(method, path, target, body, missing, is_there=current is not None)
@@ -171,12 +171,15 @@ def _own_path(path: str, body: dict[str, Any] | None) -> str:
 
 def _related(body: dict[str, Any] | None) -> list[str]:
     """Paths of the catalog resources that a body refers to, which must be there."""
-    relationships = ((body or {}).get("data") or {}).get("relationships") or {}
     references: list[dict[str, str]] = []
-    for relationship in relationships.values():
+    for relationship in _relationships(body).values():
         data = relationship["data"]
         references += data if isinstance(data, list) else [data]
     return [_path(_COLLECTIONS[one["type"]], one["id"]) for one in references]
+
+
+def _relationships(body: dict[str, Any] | None) -> dict[str, Any]:
+    return ((body or {}).get("data") or {}).get("relationships") or {}
 
 
 def _path(collection: str, compound_id: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import sandbox
 from commands.environment import settings_or_exit
+from commands.output import log_on_stderr
 from commands.running import sandbox_environment
 from commands.unsent import UnsentCalls
 from handlers.services import Services
@@ -23,12 +24,21 @@ class UnpublishedLetters:
         """Nothing is open."""
 
 
+def backends_in_words(documents: Path | None = None) -> str:
+    """What `services_that_write_nothing` reads."""
+    if _has_shop(documents):
+        shop = f"commercetools: project {os.environ.get('CT_PROJECT_ID')} at {os.environ['CT_API_URL']}"
+    else:
+        shop = f"commercetools: the documents in {os.path.relpath(documents or DOCUMENTS)}"
+    return f"{shop}; Klaviyo: {'the account of KLAVIYO_AUTH_KEY' if _has_klaviyo() else 'taken to be empty'}"
+
+
 @contextmanager
 def services_that_write_nothing(documents: Path | None = None) -> Iterator[tuple[Services, UnsentCalls]]:
     """Services that write nothing: backends from the environment, stand-ins for those it does not name."""
     with ExitStack() as stack:
-        real_shop = bool(os.environ.get("CT_API_URL")) and documents is None
-        real_klaviyo = bool(os.environ.get("KLAVIYO_AUTH_KEY"))
+        stack.enter_context(log_on_stderr())
+        real_shop, real_klaviyo = _has_shop(documents), _has_klaviyo()
         stack.callback(_restore, dict(os.environ))
         if not (real_shop and real_klaviyo):
             running = stack.enter_context(sandbox.start(documents=documents or DOCUMENTS))
@@ -43,6 +53,14 @@ def services_that_write_nothing(documents: Path | None = None) -> Iterator[tuple
         services.dead_letters = UnpublishedLetters()  # type: ignore[assignment] # the same two methods
         stack.callback(services.close)
         yield services, calls
+
+
+def _has_shop(documents: Path | None) -> bool:
+    return bool(os.environ.get("CT_API_URL")) and documents is None
+
+
+def _has_klaviyo() -> bool:
+    return bool(os.environ.get("KLAVIYO_AUTH_KEY"))
 
 
 def _restore(environment: dict[str, str]) -> None:
