@@ -52,6 +52,8 @@ def resync(kind: str, names: Sequence[str], *, dry_run: bool, yes: bool) -> None
         resources = [live for live in found if live]
         is_well, changes = _previewed(terminal, resources, settings)
         if changes and not dry_run:
+            if kind == "order":
+                terminal.print("Klaviyo keeps the first event of each unique_id: what it has already stays as it is.")
             if not yes:
                 click.confirm("Write this to Klaviyo?", abort=True)
             is_well = _sent(terminal, shop, resources, settings)
