@@ -7,6 +7,7 @@ import click
 from clients.klaviyo_calls import KlaviyoCalls
 from clients.retrying import message_budget
 from commands import shop
+from commands.env_file import reads_env_file
 from commands.environment import settings_or_exit
 from commands.finding import Finding
 from commands.shop import why
@@ -47,6 +48,7 @@ _KLAVIYO_SCOPES: dict[str, Callable[[KlaviyoCalls], object]] = {
 
 
 @click.command(epilog="Example:  python manage.py check --topic projects/my-project/topics/commercetools")
+@reads_env_file
 @click.option("--topic", envvar="TOPIC", metavar="projects/P/topics/T", help="The topic commercetools publishes to.")
 @click.option("--prefix", default="klaviyo-sync", show_default=True, help="What the subscriptions' keys begin with.")
 @click.option("--find", "key", metavar="KEY", help="Print the id of the channel, group or store with KEY instead.")

@@ -11,6 +11,7 @@ import click
 
 from clients.klaviyo_calls import KlaviyoCalls
 from clients.retrying import message_budget
+from commands.env_file import reads_env_file
 from commands.environment import settings_or_exit
 from commands.letters import pulled_letters
 from commands.observed import Observed, Queue, UnseenError, subscriptions_of
@@ -40,6 +41,7 @@ class Status:
 
 
 @click.command(epilog="Example:  python manage.py status --topic projects/my-project/topics/klaviyo-sync")
+@reads_env_file
 @click.option(
     "--topic",
     required=True,

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from commands.env_file import reads_env_file
 from commands.environment import rules_or_exit, settings_or_exit
 from commands.running import ROOT
 from commands.subscription_api import LIMIT, ChangedMeanwhileError, Subscription, SubscriptionApi
@@ -54,6 +55,7 @@ _yes = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 @subscriptions.command("plan", epilog="Example:  python manage.py subscriptions plan --topic projects/p/topics/t")
+@reads_env_file
 @click.option("--topic", **_TOPIC_OF)
 @_prefix
 @click.option(
@@ -84,6 +86,7 @@ def show_plan(topic: tuple[str, str] | None, prefix: str, tfvars: Path | None) -
 
 
 @subscriptions.command(epilog="Example:  python manage.py subscriptions apply --topic projects/p/topics/t --yes")
+@reads_env_file
 @_needs_topic
 @_prefix
 @_yes
@@ -93,6 +96,7 @@ def apply(topic: tuple[str, str], prefix: str, *, yes: bool) -> None:
 
 
 @subscriptions.command(epilog="Example:  python manage.py subscriptions delete --topic projects/p/topics/t")
+@reads_env_file
 @_needs_topic
 @_prefix
 @_yes

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ from commands.mapping_page import page
 from commands.running import ROOT, Sandbox, running_function
 from core.rules import SyncRules
 from handlers.registry import registrations
-from sandbox.samples import ENVIRONMENT
+from sandbox.samples import DOCUMENTS, ENVIRONMENT
 from tests.functional.conftest import ACKNOWLEDGED, Serve
 
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *ROOT.glob("terraform/*.md")])
@@ -100,20 +101,37 @@ def test_the_readme_names_every_condition() -> None:
     assert shown == {(one.resource_type, one.type): one.when.name if one.when else "" for one in registrations()}
 
 
-def test_the_readmes_messages_by_hand_are_acknowledged(serve: Serve, sandbox: Sandbox) -> None:
-    """Both curl commands, as they stand there."""
-    customer = ROOT / "samples/documents/customers/c1000000-0000-4000-8000-000000000001.json"
-    sandbox.commercetools.put("customers", json.loads(customer.read_text(encoding="utf-8")))
+def test_the_readmes_commands_work_on_the_readers_shop(serve: Serve, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Those that show, resync and send an order, in their order, with nothing but `.env`."""
+    sandbox.commercetools.put_all(
+        {
+            folder.name: [json.loads(file.read_text(encoding="utf-8")) for file in folder.iterdir()]
+            for folder in DOCUMENTS.iterdir()
+        }
+    )
     function = serve(SKIP_BASE64_ENCODING="1")
-    commands = [text for text in blocks("README.md", "bash") if text.startswith("curl")]
-    assert len(commands) == 2
+    settings = [f"{name}='{value}'" for name, value in sandbox.environment.items()]
+    (tmp_path / ".env").write_text("\n".join(settings), encoding="utf-8")
+    section = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## Run it locally")[1].split("\n## ")[0]
+    commands = re.findall(r"^(?:python manage\.py (?:preview|resync|send)|curl) .*$", section, re.MULTILINE)
+    assert [command.split()[0] for command in commands] == ["python"] * 4 + ["curl"]
     for command in commands:
+        ours = command.replace("python manage.py", f"{sys.executable} {ROOT / 'manage.py'}")
+        ours = ours.replace("send order.json", f"send order.json --url {function.url}")
         ran = subprocess.run(
-            ["bash", "-c", command.replace("http://localhost:8080", function.url)],
-            cwd=ROOT, capture_output=True, text=True, timeout=30, check=True,
-        )  # fmt: skip
-        assert "204 NO CONTENT" in ran.stdout
+            ["bash", "-c", ours.replace("http://localhost:8080", function.url)],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"]},
+            input="y\n",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
     assert [line["outcome"] for line in function.lines() if "outcome" in line] == ["synced", "synced"]
+    placed = [event["unique_id"] for event in sandbox.klaviyo.state()["events"] if event["metric"] == "Placed Order"]
+    assert placed == ["0d000000-0000-4000-8000-000000000001"]
 
 
 def test_the_handler_of_the_guide_works_as_written(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -162,6 +180,7 @@ def test_the_queue_of_the_guide_works_as_written(sandbox: Sandbox, monkeypatch: 
         "",
         "demo",
         "preview",
+        "resync",
         "send",
         "check",
         "status",
@@ -171,6 +190,7 @@ def test_the_queue_of_the_guide_works_as_written(sandbox: Sandbox, monkeypatch: 
         "emulator",
         "dead-letters",
         "dead-letters list",
+        "dead-letters show",
         "dead-letters replay",
         "dead-letters drop",
     ],
