@@ -55,7 +55,7 @@ def test_the_environment_wins_over_the_file(
     monkeypatch.setenv("CT_PROJECT_ID", "mine")
     assert "environment: complete (project mine" in run("check").stdout
     monkeypatch.setenv("CT_PROJECT_ID", "")
-    assert "CT_PROJECT_ID: is not set" in run("check").stderr
+    assert "CT_PROJECT_ID is not set" in run("check").stderr
 
 
 @pytest.mark.parametrize("option", ["DEAD_LETTER_SUBSCRIPTION", "TOPIC"])
