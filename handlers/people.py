@@ -97,14 +97,11 @@ def _guest(notification: Notification, order: Order, services: Services) -> _Own
     email = guest["email"]
     customer = services.commercetools.customer_with(email)
     whose = {"email": customer_in_event(customer)["email"]} if customer else guest
-    look = None
-    if guest.keys() == {"email"}:
-        pass
-    elif customer is None:
-        look = partial(_copy_if_registered, email, notification, services)
-    elif _is_newer(customer, notification):
-        look = partial(_copy, customer, notification, services)
-    return _Owner(whose, look, _TIME_TO_COPY if look else 0.0)
+    if guest.keys() == {"email"} or (customer and not _is_newer(customer, notification)):
+        return _Owner(whose)
+    if customer:
+        return _Owner(whose, partial(_copy, customer, notification, services), _TIME_TO_COPY)
+    return _Owner(whose, partial(_copy_if_registered, email, notification, services), _TIME_TO_COPY)
 
 
 @mapper
