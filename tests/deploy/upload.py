@@ -35,7 +35,11 @@ def files_that_gcloud_uploads(folder: Path, kind: str) -> list[str]:
     with gcloud_environment() as environment:
         where, python = (
             subprocess.run(
-                [real_gcloud(), "info", f"--format=value({what})"], env=environment, capture_output=True, text=True, check=True
+                [real_gcloud(), "info", f"--format=value({what})"],
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=True,
             ).stdout.strip()
             for what in ("installation.sdk_root", "basic.python_location")
         )
