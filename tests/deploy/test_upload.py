@@ -13,7 +13,7 @@ NO_MODULES = {"sync.toml", "requirements.txt"}
 
 
 def test_upload_is_what_runs() -> None:
-    """Every module that main.py reaches is uploaded, with its settings, requirements and Dockerfile, and nothing else."""
+    """Every module that main.py reaches is uploaded, with its settings, requirements, Dockerfile; nothing else is."""
     assert set(uploaded_files()) == imported_modules("main.py") | NO_MODULES | IMAGE_FILES
 
 

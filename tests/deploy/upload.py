@@ -21,7 +21,7 @@ _LISTERS = {
     "files = source_util._GetChooser(folder, None).GetIncludedFiles(folder, include_dirs=False)",
     "image": "from googlecloudsdk.api_lib.cloudbuild import snapshot\nfiles = snapshot.Snapshot(folder).files",
 }
-"""gcloud's own code: `functions deploy` zips with the one, `run deploy`, `run jobs deploy` and `builds submit` with the other."""
+"""gcloud's own code: the one for `functions deploy`, the other for `run deploy` and `run jobs deploy`."""
 
 
 def uploaded_files() -> list[str]:
