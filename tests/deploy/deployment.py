@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -36,7 +37,24 @@ SETTINGS = {
     "KLAVIYO_AUTH_KEY": AUTH_KEY,
 }
 
+ACCOUNTS = {name: f"klaviyo-sync-{name}@my-project.iam.gserviceaccount.com" for name in ("runtime", "trigger", "build")}
+AGENT = "service-123456789012@gcp-sa-pubsub.iam.gserviceaccount.com"
+
 EVENTARC = "projects/my-project/subscriptions/eventarc-europe-west1-klaviyo-sync-123456-sub-001"
+
+
+RESOURCES = {
+    "pubsub-topics/klaviyo-sync",
+    "pubsub-topics/klaviyo-sync-dead-letters",
+    "pubsub-subscriptions/klaviyo-sync-dead-letters",
+    "iam-service-accounts/klaviyo-sync-runtime",
+    "iam-service-accounts/klaviyo-sync-trigger",
+    "iam-service-accounts/klaviyo-sync-build",
+    "secrets/klaviyo-sync-ct-api-client",
+    "secrets/klaviyo-sync-klaviyo-auth-key",
+    "functions/klaviyo-sync",
+}
+"""What a first run makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +172,49 @@ class Cloud:
         folders = (self.folder / name for name in ("home", "temporary", "work"))
         files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
         return {path.name: path.read_text(encoding="utf-8", errors="replace") for path in files}
+
+
+def rights(run: Run) -> set[tuple[str, str, str]]:
+    """What was granted: on what, to whom, and which role."""
+    return {
+        (
+            re.sub(
+                r"(topics|subscriptions|projects|secrets|functions|services) add-(iam|invoker)-policy-binding",
+                r"\1",
+                call.words,
+            ),
+            call.flags["member"].removeprefix("serviceAccount:"),
+            call.flags.get("role", "roles/run.invoker"),
+        )
+        for call in run.calls
+        if "policy-binding" in call.words
+    }
+
+
+def shown(run: Run) -> str:
+    """All that can be read of a run: commands, environments of commands, output."""
+    calls = [" ".join([*call.arguments, *call.environment.values(), call.env_vars]) for call in run.calls]
+    return "\n".join([*calls, run.out, run.err])
+
+
+def printed(run: Run) -> list[list[str]]:
+    """The gcloud commands that a dry run printed, as lists of arguments; what they take from a lookup is filled in."""
+    values = {
+        "$TRIGGER": "projects/my-project/locations/europe-west1/triggers/klaviyo-sync-123456",
+        "$SUBSCRIPTION": EVENTARC,
+        "$PROJECT_NUMBER": "123456789012",
+        "$URL": "https://klaviyo-sync-container-123456-europe-west1.a.run.app",
+    }
+    commands = []
+    for line in run.out.splitlines():
+        match = re.search(r"(?:^|\$\(|\| )gcloud (.*?)\)?$", line)
+        if not match or line.startswith("#"):
+            continue
+        text = match[1] + (")" if line.count("(") != match[1].count(")") and "=$(" not in line else "")
+        for name, value in values.items():
+            text = text.replace(name, value)
+        commands.append(shlex.split(text))
+    return commands
 
 
 def real_gcloud() -> str:
