@@ -19,8 +19,8 @@ output "push_subscription" {
 }
 
 output "function_uri" {
-  description = "Address of the function. Only the push subscription may call it."
-  value       = local.function_uri
+  description = "Address of the function, or of the service of an image. Only the push subscription may call it."
+  value       = local.service_uri
 }
 
 output "max_instances" {
