@@ -15,7 +15,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+import requests
 
+from commands.emulator import Emulator
 from commands.running import ROOT
 
 BASH = shutil.which("bash") or "/bin/bash"
@@ -122,6 +124,16 @@ class Cloud:
         """The current folder of the runs."""
         return self.folder / "work"
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What leads a script here."""
+        return {
+            "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
+            "HOME": str(self.folder / "home"),
+            "TMPDIR": str(self.folder / "temporary"),
+            "GCLOUD_STAND_IN": str(self.folder / "state"),
+        }
+
     def run(self, *arguments: str, settings: Mapping[str, str] = SETTINGS, answer: str = "", **extra: str) -> Run:
         """Run deploy.sh with only these settings in its environment."""
         return self._bash(SCRIPT, *arguments, answer=answer, environment={**settings, **extra})
@@ -132,16 +144,10 @@ class Cloud:
 
     def _bash(self, script: Path, *arguments: str, environment: Mapping[str, str], answer: str = "") -> Run:
         before = len(self.calls())
-        own = {
-            "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
-            "HOME": str(self.folder / "home"),
-            "TMPDIR": str(self.folder / "temporary"),
-            "GCLOUD_STAND_IN": str(self.folder / "state"),
-        }
         done = subprocess.run(
             [BASH, str(script), *arguments],
             cwd=self.work,
-            env={**own, **environment},
+            env={**self.environment, **environment},
             input=answer,
             capture_output=True,
             text=True,
@@ -239,6 +245,27 @@ def gcloud_environment(**extra: str) -> Iterator[dict[str, str]]:
             "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1",
             **extra,
         }
+
+
+@contextmanager
+def pubsub_of(emulator: Emulator | None) -> Iterator[dict[str, str]]:
+    """An environment in which the stand-in has the real gcloud run its Pub/Sub commands, against an emulator, if any."""
+    if not emulator:
+        yield {}
+        return
+    with gcloud_environment() as environment:
+        yield {
+            **{name: value for name, value in environment.items() if name.startswith("CLOUDSDK_")},
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB": f"http://{emulator.host}/",
+            "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
+            "GCLOUD_FORWARD_PUBSUB": real_gcloud(),
+        }
+
+
+def pubsub_names(emulator: Emulator, kind: str) -> set[str]:
+    """The full names of the emulator's "topics" or "subscriptions"."""
+    answer = requests.get(f"http://{emulator.host}/v1/projects/my-project/{kind}", timeout=30).json()
+    return {entry["name"] for entry in answer.get(kind, [])}
 
 
 def lint(commands: Sequence[str], folder: Path) -> list[dict[str, Any]]:

@@ -55,6 +55,8 @@ def main(arguments: list[str]) -> None:  # noqa: C901, PLR0912, PLR0915 - one ca
         case ["eventarc", "triggers", "describe", trigger]:
             name = trigger.rpartition("/")[2].removesuffix("-123456")
             print(SUBSCRIPTION.format(name=name, region=flags["location"], project=flags["project"]))
+        case ["auth", "configure-docker", _]:
+            pass
         case ["run", "deploy", name]:
             _resource("run-services", name).touch()
         case ["run", "services", "describe", name]:
