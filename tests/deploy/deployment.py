@@ -249,7 +249,7 @@ def gcloud_environment(**extra: str) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def pubsub_of(emulator: Emulator | None) -> Iterator[dict[str, str]]:
-    """An environment in which the stand-in has the real gcloud run its Pub/Sub commands, against an emulator, if any."""
+    """An environment in which the stand-in has the real gcloud run its Pub/Sub commands against an emulator, if any."""
     if not emulator:
         yield {}
         return
