@@ -57,7 +57,7 @@ Usage:
 
 Options:
   --container      deploy a Cloud Run service, NAME-container, built from the Dockerfile; no function
-  --env-file FILE  read settings from FILE: one NAME=value a line, quoted as the shell wants it
+  --env-file FILE  read settings from FILE: one NAME=value a line, the value as it is or in quotes
   --dry-run        print the gcloud commands of a first run, and run none: no login, no network, no question
   --delete         take everything away again, after a question
   --yes            with --delete: do not ask
@@ -78,7 +78,9 @@ Backends:
   CT_API_URL             commercetools' API host (required)
   CT_AUTH_URL            its auth host (required)
   CT_PROJECT_ID          project key (required)
-  CT_SCOPE               scopes, space separated (required; CT_SCOPES is accepted too)
+  CT_SCOPE               scopes, space separated, each with :CT_PROJECT_ID (required; CT_SCOPES is accepted too):
+                         view_customers view_orders view_payments view_products view_published_products, and if wanted
+                         view_standalone_prices view_discount_codes view_customer_groups (README.md says what for)
   CT_API_CLIENT          secret: {"clientId": "...", "secret": "..."} (required)
   KLAVIYO_AUTH_KEY       secret: private key (required)
   CT_API_CLIENT_FILE     read CT_API_CLIENT from this file instead
@@ -165,27 +167,34 @@ known() {
   return 1
 }
 
-# The file is the shell's, so a shell reads it: one of its own, that hands over nothing but the settings.
+# As manage.py and Docker read such a file: the value as it is or in quotes, nothing is expanded, nothing is run. What is
+# wrong is not shown: it could be a secret.
 read_env_file() {
-  local file=$1 entry
+  local file=$1 line name value number=0
+  local blank='^[[:space:]]*(#.*)?$'
+  local setting='^[[:space:]]*(export[[:space:]]+)?([A-Za-z_][A-Za-z0-9_]*)[[:space:]]*=[[:space:]]*(.*)$'
+  local single="^'([^']*)'[[:space:]]*(#.*)?$" double='^"(.*)"[[:space:]]*(#[^"]*)?$' comment='^(.*)[[:space:]]+#.*$'
   [[ -r $file && ! -d $file ]] || wrong "--env-file: $file can't be read"
-  [[ $file == */* ]] || file=./$file
-  # shellcheck disable=SC2016,SC2086 # for that shell to expand; a list of names
-  bash -ec '
-    file=$1
-    shift
-    set -a
-    source "$file" >&2
-    for name; do
-      if [[ ${!name+set} ]]; then printf "%s=%s\0" "$name" "${!name}"; fi
-    done
-  ' bash "$file" $REQUIRED $SECRETS $OPTIONAL </dev/null >"$work/settings" 2>/dev/null ||
-    # What bash complains of is not shown: it could be a secret.
-    wrong "--env-file: $1 is not in the shell's form; a value with spaces or braces needs quotes: NAME='a b'"
-  while IFS= read -r -d '' entry; do
-    printf -v "${entry%%=*}" %s "${entry#*=}"
-  done <"$work/settings"
-  rm "$work/settings"
+  while IFS= read -r line || [[ $line ]]; do
+    number=$((number + 1))
+    line=${line#$'\xef\xbb\xbf'}
+    line=${line%$'\r'}
+    if [[ $line =~ $blank ]]; then continue; fi
+    [[ $line =~ $setting ]] || wrong "--env-file: line $number of $file is not NAME=value"
+    name=${BASH_REMATCH[2]} value=${BASH_REMATCH[3]}
+    if [[ " $SECRETS " != *" $name "* ]] && ! known "$name"; then continue; fi
+    if [[ $value =~ $single ]]; then
+      value=${BASH_REMATCH[1]}
+    elif [[ $value =~ $double ]]; then
+      value=${BASH_REMATCH[1]//\\\"/\"}
+      value=${value//\\\\/\\}
+    else
+      [[ $value != [\'\"]* ]] || wrong "--env-file: line $number of $file: a quote is not closed"
+      while [[ $value =~ $comment ]]; do value=${BASH_REMATCH[1]}; done
+      value=${value%"${value##*[![:space:]]}"}
+    fi
+    printf -v "$name" %s "$value"
+  done <"$file"
 }
 
 read_arguments() {
@@ -295,7 +304,7 @@ check_deployed() {
     must "$name" "$BACKEND_URL" 'must be https://HOST; http:// is for localhost, 127.0.0.1 and [::1] only'
   done
   must CT_PROJECT_ID '^[A-Za-z0-9_-]{1,256}$' 'must be a project key'
-  must CT_API_CLIENT '^[[:space:]]*\{(.*"clientId".*"secret"|.*"secret".*"clientId").*\}' 'must be {"clientId": "...", "secret": "..."}'
+  must CT_API_CLIENT '^[[:space:]]*\{(.*"client(Id|_id)".*"secret"|.*"secret".*"client(Id|_id)").*\}' 'must be {"clientId": "...", "secret": "..."}'
   must KLAVIYO_AUTH_KEY '^[^[:space:]]+$' 'must be one word'
   must PREFERRED_CURRENCY '^[[:space:]]*[A-Za-z]{3}[[:space:]]*$' 'must be like EUR'
   must APP_TYPE '^EVENT$' 'must be EVENT or unset'

@@ -20,8 +20,10 @@ from clients.push_tokens import PushTokens
 from core import notification
 from core.errors import ConfigurationError
 from core.logs import log, trace_fields
+from core.rules import doubts
 from core.settings import Settings, load_settings
 from core.version import VERSION
+from handlers.registry import consumed
 from handlers.services import Services
 
 gc.freeze()  # imports stay for good
@@ -30,7 +32,7 @@ _GRACEFUL_SECONDS = 8
 """Seconds that running messages have to end after SIGTERM: Cloud Run kills after ten."""
 
 try:
-    SERVICES = Services(load_settings())
+    SERVICES = Services(load_settings(consumed()))
 except ConfigurationError as error:
     sys.exit(str(error))
 TOKENS = PushTokens.wanted_by(SERVICES.settings)
@@ -88,6 +90,8 @@ def _say_ready(settings: Settings, target: str) -> None:
         project=settings.ct_project_id,
         version=VERSION,
     )
+    for doubt in doubts(settings.sync):
+        log.warning(doubt)
 
 
 def _warn_if_anybody_may_call(settings: Settings, target: str) -> None:

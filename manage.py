@@ -3,6 +3,11 @@
 
 from importlib import import_module
 
+if __name__ == "__main__":
+    from commands.interpreter import use_environment
+
+    use_environment()
+
 import click
 
 from core.version import VERSION
@@ -13,7 +18,9 @@ COMMANDS = {
     "demo": "commands.demo:demo",
     "emulator": "commands.emulated:emulator",
     "preview": "commands.preview:preview",
+    "resync": "commands.resync:resync",
     "send": "commands.send:send",
+    "status": "commands.status:status",
     "subscriptions": "commands.subscriptions:subscriptions",
 }
 """Where each command is. Only the one that is called is imported."""

@@ -10,7 +10,7 @@ from clients.retrying import message_budget
 from core.errors import DeadLetter, Ignored, SyncError, TryAgain
 from core.logs import log
 from core.notification import Envelope, Notification, parse
-from handlers.registry import Handler, handler_for
+from handlers.registry import Handler, registration_of
 from handlers.services import Services
 
 Kind = Literal["synced", "ignored", "dead-lettered", "retried"]
@@ -93,12 +93,12 @@ def _handler(notification: Notification, services: Services) -> Handler:
         raise Ignored("event_notification")
     if notification.resource.type_id == "subscription":
         raise Ignored("test_notification")
-    if notification.key in services.settings.sync.messages.disabled:
-        raise Ignored("disabled")
-    handler = handler_for(notification.resource.type_id, notification.type)
-    if not handler:
+    registration = registration_of(notification.resource.type_id, notification.type)
+    if not registration:
         raise Ignored("no_handler")
-    return handler
+    if registration.switched_off_by(services.settings.sync):
+        raise Ignored("disabled")
+    return registration.handler
 
 
 def _is_published(

@@ -4,12 +4,13 @@ The SDK's models are never used: they cost 30 to 190 times the CPU of `json.load
 today. What does not exist is None, every other failure one of `errors`.
 """
 
-import json
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from clients.predicates import IDS_PER_QUERY, PREDICATE_CHARACTERS, any_of, chunks, literal, shown_prices
 from clients.retrying import Operation, Pauses, call
 from clients.verdicts import BACKEND_COMMERCETOOLS as BACKEND
 from clients.verdicts import Failure, judged, not_json, retry_after
@@ -42,10 +43,7 @@ _NO_SCOPE = "insufficient_scope"
 _MISSING = "ResourceNotFound"
 """The code of commercetools' own 404: any other may come from a proxy, and what it hides is not to pass for deleted."""
 _PAGE = 500
-_IDS_PER_QUERY = 100
 _GROUPS = ("customerGroup", "customerGroupAssignments[*].customerGroup")
-_PREDICATE_CHARACTERS = 6_000
-"""Of one `in (...)` list: an over-long URL is refused with 414."""
 
 Params = list[tuple[str, str]]
 
@@ -60,7 +58,7 @@ class Commercetools:
         self._session: CommercetoolsSession | None = None
         self._denied: set[str] = set()
         channels = settings.sync.inventory.channel
-        self._channels = f"supplyChannel(id in {_list(channels)})" if channels else ""
+        self._channels = f"supplyChannel(id in {any_of(channels)})" if channels else ""
         """Predicate of the inventory entries of the configured channels; empty with none configured."""
 
     def prepare(self) -> None:
@@ -79,7 +77,7 @@ class Commercetools:
 
     def customer_with(self, email: str) -> Customer | None:
         """A customer who has this e-mail, in any spelling and any store."""
-        where = f"lowercaseEmail={_literal(email.lower())}"
+        where = f"lowercaseEmail={literal(email.lower())}"
         found = self._query("customers", [("where", where), ("sort", "createdAt asc"), ("limit", "1")])
         return found[0] if found else None
 
@@ -89,7 +87,7 @@ class Commercetools:
 
     def order_of_payment(self, payment_id: str) -> Order | None:
         """The first order whose `paymentInfo` holds the payment."""
-        where = f"paymentInfo(payments(id={_literal(payment_id)}))"
+        where = f"paymentInfo(payments(id={literal(payment_id)}))"
         found = self._query("orders", [("where", where), ("sort", "createdAt asc"), ("limit", "1")])
         return found[0] if found else None
 
@@ -103,7 +101,7 @@ class Commercetools:
 
     def descendants(self, category_id: str) -> list[Category]:
         """All descendants of the category, each with its ancestors expanded."""
-        where = f"ancestors(id={_literal(category_id)})"
+        where = f"ancestors(id={literal(category_id)})"
         return list(self._pages("categories", where, [("expand", "ancestors[*]")]))
 
     def product_projection(self, product_id: str) -> ProductProjection | None:
@@ -116,9 +114,9 @@ class Commercetools:
         """The published products that are in any of the categories, with these and their ancestors; read as needed."""
         params = [("staged", "false"), ("expand", "categories[*].ancestors[*]")]
         seen: set[str] = set()
-        for ids in _chunks(category_ids):
-            where = f"categories(id in ({','.join(map(_literal, ids))}))"
-            for product in self._pages("product-projections", where, params, size=_IDS_PER_QUERY):
+        for ids in chunks(category_ids):
+            where = f"categories(id in {any_of(ids)})"
+            for product in self._pages("product-projections", where, params, size=IDS_PER_QUERY):
                 if product["id"] not in seen:
                     seen.add(product["id"])
                     yield product
@@ -126,12 +124,12 @@ class Commercetools:
     def published_projections(self, product_ids: Sequence[str]) -> list[ProductProjection]:
         """What shoppers see of those of the products that are published, with categories and ancestors."""
         found: list[ProductProjection] = []
-        for ids in _chunks(product_ids):
+        for ids in chunks(product_ids):
             params = [
-                ("where", f"id in {_list(ids)}"),
+                ("where", f"id in {any_of(ids)}"),
                 ("expand", "categories[*].ancestors[*]"),
                 ("staged", "false"),
-                ("limit", str(_IDS_PER_QUERY)),
+                ("limit", str(IDS_PER_QUERY)),
             ]
             found += self._query("product-projections", params)
         return found
@@ -139,11 +137,7 @@ class Commercetools:
     def discount_codes(self, code_ids: Sequence[str]) -> list[DiscountCode] | None:
         """Those of the discount codes that exist; None when the API client has no scope to read them (said once)."""
         try:
-            return [
-                code
-                for ids in _chunks(code_ids)
-                for code in self._pages("discount-codes", f"id in ({','.join(map(_literal, ids))})")
-            ]
+            return [code for ids in chunks(code_ids) for code in self._pages("discount-codes", f"id in {any_of(ids)}")]
         except TryAgain as error:
             self._require_denied(error, "discount codes", "view_discount_codes")
             return None
@@ -166,9 +160,9 @@ class Commercetools:
 
     def entries_beside(self, sku: str, entry_id: str) -> list[InventoryEntry]:
         """The inventory entries of a SKU that may count, and in any case the one with this id, with one query."""
-        where = f"sku={_literal(sku)}"
+        where = f"sku={literal(sku)}"
         if self._channels:
-            where += f" and ({self._channels} or id={_literal(entry_id)})"
+            where += f" and ({self._channels} or id={literal(entry_id)})"
         return list(self._pages("inventory", where))
 
     def products_that_hold(self, skus: Sequence[str], but_not: str) -> dict[str, str]:
@@ -178,23 +172,39 @@ class Commercetools:
         """
         wanted = set(skus)
         holders: dict[str, str] = {}
-        for chunk in _chunks(skus, _PREDICATE_CHARACTERS // 2):
-            listed = _list(chunk)
-            where = f"(masterVariant(sku in {listed}) or variants(sku in {listed})) and id != {_literal(but_not)}"
+        for chunk in chunks(skus, PREDICATE_CHARACTERS // 2):
+            listed = any_of(chunk)
+            where = f"(masterVariant(sku in {listed}) or variants(sku in {listed})) and id != {literal(but_not)}"
             for found in self._pages("product-projections", where, [("staged", "false")]):
                 product = self.product_projection(found["id"])
                 if product:
                     holders |= dict.fromkeys(wanted.intersection(stocked_skus(product)), product["id"])
         return holders
 
+    def published_product_of(self, sku: str) -> ProductProjection | None:
+        """What shoppers see of the product that has this SKU, by a query, which may lag; None: none that is published.
+
+        Its categories are not expanded.
+        """
+        where = f"masterVariant(sku={literal(sku)}) or variants(sku={literal(sku)})"
+        found = self._query("product-projections", [("where", where), ("staged", "false"), ("limit", "1")])
+        return found[0] if found and found[0].get("published") is not False else None
+
+    def standalone_price(self, price_id: str) -> Price | None:
+        """The standalone price as it is now."""
+        return self._get("standalone-prices", price_id)
+
     def standalone_prices(self, skus: Sequence[str]) -> dict[str, list[Price]] | None:
-        """The active standalone prices by SKU; None when the API client has no scope to read them (said once)."""
+        """The standalone prices by SKU, of those alone that may be shown now: a SKU can have thousands.
+
+        None when the API client has no scope to read them (said once).
+        """
         prices: dict[str, list[Price]] = {sku: [] for sku in skus}
+        shown = ("where", shown_prices(self._settings.sync.price, datetime.now(UTC)))
         try:
-            for chunk in _chunks(skus):
-                for price in self._pages("standalone-prices", f"sku in {_list(chunk)}"):
-                    if price.get("active", True):
-                        prices.setdefault(price["sku"], []).append(price)
+            for chunk in chunks(skus):
+                for price in self._pages("standalone-prices", f"sku in {any_of(chunk)}", [shown]):
+                    prices.setdefault(price["sku"], []).append(price)
         except TryAgain as error:
             self._require_denied(error, "standalone prices", "view_standalone_prices")
             return None
@@ -208,14 +218,24 @@ class Commercetools:
             self._denied.add(scope)
             log.warning(f"{what} are left out", reason=f"no {scope} scope")
 
-    def probe(self, collection: str) -> None:
-        """Ask for any one document of a collection; raises what reading it would raise."""
-        self._query(collection, [("limit", "1")])
+    def probe(self, collection: str) -> JsonObject | None:
+        """Any one document of a collection, None while it is empty; raises what reading it would raise."""
+        current = [("staged", "false")] if collection == "product-projections" else []
+        found: list[JsonObject] = self._query(collection, [("limit", "1"), *current])
+        return found[0] if found else None
+
+    def with_key(self, collection: str, key: str) -> JsonObject | None:
+        """The document of a collection that has this key."""
+        return self._fetch(f"{collection}.get", f"/{collection}/key={quote(key, safe='')}", [])
+
+    def project(self) -> JsonObject | None:
+        """The project's own settings."""
+        return self._fetch("project.get", "", [])
 
     def _entries(self, skus: Sequence[str], where: str) -> dict[str, list[InventoryEntry]]:
         found: dict[str, list[InventoryEntry]] = {sku: [] for sku in skus}
-        for chunk in _chunks(skus):
-            for entry in self._pages("inventory", f"sku in {_list(chunk)} and {where}"):
+        for chunk in chunks(skus):
+            for entry in self._pages("inventory", f"sku in {any_of(chunk)} and {where}"):
                 found.setdefault(entry["sku"], []).append(entry)
         return found
 
@@ -243,7 +263,7 @@ class Commercetools:
             yield from page
             if len(page) < size:
                 return
-            after = [("where", f"id > {_literal(page[-1]['id'])}")]
+            after = [("where", f"id > {literal(page[-1]['id'])}")]
 
     def _fetch(self, name: str, path: str, params: Params) -> JsonObject | None:
         session = self._shared_session()
@@ -288,28 +308,3 @@ def _document(operation: Operation, response: "requests.Response") -> JsonObject
             code=code,
         )
     )
-
-
-def _literal(value: Any) -> str:
-    """A text literal of a predicate; its escapes are JSON's."""
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _list(values: Iterable[str]) -> str:
-    """A list of texts in a predicate, for `in`."""
-    return f"({','.join(map(_literal, values))})"
-
-
-def _chunks(values: Iterable[str], characters: int = _PREDICATE_CHARACTERS) -> Iterator[list[str]]:
-    """Lists that fit into one predicate."""
-    chunk: list[str] = []
-    size = 0
-    for value in dict.fromkeys(values):
-        length = len(quote(_literal(value))) + 3
-        if chunk and (len(chunk) == _IDS_PER_QUERY or size + length > characters):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(value)
-        size += length
-    if chunk:
-        yield chunk

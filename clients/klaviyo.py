@@ -4,7 +4,8 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from clients.klaviyo_catalog import KlaviyoCatalog, noted
+from clients.klaviyo_catalog import KlaviyoCatalog
+from clients.klaviyo_items import noted
 from clients.retrying import current_budget
 from clients.verdicts import BACKEND_KLAVIYO, not_json
 from core.errors import Refused

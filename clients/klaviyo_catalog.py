@@ -1,4 +1,4 @@
-"""Writing Klaviyo's catalog: items and variants. It has no upsert, and its reads may lag."""
+"""Writing the variants of Klaviyo's catalog. It has no upsert, and its reads may lag."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -8,13 +8,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from clients.klaviyo_calls import KlaviyoCalls
-from clients.klaviyo_categories import KlaviyoCategories
+from clients.klaviyo_items import BothRefusedError, KlaviyoItems, noted
 from clients.recent_writes import RecentWrites
-from clients.retrying import current_budget
-from core.errors import Refused, TryAgain, UnknownCategory, UnknownItem
+from core.errors import Refused, TryAgain, UnknownItem
 from core.settings import Settings
 from mappers.ids import external_id, item_id, variant_id
-from mappers.item import hidden_item, item_update
 from mappers.mapped import JsonObject, Mapped
 from mappers.variant import stock_update, variant_create, variant_update
 
@@ -39,49 +37,12 @@ _COMPARED = [
 ]
 
 
-class KlaviyoCatalog(KlaviyoCategories):
+class KlaviyoCatalog(KlaviyoItems):
     """The writes to the catalog that handlers need. Safe to share between threads."""
 
     def __init__(self, calls: KlaviyoCalls, settings: Settings) -> None:
         super().__init__(calls, settings)
         self._recent = RecentWrites()
-
-    def put_item(self, item: Mapped, *, known: bool) -> bool:
-        """Create or update an item; whether it was created. Raises UnknownCategory when Klaviyo lacks one it names."""
-        body = noted(item)
-        update = item_update(body)
-        created = False
-
-        def create() -> JsonObject:
-            nonlocal created
-            answer = self._item("create_catalog_item", body)
-            created = True
-            return answer
-
-        try:
-            self._put(
-                lambda: self._item("update_catalog_item", update["data"]["id"], update),
-                create,
-                known=known,
-            )
-        except _BothRefusedError as both:
-            # It exists, and yet it can't be found: what can't be found is one of its categories.
-            raise UnknownCategory("klaviyo", "update_catalog_item", status=_NOT_FOUND) from both
-        self._note_categories(body)
-        return created
-
-    def hide_item(self, product_id: str) -> None:
-        """Hide an item from feeds; one that is not there is hidden."""
-        try:
-            self._calls.send("Catalogs", "update_catalog_item", item_id(product_id), hidden_item(product_id))
-        except Refused as refused:
-            if refused.status != _NOT_FOUND:
-                raise
-
-    def delete_item(self, product_id: str) -> None:
-        """Delete an item and its variants; one that is not there is deleted."""
-        self._delete("delete_catalog_item", item_id(product_id))
-        self._recent.deleted_item(product_id)
 
     def variants(self, product_id: str) -> dict[str, JsonObject] | None:
         """Attributes by SKU of an item's variants (all pages), None when Klaviyo does not know the item."""
@@ -117,7 +78,7 @@ class KlaviyoCatalog(KlaviyoCategories):
         def take() -> JsonObject:
             owner = self._owner(sku, product_id)
             if owner is None and young:
-                raise _BothRefusedError  # people may wait for it to be back in stock: what may be right is not deleted
+                raise BothRefusedError  # people may wait for it to be back in stock: what may be right is not deleted
             return update() if owner == product_id else make_anew()
 
         with self._noted_if_failed(sku, product_id):
@@ -139,15 +100,40 @@ class KlaviyoCatalog(KlaviyoCategories):
             self._delete("delete_catalog_variant", variant_id(sku))
         self._recent.deleted(sku, updated)
 
+    def delete_item(self, product_id: str) -> None:
+        """Delete an item and its variants; one that is not there is deleted."""
+        super().delete_item(product_id)
+        self._recent.deleted_item(product_id)
+
+    def variant(self, sku: str) -> JsonObject | None:
+        """Attributes of a variant, read by its id; None when Klaviyo has no such variant."""
+        try:
+            answer = self._calls.send(
+                "Catalogs", "get_catalog_variant", variant_id(sku), fields_catalog_variant=_COMPARED
+            )
+        except Refused as refused:
+            if refused.status != _NOT_FOUND:
+                raise
+            return None
+        return self._recent.corrected_one(sku, answer["data"]["attributes"])
+
     def set_stock(self, sku: str, stock: JsonObject) -> bool:
         """Set what a variant has in stock; False when Klaviyo has no such variant."""
+        return self._set_variant(sku, stock_update(sku, stock))
+
+    def set_prices(self, sku: str, attributes: JsonObject, product_id: str) -> bool:
+        """Set price and metadata of a product's variant; False when Klaviyo has no such variant."""
+        with self._noted_if_failed(sku, product_id):
+            return self._set_variant(sku, variant_update(sku, attributes))
+
+    def _set_variant(self, sku: str, update: JsonObject) -> bool:
         try:
-            answer = self._calls.send("Catalogs", "update_catalog_variant", variant_id(sku), stock_update(sku, stock))
+            answer = self._calls.send("Catalogs", "update_catalog_variant", variant_id(sku), update)
         except Refused as refused:
             if refused.status != _NOT_FOUND:
                 raise
             return False
-        self._recent.wrote_stock(sku, answer["data"]["attributes"])
+        self._recent.changed(sku, answer["data"]["attributes"])
         return True
 
     @contextmanager
@@ -157,17 +143,6 @@ class KlaviyoCatalog(KlaviyoCategories):
             yield
         except TryAgain:
             self._recent.may_have_written(sku, product_id)
-            raise
-
-    def _item(self, operation: str, *arguments: Any) -> JsonObject:
-        try:
-            return self._calls.send("Catalogs", operation, *arguments)
-        except Refused as refused:
-            creating = operation == "create_catalog_item"
-            if "categor" in refused.pointer or (creating and refused.status == _NOT_FOUND):
-                raise UnknownCategory(
-                    "klaviyo", operation, status=refused.status or _NOT_FOUND, pointer=refused.pointer
-                ) from None
             raise
 
     def _owner(self, sku: str, product_id: str) -> str | None:
@@ -195,7 +170,7 @@ class KlaviyoCatalog(KlaviyoCategories):
         except Refused as refused:
             if refused.status != _CONFLICT:
                 raise
-            raise _BothRefusedError from None
+            raise BothRefusedError from None
 
     def _new_variant(self, body: JsonObject) -> JsonObject:
         try:
@@ -208,40 +183,8 @@ class KlaviyoCatalog(KlaviyoCategories):
                 ) from None
             raise
 
-    def _put(self, update: Callable[[], JsonObject], create: Callable[[], JsonObject], *, known: bool) -> JsonObject:
-        """The catalog has no upsert: 404 on PATCH creates, 409 on create updates; one hop."""
-        first, second, missed = (update, create, _NOT_FOUND) if known else (create, update, _CONFLICT)
-        try:
-            return first()
-        except (UnknownCategory, UnknownItem):
-            raise
-        except Refused as refused:
-            if refused.status != missed:
-                raise
-        try:
-            return second()
-        except (UnknownCategory, UnknownItem):
-            raise
-        except Refused as refused:
-            if refused.status not in (_NOT_FOUND, _CONFLICT):
-                raise
-            raise _BothRefusedError from None
-
-
-class _BothRefusedError(TryAgain):
-    """Klaviyo says that a resource does not exist, and that it does."""
-
-    def __init__(self) -> None:
-        super().__init__("klaviyo_undecided", status=_CONFLICT)
-
 
 def _item_of(variant: JsonObject) -> str | None:
     """Id of the product whose item a variant belongs to, where Klaviyo says so."""
     item = ((variant.get("relationships") or {}).get("item") or {}).get("data")
     return external_id(item["id"]) if item else None
-
-
-def noted(mapped: Mapped) -> JsonObject:
-    """The body; what was cut from it goes into the message's log line."""
-    current_budget().cuts.extend(mapped.cuts)
-    return mapped.body

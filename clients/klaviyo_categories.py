@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -104,13 +104,6 @@ class KlaviyoCategories:
         """Ids of the categories that an item is in; None when Klaviyo does not have the item."""
         return self._ids("get_category_ids_for_catalog_item", item_id(product_id))
 
-    def may_be_in(self, product_id: str, category_ids: frozenset[str]) -> bool:
-        """Whether the item may be in these categories: False when this instance put it into others a minute ago.
-
-        The lists of items may lag behind that.
-        """
-        return self._recently.item_may_be_in(product_id, category_ids)
-
     def _write(self, own_id: str, operation: str, *arguments: Any) -> JsonObject:
         try:
             return self._calls.send("Catalogs", operation, *arguments)
@@ -130,12 +123,6 @@ class KlaviyoCategories:
             )
             read |= {external_id(category["id"]): category["attributes"] for category in page["data"]}
         return read
-
-    def _note_categories(self, item: JsonObject) -> None:
-        """The item was put into the categories of its body."""
-        references: Iterable[JsonObject] = item["data"]["relationships"]["categories"]["data"]
-        ids = frozenset(external_id(reference["id"]) for reference in references)
-        self._recently.put_item(item["data"]["attributes"]["external_id"], ids)
 
     def _ids(self, operation: str, compound_id: str) -> frozenset[str] | None:
         try:

@@ -11,12 +11,11 @@ _ENTRIES = 20_000
 
 
 class RecentCategories:
-    """Names of categories, and the categories of items, for a minute."""
+    """Names of categories, for a minute."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._names: TTLCache[str, tuple[str, str]] = TTLCache(_ENTRIES, _SECONDS)
-        self._items: TTLCache[str, frozenset[str]] = TTLCache(_ENTRIES, _SECONDS)
         self._unsure: TTLCache[str, None] = TTLCache(_ENTRIES, _SECONDS)
 
     def wrote(self, category_id: str, attributes: Mapping[str, Any]) -> None:
@@ -48,13 +47,3 @@ class RecentCategories:
         if written and (not read or str(read.get("updated") or "") < written[1]):
             return written[0]
         return read["name"] if read else None
-
-    def put_item(self, product_id: str, category_ids: frozenset[str]) -> None:
-        """The item was put into these categories, and taken out of all others."""
-        with self._lock:
-            self._items[product_id] = category_ids
-
-    def item_may_be_in(self, product_id: str, category_ids: frozenset[str]) -> bool:
-        """False when the item was put into other categories than these."""
-        with self._lock:
-            return self._items.get(product_id, category_ids) == category_ids

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from cachetools import TTLCache
 
@@ -17,8 +18,8 @@ _VARIANTS = 20_000
 class _Written:
     """A variant as Klaviyo answered it, None for a deleted one; `updated` is Klaviyo's own time of it.
 
-    `product_id` is the product it was written for; empty where only its stock was written. `unsure`: the write failed,
-    and may have taken effect.
+    `product_id` is the product it was written for; empty where only its stock or prices were written. `unsure`: the
+    write failed, and may have taken effect.
     """
 
     attributes: JsonObject | None
@@ -53,8 +54,8 @@ class RecentWrites:
             self._variants[sku] = _Written(None, "", product_id, unsure=True)
             self._skus[product_id] = self._skus.get(product_id, frozenset()) | {sku}
 
-    def wrote_stock(self, sku: str, attributes: JsonObject) -> None:
-        """Klaviyo answered a write of the variant's stock with these attributes."""
+    def changed(self, sku: str, attributes: JsonObject) -> None:
+        """Klaviyo answered a write of the variant's stock or prices with these attributes."""
         with self._lock:
             before = self._variants.get(sku)
             self._variants[sku] = _Written.of(attributes, before.product_id if before else "")
@@ -85,7 +86,7 @@ class RecentWrites:
         variants = dict(read)
         for sku, write in written.items():
             if write.unsure:
-                variants[sku] = {"updated": str(read.get(sku, {}).get("updated") or "")}
+                variants[sku] = _in_doubt(read.get(sku, {}))
                 continue
             if sku in read and _is_newer(str(read[sku].get("updated") or ""), write):
                 continue
@@ -94,6 +95,19 @@ class RecentWrites:
             else:
                 variants[sku] = write.attributes if sku in read else {"updated": write.updated}
         return variants
+
+    def corrected_one(self, sku: str, read: JsonObject) -> JsonObject | None:
+        """A variant as Klaviyo has it, whatever item has it; None where this instance deleted it."""
+        with self._lock:
+            write = self._variants.get(sku)
+        if write and write.unsure:
+            return _in_doubt(read)
+        return read if write is None or _is_newer(str(read.get("updated") or ""), write) else write.attributes
+
+
+def _in_doubt(read: Mapping[str, Any]) -> JsonObject:
+    """What is known of a variant whose last write failed, and may have taken effect."""
+    return {"updated": str(read.get("updated") or "")}
 
 
 def _is_newer(updated: str, write: _Written) -> bool:

@@ -16,7 +16,7 @@ from itertools import count
 from typing import TypeVar
 
 from core.errors import Refused, TryAgain, Unavailable
-from core.settings import Limits
+from core.rules import Limits
 
 Answer = TypeVar("Answer")
 Timeouts = tuple[float, float]

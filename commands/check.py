@@ -1,42 +1,30 @@
 """`manage.py check`: is everything there that the sync needs, and what to do about what is not."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 import click
 
 from clients.klaviyo_calls import KlaviyoCalls
 from clients.retrying import message_budget
+from commands import shop
+from commands.env_file import reads_env_file
 from commands.environment import settings_or_exit
+from commands.finding import Finding
+from commands.shop import why
 from commands.subscription_api import PUBLISHER, SubscriptionApi
-from commands.subscription_plan import plan, wanted
-from core.errors import Refused, SyncError, TryAgain
+from commands.subscription_plan import Step, plan, wanted
+from core.errors import Refused, TryAgain
 from core.settings import Settings
-from handlers.services import Services
 
 _PROBE = "manage-check"
 """Names what does not exist: Klaviyo answers 404 or 400 to who may write, 403 to who may not; nothing changes."""
 _NOBODY = "00000000000000000000000000"
+_APPLY = (
+    "python manage.py subscriptions apply. With Terraform: python manage.py subscriptions plan --tfvars, then"
+    " terraform apply."
+)
 _FORBIDDEN = 403
 _UNAUTHORIZED = 401
-
-_READS = {
-    "customers": "view_customers",
-    "orders": "view_orders",
-    "payments": "view_payments",
-    "categories": "view_products",
-    "product-projections": "view_products",
-    "inventory": "view_products",
-    "standalone-prices": "view_standalone_prices",
-    "discount-codes": "view_discount_codes",
-    "customer-groups": "view_customer_groups",
-}
-_OPTIONAL = {
-    "standalone-prices": "only needed for products with standalone prices, which go without a price else",
-    "discount-codes": "only needed for the discount codes of orders, which are left out else",
-    "customer-groups": "only needed for the groups of customers, which are left out else",
-}
 
 _KLAVIYO_SCOPES: dict[str, Callable[[KlaviyoCalls], object]] = {
     "profiles:read": lambda calls: calls.send("Profiles", "get_profiles", page_size=1),
@@ -59,83 +47,37 @@ _KLAVIYO_SCOPES: dict[str, Callable[[KlaviyoCalls], object]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report: `advice` says what to do. Only "failed" makes the check fail."""
-
-    state: Literal["ok", "failed", "unknown"]
-    what: str
-    advice: str = ""
-
-
 @click.command(epilog="Example:  python manage.py check --topic projects/my-project/topics/commercetools")
+@reads_env_file
 @click.option("--topic", envvar="TOPIC", metavar="projects/P/topics/T", help="The topic commercetools publishes to.")
 @click.option("--prefix", default="klaviyo-sync", show_default=True, help="What the subscriptions' keys begin with.")
-def check(topic: str | None, prefix: str) -> None:
+@click.option("--find", "key", metavar="KEY", help="Print the id of the channel, group or store with KEY instead.")
+def check(topic: str | None, prefix: str, key: str | None) -> None:
     """Say, line by line, whether the sync has all it needs, before and after a deployment.
 
     Looks at the environment, at commercetools and each scope of its API client, at Klaviyo and each scope of its key,
     at the topics, and at the commercetools subscriptions. Changes nothing. Exits with 1 if anything failed.
+
+    With --find nothing is checked: it prints the id that sync.toml asks for, and what it belongs to. Exits with 1
+    unless exactly one channel, customer group or store has the key.
     """
     settings = settings_or_exit()
+    if key:
+        shop.find(settings, key)
+        return
     failed = False
-    _say(Finding("ok", f"environment: complete (project {settings.ct_project_id}, keys masked)"))
+    Finding("ok", f"environment: complete (project {settings.ct_project_id}, keys masked)").say()
     for part in (
-        _commercetools(settings),
+        shop.findings(settings),
         _klaviyo(settings),
         _topics(topic, settings.dead_letter_topic),
         _subscriptions(settings, topic, prefix),
     ):
         for finding in part:
-            _say(finding)
+            finding.say()
             failed = failed or finding.state == "failed"
     if failed:
         raise click.ClickException("Not everything is there yet; each line says what to do.")
-
-
-def _say(finding: Finding) -> None:
-    signs = {"ok": ("ok     ", "green"), "failed": ("FAILED ", "red"), "unknown": ("?      ", "yellow")}
-    sign, colour = signs[finding.state]
-    click.echo(click.style(sign, fg=colour) + finding.what)
-    if finding.advice:
-        click.echo(f"         {finding.advice}")
-
-
-def _commercetools(settings: Settings) -> Iterator[Finding]:
-    services = Services(settings)
-    try:
-        for collection, scope in _READS.items():
-            what = f"commercetools: {collection} can be read"
-            with message_budget(settings.sync.limits):
-                try:
-                    services.commercetools.probe(collection)
-                except TryAgain as error:
-                    finding = _unreadable(error, what, f"{scope}:{settings.ct_project_id}", collection)
-                    yield finding
-                    if error.status != _FORBIDDEN:
-                        return
-                except SyncError as error:
-                    yield Finding("failed", what, f"It answers {error.reason}: is CT_PROJECT_ID right?")
-                    return
-                else:
-                    yield Finding("ok", what)
-    finally:
-        services.close()
-
-
-def _unreadable(error: TryAgain, what: str, scope: str, collection: str) -> Finding:
-    if error.status == _FORBIDDEN:
-        advice = f"The API client lacks the scope {scope}: make one that has it, and name it in CT_SCOPE."
-        if collection in _OPTIONAL:
-            return Finding("unknown", what, f"{advice} It is {_OPTIONAL[collection]}.")
-        return Finding("failed", what, advice)
-    if error.reason.endswith("_denied"):
-        return Finding(
-            "failed",
-            what,
-            "commercetools gives no token: check CT_API_CLIENT, CT_AUTH_URL and every scope of CT_SCOPE.",
-        )
-    return Finding("failed", what, f"It does not answer ({_why(error)}): check CT_API_URL and CT_AUTH_URL.")
 
 
 def _klaviyo(settings: Settings) -> Iterator[Finding]:
@@ -155,7 +97,7 @@ def _klaviyo(settings: Settings) -> Iterator[Finding]:
                     if error.status == _UNAUTHORIZED:
                         yield Finding("failed", what, "Klaviyo does not know the key: check KLAVIYO_AUTH_KEY.")
                     else:
-                        yield Finding("failed", what, f"Klaviyo does not answer ({_why(error)}).")
+                        yield Finding("failed", what, f"Klaviyo does not answer ({why(error)}).")
                     return
                 else:
                     yield Finding("ok", what)
@@ -237,27 +179,32 @@ def _subscriptions(settings: Settings, topic: str | None, prefix: str) -> Iterat
         return
     finally:
         api.close()
-    destination = _short(topic)
-    for draft in wanted(prefix, *(destination or ("", ""))):
-        found = next((one for one in current if one.get("key") == draft["key"]), None)
-        what = f"commercetools: subscription {draft['key']}"
-        if not found:
-            yield Finding("failed", f"{what} is not there", "python manage.py subscriptions apply, or terraform apply.")
-            continue
-        status = found.get("status", "unknown")
-        if status == "Healthy":
-            yield Finding("ok", f"{what} is healthy")
-        else:
-            advice = "Mend the topic or its rights; if delivery has stopped, make the subscription anew."
-            yield Finding("failed", f"{what}: {status}", advice)
-        if not destination:
-            draft = {**draft, "destination": found["destination"]}  # noqa: PLW2901 - whatever it is, it is not asked
-        step = plan([found], [draft])[0]
-        if step.kind == "keep":
+    drafts = wanted(prefix, *(_short(topic) or ("", "")), settings.sync)
+    if not _short(topic):  # whatever it is, it is not asked
+        by_key = {one.get("key"): one for one in current}
+        drafts = [{**draft, "destination": by_key.get(draft["key"], draft)["destination"]} for draft in drafts]
+    for step in plan(current, drafts, prefix):
+        yield from _subscription(step)
+
+
+def _subscription(step: Step) -> Iterator[Finding]:
+    what = f"commercetools: subscription {step.key}"
+    if step.kind == "create":
+        yield Finding("failed", f"{what} is not there", _APPLY)
+        return
+    status = step.current.get("status", "unknown")
+    if status == "Healthy":
+        yield Finding("ok", f"{what} is healthy")
+    else:
+        advice = "Mend the topic or its rights; if delivery has stopped, make the subscription anew."
+        yield Finding("failed", f"{what}: {status}", advice)
+    match step.kind:
+        case "keep":
             yield Finding("ok", f"{what} delivers what is consumed")
-        else:
-            differing = ", ".join(step.differences)
-            yield Finding("failed", f"{what} differs: {differing}", "python manage.py subscriptions apply")
+        case "delete":
+            yield Finding("failed", f"{what} delivers what sync.toml switches off", _APPLY)
+        case "update":
+            yield Finding("failed", f"{what} differs: {', '.join(step.differences)}", _APPLY)
 
 
 def _short(topic: str | None) -> tuple[str, str] | None:
@@ -266,7 +213,3 @@ def _short(topic: str | None) -> tuple[str, str] | None:
         case ["projects", project, "topics", name]:
             return project, name
     return None
-
-
-def _why(error: TryAgain) -> str:
-    return " ".join(str(part) for part in (error.reason, error.status, error.code) if part)

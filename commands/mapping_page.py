@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 import handlers  # noqa: F401 - registers every handler
-from commands.preview import services_that_write_nothing
 from commands.unsent import Write
+from commands.write_nothing import services_that_write_nothing
 from core.notification import Envelope
 from handlers.registry import registrations
 from pipeline import settle
@@ -39,12 +39,21 @@ _RULES = """## Rules
 - **Localized text**: `PREFERRED_LOCALE` exactly, else its language, else another region of that language, else the first
   that is not blank.
 - **Money**: in major units, as exact as commercetools has it; a value always comes with its currency.
-- **Price**: in `PREFERRED_CURRENCY`, without channel and customer group; one whose validity holds now wins over one without.
+- **Price**: in `PREFERRED_CURRENCY`, valid now, for no country, channel or customer group but those of `[price]`; the most specific
+  wins: group, then channel, then country. With no country set a price without country comes first, one with a country only if there
+  is no other. Of equals one with dates wins over one without. Prices with a `recurrencePolicy` are for subscriptions, and not shown.
+- **Discounts**: the discounted value is shown (`[price] discounted`); the value before it is in `custom_metadata`, under
+  `[price] compare_at`. `[price] tiers` adds a variant's tiers.
+- **Standalone prices**: read by SKU where a product's `priceMode` is Standalone (`[price] standalone`). A price message writes
+  price and metadata of its SKU's variant, and of the item where no variant before it has a price.
+- **What is written**: what differs of the item and of its variants. A key of ours in `custom_metadata` that is no longer wanted is a
+  difference, too; the metadata is written as a whole.
 - **Stock**: what the inventory entries of the SKU have available in the channels of `[inventory] channel`; with none configured
   the entry without channel, else the sum over all channels. No such entry: quantity 0 and `inventory_policy` 2, so that the
   variant is not hidden as sold out.
 - **Whose event it is**: the order's customer, read when the event is sent: `external_id` and the e-mail of today. A guest: the order's e-mail,
-  with name, place and language of the billing address unless a customer has that e-mail. Of a customer who is gone nothing is sent.
+  with name, place and language of the order unless a customer has that e-mail; a customer who registers while the event is sent is copied
+  afterwards. Of a customer who is gone nothing is sent.
 - **What an order is worth**: what the customer pays, `taxedPrice.totalGross`, else `totalPrice` (`[order] value`).
 - **Old events**: what happened more than `[events] flow_max_age` seconds ago is sent with `backfill`, and starts no flow.
 - **Codes and images**: a discount code as the shopper typed it, one that can't be read is left out; a line item without image has the
@@ -68,7 +77,8 @@ def _messages() -> Iterator[str]:
     for one in sorted(registrations(), key=lambda one: (one.resource_type, one.type)):
         done = (one.handler.__doc__ or "").strip().splitlines()[0]
         asked = "" if one.subscribe else " (taken when it comes; commercetools is not asked for it)"
-        yield f"| {one.resource_type} | `{one.type}` | {done}{asked} |"
+        condition = f" Only with {one.when.name}." if one.when else ""
+        yield f"| {one.resource_type} | `{one.type}` | {done}{condition}{asked} |"
 
 
 def _examples() -> Iterator[str]:

@@ -1,13 +1,17 @@
 """What the commercetools subscriptions should be, and what it takes to get there."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import handlers  # noqa: F401 - registers every handler
 from commands.subscription_api import Subscription
-from handlers.registry import registrations
+from core.rules import SyncRules
+from handlers.registry import Registration, registrations
+
+_KINDS = ("messages", "changes")
+"""Of subscriptions: one of each is made, PREFIX-messages and PREFIX-changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,47 +26,69 @@ class Step:
     actions: Sequence[dict[str, Any]] = ()
 
 
-def messages() -> dict[str, list[str]]:
-    """Message types by resource type, of all that the registry asks for."""
+def messages(rules: SyncRules) -> dict[str, list[str]]:
+    """Message types by resource type, of all that is consumed under these rules."""
     found: dict[str, list[str]] = defaultdict(list)
-    for registration in registrations():
-        if registration.subscribe and not registration.is_change:
+    for registration in _asked_for(rules):
+        if not registration.is_change:
             found[registration.resource_type].append(registration.type)
     return {resource: sorted(types) for resource, types in sorted(found.items())}
 
 
-def changes() -> list[str]:
-    """Resource types whose changes the registry asks for; commercetools delivers creations, updates and deletions."""
-    return sorted({one.resource_type for one in registrations() if one.subscribe and one.is_change})
+def changes(rules: SyncRules) -> list[str]:
+    """Resource types of which any change is consumed; commercetools delivers creations, updates and deletions."""
+    return sorted({one.resource_type for one in _asked_for(rules) if one.is_change})
 
 
-def wanted(prefix: str, project: str, topic: str) -> list[dict[str, Any]]:
-    """Drafts of the subscriptions: one for messages, one for changes, to a topic (short name) of a Google project."""
+def switched_off(rules: SyncRules) -> dict[str, str]:
+    """The setting by `resource/type`, of all that commercetools would be asked for if that setting were on."""
+    found = {one.key: one.switched_off_by(rules) for one in registrations() if one.subscribe}
+    return {key: setting for key, setting in sorted(found.items()) if setting}
+
+
+def keys(prefix: str) -> list[str]:
+    """Keys of the subscriptions."""
+    return [f"{prefix}-{kind}" for kind in _KINDS]
+
+
+def wanted(prefix: str, project: str, topic: str, rules: SyncRules) -> list[dict[str, Any]]:
+    """Drafts of the subscriptions to a topic (short name) of a Google project.
+
+    One for messages, one for changes. One of which nothing is consumed is left out: commercetools allows no empty one.
+    """
     destination = {"type": "GoogleCloudPubSub", "projectId": project, "topic": topic}
+    entries = {
+        "messages": [{"resourceTypeId": resource, "types": types} for resource, types in messages(rules).items()],
+        "changes": [{"resourceTypeId": resource} for resource in changes(rules)],
+    }
     return [
-        {
-            "key": f"{prefix}-messages",
-            "destination": destination,
-            "messages": [{"resourceTypeId": resource, "types": types} for resource, types in messages().items()],
-        },
-        {
-            "key": f"{prefix}-changes",
-            "destination": destination,
-            "changes": [{"resourceTypeId": resource} for resource in changes()],
-        },
+        {"key": key, "destination": destination, kind: entries[kind]}
+        for key, kind in zip(keys(prefix), _KINDS, strict=True)
+        if entries[kind]
     ]
 
 
-def plan(current: Sequence[Subscription], drafts: Sequence[Mapping[str, Any]]) -> list[Step]:
-    """A step for each draft; subscriptions with other keys are somebody else's."""
+def plan(current: Sequence[Subscription], drafts: Sequence[Mapping[str, Any]], prefix: str) -> list[Step]:
+    """A step for each draft, and one for each subscription with our keys that has no draft any more.
+
+    Subscriptions with other keys are somebody else's.
+    """
     by_key = {subscription.get("key"): subscription for subscription in current}
-    return [_step(draft, by_key.get(draft["key"])) for draft in drafts]
+    needless = set(keys(prefix)) - {draft["key"] for draft in drafts}
+    return [_step(draft, by_key.get(draft["key"])) for draft in drafts] + _removal(current, needless)
 
 
-def removal(current: Sequence[Subscription], drafts: Sequence[Mapping[str, Any]]) -> list[Step]:
-    """A step for each subscription that has the key of a draft."""
-    keys = {draft["key"] for draft in drafts}
-    return [Step("delete", found["key"], current=found) for found in current if found.get("key") in keys]
+def removal(current: Sequence[Subscription], prefix: str) -> list[Step]:
+    """A step for each subscription that has one of our keys."""
+    return _removal(current, keys(prefix))
+
+
+def _removal(current: Sequence[Subscription], unwanted: Collection[str]) -> list[Step]:
+    return [Step("delete", found["key"], current=found) for found in current if found.get("key") in unwanted]
+
+
+def _asked_for(rules: SyncRules) -> list[Registration]:
+    return [one for one in registrations() if one.subscribe and not one.switched_off_by(rules)]
 
 
 def _step(draft: Mapping[str, Any], current: Subscription | None) -> Step:

@@ -1,20 +1,28 @@
 """`manage.py subscriptions`: what commercetools delivers to the topic."""
 
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
 
-from commands.environment import settings_or_exit
-from commands.subscription_api import LIMIT, ChangedMeanwhileError, SubscriptionApi
-from commands.subscription_plan import Step, plan, removal, wanted
+from commands.env_file import reads_env_file
+from commands.environment import rules_or_exit, settings_or_exit
+from commands.running import ROOT
+from commands.subscription_api import LIMIT, ChangedMeanwhileError, Subscription, SubscriptionApi
+from commands.subscription_plan import Step, changes, messages, plan, removal, switched_off, wanted
+from core.rules import SyncRules
+from core.settings import Settings, sync_toml
 
 _TOPIC = re.compile(r"projects/([^/]+)/topics/([^/]+)")
 _SIGNS = {"create": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red"), "keep": ("=", "")}
 _ATTEMPTS = 3
+TFVARS = "subscriptions.auto.tfvars.json"
+"""Terraform reads it by itself."""
 
 
 @click.group(epilog="Example:  python manage.py subscriptions plan --topic projects/my-project/topics/commercetools")
@@ -26,70 +34,109 @@ def subscriptions() -> None:
     """
 
 
-def _options(command: Callable[..., None]) -> Callable[..., None]:
-    for option in (
-        click.option("--prefix", default="klaviyo-sync", show_default=True, help="What the keys begin with."),
-        click.option(
-            "--topic",
-            required=True,
-            envvar="TOPIC",
-            callback=_topic,
-            metavar="projects/P/topics/T",
-            help="The topic that commercetools publishes to (or the environment's TOPIC).",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def _topic(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, str]:
+def _topic(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, str] | None:
+    if value is None:
+        return None
     found = _TOPIC.fullmatch(value)
     if not found:
         raise click.BadParameter("it has the form projects/PROJECT/topics/TOPIC")
     return found[1], found[2]
 
 
+_TOPIC_OF: dict[str, Any] = {
+    "envvar": "TOPIC",
+    "callback": _topic,
+    "metavar": "projects/P/topics/T",
+    "help": "The topic that commercetools publishes to (or the environment's TOPIC).",
+}
+_needs_topic = click.option("--topic", required=True, **_TOPIC_OF)
+_prefix = click.option("--prefix", default="klaviyo-sync", show_default=True, help="What the keys begin with.")
+_yes = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
 @subscriptions.command("plan", epilog="Example:  python manage.py subscriptions plan --topic projects/p/topics/t")
-@_options
-def show_plan(topic: tuple[str, str], prefix: str) -> None:
-    """Show what would be changed. Exits with 1 when something would, with 0 when all is as it should be."""
-    with _api() as api:
-        steps = plan(api.all(), wanted(prefix, *topic))
+@reads_env_file
+@click.option("--topic", **_TOPIC_OF)
+@_prefix
+@click.option(
+    "--tfvars",
+    is_flag=False,
+    flag_value=str(ROOT / "terraform"),
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="[FOLDER]",
+    help=f"Write {TFVARS} for Terraform into FOLDER (terraform/) instead.",
+)
+def show_plan(topic: tuple[str, str] | None, prefix: str, tfvars: Path | None) -> None:
+    """Show what would be changed. Exits with 1 when something would, with 0 when all is as it should be.
+
+    With --tfvars nothing is compared: what sync.toml (SYNC_CONFIG) has delivered is written for Terraform to ask for.
+    That needs neither an account nor a topic.
+    """
+    if tfvars:
+        _write_variables(tfvars, rules_or_exit())
+        return
+    if not topic:
+        raise click.UsageError("Missing option '--topic'.")
+    with _api() as (api, settings):
+        steps = plan(api.all(), wanted(prefix, *topic, settings.sync), prefix)
     _show(steps)
+    _show_switched_off(settings.sync)
     if any(step.kind != "keep" for step in steps):
         sys.exit(1)
 
 
 @subscriptions.command(epilog="Example:  python manage.py subscriptions apply --topic projects/p/topics/t --yes")
-@_options
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@reads_env_file
+@_needs_topic
+@_prefix
+@_yes
 def apply(topic: tuple[str, str], prefix: str, *, yes: bool) -> None:
     """Show the difference, then make it so."""
-    _carry_out(lambda current: plan(current, wanted(prefix, *topic)), yes=yes)
+    _carry_out(lambda current, rules: plan(current, wanted(prefix, *topic, rules), prefix), yes=yes)
 
 
 @subscriptions.command(epilog="Example:  python manage.py subscriptions delete --topic projects/p/topics/t")
-@_options
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@reads_env_file
+@_needs_topic
+@_prefix
+@_yes
 def delete(topic: tuple[str, str], prefix: str, *, yes: bool) -> None:
     """Delete the two subscriptions: commercetools delivers nothing any more."""
-    _carry_out(lambda current: removal(current, wanted(prefix, *topic)), yes=yes)
+    del topic
+    _carry_out(lambda current, _rules: removal(current, prefix), yes=yes)
+
+
+def _write_variables(folder: Path, rules: SyncRules) -> None:
+    """Write the variables of terraform/ that say what commercetools delivers, and say what was written."""
+    of_messages, of_changes = messages(rules), changes(rules)
+    variables = {"subscribed_messages": of_messages, "subscribed_changes": of_changes}
+    path = folder / TFVARS
+    try:
+        path.write_text(json.dumps(variables, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"{path} can't be written: {error.strerror}") from None
+    types = sum(len(names) for names in of_messages.values())
+    click.echo(
+        f"Wrote {path}, by {sync_toml()}:\n  {types} message types, and changes of {len(of_changes)} resource types."
+    )
+    _show_switched_off(rules)
 
 
 @contextmanager
-def _api() -> Iterator[SubscriptionApi]:
-    api = SubscriptionApi(settings_or_exit())
+def _api() -> Iterator[tuple[SubscriptionApi, Settings]]:
+    settings = settings_or_exit()
+    api = SubscriptionApi(settings)
     try:
-        yield api
+        yield api, settings
     finally:
         api.close()
 
 
-def _carry_out(steps_for: Callable[[Sequence[dict[str, Any]]], list[Step]], *, yes: bool) -> None:
-    with _api() as api:
+def _carry_out(steps_for: Callable[[Sequence[Subscription], SyncRules], list[Step]], *, yes: bool) -> None:
+    with _api() as (api, settings):
         for attempt in range(_ATTEMPTS):
             current = api.all()
-            steps = [step for step in steps_for(current) if step.kind != "keep"]
+            steps = [step for step in steps_for(current, settings.sync) if step.kind != "keep"]
             if attempt == 0 or not steps:
                 _show(steps)
             if not steps:
@@ -131,3 +178,12 @@ def _show(steps: Sequence[Step]) -> None:
         click.secho(f"{sign} {step.kind} {step.key}", fg=colour or None)
         for difference in step.differences:
             click.echo(f"    {difference}")
+
+
+def _show_switched_off(rules: SyncRules) -> None:
+    """What is not asked for, and which setting says so."""
+    off = switched_off(rules)
+    if off:
+        click.echo("Not asked for, as sync.toml switches it off:")
+    for key, setting in off.items():
+        click.echo(f"    {key}: {setting}")

@@ -102,9 +102,15 @@ class Unavailable(TryAgain):
         self.retry_after = retry_after
 
 
+NOT_SET = "is not set"
+"""How a problem ends that is an absence."""
+
+
 class ConfigurationError(Exception):
     """The settings are wrong; the text lists every problem and no secret."""
 
     def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("\n".join(["The settings are not complete:", *(f"  - {problem}" for problem in problems)]))
+        missing = sum(problem.endswith(NOT_SET) for problem in problems)
+        what = "missing or wrong" if 0 < missing < len(problems) else "missing" if missing else "wrong"
+        super().__init__("\n".join([f"Settings are {what}:", *(f"  - {problem}" for problem in problems)]))
         self.problems = tuple(problems)

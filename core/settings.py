@@ -1,154 +1,33 @@
-"""Settings: the environment (where the backends are, and their keys) and sync.toml (what to sync, under what name)."""
+"""Settings: the environment, which says where the backends are and holds their keys, and sync.toml beside it."""
 
 import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
     AliasChoices,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from core.errors import ConfigurationError
+from core.problems import Place, like, problems_of
+from core.rules import CONSUMED, SyncRules
 
 DEFAULT_SYNC_TOML = Path(__file__).parents[1] / "sync.toml"
-
-MetricName = Annotated[str, Field(min_length=1, max_length=127)]
-"""Klaviyo: metric names have fewer than 128 characters."""
-
-ClearableAttribute = Literal["first_name", "last_name", "title", "organization", "locale", "phone_number", "location"]
-
-
-class _Section(BaseModel):
-    """A table of sync.toml: an unknown key is a mistake, not something to pass over."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PropertyRules(_Section):
-    """Which fields become properties: `include` (empty: all), then `exclude`, then `rename`."""
-
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    rename: dict[str, str] = {}
-
-
-class CustomerProperties(PropertyRules):
-    """The same for a customer's own fields, of which few leave the shop unasked."""
-
-    include: tuple[str, ...] = ("customerNumber", "customerGroup", "stores")
-
-
-class Messages(_Section):
-    """`resource/type` keys that are acknowledged without effect."""
-
-    disabled: tuple[Annotated[str, Field(pattern=r"^[a-z-]+/[A-Za-z]+$")], ...] = ()
-
-
-class Metrics(_Section):
-    """Names of the Klaviyo metrics."""
-
-    placed_order: MetricName = "Placed Order"
-    ordered_product: MetricName = "Ordered Product"
-    fulfilled_order: MetricName = "Fulfilled Order"
-    cancelled_order: MetricName = "Cancelled Order"
-    refunded_order: MetricName = "Refunded Order"
-
-
-class EventRules(_Section):
-    """From which age on (seconds) an event starts no flow; 0: never."""
-
-    flow_max_age: Annotated[float, Field(ge=0)] = 259_200
-
-
-class OrderRules(_Section):
-    """States that make events, what an order is worth, whose events are sent, and what becomes properties."""
-
-    value: Literal["gross", "total"] = "gross"
-    deleted_customers: Literal["skip", "email"] = "skip"
-    placed_states: tuple[str, ...] = ()
-    fulfilled_states: tuple[str, ...] = ("Confirmed", "Complete")
-    cancelled_states: tuple[str, ...] = ("Cancelled",)
-    properties: PropertyRules = PropertyRules()
-    custom_fields: PropertyRules = PropertyRules()
-
-
-class CustomerRules(_Section):
-    """Erasure, attributes to clear, and what becomes properties."""
-
-    erase: bool = True
-    clear: tuple[ClearableAttribute, ...] = ()
-    properties: CustomerProperties = CustomerProperties()
-    custom_fields: PropertyRules = PropertyRules()
-
-
-class PaymentRules(_Section):
-    """States that make a refund, and how long a refund waits for its order (seconds)."""
-
-    refund_states: tuple[str, ...] = ("Success",)
-    order_wait: Annotated[float, Field(ge=0)] = 3600
-
-
-class ProductRules(_Section):
-    """The brand's attribute, and what becomes of an unpublished product."""
-
-    brand_attribute: str = "brand"
-    unpublished: Literal["delete", "hide"] = "delete"
-
-
-def _several(channel: object) -> object:
-    """One id as a list of one; none for an empty one."""
-    return ([channel] if channel else []) if isinstance(channel, str) else channel
-
-
-class InventoryRules(_Section):
-    """The supply channels whose stock counts, summed; none: the stock without a channel, else that of all channels."""
-
-    channel: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_several)] = ()
-
-
-class Limits(_Section):
-    """How long and how often: seconds and counts, as sync.toml explains them."""
-
-    connect_timeout: Annotated[float, Field(gt=0)] = 3.0
-    read_timeout: Annotated[float, Field(gt=0)] = 10.0
-    message_seconds: Annotated[float, Field(gt=0, le=50)] = 25.0
-    call_attempts: Annotated[int, Field(ge=1)] = 3
-    message_retries: Annotated[int, Field(ge=0)] = 4
-    retry_after_max: Annotated[float, Field(ge=0)] = 5.0
-    backoff: Annotated[float, Field(ge=0)] = 0.2
-    stale_after: Annotated[float, Field(ge=0)] = 0.0
-    parallel_writes: Annotated[int, Field(ge=0)] = 0
-    product_categories_ttl: Annotated[float, Field(ge=0)] = 300
-    dead_letter_seconds: Annotated[float, Field(gt=0)] = 5.0
-
-
-class SyncRules(_Section):
-    """sync.toml as a whole."""
-
-    messages: Messages = Messages()
-    metrics: Metrics = Metrics()
-    events: EventRules = EventRules()
-    order: OrderRules = OrderRules()
-    customer: CustomerRules = CustomerRules()
-    payment: PaymentRules = PaymentRules()
-    product: ProductRules = ProductRules()
-    inventory: InventoryRules = InventoryRules()
-    limits: Limits = Limits()
 
 
 class ApiClient(BaseModel):
@@ -156,7 +35,7 @@ class ApiClient(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    client_id: Annotated[str, Field(alias="clientId", min_length=1)]
+    client_id: Annotated[str, Field(validation_alias=AliasChoices("clientId", "client_id"), min_length=1)]
     secret: Annotated[SecretStr, Field(min_length=1)]
 
 
@@ -167,8 +46,22 @@ _ON_THIS_MACHINE = re.compile(r"http://(localhost|127(\.(25[0-5]|2[0-4]\d|1?\d?\
 
 def _without_eavesdroppers(url: str) -> str:
     if not _OVER_TLS.fullmatch(url) and not _ON_THIS_MACHINE.fullmatch(url):
-        raise ValueError("must be https://HOST; http:// is for this machine only (localhost, 127.0.0.1, [::1])")
+        raise ValueError(
+            "must be a URL such as https://api.example.com;"
+            " http:// is for this machine only (localhost, 127.0.0.1, [::1])"
+        )
     return url.rstrip("/")
+
+
+_QUOTED = re.compile(r"""\s*(['"])(.*)\1\s*""", re.DOTALL)
+
+
+def _unquoted(value: str) -> str:
+    """A value without quotes around it; in double quotes a backslash stands before those inside."""
+    quoted = _QUOTED.fullmatch(value)
+    if not quoted:
+        return value
+    return re.sub(r'\\(["\\])', r"\1", quoted[2]) if quoted[1] == '"' else quoted[2]
 
 
 BackendUrl = Annotated[str, AfterValidator(_without_eavesdroppers)]
@@ -182,7 +75,7 @@ class Settings(BaseSettings):
 
     ct_api_url: BackendUrl
     ct_auth_url: BackendUrl
-    ct_project_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,256}$")]
+    ct_project_id: Annotated[str, like(r"[A-Za-z0-9_-]{1,256}", "my-shop, a project key")]
     ct_scope: Annotated[str, Field(validation_alias=AliasChoices("CT_SCOPE", "CT_SCOPES"), min_length=1)]
     ct_api_client: Annotated[ApiClient, NoDecode]
     klaviyo_auth_key: Annotated[SecretStr, Field(min_length=1)]
@@ -191,21 +84,27 @@ class Settings(BaseSettings):
     pub_sub_port: Annotated[int, Field(ge=1, le=65535)] = 8080
     skip_base64_encoding: str | None = None
     preferred_locale: str | None = None
-    preferred_currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
+    preferred_currency: Annotated[str, like(r"[A-Z]{3}", "EUR")] | None = None
     product_url_template: str | None = None
     klaviyo_limit_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Part of Klaviyo's rate limits that is this instance's: one divided by the number of instances."""
-    dead_letter_topic: Annotated[str, Field(pattern=r"^projects/[^/]+/topics/[^/]+$")] | None = None
+    dead_letter_topic: Annotated[str, like(r"projects/[^/]+/topics/[^/]+", "projects/P/topics/T")] | None = None
     k_service: str | None = None
     """Set by Cloud Run, where IAM checks who calls."""
-    push_audience: Annotated[str, Field(pattern=r"^\S+$")] | None = None
-    push_service_account: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
+    push_audience: Annotated[str, like(r"\S+", "https://sync.shop.example/")] | None = None
+    push_service_account: Annotated[str, like(r"[^@\s]+@[^@\s]+", "push@p.iam.gserviceaccount.com")] | None = None
     """With `push_audience`: the account whose tokens `sync_push` takes. None: it does not check who calls."""
     sync_config: Path | None = None
     threads: Annotated[int, Field(ge=1)] = (os.cpu_count() or 1) * 4
     """Messages that are worked on at the same time, as functions-framework reads it."""
 
     sync: SyncRules = SyncRules()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_quotes(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Docker's --env-file leaves quotes in the value; a shell and other readers of the same file take them off."""
+        return {name: _unquoted(value) if isinstance(value, str) else value for name, value in values.items()}
 
     @field_validator("klaviyo_auth_key", mode="before")
     @classmethod
@@ -246,11 +145,11 @@ class Settings(BaseSettings):
         audience = info.data["push_audience"]
         if info.data["k_service"] and (audience or value):
             raise ValueError(
-                "leave it and PUSH_AUDIENCE out on Cloud Run (K_SERVICE is set):"
+                "and PUSH_AUDIENCE must be left out on Cloud Run (K_SERVICE is set):"
                 " IAM checks who calls, and the token arrives without its signature"
             )
         if bool(audience) != bool(value):
-            raise ValueError("set both PUSH_AUDIENCE and PUSH_SERVICE_ACCOUNT, or neither")
+            raise ValueError("and PUSH_AUDIENCE go together: set both, or neither")
         return value
 
     @field_validator("preferred_currency", mode="before")
@@ -288,44 +187,52 @@ class Settings(BaseSettings):
         return init_settings, env_settings
 
 
-def load_settings() -> Settings:
+def load_settings(consumed: Collection[str] = ()) -> Settings:
     """The settings of this process, from the environment and sync.toml.
 
-    Raises ConfigurationError, which lists every problem of both and never shows a value.
+    `consumed` are the keys of all messages that handlers are registered for, as sync.toml may name no others. Raises
+    ConfigurationError, which lists every problem of both files and never shows a value of the environment.
     """
     problems: list[str] = []
     rules = SyncRules()
-    path = Path(os.environ.get("SYNC_CONFIG") or DEFAULT_SYNC_TOML)
     try:
-        rules = SyncRules.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError:
-        problems.append(f"SYNC_CONFIG: {path} can't be read")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        problems.append(f"{path.name} is not TOML: {error}")
-    except ValidationError as error:
-        problems += [f"{path.name}: {problem}" for problem in _problems(error, ".".join)]
+        rules = load_rules(consumed)
+    except ConfigurationError as error:
+        problems += error.problems
     try:
         settings = Settings.model_validate({"sync": rules})
     except ValidationError as error:
-        problems += _problems(error, _environment_name)
+        problems += [f"{_in_environment(place)} {said}" for place, said in problems_of(error, Settings)]
     if problems:
         raise ConfigurationError(problems)
     return settings
 
 
-def _environment_name(path: tuple[str, ...]) -> str:
-    name = path[0].upper()
-    return f"{name} ({'.'.join(path[1:])})" if len(path) > 1 else name
+def sync_toml() -> Path:
+    """The sync.toml of this process: SYNC_CONFIG, else the one that comes with the package."""
+    return Path(os.environ.get("SYNC_CONFIG") or DEFAULT_SYNC_TOML)
 
 
-def _problems(error: ValidationError, name: Any) -> list[str]:
-    """One line a problem, without the value: it may be a secret."""
-    return [
-        f"{name(tuple(str(part) for part in problem['loc']))}: {_said(problem)}"
-        for problem in error.errors(include_input=False, include_url=False)
-    ]
+def load_rules(consumed: Collection[str] = ()) -> SyncRules:
+    """What sync.toml says; nothing else of the environment is needed. Raises ConfigurationError with every problem."""
+    path = sync_toml()
+    try:
+        return SyncRules.model_validate(tomllib.loads(path.read_text(encoding="utf-8")), context={CONSUMED: consumed})
+    except OSError:
+        raise ConfigurationError([f"SYNC_CONFIG names {path}, which can't be read"]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError([f"{path.name} is not TOML: {error}"]) from None
+    except ValidationError as error:
+        raise ConfigurationError(
+            [f"{path.name}: {_in_toml(place)} {said}" for place, said in problems_of(error, SyncRules)]
+        ) from None
 
 
-def _said(problem: Mapping[str, Any]) -> str:
-    text = str(problem["msg"]).removeprefix("Value error, ")
-    return {"missing": "is not set", "extra_forbidden": "is not known"}.get(problem["type"], text)
+def _in_environment(path: Place) -> str:
+    name = str(path[0]).upper()
+    return f"{name} ({'.'.join(map(str, path[1:]))})" if len(path) > 1 else name
+
+
+def _in_toml(path: Place) -> str:
+    """`customer.clear, entry 1`."""
+    return "".join(f", entry {part + 1}" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")

@@ -1,32 +1,39 @@
 """Copying a published product to the catalog: the item, its variants, and SKUs that move between products."""
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
-from core.errors import DeadLetter, Refused, SyncError, TryAgain, UnknownCategory, UnknownItem
+from core.errors import DeadLetter, UnknownItem
 from core.notification import Notification, Resource
-from handlers.category_tree import create_category
+from handlers.catalog_item import Moves, item_differs, put_item, undecided
 from handlers.current import YOUNG, Moved, Sharing, Source, copy_current, version
 from handlers.inventory import entry_versions, stock_key
 from handlers.services import Services
 from mappers.category import item_categories
+from mappers.difference import differs
 from mappers.documents import ProductProjection
-from mappers.ids import external_id, variant_sku
-from mappers.item import PricesBySku, catalog_item, stocked_skus, variants_of
+from mappers.ids import variant_sku
+from mappers.item import (
+    PricesBySku,
+    catalog_item,
+    stocked_skus,
+    variants_of,
+)
 from mappers.mapped import JsonObject, Mapped, mapper
+from mappers.metadata import metadata_names
 from mappers.stock import EntriesBySku
-from mappers.variant import catalog_variants, differs
+from mappers.variant import catalog_variants
 
 _BAD_REQUEST = 400
 
 
 @dataclass(frozen=True, slots=True)
 class Supplies:
-    """What variants are made of beside the product, by SKU; `prices` None: the client may not read them."""
+    """What variants are made of beside the product, by SKU; `prices` None: they are not to be read, or can't be."""
 
     entries: EntriesBySku
     prices: PricesBySku | None
@@ -34,10 +41,11 @@ class Supplies:
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What a product was copied from, and the SKUs of the variants that were written."""
+    """What a product was copied from, the SKUs of the variants that were written, and whether the item was."""
 
     supplies: Supplies
     written: frozenset[str]
+    wrote_item: bool
 
 
 Write = Callable[[ProductProjection | None], Copied | None]
@@ -47,7 +55,7 @@ def copy_product(product_id: str, notification: Notification, services: Services
     """Copy a published product for a message about something else, under the product's own lock."""
 
     def write(product: ProductProjection | None) -> Copied | None:
-        return put_product(product, notification, services) if product else None
+        return put_product(product, notification, services, moves="yes") if product else None
 
     with services.one_at_a_time([str(Resource("product", product_id))], remembered=False):
         copy_with(write, lambda: services.commercetools.product_projection(product_id), notification, services)
@@ -74,7 +82,8 @@ def copy_with(
 ) -> None:
     """Copy the product that `read` gives with `write`. Afterwards the product is looked at again.
 
-    So is the stock, and the standalone prices, of the SKUs whose variant was written.
+    So are the stock and the standalone prices of the SKUs whose variant was written, and the standalone prices of all
+    of them if the item was.
     """
 
     def look(product: ProductProjection | None, copied: Copied | None) -> Moved[ProductProjection | None] | None:
@@ -82,36 +91,46 @@ def copy_with(
         # A category that moves changes what the item is in, but not the product's version.
         if version(again) != version(product) or _categories(again) != _categories(product):
             return Moved(again)
-        if not again or not copied or not copied.written:
+        if not again or not copied:
             return None
-        skus = [sku for sku in stocked_skus(again) if sku in copied.written]
-        now = _state(_supplies(again, skus, services), skus, services)
-        return None if now == _state(copied.supplies, skus, services) else Moved(again)
+        skus = stocked_skus(again)
+        written = [sku for sku in skus if sku in copied.written]
+        # Any variant's standalone price may be the item's.
+        priced = skus if copied.wrote_item else written
+        if not written and (not priced or again.get("priceMode") != "Standalone"):
+            return None
+        now = _state(_supplies(again, written, priced, services), written, priced, services)
+        return None if now == _state(copied.supplies, written, priced, services) else Moved(again)
 
     copy_current(notification, services, Source(read=read, keys=_stock_keys, look=look), write, sharing=sharing)
 
 
-def put_product(product: ProductProjection, notification: Notification, services: Services) -> Copied:
-    """The item first, then the variants: those that differ are written, those that are gone are deleted.
+def put_product(
+    product: ProductProjection, notification: Notification, services: Services, *, moves: Moves = "perhaps"
+) -> Copied:
+    """The item first, then the variants: what differs is written, variants that are gone are deleted.
 
     What is refused for its content does not keep the rest from being written; then the first refusal is raised.
     """
     settings, klaviyo, product_id = services.settings, services.klaviyo, product["id"]
-    supplies = _supplies(product, stocked_skus(product), services)
+    skus = stocked_skus(product)
+    supplies = _supplies(product, skus, skus, services)
     now = datetime.now(UTC)
     item = catalog_item(product, settings, now, supplies.prices)
     wanted = catalog_variants(product, settings, now, supplies.prices, supplies.entries)
-    found = klaviyo.variants(product_id)
+    found, own = klaviyo.variants(product_id), metadata_names(settings)
     refusals = _Refusals()
-    created = False
+    created = wrote_item = False
     with refusals.kept("item", only_if=found is not None):
-        created = _put_item(item, services, known=found is not None)
+        if found is None or item_differs(item, own, moves, services):
+            created = put_item(item, services, known=found is not None)
+            wrote_item = True
     # A new item has none of the variants that were listed before.
     existing = {} if created else found or {}
     differing = {
         sku: attributes
         for sku, attributes in wanted.items()
-        if sku not in existing or differs(attributes.body, existing[sku])
+        if sku not in existing or differs(attributes.body, existing[sku], own)
     }
     gone = {sku: attributes for sku, attributes in existing.items() if sku not in wanted}
     item_was_gone = threading.Event()
@@ -126,7 +145,8 @@ def put_product(product: ProductProjection, notification: Notification, services
     if gone:
         with refusals.kept():
             _let_go(gone, product_id, notification, services)
-    copied = Copied(supplies, frozenset(wanted if item_was_gone.is_set() else differing))
+    anew = item_was_gone.is_set()
+    copied = Copied(supplies, frozenset(wanted if anew else differing), wrote_item or anew)
     refusals.raise_first(copied)
     return copied
 
@@ -187,28 +207,6 @@ def _let_go(gone: Mapping[str, JsonObject], product_id: str, notification: Notif
         copy_product(other, notification, services)
 
 
-def _put_item(item: Mapped, services: Services, *, known: bool) -> bool:
-    """Put the item, after its categories where Klaviyo lacks some; whether it had to be created."""
-    try:
-        return services.klaviyo.put_item(item, known=known)
-    except UnknownCategory:
-        complete = _with_known_categories(item, services)
-    try:
-        return services.klaviyo.put_item(complete, known=known)
-    except UnknownCategory as refused:
-        raise _undecided(refused) from None
-
-
-def _with_known_categories(item: Mapped, services: Services) -> Mapped:
-    """The item, after the categories that Klaviyo lacks were created; without those that are gone meanwhile."""
-    data = item.body["data"]
-    references = data["relationships"]["categories"]["data"]
-    ids = [external_id(reference["id"]) for reference in references]
-    gone = {own for own in services.klaviyo.missing_categories(ids) if not create_category(own, services)}
-    kept = [reference for reference in references if external_id(reference["id"]) not in gone]
-    return Mapped({"data": {**data, "relationships": {"categories": {"data": kept}}}}, item.cuts)
-
-
 def _put_variant(
     sku: str,
     attributes: Mapped,
@@ -224,39 +222,29 @@ def _put_variant(
         services.klaviyo.put_variant(sku, attributes, product_id, known=known, young=young)
     except UnknownItem:
         item_was_gone.set()
-        _put_item(item, services, known=False)
+        put_item(item, services, known=False)
         try:
             services.klaviyo.put_variant(sku, attributes, product_id, known=False, young=young)
         except UnknownItem as refused:
-            raise _undecided(refused) from None
+            raise undecided(refused) from None
 
 
-def _undecided(refused: Refused) -> SyncError:
-    """What Klaviyo still misses after it was created may be there later; a content it refuses never will."""
-    if refused.status == _BAD_REQUEST:
-        return refused
-    return TryAgain("klaviyo_undecided", status=refused.status, code=refused.code)
-
-
-def _supplies(product: ProductProjection, skus: Collection[str], services: Services) -> Supplies:
-    """Stock and standalone prices of these SKUs of the product."""
-    entries = services.commercetools.inventory_entries(list(skus))
+def _supplies(
+    product: ProductProjection, stocked: Sequence[str], priced: Sequence[str], services: Services
+) -> Supplies:
+    """Stock and standalone prices of SKUs of the product."""
+    entries = services.commercetools.inventory_entries(stocked)
     if product.get("priceMode") != "Standalone":
         return Supplies(entries, {})
-    return Supplies(entries, services.commercetools.standalone_prices(list(skus)))
+    reads_prices = services.settings.sync.price.standalone
+    return Supplies(entries, services.commercetools.standalone_prices(priced) if reads_prices else None)
 
 
-def _state(supplies: Supplies, skus: Iterable[str], services: Services) -> object:
-    """What tells one state of these SKUs from the next."""
+def _state(supplies: Supplies, stocked: Sequence[str], priced: Sequence[str], services: Services) -> object:
+    """What tells one state of these SKUs' stock and standalone prices from the next."""
     channels, prices = services.settings.sync.inventory.channel, supplies.prices
-    return [
-        (
-            sku,
-            entry_versions(supplies.entries.get(sku, ()), channels),
-            None if prices is None else _price_versions(prices, sku),
-        )
-        for sku in skus
-    ]
+    stock = [(sku, entry_versions(supplies.entries.get(sku, ()), channels)) for sku in stocked]
+    return stock, None if prices is None else [(sku, _price_versions(prices, sku)) for sku in priced]
 
 
 def _categories(product: ProductProjection | None) -> object:

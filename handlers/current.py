@@ -33,9 +33,11 @@ class Sharing:
 
     Only for a handler that does the same for every message of that resource. `alone`: nothing but the resource decides
     what is written, so a copy that its second look confirmed also does for later messages about no newer version.
+    `what` is copied of the resource, where messages differ in that: they share only with those that copy the same.
     """
 
     alone: bool = False
+    what: str = ""
 
 
 def no_keys(_document: object) -> Collection[str]:
@@ -154,7 +156,7 @@ def _is_covered(notification: Notification, services: Services, sharing: Sharing
     What is delivered again may have left an older state in Klaviyo from another instance, after this one's copy.
     """
     copy = services.copies.covering(
-        str(notification.resource),
+        f"{notification.resource} {sharing.what}",
         notification.version,
         current_budget().started_at,
         alone=sharing.alone and not notification.is_redelivered,
@@ -177,5 +179,5 @@ def _note(  # noqa: PLR0913 - what a copy is
 ) -> None:
     """Remember a copy that succeeded, for those that may share it."""
     own_version = source.own_version(document) if sharing else None
-    if own_version is not None:
-        services.copies.made(str(notification.resource), Copy(read_at, own_version, confirmed, ignored))
+    if sharing and own_version is not None:
+        services.copies.made(f"{notification.resource} {sharing.what}", Copy(read_at, own_version, confirmed, ignored))

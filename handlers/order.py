@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from core.conditions import setting
 from core.errors import Ignored
 from core.notification import Notification
 from handlers.current import as_told
@@ -34,7 +35,7 @@ def place_order_of_customer(notification: Notification, services: Services) -> N
     _send_placed_order(notification, order, services)
 
 
-@handles("order", "OrderStateChanged")
+@handles("order", "OrderStateChanged", when=setting("order.fulfilled_states", "order.cancelled_states"))
 def change_order_state(notification: Notification, services: Services) -> None:
     """Send Fulfilled Order or Cancelled Order, by the state that the message tells."""
     services.prepare("Events")

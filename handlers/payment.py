@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import cast
 
+from core.conditions import setting
 from core.errors import Ignored, TryAgain
 from core.notification import Notification
 from handlers.current import as_told
@@ -15,7 +16,12 @@ from mappers.mapped import mapper
 from mappers.order_events import refunded_order
 
 
-@handles("payment", "PaymentTransactionAdded", "PaymentTransactionStateChanged")
+@handles(
+    "payment",
+    "PaymentTransactionAdded",
+    "PaymentTransactionStateChanged",
+    when=setting("payment.refund_states"),
+)
 def refund_order(notification: Notification, services: Services) -> None:
     """Send Refunded Order for a refund in a state that counts, with that transaction's amount."""
     services.prepare("Events")

@@ -1,7 +1,11 @@
 """Products become catalog items, their variants catalog variants."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from core.errors import Ignored, TryAgain
 from core.notification import Notification
+from handlers.catalog_item import Moves
 from handlers.catalog_product import Copied, copy_holders, copy_with, put_product
 from handlers.current import YOUNG, Sharing, as_told
 from handlers.registry import handles
@@ -12,14 +16,50 @@ from mappers.documents import ProductProjection
 @handles("product", "ProductPublished")
 def publish_product(notification: Notification, services: Services) -> None:
     """Make the item and its variants what the published projection says; take them out if there is none by now."""
+    _copy(notification, services, moves="perhaps")
+
+
+@handles(
+    "product",
+    "ProductPriceAdded",
+    "ProductPriceChanged",
+    "ProductPriceRemoved",
+    "ProductPricesSet",
+    "ProductPriceDiscountsSet",
+    "ProductPriceExternalDiscountSet",
+    "ProductPriceModeSet",
+    "ProductVariantAdded",
+    "ProductVariantDeleted",
+    "ProductImageAdded",
+    "ProductSlugChanged",
+)
+def edit_product(notification: Notification, services: Services) -> None:
+    """Copy a product that was edited live, without a publish; what was only staged is ignored."""
+    _copy_live_edit(notification, services, moves="no")
+
+
+@handles("product", "ProductAddedToCategory", "ProductRemovedFromCategory")
+def move_product(notification: Notification, services: Services) -> None:
+    """Copy a product that was put into a category live, or taken out of one; what was only staged is ignored."""
+    _copy_live_edit(notification, services, moves="yes")
+
+
+def _copy_live_edit(notification: Notification, services: Services, *, moves: Moves) -> None:
+    if is_staged(notification.payload):
+        raise Ignored("staged")
+    _copy(notification, services, moves=moves)
+
+
+def _copy(notification: Notification, services: Services, *, moves: Moves) -> None:
     written: set[str] = set()
 
     def read() -> ProductProjection | None:
-        return as_told(notification, _published(notification, services), creates=True)
+        publishes = notification.type == "ProductPublished"
+        return as_told(notification, _published(notification, services), creates=publishes)
 
     def write(product: ProductProjection | None) -> Copied | None:
         if product:
-            copied = put_product(product, notification, services)
+            copied = put_product(product, notification, services, moves=moves)
             written.update(copied.written)
             return copied
         copy_holders(written, notification, services)
@@ -28,7 +68,17 @@ def publish_product(notification: Notification, services: Services) -> None:
         _take_out(notification.resource.id, services, hide=_hides_unpublished(services))
         return None
 
-    copy_with(write, read, notification, services, sharing=Sharing())
+    copy_with(write, read, notification, services, sharing=Sharing(what=f"moves {moves}"))
+
+
+def is_staged(payload: Mapping[str, Any]) -> bool:
+    """Whether a message tells of the staged side alone, which shoppers don't see; of several prices, all of them.
+
+    A message without the field tells of the live side, or of both.
+    """
+    updated = payload.get("updatedPrices")
+    told = updated if isinstance(updated, list) and updated else [payload]
+    return all(isinstance(one, dict) and one.get("staged") is True for one in told)
 
 
 @handles("product", "ProductUnpublished")

@@ -1,12 +1,14 @@
 """The one list of what this package consumes.
 
-The commercetools subscriptions, the message table of the README and Terraform's lists are held against it.
+The commercetools subscriptions, the message table of the README and Terraform's defaults are held against it.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from core.conditions import Condition
 from core.notification import CHANGES, Notification
+from core.rules import SyncRules
 from handlers.services import Services
 
 Handler = Callable[[Notification, Services], None]
@@ -15,45 +17,72 @@ Handler = Callable[[Notification, Services], None]
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A handler under its key. `subscribe` says whether commercetools is asked for these messages."""
+    """A handler under its key.
+
+    `subscribe` says whether commercetools is asked for these messages, `when` what the settings must say for the
+    handler to be called; None: always.
+    """
 
     resource_type: str
     type: str
     handler: Handler
     subscribe: bool
+    when: Condition | None = None
+
+    @property
+    def key(self) -> str:
+        """`resource/type`, as in `[messages] disabled`."""
+        return f"{self.resource_type}/{self.type}"
 
     @property
     def is_change(self) -> bool:
         """Whether it comes by a change subscription, which can't be narrowed to a type, or as a message."""
         return self.type in CHANGES
 
+    def switched_off_by(self, rules: SyncRules) -> str | None:
+        """The setting that switches the message off, by its name in sync.toml; None while it is consumed."""
+        if self.key in rules.messages.disabled:
+            return "[messages] disabled"
+        return self.when.name if self.when and not self.when.holds(rules) else None
+
 
 _registry: dict[tuple[str, str], Registration] = {}
 
 
-def handles(resource_type: str, *types: str, subscribe: bool = True) -> Callable[[Handler], Handler]:
+def handles(
+    resource_type: str, *types: str, subscribe: bool = True, when: Condition | None = None
+) -> Callable[[Handler], Handler]:
     """Register a handler for message types, or kinds of change, of a resource type.
 
-    `subscribe=False` takes such a message when it comes, without asking commercetools for it. A key that has a handler
-    already is a ValueError.
+    `subscribe=False` takes such a message when it comes, without asking commercetools for it. `when` is the condition
+    under which the messages are consumed: `when=setting("customer.erase")`. While it does not hold, commercetools is
+    not asked for them, and one that comes is ignored. A handler that serves several settings names them all, so that
+    its messages are dropped only when nobody needs them, and looks itself which of the settings are on.
+
+
+    A key that has a handler already is a ValueError.
     """
 
     def register(handler: Handler) -> Handler:
         for name in types:
             if (resource_type, name) in _registry:
                 raise ValueError(f"{resource_type}/{name} has a handler already")
-            _registry[resource_type, name] = Registration(resource_type, name, handler, subscribe)
+            _registry[resource_type, name] = Registration(resource_type, name, handler, subscribe, when)
         return handler
 
     return register
 
 
-def handler_for(resource_type: str, message_type: str) -> Handler | None:
-    """The handler of a message, None when this package does not consume it."""
-    registration = _registry.get((resource_type, message_type))
-    return registration.handler if registration else None
+def registration_of(resource_type: str, message_type: str) -> Registration | None:
+    """The registration of a message, None when this package does not consume it."""
+    return _registry.get((resource_type, message_type))
+
+
+def consumed() -> frozenset[str]:
+    """The keys of all messages that are consumed under some settings: what `[messages] disabled` may name."""
+    return frozenset(one.key for one in _registry.values())
 
 
 def registrations() -> tuple[Registration, ...]:
-    """Everything that is consumed, in the order of registration."""
+    """Everything that is consumed under some settings, in the order of registration."""
     return tuple(_registry.values())

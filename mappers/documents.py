@@ -78,6 +78,7 @@ class Customer(TypedDict, total=False):
     id: str
     version: int
     createdAt: str
+    lastModifiedAt: str
     email: str
     firstName: str
     lastName: str
@@ -107,6 +108,13 @@ class DiscountedPrice(TypedDict, total=False):
     discount: Reference
 
 
+class PriceTier(TypedDict, total=False):
+    """What a unit costs from a quantity on."""
+
+    minimumQuantity: int
+    value: Money
+
+
 class Price(TypedDict, total=False):
     """An embedded price of a variant, or a standalone price (with `sku` and `active`)."""
 
@@ -121,6 +129,8 @@ class Price(TypedDict, total=False):
     channel: Reference
     validFrom: str
     validUntil: str
+    tiers: list[PriceTier]
+    recurrencePolicy: Reference
 
 
 class Attribute(TypedDict, total=False):

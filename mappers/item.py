@@ -5,13 +5,13 @@ from datetime import datetime
 
 from core.settings import Settings
 from mappers.documents import Price, ProductProjection, Reference, Variant
-from mappers.ids import CUSTOM_CATALOG, category_id, item_id, variant_sku
+from mappers.ids import CUSTOM_CATALOG, category_id, external_id, item_id, variant_sku
 from mappers.image_url import image_url
 from mappers.json_safe import Cuts, encodable, json_safe
 from mappers.limits import fit_metadata
 from mappers.localized import localized, text
 from mappers.mapped import JsonObject, Mapped, mapper
-from mappers.metadata import price_tables, text_tables
+from mappers.metadata import price_tables, priced, text_tables
 from mappers.price import current_price, price_amount
 from mappers.product_url import product_url
 
@@ -33,7 +33,7 @@ def catalog_item(
     variants = variants_of(product)
     prices = _item_prices(product, variants, settings, now, prices_by_sku)
     images = product_images(variants)
-    metadata, cuts = fit_metadata({**text_tables(product), **price_tables(prices, now)})
+    metadata, cuts = fit_metadata({**text_tables(product), **price_tables(prices, settings, now)})
     attributes: JsonObject = {
         **CUSTOM_CATALOG,
         "external_id": product["id"],
@@ -44,7 +44,7 @@ def catalog_item(
         "custom_metadata": metadata,
         "published": True,
     }
-    price = price_amount(current_price(prices, settings, now))
+    price = price_amount(current_price(prices, settings, now), settings.sync.price)
     if price is not None:
         attributes["price"] = price
     more = Cuts()
@@ -68,6 +68,19 @@ def item_update(create_body: JsonObject) -> JsonObject:
     data = create_body["data"]
     attributes = {name: value for name, value in data["attributes"].items() if name not in _IMMUTABLE}
     return {"data": {**data, "id": item_id(data["attributes"]["external_id"]), "attributes": attributes}}
+
+
+@mapper
+def item_category_ids(body: JsonObject) -> frozenset[str]:
+    """Ids of the categories that a body of `catalog_item` puts the item into."""
+    return frozenset(external_id(found["id"]) for found in body["data"]["relationships"]["categories"]["data"])
+
+
+def item_prices(create_body: JsonObject) -> JsonObject:
+    """Body of the PATCH that sets an item's price and metadata, and nothing else of it."""
+    attributes = create_body["data"]["attributes"]
+    identity = item_id(attributes["external_id"])
+    return {"data": {"type": "catalog-item", "id": identity, "attributes": priced(attributes)}}
 
 
 def hidden_item(product_id: str) -> JsonObject:
@@ -109,13 +122,26 @@ def product_images(variants: Sequence[Variant]) -> list[str]:
     return list(dict.fromkeys(url for variant in variants for url in variant_images(variant)))
 
 
-def variant_prices(
+def prices_of(
     product: ProductProjection, variant: Variant, prices_by_sku: PricesBySku | None
 ) -> Sequence[Price] | None:
     """Prices of a variant: its own, or the standalone ones of its SKU; None when those can't be read."""
     if product.get("priceMode") != "Standalone":
         return variant.get("prices") or []
     return None if prices_by_sku is None else prices_by_sku.get(variant_sku(product["id"], variant)) or []
+
+
+@mapper
+def decides_item_price(
+    product: ProductProjection, sku: str, settings: Settings, now: datetime, prices_by_sku: PricesBySku
+) -> bool:
+    """Whether the item's price may change with that of this SKU: no variant before it has one."""
+    for variant in variants_of(product):
+        if variant_sku(product["id"], variant) == sku:
+            return True
+        if current_price(prices_of(product, variant, prices_by_sku), settings, now):
+            return False
+    return False
 
 
 def _item_prices(
@@ -125,7 +151,7 @@ def _item_prices(
     now: datetime,
     prices_by_sku: PricesBySku | None,
 ) -> Sequence[Price] | None:
-    found = [variant_prices(product, variant, prices_by_sku) for variant in variants]
+    found = [prices_of(product, variant, prices_by_sku) for variant in variants]
     if not found:
         return []
     return next((prices for prices in found if current_price(prices, settings, now)), found[0])

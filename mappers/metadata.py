@@ -3,15 +3,18 @@
 Klaviyo takes a flat object here, so each table is JSON text of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
+from core.rules import METADATA_TABLES
+from core.settings import Settings
 from core.wire import encoded
 from mappers.documents import LocalizedString, Price, ProductProjection
 from mappers.json_safe import encodable
 from mappers.localized import text
 from mappers.mapped import JsonObject
-from mappers.price import price_metadata
+from mappers.price import amount_before_discount, current_price, price_metadata, price_tiers
 
 
 def text_tables(product: ProductProjection) -> dict[str, str]:
@@ -25,12 +28,34 @@ def text_tables(product: ProductProjection) -> dict[str, str]:
     }
 
 
-def price_tables(prices: Sequence[Price] | None, now: datetime) -> dict[str, str]:
-    """Prices and their currencies; none when the prices can't be read (None)."""
+def price_tables(prices: Sequence[Price] | None, settings: Settings, now: datetime) -> JsonObject:
+    """Prices and their currencies, and what the shown price was before a discount, under `[price] compare_at`.
+
+    None when the prices can't be read (None).
+    """
     if prices is None:
         return {}
-    amounts, currencies = price_metadata(prices, now)
-    return {"price_json": _json(amounts), "currency_json": _json(currencies)}
+    amounts, currencies = price_metadata(prices, settings, now)
+    tables: JsonObject = {"price_json": _json(amounts), "currency_json": _json(currencies)}
+    rules = settings.sync.price
+    before = amount_before_discount(current_price(prices, settings, now), rules) if rules.compare_at else None
+    return tables if before is None else {**tables, rules.compare_at: before}
+
+
+def tier_table(prices: Sequence[Price] | None, settings: Settings, now: datetime) -> JsonObject:
+    """The tiers of a variant's prices, where it has any and `[price] tiers` is on."""
+    tiers = price_tiers(prices, settings, now) if settings.sync.price.tiers else {}
+    return {"tiers_json": _json(tiers)} if tiers else {}
+
+
+def priced(attributes: Mapping[str, Any]) -> JsonObject:
+    """Those of the attributes of an item or a variant that prices decide: a metadata object is sent as a whole."""
+    return {name: attributes[name] for name in ("price", "custom_metadata") if name in attributes}
+
+
+def metadata_names(settings: Settings) -> frozenset[str]:
+    """Keys of `custom_metadata` that are ours: one that is there, and no longer sent, is to go."""
+    return frozenset(filter(None, (*METADATA_TABLES, settings.sync.price.compare_at)))
 
 
 def _json(table: JsonObject) -> str:

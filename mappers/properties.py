@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from core.settings import PropertyRules
+from core.rules import PropertyRules
 from mappers.mapped import JsonObject
 
 NO_RULES = PropertyRules()

@@ -1,6 +1,5 @@
 """The variants of a published product as Klaviyo catalog variants."""
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -8,11 +7,11 @@ from typing import Any
 from core.settings import Settings
 from mappers.documents import ProductProjection
 from mappers.ids import CUSTOM_CATALOG, item_id, variant_id, variant_sku
-from mappers.item import PricesBySku, product_images, product_texts, variant_images, variant_prices, variants_of
+from mappers.item import PricesBySku, prices_of, product_images, product_texts, variant_images, variants_of
 from mappers.json_safe import Cuts, json_safe
 from mappers.limits import fit_metadata
 from mappers.mapped import JsonObject, Mapped, mapper
-from mappers.metadata import price_tables, text_tables
+from mappers.metadata import price_tables, priced, text_tables, tier_table
 from mappers.price import current_price, price_amount
 from mappers.product_url import product_url
 from mappers.stock import EntriesBySku, entry_stock
@@ -40,8 +39,10 @@ def catalog_variants(
         sku = variant_sku(product["id"], variant)
         if sku in mapped:
             continue
-        prices = variant_prices(product, variant, prices_by_sku)
-        metadata, cuts = fit_metadata({**locale_tables, **price_tables(prices, now)})
+        prices = prices_of(product, variant, prices_by_sku)
+        metadata, cuts = fit_metadata(
+            {**locale_tables, **price_tables(prices, settings, now), **tier_table(prices, settings, now)}
+        )
         attributes: JsonObject = {
             "sku": sku,
             **texts,
@@ -51,12 +52,20 @@ def catalog_variants(
             "custom_metadata": metadata,
             "published": True,
         }
-        price = price_amount(current_price(prices, settings, now))
+        price = price_amount(current_price(prices, settings, now), settings.sync.price)
         if price is not None:
             attributes["price"] = price
         more = Cuts()
         mapped[sku] = Mapped(json_safe(attributes, more), (*more.listed(), *cuts))
     return mapped
+
+
+@mapper
+def variant_prices(
+    product: ProductProjection, sku: str, settings: Settings, now: datetime, prices_by_sku: PricesBySku
+) -> JsonObject:
+    """Attributes of a SKU's variant that prices decide, for `variant_update`."""
+    return priced(catalog_variants(product, settings, now, prices_by_sku)[sku].body)
 
 
 def variant_create(sku: str, attributes: Mapping[str, Any], product_id: str) -> JsonObject:
@@ -79,29 +88,3 @@ def stock_update(sku: str, stock: Mapping[str, Any]) -> JsonObject:
     """Body of the PATCH that sets a variant's stock, and nothing but what `stock` gives."""
     names = ("inventory_quantity", "inventory_policy")
     return variant_update(sku, {name: stock[name] for name in names if name in stock})
-
-
-def differs(attributes: Mapping[str, Any], existing_attributes: Mapping[str, Any]) -> bool:
-    """Whether Klaviyo's variant differs from ours in an attribute we send.
-
-    Numbers are compared by value, `custom_metadata` table by table as the JSON it holds, and null counts as absent.
-    """
-    return any(_differ(name, value, existing_attributes.get(name)) for name, value in attributes.items())
-
-
-def _differ(name: str, ours: Any, theirs: Any) -> bool:
-    if name != "custom_metadata":
-        return bool(ours != theirs)
-    tables = theirs if isinstance(theirs, dict) else {}
-    return any(
-        table != tables.get(key) and _parsed(table) != _parsed(tables.get(key)) for key, table in (ours or {}).items()
-    )
-
-
-def _parsed(table: object) -> object:
-    if not isinstance(table, str):
-        return table
-    try:
-        return json.loads(table)
-    except ValueError:
-        return table

@@ -33,12 +33,14 @@ class Commercetools(Backend):
     def __init__(self) -> None:
         super().__init__()
         self.documents = Documents(**self.lags)
+        self.project: Document = {}
         self.tokens = Tokens()
         self._correlation = itertools.count(1)
 
     def clear(self) -> None:
         """Back to an empty project without tokens."""
         self.documents = Documents(**self.lags)
+        self.project = {}
         self.tokens = Tokens()
 
     def state(self) -> dict[str, Any]:
@@ -46,10 +48,12 @@ class Commercetools(Backend):
         return {"documents": self.documents.collections, "tokens": self.tokens.as_json()}
 
     def operation(self, request: Request) -> str:
-        """`orders.get`, `orders.query`, `subscriptions.update`, `token`; `unknown`."""
+        """`orders.get`, `orders.query`, `subscriptions.update`, `project.get`, `token`; `unknown`."""
         if request.path == "/oauth/token":
             return "token"
         segments = request.segments
+        if len(segments) == 1 and request.method == "GET":
+            return "project.get"
         if len(segments) < OF_A_RESOURCE - 1 or segments[1] not in FIELDS:
             return "unknown"
         of_one = len(segments) >= OF_A_RESOURCE
@@ -99,15 +103,18 @@ class Commercetools(Backend):
                 return Answer(200, {})
         if not self.tokens.valid(request):
             return oauth_error(401, "invalid_token", "invalid_token")
-        if collection not in FIELDS:
+        of_project = request.method == "GET" and len(segments) == 1
+        if not of_project and collection not in FIELDS:
             raise Refusal(404, "ResourceNotFound", f"URI not found: {request.path}")
-        scope = self.tokens.missing_scope(request, collection)
+        scope = self.tokens.missing_scope(request, "project" if of_project else collection)
         if scope:
             message = f"Insufficient scope. One of the following scopes is missing: [{scope}]."
             return oauth_error(403, "insufficient_scope", message)
         match request.method, segments[2:]:
             case "GET", []:
-                return Answer(200, self._query(collection, request))
+                settings = {"key": segments[0], "version": 1, **self.project}
+                return Answer(200, settings if of_project else self._query(collection, request))
+
             case "GET", [reference]:
                 return Answer(200, self._get(collection, reference, request))
             case _ if collection == "subscriptions":
@@ -180,8 +187,12 @@ class Commercetools(Backend):
         raise Refusal(405, "MethodNotAllowed", f"{request.method} is not allowed for {request.path}.")
 
     def control_own(self, request: Request, path: list[str]) -> Any:
-        """`/_control/tokens` and `/_control/documents`."""
+        """`/_control/tokens`, `/_control/project` and `/_control/documents`."""
         match request.method, path:
+            case "POST", ["project"]:
+                self.project = told(request)
+                return self.project
+
             case "POST", ["tokens"]:
                 self.tokens.configure(told(request, *_TOKEN_RULES))
                 return self.tokens.as_json()

@@ -150,6 +150,10 @@ class Control:
         given = {name: value for name, value in rules.items() if value is not None}
         self.call("POST", "tokens", {**given, "revoke": revoke})
 
+    def project(self, **settings: Any) -> None:
+        """The project's own settings, beside its key: `project(productCatalogModel="Modular")`."""
+        self.call("POST", "project", settings)
+
     def keys(self, accepted: Sequence[str] | None = None, *, scopes: Sequence[str] | None = None) -> None:
         """Which keys are accepted, and which scopes they have (None: any)."""
         names = {"accepted": accepted, "scopes": scopes}

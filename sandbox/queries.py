@@ -62,7 +62,11 @@ FIELDS: dict[str, frozenset[str]] = {
         "sku", "value", "country", "customerGroup", "channel", "validFrom", "validUntil", "tiers", "discounted",
         "staged", "active", "recurrencePolicy",
     },
-    "subscriptions": _COMMON | {"destination", "messages", "changes", "events", "format", "status"},
+    "channels": _COMMON | {"name", "description", "roles", "address", "geoLocation", "reviewRatingStatistics"},
+    "stores": _COMMON
+    | {"name", "languages", "countries", "distributionChannels", "supplyChannels", "productSelections"},
+    "subscriptions": _COMMON | {"destination"
+, "messages", "changes", "events", "format", "status"},
 }  # fmt: skip
 
 

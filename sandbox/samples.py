@@ -3,15 +3,20 @@
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import click
+
+from core.problems import meant
 from sandbox.control import Control
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 DOCUMENTS = SAMPLES / "documents"
+
+_KINDS = ("profile", "event", "category", "item", "variant")
 
 ENVIRONMENT = {
     "PREFERRED_LOCALE": "en-US",
@@ -58,10 +63,40 @@ class Sample:
         return [problem for expected in self.expect for problem in _problems(expected, state)]
 
 
-def samples() -> list[Sample]:
-    """All samples, in the order in which they are to be sent."""
-    rows = tomllib.loads((SAMPLES / "samples.toml").read_text(encoding="utf-8"))["sample"]
+class SampleError(click.ClickException):
+    """A mistake in samples.toml, told to whoever wrote it."""
+
+
+def samples(folder: Path = SAMPLES) -> list[Sample]:
+    """All samples, in the order in which they are to be sent. Raises SampleError."""
+    try:
+        rows = tomllib.loads((folder / "samples.toml").read_text(encoding="utf-8")).get("sample", [])
+    except tomllib.TOMLDecodeError as error:
+        raise SampleError(f"samples.toml is not TOML: {error}") from None
+    for number, row in enumerate(rows, start=1):
+        for mistake in _mistakes(row, folder):
+            raise SampleError(f"samples.toml, sample {number} ({row.get('file', 'without file')}): {mistake}")
     return [Sample(**row) for row in rows]
+
+
+def _mistakes(row: Mapping[str, Any], folder: Path) -> Iterator[str]:
+    known = {one.name: one for one in fields(Sample)}
+    yield from (f"{name} is not known{meant(name, known)}" for name in row if name not in known)
+    for name, one in known.items():
+        if name not in row and one.default is MISSING and one.default_factory is MISSING:
+            yield f"{name} is missing"
+    if row["outcome"] not in ("synced", "ignored"):
+        yield 'outcome must be "synced" or "ignored"'
+    yield from (f"{name} must be a whole number" for name in ("reads", "writes") if not isinstance(row[name], int))
+    for change in row.get("before", ()):
+        if not change.keys() & {"put", "delete"} or ("put" in change and "from" not in change):
+            yield 'before holds { put = "collection/id", from = "file" } or { delete = "collection/id" }'
+    files = [row["file"], *(change["from"] for change in row.get("before", ()) if "from" in change)]
+    yield from (f"there is no samples/{name}" for name in files if not (folder / name).is_file())
+    for expected in row.get("expect", ()):
+        kind = str(expected.get("kind", "")).removeprefix("no ")
+        if kind not in _KINDS:
+            yield f"expect has the kind {kind!r}{meant(kind, _KINDS)}: one of {', '.join(_KINDS)}, or with no in front"
 
 
 def _problems(expected: Mapping[str, Any], state: Mapping[str, Any]) -> Iterator[str]:
@@ -95,8 +130,6 @@ def _candidates(kind: str, expected: Mapping[str, Any], state: Mapping[str, Any]
         case "item" | "variant":
             if own_id in state[f"{kind}s"]:
                 yield state[f"{kind}s"][own_id]
-        case _:
-            raise ValueError(f"samples.toml: unknown kind {kind!r}")
 
 
 def _holds(wanted: Any, found: Any) -> bool:

@@ -18,11 +18,17 @@ _SCOPES = {
     "payments": ("view_payments", "manage_payments"),
     "categories": ("view_categories", "view_products", "manage_categories", "manage_products"),
     "products": ("view_products", "manage_products"),
-    "product-projections": ("view_products", "view_published_products", "manage_products"),
+    "product-projections": ("view_published_products", "view_products", "manage_products"),
     "inventory": ("view_products", "manage_products"),
     "standalone-prices": ("view_standalone_prices", "manage_standalone_prices"),
+    "channels": ("view_channels", "view_products", "manage_channels", "manage_products"),
+    "stores": ("view_stores", "manage_stores"),
     "subscriptions": ("manage_subscriptions",),
+    "project": ("view_project_settings", "manage_project_settings"),
 }
+"""Any one of these is enough; the first is the one that a refusal names."""
+_STAGED_ONLY = {"view_products"}
+"""Reads staged data. commercetools' text asks for another scope to read current data, and is taken at its word."""
 
 
 class Tokens:
@@ -61,8 +67,10 @@ class Tokens:
         return kind == "Bearer" and known is not None and known[0] > time.time()
 
     def missing_scope(self, request: Request, collection: str) -> str | None:
-        """The scope that this request would need and has not; None when all is well."""
+        """The scope that this request would need and has not; None when all is well. The project's own is `project`."""
         needed = _SCOPES.get(collection, ())
+        if collection == "product-projections" and request.query.get("staged") == ["false"]:
+            needed = tuple(scope for scope in needed if scope not in _STAGED_ONLY)
         if not needed:
             return None
         if self.denied.intersection(needed):
@@ -71,7 +79,7 @@ class Tokens:
             return None
         _, scopes = self._issued[request.headers["authorization"].partition(" ")[2]]
         granted = {scope.partition(":")[0] for scope in scopes}
-        return None if not granted or granted & {*needed, "manage_project", "view_project_settings"} else needed[0]
+        return None if not granted or granted & {*needed, "manage_project"} else needed[0]
 
     def good_client(self, request: Request) -> bool:
         """Whether the client's id and secret are there and the secret is the right one."""

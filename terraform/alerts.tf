@@ -145,7 +145,7 @@ resource "google_monitoring_alert_policy" "oldest_message" {
 
       1. On the dashboard, is only the age high, or the number of messages too? One old message is one that keeps failing: look for its `outcome="retried"` lines and their `reason`.
       2. Many messages and `reason="throttled"`: Klaviyo's limits are reached; a bulk edit in the shop does that. It drains by itself. More instances do not help.
-      3. Many messages and `reason="klaviyo_denied"` or `"commercetools_denied"`: a key is wrong or lacks a scope. The alert "${var.name}: access denied" says what to do.
+      3. Many messages and `reason="klaviyo_denied"` or `"commercetools_denied"`: a key is wrong or lacks a scope. The alert "${var.name}: a key is refused" says what to do.
       4. Many messages and no log lines: the function does not start, or Pub/Sub may not call it. See its log, then `manage.py check`.
 
       More: docs/failures.md in the repository.
@@ -207,7 +207,7 @@ resource "google_monitoring_alert_policy" "errors" {
 
       1. See the last panel of the dashboard: the lines with `outcome="retried"` say the reason and the backend's status.
       2. `throttled`, or a status of 500 and above: Klaviyo or commercetools has trouble (status.klaviyo.com, status.commercetools.com). Wait.
-      3. `klaviyo_denied` or `commercetools_denied`: a key is wrong or lacks a scope. The alert "${var.name}: access denied" says what to do.
+      3. `klaviyo_denied` or `commercetools_denied`: a key is wrong or lacks a scope. The alert "${var.name}: a key is refused" says what to do.
       4. `unforeseen`: a fault in the code; `code` names the place.
       5. No such lines: the function does not start (a setting is missing: the log lists every problem), times out, or needs more memory.
 

@@ -3,7 +3,7 @@
 resource "google_monitoring_alert_policy" "denied" {
   project = var.project_id
 
-  display_name          = "${var.name}: access denied"
+  display_name          = "${var.name}: a key is refused"
   severity              = "CRITICAL"
   combiner              = "OR"
   notification_channels = local.notification_channels
@@ -26,7 +26,7 @@ resource "google_monitoring_alert_policy" "denied" {
   }
 
   documentation {
-    subject   = "${var.name}: access denied, nothing is synced"
+    subject   = "${var.name}: a key is refused"
     mime_type = "text/markdown"
     content   = <<-EOT
       `$${log.extracted_label.reason}`, status $${log.extracted_label.status}: a key is wrong, was revoked, or lacks a scope. Messages wait in Pub/Sub, and become dead letters after 100 attempts in about 16 hours.
@@ -44,7 +44,7 @@ resource "google_monitoring_alert_policy" "denied" {
 resource "google_monitoring_alert_policy" "unforeseen" {
   project = var.project_id
 
-  display_name          = "${var.name}: unforeseen error"
+  display_name          = "${var.name}: something unforeseen"
   severity              = "ERROR"
   combiner              = "OR"
   notification_channels = local.notification_channels
@@ -67,7 +67,7 @@ resource "google_monitoring_alert_policy" "unforeseen" {
   }
 
   documentation {
-    subject   = "${var.name}: a fault in the code"
+    subject   = "${var.name}: something unforeseen"
     mime_type = "text/markdown"
     content   = <<-EOT
       `$${log.extracted_label.code}` at `$${log.extracted_label.resource}`. The message is delivered again, and becomes a dead letter after 100 attempts in about 16 hours.

@@ -18,7 +18,7 @@ locals {
   )
 
   ct_scope = coalesce(var.ct_scope, join(" ", [
-    for scope in ["view_customers", "view_orders", "view_payments", "view_products"] : "${scope}:${var.ct_project_id}"
+    for scope in ["view_customers", "view_orders", "view_payments", "view_products", "view_published_products"] : "${scope}:${var.ct_project_id}"
   ]))
 
   environment = merge(var.extra_environment, {

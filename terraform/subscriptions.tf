@@ -1,31 +1,11 @@
-# What commercetools is asked for. tests/deploy/test_terraform.py holds both lists against handlers/registry.py.
-
-locals {
-  subscribed_messages = {
-    category = ["CategoryCreated"]
-    customer = ["CustomerCreated"]
-    order = [
-      "OrderCreated",
-      "OrderCreatedFromRecurringOrder",
-      "OrderCustomerSet",
-      "OrderImported",
-      "OrderStateChanged",
-    ]
-    payment = ["PaymentTransactionAdded", "PaymentTransactionStateChanged"]
-    product = ["ProductDeleted", "ProductPublished", "ProductUnpublished"]
-  }
-
-  subscribed_changes = ["category", "customer", "inventory-entry"]
-}
-
 # The keys and the split are those of `manage.py subscriptions` and `manage.py check` with the prefix var.name, so either
 # can look at what the other made. Without `format` commercetools sends its Platform format.
 #
 # commercetools publishes a test message when a subscription is made, and refuses it when that fails: the right to
-# publish comes first, and the queue with it.
+# publish comes first, and the queue with it. It allows no empty subscription either.
 
 resource "commercetools_subscription" "messages" {
-  count = var.commercetools_subscriptions ? 1 : 0
+  count = var.commercetools_subscriptions && length(var.subscribed_messages) > 0 ? 1 : 0
 
   key = "${var.name}-messages"
 
@@ -36,7 +16,7 @@ resource "commercetools_subscription" "messages" {
   }
 
   dynamic "message" {
-    for_each = local.subscribed_messages
+    for_each = var.subscribed_messages
 
     content {
       resource_type_id = message.key
@@ -51,7 +31,7 @@ resource "commercetools_subscription" "messages" {
 }
 
 resource "commercetools_subscription" "changes" {
-  count = var.commercetools_subscriptions ? 1 : 0
+  count = var.commercetools_subscriptions && length(var.subscribed_changes) > 0 ? 1 : 0
 
   key = "${var.name}-changes"
 
@@ -63,7 +43,7 @@ resource "commercetools_subscription" "changes" {
 
   # The API gives them back as one list: several blocks would differ from it at every plan.
   changes {
-    resource_type_ids = local.subscribed_changes
+    resource_type_ids = var.subscribed_changes
   }
 
   depends_on = [

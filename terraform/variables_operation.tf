@@ -97,6 +97,77 @@ variable "commercetools_subscriptions" {
   default     = true
 }
 
+variable "subscribed_messages" {
+  description = "Message types that commercetools delivers, by resource type. Default: all that sync.toml as it comes consumes. After a change of sync.toml let `manage.py subscriptions plan --tfvars` write both lists."
+  type        = map(list(string))
+  nullable    = false
+  default = {
+    category = ["CategoryCreated"]
+    customer = ["CustomerCreated"]
+    order = [
+      "OrderCreated",
+      "OrderCreatedFromRecurringOrder",
+      "OrderCustomerSet",
+      "OrderImported",
+      "OrderStateChanged",
+    ]
+    payment = ["PaymentTransactionAdded", "PaymentTransactionStateChanged"]
+    product = [
+      "ProductAddedToCategory",
+      "ProductDeleted",
+      "ProductImageAdded",
+      "ProductPriceAdded",
+      "ProductPriceChanged",
+      "ProductPriceDiscountsSet",
+      "ProductPriceExternalDiscountSet",
+      "ProductPriceModeSet",
+      "ProductPriceRemoved",
+      "ProductPricesSet",
+      "ProductPublished",
+      "ProductRemovedFromCategory",
+      "ProductSlugChanged",
+      "ProductUnpublished",
+      "ProductVariantAdded",
+      "ProductVariantDeleted",
+    ]
+    standalone-price = [
+      "StandalonePriceActiveChanged",
+      "StandalonePriceCreated",
+      "StandalonePriceDeleted",
+      "StandalonePriceDiscountSet",
+      "StandalonePriceExternalDiscountSet",
+      "StandalonePriceStagedChangesApplied",
+      "StandalonePriceTierAdded",
+      "StandalonePriceTierRemoved",
+      "StandalonePriceTiersSet",
+      "StandalonePriceValidFromAndUntilSet",
+      "StandalonePriceValidFromSet",
+      "StandalonePriceValidUntilSet",
+      "StandalonePriceValueChanged",
+    ]
+  }
+
+  # Without types commercetools delivers all of them.
+  validation {
+    condition = alltrue([for resource, types in var.subscribed_messages :
+      can(regex("^[a-z-]+$", resource)) && length(types) > 0 && alltrue([for type in types : can(regex("^[A-Z][A-Za-z]+$", type))])
+    ])
+    error_message = "subscribed_messages holds at least one message type, e.g. OrderCreated, for each resource type, e.g. order."
+  }
+}
+
+variable "subscribed_changes" {
+  description = "Resource types of which commercetools delivers every change. Default and origin: as of subscribed_messages."
+  type        = list(string)
+  nullable    = false
+  default     = ["category", "customer", "inventory-entry"]
+
+  validation {
+    condition     = alltrue([for resource in var.subscribed_changes : can(regex("^[a-z-]+$", resource))])
+    error_message = "subscribed_changes holds resource types, e.g. customer."
+  }
+}
+
 # Who hears of trouble, and when
 
 variable "alert_emails" {

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 import hypothesis  # noqa: F401 - before main.py freezes objects: it looks for what refers to a library's random numbers
 import pytest
 
+os.environ["ENV_FILE"] = os.devnull
+"""No test reads the .env of whoever runs it, in this process or in one that it starts."""
+
 _NOT_OURS = frozenset({"PYTEST_CURRENT_TEST", "OAUTHLIB_INSECURE_TRANSPORT"})
 """Pytest's own, and what requests-oauthlib wants to be told about the sandbox's http."""
 

@@ -160,7 +160,7 @@ run "defaults" {
       CT_API_URL           = "https://api.europe-west1.gcp.commercetools.com"
       CT_AUTH_URL          = "https://auth.europe-west1.gcp.commercetools.com"
       CT_PROJECT_ID        = "my-shop"
-      CT_SCOPE             = "view_customers:my-shop view_orders:my-shop view_payments:my-shop view_products:my-shop"
+      CT_SCOPE             = "view_customers:my-shop view_orders:my-shop view_payments:my-shop view_products:my-shop view_published_products:my-shop"
       DEAD_LETTER_TOPIC    = "projects/shop-sync/topics/klaviyo-sync-dead-letters"
       GOOGLE_CLOUD_PROJECT = "shop-sync"
       KLAVIYO_LIMIT_SHARE  = "0.2"
@@ -267,12 +267,12 @@ run "defaults" {
   }
 
   assert {
-    condition     = { for message in commercetools_subscription.messages[0].message : message.resource_type_id => message.types } == { for resource, types in local.subscribed_messages : resource => tolist(types) }
+    condition     = { for message in commercetools_subscription.messages[0].message : message.resource_type_id => message.types } == { for resource, types in var.subscribed_messages : resource => types }
     error_message = "One block of messages for each resource."
   }
 
   assert {
-    condition     = one(commercetools_subscription.changes[0].changes[*].resource_type_ids) == tolist(local.subscribed_changes)
+    condition     = one(commercetools_subscription.changes[0].changes[*].resource_type_ids) == var.subscribed_changes
     error_message = "One block of changes for all."
   }
 
@@ -465,6 +465,38 @@ run "a_new_version_of_an_existing_secret" {
   assert {
     condition     = strcontains(google_monitoring_alert_policy.denied.documentation[0].content, "gcloud secrets versions add shop-client --project=shop-sync") && strcontains(google_monitoring_alert_policy.denied.documentation[0].content, "give `klaviyo_auth_key` the right value") && strcontains(google_monitoring_alert_policy.denied.documentation[0].content, "raise `secrets_version`, which is 4")
     error_message = "The alert says what to do with either kind of secret."
+  }
+}
+
+run "subscriptions_as_planned" {
+  command = plan
+
+  variables {
+    subscribed_messages = { order = ["OrderCreated"] }
+    subscribed_changes  = ["customer"]
+  }
+
+  assert {
+    condition     = { for message in commercetools_subscription.messages[0].message : message.resource_type_id => message.types } == { order = tolist(["OrderCreated"]) }
+    error_message = "commercetools is asked for the messages of the plan, and for no others."
+  }
+
+  assert {
+    condition     = one(commercetools_subscription.changes[0].changes[*].resource_type_ids) == tolist(["customer"])
+    error_message = "And for its changes."
+  }
+}
+
+run "nothing_of_a_kind_is_consumed" {
+  command = plan
+
+  variables {
+    subscribed_changes = []
+  }
+
+  assert {
+    condition     = length(commercetools_subscription.messages) == 1 && length(commercetools_subscription.changes) == 0 && output.commercetools_subscriptions == ["klaviyo-sync-messages"]
+    error_message = "commercetools allows no empty subscription: there is none."
   }
 }
 

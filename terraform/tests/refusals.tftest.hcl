@@ -47,6 +47,8 @@ run "malformed" {
     source_dir                   = ""
     message_storage_regions      = ["EU"]
     dead_letter_retention_days   = 32
+    subscribed_messages          = { order = [] } # all of them
+    subscribed_changes           = ["InventoryEntry"]
   }
 
   expect_failures = [
@@ -77,6 +79,8 @@ run "malformed" {
     var.source_dir,
     var.message_storage_regions,
     var.dead_letter_retention_days,
+    var.subscribed_messages,
+    var.subscribed_changes,
   ]
 }
 

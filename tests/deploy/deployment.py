@@ -34,7 +34,8 @@ SETTINGS = {
     "CT_API_URL": "https://api.europe-west1.gcp.commercetools.com",
     "CT_AUTH_URL": "https://auth.europe-west1.gcp.commercetools.com",
     "CT_PROJECT_ID": "shop",
-    "CT_SCOPE": "view_customers:shop view_orders:shop view_payments:shop view_products:shop",
+    "CT_SCOPE": "view_customers:shop view_orders:shop view_payments:shop view_products:shop"
+    " view_published_products:shop",
     "CT_API_CLIENT": API_CLIENT,
     "KLAVIYO_AUTH_KEY": AUTH_KEY,
 }

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from tests.deploy.deployment import (
     rights,
     shown,
 )
+from tests.env_files import WAYS_TO_WRITE
 
 COMMERCETOOLS = "subscriptions@commercetools-platform.iam.gserviceaccount.com"
 
@@ -225,7 +227,7 @@ def test_secrets_from_files(cloud: Cloud) -> None:
 
 
 def test_settings_from_an_env_file(cloud: Cloud) -> None:
-    """--env-file is read as a shell would; it wins over the environment, and flags win over it."""
+    """--env-file wins over the environment, and flags win over it."""
     lines = [f"{name}={shlex.quote(value)}" for name, value in SETTINGS.items()]
     file = cloud.work / ".env"
     file.write_text(
@@ -240,19 +242,48 @@ def test_settings_from_an_env_file(cloud: Cloud) -> None:
         assert secret not in shown(run)
 
 
-@pytest.mark.parametrize(
-    "line",
-    ['CT_API_CLIENT={"clientId": "x", "secret": "s3cr3t-of-commercetools"}', "CT_SCOPE=view:shop s3cr3t-of-klaviyo"],
-)
-def test_an_unquoted_env_file_is_refused(cloud: Cloud, line: str) -> None:
-    """A value that the shell would cut in two is an error that names the file and shows nothing of it."""
-    (cloud.work / ".env").write_text(line + "\n", encoding="utf-8")
+@pytest.mark.parametrize("write", WAYS_TO_WRITE.values(), ids=WAYS_TO_WRITE)
+def test_the_api_client_in_an_env_file(cloud: Cloud, write: Callable[[str], str]) -> None:
+    """As it is and in quotes, with blanks, a comment and Windows' line ends about: the secret is the JSON alone."""
+    api_client = API_CLIENT.replace("clientId", "client_id")
+    text = f"# Mine\r\n\r\nexport CT_API_CLIENT={write(api_client)} \r\nTHREADS=4 # few"
+    (cloud.work / ".env").write_text(text, encoding="utf-8", newline="")
+    settings = {name: value for name, value in SETTINGS.items() if name != "CT_API_CLIENT"}
+    run = cloud.run("--env-file", ".env", settings=settings)
+    assert run.status == 0, run.err
+    assert (
+        run.one("secrets versions add klaviyo-sync-ct-api-client").stdin
+        == hashlib.sha256(api_client.encode()).hexdigest()
+    )
+    assert "THREADS: '4'" in run.one("functions deploy").env_vars.splitlines()
+
+
+def test_an_env_file_is_not_run(cloud: Cloud) -> None:
+    """Nothing in it is expanded or started."""
+    (cloud.work / ".env").write_text('PRODUCT_URL_TEMPLATE="https://$(touch ran)/$HOME"\ntouch ran\n', encoding="utf-8")
     run = cloud.run("--env-file", ".env")
     assert (run.status, run.calls) == (2, [])
-    assert run.err.count("\n") == 1
-    assert ".env is not in the shell's form" in run.err
-    for secret in HIDDEN:
-        assert secret not in run.err
+    assert run.err == "deploy.sh: --env-file: line 2 of .env is not NAME=value\n"
+    assert not (cloud.work / "ran").exists()
+    (cloud.work / ".env").write_text('PRODUCT_URL_TEMPLATE="https://$(touch ran)/$HOME"\n', encoding="utf-8")
+    env_vars = cloud.run("--env-file", ".env").one("functions deploy").env_vars.splitlines()
+    assert "PRODUCT_URL_TEMPLATE: 'https://$(touch ran)/$HOME'" in env_vars
+    assert not (cloud.work / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("THREADS=4\nKLAVIYO_AUTH_KEY: s3cr3t-of-klaviyo", "line 2 of .env is not NAME=value"),
+        ("KLAVIYO_AUTH_KEY='s3cr3t-of-klaviyo", "line 1 of .env: a quote is not closed"),
+    ],
+)
+def test_a_wrong_line_of_an_env_file(cloud: Cloud, text: str, says: str) -> None:
+    """An error that names file and line and shows nothing of it."""
+    (cloud.work / ".env").write_text(text, encoding="utf-8")
+    run = cloud.run("--env-file", ".env")
+    assert (run.status, run.calls) == (2, [])
+    assert run.err == f"deploy.sh: --env-file: {says}\n"
 
 
 def test_environment_is_text(cloud: Cloud) -> None:

@@ -12,7 +12,9 @@ from typing import Any
 import hcl2
 import pytest
 
-from commands.subscription_plan import changes, messages, wanted
+from commands.shop import SCOPES
+from commands.subscription_plan import changes, keys, messages
+from core.rules import SyncRules
 from tests.deploy.upload import copy_upload
 
 ROOT = Path(__file__).parents[2]
@@ -107,16 +109,26 @@ def test_nothing_is_made_again_under_another_name() -> None:
 
 
 def test_messages_asked_for_are_those_of_the_registry() -> None:
-    """Terraform, `manage.py subscriptions` and the registry agree on messages, type by type."""
+    """By default Terraform, `manage.py subscriptions` and the registry agree on messages, type by type."""
     assert {
-        resource: sorted(types) for resource, types in _blocks("locals")["subscribed_messages"].items()
-    } == messages()
+        resource: sorted(types) for resource, types in _blocks("variable")["subscribed_messages"]["default"].items()
+    } == messages(SyncRules())
 
 
 def test_changes_asked_for_are_those_of_the_registry() -> None:
-    """Terraform, `manage.py subscriptions` and the registry agree on changes; a product's are never asked for."""
-    assert sorted(_blocks("locals")["subscribed_changes"]) == changes()
-    assert "product" not in changes()
+    """By default Terraform, `manage.py subscriptions` and the registry agree on changes; never on a product's."""
+    assert sorted(_blocks("variable")["subscribed_changes"]["default"]) == changes(SyncRules())
+    assert "product" not in changes(SyncRules())
+
+
+def test_scopes_are_those_that_the_function_needs() -> None:
+    """By default exactly the required ones of `manage.py check`; the description names the optional ones too."""
+    function = (MODULE / "function.tf").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"for scope in \[(.*?)\] : ", function)
+    assert re.findall(r'"(\w+)"', listed) == sorted({scope.name for scope in SCOPES if not scope.optional})
+    assert {scope.name for scope in SCOPES} <= set(
+        re.findall(r"view_\w+", _blocks("variable")["ct_scope"]["description"])
+    )
 
 
 def test_subscriptions_have_the_keys_of_manage_py() -> None:
@@ -126,8 +138,7 @@ def test_subscriptions_have_the_keys_of_manage_py() -> None:
         for name, body in _blocks("resource").items()
         if "commercetools_subscription." in name
     }
-    drafts = {draft["key"].removeprefix("${var.name}-"): draft["key"] for draft in wanted("${var.name}", "p", "t")}
-    assert made == drafts
+    assert made == {key.removeprefix("${var.name}-"): key for key in keys("${var.name}")}
 
 
 def test_archive_holds_every_module_that_runs_and_no_other() -> None:

@@ -26,7 +26,15 @@ def test_gcloud_uploads_the_same(tmp_path: Path, kind: str) -> None:
     for name in [*uploaded_files(), ".gcloudignore"]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, tmp_path / name)
-    for name in ("handlers/__pycache__/a.pyc", "tests/main.py", ".env", "clients.py", "sync.toml.orig", "docs/main.py"):
+    for name in (
+        "handlers/__pycache__/a.pyc",
+        "tests/main.py",
+        ".env",
+        ".env.example",
+        "clients.py",
+        "sync.toml.orig",
+        "docs/main.py",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "sync.other.toml").touch()

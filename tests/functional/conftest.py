@@ -16,13 +16,16 @@ from typing import Any
 import functions_framework
 import pytest
 import requests
+from click.testing import CliRunner, Result
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from commands.emulator import Emulator, EmulatorError, running_emulator
 from commands.running import ROOT, Sandbox, running_sandbox
+from manage import manage
 from sandbox.samples import ENVIRONMENT
 from tests.functional.documents import customer
 from tests.functional.kept import GivenBodies, KeepingControl, assert_contract_kept, assert_nothing_dropped
+from tests.functional.live_shop import documents
 
 ACKNOWLEDGED = 204
 REFUSED = 503
@@ -146,6 +149,49 @@ def settings_file(tmp_path: Path) -> Callable[[str], str]:
         return str(path)
 
     return write
+
+
+ManagePy = Callable[..., Result]
+
+
+@pytest.fixture
+def manage_py(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> ManagePy:
+    """Run `manage.py …` against the sandbox, its environment changed as told: `manage_py("check", NAME="value")`."""
+
+    def run(*arguments: str, **environment: str) -> Result:
+        for name, value in {**sandbox.environment, **environment}.items():
+            monkeypatch.setenv(name, value)
+        return CliRunner().invoke(manage, [*arguments])
+
+    return run
+
+
+@pytest.fixture
+def subscribed(manage_py: ManagePy) -> None:
+    """Commercetools delivers what is consumed by default."""
+    assert manage_py("subscriptions", "apply", "--yes", "--topic", "projects/p/topics/t").exit_code == 0
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(sandbox: Sandbox, settings_file: Callable[[str], str]) -> Run:
+    """Run `manage.py …` on the sandbox as on real accounts: `run("resync", …, answer="y", NAME="value")`."""
+    quick = settings_file("[limits]\nbackoff = 0.01\n")
+
+    def invoke(*arguments: str, answer: str | None = None, **environment: str) -> Result:
+        variables = {**sandbox.environment, **ENVIRONMENT, "SYNC_CONFIG": quick, **environment}
+        return CliRunner(env=variables).invoke(manage, arguments, input=answer)
+
+    return invoke
+
+
+@pytest.fixture
+def shop(sandbox: Sandbox) -> Sandbox:
+    """The sandbox with the shop of `live_shop`."""
+    sandbox.commercetools.put_all(documents())
+    return sandbox
 
 
 Serve = Callable[..., Function]

@@ -33,6 +33,16 @@ TABLE = {
     ("category", "CategoryCreated"), ("category", "ResourceUpdated"), ("category", "ResourceDeleted"),
     ("product", "ProductPublished"), ("product", "ProductUnpublished"), ("product", "ProductDeleted"),
     ("product", "ResourceDeleted"),
+    *(("product", f"ProductPrice{rest}") for rest in ("Added", "Changed", "Removed", "DiscountsSet", "ModeSet")),
+    ("product", "ProductPriceExternalDiscountSet"), ("product", "ProductPricesSet"),
+    ("product", "ProductVariantAdded"), ("product", "ProductVariantDeleted"),
+    ("product", "ProductAddedToCategory"), ("product", "ProductRemovedFromCategory"),
+    ("product", "ProductImageAdded"), ("product", "ProductSlugChanged"),
+    *(("standalone-price", f"StandalonePrice{rest}") for rest in (
+        "Created", "Deleted", "ValueChanged", "DiscountSet", "ExternalDiscountSet", "ActiveChanged",
+        "StagedChangesApplied", "ValidFromSet", "ValidUntilSet", "ValidFromAndUntilSet",
+        "TierAdded", "TierRemoved", "TiersSet",
+    )),
     ("inventory-entry", "ResourceCreated"), ("inventory-entry", "ResourceUpdated"),
     ("inventory-entry", "ResourceDeleted"),
 }  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from commands.running import Sandbox
+from commands.shop import SCOPES
 from sandbox.samples import DOCUMENTS, Sample, samples
 from tests.functional.conftest import ACKNOWLEDGED, Function, Serve
 from tests.functional.states import comparable
@@ -46,6 +47,21 @@ def test_twice_is_once(shop: Sandbox, function: Function) -> None:
         sample.prepare(shop.commercetools)
         once = _deliver(sample, function, shop)
         assert _deliver(sample, function, shop) == once, sample.file
+
+
+def test_the_scopes_that_check_asks_for_are_enough(shop: Sandbox, serve: Serve) -> None:
+    """And `view_published_products` is needed: the sandbox takes commercetools' text about it at its word."""
+    shop.commercetools.tokens(enforce_scopes=True)
+    names = {scope.name for scope in SCOPES}
+    poor = serve(CT_SCOPE=" ".join(f"{name}:shop" for name in names - {"view_published_products"}))
+    published = next(sample for sample in samples() if sample.name == "product-published-tote")
+    assert poor.deliver(published.data).reason == "commercetools_denied"
+    shop.klaviyo.reset()
+    enough = serve(CT_SCOPE=" ".join(f"{name}:shop" for name in names))
+    for sample in samples():
+        sample.prepare(shop.commercetools)
+        assert enough.deliver(sample.data).outcome == sample.outcome, sample.file
+        assert sample.problems(shop.klaviyo.state()) == [], sample.file
 
 
 def _deliver(sample: Sample, function: Function, shop: Sandbox) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from tests.functional.documents import (
     entry,
     line_item,
     message,
+    money,
     order,
     payment,
     product,
@@ -46,6 +47,37 @@ def test_disabled_messages(sandbox: Sandbox, configured: Configured) -> None:
     assert (done.outcome, done.calls) == ("ignored disabled", (0, 0))
     imported = measured(sandbox, function, message("OrderImported", "order", "order-1", order=order()))
     assert imported.outcome == "synced"
+
+
+@pytest.mark.parametrize(
+    ("rules", "delivery"),
+    [
+        ("[customer]\nerase = false", change("ResourceDeleted", "customer", "customer-1", dataErasure=True)),
+        (
+            "[payment]\nrefund_states = []",
+            message("PaymentTransactionAdded", "payment", "payment-1", transaction=transaction()),
+        ),
+        (
+            "[order]\nfulfilled_states = []\ncancelled_states = []",
+            message("OrderStateChanged", "order", "order-1", orderState="Complete"),
+        ),
+    ],
+    ids=["erasure", "refunds", "states"],
+)
+def test_a_message_whose_setting_is_off(
+    sandbox: Sandbox, configured: Configured, rules: str, delivery: dict[str, Any]
+) -> None:
+    """One that comes all the same, from an older subscription, is acknowledged without a call."""
+    done = measured(sandbox, configured(rules), delivery)
+    assert (done.outcome, done.calls) == ("ignored disabled", (0, 0))
+
+
+def test_one_of_two_settings_keeps_a_message(sandbox: Sandbox, configured: Configured) -> None:
+    """`OrderStateChanged` makes two events: it is consumed while either has states."""
+    function = configured("[order]\nfulfilled_states = []\n")
+    sandbox.commercetools.put("orders", order(orderState="Cancelled"))
+    done = measured(sandbox, function, message("OrderStateChanged", "order", "order-1", orderState="Cancelled"))
+    assert [event["metric"] for event in done.state["events"]] == ["Cancelled Order"]
 
 
 def test_metric_names(sandbox: Sandbox, configured: Configured) -> None:
@@ -145,7 +177,7 @@ def test_erasure_can_be_switched_off(sandbox: Sandbox, configured: Configured) -
     sandbox.commercetools.put("customers", customer())
     function.deliver(message("CustomerCreated", "customer", "customer-1"))
     done = measured(sandbox, function, change("ResourceDeleted", "customer", "customer-1", dataErasure=True))
-    assert (done.outcome, done.calls) == ("ignored erasure_is_off", (0, 0))
+    assert (done.outcome, done.calls) == ("ignored disabled", (0, 0))
     assert len(done.state["profiles"]) == 1
 
 
@@ -226,3 +258,73 @@ def test_the_attribute_of_the_brand(sandbox: Sandbox, configured: Configured, na
     assert done.event("Placed Order", "order-1")["properties"].get("Brands") == brands
     product_brand = done.event("Ordered Product", "line-1")["properties"].get("ProductBrand")
     assert product_brand == (brands[0] if brands else None)
+
+
+def _priced(sandbox: Sandbox) -> None:
+    """A product with a price for everybody and one for each dimension, the first of them discounted."""
+    discounted = {"discounted": {"value": money(800), "discount": reference("product-discount", "sale")}}
+    prices = [
+        {"id": "general", "value": money(1000), **discounted},
+        {"id": "country", "value": money(1100), "country": "DE"},
+        {"id": "channel", "value": money(1200), "channel": reference("channel", "channel-1")},
+        {"id": "group", "value": money(1300), "customerGroup": reference("customer-group", "group-1")},
+    ]
+    sandbox.commercetools.put("products", product(variants=[variant("A", prices=prices)]))
+
+
+@pytest.mark.parametrize(
+    ("rules", "price", "before"),
+    [
+        ("", 8, 10),
+        ('country = "de"', 11, None),
+        ('country = "FR"', 8, 10),
+        ('channel = "channel-1"', 12, None),
+        ('customer_group = "group-1"\nchannel = "channel-1"\ncountry = "DE"', 13, None),
+        ("discounted = false", 10, None),
+    ],
+)
+def test_whose_price_is_shown(
+    sandbox: Sandbox, configured: Configured, rules: str, price: float, before: float | None
+) -> None:
+    """Country, channel and customer group, the most specific first; discounted or not. Of the item and its variant."""
+    _priced(sandbox)
+    done = measured(sandbox, configured(f"[price]\n{rules}\n"), PUBLISHED)
+    for shown in (done.state["items"]["product-1"], done.state["variants"]["A"]):
+        assert (shown["price"], shown["custom_metadata"].get("compare_at_price")) == (price, before)
+
+
+@pytest.mark.parametrize(("key", "keys"), [("was_price", {"was_price"}), ("", set())])
+def test_where_the_price_before_the_discount_goes(
+    sandbox: Sandbox, configured: Configured, key: str, keys: set[str]
+) -> None:
+    """Under the configured key of the metadata, or nowhere."""
+    _priced(sandbox)
+    done = measured(sandbox, configured(f'[price]\ncompare_at = "{key}"\n'), PUBLISHED)
+    tables = {"title_json", "slug_json", "price_json", "currency_json"}
+    assert set(done.state["items"]["product-1"]["custom_metadata"]) == tables | keys
+
+
+@pytest.mark.parametrize("tiers", [True, False])
+def test_tiers_can_be_sent(sandbox: Sandbox, configured: Configured, tiers: bool) -> None:  # noqa: FBT001 - a setting
+    """Of the variant alone."""
+    price = {"id": "p", "value": money(1000), "tiers": [{"minimumQuantity": 10, "value": money(850)}]}
+    sandbox.commercetools.put("products", product(variants=[variant("A", prices=[price])]))
+    done = measured(sandbox, configured(f"[price]\ntiers = {str(tiers).lower()}\n"), PUBLISHED)
+    wanted = '{"EUR":[{"from":10,"price":8.5}]}' if tiers else None
+    assert done.state["variants"]["A"]["custom_metadata"].get("tiers_json") == wanted
+    assert "tiers_json" not in done.state["items"]["product-1"]["custom_metadata"]
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_standalone_prices_can_be_switched_off(
+    sandbox: Sandbox,
+    configured: Configured,
+    on: bool,  # noqa: FBT001 - a setting
+) -> None:
+    """Then they are not read, and what such a product costs is left out."""
+    price = {"id": "p", "version": 1, "sku": "A", "value": money(1000), "active": True}
+    sandbox.commercetools.put("standalone-prices", price)
+    sandbox.commercetools.put("products", product(variants=[variant("A")], root={"priceMode": "Standalone"}))
+    done = measured(sandbox, configured(f"[price]\nstandalone = {str(on).lower()}\n"), PUBLISHED)
+    assert ("standalone-prices.query" in done.read) is on
+    assert done.state["items"]["product-1"].get("price") == (10 if on else None)

@@ -75,9 +75,9 @@ def test_wrong_settings_stop_the_start(sandbox: Sandbox, settings_file: Callable
     assert said.count("http://") == 1
     for name in (wrong.keys() - {"SYNC_CONFIG"}) | {"CT_AUTH_URL", "product.unpublishd", "limits.call_attempts"}:
         assert name in said
-    assert "APP_TYPE: must be EVENT or unset" in said
-    assert "KLAVIYO_AUTH_KEY: is not set" in said
-    assert "product.unpublishd: is not known" in said
+    assert "APP_TYPE must be EVENT or unset" in said
+    assert "KLAVIYO_AUTH_KEY is not set" in said
+    assert "product.unpublishd is not known; did you mean unpublished?" in said
     assert SECRET not in said
     assert "sandbox-secret" not in said
     assert "Traceback" not in said
@@ -110,6 +110,16 @@ def test_a_door_that_is_open_is_said_to_be(
     assert (ready["severity"], ready["message"]) == ("INFO", f"{target} is ready, for shop")
     assert (ready["target"], ready["project"], ready["version"]) == (target, "shop", VERSION)
     assert [(line["severity"], line["message"]) for line in others] == [("WARNING", text) for text in warnings]
+
+
+def test_a_state_that_commercetools_does_not_have_is_warned_of(
+    serve: Serve, settings_file: Callable[[str], str]
+) -> None:
+    """The start goes on: it may be new."""
+    _ready, *others = serve(SYNC_CONFIG=settings_file('[order]\nfulfilled_states = ["complete"]\n')).lines()
+    assert [(line["severity"], line["message"]) for line in others] == [
+        ("WARNING", "order.fulfilled_states names complete, which commercetools does not have; did you mean Complete?")
+    ]
 
 
 def test_main_says_once_that_it_is_ready(sandbox: Sandbox) -> None:

@@ -1,13 +1,18 @@
 """`manage.py subscriptions` brings the subscriptions to what the registry consumes, and touches no others."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
-from commands.running import Sandbox
+from commands.running import ROOT, Sandbox
 from commands.subscription_plan import changes, messages
+from commands.subscriptions import show_plan
+from core.rules import SyncRules
 from handlers.registry import registrations
 from manage import manage
 
@@ -44,7 +49,7 @@ def test_apply_makes_what_the_registry_consumes(sandbox: Sandbox, run: Run) -> N
         for name in entry["types"]
     }
     assert made == {(one.resource_type, one.type) for one in registrations() if one.subscribe and not one.is_change}
-    assert [entry["resourceTypeId"] for entry in stored["klaviyo-sync-changes"]["changes"]] == changes()
+    assert [entry["resourceTypeId"] for entry in stored["klaviyo-sync-changes"]["changes"]] == changes(SyncRules())
     assert stored["klaviyo-sync-messages"]["destination"] == {
         "type": "GoogleCloudPubSub",
         "projectId": "gcp",
@@ -59,8 +64,143 @@ def test_apply_makes_what_the_registry_consumes(sandbox: Sandbox, run: Run) -> N
 
 def test_products_are_not_subscribed_as_changes() -> None:
     """A product change subscription would deliver every edit and every stock movement."""
-    assert "product" not in changes()
-    assert "ProductPublished" in messages()["product"]
+    assert "product" not in changes(SyncRules())
+    assert "ProductPublished" in messages(SyncRules())["product"]
+
+
+OFF = (
+    '[messages]\ndisabled = ["order/OrderImported", "customer/ResourceUpdated"]\n'
+    "[customer]\nerase = false\n[payment]\nrefund_states = []\n[order]\nfulfilled_states = []\n"
+)
+"""Refunds, an order message and all changes of customers; `OrderStateChanged` still has its cancelled states."""
+
+
+@pytest.fixture
+def rules(settings_file: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Put these tables into force as the sync.toml of the commands."""
+    return lambda text: monkeypatch.setenv("SYNC_CONFIG", settings_file(text))
+
+
+def _delivered(sandbox: Sandbox) -> set[str]:
+    """Everything that commercetools delivers, message types as `resource/type`."""
+    stored = _stored(sandbox).values()
+    types = {f"{one['resourceTypeId']}/{name}" for made in stored for one in made["messages"] for name in one["types"]}
+    return types | {one["resourceTypeId"] for made in stored for one in made["changes"]}
+
+
+def test_what_is_switched_off_leaves_the_plan(sandbox: Sandbox, run: Run, rules: Callable[[str], None]) -> None:
+    """Disabled keys and those whose setting is off go, and nothing else; the plan says which setting it was."""
+    run("apply", "--yes")
+    everything = _delivered(sandbox)
+    rules(OFF)
+    shown = run("plan")
+    assert shown.exit_code == 1
+    for line in (
+        "- message order/OrderImported",
+        "- message payment/PaymentTransactionAdded",
+        "- change customer",
+        "    order/OrderImported: [messages] disabled",
+        "    customer/ResourceUpdated: [messages] disabled",
+        "    customer/ResourceDeleted: [customer] erase",
+        "    payment/PaymentTransactionAdded: [payment] refund_states",
+    ):
+        assert line in shown.output.splitlines() or f"    {line}" in shown.output.splitlines(), line
+    assert run("apply", "--yes").exit_code == 0
+    payments = {"payment/PaymentTransactionAdded", "payment/PaymentTransactionStateChanged"}
+    assert everything - _delivered(sandbox) == {"order/OrderImported", "customer"} | payments
+    assert _delivered(sandbox) < everything
+    assert run("plan").exit_code == 0
+    rules("")
+    run("apply", "--yes")
+    assert _delivered(sandbox) == everything
+
+
+def test_one_change_that_is_consumed_keeps_its_resource(
+    sandbox: Sandbox, run: Run, rules: Callable[[str], None]
+) -> None:
+    """Commercetools can't be asked for updates without deletions: these are then ignored when they come."""
+    rules("[customer]\nerase = false\n")
+    run("apply", "--yes")
+    assert "customer" in _delivered(sandbox)
+
+
+def test_a_subscription_without_any_message_is_deleted(
+    sandbox: Sandbox, run: Run, rules: Callable[[str], None]
+) -> None:
+    """Commercetools allows no empty one: it goes, is not missed, and comes back with the first message."""
+    run("apply", "--yes")
+    kinds = [f"{one.resource_type}/{one.type}" for one in registrations() if one.is_change]
+    rules(f"[messages]\ndisabled = {json.dumps(kinds)}\n")
+    shown = run("plan")
+    assert (shown.exit_code, "- delete klaviyo-sync-changes" in shown.output) == (1, True)
+    assert run("apply", "--yes").exit_code == 0
+    assert list(_stored(sandbox)) == ["klaviyo-sync-messages"]
+    assert run("plan").exit_code == 0
+    rules("")
+    assert run("apply", "--yes").exit_code == 0
+    assert sorted(_stored(sandbox)) == ["klaviyo-sync-changes", "klaviyo-sync-messages"]
+
+
+class TestVariables:
+    """`subscriptions plan --tfvars`: for Terraform, without an account."""
+
+    @pytest.fixture
+    def write(self, monkeypatch: pytest.MonkeyPatch) -> Run:
+        """Run it where nothing of the environment is set but SYNC_CONFIG."""
+        for name in ("CT_API_URL", "CT_AUTH_URL", "CT_PROJECT_ID", "CT_SCOPE", "CT_API_CLIENT", "KLAVIYO_AUTH_KEY"):
+            monkeypatch.delenv(name, raising=False)
+        return lambda *arguments: CliRunner().invoke(manage, ["subscriptions", "plan", *arguments])
+
+    def test_what_is_consumed_is_written(self, write: Run, rules: Callable[[str], None], tmp_path: Path) -> None:
+        """Both variables, without what is switched off; it says where, by which sync.toml, and what is off."""
+        rules(OFF)
+        done = write("--tfvars", str(tmp_path))
+        assert done.exit_code == 0, done.output
+        path = tmp_path / "subscriptions.auto.tfvars.json"
+        written = json.loads(path.read_text(encoding="utf-8"))
+        assert written["subscribed_changes"] == ["category", "inventory-entry"]
+        assert "payment" not in written["subscribed_messages"]
+        assert "OrderImported" not in written["subscribed_messages"]["order"]
+        assert "OrderStateChanged" in written["subscribed_messages"]["order"]
+        assert written.keys() == {"subscribed_messages", "subscribed_changes"}
+        for told in (str(path), "sync.toml", "payment/PaymentTransactionAdded: [payment] refund_states"):
+            assert told in done.output
+
+    def test_the_defaults_are_those_of_the_registry(self, write: Run, tmp_path: Path) -> None:
+        """Without a file of one's own: all that is on by default."""
+        assert write("--tfvars", str(tmp_path)).exit_code == 0
+        written = json.loads((tmp_path / "subscriptions.auto.tfvars.json").read_text(encoding="utf-8"))
+        rules = SyncRules()
+        assert written == {"subscribed_messages": messages(rules), "subscribed_changes": changes(rules)}
+
+    def test_without_a_folder_it_is_that_of_the_module(
+        self, write: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """`--tfvars` alone, also before another option, writes where Terraform looks."""
+        option = next(one for one in show_plan.params if one.name == "tfvars")
+        assert isinstance(option, click.Option)
+        assert Path(str(option.flag_value)) == ROOT / "terraform"
+        monkeypatch.setattr(option, "flag_value", str(tmp_path))
+        assert write("--tfvars", "--topic", TOPIC).exit_code == 0
+        assert (tmp_path / "subscriptions.auto.tfvars.json").exists()
+
+    def test_a_folder_that_is_none_is_a_usage_error(self, write: Run, tmp_path: Path) -> None:
+        """Exit status 2, and nothing is made."""
+        done = write("--tfvars", str(tmp_path / "nowhere"))
+        assert (done.exit_code, "nowhere" in done.output) == (2, True)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_wrong_sync_toml_is_said(self, write: Run, rules: Callable[[str], None], tmp_path: Path) -> None:
+        """In a message, and no file is written."""
+        rules("[customer]\nerased = true\n")
+        done = write("--tfvars", str(tmp_path))
+        assert (done.exit_code, "customer.erased is not known" in done.output) == (1, True)
+        assert not (tmp_path / "subscriptions.auto.tfvars.json").exists()
+
+    def test_a_plan_needs_a_topic_otherwise(self, write: Run) -> None:
+        """As it did."""
+        done = write()
+        assert (done.exit_code, "--topic" in done.output) == (2, True)
 
 
 def test_apply_mends_what_differs_and_says_so(sandbox: Sandbox, run: Run) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from core.settings import Settings, SyncRules
+from core.rules import SyncRules
+from core.settings import Settings
 from mappers.order_properties import Known
 
 Json = dict[str, Any]

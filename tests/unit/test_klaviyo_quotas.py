@@ -10,7 +10,7 @@ import pytest
 from clients.klaviyo_quotas import QUOTAS, KlaviyoQuotas
 from clients.retrying import Operation, WaitingRoom, current_budget, message_budget
 from core.errors import TryAgain
-from core.settings import Limits
+from core.rules import Limits
 
 UPSERT = Operation("klaviyo", "create_or_update_profile")
 EVENT = Operation("klaviyo", "create_event")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from core.errors import Unmappable
-from core.settings import PropertyRules
+from core.rules import PropertyRules
 from mappers.address import event_address, location, phone_number, profile_address
 from mappers.ids import category_id, external_id, item_id, variant_id, variant_sku
 from mappers.localized import localized

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from mappers.price import current_price, price_amount, price_metadata
+from mappers.metadata import price_tables, tier_table
+from mappers.price import amount_before_discount, current_price, price_amount, price_metadata, price_tiers
 from mappers.stock import entry_stock
 from tests.unit.strategies import euros, settings_with
 
@@ -62,12 +63,12 @@ def test_the_price_that_holds_now_is_shown(prices: Any, currency: str | None, ce
 )
 def test_the_shopper_s_price_is_shown(shown: Any, amount: float | None) -> None:
     """A discounted value wins; yen have no decimals; 0 is a price."""
-    assert price_amount(shown) == amount
+    assert price_amount(shown, settings_with().sync.price) == amount
 
 
 def test_prices_are_listed_by_currency_and_by_country_that_uses_it() -> None:
     """A price without country is that of every country with its currency, by CLDR."""
-    amounts, currencies = price_metadata([price(1999), price(2500, "CHF")], NOW)
+    amounts, currencies = price_metadata([price(1999), price(2500, "CHF")], settings_with(), NOW)
     assert amounts["price_EUR"] == amounts["price_DE"] == amounts["price_FR"] == 19.99
     assert amounts["price_CHF"] == amounts["price_CH"] == amounts["price_LI"] == 25
     assert (currencies["currency_DE"], currencies["currency_CH"]) == ("EUR", "CHF")
@@ -78,21 +79,23 @@ def test_prices_are_listed_by_currency_and_by_country_that_uses_it() -> None:
 
 def test_a_price_with_a_country_is_of_that_country_alone() -> None:
     """It beats the general price there, and stands for its currency where it is the first."""
-    amounts, currencies = price_metadata([price(1000), price(1200, country="FR"), price(900, "USD", country="CH")], NOW)
+    amounts, currencies = price_metadata(
+        [price(1000), price(1200, country="FR"), price(900, "USD", country="CH")], settings_with(), NOW
+    )
     assert (amounts["price_EUR"], amounts["price_DE"], amounts["price_FR"]) == (10, 10, 12)
     assert (amounts["price_USD"], amounts["price_CH"]) == (9, 9)
     assert (currencies["currency_FR"], currencies["currency_CH"]) == ("EUR", "USD")
     assert "price_US" not in amounts
-    only, _ = price_metadata([price(1000, country="DE")], NOW)
+    only, _ = price_metadata([price(1000, country="DE")], settings_with(), NOW)
     assert only == {"price_EUR": 10, "price_DE": 10}
 
 
 def test_of_several_currencies_a_country_shows_its_first() -> None:
     """Whatever the order of the prices: Panama's balboa before its dollar, Germany's euro before a foreign price."""
     for prices in ([price(1, "USD"), price(2, "PAB")], [price(2, "PAB"), price(1, "USD")]):
-        assert price_metadata(prices, NOW)[1]["currency_PA"] == "PAB"
+        assert price_metadata(prices, settings_with(), NOW)[1]["currency_PA"] == "PAB"
     own = [price(1, "USD", country="DE"), price(2, "EUR", country="DE")]
-    assert price_metadata(own, NOW)[1] == {"currency_DE": "EUR"}
+    assert price_metadata(own, settings_with(), NOW)[1] == {"currency_DE": "EUR"}
 
 
 def test_only_prices_for_everybody_that_hold_now_are_listed() -> None:
@@ -103,8 +106,8 @@ def test_only_prices_for_everybody_that_hold_now_are_listed() -> None:
         price(3, validFrom=FUTURE),
         {"value": None},
     ]
-    assert price_metadata(hidden, NOW) == ({}, {})
-    assert price_metadata([price(100, "XXX")], NOW) == ({"price_XXX": 1}, {})
+    assert price_metadata(hidden, settings_with(), NOW) == ({}, {})
+    assert price_metadata([price(100, "XXX")], settings_with(), NOW) == ({"price_XXX": 1}, {})
 
 
 def _entry(quantity: int | None, channel: str = "", **fields: Any) -> Any:
@@ -137,3 +140,49 @@ def test_stock_is_the_sum_of_the_entries_that_count(
 ) -> None:
     """The configured channels, else the entry without channel, else all channels; without any it is not tracked."""
     assert entry_stock(entries, channels) == {"inventory_quantity": quantity, "inventory_policy": policy}
+
+
+SALE = price(11900, discounted={"value": euros(8900)})
+
+
+@pytest.mark.parametrize(
+    ("shown", "discounted", "amount", "before"),
+    [
+        (SALE, True, 89, 119),
+        (SALE, False, 119, None),
+        (price(11900), True, 119, None),
+        (price(11900, discounted={"value": euros(11900)}), True, 119, None),
+        (None, True, None, None),
+    ],
+)
+def test_what_a_price_was_before_its_discount(
+    shown: Any,
+    discounted: bool,  # noqa: FBT001 - a table
+    amount: Any,
+    before: Any,
+) -> None:
+    """Only where something is taken off, and where the discounted value is shown."""
+    rules = settings_with({"price": {"discounted": discounted}}).sync.price
+    assert (price_amount(shown, rules), amount_before_discount(shown, rules)) == (amount, before)
+
+
+def test_the_price_before_the_discount_is_in_the_metadata() -> None:
+    """Under the configured key, as a number, of the price that is shown; without a key it is left out."""
+    tables = price_tables([SALE], settings_with(), NOW)
+    assert tables["compare_at_price"] == 119
+    assert '"price_DE":89' in tables["price_json"]
+    assert price_tables([SALE], settings_with({"price": {"compare_at": "was"}}), NOW)["was"] == 119
+    for rules in ({"compare_at": ""}, {"discounted": False}):
+        assert set(price_tables([SALE], settings_with({"price": rules}), NOW)) == {"price_json", "currency_json"}
+
+
+def test_tiers_of_what_is_listed() -> None:
+    """By currency, in rising quantities; a discounted price has none, nor one that is not the currency's entry."""
+    tiers = [{"minimumQuantity": 20, "value": euros(700)}, {"minimumQuantity": 10, "value": euros(850)}]
+    on = settings_with({"price": {"tiers": True}})
+    listed = [price(1000, tiers=tiers), price(900, "USD"), price(1, "CHF", tiers=tiers, discounted={"value": euros(1)})]
+    assert price_tiers(listed, on, NOW) == {"EUR": [{"from": 10, "price": 8.5}, {"from": 20, "price": 7}]}
+    assert tier_table(listed, on, NOW) == {"tiers_json": '{"EUR":[{"from":10,"price":8.5},{"from":20,"price":7}]}'}
+    assert price_tiers([price(500, validFrom=PAST), price(1000, tiers=tiers)], on, NOW) == {}
+    assert tier_table(listed, settings_with(), NOW) == {}
+    assert tier_table([price(1000)], on, NOW) == {}

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from core.errors import Unmappable
+from mappers.difference import differs
 from mappers.ids import CUSTOM_CATALOG
 from mappers.item import catalog_item, hidden_item, item_update
 from mappers.product_url import product_url
-from mappers.variant import catalog_variants, differs, stock_update, variant_create, variant_update
+from mappers.variant import catalog_variants, stock_update, variant_create, variant_update
 from tests.unit.strategies import category_reference, euros, settings_with
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -233,11 +234,16 @@ def test_a_stock_update_sends_only_what_stock_says(stock: Any, attributes: Any) 
         ({"custom_metadata": {"a": '{"x": 1}'}}, {"custom_metadata": {"a": '{"x": 2}'}}, True),
         ({"custom_metadata": {"a": "{}"}}, {"custom_metadata": None}, True),
         ({"custom_metadata": {"a": "no JSON"}}, {"custom_metadata": {"a": "no JSON"}}, False),
+        ({"custom_metadata": {"was": 119}}, {"custom_metadata": {"was": 119.0}}, False),
+        ({"custom_metadata": {"was": 119}}, {"custom_metadata": {"was": 99}}, True),
+        ({"custom_metadata": {}}, {"custom_metadata": {"was": 119, "theirs": "x"}}, True),
+        ({"custom_metadata": {}}, {"custom_metadata": {"was": None, "theirs": "x"}}, False),
+        ({"images": ["a", "b"]}, {"images": ["b", "a"]}, True),
     ],
 )
 def test_variants_are_compared_by_what_is_sent(ours: Any, theirs: Any, differ: bool) -> None:  # noqa: FBT001 - a table
-    """Numbers by value, tables as JSON, null as absent; what we do not send does not matter."""
-    assert differs(ours, theirs) is differ
+    """Numbers by value, tables as JSON, null as absent; what we do not send does not matter, but for our own keys."""
+    assert differs(ours, theirs, {"was", "tiers"}) is differ
 
 
 @pytest.mark.parametrize(

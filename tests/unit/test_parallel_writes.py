@@ -11,7 +11,7 @@ import pytest
 
 from clients.retrying import message_budget
 from core.errors import DeadLetter, Refused, TryAgain
-from core.settings import Limits
+from core.rules import Limits
 from handlers.services import Services
 from tests.unit.strategies import settings_with
 

@@ -35,12 +35,3 @@ def test_what_was_not_written_or_is_deleted_is_as_it_was_read() -> None:
     recent.deleted("b")
     assert recent.name("a", None) is None
     assert recent.name("a", {"name": "read", "updated": OLD}) == "read"
-
-
-def test_categories_of_an_item_that_was_written() -> None:
-    """They only cast doubt on what a list shows."""
-    recent = RecentCategories()
-    assert recent.item_may_be_in("p", frozenset({"a"}))
-    recent.put_item("p", frozenset({"a", "b"}))
-    assert recent.item_may_be_in("p", frozenset({"a", "b"}))
-    assert not recent.item_may_be_in("p", frozenset({"a"}))

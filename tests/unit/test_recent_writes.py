@@ -62,7 +62,7 @@ def test_a_variant_whose_write_failed(read: Any, expected: Any) -> None:
 def test_stock_alone_belongs_to_no_item_until_it_is_read() -> None:
     """A stock message knows only the SKU: it corrects what is read, and adds nothing."""
     recent = RecentWrites()
-    recent.wrote_stock("A", _variant(NOW, 2))
+    recent.changed("A", _variant(NOW, 2))
     assert recent.corrected("item", {}) == {}
     assert recent.corrected("item", {"A": _variant(OLD)}) == {"A": _variant(NOW, 2)}
 
@@ -72,7 +72,7 @@ def test_a_variant_that_moved_is_no_longer_the_first_items() -> None:
     recent = RecentWrites()
     recent.wrote("A", _variant(OLD), "item")
     recent.wrote("A", _variant(NOW), "other")
-    recent.wrote_stock("A", _variant(NOW, 3))
+    recent.changed("A", _variant(NOW, 3))
     assert recent.corrected("item", {"A": _variant(OLD)}) == {}
 
 

@@ -1,10 +1,12 @@
-"""One handler a key."""
+"""One handler a key, consumed while its condition holds."""
 
 import pytest
 
+from core.conditions import Condition, setting
 from core.notification import Notification
+from core.rules import SyncRules
 from handlers import registry
-from handlers.registry import handler_for, handles, registrations
+from handlers.registry import Registration, handles, registration_of, registrations
 from handlers.services import Services
 
 
@@ -17,13 +19,23 @@ def handler(notification: Notification, services: Services) -> None:
     """Do nothing."""
 
 
+def _registered(name: str = "ReviewCreated") -> Registration:
+    found = registration_of("review", name)
+    assert found
+    return found
+
+
+def _rules(**tables: dict[str, object]) -> SyncRules:
+    return SyncRules.model_validate(tables)
+
+
 def test_a_handler_is_found_by_its_keys() -> None:
     """Under each type it was registered for, and under no other."""
     handles("review", "ReviewCreated", "ResourceUpdated")(handler)
-    assert handler_for("review", "ReviewCreated") is handler
-    assert handler_for("review", "ResourceUpdated") is handler
-    assert handler_for("review", "ReviewRatingSet") is None
-    assert handler_for("cart", "ReviewCreated") is None
+    assert _registered().handler is handler
+    assert _registered("ResourceUpdated").handler is handler
+    assert registration_of("review", "ReviewRatingSet") is None
+    assert registration_of("cart", "ReviewCreated") is None
     assert [one.is_change for one in registrations() if one.resource_type == "review"] == [False, True]
     assert all(one.subscribe for one in registrations() if one.resource_type == "review")
 
@@ -32,6 +44,62 @@ def test_a_second_registration_is_an_error() -> None:
     """It says which key is taken, and leaves the first handler in place."""
     handles("review", "ReviewCreated", subscribe=False)(handler)
     with pytest.raises(ValueError, match="review/ReviewCreated has a handler already"):
-        handles("review", "ReviewCreated")(lambda _delivery, _services: None)
-    assert handler_for("review", "ReviewCreated") is handler
+        handles("review", "ReviewCreated", when=setting("customer.erase"))(lambda _delivery, _services: None)
+    assert _registered().handler is handler
     assert [one.subscribe for one in registrations() if one.resource_type == "review"] == [False]
+
+
+def test_without_a_condition_only_disabled_switches_off() -> None:
+    """Its key in `[messages] disabled` does, another key does not."""
+    handles("review", "ReviewCreated")(handler)
+    assert _registered().switched_off_by(SyncRules()) is None
+    assert _registered().switched_off_by(_rules(messages={"disabled": ["review/ReviewRatingSet"]})) is None
+    assert _registered().switched_off_by(_rules(messages={"disabled": ["review/ReviewCreated"]})) == (
+        "[messages] disabled"
+    )
+
+
+def test_a_condition_switches_off_under_its_name() -> None:
+    """Any predicate on the rules will do; `disabled` goes first, as that is what was asked for."""
+    handles("review", "ReviewCreated", when=Condition("a hidden product", lambda r: r.product.unpublished == "hide"))(
+        handler
+    )
+    assert _registered().switched_off_by(_rules(product={"unpublished": "hide"})) is None
+    assert _registered().switched_off_by(SyncRules()) == "a hidden product"
+    assert _registered().switched_off_by(_rules(messages={"disabled": ["review/ReviewCreated"]})) == (
+        "[messages] disabled"
+    )
+
+
+@pytest.mark.parametrize(
+    ("paths", "tables", "holds"),
+    [
+        (["customer.erase"], {}, True),
+        (["customer.erase"], {"customer": {"erase": False}}, False),
+        (["product.brand_attribute"], {}, True),
+        (["product.brand_attribute"], {"product": {"brand_attribute": ""}}, False),
+        (["order.properties.include"], {}, False),
+        (["order.properties.include"], {"order": {"properties": {"include": ["origin"]}}}, True),
+        (["customer.clear", "payment.refund_states"], {}, True),
+        (["customer.clear", "payment.refund_states"], {"payment": {"refund_states": []}}, False),
+    ],
+    ids=str,
+)
+def test_a_setting_is_on_when_true_or_not_empty(
+    paths: list[str], tables: dict[str, dict[str, object]], *, holds: bool
+) -> None:
+    """An empty name or list is off; of several settings one is enough."""
+    assert setting(*paths).holds(_rules(**tables)) is holds
+
+
+def test_settings_are_named_as_sync_toml_has_them() -> None:
+    """By table and key, so that people find them."""
+    assert setting("customer.erase").name == "[customer] erase"
+    assert setting("order.properties.include", "order.value").name == "[order.properties] include or [order] value"
+    assert setting("customer").name == "[customer]"
+
+
+def test_a_setting_that_does_not_exist_is_an_error() -> None:
+    """When the handler is registered, not when a message comes."""
+    with pytest.raises(AttributeError, match="newsletter"):
+        setting("customer.newsletter")

@@ -11,7 +11,7 @@ import pytest
 
 from clients.retrying import Budget, Operation, Pauses, Timeouts, call, current_budget, message_budget
 from core.errors import Refused, TryAgain, Unavailable
-from core.settings import Limits
+from core.rules import Limits
 
 READ = Operation("commercetools", "orders.get")
 WRITE = Operation("klaviyo", "create_event")

@@ -82,6 +82,11 @@ def found(answer: Answered) -> list[str]:
     return [document["id"] for document in answer.body["results"]]
 
 
+def take_token(calls: Calls, scope: str) -> None:
+    """Go on with a token for this scope alone."""
+    calls.headers["Authorization"] = f"Bearer {ask_token(calls, scope=scope).body['access_token']}"
+
+
 class TestTokens:
     """Who is let in."""
 
@@ -133,10 +138,29 @@ class TestTokens:
         """A token for orders does not read customers."""
         shop.tokens(enforce_scopes=True)
         with Calls(shop.url) as calls:
-            token = ask_token(calls, scope="view_orders:shop").body["access_token"]
-            calls.headers["Authorization"] = f"Bearer {token}"
+            take_token(calls, "view_orders:shop")
             assert calls("GET", "/shop/orders").status == 200
             assert calls("GET", "/shop/customers").status == 403
+
+    @pytest.mark.parametrize(
+        ("scope", "current", "staged"),
+        [("view_products", 403, 200), ("view_published_products", 200, 200), ("manage_products", 200, 200)],
+    )
+    def test_current_data_has_a_scope_of_its_own(self, shop: Control, scope: str, current: int, staged: int) -> None:
+        """`view_products` alone reads staged projections: commercetools' text, taken at its word."""
+        shop.tokens(enforce_scopes=True)
+        with Calls(shop.url) as calls:
+            take_token(calls, f"{scope}:shop")
+            assert calls("GET", "/shop/product-projections?staged=false").status == current
+            assert calls("GET", "/shop/product-projections?staged=true").status == staged
+
+    def test_the_projects_own_scope_reads_nothing_else(self, shop: Control) -> None:
+        """`view_project_settings` is for the project document alone."""
+        shop.tokens(enforce_scopes=True)
+        with Calls(shop.url) as calls:
+            take_token(calls, "view_project_settings:shop")
+            assert calls("GET", "/shop").status == 200
+            assert calls("GET", "/shop/orders").status == 403
 
 
 class TestReads:
@@ -149,7 +173,21 @@ class TestReads:
         assert answer.headers["x-correlation-id"]
         assert calls("GET", "/shop/categories/key=women").body["id"] == "root"
 
-    @pytest.mark.parametrize("path", ["/shop/orders/none", "/shop/orders/key=none", "/shop/nothing", "/shop"])
+    def test_the_project(self, shop: Control, calls: Calls) -> None:
+        """Its key is that of the path, the rest is what was told, until the reset."""
+        assert calls("GET", "/my-shop").body == {"key": "my-shop", "version": 1}
+        shop.project(productCatalogModel="Modular")
+        assert calls("GET", "/shop").body["productCatalogModel"] == "Modular"
+        assert [one["operation"] for one in shop.requests(kind="api")][-1] == "project.get"
+
+    @pytest.mark.parametrize("collection", ["channels", "stores", "customer-groups"])
+    def test_what_settings_name_by_key(self, shop: Control, calls: Calls, collection: str) -> None:
+        """Channels, stores and customer groups; a key may need encoding."""
+        shop.put(collection, {"id": "one", "key": "süd/1"})
+        assert calls("GET", f"/shop/{collection}/key=s%C3%BCd%2F1").body["id"] == "one"
+        assert calls("GET", f"/shop/{collection}/key=nord").status == 404
+
+    @pytest.mark.parametrize("path", ["/shop/orders/none", "/shop/orders/key=none", "/shop/nothing", "/shop/no/none"])
     def test_unknown_is_404(self, calls: Calls, path: str) -> None:
         """A document or a path that does not exist: 404 ResourceNotFound."""
         answer = calls("GET", path)

@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+import handlers  # noqa: F401 - registers every handler
 from core.errors import ConfigurationError
-from core.settings import DEFAULT_SYNC_TOML, Settings, SyncRules, load_settings
+from core.rules import SyncRules, doubts
+from core.settings import DEFAULT_SYNC_TOML, Settings, load_settings
+from handlers.registry import consumed
+from tests.env_files import WAYS_TO_WRITE
 
 SECRET = "a-very-secret-value"
 ENVIRONMENT = {
@@ -41,9 +45,24 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Load:
                 monkeypatch.delenv(name, raising=False)
             else:
                 monkeypatch.setenv(name, value)
-        return load_settings()
+        return load_settings(consumed())
 
     return load_with
+
+
+@pytest.mark.parametrize("name", ["clientId", "client_id"])
+@pytest.mark.parametrize("write", WAYS_TO_WRITE.values(), ids=WAYS_TO_WRITE)
+def test_the_api_client_however_it_is_written(load: Load, write: Callable[[str], str], name: str) -> None:
+    """Also with the quotes that Docker leaves around a value of its env file."""
+    client = load(CT_API_CLIENT=write(json.dumps({name: "client", "secret": SECRET}))).ct_api_client
+    assert (client.client_id, client.secret.get_secret_value()) == ("client", SECRET)
+
+
+def test_quotes_are_taken_off_every_value(load: Load) -> None:
+    """A pair around the value, and no other."""
+    settings = load(CT_SCOPE="'view_orders:shop view_products:shop'", CT_PROJECT_ID='"shop"', PREFERRED_LOCALE="'en")
+    assert (settings.ct_scope, settings.ct_project_id) == ("view_orders:shop view_products:shop", "shop")
+    assert settings.preferred_locale == "'en"
 
 
 def test_a_complete_environment(load: Load) -> None:
@@ -88,31 +107,35 @@ def test_what_is_required(load: Load, name: str, value: str | None) -> None:
     """A missing or empty variable is named."""
     with pytest.raises(ConfigurationError) as raised:
         load(**{name: value})
-    assert raised.value.problems == (f"{name}: is not set",)
+    assert raised.value.problems == (f"{name} is not set",)
 
 
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
-        ("CT_API_URL", "api.example.com", "CT_API_URL"),
-        ("CT_PROJECT_ID", "a/b", "CT_PROJECT_ID"),
-        ("PUSH_AUDIENCE", "https://sync.example", "PUSH_SERVICE_ACCOUNT: set both PUSH_AUDIENCE and"),
-        ("PUSH_SERVICE_ACCOUNT", "push@p.iam.gserviceaccount.com", "PUSH_SERVICE_ACCOUNT: set both PUSH_AUDIENCE and"),
-        ("PUSH_AUDIENCE", "two words", "PUSH_AUDIENCE: "),
-        ("PUSH_SERVICE_ACCOUNT", "push", "PUSH_SERVICE_ACCOUNT: "),
-        ("CT_API_CLIENT", f"client:{SECRET}", "CT_API_CLIENT: must be a JSON object"),
-        ("CT_API_CLIENT", f'["{SECRET}"]', "CT_API_CLIENT: must be a JSON object"),
-        ("CT_API_CLIENT", f'{{"secret": "{SECRET}"}}', "CT_API_CLIENT (clientId): is not set"),
-        ("CT_API_CLIENT", '{"clientId": "a"}', "CT_API_CLIENT (secret): is not set"),
-        ("CT_API_CLIENT", f'{{"clientId": "a", "secret": ["{SECRET}"]}}', "CT_API_CLIENT (secret)"),
-        ("APP_TYPE", "event", "APP_TYPE: must be EVENT or unset"),
-        ("PUB_SUB_PORT", "http", "PUB_SUB_PORT"),
-        ("PUB_SUB_PORT", "70000", "PUB_SUB_PORT"),
-        ("PREFERRED_CURRENCY", "EURO", "PREFERRED_CURRENCY"),
-        ("KLAVIYO_API_URL", "klaviyo", "KLAVIYO_API_URL"),
-        ("DEAD_LETTER_TOPIC", "letters", "DEAD_LETTER_TOPIC"),
-        ("THREADS", "0", "THREADS"),
-        ("SYNC_CONFIG", "nowhere.toml", "SYNC_CONFIG: nowhere.toml can't be read"),
+        ("CT_API_URL", "api.example.com", "CT_API_URL must be a URL such as https://api.example.com; http://"),
+        ("CT_PROJECT_ID", "a/b", "CT_PROJECT_ID must be such as my-shop, a project key"),
+        ("PUSH_AUDIENCE", "https://sync.example", "PUSH_SERVICE_ACCOUNT and PUSH_AUDIENCE go together"),
+        (
+            "PUSH_SERVICE_ACCOUNT",
+            "push@p.iam.gserviceaccount.com",
+            "PUSH_SERVICE_ACCOUNT and PUSH_AUDIENCE go together",
+        ),
+        ("PUSH_AUDIENCE", "two words", "PUSH_AUDIENCE must be such as https://"),
+        ("PUSH_SERVICE_ACCOUNT", "push", "PUSH_SERVICE_ACCOUNT must be such as push@"),
+        ("CT_API_CLIENT", f"client:{SECRET}", "CT_API_CLIENT must be a JSON object"),
+        ("CT_API_CLIENT", f'["{SECRET}"]', "CT_API_CLIENT must be a JSON object"),
+        ("CT_API_CLIENT", f'{{"secret": "{SECRET}"}}', "CT_API_CLIENT (clientId) is not set"),
+        ("CT_API_CLIENT", '{"clientId": "a"}', "CT_API_CLIENT (secret) is not set"),
+        ("CT_API_CLIENT", f'{{"clientId": "a", "secret": ["{SECRET}"]}}', "CT_API_CLIENT (secret) must be a text"),
+        ("APP_TYPE", "event", "APP_TYPE must be EVENT or unset"),
+        ("PUB_SUB_PORT", "http", "PUB_SUB_PORT must be a whole number"),
+        ("PUB_SUB_PORT", "70000", "PUB_SUB_PORT must be at most 65535"),
+        ("PREFERRED_CURRENCY", "EURO", "PREFERRED_CURRENCY must be such as EUR"),
+        ("KLAVIYO_API_URL", "klaviyo", "KLAVIYO_API_URL must be a URL"),
+        ("DEAD_LETTER_TOPIC", "letters", "DEAD_LETTER_TOPIC must be such as projects/P/topics/T"),
+        ("THREADS", "0", "THREADS must be at least 1"),
+        ("SYNC_CONFIG", "nowhere.toml", "SYNC_CONFIG names nowhere.toml, which can't be read"),
     ],
 )
 def test_what_is_wrong(load: Load, name: str, value: str, problem: str) -> None:
@@ -139,9 +162,8 @@ def test_without_tls_no_further_than_this_machine(load: Load, name: str, url: st
     """Keys and personal data leave the machine encrypted, or the start stops with one line."""
     with pytest.raises(ConfigurationError) as raised:
         load(**{name: url})
-    assert raised.value.problems == (
-        f"{name}: must be https://HOST; http:// is for this machine only (localhost, 127.0.0.1, [::1])",
-    )
+    (problem,) = raised.value.problems
+    assert problem.startswith(f"{name} must be a URL such as https://api.example.com; http:// is for this machine only")
 
 
 @pytest.mark.parametrize("changes", [{}, {"PUSH_AUDIENCE": ""}, {"PUSH_SERVICE_ACCOUNT": ""}], ids=str)
@@ -151,7 +173,7 @@ def test_on_cloud_run_no_token_can_be_verified(load: Load, changes: dict[str, st
     with pytest.raises(ConfigurationError) as raised:
         load(K_SERVICE="klaviyo-sync", **{**both, **changes})
     (problem,) = raised.value.problems
-    assert problem.startswith("PUSH_SERVICE_ACCOUNT: leave it and PUSH_AUDIENCE out on Cloud Run (K_SERVICE is set)")
+    assert problem.startswith("PUSH_SERVICE_ACCOUNT and PUSH_AUDIENCE must be left out on Cloud Run (K_SERVICE is set)")
     assert load(K_SERVICE="klaviyo-sync").push_audience is None
     assert load(**both).push_service_account == both["PUSH_SERVICE_ACCOUNT"]
 
@@ -160,7 +182,7 @@ def test_a_wrong_audience_is_one_problem(load: Load) -> None:
     """It does not also count as an account without an audience."""
     with pytest.raises(ConfigurationError) as raised:
         load(PUSH_AUDIENCE="two words", PUSH_SERVICE_ACCOUNT="push@p.iam.gserviceaccount.com")
-    assert [problem.split(":")[0] for problem in raised.value.problems] == ["PUSH_AUDIENCE"]
+    assert [problem.split()[0] for problem in raised.value.problems] == ["PUSH_AUDIENCE"]
 
 
 @pytest.mark.parametrize(
@@ -188,23 +210,60 @@ def test_every_problem_is_listed(load: Load, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as raised:
         load(CT_API_URL=None, APP_TYPE="IMPORT", SYNC_CONFIG=str(rules))
     named = [problem.split(" ")[0] for problem in raised.value.problems]
-    assert named == ["rules.toml:", "rules.toml:", "CT_API_URL:", "APP_TYPE:"]
+    assert named == ["rules.toml:", "rules.toml:", "CT_API_URL", "APP_TYPE"]
     assert all(problem in str(raised.value) for problem in raised.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("changes", "heading"),
+    [
+        ({"CT_API_URL": None, "CT_SCOPE": ""}, "Settings are missing:"),
+        ({"APP_TYPE": "IMPORT"}, "Settings are wrong:"),
+        ({"CT_API_URL": None, "APP_TYPE": "IMPORT"}, "Settings are missing or wrong:"),
+    ],
+    ids=["missing", "wrong", "both"],
+)
+def test_the_heading_says_what_it_is(load: Load, changes: dict[str, str | None], heading: str) -> None:
+    """Not that something is incomplete where something is wrong."""
+    with pytest.raises(ConfigurationError) as raised:
+        load(**changes)
+    assert str(raised.value).splitlines()[0] == heading
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("[customer]\nerased = true", "rules.toml: customer.erased: is not known"),
-        ("[order.properties]\nincluded = []", "rules.toml: order.properties.included: is not known"),
-        ("typo = 1", "rules.toml: typo: is not known"),
-        ('[messages]\ndisabled = ["OrderCreated"]', "rules.toml: messages.disabled.0"),
-        ('[metrics]\nplaced_order = ""', "rules.toml: metrics.placed_order"),
-        (f'[metrics]\nplaced_order = "{"x" * 128}"', "rules.toml: metrics.placed_order"),
-        ('[product]\nunpublished = "keep"', "rules.toml: product.unpublished"),
-        ('[customer]\nclear = ["email"]', "rules.toml: customer.clear.0"),
-        ("[limits]\nmessage_seconds = 0", "rules.toml: limits.message_seconds"),
-        ("[limits", "rules.toml is not TOML"),
+        ("[customer]\nerased = true", "customer.erased is not known; did you mean erase?"),
+        ("[order.properties]\nincluded = []", "order.properties.included is not known; did you mean include?"),
+        ('[metrics]\nplaced_oder = "A"', "metrics.placed_oder is not known; did you mean placed_order?"),
+        ("[orders]", "orders is not known; did you mean order?"),
+        ("typo = 1", "typo is not known"),
+        ('[messages]\ndisabled = ["OrderCreated"]', "messages.disabled, entry 1 must be such as order/OrderImported"),
+        (
+            '[messages]\ndisabled = ["order/OrderImportd", "order/OrderCreated"]',
+            "messages.disabled names order/OrderImportd, which is not consumed; did you mean order/OrderImported?",
+        ),
+        ('[metrics]\nplaced_order = ""', "metrics.placed_order must not be empty"),
+        (f'[metrics]\nplaced_order = "{"x" * 128}"', "metrics.placed_order must have at most 127 characters"),
+        ('[product]\nunpublished = "keep"', "product.unpublished must be 'delete' or 'hide'"),
+        ('[customer]\nclear = ["first_name", "email"]', "customer.clear, entry 2 must be 'first_name', "),
+        ('[order]\nplaced_states = "Open"', "order.placed_states must be a list of texts"),
+        ("[order]\nplaced_states = [1]", "order.placed_states, entry 1 must be a text"),
+        ("order = 1", "order must be a table"),
+        ("[order.properties]\nrename = 1", "order.properties.rename must be a table"),
+        ('[customer]\nerase = "perhaps"', "customer.erase must be true or false"),
+        ("[limits]\nmessage_seconds = 0", "limits.message_seconds must be more than 0"),
+        ("[limits]\nmessage_seconds = 51", "limits.message_seconds must be at most 50"),
+        ('[limits]\nbackoff = "long"', "limits.backoff must be a number"),
+        ("[limits]\ncall_attempts = 1.5", "limits.call_attempts must be a whole number"),
+        ('[price]\ncountry = "UK"', "price.country must be the ISO 3166 code of a country"),
+        ('[price]\ncountry = "Germany"', "price.country must be the ISO 3166 code of a country"),
+        ('[price]\ncountry = "EU"', "price.country must be the ISO 3166 code of a country"),
+        ('[price]\nchannel = "a key with spaces"', "price.channel must be such as "),
+        ("[price]\ncustomer_group = 7", "price.customer_group must be a text"),
+        ('[price]\ncompare_at = "price_json"', "price.compare_at must not be price_json, "),
+        ('[price]\ntiers = "some"', "price.tiers must be true or false"),
+        ("[limits", "is not TOML"),
     ],
 )
 def test_what_is_wrong_in_sync_toml(load: Load, tmp_path: Path, text: str, problem: str) -> None:
@@ -214,7 +273,23 @@ def test_what_is_wrong_in_sync_toml(load: Load, tmp_path: Path, text: str, probl
     with pytest.raises(ConfigurationError) as raised:
         load(SYNC_CONFIG=str(rules))
     assert len(raised.value.problems) == 1
-    assert raised.value.problems[0].startswith(problem)
+    assert raised.value.problems[0].removeprefix("rules.toml").lstrip(": ").startswith(problem)
+
+
+def test_states_that_commercetools_does_not_have_are_doubted(load: Load, tmp_path: Path) -> None:
+    """Not refused: they may be new."""
+    rules = tmp_path / "rules.toml"
+    rules.write_text(
+        '[order]\nfulfilled_states = ["complete"]\nplaced_states = ["Open", "Paused"]\n'
+        '[payment]\nrefund_states = ["succes"]\n',
+        encoding="utf-8",
+    )
+    assert list(doubts(load(SYNC_CONFIG=str(rules)).sync)) == [
+        "order.placed_states names Paused, which commercetools does not have",
+        "order.fulfilled_states names complete, which commercetools does not have; did you mean Complete?",
+        "payment.refund_states names succes, which commercetools does not have; did you mean Success?",
+    ]
+    assert list(doubts(load().sync)) == []
 
 
 def test_sync_toml_that_is_no_text(load: Load, tmp_path: Path) -> None:
@@ -237,6 +312,14 @@ def test_a_file_of_ones_own_needs_only_what_differs(load: Load, tmp_path: Path) 
     rules.write_text('[metrics]\nplaced_order = "Bought"\n', encoding="utf-8")
     metrics = load(SYNC_CONFIG=str(rules)).sync.metrics
     assert (metrics.placed_order, metrics.ordered_product) == ("Bought", "Ordered Product")
+
+
+def test_a_country_is_written_in_capitals(load: Load, tmp_path: Path) -> None:
+    """As prices have it; an empty one stays empty."""
+    rules = tmp_path / "rules.toml"
+    for written, country in ((" de ", "DE"), ("gb", "GB"), ("", "")):
+        rules.write_text(f'[price]\ncountry = "{written}"\n', encoding="utf-8")
+        assert load(SYNC_CONFIG=str(rules)).sync.price.country == country
 
 
 def test_settings_do_not_show_secrets(load: Load) -> None:
@@ -262,4 +345,4 @@ def test_a_key_that_no_header_can_hold_is_refused(load: Load, key: str) -> None:
     """At the start, and without showing it."""
     with pytest.raises(ConfigurationError) as raised:
         load(KLAVIYO_AUTH_KEY=key)
-    assert raised.value.problems == ("KLAVIYO_AUTH_KEY: holds characters that no key has",)
+    assert raised.value.problems == ("KLAVIYO_AUTH_KEY holds characters that no key has",)

@@ -1,0 +1,199 @@
+"""sync.toml: what is synced, and under what name."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+
+from core.countries import currencies_by_country
+from core.problems import like, meant
+
+CONSUMED = "consumed"
+"""Of the context in which the rules are validated: the keys of all messages that are consumed under some settings."""
+
+ORDER_STATES = ("Open", "Confirmed", "Complete", "Cancelled")
+TRANSACTION_STATES = ("Initial", "Pending", "Success", "Failure")
+"""Source: commercetools API, OrderState and TransactionState. New ones may come."""
+
+MetricName = Annotated[str, Field(min_length=1, max_length=127)]
+"""Klaviyo: metric names have fewer than 128 characters."""
+
+METADATA_TABLES = ("title_json", "slug_json", "price_json", "currency_json", "tiers_json")
+"""Keys of `custom_metadata` that items and variants always have, or have by a rule."""
+
+ClearableAttribute = Literal["first_name", "last_name", "title", "organization", "locale", "phone_number", "location"]
+
+
+class _Section(BaseModel):
+    """A table of sync.toml: an unknown key is a mistake, not something to pass over."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PropertyRules(_Section):
+    """Which fields become properties: `include` (empty: all), then `exclude`, then `rename`."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    rename: dict[str, str] = {}
+
+
+class CustomerProperties(PropertyRules):
+    """The same for a customer's own fields, of which few leave the shop unasked."""
+
+    include: tuple[str, ...] = ("customerNumber", "customerGroup", "stores")
+
+
+class Messages(_Section):
+    """`resource/type` keys that are acknowledged without effect."""
+
+    disabled: tuple[Annotated[str, like("[a-z-]+/[A-Za-z]+", "order/OrderImported")], ...] = ()
+
+    @field_validator("disabled")
+    @classmethod
+    def _consumed(cls, keys: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """What is not consumed can't be switched off; a slip would leave the message on."""
+        known = (info.context or {}).get(CONSUMED)
+        unknown = [f"{key}, which is not consumed{meant(key, known)}" for key in keys if known and key not in known]
+        if unknown:
+            raise ValueError(f"names {', '.join(unknown)}")
+        return keys
+
+
+class Metrics(_Section):
+    """Names of the Klaviyo metrics."""
+
+    placed_order: MetricName = "Placed Order"
+    ordered_product: MetricName = "Ordered Product"
+    fulfilled_order: MetricName = "Fulfilled Order"
+    cancelled_order: MetricName = "Cancelled Order"
+    refunded_order: MetricName = "Refunded Order"
+
+
+class EventRules(_Section):
+    """From which age on (seconds) an event starts no flow; 0: never."""
+
+    flow_max_age: Annotated[float, Field(ge=0)] = 259_200
+
+
+class OrderRules(_Section):
+    """States that make events, what an order is worth, whose events are sent, and what becomes properties."""
+
+    value: Literal["gross", "total"] = "gross"
+    deleted_customers: Literal["skip", "email"] = "skip"
+    placed_states: tuple[str, ...] = ()
+    fulfilled_states: tuple[str, ...] = ("Confirmed", "Complete")
+    cancelled_states: tuple[str, ...] = ("Cancelled",)
+    properties: PropertyRules = PropertyRules()
+    custom_fields: PropertyRules = PropertyRules()
+
+
+class CustomerRules(_Section):
+    """Erasure, attributes to clear, and what becomes properties."""
+
+    erase: bool = True
+    clear: tuple[ClearableAttribute, ...] = ()
+    properties: CustomerProperties = CustomerProperties()
+    custom_fields: PropertyRules = PropertyRules()
+
+
+class PaymentRules(_Section):
+    """States that make a refund, and how long a refund waits for its order (seconds)."""
+
+    refund_states: tuple[str, ...] = ("Success",)
+    order_wait: Annotated[float, Field(ge=0)] = 3600
+
+
+class ProductRules(_Section):
+    """The brand's attribute, and what becomes of an unpublished product."""
+
+    brand_attribute: str = "brand"
+    unpublished: Literal["delete", "hide"] = "delete"
+
+
+def _several(channel: object) -> object:
+    """One id as a list of one; none for an empty one."""
+    return ([channel] if channel else []) if isinstance(channel, str) else channel
+
+
+class InventoryRules(_Section):
+    """The supply channels whose stock counts, summed; none: the stock without a channel, else that of all channels."""
+
+    channel: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_several)] = ()
+
+
+def _country(code: str) -> str:
+    """A country's code in capitals."""
+    code = code.strip().upper()
+    if code and code not in currencies_by_country():
+        raise ValueError("must be the ISO 3166 code of a country, such as DE or GB")
+    return code
+
+
+def _own_key(key: str) -> str:
+    if key in METADATA_TABLES:
+        raise ValueError(f"must not be {key}, which holds something else")
+    return key
+
+
+ResourceId = Annotated[
+    str,
+    like(r"[A-Za-z0-9_-]{0,256}", "8e1b7c2a-0d3f (`manage.py check --find KEY` prints ids)"),
+]
+"""Id of a commercetools resource, or empty."""
+
+
+class PriceRules(_Section):
+    """Whose price is shown, and what else of the prices is sent."""
+
+    country: Annotated[str, AfterValidator(_country)] = ""
+    channel: ResourceId = ""
+    customer_group: ResourceId = ""
+    discounted: bool = True
+    compare_at: Annotated[str, AfterValidator(_own_key)] = "compare_at_price"
+    tiers: bool = False
+    standalone: bool = True
+
+
+class Limits(_Section):
+    """How long and how often: seconds and counts, as sync.toml explains them."""
+
+    connect_timeout: Annotated[float, Field(gt=0)] = 3.0
+    read_timeout: Annotated[float, Field(gt=0)] = 10.0
+    message_seconds: Annotated[float, Field(gt=0, le=50)] = 25.0
+    call_attempts: Annotated[int, Field(ge=1)] = 3
+    message_retries: Annotated[int, Field(ge=0)] = 4
+    retry_after_max: Annotated[float, Field(ge=0)] = 5.0
+    backoff: Annotated[float, Field(ge=0)] = 0.2
+    stale_after: Annotated[float, Field(ge=0)] = 0.0
+    parallel_writes: Annotated[int, Field(ge=0)] = 0
+    product_categories_ttl: Annotated[float, Field(ge=0)] = 300
+    dead_letter_seconds: Annotated[float, Field(gt=0)] = 5.0
+
+
+class SyncRules(_Section):
+    """sync.toml as a whole."""
+
+    messages: Messages = Messages()
+    metrics: Metrics = Metrics()
+    events: EventRules = EventRules()
+    order: OrderRules = OrderRules()
+    customer: CustomerRules = CustomerRules()
+    payment: PaymentRules = PaymentRules()
+    product: ProductRules = ProductRules()
+    price: PriceRules = PriceRules()
+    inventory: InventoryRules = InventoryRules()
+    limits: Limits = Limits()
+
+
+def doubts(rules: SyncRules) -> Iterator[str]:
+    """What looks like a mistake and may be none: states that commercetools does not have, or not yet."""
+    for name, states, known in (
+        ("order.placed_states", rules.order.placed_states, ORDER_STATES),
+        ("order.fulfilled_states", rules.order.fulfilled_states, ORDER_STATES),
+        ("order.cancelled_states", rules.order.cancelled_states, ORDER_STATES),
+        ("payment.refund_states", rules.payment.refund_states, TRANSACTION_STATES),
+    ):
+        for state in states:
+            if state not in known:
+                yield f"{name} names {state}, which commercetools does not have{meant(state, known)}"

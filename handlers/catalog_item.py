@@ -1,0 +1,64 @@
+"""The item of a product: whether it has to be written, and writing it after its categories."""
+
+from collections.abc import Collection
+from typing import Literal
+
+from core.errors import Refused, SyncError, TryAgain, UnknownCategory
+from handlers.category_tree import create_category
+from handlers.services import Services
+from mappers.difference import differs
+from mappers.ids import external_id
+from mappers.item import item_category_ids, item_update
+from mappers.mapped import Mapped
+
+_BAD_REQUEST = 400
+
+Moves = Literal["no", "perhaps", "yes"]
+"""Whether a message tells that the item changes its categories, which a read of the item does not show."""
+
+
+def item_differs(item: Mapped, own: Collection[str], moves: Moves, services: Services) -> bool:
+    """Whether Klaviyo's item is not the one that would be written.
+
+    Its categories are not part of a read. Unless this instance wrote the item as it is, they are asked for if they may
+    have changed; what is sure to have changed them is written.
+    """
+    update = item_update(item.body)["data"]
+    found = services.klaviyo.item(external_id(update["id"]))
+    if not found or differs(update["attributes"], found.attributes, own):
+        return True
+    categories = found.categories
+    if categories is None and moves == "perhaps":
+        categories = services.klaviyo.categories_of_item(external_id(update["id"]))
+    if categories is None:
+        return moves != "no"
+    return categories != item_category_ids(item.body)
+
+
+def put_item(item: Mapped, services: Services, *, known: bool) -> bool:
+    """Put the item, after its categories where Klaviyo lacks some; whether it had to be created."""
+    try:
+        return services.klaviyo.put_item(item, known=known)
+    except UnknownCategory:
+        complete = _with_known_categories(item, services)
+    try:
+        return services.klaviyo.put_item(complete, known=known)
+    except UnknownCategory as refused:
+        raise undecided(refused) from None
+
+
+def _with_known_categories(item: Mapped, services: Services) -> Mapped:
+    """The item, after the categories that Klaviyo lacks were created; without those that are gone meanwhile."""
+    data = item.body["data"]
+    references = data["relationships"]["categories"]["data"]
+    ids = [external_id(reference["id"]) for reference in references]
+    gone = {own for own in services.klaviyo.missing_categories(ids) if not create_category(own, services)}
+    kept = [reference for reference in references if external_id(reference["id"]) not in gone]
+    return Mapped({"data": {**data, "relationships": {"categories": {"data": kept}}}}, item.cuts)
+
+
+def undecided(refused: Refused) -> SyncError:
+    """What Klaviyo still misses after it was created may be there later; a content it refuses never will."""
+    if refused.status == _BAD_REQUEST:
+        return refused
+    return TryAgain("klaviyo_undecided", status=refused.status, code=refused.code)

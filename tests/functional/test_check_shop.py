@@ -1,0 +1,185 @@
+"""What `manage.py check` says of commercetools: scopes, the catalog model, and ids by key."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from commands.running import ROOT, Sandbox
+from commands.shop import SCOPES
+from tests.functional.conftest import ManagePy
+from tests.functional.documents import product
+
+
+@pytest.mark.usefixtures("subscribed")
+@pytest.mark.parametrize(
+    ("denied", "state", "use"),
+    [
+        *((name, "FAILED", "") for name in sorted({scope.name for scope in SCOPES if not scope.optional})),
+        ("view_standalone_prices", "WARNING", "Your settings need it ([price] standalone)."),
+        ("view_discount_codes", "?", "Needed if the shop has any."),
+        ("view_customer_groups", "WARNING", "Your settings need it ([customer.properties] customerGroup)."),
+    ],
+)
+def test_a_missing_scope_of_the_client_is_named(
+    sandbox: Sandbox,
+    manage_py: ManagePy,
+    denied: str,
+    state: str,
+    use: str,
+) -> None:
+    """With what it is for; an optional one is a hint, or a warning where the settings need it."""
+    sandbox.commercetools.tokens(deny_scopes=[denied])
+    result = manage_py("check")
+    assert result.exit_code == (1 if state == "FAILED" else 0)
+    lines = result.output.splitlines()
+    at = next(at for at, line in enumerate(lines) if line.startswith(state) and "commercetools:" in line)
+    wrong = [line for line in lines if "can be read" in line and not line.startswith("ok")]
+    assert len(wrong) == sum(scope.name == denied for scope in SCOPES)
+    assert all(line.endswith(f"can be read ({denied})") for line in wrong)
+    assert f"{denied}:shop" in lines[at + 1]
+    assert use in lines[at + 1]
+    assert ("Optional, for " in lines[at + 1]) is (state != "FAILED")
+
+
+def test_a_scope_that_the_settings_do_not_need(
+    sandbox: Sandbox, manage_py: ManagePy, settings_file: Callable[[str], str]
+) -> None:
+    """Whether the client has it or not: the line says which setting is off."""
+    rules = settings_file('[customer.properties]\nexclude = ["customerGroup"]\n')
+    said = "Your settings do not need it ([customer.properties] customerGroup is off)."
+    for denied, state in (([], "ok"), (["view_customer_groups"], "?")):
+        sandbox.commercetools.tokens(deny_scopes=denied)
+        lines = manage_py("check", SYNC_CONFIG=rules).output.splitlines()
+        at = next(at for at, line in enumerate(lines) if line.endswith("(view_customer_groups)"))
+        assert lines[at].split()[0] == state
+        assert said in lines[at + 1]
+
+
+@pytest.mark.usefixtures("subscribed")
+def test_a_scope_that_is_not_named_although_it_can_be_read(manage_py: ManagePy) -> None:
+    """Commercetools' text asks for `view_published_products`: a warning where CT_SCOPE has `view_products` alone."""
+    poor = manage_py("check", CT_SCOPE="view_customers:shop view_orders:shop view_payments:shop view_products:shop")
+    warned = [line for line in poor.output.splitlines() if line.startswith("WARNING")]
+    assert [line.split("(")[1] for line in warned] == ["view_published_products)"]
+    assert poor.exit_code == 0
+    assert "CT_SCOPE does not name view_published_products" in poor.output
+    for scopes in ("manage_project:shop", "manage_customers manage_orders manage_payments manage_products"):
+        assert "WARNING" not in manage_py("check", CT_SCOPE=scopes).output
+
+
+def test_the_scopes_are_those_of_the_readme_and_of_deploy_sh(manage_py: ManagePy) -> None:
+    """Both list the required ones before the optional ones, and no other."""
+    assert manage_py("check").output.count("can be read") == len(SCOPES)
+    names = {optional: {one.name for one in SCOPES if one.optional is optional} for optional in (False, True)}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    row = next(line for line in readme.splitlines() if line.startswith("| `CT_SCOPE` |"))
+    required, _, optional = row.partition(";")
+    assert (set(re.findall(r"view_\w+", required)), set(re.findall(r"view_\w+", optional))) == (
+        names[False],
+        names[True],
+    )
+    script = (ROOT / "deploy.sh").read_text(encoding="utf-8")
+    listed = script.split("CT_SCOPE               ")[1].split("CT_API_CLIENT ")[0]
+    required, _, optional = listed.partition("and if wanted")
+    assert (set(re.findall(r"view_\w+", required)), set(re.findall(r"view_\w+", optional))) == (
+        names[False],
+        names[True],
+    )
+
+
+@pytest.mark.usefixtures("subscribed")
+@pytest.mark.parametrize(
+    ("model", "state", "said"),
+    [
+        (None, "ok", "products hold their variants (catalog model Classic)"),
+        ("Classic", "ok", "products hold their variants (catalog model Classic)"),
+        ("InMigration", "WARNING", "the project moves to the catalog model Modular (InMigration)"),
+        ("Modular", "WARNING", "the project has the catalog model Modular"),
+    ],
+)
+def test_the_catalog_model_of_the_project(
+    sandbox: Sandbox, manage_py: ManagePy, model: str | None, state: str, said: str
+) -> None:
+    """Its own settings say it; without a word it is Classic. A warning does not fail the check."""
+    sandbox.commercetools.project(**({"productCatalogModel": model} if model else {}))
+    result = manage_py("check")
+    assert result.exit_code == 0
+    (line,) = (line for line in result.output.splitlines() if "catalog model" in line)
+    assert line.split() == [state, "commercetools:", *said.split()]
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "said"),
+    [
+        ({}, "ok", "(catalog model Classic)"),
+        ({"masterVariant": None}, "WARNING", "has the catalog model Modular"),
+        (None, "?", "the catalog model"),
+    ],
+    ids=["with variants", "without", "no product"],
+)
+def test_the_catalog_model_by_a_product(
+    sandbox: Sandbox, manage_py: ManagePy, changes: dict[str, Any] | None, state: str, said: str
+) -> None:
+    """A client that may not read the project's settings: a published product tells, if there is one."""
+    sandbox.commercetools.tokens(deny_scopes=["view_project_settings"])
+    if changes is not None:
+        made = product()
+        current = {**made["masterData"]["current"], **changes}
+        current = {name: value for name, value in current.items() if value is not None}
+        sandbox.commercetools.put("products", {**made, "masterData": {**made["masterData"], "current": current}})
+    lines = [line for line in manage_py("check").output.splitlines() if "catalog model" in line]
+    assert [line.split()[0] for line in lines] == [state]
+    assert lines[0].endswith(said)
+
+
+KINDS = {"channel": "channels", "customer group": "customer-groups", "store": "stores"}
+
+
+class TestFind:
+    """`check --find KEY`."""
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_the_id_and_what_it_is(self, sandbox: Sandbox, manage_py: ManagePy, kind: str) -> None:
+        """One line, the id first; nothing else is asked of anybody."""
+        sandbox.commercetools.put(KINDS[kind], {"id": "id-1", "key": "süd/1"})
+        sandbox.commercetools.put(KINDS[kind], {"id": "id-2", "key": "nord"})
+        found = manage_py("check", "--find", "süd/1")
+        assert (found.exit_code, found.stdout, found.stderr) == (0, f"id-1\t{kind}\n", "")
+        asked = {one["operation"] for one in sandbox.commercetools.requests(kind="api")}
+        assert asked == {"channels.get", "customer-groups.get", "stores.get"}
+        assert sandbox.klaviyo.requests() == []
+
+    def test_none(self, manage_py: ManagePy) -> None:
+        """An error that says what was looked for, and no id."""
+        found = manage_py("check", "--find", "south")
+        assert (found.exit_code, found.stdout) == (1, "")
+        assert found.stderr == "Error: No channel, no customer group, no store with the key south was found.\n"
+
+    def test_several(self, sandbox: Sandbox, manage_py: ManagePy) -> None:
+        """Nobody is to guess which: an error that lists them."""
+        for kind, collection in KINDS.items():
+            sandbox.commercetools.put(collection, {"id": f"id-of-{kind.replace(' ', '-')}", "key": "south"})
+        found = manage_py("check", "--find", "south")
+        assert (found.exit_code, found.stdout) == (1, "")
+        for kind in KINDS:
+            assert f"id-of-{kind.replace(' ', '-')}\t{kind}" in found.stderr
+
+    def test_a_kind_that_may_not_be_read(self, sandbox: Sandbox, manage_py: ManagePy) -> None:
+        """It is named, and does not keep the id of another from being found."""
+        sandbox.commercetools.put("channels", {"id": "id-1", "key": "south"})
+        sandbox.commercetools.tokens(deny_scopes=["view_stores"])
+        found = manage_py("check", "--find", "south")
+        assert (found.exit_code, found.stdout) == (0, "id-1\tchannel\n")
+        assert found.stderr == "No store was looked for: CT_SCOPE lacks view_stores.\n"
+        sandbox.commercetools.delete("channels", "id-1")
+        missed = manage_py("check", "--find", "south")
+        assert (missed.exit_code, "view_stores" in missed.stderr) == (1, True)
+
+    def test_nothing_answers(self, manage_py: ManagePy) -> None:
+        """Not found and not asked are different things."""
+        found = manage_py("check", "--find", "south", CT_API_URL="http://127.0.0.1:9")
+        assert (found.exit_code, found.stdout) == (1, "")
+        assert "commercetools_unreachable" in found.stderr
+        assert "was found" not in found.stderr
