@@ -593,6 +593,8 @@ deploy() {
   if [[ $container ]]; then push_to_container; else tune_subscription; fi
   warn_of_others
   step "next: python manage.py subscriptions apply --topic projects/$PROJECT_ID/topics/$TOPIC"
+  step "when you are paged: export TOPIC=projects/$PROJECT_ID/topics/$TOPIC" \
+    "DEAD_LETTER_SUBSCRIPTION=projects/$PROJECT_ID/subscriptions/$DEAD_LETTERS; python manage.py status"
 }
 
 # --- Deleting --------------------------------------------------------------------------------------------------------

@@ -38,6 +38,15 @@ output "commercetools_subscriptions" {
   value       = concat(commercetools_subscription.messages[*].key, commercetools_subscription.changes[*].key)
 }
 
+output "on_call" {
+  description = "To paste when paged: the names of this deployment, and the first command. See docs/failures.md."
+  value       = <<-EOT
+    export TOPIC=${google_pubsub_topic.messages.id}
+    export DEAD_LETTER_SUBSCRIPTION=${google_pubsub_subscription.dead_letters.id}
+    python manage.py status
+  EOT
+}
+
 output "dashboard_url" {
   description = "The dashboard: look here first."
   value       = "https://console.cloud.google.com/monitoring/dashboards/builder/${basename(google_monitoring_dashboard.sync.id)}?project=${var.project_id}"

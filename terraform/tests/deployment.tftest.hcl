@@ -284,6 +284,11 @@ run "defaults" {
 
 run "watching" {
   assert {
+    condition     = output.on_call == "export TOPIC=projects/shop-sync/topics/klaviyo-sync\nexport DEAD_LETTER_SUBSCRIPTION=${output.dead_letter_subscription}\npython manage.py status\n"
+    error_message = "Whoever is paged can paste the first command."
+  }
+
+  assert {
     condition     = alltrue([for policy in [google_monitoring_alert_policy.dead_letters, google_monitoring_alert_policy.oldest_message, google_monitoring_alert_policy.errors, google_monitoring_alert_policy.denied, google_monitoring_alert_policy.unforeseen] : length(policy.notification_channels) == 1 && strcontains(policy.documentation[0].content, "docs/failures.md")])
     error_message = "Every alert reaches somebody and says what to do."
   }

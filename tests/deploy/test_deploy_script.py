@@ -65,6 +65,11 @@ def test_everything_is_made_in_order(first: tuple[Cloud, Run]) -> None:
         assert any(command.startswith(expected) for command in commands), f"{expected}: missing, or too late"
     made = {name for name in cloud.resources() if name.partition("/")[0] not in ("api", "version", "feeds")}
     assert made == RESOURCES
+    assert run.out.endswith(
+        "== when you are paged: export TOPIC=projects/my-project/topics/klaviyo-sync"
+        " DEAD_LETTER_SUBSCRIPTION=projects/my-project/subscriptions/klaviyo-sync-dead-letters;"
+        " python manage.py status\n"
+    )
 
 
 def test_rights_are_the_least(first: tuple[Cloud, Run]) -> None:
