@@ -96,7 +96,7 @@ def _handler(notification: Notification, services: Services) -> Handler:
     registration = registration_of(notification.resource.type_id, notification.type)
     if not registration:
         raise Ignored("no_handler")
-    if registration.switched_off_by(services.settings.sync):
+    if registration.switched_off_by(services.settings.sync, services.settings.scopes):
         raise Ignored("disabled")
     return registration.handler
 

@@ -179,7 +179,7 @@ def _subscriptions(settings: Settings, topic: str | None, prefix: str) -> Iterat
         return
     finally:
         api.close()
-    drafts = wanted(prefix, *(_short(topic) or ("", "")), settings.sync)
+    drafts = wanted(prefix, *(_short(topic) or ("", "")), settings.sync, settings.scopes)
     if not _short(topic):  # whatever it is, it is not asked
         by_key = {one.get("key"): one for one in current}
         drafts = [{**draft, "destination": by_key.get(draft["key"], draft)["destination"]} for draft in drafts]

@@ -187,6 +187,12 @@ class Settings(BaseSettings):
         return init_settings, env_settings
 
 
+def names_scope(scopes: Collection[str], scope: str) -> bool:
+    """Whether scopes, as CT_SCOPE names them, hold this one, e.g. `view_standalone_prices`, or one that includes it."""
+    what = scope.removeprefix("view_").removeprefix("published_")
+    return not {scope, f"manage_{what}", "manage_project"}.isdisjoint(named.partition(":")[0] for named in scopes)
+
+
 def load_settings(consumed: Collection[str] = ()) -> Settings:
     """The settings of this process, from the environment and sync.toml.
 

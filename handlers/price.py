@@ -53,6 +53,7 @@ class Priced:
     "StandalonePriceTierRemoved",
     "StandalonePriceTiersSet",
     when=setting("price.standalone"),
+    scope="view_standalone_prices",
 )
 def sync_price(notification: Notification, services: Services) -> None:
     """Set the price of the variant of a standalone price's SKU, and of the item where that price is the item's."""

@@ -267,8 +267,8 @@ run "defaults" {
   }
 
   assert {
-    condition     = { for message in commercetools_subscription.messages[0].message : message.resource_type_id => message.types } == { for resource, types in var.subscribed_messages : resource => types }
-    error_message = "One block of messages for each resource."
+    condition     = { for message in commercetools_subscription.messages[0].message : message.resource_type_id => message.types } == { for resource, types in var.subscribed_messages : resource => types if resource != "standalone-price" }
+    error_message = "One block of messages for each resource; of standalone prices none, as ct_scope lacks their scope."
   }
 
   assert {
@@ -489,6 +489,19 @@ run "subscriptions_as_planned" {
   assert {
     condition     = one(commercetools_subscription.changes[0].changes[*].resource_type_ids) == tolist(["customer"])
     error_message = "And for its changes."
+  }
+}
+
+run "standalone_prices_with_their_scope" {
+  command = plan
+
+  variables {
+    ct_scope = "view_products:shop view_standalone_prices:shop"
+  }
+
+  assert {
+    condition     = contains([for message in commercetools_subscription.messages[0].message : message.resource_type_id], "standalone-price")
+    error_message = "A client that may read standalone prices is told of them."
   }
 }
 

@@ -289,10 +289,17 @@ def test_all_prices_in_many_currencies_and_countries_are_listed(shop: Sandbox, f
 
 
 def test_without_the_scope_messages_wait(shop: Sandbox, function: Function) -> None:
-    """As with any wrong key: the queue is not emptied. Without the scope they are not subscribed to."""
+    """As with any wrong key, where CT_SCOPE names the scope and the client has lost it: the queue is not emptied."""
     shop.commercetools.tokens(deny_scopes=["view_standalone_prices"])
     for delivery in (told("StandalonePriceValueChanged"), told("StandalonePriceDeleted", sku="A")):
         assert measured(shop, function, delivery).outcome == "retried commercetools_denied"
+
+
+def test_a_shop_that_does_not_name_the_scope(shop: Sandbox, serve: Serve) -> None:
+    """It goes without standalone prices, as it always did: a message that comes all the same costs no call."""
+    scopes = shop.environment["CT_SCOPE"].replace("view_standalone_prices:shop", "")
+    done = measured(shop, serve(CT_SCOPE=scopes), told("StandalonePriceValueChanged", staged=False))
+    assert (done.outcome, done.calls) == ("ignored disabled", (0, 0))
 
 
 def test_switched_off(shop: Sandbox, serve: Serve, settings_file: Any) -> None:
