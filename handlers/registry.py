@@ -21,8 +21,8 @@ class Registration:
     """A handler under its key.
 
     `subscribe` says whether commercetools is asked for these messages, `when` what the settings must say for the
-    handler to be called; None: always. `scope` is one of commercetools' that not every client has, without which the handler
-    can't do its work.
+    handler to be called; None: always. `scope` is one of commercetools' that not every client has, and that the handler
+    can't do without.
     """
 
     resource_type: str

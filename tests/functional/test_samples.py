@@ -8,7 +8,7 @@ import pytest
 from commands.running import Sandbox
 from commands.shop import SCOPES
 from sandbox.samples import DOCUMENTS, Sample, samples
-from tests.functional.conftest import ACKNOWLEDGED, Function
+from tests.functional.conftest import ACKNOWLEDGED, Function, Serve
 from tests.functional.states import comparable
 
 
