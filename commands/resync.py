@@ -14,6 +14,7 @@ from commands.environment import settings_or_exit
 from commands.live import KINDS, Live, LiveShop
 from commands.output import log_on_stderr
 from commands.showing import FAILURES, console, in_words, show_preview
+from commands.telling import counted
 from commands.write_nothing import UnpublishedLetters, services_that_write_nothing
 from core.errors import TryAgain
 from core.notification import Envelope
@@ -57,6 +58,8 @@ def resync(kind: str, names: Sequence[str], *, dry_run: bool, yes: bool) -> None
             if not yes:
                 click.confirm("Write this to Klaviyo?", abort=True)
             is_well = _sent(terminal, shop, resources, settings)
+        elif not is_well:
+            terminal.print("What would change can't be told, so nothing is written. Next: python manage.py check")
         elif resources and not dry_run:
             terminal.print("Nothing would change, so nothing is written.")
     finally:
@@ -105,7 +108,7 @@ def _settled(terminal: Console, shop: LiveShop, live: Live, services: Services) 
             return None
         envelope = Envelope(now.notification(services.settings.ct_project_id), attempt=attempt)
         outcome = settle(envelope, services)
-        calls = ", ".join(f"{count} calls to {backend}" for backend, count in outcome.calls.items())
+        calls = ", ".join(f"{counted(count, 'call')} to {backend}" for backend, count in outcome.calls.items())
         terminal.print(f"{escape(str(live))}: {in_words(outcome)}, {calls}", soft_wrap=True)
         if not isinstance(outcome.error, TryAgain) or outcome.error.status in _DENIED or attempt == _ATTEMPTS:
             return outcome

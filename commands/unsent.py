@@ -66,6 +66,14 @@ class UnsentCalls(KlaviyoCalls):
         return self.transport
 
 
+class _UnreadableError(Exception):
+    """Klaviyo does not say what it has: what a write would change can't be told."""
+
+    def __init__(self, answer: RawAnswer) -> None:
+        super().__init__(answer.response.status)
+        self.answer = answer
+
+
 @dataclass(slots=True)
 class _Unsent:
     """Stands in for the SDK's transport."""
@@ -89,8 +97,11 @@ class _Unsent:
         if method.upper() == "GET":
             return self.real.request(method, url, headers, body, post_params, _request_timeout)
         written = None if body is None else decoded(body)
-        with self._lock:
-            status, answer = self._answer(method.upper(), url, headers, written, _request_timeout)
+        try:
+            with self._lock:
+                status, answer = self._answer(method.upper(), url, headers, written, _request_timeout)
+        except _UnreadableError as error:
+            return error.answer  # a write that Klaviyo refuses for the same reason
         return RawAnswer(Answer(status, {}, b"" if answer is None else encoded(answer)))
 
     def close(self) -> None:
@@ -104,9 +115,11 @@ class _Unsent:
         base, path = f"{parts.scheme}://{parts.netloc}", parts.path
 
         def read(raw_path: str) -> Any:
-            """The data of Klaviyo's answer; None where it has none to give."""
-            found = self.real.request("GET", base + raw_path, headers, _request_timeout=timeout).response
-            return decoded(found.data)["data"] if found.status == HTTPStatus.OK else None
+            """The data of Klaviyo's answer; None for what is not there."""
+            found = self.real.request("GET", base + raw_path, headers, _request_timeout=timeout)
+            if found.response.status not in (HTTPStatus.OK, HTTPStatus.NOT_FOUND):
+                raise _UnreadableError(found)
+            return decoded(found.response.data)["data"] if found.response.status == HTTPStatus.OK else None
 
         def there(raw_path: str) -> dict[str, Any] | None:
             """The attributes of a catalog resource as Klaviyo has it, or none of them where it was just made."""

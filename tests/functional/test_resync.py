@@ -188,3 +188,27 @@ def test_a_resync_needs_real_settings(run: Run) -> None:
     """It never falls back on stand-ins, as a preview does."""
     failed = run("resync", "order", "S-20001", "--yes", KLAVIYO_AUTH_KEY="")
     assert (failed.exit_code, "KLAVIYO_AUTH_KEY is not set" in failed.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("kind_and_name", [("customer", "K-1"), ("product", "tote")])
+def test_nothing_is_claimed_of_a_klaviyo_that_refuses(run: Run, shop: Sandbox, kind_and_name: tuple[str, str]) -> None:
+    """A key that is wrong is no reason to say that all is as it should be."""
+    shop.klaviyo.fail(status=401)
+    failed = run("resync", *kind_and_name, "--yes")
+    assert failed.exit_code == 1
+    assert "retried (klaviyo_denied 401" in failed.stdout
+    assert "can't be told, so nothing is written. Next: python manage.py check" in failed.stdout
+    assert "create" not in failed.stdout
+    preview = run("preview", *kind_and_name, "--diff")
+    assert (preview.exit_code, "klaviyo_denied" in preview.stdout) == (1, True)
+
+
+def test_a_profile_that_can_not_be_looked_up_is_not_new(run: Run, shop: Sandbox) -> None:
+    """The look-up of a preview is refused, where the write itself would not be."""
+    shop.klaviyo.fail(method="GET", status=403)
+    preview = run("preview", "customer", "K-1", "--diff")
+    assert (preview.exit_code, "klaviyo_denied 403" in preview.stdout, "create profile" in preview.stdout) == (
+        1,
+        True,
+        False,
+    )
