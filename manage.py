@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Commands for the people who run the sync: `python manage.py --help`."""
 
+import signal
+import sys
 from importlib import import_module
 
 if __name__ == "__main__":
@@ -55,4 +57,6 @@ def manage() -> None:
 
 
 if __name__ == "__main__":
+    # Ends as Ctrl-C does: what a command started ends with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     manage(prog_name="python manage.py")

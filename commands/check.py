@@ -19,10 +19,6 @@ from core.settings import Settings
 _PROBE = "manage-check"
 """Names what does not exist: Klaviyo answers 404 or 400 to who may write, 403 to who may not; nothing changes."""
 _NOBODY = "00000000000000000000000000"
-_APPLY = (
-    "python manage.py subscriptions apply. With Terraform: python manage.py subscriptions plan --tfvars, then"
-    " terraform apply."
-)
 _FORBIDDEN = 403
 _UNAUTHORIZED = 401
 
@@ -184,13 +180,18 @@ def _subscriptions(settings: Settings, topic: str | None, prefix: str) -> Iterat
         by_key = {one.get("key"): one for one in current}
         drafts = [{**draft, "destination": by_key.get(draft["key"], draft)["destination"]} for draft in drafts]
     for step in plan(current, drafts, prefix):
-        yield from _subscription(step)
+        yield from _subscription(step, topic)
 
 
-def _subscription(step: Step) -> Iterator[Finding]:
+def _subscription(step: Step, topic: str | None) -> Iterator[Finding]:
     what = f"commercetools: subscription {step.key}"
+    apply = (
+        f"python manage.py subscriptions apply --topic {topic or 'projects/P/topics/T'}. With Terraform:"
+        " python manage.py subscriptions plan --tfvars, then terraform apply."
+    )
     if step.kind == "create":
-        yield Finding("failed", f"{what} is not there", _APPLY)
+        # Without a topic nothing may be deployed yet: one can work on real accounts from here all the same.
+        yield Finding("failed" if topic else "unknown", f"{what} is not there", apply)
         return
     status = step.current.get("status", "unknown")
     if status == "Healthy":
@@ -202,9 +203,9 @@ def _subscription(step: Step) -> Iterator[Finding]:
         case "keep":
             yield Finding("ok", f"{what} delivers what is consumed")
         case "delete":
-            yield Finding("failed", f"{what} delivers what sync.toml switches off", _APPLY)
+            yield Finding("failed", f"{what} delivers what sync.toml switches off", apply)
         case "update":
-            yield Finding("failed", f"{what} differs: {', '.join(step.differences)}", _APPLY)
+            yield Finding("failed", f"{what} differs: {', '.join(step.differences)}", apply)
 
 
 def _short(topic: str | None) -> tuple[str, str] | None:

@@ -165,8 +165,9 @@ def _await_port(function: Function, port: int) -> None:
             time.sleep(0.1)  # let the readers take its last words
             raise click.ClickException("The function did not start:\n" + "".join(function.errors))
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
+            # Gunicorn listens before its worker can hear a signal: an answer says that it can.
+            requests.get(function.url, timeout=end - time.monotonic())
+        except requests.ConnectionError:
             time.sleep(0.02)
         else:
             return

@@ -68,6 +68,7 @@ class Function:
     out: list[str] = field(default_factory=list)
     personal: set[str] = field(default_factory=set)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _reading: threading.Lock = field(default_factory=threading.Lock)
 
     def deliver(self, payload: Mapping[str, Any] | bytes, **top_level: Any) -> Answer:
         """Push a commercetools delivery in Pub/Sub's envelope and wait for its outcome."""
@@ -85,7 +86,8 @@ class Function:
 
     def lines(self) -> list[dict[str, Any]]:
         """Every log line so far."""
-        self.out.append(self.capture.readouterr().out)
+        with self._reading:  # it hands the same out to two threads at once
+            self.out.append(self.capture.readouterr().out)
         return [json.loads(line) for line in "".join(self.out).splitlines()]
 
     def line(self, message_id: str) -> dict[str, Any]:

@@ -83,6 +83,11 @@ output "topic" {
   value       = module.sync.topic
 }
 
+output "on_call" {
+  description = "To paste when paged: the names of this deployment, and the first command."
+  value       = module.sync.on_call
+}
+
 output "dashboard_url" {
   description = "Look here first."
   value       = module.sync.dashboard_url

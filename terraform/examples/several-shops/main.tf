@@ -66,6 +66,11 @@ output "subscription_commands" {
   }
 }
 
+output "on_call" {
+  description = "To paste when paged, of each shop: the names of its deployment, and the first command."
+  value       = { for shop, sync in module.sync : shop => sync.on_call }
+}
+
 output "dashboards" {
   description = "Look here first."
   value       = { for shop, sync in module.sync : shop => sync.dashboard_url }
