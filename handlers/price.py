@@ -99,7 +99,8 @@ class _Prices:
         wanted = variant_prices(product, self._sku, settings, now, priced.prices)
         found = klaviyo.variant(self._sku)
         changed = found is None or differs(wanted, found, own)
-        if found is None or (changed and not klaviyo.set_prices(self._sku, wanted, product["id"])):
+        # Klaviyo may not show yet a variant that was just made: only its answer to the write says that there is none.
+        if changed and not klaviyo.set_prices(self._sku, wanted, product["id"]):
             raise Ignored("no_variant")
         if not priced.is_items and not self._has_written_item:
             return changed

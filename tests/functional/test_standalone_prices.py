@@ -162,10 +162,18 @@ def test_a_sku_that_is_not_published(shop: Sandbox, function: Function) -> None:
 
 
 def test_a_variant_that_klaviyo_does_not_have(shop: Sandbox, serve: Serve) -> None:
-    """The product's own message brings it."""
+    """Neither shown nor there to be written: the product's own message brings it."""
     shop.klaviyo.reset()
     done = measured(shop, serve(), told("StandalonePriceValueChanged", staged=False))
-    assert (done.outcome, done.calls, done.state["variants"]) == ("ignored no_variant", (3, 1), {})
+    assert (done.outcome, done.calls, done.state["variants"]) == ("ignored no_variant", (3, 2), {})
+
+
+def test_a_variant_that_klaviyo_does_not_show_yet(shop: Sandbox, function: Function) -> None:
+    """It was just made, and a read by its id lags: it is written all the same."""
+    _put(shop, price(1, 1500))
+    shop.klaviyo.fail("catalog-variants/", method="GET", status=404)
+    done = measured(shop, function, told("StandalonePriceValueChanged", staged=False))
+    assert (done.outcome, done.calls, _prices(done)) == ("synced", (5, 3), {"item": 15, "A": 15, "B": 20})
 
 
 def test_a_price_that_is_gone(shop: Sandbox, function: Function) -> None:
