@@ -79,6 +79,8 @@ class _Prices:
         self._seen = notification.version or 0
         self._has_written_item = False
         self._sku = _told_sku(notification) or self._read_sku()
+        if self.deletes:
+            services.commercetools.recent_prices.saw(notification.resource.id, None)
 
     def read(self) -> Priced:
         """The SKU's product, by a query. Raises Ignored where no published one with standalone prices has it."""
@@ -127,11 +129,11 @@ class _Prices:
     def _with_prices(self, product: ProductProjection) -> Priced:
         if product.get("priceMode") != "Standalone":
             raise Ignored("embedded_prices")
-        listed = self._services.commercetools.standalone_prices(stocked_skus(product))
+        own_id = self._notification.resource.id
+        listed = self._services.commercetools.standalone_prices(stocked_skus(product), own_id)
         if listed is None:
             raise TryAgain("commercetools_denied", status=_FORBIDDEN)
         now = datetime.now(UTC)
-        own_id = self._notification.resource.id
         by_id = {price["id"]: price for price in listed[self._sku]}
         named = self._current(by_id.pop(own_id, None), now)
         if named:
@@ -146,13 +148,16 @@ class _Prices:
 
         So is one that they lack, unless it is known to be none of those that are asked for.
         """
+        if self._gone:
+            return None
         is_left_out = listed is None and self._named is not None and not may_be_shown(self._named, self._rules, now)
         if listed is not None and (version(listed) or 0) >= self._seen:
             self._named = listed
-        elif not self._gone and not self._just_read and not is_left_out:
+            self._services.commercetools.recent_prices.saw(listed["id"], listed)
+        elif not self._just_read and not is_left_out:
             self._read_named()
         self._just_read = False
-        return None if self._gone else self._named
+        return self._named
 
     def _read_named(self) -> None:
         price = self._services.commercetools.standalone_price(self._notification.resource.id)

@@ -8,7 +8,7 @@ import pytest
 
 from commands.running import Sandbox
 from tests.functional.conftest import Function, Serve
-from tests.functional.documents import message, money, product, reference, too_large, variant, young
+from tests.functional.documents import Json, message, money, product, reference, too_large, variant, young
 from tests.functional.measuring import Measured, measured
 from tests.functional.races import deliver_while
 
@@ -176,6 +176,19 @@ def test_a_variant_that_klaviyo_does_not_show_yet(shop: Sandbox, function: Funct
     assert (done.outcome, done.calls, _prices(done)) == ("synced", (5, 3), {"item": 15, "A": 15, "B": 20})
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [{"validFrom": "soon"}, {"validFrom": 5}, {"channel": "ours"}, {"sku": None}],
+    ids=["no time", "a number", "no reference", "no SKU"],
+)
+def test_a_price_that_cannot_be_understood(shop: Sandbox, function: Function, odd: Json) -> None:
+    """Dead-lettered, also where it is only looked at: trying again would never end."""
+    _put(shop, price(1, 1500, **odd))
+    _queries_show(shop, price(2, 2000, "B"))
+    done = measured(shop, function, told("StandalonePriceValueChanged", staged=False))
+    assert done.answer.reason == "unmappable"
+
+
 def test_a_price_that_is_gone(shop: Sandbox, function: Function) -> None:
     """The message that deleted it names the SKU."""
     shop.commercetools.delete("standalone-prices", "price-1")
@@ -216,6 +229,67 @@ def test_a_deleted_price_that_the_query_still_shows(shop: Sandbox, function: Fun
     _queries_show(shop, price(1, 1000), price(2, 2000, "B"))
     done = measured(shop, function, told("StandalonePriceDeleted", version=2, sku="A"))
     assert (done.outcome, _prices(done)) == ("synced", {"item": 20, "A": 10, "B": 20})
+
+
+@pytest.fixture
+def lagging(shop: Sandbox) -> Sandbox:
+    """The shop, with another price of A for one country; queries show nothing that happens from here on."""
+    _put(shop, price(3, 900, country="DE"))
+    shop.commercetools.lag(60, of="queries")
+    return shop
+
+
+def _change_together(shop: Sandbox, function: Function, *changed: Mapping[str, Any]) -> None:
+    """Prices that change at once, each with its message."""
+    _put(shop, *changed)
+    for one in changed:
+        number = int(one["id"].removeprefix("price-"))
+        told_of_it = told("StandalonePriceValueChanged", number, version=one["version"], staged=False)
+        assert function.deliver(told_of_it).outcome == "synced"
+
+
+def test_two_prices_of_a_sku_that_change_together(lagging: Sandbox, function: Function) -> None:
+    """The query of the second message still shows the first price as it was, which this instance knows better."""
+    _change_together(lagging, function, price(1, 1500, version=2), price(3, 800, version=2, country="DE"))
+    state = lagging.klaviyo.state()
+    assert (state["variants"]["A"]["price"], state["items"]["product-1"]["price"]) == (15, 15)
+    assert '"price_DE":8,' in state["variants"]["A"]["custom_metadata"]["price_json"]
+
+
+def test_two_new_prices_of_a_sku(lagging: Sandbox, function: Function) -> None:
+    """The first one is read by its id for the second one's message: the query lacks it, and may know better."""
+    _change_together(lagging, function, price(4, 700, country="FR"))
+    _put(lagging, price(5, 600, country="IT"))
+    done = measured(lagging, function, told("StandalonePriceValueChanged", 5, staged=False))
+    assert done.read == (
+        "standalone-prices.get", "product-projections.query", "standalone-prices.query", "standalone-prices.get",
+        "product-projections.get", "standalone-prices.query", "standalone-prices.get", "standalone-prices.get",
+    )  # fmt: skip
+    tables = done.state["variants"]["A"]["custom_metadata"]["price_json"]
+    assert ('"price_FR":7,' in tables, '"price_IT":6,' in tables) == (True, True)
+
+
+@pytest.mark.parametrize("is_deleted", [False, True], ids=["changed", "deleted"])
+def test_a_product_that_is_copied_after_its_price(lagging: Sandbox, function: Function, is_deleted: bool) -> None:  # noqa: FBT001 - a table
+    """Its query still shows the old price, which this instance knows better."""
+    if is_deleted:
+        lagging.commercetools.delete("standalone-prices", "price-1")
+        assert function.deliver(told("StandalonePriceDeleted", sku="A")).outcome == "synced"
+    else:
+        _change_together(lagging, function, price(1, 1500, version=2))
+    done = measured(lagging, function, PUBLISHED)
+    expected = {"item": 9, "A": 9, "B": 20} if is_deleted else {"item": 15, "A": 15, "B": 20}
+    assert (done.outcome, _prices(done)) == ("synced", expected)
+
+
+def test_a_price_that_another_instance_switched_off(shop: Sandbox, function: Function) -> None:
+    """The query lacks a price that this instance read a moment ago: read by its id, it is none to be shown."""
+    _put(shop, price(4, 700, country="FR"))
+    assert function.deliver(told("StandalonePriceCreated", 4, standalonePrice=price(4, 700))).outcome == "synced"
+    _put(shop, price(4, 700, version=2, country="FR", active=False))
+    done = measured(shop, function, PUBLISHED)
+    assert done.read.count("standalone-prices.get") == 1
+    assert '"price_FR":10,' in done.state["variants"]["A"]["custom_metadata"]["price_json"]
 
 
 def test_a_price_that_is_older_than_its_message(shop: Sandbox, function: Function) -> None:
