@@ -4,10 +4,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from clients.retrying import current_budget
 from core.conditions import setting
 from core.errors import Ignored, TryAgain, Unmappable
 from core.notification import Notification, Resource
-from handlers.current import Moved, Sharing, Source, as_told, copy_current, version
+from handlers.current import YOUNG, Moved, Sharing, Source, as_told, copy_current, version
 from handlers.inventory import stock_key
 from handlers.registry import handles
 from handlers.services import Services
@@ -21,6 +22,7 @@ from mappers.price import may_be_shown
 from mappers.variant import variant_prices
 
 _FORBIDDEN = 403
+_NOT_PUBLISHED, _EMBEDDED = "not_published", "embedded_prices"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +85,31 @@ class _Prices:
             services.commercetools.recent_prices.saw(notification.resource.id, None)
 
     def read(self) -> Priced:
-        """The SKU's product, by a query. Raises Ignored where no published one with standalone prices has it."""
+        """The SKU's product, and its prices. Raises Ignored where no published one with standalone prices has it."""
         product = self._services.commercetools.published_product_of(self._sku)
-        if product is None or self._sku not in stocked_skus(product):
-            raise Ignored("not_published")
+        reason = self._unfit(product)
+        if reason and self._notification.age < YOUNG and not current_budget().has_written:
+            product = self._product_by_id(product if reason == _EMBEDDED else None)
+            reason = self._unfit(product)
+            if reason == _NOT_PUBLISHED:
+                raise TryAgain("not_there_yet")
+        if reason or product is None:
+            raise Ignored(reason)
         return self._with_prices(product)
+
+    def _unfit(self, product: ProductProjection | None) -> str:
+        """Why a price of the SKU is not the product's; empty where it is."""
+        if product is None or self._sku not in stocked_skus(product):
+            return _NOT_PUBLISHED
+        return "" if product.get("priceMode") == "Standalone" else _EMBEDDED
+
+    def _product_by_id(self, listed: ProductProjection | None) -> ProductProjection | None:
+        """The product that a query shows too old, or not at all: then Klaviyo's variant of the SKU tells whose it is.
+
+        The product's own message may have missed the price just so.
+        """
+        product_id = listed["id"] if listed else self._services.klaviyo.product_of(self._sku)
+        return self._services.commercetools.product_projection(product_id) if product_id else None
 
     def keys(self, priced: Priced) -> Collection[str]:
         """Messages about stock write the variant too, those about the product its item."""
@@ -119,7 +141,7 @@ class _Prices:
         if not written:
             return None
         product = self._services.commercetools.product_projection(priced.product["id"])
-        if product is None or self._sku not in stocked_skus(product):
+        if product is None or self._unfit(product):
             return Moved(self.read())
         again = self._with_prices(product)
         skus = stocked_skus(product) if self._has_written_item else [self._sku]
@@ -127,8 +149,6 @@ class _Prices:
         return None if same else Moved(again)
 
     def _with_prices(self, product: ProductProjection) -> Priced:
-        if product.get("priceMode") != "Standalone":
-            raise Ignored("embedded_prices")
         own_id = self._notification.resource.id
         listed = self._services.commercetools.standalone_prices(stocked_skus(product), own_id)
         if listed is None:

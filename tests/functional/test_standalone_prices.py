@@ -161,6 +161,47 @@ def test_a_sku_that_is_not_published(shop: Sandbox, function: Function) -> None:
     assert measured(shop, function, told("StandalonePriceValueChanged")).outcome == "ignored not_published"
 
 
+def _put_product(sandbox: Sandbox, mode: str = "Standalone", version: int = 1) -> None:
+    root = {"priceMode": mode, "version": version}
+    sandbox.commercetools.put("products", product(variants=[variant("A", 1, prices=[])], root=root))
+
+
+def test_the_first_price_of_a_product_that_was_just_published(sandbox: Sandbox, function: Function) -> None:
+    """No query shows the price to the product's message, nor the product to the price's: Klaviyo knows its id."""
+    sandbox.commercetools.lag(60, of="queries")
+    _put_product(sandbox)
+    _put(sandbox, price(1, 1000))
+    assert measured(sandbox, function, PUBLISHED).state["variants"]["A"]["price"] == 0
+    created = young(told("StandalonePriceCreated", standalonePrice=price(1, 1000)))
+    done = measured(sandbox, function, created)
+    assert (done.outcome, _prices(done)) == ("synced", {"item": 10, "A": 10})
+    assert done.written[0] == "get_catalog_variant"
+
+
+def test_a_product_that_nobody_shows_yet(sandbox: Sandbox, function: Function) -> None:
+    """The price's message comes first, and is tried again while it is young."""
+    sandbox.commercetools.lag(60, of="queries")
+    _put_product(sandbox)
+    _put(sandbox, price(1, 1000))
+    created = told("StandalonePriceCreated", standalonePrice=price(1, 1000))
+    assert measured(sandbox, function, young(created)).outcome == "retried not_there_yet"
+    assert measured(sandbox, function, created).outcome == "ignored not_published"
+
+
+def test_a_product_that_a_query_shows_with_embedded_prices(sandbox: Sandbox, function: Function) -> None:
+    """It was switched to standalone prices just now: read by its id."""
+    _put_product(sandbox, "Embedded")
+    assert function.deliver(PUBLISHED).outcome == "synced"
+    sandbox.commercetools.lag(60, of="queries")
+    _put(sandbox, price(1, 1000))
+    created = told("StandalonePriceCreated", standalonePrice=price(1, 1000))
+    assert measured(sandbox, function, young(created)).outcome == "ignored embedded_prices"
+    _put_product(sandbox, version=2)
+    done = measured(sandbox, function, young(created))
+    assert (done.outcome, _prices(done)) == ("synced", {"item": 10, "A": 10})
+    assert measured(sandbox, function, created).outcome == "ignored embedded_prices"
+
+
 def test_a_variant_that_klaviyo_does_not_have(shop: Sandbox, serve: Serve) -> None:
     """Neither shown nor there to be written: the product's own message brings it."""
     shop.klaviyo.reset()
