@@ -12,7 +12,7 @@ from handlers.current import YOUNG, Moved, Sharing, Source, as_told, copy_curren
 from handlers.inventory import stock_key
 from handlers.registry import handles
 from handlers.services import Services
-from mappers.difference import differs
+from mappers.difference import clearing, differs
 from mappers.documents import Price, ProductProjection
 from mappers.item import PricesBySku, catalog_item, decides_item_price, item_prices, stocked_skus
 from mappers.json_safe import encodable
@@ -124,17 +124,18 @@ class _Prices:
         found = klaviyo.variant(self._sku)
         changed = found is None or differs(wanted, found, own)
         # Klaviyo may not show yet a variant that was just made: only its answer to the write says that there is none.
-        if changed and not klaviyo.set_prices(self._sku, wanted, product["id"]):
+        if changed and not klaviyo.set_prices(self._sku, clearing(wanted, found or {}, own), product["id"]):
             raise Ignored("no_variant")
         if not priced.is_items and not self._has_written_item:
             return changed
-        update = item_prices(catalog_item(product, settings, now, priced.prices).body)
-        if not changed:
-            item = klaviyo.item(product["id"])
-            if item and not differs(update["data"]["attributes"], item.attributes, own):
-                return False
+        item = item_prices(catalog_item(product, settings, now, priced.prices).body)
+        attributes = item["data"]["attributes"]
+        shown = None if changed else klaviyo.item(product["id"])
+        if shown and not differs(attributes, shown.attributes, own):
+            return False
+        attributes = clearing(attributes, shown.attributes if shown else {}, own)
         self._has_written_item = True
-        return klaviyo.set_item(update) or changed
+        return klaviyo.set_item({"data": {**item["data"], "attributes": attributes}}) or changed
 
     def look(self, priced: Priced, written: bool) -> Moved[Priced] | None:  # noqa: FBT001 - what `write` returned
         """The product once more, now by its id, and its prices, if anything was written."""

@@ -117,6 +117,18 @@ def test_only_price_and_metadata_are_written(shop: Sandbox, function: Function) 
         assert done.state[kind][own] | kept == before[kind][own] | kept
 
 
+def test_the_old_price_goes_after_a_discount(shop: Sandbox, function: Function) -> None:
+    """Klaviyo may merge metadata: the key is sent as null to variant and item, though the item is not read before."""
+    discount = {"value": money(800), "discount": reference("product-discount", "sale")}
+    _put(shop, price(1, 1000, version=2, discounted=discount))
+    begun = measured(shop, function, told("StandalonePriceDiscountSet", version=2))
+    assert begun.state["variants"]["A"]["custom_metadata"]["compare_at_price"] == 10
+    _put(shop, price(1, 1000, version=3))
+    done = measured(shop, function, told("StandalonePriceDiscountSet", version=3))
+    for shown in (done.state["items"]["product-1"], done.state["variants"]["A"]):
+        assert (shown["price"], shown["custom_metadata"]["compare_at_price"]) == (10, None)
+
+
 def test_what_is_right_already_is_not_written(shop: Sandbox, function: Function) -> None:
     """Variant and item are compared; without a write nothing is looked at again."""
     done = measured(shop, function, told("StandalonePriceValueChanged", staged=False))
@@ -425,4 +437,4 @@ def test_switched_off(shop: Sandbox, serve: Serve, settings_file: Any) -> None:
     assert (done.outcome, done.calls) == ("ignored disabled", (0, 0))
     published = measured(shop, function, PUBLISHED)
     assert "standalone-prices.query" not in published.read
-    assert "price_json" not in published.state["variants"]["A"]["custom_metadata"]
+    assert published.state["variants"]["A"]["custom_metadata"]["price_json"] is None
