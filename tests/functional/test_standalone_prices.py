@@ -399,6 +399,24 @@ def test_the_items_price_moves_to_another_variant_while_it_is_written(shop: Sand
     assert shop.klaviyo.state()["items"]["product-1"]["price"] == 7
 
 
+@pytest.mark.parametrize(
+    ("setting", "field", "type_id"),
+    [("channel", "channel", "channel"), ("customer_group", "customerGroup", "customer-group")],
+)
+def test_prices_of_our_own_channel_or_group(
+    shop: Sandbox, serve: Serve, settings_file: Any, setting: str, field: str, type_id: str
+) -> None:
+    """They are asked for and come before the price for all; another's is neither, by its own message or a product's."""
+    function = serve(SYNC_CONFIG=settings_file(f'[price]\n{setting} = "ours"\n'))
+    ours: dict[str, Any] = {field: reference(type_id, "ours")}
+    theirs: dict[str, Any] = {field: reference(type_id, "theirs")}
+    _put(shop, price(3, 900, **ours), price(4, 100, **theirs), price(5, 1900, "B", **ours))
+    done = measured(shop, function, told("StandalonePriceValueChanged", 3, staged=False))
+    assert (done.outcome, _prices(done)) == ("synced", {"item": 9, "A": 9, "B": 20})
+    done = measured(shop, serve(SYNC_CONFIG=settings_file(f'[price]\n{setting} = "ours"\n')), PUBLISHED)
+    assert (done.outcome, _prices(done)) == ("synced", {"item": 9, "A": 9, "B": 19})
+
+
 def test_a_sku_with_thousands_of_prices(shop: Sandbox, function: Function) -> None:
     """3,000 prices of other channels and groups, inactive or over: only those that can be shown are asked for."""
     yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
