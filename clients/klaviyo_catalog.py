@@ -117,6 +117,15 @@ class KlaviyoCatalog(KlaviyoItems):
             return None
         return self._recent.corrected_one(sku, answer["data"]["attributes"])
 
+    def product_of(self, sku: str) -> str | None:
+        """Id of the product whose item has the variant; None where Klaviyo does not say."""
+        try:
+            return _item_of(self._calls.send("Catalogs", "get_catalog_variant", variant_id(sku))["data"])
+        except Refused as refused:
+            if refused.status != _NOT_FOUND:
+                raise
+            return None
+
     def set_stock(self, sku: str, stock: JsonObject) -> bool:
         """Set what a variant has in stock; False when Klaviyo has no such variant."""
         return self._set_variant(sku, stock_update(sku, stock))

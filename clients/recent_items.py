@@ -39,18 +39,23 @@ class RecentItems:
             self._items[product_id] = None
 
     def corrected(self, product_id: str, read: JsonObject | None) -> KnownItem | None:
-        """The item as Klaviyo has it: what was read (None: nothing), or what was written if that is not older.
+        """The item as Klaviyo has it: what was read (None: nothing), or what was written if that is newer.
 
-        None where it is not there, or where nothing tells how it is. A read does not show categories.
+        None where it is not there, or where nothing tells how it is. A read does not show categories. One that ties
+        with the write counts, as Klaviyo's `updated` may have whole seconds, in which others write, too.
         """
         with self._lock:
             written = self._items.get(product_id)
             is_known = product_id in self._items
         if read is None or (is_known and written is None):
             return None
-        if written is None or str(read.get("updated") or "") > str(written.attributes.get("updated") or ""):
+        if written is None:
             return KnownItem(read)
-        return written
+        read_at, written_at = str(read.get("updated") or ""), str(written.attributes.get("updated") or "")
+        is_as_written = all(written.attributes.get(name) == value for name, value in read.items())
+        return (
+            KnownItem(read) if read_at > written_at or (read_at == written_at != "" and not is_as_written) else written
+        )
 
     def may_be_in(self, product_id: str, category_ids: frozenset[str]) -> bool:
         """False when the item was put into other categories than these, or when nothing tells where it is."""

@@ -9,12 +9,12 @@ from functools import partial
 
 from core.errors import DeadLetter, UnknownItem
 from core.notification import Notification, Resource
-from handlers.catalog_item import Moves, item_differs, put_item, undecided
+from handlers.catalog_item import Moves, item_to_write, put_item, undecided
 from handlers.current import YOUNG, Moved, Sharing, Source, copy_current, version
 from handlers.inventory import entry_versions, stock_key
 from handlers.services import Services
 from mappers.category import item_categories
-from mappers.difference import differs
+from mappers.difference import clearing, differs
 from mappers.documents import ProductProjection
 from mappers.ids import variant_sku
 from mappers.item import (
@@ -122,13 +122,14 @@ def put_product(
     refusals = _Refusals()
     created = wrote_item = False
     with refusals.kept("item", only_if=found is not None):
-        if found is None or item_differs(item, own, moves, services):
-            created = put_item(item, services, known=found is not None)
+        to_write = item if found is None else item_to_write(item, own, moves, services)
+        if to_write:
+            created = put_item(to_write, services, known=found is not None)
             wrote_item = True
     # A new item has none of the variants that were listed before.
     existing = {} if created else found or {}
     differing = {
-        sku: attributes
+        sku: Mapped(clearing(attributes.body, existing[sku], own), attributes.cuts) if sku in existing else attributes
         for sku, attributes in wanted.items()
         if sku not in existing or differs(attributes.body, existing[sku], own)
     }
@@ -138,7 +139,7 @@ def put_product(
         _put_variant, item=item, services=services, item_was_gone=item_was_gone, young=notification.age < YOUNG
     )
     with refusals.kept():
-        services.together(_parts(differing, lambda sku: put(sku, wanted[sku], known=sku in existing)))
+        services.together(_parts(differing, lambda sku: put(sku, differing[sku], known=sku in existing)))
     if item_was_gone.is_set():  # and with it the variants that needed no write, or had theirs before
         with refusals.kept():
             services.together(_parts(wanted, lambda sku: put(sku, wanted[sku], known=True)))

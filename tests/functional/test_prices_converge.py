@@ -26,7 +26,9 @@ CHANGES = 80
 AT_A_TIME = 8
 SECONDS = 60
 _DELAY = 0.2
-"""Seconds that a message takes to arrive, at least: what a query does not show yet has its message still to come."""
+"""Seconds that a message takes to arrive, at least: what Klaviyo's list does not show yet is shown by then."""
+_QUERIES_LAG = {1: 2.0, 2: _DELAY}
+"""Seconds by the number of instances."""
 _SLOW: dict[str, Any] = {"delay": 0.15, "rate": 0.1}
 """A tenth of the calls is answered late: what was read is old by then."""
 
@@ -36,6 +38,10 @@ _SLOW: dict[str, Any] = {"delay": 0.15, "rate": 0.1}
 def test_prices_end_as_after_a_publish(sandbox: Sandbox, instances: int) -> None:
     """Live edits and standalone prices, shuffled, doubled and late, with queries and lists that lag.
 
+    One instance knows better than queries that show what was there before its messages. Of two neither knows what the
+    other one learned: there a message takes as long as queries lag, which leaves out the races that how-it-works.md
+    names (two prices of a product, or a product and its price, copied by two instances within that lag).
+
     PRICES_SEED repeats a run's changes.
     """
     seed = int(os.environ.get("PRICES_SEED") or random.randrange(2**32))
@@ -44,7 +50,7 @@ def test_prices_end_as_after_a_publish(sandbox: Sandbox, instances: int) -> None
     for backend in (sandbox.commercetools, sandbox.klaviyo):
         backend.seed(seed)
         backend.fail(r"^/(shop|api)/", **_SLOW)
-    sandbox.commercetools.lag(0, _DELAY, of="queries")
+    sandbox.commercetools.lag(0, _QUERIES_LAG[instances], of="queries")
     sandbox.klaviyo.lag(0, _DELAY, of="lists")
     shop = RandomShop(rng, sandbox.commercetools, KINDS)
     environment = {**sandbox.environment, **ENVIRONMENT, "SYNC_CONFIG": ""}
@@ -96,10 +102,20 @@ def _freshly_published(
 
 
 def _priced(sandbox: Sandbox) -> dict[tuple[str, str], Any]:
-    """Metadata and price of items and variants. One without a price keeps the one that it had: Klaviyo wants one."""
+    """Metadata and price of items and variants. One without a price keeps the one that it had: Klaviyo wants one.
+
+    A key of the metadata that is null is none.
+    """
     state = sandbox.klaviyo.state()
     shown = {(kind, own): one for kind in ("items", "variants") for own, one in state[kind].items()}
     return {
-        key: (one["custom_metadata"], one.get("price") if "price_EUR" in one["custom_metadata"]["price_json"] else None)
+        key: (
+            _without_nulls(one["custom_metadata"]),
+            one.get("price") if "price_EUR" in one["custom_metadata"]["price_json"] else None,
+        )
         for key, one in shown.items()
     }
+
+
+def _without_nulls(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in metadata.items() if value is not None}

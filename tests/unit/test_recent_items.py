@@ -15,10 +15,11 @@ WRITTEN = KnownItem({"updated": NOW, "price": 2}, frozenset({"a"}))
     [
         ({"updated": OLD, "price": 1}, WRITTEN),
         ({"updated": NOW, "price": 2}, WRITTEN),
+        ({"updated": NOW, "price": 3}, KnownItem({"updated": NOW, "price": 3})),
         ({"updated": NEW, "price": 3}, KnownItem({"updated": NEW, "price": 3})),
         (None, None),
     ],
-    ids=["older", "same", "newer", "not there"],
+    ids=["older", "same", "another within the second", "newer", "not there"],
 )
 def test_an_item_that_was_written(read: Any, expected: Any) -> None:
     """A read that is older than the write is corrected; one that is newer says nothing about categories."""
