@@ -13,6 +13,7 @@ from sandbox.samples import ENVIRONMENT
 from tests.functional.documents import message
 from tests.functional.random_shop import RandomShop
 from tests.functional.redelivery import Subscription
+from tests.functional.states import without_nulls
 
 report = print
 """Shown with a failure: what to repeat."""
@@ -110,12 +111,8 @@ def _priced(sandbox: Sandbox) -> dict[tuple[str, str], Any]:
     shown = {(kind, own): one for kind in ("items", "variants") for own, one in state[kind].items()}
     return {
         key: (
-            _without_nulls(one["custom_metadata"]),
+            without_nulls(one["custom_metadata"]),
             one.get("price") if "price_EUR" in one["custom_metadata"]["price_json"] else None,
         )
         for key, one in shown.items()
     }
-
-
-def _without_nulls(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in metadata.items() if value is not None}
