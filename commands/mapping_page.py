@@ -47,7 +47,7 @@ _RULES = """## Rules
 - **Standalone prices**: read by SKU where a product's `priceMode` is Standalone (`[price] standalone`). A price message writes
   price and metadata of its SKU's variant, and of the item where no variant before it has a price.
 - **What is written**: what differs of the item and of its variants. A key of ours in `custom_metadata` that is no longer wanted is a
-  difference, too; the metadata is written as a whole.
+  difference, too; the metadata is written as a whole, a key that is to go as `null` (whether Klaviyo merges is unverified).
 - **Stock**: what the inventory entries of the SKU have available in the channels of `[inventory] channel`; with none configured
   the entry without channel, else the sum over all channels. No such entry: quantity 0 and `inventory_policy` 2, so that the
   variant is not hidden as sold out.
