@@ -67,7 +67,7 @@ def preview(what: Sequence[str], documents: Path | None, save: Path | None, *, a
                 continue
             if save:
                 write_private(data, save)
-                terminal.print(f"Saved as {escape(str(save))}. Next: python manage.py send {escape(str(save))}")
+                click.echo(f"Saved as {save}. Next: python manage.py send {save}", err=True)
             calls.forget()
             outcome = settle(Envelope(data), services)
             failed = failed or outcome.kind in FAILURES
