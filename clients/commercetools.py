@@ -19,18 +19,11 @@ from core.errors import Refused, TryAgain
 from core.logs import log
 from core.settings import Settings
 from core.wire import decoded
-from mappers.documents import (
-    Category,
-    Customer,
-    DiscountCode,
-    InventoryEntry,
-    Order,
-    Payment,
-    Price,
-    ProductProjection,
-)
+from mappers.catalog_documents import Category, InventoryEntry, Price, ProductProjection
+from mappers.documents import Customer
 from mappers.item import stocked_skus
 from mappers.mapped import JsonObject
+from mappers.order_documents import DiscountCode, Order, Payment
 
 if TYPE_CHECKING:
     import requests

@@ -10,8 +10,8 @@ from clients.klaviyo_calls import KlaviyoCalls
 from clients.recent_categories import RecentCategories
 from core.errors import Refused, TryAgain
 from core.settings import Settings
+from mappers.catalog_documents import Category
 from mappers.category import catalog_category, category_update
-from mappers.documents import Category
 from mappers.ids import category_id, external_id, item_id
 from mappers.mapped import JsonObject
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from cachetools import TTLCache
 
 from core.rules import PriceRules
-from mappers.documents import Price
+from mappers.catalog_documents import Price
 from mappers.mapped import mapper
 from mappers.price import may_be_shown
 

@@ -13,9 +13,9 @@ from handlers.catalog_item import Moves, item_to_write, put_item, undecided
 from handlers.current import YOUNG, Moved, Sharing, Source, copy_current, version
 from handlers.inventory import entry_versions, stock_key
 from handlers.services import Services
+from mappers.catalog_documents import ProductProjection
 from mappers.category import item_categories
 from mappers.difference import clearing, differs
-from mappers.documents import ProductProjection
 from mappers.ids import variant_sku
 from mappers.item import (
     PricesBySku,

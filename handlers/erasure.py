@@ -9,8 +9,9 @@ from core.errors import DeadLetter, TryAgain
 from core.notification import Notification
 from handlers.current import YOUNG
 from handlers.services import Services
-from mappers.documents import Customer, Order
+from mappers.documents import Customer
 from mappers.mapped import mapper
+from mappers.order_documents import Order
 
 TIME_TO_LOOK = 0.12
 """Share of a message's time (3 of 25 seconds) that is kept for the look afterwards, and the erasure it may lead to."""

@@ -24,8 +24,9 @@ from handlers.erasure import (
     look_although_failed,
 )
 from handlers.services import Services
-from mappers.documents import Customer, Order
+from mappers.documents import Customer
 from mappers.mapped import JsonObject, Mapped, mapper
+from mappers.order_documents import Order
 from mappers.order_events import OwnedOrder
 from mappers.profile import customer_in_event, email_in_event, email_of, guest_in_event
 

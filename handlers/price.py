@@ -12,8 +12,8 @@ from handlers.current import YOUNG, Moved, Sharing, Source, as_told, copy_curren
 from handlers.inventory import stock_key
 from handlers.registry import handles
 from handlers.services import Services
+from mappers.catalog_documents import Price, ProductProjection
 from mappers.difference import clearing, differs
-from mappers.documents import Price, ProductProjection
 from mappers.item import PricesBySku, catalog_item, decides_item_price, item_prices, stocked_skus
 from mappers.json_safe import encodable
 from mappers.mapped import mapper

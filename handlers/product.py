@@ -10,7 +10,7 @@ from handlers.catalog_product import Copied, copy_holders, copy_with, put_produc
 from handlers.current import YOUNG, Sharing, as_told
 from handlers.registry import handles
 from handlers.services import Services
-from mappers.documents import ProductProjection
+from mappers.catalog_documents import ProductProjection
 
 
 @handles("product", "ProductPublished")

@@ -10,7 +10,8 @@ from typing import Any
 from core.rules import METADATA_TABLES
 from core.settings import Settings
 from core.wire import encoded
-from mappers.documents import LocalizedString, Price, ProductProjection
+from mappers.catalog_documents import Price, ProductProjection
+from mappers.documents import LocalizedString
 from mappers.json_safe import encodable
 from mappers.localized import text
 from mappers.mapped import JsonObject

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from core.countries import currencies_by_country
 from core.rules import PriceRules
 from core.settings import Settings
-from mappers.documents import Money, Price
+from mappers.catalog_documents import Price
+from mappers.documents import Money
 from mappers.mapped import JsonObject, mapper
 from mappers.money import number, optional_amount
 

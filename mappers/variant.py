@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from core.settings import Settings
-from mappers.documents import ProductProjection
+from mappers.catalog_documents import ProductProjection
 from mappers.ids import CUSTOM_CATALOG, item_id, variant_id, variant_sku
 from mappers.item import PricesBySku, prices_of, product_images, product_texts, variant_images, variants_of
 from mappers.json_safe import Cuts, json_safe
