@@ -16,7 +16,8 @@ _SECONDS = 60.0
 _PRICES = 2_000
 """Each is a document. More than twice the price messages that Klaviyo's limit of variants lets through in a minute."""
 _READS = 10
-"""By id, for one query: many new prices at once must not cost a read of each for each of their messages."""
+"""By id, for one query: many new prices at once must not cost a read of each for each of their messages. Beyond that
+what is known counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +52,19 @@ class RecentPrices:
     ) -> dict[str, list[Price]]:
         """What a query of these SKUs listed, by SKU and in the order of ids, corrected by what is known.
 
+        Only what may be shown is in it, as a query lists no other.
         A newer version that is known replaces the one that was listed. A query that lacks a price that is known may
         lag, or know better, as another instance may have handled its change; so may one that lists a price that is
         known to be gone. Such prices are read by their id with `read`, but for `own_id`, which the caller looks after.
         """
         by_id = self._newest(listed)
-        for price_id in self._in_doubt(by_id, skus, own_id):
+        for number, (price_id, known) in enumerate(self._in_doubt(by_id, skus, own_id)):
             by_id.pop(price_id, None)
-            price = read(price_id)
+            price = read(price_id) if number < _READS else known.price
             if price:
                 by_id[price_id] = price
-        return _by_sku(by_id.values(), skus)
+        now = datetime.now(UTC)
+        return _by_sku((price for price in by_id.values() if may_be_shown(price, self._rules, now)), skus)
 
     @mapper
     def _newest(self, listed: Iterable[Price]) -> dict[str, Price]:
@@ -74,16 +77,17 @@ class RecentPrices:
         }
 
     @mapper
-    def _in_doubt(self, by_id: Collection[str], skus: Iterable[str], own_id: str) -> Sequence[str]:
+    def _in_doubt(self, by_id: Collection[str], skus: Iterable[str], own_id: str) -> Sequence[tuple[str, _Known]]:
         with self._lock:
             of_skus = frozenset[str]().union(*(self._ids.get(sku, ()) for sku in skus))
         now = datetime.now(UTC)
-        doubtful = (
-            price_id
-            for price_id, found in self._known_of(of_skus.union(by_id) - {own_id}).items()
+        return [
+            (price_id, found)
+            for price_id, found in sorted(
+                self._known_of(of_skus.union(by_id) - {own_id}).items(), key=lambda one: one[0]
+            )
             if (found.price is None if price_id in by_id else self._is_expected(found.price, now))
-        )
-        return sorted(doubtful)[:_READS]
+        ]
 
     def _known_of(self, ids: Iterable[str]) -> dict[str, _Known]:
         with self._lock:

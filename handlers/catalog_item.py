@@ -1,6 +1,5 @@
 """The item of a product: whether it has to be written, and writing it after its categories."""
 
-from collections.abc import Collection
 from typing import Literal
 
 from clients.recent_items import KnownItem
@@ -11,6 +10,7 @@ from mappers.difference import clearing, differs
 from mappers.ids import external_id
 from mappers.item import item_category_ids, item_update
 from mappers.mapped import Mapped
+from mappers.metadata import item_metadata_names
 
 _BAD_REQUEST = 400
 
@@ -18,13 +18,13 @@ Moves = Literal["no", "perhaps", "yes"]
 """Whether a message tells that the item changes its categories, which a read of the item does not show."""
 
 
-def item_to_write(item: Mapped, own: Collection[str], moves: Moves, services: Services) -> Mapped | None:
-    """The item as it is to be written, None if Klaviyo has it so. The `own` keys of its metadata to go are null.
+def item_to_write(item: Mapped, moves: Moves, services: Services) -> Mapped | None:
+    """The item as it is to be written, None if Klaviyo has it so. Keys of its metadata that are to go are null.
 
     Its categories are not part of a read. Unless this instance wrote the item as it is, they are asked for if they may
     have changed; what is sure to have changed them is written.
     """
-    update = item_update(item.body)["data"]
+    update, own = item_update(item.body)["data"], item_metadata_names(services.settings)
     found = services.klaviyo.item(external_id(update["id"]))
     if (
         found

@@ -17,18 +17,11 @@ from mappers.catalog_documents import ProductProjection
 from mappers.category import item_categories
 from mappers.difference import clearing, differs
 from mappers.ids import variant_sku
-from mappers.item import (
-    PricesBySku,
-    catalog_item,
-    stocked_skus,
-    variants_of,
-)
+from mappers.item import PricesBySku, catalog_item, stocked_skus, variants_of
 from mappers.mapped import JsonObject, Mapped, mapper
-from mappers.metadata import metadata_names
+from mappers.metadata import variant_metadata_names
 from mappers.stock import EntriesBySku
 from mappers.variant import catalog_variants
-
-_BAD_REQUEST = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +111,11 @@ def put_product(
     now = datetime.now(UTC)
     item = catalog_item(product, settings, now, supplies.prices)
     wanted = catalog_variants(product, settings, now, supplies.prices, supplies.entries)
-    found, own = klaviyo.variants(product_id), metadata_names(settings)
+    found, own = klaviyo.variants(product_id), variant_metadata_names(settings)
     refusals = _Refusals()
     created = wrote_item = False
     with refusals.kept("item", only_if=found is not None):
-        to_write = item if found is None else item_to_write(item, own, moves, services)
+        to_write = item if found is None else item_to_write(item, moves, services)
         if to_write:
             created = put_item(to_write, services, known=found is not None)
             wrote_item = True

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from clients.retrying import current_budget
 from core.conditions import setting
-from core.errors import Ignored, TryAgain, Unmappable
+from core.errors import DeadLetter, Ignored, TryAgain, Unmappable
 from core.notification import Notification, Resource
 from handlers.current import YOUNG, Moved, Sharing, Source, as_told, copy_current, version
 from handlers.inventory import stock_key
@@ -17,7 +17,7 @@ from mappers.difference import clearing, differs
 from mappers.item import PricesBySku, catalog_item, decides_item_price, item_prices, stocked_skus
 from mappers.json_safe import encodable
 from mappers.mapped import mapper
-from mappers.metadata import metadata_names
+from mappers.metadata import item_metadata_names, variant_metadata_names
 from mappers.price import may_be_shown
 from mappers.variant import variant_prices
 
@@ -120,23 +120,37 @@ class _Prices:
     def write(self, priced: Priced) -> bool:
         """Write what differs of the variant and of the item; whether anything was written."""
         settings, klaviyo, now = self._services.settings, self._services.klaviyo, datetime.now(UTC)
-        product, own = priced.product, metadata_names(settings)
+        product, own = priced.product, variant_metadata_names(settings)
         wanted = variant_prices(product, self._sku, settings, now, priced.prices)
         found = klaviyo.variant(self._sku)
         changed = found is None or differs(wanted, found, own)
-        # Klaviyo may not show yet a variant that was just made: only its answer to the write says that there is none.
-        if changed and not klaviyo.set_prices(self._sku, clearing(wanted, found or {}, own), product["id"]):
-            raise Ignored("no_variant")
-        if not priced.is_items and not self._has_written_item:
-            return changed
+        refusal: DeadLetter | None = None
+        if changed:
+            try:
+                is_there = klaviyo.set_prices(self._sku, clearing(wanted, found or {}, own), product["id"])
+            except DeadLetter as refused:  # the item is written all the same
+                refusal, is_there = refused, True
+                refused.part, refused.copied = f"variant {self._sku}", True
+            if not is_there:
+                # Klaviyo may not show yet a variant that was just made: only its answer to the write tells.
+                raise Ignored("no_variant")
+        wrote_item = (priced.is_items or self._has_written_item) and self._put_item(priced, now, is_changed=changed)
+        if refusal:
+            raise refusal
+        return changed or wrote_item
+
+    def _put_item(self, priced: Priced, now: datetime, *, is_changed: bool) -> bool:
+        """Write what differs of the item's price; whether it was written. Where the variant changed so has the item."""
+        settings, klaviyo, product = self._services.settings, self._services.klaviyo, priced.product
+        own = item_metadata_names(settings)
         item = item_prices(catalog_item(product, settings, now, priced.prices).body)
         attributes = item["data"]["attributes"]
-        shown = None if changed else klaviyo.item(product["id"])
+        shown = None if is_changed else klaviyo.item(product["id"])
         if shown and not differs(attributes, shown.attributes, own):
             return False
         attributes = clearing(attributes, shown.attributes if shown else {}, own)
         self._has_written_item = True
-        return klaviyo.set_item({"data": {**item["data"], "attributes": attributes}}) or changed
+        return klaviyo.set_item({"data": {**item["data"], "attributes": attributes}})
 
     def look(self, priced: Priced, written: bool) -> Moved[Priced] | None:  # noqa: FBT001 - what `write` returned
         """The product once more, now by its id, and its prices, if anything was written."""

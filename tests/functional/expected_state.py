@@ -9,7 +9,7 @@ from commands.running import Sandbox
 from core.settings import Settings
 from mappers.difference import differs
 from mappers.item import catalog_item, item_update
-from mappers.metadata import metadata_names
+from mappers.metadata import item_metadata_names, variant_metadata_names
 from mappers.profile import profile
 from mappers.variant import catalog_variants
 from sandbox.documents import Documents
@@ -51,7 +51,6 @@ def _category_problems(documents: Documents, klaviyo: Json) -> Iterator[str]:
 
 
 def _catalog_problems(documents: Documents, klaviyo: Json, settings: Settings) -> Iterator[str]:
-    own = metadata_names(settings)
     items, variants = dict(klaviyo["items"]), dict(klaviyo["variants"])
     now = datetime.now(UTC)
     prices = _prices_by_sku(documents)
@@ -59,7 +58,7 @@ def _catalog_problems(documents: Documents, klaviyo: Json, settings: Settings) -
         product: Any = documents.expanded(projection, ["categories[*].ancestors[*]"])
         found = items.pop(product["id"], None)
         attributes = item_update(catalog_item(product, settings, now, prices).body)["data"]["attributes"]
-        yield from _differences(f"item {product['id']}", attributes, found, own)
+        yield from _differences(f"item {product['id']}", attributes, found, item_metadata_names(settings))
         places = {
             place
             for category in product["categories"]
@@ -69,7 +68,7 @@ def _catalog_problems(documents: Documents, klaviyo: Json, settings: Settings) -
             yield f"item {product['id']} is in {sorted(found['categories'])}, not in {sorted(places)}"
         for sku, mapped in catalog_variants(product, settings, now, prices).items():
             wanted = {**mapped.body, **_stock(sku, documents), "item": product["id"]}
-            yield from _differences(f"variant {sku}", wanted, variants.pop(sku, None), own)
+            yield from _differences(f"variant {sku}", wanted, variants.pop(sku, None), variant_metadata_names(settings))
     yield from (f"item {surplus} is still there" for surplus in items)
     yield from (f"variant {surplus} is still there" for surplus in variants)
 

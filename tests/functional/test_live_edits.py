@@ -9,7 +9,7 @@ from commands.running import Sandbox
 from tests.functional.conftest import Function, Serve
 from tests.functional.documents import category, message, money, product, reference, too_large, variant
 from tests.functional.measuring import Measured, measured
-from tests.functional.races import create_category, klaviyo_call
+from tests.functional.races import create_category
 
 STAGED_OR_LIVE: Mapping[str, Mapping[str, Any]] = {
     "ProductPriceAdded": {"variantId": 1, "price": {"id": "price-1", "value": money(2000)}},
@@ -144,21 +144,13 @@ def test_after_the_sale_the_old_price_goes(sandbox: Sandbox, steady: Function) -
 def test_the_old_price_goes_though_nothing_else_changed(sandbox: Sandbox, serve: Serve, settings_file: Any) -> None:
     """A shop that takes `compare_at` off: the price is what it was, and the key is a difference all the same."""
     _sale(sandbox, serve(), A=800)
-    without = serve(SYNC_CONFIG=settings_file('[price]\ncompare_at = ""\ntiers = true\n[limits]\nstale_after = 30\n'))
-    with_key = measured(sandbox, without, PUBLISHED | {"resourceVersion": 2})
-    assert with_key.written.count("update_catalog_item") == 0, "a key that is not configured is not ours"
-    item = {**with_key.state["items"]["product-1"]["custom_metadata"], "tiers_json": "{}"}
-    _patch_metadata(sandbox, "product-1", item)
-    done = measured(sandbox, without, _told("ProductPricesSet", resourceVersion=2))
-    assert done.written.count("update_catalog_item") == 1
-    assert done.state["items"]["product-1"]["custom_metadata"]["tiers_json"] is None
-
-
-def _patch_metadata(sandbox: Sandbox, product_id: str, metadata: Mapping[str, Any]) -> None:
-    """Somebody else changes an item's metadata."""
-    identity = f"$custom:::$default:::{product_id}"
-    body = {"data": {"type": "catalog-item", "id": identity, "attributes": {"custom_metadata": dict(metadata)}}}
-    klaviyo_call(sandbox, "PATCH", f"catalog-items/{identity}", body)
+    without = serve(SYNC_CONFIG=settings_file('[price]\ncompare_at = ""\n[limits]\nstale_after = 30\n'))
+    done = measured(sandbox, without, PUBLISHED | {"resourceVersion": 2})
+    assert (done.written.count("update_catalog_item"), done.written.count("update_catalog_variant")) == (1, 1)
+    for shown in (done.state["items"]["product-1"], done.state["variants"]["A"]):
+        assert (shown["price"], shown["custom_metadata"]["compare_at_price"]) == (8, None)
+    again = measured(sandbox, without, _told("ProductPricesSet", resourceVersion=2))
+    assert not [name for name in again.written if name.startswith("update")]
 
 
 @pytest.mark.parametrize("name", EDITS)

@@ -342,7 +342,18 @@ def test_a_price_that_another_instance_switched_off(shop: Sandbox, function: Fun
     _put(shop, price(4, 700, version=2, country="FR", active=False))
     done = measured(shop, function, PUBLISHED)
     assert done.read.count("standalone-prices.get") == 1
+    assert done.written.count("update_catalog_variant") == 1, "the look finds what was written, and no more"
     assert '"price_FR":10,' in done.state["variants"]["A"]["custom_metadata"]["price_json"]
+
+
+def test_a_refused_variant_does_not_keep_its_item_from_being_written(shop: Sandbox, function: Function) -> None:
+    """The message is dead-lettered with the part that was refused."""
+    _put(shop, price(1, 1500, version=2))
+    shop.klaviyo.fail("catalog-variants", method="PATCH", status=400, count=1)
+    done = measured(shop, function, told("StandalonePriceValueChanged", version=2, staged=False))
+    assert (done.outcome.split()[-1], done.state["items"]["product-1"]["price"]) == ("klaviyo_refused", 15)
+    (line,) = [line for line in function.lines() if line.get("part")]
+    assert line["part"] == "variant A"
 
 
 def test_a_price_that_is_older_than_its_message(shop: Sandbox, function: Function) -> None:

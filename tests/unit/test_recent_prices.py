@@ -57,12 +57,24 @@ def test_what_a_query_does_not_list_rightly() -> None:
     assert _corrected(recent) == ([], [])
 
 
-def test_a_burst_of_new_prices_costs_few_reads() -> None:
-    """Ten of them are looked at for one query."""
+def test_a_burst_of_new_prices_costs_few_reads_and_loses_none() -> None:
+    """Ten of them are looked at for one query; of the others what is known counts, also that one is gone."""
     recent = RecentPrices(RULES)
-    for number in range(50):
-        recent.saw(f"p{number}", _price(1, id=f"p{number}"))
-    assert len(_corrected(recent)[1]) == 10
+    burst = {f"p{number:02}": _price(1, id=f"p{number:02}") for number in range(50)}
+    for price_id, price in burst.items():
+        recent.saw(price_id, price)
+    assert _corrected(recent, now=burst) == (list(burst.values()), list(burst)[:10])
+    recent.saw("p49", None)
+    assert _corrected(recent, burst["p49"], now=burst)[0] == list(burst.values())[:-1]
+
+
+def test_what_may_not_be_shown_is_not_listed() -> None:
+    """Neither a version that is known, nor what a read by id finds: the query would not list it either."""
+    recent = RecentPrices(RULES)
+    recent.saw("p", _price(2, active=False))
+    assert _corrected(recent, _price(1)) == ([], [])
+    recent.saw("p", _price(3))
+    assert _corrected(recent, now={"p": _price(4, active=False)}) == ([], ["p"])
 
 
 def test_a_price_without_a_version_is_unmappable() -> None:
