@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Deploys the sync as a Cloud Function that Eventarc feeds from a Pub/Sub topic. See `./deploy.sh --help`.
+# Deploys the sync as a Cloud Function that Eventarc feeds from a Pub/Sub topic, or as a container that Pub/Sub pushes to. See
+# `./deploy.sh --help`.
 { set +x; } 2>/dev/null # a trace would show the secrets
 set -euo pipefail
 umask 077
@@ -11,7 +12,7 @@ SECRETS="CT_API_CLIENT KLAVIYO_AUTH_KEY"
 OPTIONAL="CT_SCOPES PREFERRED_LOCALE PREFERRED_CURRENCY PRODUCT_URL_TEMPLATE DEAD_LETTER_TOPIC SYNC_CONFIG KLAVIYO_API_URL
   KLAVIYO_LIMIT_SHARE SKIP_BASE64_ENCODING PUB_SUB_PORT PUSH_AUDIENCE PUSH_SERVICE_ACCOUNT THREADS APP_TYPE
   FUNCTION_NAME TOPIC FUNCTION_RUNTIME FUNCTION_MEMORY FUNCTION_CPU FUNCTION_TIMEOUT MIN_INSTANCES MAX_INSTANCES
-  BUILD_SERVICE_ACCOUNT CT_API_CLIENT_FILE KLAVIYO_AUTH_KEY_FILE"
+  IMAGE BUILD_SERVICE_ACCOUNT CT_API_CLIENT_FILE KLAVIYO_AUTH_KEY_FILE"
 # What the function finds in its environment; its secrets come from Secret Manager, its port from Cloud Run.
 DEPLOYED="GOOGLE_CLOUD_PROJECT CT_API_URL CT_AUTH_URL CT_PROJECT_ID CT_SCOPE PREFERRED_LOCALE PREFERRED_CURRENCY PRODUCT_URL_TEMPLATE
   DEAD_LETTER_TOPIC SYNC_CONFIG KLAVIYO_API_URL KLAVIYO_LIMIT_SHARE SKIP_BASE64_ENCODING
@@ -47,14 +48,16 @@ BINDING_PAUSE=5
 usage() {
   cat <<'EOF'
 Deploys the commercetools to Klaviyo sync: topics, service accounts, secrets, and a Cloud Function (2nd gen) that
-Eventarc feeds. Can be run again at any time: what is there is kept, what differs is brought up to date.
+Eventarc feeds, or a Cloud Run service that a push subscription feeds. Can be run again at any time: what is there is
+kept, what differs is brought up to date.
 
 Usage:
-  ./deploy.sh [--env-file FILE] [--dry-run] [--SETTING VALUE ...]
+  ./deploy.sh [--container] [--env-file FILE] [--dry-run] [--SETTING VALUE ...]
   ./deploy.sh --delete [--yes] [--dry-run] [--SETTING VALUE ...]
 
 Options:
-  --env-file FILE  read settings from FILE: one NAME=value a line, quoted as the shell wants it
+  --container      deploy a Cloud Run service, NAME-container, built from the Dockerfile; no function
+  --env-file FILE  read settings from FILE: one NAME=value a line, the value as it is or in quotes
   --dry-run        print the gcloud commands of a first run, and run none: no login, no network, no question
   --delete         take everything away again, after a question
   --yes            with --delete: do not ask
@@ -66,9 +69,10 @@ both). The flag of a setting is its name in lower case with dashes: PROJECT_ID i
 Where:
   PROJECT_ID             Google Cloud project (required)
   REGION                 e.g. europe-west1 (required)
-  FUNCTION_NAME          name of the function; accounts and secrets are named after it (klaviyo-sync)
+  FUNCTION_NAME          name of the function; all else is named after it (klaviyo-sync)
   TOPIC                  topic that commercetools publishes to, T or projects/PROJECT_ID/topics/T (the function's name)
-  BUILD_SERVICE_ACCOUNT  projects/P/serviceAccounts/EMAIL that builds the function (one is made)
+  BUILD_SERVICE_ACCOUNT  projects/P/serviceAccounts/EMAIL that builds (one is made)
+  IMAGE                  for a container: an image that exists, best by digest; nothing is built
 
 Backends:
   CT_API_URL             commercetools' API host (required)
@@ -110,6 +114,7 @@ Examples:
   ./deploy.sh --env-file .env --project-id my-project --region europe-west1
   ./deploy.sh --env-file .env --project-id my-project --region europe-west1 --dry-run
   KLAVIYO_AUTH_KEY_FILE=key.txt ./deploy.sh --env-file .env --threads 16 --function-memory 1Gi
+  ./deploy.sh --container --env-file .env --project-id my-project --region europe-west1
   ./deploy.sh --delete --project-id my-project --region europe-west1
 
 Exit status: 0 done, 1 a command failed or the question was answered with no, 2 a setting or an option is wrong.
@@ -162,27 +167,34 @@ known() {
   return 1
 }
 
-# The file is the shell's, so a shell reads it: one of its own, that hands over nothing but the settings.
+# As manage.py and Docker read such a file: the value as it is or in quotes, nothing is expanded, nothing is run. What is
+# wrong is not shown: it could be a secret.
 read_env_file() {
-  local file=$1 entry
+  local file=$1 line name value number=0
+  local blank='^[[:space:]]*(#.*)?$'
+  local setting='^[[:space:]]*(export[[:space:]]+)?([A-Za-z_][A-Za-z0-9_]*)[[:space:]]*=[[:space:]]*(.*)$'
+  local single="^'([^']*)'[[:space:]]*(#.*)?$" double='^"(.*)"[[:space:]]*(#[^"]*)?$' comment='^(.*)[[:space:]]+#.*$'
   [[ -r $file && ! -d $file ]] || wrong "--env-file: $file can't be read"
-  [[ $file == */* ]] || file=./$file
-  # shellcheck disable=SC2016,SC2086 # for that shell to expand; a list of names
-  bash -ec '
-    file=$1
-    shift
-    set -a
-    source "$file" >&2
-    for name; do
-      if [[ ${!name+set} ]]; then printf "%s=%s\0" "$name" "${!name}"; fi
-    done
-  ' bash "$file" $REQUIRED $SECRETS $OPTIONAL </dev/null >"$work/settings" 2>/dev/null ||
-    # What bash complains of is not shown: it could be a secret.
-    wrong "--env-file: $1 is not in the shell's form; a value with spaces or braces needs quotes: NAME='a b'"
-  while IFS= read -r -d '' entry; do
-    printf -v "${entry%%=*}" %s "${entry#*=}"
-  done <"$work/settings"
-  rm "$work/settings"
+  while IFS= read -r line || [[ $line ]]; do
+    number=$((number + 1))
+    line=${line#$'\xef\xbb\xbf'}
+    line=${line%$'\r'}
+    if [[ $line =~ $blank ]]; then continue; fi
+    [[ $line =~ $setting ]] || wrong "--env-file: line $number of $file is not NAME=value"
+    name=${BASH_REMATCH[2]} value=${BASH_REMATCH[3]}
+    if [[ " $SECRETS " != *" $name "* ]] && ! known "$name"; then continue; fi
+    if [[ $value =~ $single ]]; then
+      value=${BASH_REMATCH[1]}
+    elif [[ $value =~ $double ]]; then
+      value=${BASH_REMATCH[1]//\\\"/\"}
+      value=${value//\\\\/\\}
+    else
+      [[ $value != [\'\"]* ]] || wrong "--env-file: line $number of $file: a quote is not closed"
+      while [[ $value =~ $comment ]]; do value=${BASH_REMATCH[1]}; done
+      value=${value%"${value##*[![:space:]]}"}
+    fi
+    printf -v "$name" %s "$value"
+  done <"$file"
 }
 
 read_arguments() {
@@ -193,6 +205,7 @@ read_arguments() {
     case $flag in
       --help | -h) usage && exit ;;
       --dry-run) dry_run=1 && continue ;;
+      --container) container=1 && continue ;;
       --delete) delete=1 && continue ;;
       --yes | -y) yes=1 && continue ;;
       --?*) ;;
@@ -291,7 +304,7 @@ check_deployed() {
     must "$name" "$BACKEND_URL" 'must be https://HOST; http:// is for localhost, 127.0.0.1 and [::1] only'
   done
   must CT_PROJECT_ID '^[A-Za-z0-9_-]{1,256}$' 'must be a project key'
-  must CT_API_CLIENT '^[[:space:]]*\{(.*"clientId".*"secret"|.*"secret".*"clientId").*\}' 'must be {"clientId": "...", "secret": "..."}'
+  must CT_API_CLIENT '^[[:space:]]*\{(.*"client(Id|_id)".*"secret"|.*"secret".*"client(Id|_id)").*\}' 'must be {"clientId": "...", "secret": "..."}'
   must KLAVIYO_AUTH_KEY '^[^[:space:]]+$' 'must be one word'
   must PREFERRED_CURRENCY '^[[:space:]]*[A-Za-z]{3}[[:space:]]*$' 'must be like EUR'
   must APP_TYPE '^EVENT$' 'must be EVENT or unset'
@@ -299,6 +312,7 @@ check_deployed() {
   must FUNCTION_MEMORY '^[1-9][0-9]*([KMG]i|[KMG]B?)$' 'must be like 512Mi'
   must KLAVIYO_LIMIT_SHARE '^(0?\.[0-9]*[1-9][0-9]*|1(\.0*)?)$' 'must be above 0 and at most 1'
   must FUNCTION_CPU '^[12468]$' 'must be 1, 2, 4, 6 or 8'
+  must IMAGE '^[a-z0-9.-]+\.[a-z]+/[a-z0-9._/-]+(:[A-Za-z0-9_.-]+)?(@sha256:[0-9a-f]{64})?$' 'must be the whole name of an image'
   must BUILD_SERVICE_ACCOUNT '^projects/[^/ ]+/serviceAccounts/[^/ ]+$' 'must be projects/P/serviceAccounts/EMAIL'
   if [[ ${SYNC_CONFIG-} ]] && ! [[ $SYNC_CONFIG =~ ^sync\.([A-Za-z0-9_-]+\.)?toml$ && -r $ROOT/$SYNC_CONFIG ]]; then
     problems+=("SYNC_CONFIG (must be a file sync.NAME.toml beside deploy.sh: no other is uploaded)")
@@ -346,7 +360,7 @@ there() {
     printf '%s\n' "$(quoted gcloud "$@")"
     [[ $delete ]]
   elif ! gcloud "$@" </dev/null >/dev/null 2>"$work/error"; then
-    grep -qiE 'not[_ ]found|\[404\]|SERVICE_DISABLED|has not been used' "$work/error" || failed "$@"
+    grep -qiE 'not[_ ]found|cannot find service|\[404\]|SERVICE_DISABLED|has not been used' "$work/error" || failed "$@"
     return 1
   fi
 }
@@ -414,7 +428,7 @@ make_account() {
 
 make_builder() {
   local role
-  make_account "$BUILD_ACCOUNT" "$FUNCTION_NAME: builds the function"
+  make_account "$BUILD_ACCOUNT" "$FUNCTION_NAME: builds the image"
   for role in $BUILD_ROLES; do
     bind projects add-iam-policy-binding "$PROJECT_ID" "--member=serviceAccount:$(email "$BUILD_ACCOUNT")" "--role=$role" --condition=None
   done
@@ -462,6 +476,22 @@ environment() {
 }
 
 deploy_function() {
+  build functions deploy "$FUNCTION_NAME" --gen2 "--runtime=$FUNCTION_RUNTIME" "--source=$ROOT" "$BUILDER" \
+    --entry-point=sync_event "--trigger-topic=$TOPIC" --retry "--trigger-service-account=$(email "$TRIGGER_ACCOUNT")" \
+    --ingress-settings=internal-only
+}
+
+deploy_container() {
+  if [[ ${IMAGE-} ]]; then
+    build run deploy "$SERVICE" "--image=$IMAGE" --ingress=internal
+  else
+    build run deploy "$SERVICE" "--source=$ROOT" "$BUILDER" --ingress=internal
+  fi
+}
+
+# build COMMAND...: with what the function and the container have in common. Each deployment is a new revision, whose instances
+# read the secrets' latest versions when they start.
+build() {
   local file=$work/env.yaml command
   if [[ $dry_run ]]; then
     file=env.yaml
@@ -469,14 +499,10 @@ deploy_function() {
   else
     environment >"$file"
   fi
-  command=(functions deploy "$FUNCTION_NAME" --gen2 "--region=$REGION" "--runtime=$FUNCTION_RUNTIME" "--source=$ROOT"
-    --entry-point=sync_event "--trigger-topic=$TOPIC" --retry
-    "--service-account=$(email "$RUNTIME_ACCOUNT")" "--trigger-service-account=$(email "$TRIGGER_ACCOUNT")"
+  command=("$@" "--region=$REGION" "--service-account=$(email "$RUNTIME_ACCOUNT")"
     "--concurrency=$THREADS" "--cpu=$FUNCTION_CPU" "--memory=$FUNCTION_MEMORY" "--timeout=${FUNCTION_TIMEOUT}s"
-    "--min-instances=$MIN_INSTANCES" "--max-instances=$MAX_INSTANCES"
-    --ingress-settings=internal-only --no-allow-unauthenticated
-    "--env-vars-file=$file" "--set-secrets=CT_API_CLIENT=$CT_SECRET:latest,KLAVIYO_AUTH_KEY=$KLAVIYO_SECRET:latest"
-    "--build-service-account=${BUILD_SERVICE_ACCOUNT:-projects/$PROJECT_ID/serviceAccounts/$(email "$BUILD_ACCOUNT")}" "$PROJECT")
+    "--min-instances=$MIN_INSTANCES" "--max-instances=$MAX_INSTANCES" --no-allow-unauthenticated
+    "--env-vars-file=$file" "--set-secrets=CT_API_CLIENT=$CT_SECRET:latest,KLAVIYO_AUTH_KEY=$KLAVIYO_SECRET:latest" "$PROJECT")
   if [[ $dry_run ]]; then
     run "${command[@]}"
   else
@@ -487,19 +513,38 @@ deploy_function() {
 
 # Eventarc makes its subscription with an ack deadline and a retention of its own, and without dead letters.
 tune_subscription() {
-  local agent
   look TRIGGER functions describe "$FUNCTION_NAME" --gen2 "--region=$REGION" '--format=value(eventTrigger.trigger)' "$PROJECT"
   [[ $TRIGGER ]] || fail "function $FUNCTION_NAME has no trigger: was it deployed in another way before?"
   look SUBSCRIPTION eventarc triggers describe "$TRIGGER" "--location=$REGION" '--format=value(transport.pubsub.subscription)' "$PROJECT"
   [[ $SUBSCRIPTION ]] || fail "trigger $TRIGGER has no subscription"
+  let_pubsub_move_letters
+  run pubsub subscriptions update "$SUBSCRIPTION" "${QUEUE[@]}" "$PROJECT"
+}
+
+# Pub/Sub pushes to the container itself, as the account that may call it.
+push_to_container() {
+  local push
+  look URL run services describe "$SERVICE" "--region=$REGION" '--format=value(status.url)' "$PROJECT"
+  [[ $URL ]] || fail "service $SERVICE has no address"
+  SUBSCRIPTION=$PUSH_SUBSCRIPTION
+  push=("--push-endpoint=$URL/projects/$PROJECT_ID/topics/$TOPIC" "--push-auth-token-audience=$URL"
+    "--push-auth-service-account=$(email "$TRIGGER_ACCOUNT")" "${QUEUE[@]}" "$PROJECT")
+  if there pubsub subscriptions describe "$SUBSCRIPTION" "$PROJECT"; then
+    run pubsub subscriptions update "$SUBSCRIPTION" "${push[@]}"
+  else
+    run pubsub subscriptions create "$SUBSCRIPTION" "--topic=$TOPIC" "${push[@]}"
+    say "made subscription $SUBSCRIPTION"
+  fi
+  let_pubsub_move_letters
+}
+
+# To the dead letters, after the last attempt.
+let_pubsub_move_letters() {
+  local agent
   look PROJECT_NUMBER projects describe "$PROJECT_ID" '--format=value(projectNumber)'
   agent=serviceAccount:service-$PROJECT_NUMBER@gcp-sa-pubsub.iam.gserviceaccount.com
   bind pubsub topics add-iam-policy-binding "$DEAD_LETTERS" "--member=$agent" --role=roles/pubsub.publisher "$PROJECT"
   bind pubsub subscriptions add-iam-policy-binding "$SUBSCRIPTION" "--member=$agent" --role=roles/pubsub.subscriber "$PROJECT"
-  run pubsub subscriptions update "$SUBSCRIPTION" \
-    "--dead-letter-topic=$DEAD_LETTERS" "--dead-letter-topic-project=$PROJECT_ID" "--max-delivery-attempts=$DELIVERY_ATTEMPTS" \
-    "--min-retry-delay=$BACKOFF_MIN" "--max-retry-delay=$BACKOFF_MAX" \
-    "--ack-deadline=$ACK_DEADLINE" "--message-retention-duration=$RETENTION" --expiration-period=never "$PROJECT"
 }
 
 # Two subscriptions that feed the sync would have every message handled twice.
@@ -523,9 +568,9 @@ deploy() {
   make_topic "$DEAD_LETTERS"
   keep_dead_letters
   step "service accounts"
-  make_account "$RUNTIME_ACCOUNT" "$FUNCTION_NAME: runs the function"
-  make_account "$TRIGGER_ACCOUNT" "$FUNCTION_NAME: calls the function"
-  if [[ ! ${BUILD_SERVICE_ACCOUNT-} ]]; then make_builder; fi
+  make_account "$RUNTIME_ACCOUNT" "$FUNCTION_NAME: runs the sync"
+  make_account "$TRIGGER_ACCOUNT" "$FUNCTION_NAME: calls the sync"
+  if [[ ! ${BUILD_SERVICE_ACCOUNT-} && ! ${IMAGE-} ]]; then make_builder; fi
   bind pubsub topics add-iam-policy-binding "$DEAD_LETTERS" "--member=$runtime" --role=roles/pubsub.publisher "$PROJECT"
   step "secrets"
   keep_secret CT_API_CLIENT "$CT_SECRET"
@@ -535,13 +580,21 @@ deploy() {
   done
   step "commercetools may publish"
   run pubsub topics add-iam-policy-binding "$TOPIC" "--member=$COMMERCETOOLS" --role=roles/pubsub.publisher "$PROJECT"
-  step "function $FUNCTION_NAME"
-  deploy_function
-  bind functions add-invoker-policy-binding "$FUNCTION_NAME" "--region=$REGION" "--member=$trigger" "$PROJECT"
+  if [[ $container ]]; then
+    step "container $SERVICE"
+    deploy_container
+    bind run services add-iam-policy-binding "$SERVICE" "--region=$REGION" "--member=$trigger" --role=roles/run.invoker "$PROJECT"
+  else
+    step "function $FUNCTION_NAME"
+    deploy_function
+    bind functions add-invoker-policy-binding "$FUNCTION_NAME" "--region=$REGION" "--member=$trigger" "$PROJECT"
+  fi
   step "its subscription: $DELIVERY_ATTEMPTS attempts, $BACKOFF_MIN to $BACKOFF_MAX apart, kept for $RETENTION"
-  tune_subscription
+  if [[ $container ]]; then push_to_container; else tune_subscription; fi
   warn_of_others
   step "next: python manage.py subscriptions apply --topic projects/$PROJECT_ID/topics/$TOPIC"
+  step "when you are paged: export TOPIC=projects/$PROJECT_ID/topics/$TOPIC" \
+    "DEAD_LETTER_SUBSCRIPTION=projects/$PROJECT_ID/subscriptions/$DEAD_LETTERS; python manage.py status"
 }
 
 # --- Deleting --------------------------------------------------------------------------------------------------------
@@ -552,8 +605,9 @@ confirm() {
   cat <<EOF
 This deletes from project $PROJECT_ID, with every message and dead letter that waits:
   function          $FUNCTION_NAME ($REGION)
+  container         $SERVICE ($REGION)
   topics            $TOPIC, $DEAD_LETTERS
-  subscription      $DEAD_LETTERS
+  subscriptions     $PUSH_SUBSCRIPTION, $DEAD_LETTERS
   secrets           $CT_SECRET, $KLAVIYO_SECRET
   service accounts  $RUNTIME_ACCOUNT, $TRIGGER_ACCOUNT, $BUILD_ACCOUNT
 Before: python manage.py subscriptions delete --topic projects/$PROJECT_ID/topics/$TOPIC
@@ -584,12 +638,16 @@ remove() {
 }
 
 delete_everything() {
-  local account role secret topic
+  local account role secret subscription topic
   confirm
   step "function"
   remove "function $FUNCTION_NAME" functions -- "$FUNCTION_NAME" --gen2 "--region=$REGION" "$PROJECT"
+  step "container"
+  remove "service $SERVICE" run services -- "$SERVICE" "--region=$REGION" "$PROJECT"
   step "topics"
-  remove "subscription $DEAD_LETTERS" pubsub subscriptions -- "$DEAD_LETTERS" "$PROJECT"
+  for subscription in "$PUSH_SUBSCRIPTION" "$DEAD_LETTERS"; do
+    remove "subscription $subscription" pubsub subscriptions -- "$subscription" "$PROJECT"
+  done
   for topic in "$DEAD_LETTERS" "$TOPIC"; do
     remove "topic $topic" pubsub topics -- "$topic" "$PROJECT"
   done
@@ -607,12 +665,13 @@ delete_everything() {
   done
 }
 
-dry_run='' delete='' yes=''
+dry_run='' container='' delete='' yes=''
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 read_arguments "$@"
 check_settings
+if [[ ${IMAGE-} ]]; then container=1; fi
 # No program that is started from here finds a secret in its environment.
 export -n CT_API_CLIENT KLAVIYO_AUTH_KEY
 
@@ -620,6 +679,13 @@ PROJECT=--project=$PROJECT_ID
 RUNTIME_ACCOUNT=$FUNCTION_NAME-runtime
 TRIGGER_ACCOUNT=$FUNCTION_NAME-trigger
 BUILD_ACCOUNT=$FUNCTION_NAME-build
+BUILDER=--build-service-account=${BUILD_SERVICE_ACCOUNT:-projects/$PROJECT_ID/serviceAccounts/$(email "$BUILD_ACCOUNT")}
+# Another name than the function's, whose own service has that: so either can be there before the other goes.
+SERVICE=$FUNCTION_NAME-container
+PUSH_SUBSCRIPTION=$FUNCTION_NAME-push
+QUEUE=("--dead-letter-topic=$DEAD_LETTERS" "--dead-letter-topic-project=$PROJECT_ID" "--max-delivery-attempts=$DELIVERY_ATTEMPTS"
+  "--min-retry-delay=$BACKOFF_MIN" "--max-retry-delay=$BACKOFF_MAX"
+  "--ack-deadline=$ACK_DEADLINE" "--message-retention-duration=$RETENTION" --expiration-period=never)
 # shellcheck disable=SC2034 # one of $DEPLOYED
 GOOGLE_CLOUD_PROJECT=$PROJECT_ID # joins a log line to its request
 CT_SECRET=$FUNCTION_NAME-ct-api-client

@@ -1,7 +1,14 @@
 #!/usr/bin/env python3
 """Commands for the people who run the sync: `python manage.py --help`."""
 
+import signal
+import sys
 from importlib import import_module
+
+if __name__ == "__main__":
+    from commands.interpreter import use_environment
+
+    use_environment()
 
 import click
 
@@ -14,6 +21,7 @@ COMMANDS = {
     "demo": "commands.demo:demo",
     "emulator": "commands.emulated:emulator",
     "preview": "commands.preview:preview",
+    "resync": "commands.resync:resync",
     "send": "commands.send:send",
     "status": "commands.status:status",
     "subscriptions": "commands.subscriptions:subscriptions",
@@ -50,4 +58,6 @@ def manage() -> None:
 
 
 if __name__ == "__main__":
+    # Ends as Ctrl-C does: what a command started ends with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     manage(prog_name="python manage.py")

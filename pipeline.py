@@ -36,6 +36,14 @@ class Outcome:
         """Whether Pub/Sub may forget the message."""
         return self.kind != "retried"
 
+    @property
+    def needs_somebody(self) -> bool:
+        """Whether it does not mend by itself: a dead letter, a wrong key or scope, a fault in the code."""
+        reason = self.error.reason if self.error else ""
+        return self.kind == "dead-lettered" or (
+            self.kind == "retried" and (reason.endswith("_denied") or reason == "unforeseen")
+        )
+
     def __str__(self) -> str:
         """In a few words without personal data: `synced`, `retried: klaviyo_denied 401`."""
         why = [self.error.reason, str(getattr(self.error, "status", None) or "")] if self.error else []
@@ -89,7 +97,7 @@ def _handler(notification: Notification, services: Services) -> Handler:
     registration = registration_of(notification.resource.type_id, notification.type)
     if not registration:
         raise Ignored("no_handler")
-    if registration.switched_off_by(services.settings.sync):
+    if registration.switched_off_by(services.settings.sync, services.settings.scopes):
         raise Ignored("disabled")
     return registration.handler
 
@@ -134,5 +142,5 @@ def _log(outcome: Outcome, envelope: Envelope, trace: Mapping[str, Any]) -> None
         "cuts": list(outcome.cuts),
     }
     told = {name: value for name, value in fields.items() if value not in (None, "", [])}
-    write = {"retried": log.warning, "dead-lettered": log.error}.get(outcome.kind, log.info)
+    write = log.error if outcome.needs_somebody else {"retried": log.warning}.get(outcome.kind, log.info)
     write(f"{notification.key if notification else 'message'} {outcome}", **told, **trace)

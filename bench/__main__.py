@@ -1,4 +1,4 @@
-"""`python -m bench`: measure the mix; `growth` and `limits` are its other studies."""
+"""`python -m bench`: measure the mix; `growth`, `limits` and `sale` are its other studies."""
 
 import json
 import sys
@@ -18,6 +18,7 @@ from bench.limits import beyond_limits, limits_sheet
 from bench.plot import saturation_plot
 from bench.proc import machine
 from bench.report import Sheet, bench_sheets, machine_line, saturation_sheet, show
+from bench.sale import sale_sheet, sales
 from bench.saturation import MIXES, Instance, saturating_rates
 from bench.throughput import Latencies, floor, throughput
 
@@ -123,6 +124,18 @@ def limits(seconds: int, factor: float, patience: float, json_file: Path, *, mar
     with progress() as bars:
         result |= beyond_limits(seconds, factor, patience, bars)
     _finish(result, [limits_sheet(result)], json_file, markdown=markdown)
+
+
+@main.command(epilog="Example:  python -m bench sale --products 100")
+@click.option("--products", type=click.IntRange(1), default=1000, show_default=True, help="Whose prices change.")
+@_json_option("sale.json")
+@_markdown
+def sale(products: int, json_file: Path, *, markdown: bool) -> None:
+    """Start a sale on products of ten variants, three of them discounted: its calls, and its time at the limits."""
+    result: dict[str, Any] = {"machine": machine(), "products": products}
+    with progress() as bars:
+        result |= sales(products, bars)
+    _finish(result, [sale_sheet(result)], json_file, markdown=markdown)
 
 
 @main.command()

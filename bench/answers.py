@@ -61,7 +61,7 @@ def commercetools_answer(method: bytes, target: bytes) -> Answered:
 
 
 def klaviyo_answer(method: bytes, target: bytes) -> Answered:
-    """What a write answers, or the variants of an item as they were before the change."""
+    """What a write answers, or an item and its variants as they were before the change."""
     path, _, query = target.partition(b"?")
     segments = path.split(b"/")
     match method, segments[2:]:
@@ -76,9 +76,20 @@ def klaviyo_answer(method: bytes, target: bytes) -> Answered:
             found = _SKU.search(own_id)
             if found:
                 return "update_catalog_variant", _klaviyo(numbered(_variant(), int(found[1])))
-        case b"GET", [b"catalog-items", own_id, b"variants"]:
-            size, number = size_and_number(own_id[-36:].decode())
+        case b"GET", [b"catalog-items", own_id, *what]:
+            return _of_item(*size_and_number(own_id[-36:].decode()), what, query)
+    return _UNKNOWN
+
+
+def _of_item(size: int, number: int, what: list[bytes], query: bytes) -> Answered:
+    """An item as it was before the change, its variants, or the categories that it is in."""
+    match what:
+        case []:
+            return "get_catalog_item", _klaviyo(numbered(_item(size, changed=False), number))
+        case [b"variants"]:
             return "get_variants_for_catalog_item", _klaviyo(numbered(_variants(size, query), number))
+        case [b"relationships", b"categories"]:
+            return "get_category_ids_for_catalog_item", _klaviyo(_categories(size))
     return _UNKNOWN
 
 
@@ -128,12 +139,18 @@ def _profile_answer() -> bytes:
 
 
 @cache
-def _item(size: int) -> bytes:
-    product = projection(size)
+def _item(size: int, *, changed: bool = True) -> bytes:
+    product = projection(size, changed=changed)
     body = catalog_item(product, _settings(), datetime.now(UTC)).body  # type: ignore[arg-type]
     data = body["data"]
     attributes = {**data["attributes"], "created": _UPDATED, "updated": _UPDATED}
     return encoded({"data": {"type": "catalog-item", "id": item_id(product["id"]), "attributes": attributes}})
+
+
+@cache
+def _categories(size: int) -> bytes:
+    body = catalog_item(projection(size), _settings(), datetime.now(UTC)).body  # type: ignore[arg-type]
+    return encoded({"data": body["data"]["relationships"]["categories"]["data"], "links": {"next": None}})
 
 
 @cache

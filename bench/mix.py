@@ -54,6 +54,9 @@ SIZES: Mapping[str, int] = {
     "order state changed": LINE_ITEMS,
     "product published": VARIANTS,
 }
+DISCOUNTED = "product discounted"
+"""A kind that is not in the mix: a sale starts."""
+
 LOG_NAMES: Mapping[str, str] = {
     "customer updated": "customer/ResourceUpdated",
     "order created": "order/OrderCreated",
@@ -134,6 +137,9 @@ def _template(kind: str, size: int, group: int) -> bytes:
         case "product published":
             told = {"productProjection": projection(size, expanded=False), "removedImageUrls": [], "scope": "All"}
             return encoded(_message("ProductPublished", "product", own_id, told))
+        case "product discounted":
+            told = {"updatedPrices": [{"variantId": 1, "priceId": "price", "staged": False}]}
+            return encoded(_message("ProductPriceDiscountsSet", "product", own_id, told))
     raise ValueError(kind)
 
 

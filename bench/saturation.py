@@ -37,6 +37,8 @@ LIMITS: Mapping[str, Limit] = {
     "update_catalog_item": WRITES,
     "update_catalog_variant": WRITES,
     "get_variants_for_catalog_item": EVENTS,
+    "get_catalog_item": EVENTS,
+    "get_category_ids_for_catalog_item": EVENTS,
 }
 
 Calls = Mapping[str, float]
@@ -47,7 +49,8 @@ CALLS: Mapping[str, Calls] = {
     "order state changed": {"create_event": 1},
     "product published": {
         "get_variants_for_catalog_item": 1,
-        "update_catalog_item": 1,
+        "get_catalog_item": 1,
+        "get_category_ids_for_catalog_item": 1,
         "update_catalog_variant": CHANGED_VARIANTS,
     },
     "inventory updated": {"update_catalog_variant": 1},

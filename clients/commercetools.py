@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from clients.predicates import IDS_PER_QUERY, PREDICATE_CHARACTERS, any_of, chunks, literal, shown_prices
+from clients.recent_prices import RecentPrices
 from clients.retrying import Operation, Pauses, call
 from clients.verdicts import BACKEND_COMMERCETOOLS as BACKEND
 from clients.verdicts import Failure, judged, not_json, retry_after
@@ -18,18 +19,11 @@ from core.errors import Refused, TryAgain
 from core.logs import log
 from core.settings import Settings
 from core.wire import decoded
-from mappers.documents import (
-    Category,
-    Customer,
-    DiscountCode,
-    InventoryEntry,
-    Order,
-    Payment,
-    Price,
-    ProductProjection,
-)
+from mappers.catalog_documents import Category, InventoryEntry, Price, ProductProjection
+from mappers.documents import Customer
 from mappers.item import stocked_skus
 from mappers.mapped import JsonObject
+from mappers.order_documents import DiscountCode, Order, Payment
 
 if TYPE_CHECKING:
     import requests
@@ -57,6 +51,7 @@ class Commercetools:
         self._lock = threading.Lock()
         self._session: CommercetoolsSession | None = None
         self._denied: set[str] = set()
+        self.recent_prices = RecentPrices(settings.sync.price)
         channels = settings.sync.inventory.channel
         self._channels = f"supplyChannel(id in {any_of(channels)})" if channels else ""
         """Predicate of the inventory entries of the configured channels; empty with none configured."""
@@ -197,23 +192,26 @@ class Commercetools:
 
     def standalone_price(self, price_id: str) -> Price | None:
         """The standalone price as it is now."""
-        return self._get("standalone-prices", price_id)
+        price: Price | None = self._get("standalone-prices", price_id)
+        self.recent_prices.saw(price_id, price)
+        return price
 
-    def standalone_prices(self, skus: Sequence[str]) -> dict[str, list[Price]] | None:
+    def standalone_prices(self, skus: Sequence[str], own_id: str = "") -> dict[str, list[Price]] | None:
         """The standalone prices by SKU, of those alone that may be shown now: a SKU can have thousands.
 
-        None when the API client has no scope to read them (said once).
+        Corrected by what this instance learned in the last minute, as queries lag. A price that is known and not
+        listed, or gone and listed, is read by its id, but for `own_id`. None when the API client has no scope to read
+        them (said once).
         """
-        prices: dict[str, list[Price]] = {sku: [] for sku in skus}
         shown = ("where", shown_prices(self._settings.sync.price, datetime.now(UTC)))
+        listed: list[Price] = []
         try:
             for chunk in chunks(skus):
-                for price in self._pages("standalone-prices", f"sku in {any_of(chunk)}", [shown]):
-                    prices.setdefault(price["sku"], []).append(price)
+                listed += self._pages("standalone-prices", f"sku in {any_of(chunk)}", [shown])
         except TryAgain as error:
             self._require_denied(error, "standalone prices", "view_standalone_prices")
             return None
-        return prices
+        return self.recent_prices.corrected(listed, skus, own_id, self.standalone_price)
 
     def _require_denied(self, error: TryAgain, what: str, scope: str) -> None:
         """Say once that something is left out for lack of a scope; raise the error if that is not the reason."""

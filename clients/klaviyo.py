@@ -109,11 +109,7 @@ class Klaviyo(KlaviyoCatalog):
         """Ask Klaviyo to delete a profile, by Klaviyo's own id, and all it knows of it. One that is gone is erased."""
         target = {"data": {"type": "profile", "id": profile_id, "attributes": {}}}
         body = {"data": {"type": "data-privacy-deletion-job", "attributes": {"profile": target}}}
-        try:
-            self._calls.send("Data_Privacy", "request_profile_deletion", body)
-        except Refused as refused:
-            if refused.status != _NOT_FOUND:
-                raise
+        self._calls.find("Data_Privacy", "request_profile_deletion", body)
 
     def create_event(self, event: Mapped) -> None:
         """Send an event; a repetition is Klaviyo's to ignore, by `unique_id`."""

@@ -16,7 +16,7 @@ from clients.retrying import THROTTLED, Operation, Timeouts, WaitingRoom, call
 from clients.transport import Answer, Connections, NoAnswerError
 from clients.verdicts import BACKEND_KLAVIYO as BACKEND
 from clients.verdicts import Failure, judged, not_json, retry_after, unreachable
-from core.errors import Unmappable
+from core.errors import Refused, Unmappable
 from core.settings import Settings
 from core.version import USER_AGENT
 from core.wire import decoded
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _RAW = "_without_preload_content"
 _EMPTY_ANSWERS = frozenset({202, 204})
 _SUCCESS = range(200, 300)
+_NOT_FOUND = 404
 
 
 class KlaviyoCalls:
@@ -75,6 +76,15 @@ class KlaviyoCalls:
     def refusals(self) -> int:
         """Calls that were answered 429."""
         return self._quotas.refusals
+
+    def find(self, group: str, operation: str, *arguments: Any, **options: Any) -> JsonObject | None:
+        """The same, None where Klaviyo answers 404: it does not have what is read, changed or deleted."""
+        try:
+            return self.send(group, operation, *arguments, **options)
+        except Refused as refused:
+            if refused.status != _NOT_FOUND:
+                raise
+            return None
 
     def is_ready(self, group: str) -> bool:
         """Whether a group of the SDK's is imported."""

@@ -4,8 +4,6 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from clients.klaviyo_calls import KlaviyoCalls
 from clients.klaviyo_items import BothRefusedError, KlaviyoItems, noted
@@ -46,21 +44,15 @@ class KlaviyoCatalog(KlaviyoItems):
 
     def variants(self, product_id: str) -> dict[str, JsonObject] | None:
         """Attributes by SKU of an item's variants (all pages), None when Klaviyo does not know the item."""
-        found: dict[str, JsonObject] = {}
-        options: dict[str, Any] = {"fields_catalog_variant": _COMPARED, "page_size": _PAGE}
-        while True:
-            try:
-                page = self._calls.send("Catalogs", "get_variants_for_catalog_item", item_id(product_id), **options)
-            except Refused as refused:
-                if refused.status != _NOT_FOUND:
-                    raise
-                # The item that this instance has just made may not be shown yet.
-                return self._recent.corrected(product_id, {}) or None
-            found |= {external_id(variant["id"]): variant["attributes"] for variant in page["data"]}
-            following = (page.get("links") or {}).get("next")
-            if not following:
-                return self._recent.corrected(product_id, found)
-            options["page_cursor"] = parse_qs(urlsplit(following).query)["page[cursor]"][0]
+        listed = self._pages("get_variants_for_catalog_item", item_id(product_id), fields_catalog_variant=_COMPARED)
+        try:
+            found = {external_id(variant["id"]): variant["attributes"] for variant in listed}
+        except Refused as refused:
+            if refused.status != _NOT_FOUND:
+                raise
+            # The item that this instance has just made may not be shown yet.
+            return self._recent.corrected(product_id, {}) or None
+        return self._recent.corrected(product_id, found)
 
     def put_variant(self, sku: str, attributes: Mapped, product_id: str, *, known: bool, young: bool) -> None:
         """Create or update a variant. Raises UnknownItem when Klaviyo does not know the item.
@@ -107,15 +99,14 @@ class KlaviyoCatalog(KlaviyoItems):
 
     def variant(self, sku: str) -> JsonObject | None:
         """Attributes of a variant, read by its id; None when Klaviyo has no such variant."""
-        try:
-            answer = self._calls.send(
-                "Catalogs", "get_catalog_variant", variant_id(sku), fields_catalog_variant=_COMPARED
-            )
-        except Refused as refused:
-            if refused.status != _NOT_FOUND:
-                raise
-            return None
-        return self._recent.corrected_one(sku, answer["data"]["attributes"])
+        answer = self._calls.find("Catalogs", "get_catalog_variant", variant_id(sku), fields_catalog_variant=_COMPARED)
+        return self._recent.corrected_one(sku, answer["data"]["attributes"]) if answer else None
+
+    def product_of(self, sku: str) -> str | None:
+        """Id of the product whose item has the variant; None where Klaviyo does not say."""
+        # Not with `fields`, which may leave relationships out.
+        answer = self._calls.find("Catalogs", "get_catalog_variant", variant_id(sku))
+        return _item_of(answer["data"]) if answer else None
 
     def set_stock(self, sku: str, stock: JsonObject) -> bool:
         """Set what a variant has in stock; False when Klaviyo has no such variant."""
@@ -127,11 +118,8 @@ class KlaviyoCatalog(KlaviyoItems):
             return self._set_variant(sku, variant_update(sku, attributes))
 
     def _set_variant(self, sku: str, update: JsonObject) -> bool:
-        try:
-            answer = self._calls.send("Catalogs", "update_catalog_variant", variant_id(sku), update)
-        except Refused as refused:
-            if refused.status != _NOT_FOUND:
-                raise
+        answer = self._calls.find("Catalogs", "update_catalog_variant", variant_id(sku), update)
+        if answer is None:
             return False
         self._recent.changed(sku, answer["data"]["attributes"])
         return True
@@ -150,18 +138,16 @@ class KlaviyoCatalog(KlaviyoItems):
 
         Where the variant does not name its item, the item of `product_id` is asked for it.
         """
-        try:
-            # Not with `fields`, which may leave relationships out.
-            owner = _item_of(self._calls.send("Catalogs", "get_catalog_variant", variant_id(sku))["data"])
-            if owner:
-                return owner
-            wanted = f"any(ids,{json.dumps([variant_id(sku)], ensure_ascii=False)})"
-            page = self._calls.send("Catalogs", "get_variants_for_catalog_item", item_id(product_id), filter=wanted)
-        except Refused as refused:
-            if refused.status != _NOT_FOUND:
-                raise
+        # Not with `fields`, which may leave relationships out.
+        answer = self._calls.find("Catalogs", "get_catalog_variant", variant_id(sku))
+        if answer is None:
             return None
-        return product_id if page["data"] else None
+        owner = _item_of(answer["data"])
+        if owner:
+            return owner
+        wanted = f"any(ids,{json.dumps([variant_id(sku)], ensure_ascii=False)})"
+        page = self._calls.find("Catalogs", "get_variants_for_catalog_item", item_id(product_id), filter=wanted)
+        return product_id if page and page["data"] else None
 
     def _make_anew(self, sku: str, create: Callable[[], JsonObject]) -> JsonObject:
         self._delete("delete_catalog_variant", variant_id(sku))

@@ -10,8 +10,8 @@ from clients.klaviyo_calls import KlaviyoCalls
 from clients.recent_categories import RecentCategories
 from core.errors import Refused, TryAgain
 from core.settings import Settings
+from mappers.catalog_documents import Category
 from mappers.category import catalog_category, category_update
-from mappers.documents import Category
 from mappers.ids import category_id, external_id, item_id
 from mappers.mapped import JsonObject
 
@@ -48,15 +48,10 @@ class KlaviyoCategories:
 
     def category_name(self, own_id: str) -> str | None:
         """Name of one category, from a read by its id; None when Klaviyo does not have it."""
-        try:
-            answer = self._calls.send(
-                "Catalogs", "get_catalog_category", category_id(own_id), fields_catalog_category=_NAME
-            )
-        except Refused as refused:
-            if refused.status != _NOT_FOUND:
-                raise
-            return None
-        return self._recently.name(own_id, answer["data"]["attributes"])
+        answer = self._calls.find(
+            "Catalogs", "get_catalog_category", category_id(own_id), fields_catalog_category=_NAME
+        )
+        return self._recently.name(own_id, answer["data"]["attributes"]) if answer else None
 
     def categories_by_name(self) -> dict[str, set[str]]:
         """Ids by name of all categories."""
@@ -144,8 +139,5 @@ class KlaviyoCategories:
             options["page_cursor"] = parse_qs(urlsplit(following).query)["page[cursor]"][0]
 
     def _delete(self, operation: str, compound_id: str) -> None:
-        try:
-            self._calls.send("Catalogs", operation, compound_id)
-        except Refused as refused:
-            if refused.status != _NOT_FOUND:
-                raise
+        """Delete something; what is not there is deleted."""
+        self._calls.find("Catalogs", operation, compound_id)

@@ -40,15 +40,8 @@ class KlaviyoItems(KlaviyoCategories):
 
     def item(self, product_id: str) -> KnownItem | None:
         """The item of a product; None where Klaviyo does not have it, or where nothing tells how it is."""
-        try:
-            answer = self._calls.send(
-                "Catalogs", "get_catalog_item", item_id(product_id), fields_catalog_item=_COMPARED
-            )
-        except Refused as refused:
-            if refused.status != _NOT_FOUND:
-                raise
-            return None
-        return self._recent_items.corrected(product_id, answer["data"]["attributes"])
+        answer = self._calls.find("Catalogs", "get_catalog_item", item_id(product_id), fields_catalog_item=_COMPARED)
+        return self._recent_items.corrected(product_id, answer["data"]["attributes"]) if answer else None
 
     def may_be_in(self, product_id: str, category_ids: frozenset[str]) -> bool:
         """Whether the item may be in these categories: False when this instance put it into others a minute ago.
@@ -87,12 +80,9 @@ class KlaviyoItems(KlaviyoCategories):
         """Change some attributes of an item; False when Klaviyo does not have it."""
         compound_id = update["data"]["id"]
         with self._item_in_doubt_if_failed(external_id(compound_id)):
-            try:
-                answer = self._calls.send("Catalogs", "update_catalog_item", compound_id, update)
-            except Refused as refused:
-                if refused.status != _NOT_FOUND:
-                    raise
-                return False
+            answer = self._calls.find("Catalogs", "update_catalog_item", compound_id, update)
+        if answer is None:
+            return False
         self._recent_items.wrote(external_id(compound_id), answer["data"]["attributes"])
         return True
 

@@ -8,11 +8,12 @@ from cachetools import TTLCache
 
 from clients.commercetools import Commercetools
 from core.settings import Settings
+from mappers.catalog_documents import ProductProjection
 from mappers.category import category_paths
-from mappers.documents import Order, ProductProjection
 from mappers.item import product_images, variants_of
 from mappers.localized import text
 from mappers.mapped import mapper
+from mappers.order_documents import Order
 from mappers.order_properties import Known, discount_code_ids
 
 _ENTRIES = 20_000

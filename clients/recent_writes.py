@@ -85,12 +85,13 @@ class RecentWrites:
             }
         variants = dict(read)
         for sku, write in written.items():
-            if write.unsure:
+            is_own = write.product_id in ("", product_id)
+            if write.unsure or (is_own and sku in read and _ties(read[sku], write)):
                 variants[sku] = _in_doubt(read.get(sku, {}))
                 continue
             if sku in read and _is_newer(str(read[sku].get("updated") or ""), write):
                 continue
-            if write.attributes is None or write.product_id not in ("", product_id):
+            if write.attributes is None or not is_own:
                 variants.pop(sku, None)
             else:
                 variants[sku] = write.attributes if sku in read else {"updated": write.updated}
@@ -100,14 +101,25 @@ class RecentWrites:
         """A variant as Klaviyo has it, whatever item has it; None where this instance deleted it."""
         with self._lock:
             write = self._variants.get(sku)
-        if write and write.unsure:
+        if write and (write.unsure or _ties(read, write)):
             return _in_doubt(read)
         return read if write is None or _is_newer(str(read.get("updated") or ""), write) else write.attributes
 
 
 def _in_doubt(read: Mapping[str, Any]) -> JsonObject:
-    """What is known of a variant whose last write failed, and may have taken effect."""
+    """What is known of a variant where nobody can tell what became of this instance's last write: nothing."""
     return {"updated": str(read.get("updated") or "")}
+
+
+def _ties(read: Mapping[str, Any], write: _Written) -> bool:
+    """Whether a read shows something else at the time of the write: `updated` may have whole seconds."""
+    ours = write.attributes
+    return bool(
+        ours is not None
+        and write.updated != ""
+        and str(read.get("updated") or "") == write.updated
+        and any(ours.get(name) != value for name, value in read.items())
+    )
 
 
 def _is_newer(updated: str, write: _Written) -> bool:

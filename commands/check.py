@@ -7,6 +7,7 @@ import click
 from clients.klaviyo_calls import KlaviyoCalls
 from clients.retrying import message_budget
 from commands import shop
+from commands.env_file import reads_env_file
 from commands.environment import settings_or_exit
 from commands.finding import Finding
 from commands.shop import why
@@ -18,10 +19,6 @@ from core.settings import Settings
 _PROBE = "manage-check"
 """Names what does not exist: Klaviyo answers 404 or 400 to who may write, 403 to who may not; nothing changes."""
 _NOBODY = "00000000000000000000000000"
-_APPLY = (
-    "python manage.py subscriptions apply. With Terraform: python manage.py subscriptions plan --tfvars, then"
-    " terraform apply."
-)
 _FORBIDDEN = 403
 _UNAUTHORIZED = 401
 
@@ -47,6 +44,7 @@ _KLAVIYO_SCOPES: dict[str, Callable[[KlaviyoCalls], object]] = {
 
 
 @click.command(epilog="Example:  python manage.py check --topic projects/my-project/topics/commercetools")
+@reads_env_file
 @click.option("--topic", envvar="TOPIC", metavar="projects/P/topics/T", help="The topic commercetools publishes to.")
 @click.option("--prefix", default="klaviyo-sync", show_default=True, help="What the subscriptions' keys begin with.")
 @click.option("--find", "key", metavar="KEY", help="Print the id of the channel, group or store with KEY instead.")
@@ -177,18 +175,23 @@ def _subscriptions(settings: Settings, topic: str | None, prefix: str) -> Iterat
         return
     finally:
         api.close()
-    drafts = wanted(prefix, *(_short(topic) or ("", "")), settings.sync)
+    drafts = wanted(prefix, *(_short(topic) or ("", "")), settings.sync, settings.scopes)
     if not _short(topic):  # whatever it is, it is not asked
         by_key = {one.get("key"): one for one in current}
         drafts = [{**draft, "destination": by_key.get(draft["key"], draft)["destination"]} for draft in drafts]
     for step in plan(current, drafts, prefix):
-        yield from _subscription(step)
+        yield from _subscription(step, topic)
 
 
-def _subscription(step: Step) -> Iterator[Finding]:
+def _subscription(step: Step, topic: str | None) -> Iterator[Finding]:
     what = f"commercetools: subscription {step.key}"
+    apply = (
+        f"python manage.py subscriptions apply --topic {topic or 'projects/P/topics/T'}. With Terraform:"
+        " python manage.py subscriptions plan --tfvars, then terraform apply."
+    )
     if step.kind == "create":
-        yield Finding("failed", f"{what} is not there", _APPLY)
+        # Without a topic nothing may be deployed yet: one can work on real accounts from here all the same.
+        yield Finding("failed" if topic else "unknown", f"{what} is not there", apply)
         return
     status = step.current.get("status", "unknown")
     if status == "Healthy":
@@ -200,9 +203,9 @@ def _subscription(step: Step) -> Iterator[Finding]:
         case "keep":
             yield Finding("ok", f"{what} delivers what is consumed")
         case "delete":
-            yield Finding("failed", f"{what} delivers what sync.toml switches off", _APPLY)
+            yield Finding("failed", f"{what} delivers what sync.toml switches off", apply)
         case "update":
-            yield Finding("failed", f"{what} differs: {', '.join(step.differences)}", _APPLY)
+            yield Finding("failed", f"{what} differs: {', '.join(step.differences)}", apply)
 
 
 def _short(topic: str | None) -> tuple[str, str] | None:

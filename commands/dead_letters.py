@@ -4,18 +4,26 @@ import json
 import re
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import track
 from rich.table import Table
 
+from clients.dead_letter import ATTRIBUTES
+from commands.env_file import reads_env_file
 from commands.letters import Letter, Letters, pulled_letters
+from commands.output import write_private
 
 _SUBSCRIPTION = re.compile(r"projects/[^/]+/subscriptions/[^/]+")
 _TOPIC = re.compile(r"projects/[^/]+/topics/[^/]+")
 _WIDTH_IN_A_PIPE = 240
+_WIDTH_OF_A_ROW = 160
+_STDOUT = Path("-")
 
 
 @click.group("dead-letters", epilog="Example:  python manage.py dead-letters list")
@@ -38,6 +46,7 @@ def _named(pattern: re.Pattern[str], form: str) -> Callable[[click.Context, clic
 
 def _reading(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
+        reads_env_file,
         click.option(
             "--wait",
             type=click.FloatRange(min=0.1),
@@ -75,16 +84,43 @@ def _choosing(command: Callable[..., None]) -> Callable[..., None]:
 @dead_letters.command("list", epilog="Example:  python manage.py dead-letters list --json | jq '.[].reason'")
 @_reading
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, without the data.")
-def show(subscription: str, limit: int, wait: float, *, as_json: bool) -> None:
+def list_letters(subscription: str, limit: int, wait: float, *, as_json: bool) -> None:
     """Show the letters, and leave them where they are."""
     with pulled_letters(subscription, wait) as letters:
         found = letters.pull(limit)
     if as_json:
         click.echo(json.dumps([letter.as_json() for letter in found], indent=2, ensure_ascii=False))
         return
-    _print(found)
+    _print(found, none="There are no dead letters.")
     if len(found) == limit:
         click.echo(f"There may be more than {limit}: see --limit.")
+
+
+@dead_letters.command(epilog="Example:  python manage.py dead-letters show 1234567890 --output letter.json")
+@_reading
+@click.argument("own_id", metavar="ID")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    metavar="FILE",
+    help="Write the message to FILE as it came, for `preview`; -: to stdout, and nothing else there.",
+)
+def show(subscription: str, limit: int, wait: float, own_id: str, output: Path | None) -> None:
+    """Show one letter: all that is known of it, and the message, which may name persons. The letter stays.
+
+    ID is the letter's, or the one that the message had in the function's log.
+    """
+    with pulled_letters(subscription, wait) as letters:
+        (letter, *_) = _choice([own_id], (), everything=False)(letters.pull(limit))
+    _print_attributes(letter, to_stderr=output == _STDOUT)
+    if output is None:
+        click.echo(f"\n{_readable(letter.data)}")
+    elif output == _STDOUT:
+        sys.stdout.buffer.write(letter.data)
+    else:
+        write_private(letter.data, output)
+        click.echo(f"\nThe message is in {output}. What it would do now: python manage.py preview {output} --diff")
 
 
 @dead_letters.command(
@@ -114,13 +150,14 @@ def replay(  # noqa: PLR0913 - the options of a command
 ) -> None:
     """Publish the original messages of letters again, chosen by ID, by --reason or --all.
 
-    A letter is done with once Pub/Sub has confirmed its message. A message that fails again comes back as a new letter.
+    They are listed first. A letter is done with once Pub/Sub has confirmed its message. A message that fails again
+    comes back as a new letter.
     """
     chooses = _choice(ids, reasons, everything=everything)
     with pulled_letters(subscription, wait) as letters:
         chosen = chooses(letters.pull(limit))
+        _print(chosen)
         if dry_run:
-            _print(chosen)
             click.echo(f"{_counted(chosen)} would be published to {topic}.")
             return
         done = _replayed(letters, chosen, topic)
@@ -190,16 +227,59 @@ def _counted(letters: Sequence[Letter]) -> str:
     return "1 letter" if len(letters) == 1 else f"{len(letters)} letters"
 
 
-def _print(letters: Sequence[Letter]) -> None:
-    """A line a letter: in a terminal as wide as that, else as wide as need be."""
+def _print(letters: Sequence[Letter], *, none: str = "No letter is chosen.") -> None:
+    """A row a letter where that is wide enough, as in a pipe; else a few lines a letter."""
     if not letters:
-        click.echo("There are no dead letters.")
+        click.echo(none)
+        return
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH_IN_A_PIPE, highlight=False)
+    if console.width < _WIDTH_OF_A_ROW:
+        for letter in letters:
+            _print_lines(console, letter)
         return
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("id", no_wrap=True)
-    for name in ("when (UTC)", "resource", "type", "reason", "status", "attempts"):
+    for name in ("when (UTC)", "resource", "type", "reason", "error", "status", "attempts"):
         table.add_column(name, overflow="fold")
     for letter in letters:
-        when = letter.when.strftime("%Y-%m-%d %H:%M")
-        table.add_row(letter.id, when, *letter.about, letter.reason, letter.status, letter.attempts)
-    Console(width=None if sys.stdout.isatty() else _WIDTH_IN_A_PIPE, highlight=False).print(table)
+        reason, error = escape(letter.reason), escape(letter.error)
+        table.add_row(
+            letter.id, _minute(letter), *map(escape, letter.about), reason, error, letter.status, letter.attempts
+        )
+    console.print(table)
+
+
+def _print_lines(console: Console, letter: Letter) -> None:
+    resource, message_type = letter.about
+    attempt = f", attempt {letter.attempts}" if letter.attempts else ""
+    console.print(f"[bold]{letter.id}[/]  {_minute(letter)} UTC{attempt}")
+    why = " ".join(filter(None, (letter.reason, letter.status)))
+    for line in (" of ".join(filter(None, (message_type, resource))), ": ".join(filter(None, (why, letter.error)))):
+        if line:
+            console.print(Padding(escape(line), (0, 0, 0, 2)))
+    console.print()
+
+
+def _minute(letter: Letter) -> str:
+    return letter.when.strftime("%Y-%m-%d %H:%M")
+
+
+def _print_attributes(letter: Letter, *, to_stderr: bool) -> None:
+    resource, message_type = letter.about
+    known = {
+        "id": letter.id, "when (UTC)": letter.when.strftime("%Y-%m-%d %H:%M:%S"), "resource": resource,
+        "type": message_type, "reason": letter.reason, "error": letter.error, "status": letter.status,
+        "attempts": letter.attempts, "message id": letter.original_id, "bytes": str(len(letter.data)),
+    }  # fmt: skip
+    others = {name: value for name, value in letter.attributes.items() if name not in ATTRIBUTES or letter.is_forwarded}
+    for name, value in (known | others).items():
+        if value:
+            click.echo(f"{click.style(f'{name:<11}', dim=True)} {value}", err=to_stderr)
+
+
+def _readable(data: bytes) -> str:
+    """JSON with a line a value; what is none as it came."""
+    try:
+        return json.dumps(json.loads(data), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return data.decode("utf-8", "backslashreplace")

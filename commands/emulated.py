@@ -69,7 +69,8 @@ def _follow(function: Function) -> None:
     while function.process.poll() is None:
         for line in function.lines[shown:]:
             shown += 1
-            reason = f" ({line['reason']})" if "reason" in line else ""
-            click.echo(f"  {line.get('message', '')}{reason}  {line.get('resource', '')}")
+            if "outcome" not in line and line.get("severity") == "INFO":
+                continue
+            click.echo(f"  {line.get('message', '')}  {line.get('resource', '')}")
         time.sleep(0.1)
     raise click.ClickException("The function has ended:\n" + "".join(function.errors))

@@ -93,15 +93,14 @@ def _catalog(state: State) -> Table:
     table.add_column()
     for own_id, item in list(state["items"].items())[:_SHOWN_ITEMS]:
         variants = [variant for variant in state["variants"].values() if variant["item"] == own_id]
-        in_stock = sum(variant["inventory_quantity"] for variant in variants if _is_tracked(variant))
+        tracked = [variant["inventory_quantity"] for variant in variants if _is_tracked(variant)]
         kinds = Counter("in stock" if _is_available(variant) else "sold out" for variant in variants)
         told = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
         names = [state["categories"][category] for category in item["categories"] if category in state["categories"]]
-        table.add_row(
-            item["title"],
-            money(item.get("price")),
-            f"{counted(len(variants), 'variant')} ({told}), {in_stock} pieces, {max(names, key=len, default='')}",
-        )
+        stock = f"{sum(tracked)} pieces" if tracked else "stock not tracked"
+        place = max(names, key=len, default="")
+        told = f"{counted(len(variants), 'variant')} ({told}), {stock}"
+        table.add_row(item["title"], money(item.get("price")), ", ".join(filter(None, (told, place))))
     return table
 
 

@@ -60,6 +60,11 @@ class Letter:
         return "" if self.is_forwarded else self.attributes.get("status", "")
 
     @property
+    def error(self) -> str:
+        """Class, code and refused part of the error, as the function said them; empty where it did not."""
+        return "" if self.is_forwarded else self.attributes.get("error", "")
+
+    @property
     def original_id(self) -> str:
         """The id that the message had before, where it is known."""
         return "" if self.is_forwarded else self.attributes.get("message_id", "")
@@ -90,7 +95,7 @@ class Letter:
         resource, message_type = self.about
         return {
             "id": self.id, "when": self.when.isoformat(), "resource": resource, "type": message_type,
-            "reason": self.reason, "error": self.attributes.get("error", ""), "status": self.status,
+            "reason": self.reason, "error": self.error, "status": self.status,
             "attempts": self.attempts, "original_id": self.original_id, "bytes": len(self.data),
         }  # fmt: skip
 

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 import handlers  # noqa: F401 - registers every handler
-from commands.preview import services_that_write_nothing
 from commands.unsent import Write
+from commands.write_nothing import services_that_write_nothing
 from core.notification import Envelope
 from handlers.registry import registrations
 from pipeline import settle
@@ -47,12 +47,13 @@ _RULES = """## Rules
 - **Standalone prices**: read by SKU where a product's `priceMode` is Standalone (`[price] standalone`). A price message writes
   price and metadata of its SKU's variant, and of the item where no variant before it has a price.
 - **What is written**: what differs of the item and of its variants. A key of ours in `custom_metadata` that is no longer wanted is a
-  difference, too; the metadata is written as a whole.
+  difference, too; the metadata is written as a whole, a key that is to go as `null` (whether Klaviyo merges is unverified).
 - **Stock**: what the inventory entries of the SKU have available in the channels of `[inventory] channel`; with none configured
   the entry without channel, else the sum over all channels. No such entry: quantity 0 and `inventory_policy` 2, so that the
   variant is not hidden as sold out.
 - **Whose event it is**: the order's customer, read when the event is sent: `external_id` and the e-mail of today. A guest: the order's e-mail,
-  with name, place and language of the billing address unless a customer has that e-mail. Of a customer who is gone nothing is sent.
+  with name, place and language of the order unless a customer has that e-mail; a customer who registers while the event is sent is copied
+  afterwards. Of a customer who is gone nothing is sent.
 - **What an order is worth**: what the customer pays, `taxedPrice.totalGross`, else `totalPrice` (`[order] value`).
 - **Old events**: what happened more than `[events] flow_max_age` seconds ago is sent with `backfill`, and starts no flow.
 - **Codes and images**: a discount code as the shopper typed it, one that can't be read is left out; a line item without image has the

@@ -16,6 +16,7 @@ MONITORING = ("MONITORING_URL", "https://monitoring.googleapis.com")
 LOGGING = ("LOGGING_URL", "https://logging.googleapis.com")
 """An environment variable that names another host, and Google's."""
 
+NO_CREDENTIALS = "no Google credentials here"
 _SECONDS = 30
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform.read-only"
 _RECENT = timedelta(minutes=10)
@@ -112,7 +113,7 @@ class Observed:
                 try:
                     self._sessions[url] = AuthorizedSession(default(scopes=[_SCOPE])[0])
                 except GoogleAuthError:
-                    raise UnseenError("no Google credentials here: gcloud auth application-default login") from None
+                    raise UnseenError(NO_CREDENTIALS) from None
         return self._sessions[url]
 
 
@@ -128,5 +129,7 @@ def subscriptions_of(topic: str) -> list[str]:
 
     try:
         return sorted(PublisherClient().list_topic_subscriptions(topic=topic, timeout=_SECONDS))
-    except (GoogleAPIError, GoogleAuthError) as error:
+    except GoogleAuthError:
+        raise UnseenError(NO_CREDENTIALS) from None
+    except GoogleAPIError as error:
         raise UnseenError(f"Pub/Sub does not show the subscriptions of {topic} ({type(error).__name__})") from None

@@ -143,7 +143,7 @@ def sandbox_environment(commercetools_url: str, klaviyo_url: str) -> dict[str, s
         "CT_AUTH_URL": commercetools_url,
         "CT_PROJECT_ID": "shop",
         "CT_SCOPE": "view_customers:shop view_customer_groups:shop view_orders:shop view_discount_codes:shop "
-        "view_payments:shop view_products:shop view_published_products:shop",
+        "view_payments:shop view_products:shop view_published_products:shop view_standalone_prices:shop",
         "CT_API_CLIENT": json.dumps({"clientId": "sandbox", "secret": _SANDBOX_SECRET}),
         "KLAVIYO_AUTH_KEY": _SANDBOX_SECRET,
         "KLAVIYO_API_URL": klaviyo_url,
@@ -165,8 +165,9 @@ def _await_port(function: Function, port: int) -> None:
             time.sleep(0.1)  # let the readers take its last words
             raise click.ClickException("The function did not start:\n" + "".join(function.errors))
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
+            # Gunicorn listens before its worker can hear a signal: an answer says that it can.
+            requests.get(function.url, timeout=end - time.monotonic())
+        except requests.ConnectionError:
             time.sleep(0.02)
         else:
             return

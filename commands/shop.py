@@ -11,7 +11,7 @@ from commands.finding import Finding
 from core.conditions import Condition, setting
 from core.errors import SyncError, TryAgain
 from core.rules import SyncRules
-from core.settings import Settings
+from core.settings import Settings, names_scope
 from mappers.properties import selected
 
 _FORBIDDEN = 403
@@ -98,21 +98,13 @@ def findings(settings: Settings) -> Iterator[Finding]:
 
 
 def _readable(scope: Scope, what: str, settings: Settings) -> Finding:
-    if scope.optional or _is_named(scope.name, settings):
+    if scope.optional or names_scope(settings.scopes, scope.name):
         return Finding("ok", what, _use(scope, settings))
     return Finding(
         "warning",
         what,
         f"It can be read, but CT_SCOPE does not name {scope.name}, which commercetools' documentation asks for."
         " Give it to the API client, then name it.",
-    )
-
-
-def _is_named(scope: str, settings: Settings) -> bool:
-    """Whether CT_SCOPE holds the scope, or one that includes it."""
-    what = scope.removeprefix("view_").removeprefix("published_")
-    return not {scope, f"manage_{what}", "manage_project"}.isdisjoint(
-        named.partition(":")[0] for named in settings.scopes
     )
 
 

@@ -11,9 +11,10 @@ import click
 
 from clients.klaviyo_calls import KlaviyoCalls
 from clients.retrying import message_budget
+from commands.env_file import reads_env_file
 from commands.environment import settings_or_exit
 from commands.letters import pulled_letters
-from commands.observed import Observed, Queue, UnseenError, subscriptions_of
+from commands.observed import NO_CREDENTIALS, Observed, Queue, UnseenError, subscriptions_of
 from core.errors import SyncError
 from handlers.services import Services
 
@@ -40,6 +41,7 @@ class Status:
 
 
 @click.command(epilog="Example:  python manage.py status --topic projects/my-project/topics/klaviyo-sync")
+@reads_env_file
 @click.option(
     "--topic",
     required=True,
@@ -184,6 +186,8 @@ def _advice(seen: Status, topic: str, project: str) -> Iterator[Advice]:
                 f"python manage.py status --topic {topic}",
             )
         yield Advice("Messages wait longer than ten minutes: their lines in the log say why.", lines)
+    if any(NO_CREDENTIALS in told for told in seen.unseen):
+        yield Advice("Without Google credentials little can be seen.", "gcloud auth application-default login")
     if any(told != "works" for told in seen.keys.values()):
         yield Advice("A backend does not answer as it should: see its status page. Messages wait.", check)
 

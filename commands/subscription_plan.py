@@ -26,23 +26,27 @@ class Step:
     actions: Sequence[dict[str, Any]] = ()
 
 
-def messages(rules: SyncRules) -> dict[str, list[str]]:
-    """Message types by resource type, of all that is consumed under these rules."""
+Scopes = Collection[str] | None
+"""Those of CT_SCOPE; None: not known, so that all count as there."""
+
+
+def messages(rules: SyncRules, scopes: Scopes = None) -> dict[str, list[str]]:
+    """Message types by resource type, of all that is consumed under these rules with these scopes."""
     found: dict[str, list[str]] = defaultdict(list)
-    for registration in _asked_for(rules):
+    for registration in _asked_for(rules, scopes):
         if not registration.is_change:
             found[registration.resource_type].append(registration.type)
     return {resource: sorted(types) for resource, types in sorted(found.items())}
 
 
-def changes(rules: SyncRules) -> list[str]:
+def changes(rules: SyncRules, scopes: Scopes = None) -> list[str]:
     """Resource types of which any change is consumed; commercetools delivers creations, updates and deletions."""
-    return sorted({one.resource_type for one in _asked_for(rules) if one.is_change})
+    return sorted({one.resource_type for one in _asked_for(rules, scopes) if one.is_change})
 
 
-def switched_off(rules: SyncRules) -> dict[str, str]:
-    """The setting by `resource/type`, of all that commercetools would be asked for if that setting were on."""
-    found = {one.key: one.switched_off_by(rules) for one in registrations() if one.subscribe}
+def switched_off(rules: SyncRules, scopes: Scopes = None) -> dict[str, str]:
+    """What switches it off by `resource/type`, of all that commercetools would be asked for otherwise."""
+    found = {one.key: one.switched_off_by(rules, scopes) for one in registrations() if one.subscribe}
     return {key: setting for key, setting in sorted(found.items()) if setting}
 
 
@@ -51,15 +55,17 @@ def keys(prefix: str) -> list[str]:
     return [f"{prefix}-{kind}" for kind in _KINDS]
 
 
-def wanted(prefix: str, project: str, topic: str, rules: SyncRules) -> list[dict[str, Any]]:
+def wanted(prefix: str, project: str, topic: str, rules: SyncRules, scopes: Scopes = None) -> list[dict[str, Any]]:
     """Drafts of the subscriptions to a topic (short name) of a Google project.
 
     One for messages, one for changes. One of which nothing is consumed is left out: commercetools allows no empty one.
     """
     destination = {"type": "GoogleCloudPubSub", "projectId": project, "topic": topic}
     entries = {
-        "messages": [{"resourceTypeId": resource, "types": types} for resource, types in messages(rules).items()],
-        "changes": [{"resourceTypeId": resource} for resource in changes(rules)],
+        "messages": [
+            {"resourceTypeId": resource, "types": types} for resource, types in messages(rules, scopes).items()
+        ],
+        "changes": [{"resourceTypeId": resource} for resource in changes(rules, scopes)],
     }
     return [
         {"key": key, "destination": destination, kind: entries[kind]}
@@ -87,8 +93,8 @@ def _removal(current: Sequence[Subscription], unwanted: Collection[str]) -> list
     return [Step("delete", found["key"], current=found) for found in current if found.get("key") in unwanted]
 
 
-def _asked_for(rules: SyncRules) -> list[Registration]:
-    return [one for one in registrations() if one.subscribe and not one.switched_off_by(rules)]
+def _asked_for(rules: SyncRules, scopes: Scopes) -> list[Registration]:
+    return [one for one in registrations() if one.subscribe and not one.switched_off_by(rules, scopes)]
 
 
 def _step(draft: Mapping[str, Any], current: Subscription | None) -> Step:

@@ -3,13 +3,14 @@
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
+from commands.env_file import reads_env_file
 from commands.environment import rules_or_exit, settings_or_exit
 from commands.running import ROOT
 from commands.subscription_api import LIMIT, ChangedMeanwhileError, Subscription, SubscriptionApi
@@ -54,6 +55,7 @@ _yes = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 @subscriptions.command("plan", epilog="Example:  python manage.py subscriptions plan --topic projects/p/topics/t")
+@reads_env_file
 @click.option("--topic", **_TOPIC_OF)
 @_prefix
 @click.option(
@@ -76,30 +78,34 @@ def show_plan(topic: tuple[str, str] | None, prefix: str, tfvars: Path | None) -
     if not topic:
         raise click.UsageError("Missing option '--topic'.")
     with _api() as (api, settings):
-        steps = plan(api.all(), wanted(prefix, *topic, settings.sync), prefix)
+        steps = plan(api.all(), wanted(prefix, *topic, settings.sync, settings.scopes), prefix)
     _show(steps)
-    _show_switched_off(settings.sync)
+    _show_switched_off(settings.sync, settings.scopes)
     if any(step.kind != "keep" for step in steps):
         sys.exit(1)
 
 
 @subscriptions.command(epilog="Example:  python manage.py subscriptions apply --topic projects/p/topics/t --yes")
+@reads_env_file
 @_needs_topic
 @_prefix
 @_yes
 def apply(topic: tuple[str, str], prefix: str, *, yes: bool) -> None:
     """Show the difference, then make it so."""
-    _carry_out(lambda current, rules: plan(current, wanted(prefix, *topic, rules), prefix), yes=yes)
+    _carry_out(
+        lambda current, settings: plan(current, wanted(prefix, *topic, settings.sync, settings.scopes), prefix), yes=yes
+    )
 
 
 @subscriptions.command(epilog="Example:  python manage.py subscriptions delete --topic projects/p/topics/t")
+@reads_env_file
 @_needs_topic
 @_prefix
 @_yes
 def delete(topic: tuple[str, str], prefix: str, *, yes: bool) -> None:
     """Delete the two subscriptions: commercetools delivers nothing any more."""
     del topic
-    _carry_out(lambda current, _rules: removal(current, prefix), yes=yes)
+    _carry_out(lambda current, _settings: removal(current, prefix), yes=yes)
 
 
 def _write_variables(folder: Path, rules: SyncRules) -> None:
@@ -128,11 +134,11 @@ def _api() -> Iterator[tuple[SubscriptionApi, Settings]]:
         api.close()
 
 
-def _carry_out(steps_for: Callable[[Sequence[Subscription], SyncRules], list[Step]], *, yes: bool) -> None:
+def _carry_out(steps_for: Callable[[Sequence[Subscription], Settings], list[Step]], *, yes: bool) -> None:
     with _api() as (api, settings):
         for attempt in range(_ATTEMPTS):
             current = api.all()
-            steps = [step for step in steps_for(current, settings.sync) if step.kind != "keep"]
+            steps = [step for step in steps_for(current, settings) if step.kind != "keep"]
             if attempt == 0 or not steps:
                 _show(steps)
             if not steps:
@@ -176,10 +182,10 @@ def _show(steps: Sequence[Step]) -> None:
             click.echo(f"    {difference}")
 
 
-def _show_switched_off(rules: SyncRules) -> None:
+def _show_switched_off(rules: SyncRules, scopes: Collection[str] | None = None) -> None:
     """What is not asked for, and which setting says so."""
-    off = switched_off(rules)
+    off = switched_off(rules, scopes)
     if off:
-        click.echo("Not asked for, as sync.toml switches it off:")
+        click.echo("Not asked for, as it is switched off by:")
     for key, setting in off.items():
         click.echo(f"    {key}: {setting}")

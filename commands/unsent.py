@@ -1,7 +1,8 @@
 """Klaviyo as it is, but for the writes: they are kept instead of being sent, and answered as Klaviyo would."""
 
+import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -11,20 +12,35 @@ from clients.klaviyo_calls import KlaviyoCalls, KlaviyoTransport, RawAnswer
 from clients.transport import Answer
 from core.settings import Settings
 from core.wire import decoded, encoded
+from mappers.ids import external_id, item_id
 
 _CATALOG = ("/api/catalog-items", "/api/catalog-variants", "/api/catalog-categories")
 _COLLECTIONS = {"catalog-item": _CATALOG[0], "catalog-variant": _CATALOG[1], "catalog-category": _CATALOG[2]}
+_UPSERT = "/api/profile-import"
 _ACCEPTED = ("/api/events", "/api/data-privacy-deletion-jobs")
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A request that would change Klaviyo; `current` is what the resource's attributes are now, None if it is new."""
+    """A request that would change Klaviyo.
+
+    `current` is what the resource's attributes are now, with the ids of an item's `categories`; None if it is new, or
+    is an event, which can't be looked up. `target` is the catalog resource that it is about. `status` is what Klaviyo
+    would answer, and `refused_because` says in words why it would refuse.
+    """
 
     method: str
     path: str
     body: dict[str, Any] | None
     current: dict[str, Any] | None = None
+    target: str = ""
+    status: int = HTTPStatus.OK
+    refused_because: str = ""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether Klaviyo would not take it."""
+        return bool(self.refused_because)
 
 
 class UnsentCalls(KlaviyoCalls):
@@ -50,6 +66,14 @@ class UnsentCalls(KlaviyoCalls):
         return self.transport
 
 
+class _UnreadableError(Exception):
+    """Klaviyo does not say what it has: what a write would change can't be told."""
+
+    def __init__(self, answer: RawAnswer) -> None:
+        super().__init__(answer.response.status)
+        self.answer = answer
+
+
 @dataclass(slots=True)
 class _Unsent:
     """Stands in for the SDK's transport."""
@@ -73,8 +97,11 @@ class _Unsent:
         if method.upper() == "GET":
             return self.real.request(method, url, headers, body, post_params, _request_timeout)
         written = None if body is None else decoded(body)
-        with self._lock:
-            status, answer = self._answer(method.upper(), url, headers, written, _request_timeout)
+        try:
+            with self._lock:
+                status, answer = self._answer(method.upper(), url, headers, written, _request_timeout)
+        except _UnreadableError as error:
+            return error.answer  # a write that Klaviyo refuses for the same reason
         return RawAnswer(Answer(status, {}, b"" if answer is None else encoded(answer)))
 
     def close(self) -> None:
@@ -87,29 +114,63 @@ class _Unsent:
         parts = urlsplit(url)
         base, path = f"{parts.scheme}://{parts.netloc}", parts.path
 
+        def read(raw_path: str) -> Any:
+            """The data of Klaviyo's answer; None for what is not there."""
+            found = self.real.request("GET", base + raw_path, headers, _request_timeout=timeout)
+            if found.response.status not in (HTTPStatus.OK, HTTPStatus.NOT_FOUND):
+                raise _UnreadableError(found)
+            return decoded(found.response.data)["data"] if found.response.status == HTTPStatus.OK else None
+
         def there(raw_path: str) -> dict[str, Any] | None:
-            """The resource as Klaviyo has it, or as it would be by now."""
+            """The attributes of a catalog resource as Klaviyo has it, or none of them where it was just made."""
             if raw_path in self.pretended:
                 return {} if self.pretended[raw_path] else None
-            found = self.real.request("GET", base + raw_path, headers, _request_timeout=timeout).response
-            return decoded(found.data)["data"]["attributes"] if found.status == HTTPStatus.OK else None
+            data = read(raw_path)
+            return None if data is None else dict(data["attributes"])
 
         missing = next((raw for raw in _related(body) if there(raw) is None), None)
         target = _own_path(path, body)
         current = there(target) if target else None
-        self.writes.append(Write(method, unquote(path), body, current))
+        if path == _UPSERT:
+            current = _profile(read, (body or {})["data"]["attributes"])
+        elif current and "categories" in _relationships(body):
+            ids = read(f"{target}/relationships/categories") or []
+            current["categories"] = sorted(external_id(one["id"]) for one in ids)
+        status, why, answer = self._verdict(method, path, target, body, missing, is_there=current is not None)
+        self.writes.append(Write(method, unquote(path), body, current, target, status, why))
+        return status, answer
+
+    def _verdict(
+        self, method: str, path: str, target: str, body: dict[str, Any] | None, missing: str | None, *, is_there: bool
+    ) -> tuple[int, str, dict[str, Any] | None]:
+        """Status, the reason of a refusal in words, and body of Klaviyo's answer to a write."""
         if missing:
-            return _refused(HTTPStatus.NOT_FOUND, "not_found", f"/data/relationships/{_relation(missing)}")
+            relation = _relation(missing)
+            why = "its item was not there" if relation.startswith("item/") else "a category was not there"
+            return HTTPStatus.NOT_FOUND, why, _refusal("not_found", f"/data/relationships/{relation}")
         if path in _ACCEPTED:
-            return HTTPStatus.ACCEPTED, None
+            return HTTPStatus.ACCEPTED, "", None
         if not target:
-            return HTTPStatus.OK, {"data": {"id": "preview", **(body or {})["data"]}}
-        if method == "POST" and current is not None:
-            return _refused(HTTPStatus.CONFLICT, "conflict", "/data/attributes/external_id")
-        if method != "POST" and current is None:
-            return _refused(HTTPStatus.NOT_FOUND, "not_found", "")
+            return HTTPStatus.OK, "", {"data": {"id": "preview", **(body or {})["data"]}}
+        if method == "POST" and is_there:
+            return HTTPStatus.CONFLICT, "was there", _refusal("conflict", "/data/attributes/external_id")
+        if method != "POST" and not is_there:
+            return HTTPStatus.NOT_FOUND, "was not there", _refusal("not_found", "")
         self.pretended[target] = method != "DELETE"
-        return (HTTPStatus.NO_CONTENT, None) if method == "DELETE" else (HTTPStatus.OK, body)
+        return (HTTPStatus.NO_CONTENT, "", None) if method == "DELETE" else (HTTPStatus.OK, "", body)
+
+
+def _profile(read: Callable[[str], Any], attributes: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The attributes of the profile that an upsert would change, None if it would make one.
+
+    Klaviyo looks for the strongest identifier first.
+    """
+    for name in ("external_id", "email", "phone_number"):
+        if attributes.get(name):
+            condition = f"equals({name},{json.dumps(attributes[name])})"
+            for found in read(f"/api/profiles?filter={quote(condition)}") or ():
+                return dict(found["attributes"])
+    return None
 
 
 def _own_path(path: str, body: dict[str, Any] | None) -> str:
@@ -118,17 +179,20 @@ def _own_path(path: str, body: dict[str, Any] | None) -> str:
         return ""
     if path not in _CATALOG:
         return path
-    return _path(path, "$custom:::$default:::" + str((body or {})["data"]["attributes"]["external_id"]))
+    return _path(path, item_id(str((body or {})["data"]["attributes"]["external_id"])))
 
 
 def _related(body: dict[str, Any] | None) -> list[str]:
     """Paths of the catalog resources that a body refers to, which must be there."""
-    relationships = ((body or {}).get("data") or {}).get("relationships") or {}
     references: list[dict[str, str]] = []
-    for relationship in relationships.values():
+    for relationship in _relationships(body).values():
         data = relationship["data"]
         references += data if isinstance(data, list) else [data]
     return [_path(_COLLECTIONS[one["type"]], one["id"]) for one in references]
+
+
+def _relationships(body: dict[str, Any] | None) -> dict[str, Any]:
+    return ((body or {}).get("data") or {}).get("relationships") or {}
 
 
 def _path(collection: str, compound_id: str) -> str:
@@ -139,7 +203,5 @@ def _relation(raw_path: str) -> str:
     return "item/data/id" if raw_path.startswith(_CATALOG[0]) else "categories/data"
 
 
-def _refused(status: int, code: str, pointer: str) -> tuple[int, dict[str, Any]]:
-    return status, {
-        "errors": [{"id": "preview", "code": code, "title": "", "detail": "", "source": {"pointer": pointer}}]
-    }
+def _refusal(code: str, pointer: str) -> dict[str, Any]:
+    return {"errors": [{"id": "preview", "code": code, "title": "", "detail": "", "source": {"pointer": pointer}}]}

@@ -18,8 +18,9 @@ TRANSACTION_STATES = ("Initial", "Pending", "Success", "Failure")
 MetricName = Annotated[str, Field(min_length=1, max_length=127)]
 """Klaviyo: metric names have fewer than 128 characters."""
 
-METADATA_TABLES = ("title_json", "slug_json", "price_json", "currency_json", "tiers_json")
-"""Keys of `custom_metadata` that items and variants always have, or have by a rule."""
+TIERS = "tiers_json"
+METADATA_TABLES = ("title_json", "slug_json", "price_json", "currency_json", TIERS)
+"""Keys of `custom_metadata` that items and variants always have, or, as variants the tiers, by a rule."""
 
 ClearableAttribute = Literal["first_name", "last_name", "title", "organization", "locale", "phone_number", "location"]
 

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -19,6 +19,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -34,7 +35,7 @@ class ApiClient(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    client_id: Annotated[str, Field(alias="clientId", min_length=1)]
+    client_id: Annotated[str, Field(validation_alias=AliasChoices("clientId", "client_id"), min_length=1)]
     secret: Annotated[SecretStr, Field(min_length=1)]
 
 
@@ -50,6 +51,17 @@ def _without_eavesdroppers(url: str) -> str:
             " http:// is for this machine only (localhost, 127.0.0.1, [::1])"
         )
     return url.rstrip("/")
+
+
+_QUOTED = re.compile(r"""\s*(['"])(.*)\1\s*""", re.DOTALL)
+
+
+def _unquoted(value: str) -> str:
+    """A value without quotes around it; in double quotes a backslash stands before those inside."""
+    quoted = _QUOTED.fullmatch(value)
+    if not quoted:
+        return value
+    return re.sub(r'\\(["\\])', r"\1", quoted[2]) if quoted[1] == '"' else quoted[2]
 
 
 BackendUrl = Annotated[str, AfterValidator(_without_eavesdroppers)]
@@ -87,6 +99,12 @@ class Settings(BaseSettings):
     """Messages that are worked on at the same time, as functions-framework reads it."""
 
     sync: SyncRules = SyncRules()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_quotes(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Docker's --env-file leaves quotes in the value; a shell and other readers of the same file take them off."""
+        return {name: _unquoted(value) if isinstance(value, str) else value for name, value in values.items()}
 
     @field_validator("klaviyo_auth_key", mode="before")
     @classmethod
@@ -167,6 +185,12 @@ class Settings(BaseSettings):
         """Only what is handed in, and the environment: no file is read behind anyone's back."""
         del settings_cls, dotenv_settings, file_secret_settings
         return init_settings, env_settings
+
+
+def names_scope(scopes: Collection[str], scope: str) -> bool:
+    """Whether scopes, as CT_SCOPE names them, hold this one, e.g. `view_standalone_prices`, or one that includes it."""
+    what = scope.removeprefix("view_").removeprefix("published_")
+    return not {scope, f"manage_{what}", "manage_project"}.isdisjoint(named.partition(":")[0] for named in scopes)
 
 
 def load_settings(consumed: Collection[str] = ()) -> Settings:

@@ -1,15 +1,16 @@
 """The item of a product: whether it has to be written, and writing it after its categories."""
 
-from collections.abc import Collection
 from typing import Literal
 
+from clients.recent_items import KnownItem
 from core.errors import Refused, SyncError, TryAgain, UnknownCategory
 from handlers.category_tree import create_category
 from handlers.services import Services
-from mappers.difference import differs
+from mappers.difference import clearing, differs
 from mappers.ids import external_id
 from mappers.item import item_category_ids, item_update
 from mappers.mapped import Mapped
+from mappers.metadata import item_metadata_names
 
 _BAD_REQUEST = 400
 
@@ -17,22 +18,30 @@ Moves = Literal["no", "perhaps", "yes"]
 """Whether a message tells that the item changes its categories, which a read of the item does not show."""
 
 
-def item_differs(item: Mapped, own: Collection[str], moves: Moves, services: Services) -> bool:
-    """Whether Klaviyo's item is not the one that would be written.
+def item_to_write(item: Mapped, moves: Moves, services: Services) -> Mapped | None:
+    """The item as it is to be written, None if Klaviyo has it so. Keys of its metadata that are to go are null.
 
     Its categories are not part of a read. Unless this instance wrote the item as it is, they are asked for if they may
     have changed; what is sure to have changed them is written.
     """
-    update = item_update(item.body)["data"]
+    update, own = item_update(item.body)["data"], item_metadata_names(services.settings)
     found = services.klaviyo.item(external_id(update["id"]))
-    if not found or differs(update["attributes"], found.attributes, own):
-        return True
+    if (
+        found
+        and not differs(update["attributes"], found.attributes, own)
+        and _is_in_its_categories(item, found, moves, services)
+    ):
+        return None
+    data = item.body["data"]
+    attributes = clearing(data["attributes"], found.attributes if found else {}, own)
+    return Mapped({"data": {**data, "attributes": attributes}}, item.cuts)
+
+
+def _is_in_its_categories(item: Mapped, found: KnownItem, moves: Moves, services: Services) -> bool:
     categories = found.categories
     if categories is None and moves == "perhaps":
-        categories = services.klaviyo.categories_of_item(external_id(update["id"]))
-    if categories is None:
-        return moves != "no"
-    return categories != item_category_ids(item.body)
+        categories = services.klaviyo.categories_of_item(item.body["data"]["attributes"]["external_id"])
+    return moves == "no" if categories is None else categories == item_category_ids(item.body)
 
 
 def put_item(item: Mapped, services: Services, *, known: bool) -> bool:

@@ -1,7 +1,7 @@
 """Copying a published product to the catalog: the item, its variants, and SKUs that move between products."""
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,26 +9,19 @@ from functools import partial
 
 from core.errors import DeadLetter, UnknownItem
 from core.notification import Notification, Resource
-from handlers.catalog_item import Moves, item_differs, put_item, undecided
+from handlers.catalog_item import Moves, item_to_write, put_item, undecided
 from handlers.current import YOUNG, Moved, Sharing, Source, copy_current, version
 from handlers.inventory import entry_versions, stock_key
 from handlers.services import Services
+from mappers.catalog_documents import ProductProjection
 from mappers.category import item_categories
-from mappers.difference import differs
-from mappers.documents import ProductProjection
+from mappers.difference import clearing, differs
 from mappers.ids import variant_sku
-from mappers.item import (
-    PricesBySku,
-    catalog_item,
-    stocked_skus,
-    variants_of,
-)
+from mappers.item import PricesBySku, catalog_item, stocked_skus, variants_of
 from mappers.mapped import JsonObject, Mapped, mapper
-from mappers.metadata import metadata_names
+from mappers.metadata import variant_metadata_names
 from mappers.stock import EntriesBySku
 from mappers.variant import catalog_variants
-
-_BAD_REQUEST = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +34,11 @@ class Supplies:
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What a product was copied from, and the SKUs of the variants that were written."""
+    """What a product was copied from, the SKUs of the variants that were written, and whether the item was."""
 
     supplies: Supplies
     written: frozenset[str]
+    wrote_item: bool
 
 
 Write = Callable[[ProductProjection | None], Copied | None]
@@ -81,7 +75,8 @@ def copy_with(
 ) -> None:
     """Copy the product that `read` gives with `write`. Afterwards the product is looked at again.
 
-    So is the stock, and the standalone prices, of the SKUs whose variant was written.
+    So are the stock and the standalone prices of the SKUs whose variant was written, and the standalone prices of all
+    of them if the item was.
     """
 
     def look(product: ProductProjection | None, copied: Copied | None) -> Moved[ProductProjection | None] | None:
@@ -89,11 +84,16 @@ def copy_with(
         # A category that moves changes what the item is in, but not the product's version.
         if version(again) != version(product) or _categories(again) != _categories(product):
             return Moved(again)
-        if not again or not copied or not copied.written:
+        if not again or not copied:
             return None
-        skus = [sku for sku in stocked_skus(again) if sku in copied.written]
-        now = _state(_supplies(again, skus, services), skus, services)
-        return None if now == _state(copied.supplies, skus, services) else Moved(again)
+        skus = stocked_skus(again)
+        written = [sku for sku in skus if sku in copied.written]
+        # Any variant's standalone price may be the item's.
+        priced = skus if copied.wrote_item else written
+        if not written and (not priced or again.get("priceMode") != "Standalone"):
+            return None
+        now = _state(_supplies(again, written, priced, services), written, priced, services)
+        return None if now == _state(copied.supplies, written, priced, services) else Moved(again)
 
     copy_current(notification, services, Source(read=read, keys=_stock_keys, look=look), write, sharing=sharing)
 
@@ -106,20 +106,23 @@ def put_product(
     What is refused for its content does not keep the rest from being written; then the first refusal is raised.
     """
     settings, klaviyo, product_id = services.settings, services.klaviyo, product["id"]
-    supplies = _supplies(product, stocked_skus(product), services)
+    skus = stocked_skus(product)
+    supplies = _supplies(product, skus, skus, services)
     now = datetime.now(UTC)
     item = catalog_item(product, settings, now, supplies.prices)
     wanted = catalog_variants(product, settings, now, supplies.prices, supplies.entries)
-    found, own = klaviyo.variants(product_id), metadata_names(settings)
+    found, own = klaviyo.variants(product_id), variant_metadata_names(settings)
     refusals = _Refusals()
-    created = False
+    created = wrote_item = False
     with refusals.kept("item", only_if=found is not None):
-        if found is None or item_differs(item, own, moves, services):
-            created = put_item(item, services, known=found is not None)
+        to_write = item if found is None else item_to_write(item, moves, services)
+        if to_write:
+            created = put_item(to_write, services, known=found is not None)
+            wrote_item = True
     # A new item has none of the variants that were listed before.
     existing = {} if created else found or {}
     differing = {
-        sku: attributes
+        sku: Mapped(clearing(attributes.body, existing[sku], own), attributes.cuts) if sku in existing else attributes
         for sku, attributes in wanted.items()
         if sku not in existing or differs(attributes.body, existing[sku], own)
     }
@@ -129,14 +132,15 @@ def put_product(
         _put_variant, item=item, services=services, item_was_gone=item_was_gone, young=notification.age < YOUNG
     )
     with refusals.kept():
-        services.together(_parts(differing, lambda sku: put(sku, wanted[sku], known=sku in existing)))
+        services.together(_parts(differing, lambda sku: put(sku, differing[sku], known=sku in existing)))
     if item_was_gone.is_set():  # and with it the variants that needed no write, or had theirs before
         with refusals.kept():
             services.together(_parts(wanted, lambda sku: put(sku, wanted[sku], known=True)))
     if gone:
         with refusals.kept():
             _let_go(gone, product_id, notification, services)
-    copied = Copied(supplies, frozenset(wanted if item_was_gone.is_set() else differing))
+    anew = item_was_gone.is_set()
+    copied = Copied(supplies, frozenset(wanted if anew else differing), wrote_item or anew)
     refusals.raise_first(copied)
     return copied
 
@@ -219,26 +223,22 @@ def _put_variant(
             raise undecided(refused) from None
 
 
-def _supplies(product: ProductProjection, skus: Collection[str], services: Services) -> Supplies:
-    """Stock and standalone prices of these SKUs of the product."""
-    entries = services.commercetools.inventory_entries(list(skus))
+def _supplies(
+    product: ProductProjection, stocked: Sequence[str], priced: Sequence[str], services: Services
+) -> Supplies:
+    """Stock and standalone prices of SKUs of the product."""
+    entries = services.commercetools.inventory_entries(stocked)
     if product.get("priceMode") != "Standalone":
         return Supplies(entries, {})
     reads_prices = services.settings.sync.price.standalone
-    return Supplies(entries, services.commercetools.standalone_prices(list(skus)) if reads_prices else None)
+    return Supplies(entries, services.commercetools.standalone_prices(priced) if reads_prices else None)
 
 
-def _state(supplies: Supplies, skus: Iterable[str], services: Services) -> object:
-    """What tells one state of these SKUs from the next."""
+def _state(supplies: Supplies, stocked: Sequence[str], priced: Sequence[str], services: Services) -> object:
+    """What tells one state of these SKUs' stock and standalone prices from the next."""
     channels, prices = services.settings.sync.inventory.channel, supplies.prices
-    return [
-        (
-            sku,
-            entry_versions(supplies.entries.get(sku, ()), channels),
-            None if prices is None else _price_versions(prices, sku),
-        )
-        for sku in skus
-    ]
+    stock = [(sku, entry_versions(supplies.entries.get(sku, ()), channels)) for sku in stocked]
+    return stock, None if prices is None else [(sku, _price_versions(prices, sku)) for sku in priced]
 
 
 def _categories(product: ProductProjection | None) -> object:

@@ -11,8 +11,8 @@ from handlers.category_tree import create_category
 from handlers.current import YOUNG, Sharing, Source, as_told, copy_current
 from handlers.registry import handles
 from handlers.services import Services
+from mappers.catalog_documents import Category
 from mappers.category import ancestor_ids, below, category_name, category_state
-from mappers.documents import Category
 
 CATEGORY_TREE = "category-tree"
 """A category's name depends on its ancestors', so an instance writes the names of one branch at a time."""

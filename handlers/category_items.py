@@ -8,8 +8,8 @@ from core.errors import DeadLetter
 from core.notification import Notification
 from handlers.catalog_product import copy_product
 from handlers.services import Services
+from mappers.catalog_documents import Category, ProductProjection
 from mappers.category import ancestor_ids, item_categories, parent_path, paths_above
-from mappers.documents import Category, ProductProjection
 
 _AT_ONCE = 100
 

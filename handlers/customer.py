@@ -1,25 +1,15 @@
 """Customers become profiles."""
 
-from datetime import UTC, datetime
-from functools import partial
-
-from clients.retrying import time_kept_back
+from clients.retrying import current_budget
 from core.conditions import setting
 from core.errors import DeadLetter, Ignored, TryAgain
 from core.notification import Notification
-from handlers.current import Sharing, Source, as_told, copy_current
-from handlers.people import (
-    TIME_TO_LOOK,
-    erase_if_brought_back,
-    erase_if_brought_back_before,
-    erase_if_gone,
-    look_although_failed,
-)
+from handlers.current import Sharing, as_told
+from handlers.customer_profile import copy_with
+from handlers.erasure import erase_if_brought_back_before
 from handlers.registry import handles
 from handlers.services import Services
 from mappers.documents import Customer
-from mappers.mapped import mapper
-from mappers.profile import profile
 
 _SHOWN_AT_MOST = 600.0
 """Seconds for which reads may show a customer after the deletion."""
@@ -29,36 +19,16 @@ _SHOWN_AT_MOST = 600.0
 def sync_customer(notification: Notification, services: Services) -> None:
     """Put the customer into Klaviyo as a profile."""
     customer_id = notification.resource.id
-    read_at = datetime.now(UTC)
-    wrote: Customer | None = None
 
     def read() -> Customer | None:
         customer = services.commercetools.customer(customer_id, groups=True)
         return as_told(notification, customer, creates=notification.type == "CustomerCreated")
 
-    def write(customer: Customer | None) -> None:
-        nonlocal wrote
-        if customer is None:
-            raise Ignored("deleted_meanwhile")
-        if not _has_email(customer):
-            raise Ignored("no_email")
-        wrote = customer
-        services.klaviyo.upsert_profile(profile(customer, services.settings))
-
-    source: Source[Customer | None, None] = Source(read=read)
     try:
-        with time_kept_back(TIME_TO_LOOK):
-            copy_current(notification, services, source, write, sharing=Sharing(alone=True), group="Profiles")
+        copy_with(read, notification, services, sharing=Sharing(alone=True))
     except Ignored as ignored:
-        # Gone: the erasure may have been handled before what was written here took effect.
-        if ignored.reason == "deleted_meanwhile" and wrote:
-            erase_if_brought_back(wrote, read_at, services)
-        elif ignored.reason == "deleted_meanwhile":
+        if ignored.reason == "deleted_meanwhile" and not current_budget().has_written:
             erase_if_brought_back_before(notification, customer_id, services)
-        raise
-    except TryAgain:
-        if wrote:
-            look_although_failed(partial(erase_if_gone, wrote, read_at, services))
         raise
 
 
@@ -72,8 +42,3 @@ def erase_customer(notification: Notification, services: Services) -> None:
         # Reads may lag behind the deletion. A message that no read ever bears out is for people to look at.
         raise TryAgain("still_there") if notification.age < _SHOWN_AT_MOST else DeadLetter("still_there")
     services.klaviyo.erase_customer(notification.resource.id)
-
-
-@mapper
-def _has_email(customer: Customer) -> bool:
-    return bool((customer.get("email") or "").strip())

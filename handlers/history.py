@@ -15,8 +15,8 @@ from handlers.payment import refunds_among
 from handlers.people import Stages, send_order_events
 from handlers.registry import is_consumed
 from handlers.services import Services
-from mappers.documents import Order, Payment, Transaction
 from mappers.mapped import mapper
+from mappers.order_documents import Order, Payment, Transaction
 from mappers.order_events import OwnedOrder, ordered_products, placed_order, refunded_order
 
 History = Callable[[OwnedOrder], Stages]

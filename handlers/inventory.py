@@ -8,7 +8,7 @@ from core.notification import Notification
 from handlers.current import Sharing, Source, as_told, copy_current
 from handlers.registry import handles
 from handlers.services import Services
-from mappers.documents import InventoryEntry
+from mappers.catalog_documents import InventoryEntry
 from mappers.json_safe import encodable
 from mappers.mapped import mapper
 from mappers.stock import counting_entries, entry_stock

@@ -12,8 +12,8 @@ from handlers.current import as_told
 from handlers.people import send_order_events
 from handlers.registry import handles
 from handlers.services import Services
-from mappers.documents import Order
 from mappers.mapped import Mapped
+from mappers.order_documents import Order
 from mappers.order_events import OwnedOrder, cancelled_order, fulfilled_order, ordered_products, placed_order
 
 

@@ -11,8 +11,8 @@ from handlers.current import as_told
 from handlers.people import send_order_events
 from handlers.registry import handles
 from handlers.services import Services
-from mappers.documents import Transaction
 from mappers.mapped import mapper
+from mappers.order_documents import Transaction
 from mappers.order_events import refunded_order
 
 

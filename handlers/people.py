@@ -1,20 +1,32 @@
 """Whose an order's events are: read when they are sent, and looked at again afterwards.
 
-An order's `customerEmail` is a snapshot, and an event changes the e-mail of its profile. So every event of an order
-goes through `send_order_events`. No customer who was erased comes back, and no e-mail that was changed.
+An order's `customerEmail` is a snapshot, and an event changes its profile: the e-mail, and for a guest the name and the
+place. So every event of an order goes through `send_order_events`. No customer who was erased comes back, no e-mail
+that was changed, and no customer gets the name that stands in a guest's order.
 """
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from clients.retrying import current_budget, last_calls, time_kept_back
+from clients.retrying import time_kept_back
 from core.errors import DeadLetter, Ignored, TryAgain
 from core.notification import Notification
+from handlers.current import YOUNG
+from handlers.customer_profile import copy_customer
+from handlers.erasure import (
+    TIME_TO_LOOK,
+    erase_if_brought_back,
+    erase_if_brought_back_before,
+    is_young,
+    look_although_failed,
+)
 from handlers.services import Services
-from mappers.documents import Customer, Order
+from mappers.documents import Customer
 from mappers.mapped import JsonObject, Mapped, mapper
+from mappers.order_documents import Order
 from mappers.order_events import OwnedOrder
 from mappers.profile import customer_in_event, email_in_event, email_of, guest_in_event
 
@@ -22,10 +34,17 @@ Stages = Sequence[Sequence[Mapped]]
 """Events that may be sent in any order, stage after stage."""
 
 _ROUNDS = 3
-_YOUNG = 60.0
-"""Seconds after it was made within which a customer may not be shown yet."""
-TIME_TO_LOOK = 0.12
-"""Share of a message's time (3 of 25 seconds) that is kept for the look afterwards, and the erasure it may lead to."""
+_TIME_TO_COPY = 2 * TIME_TO_LOOK
+"""The same share where the look may lead to the copy of a customer, which keeps a share of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """The profile in an order's events, and the look at it once they are sent, with its share of the message's time."""
+
+    profile: JsonObject
+    look: Callable[[], None] | None = None
+    time_to_look: float = 0.0
 
 
 def send_order_events(
@@ -43,75 +62,21 @@ def send_order_events(
     (`[order] deleted_customers`).
     """
     _require_somebody(order)
-    read_at = datetime.now(UTC)
-    customer = _customer(notification, order, services)
-    whose = customer_in_event(customer) if customer else _without_customer(order, services, backfill=backfill)
-    stages = events(OwnedOrder(order, whose, services.order_knowledge.of(order), backfill))
+    owner = _owner(notification, order, services, backfill=backfill)
+    stages = events(OwnedOrder(order, owner.profile, services.order_knowledge.of(order), backfill))
     try:
-        with time_kept_back(TIME_TO_LOOK if customer else 0):
+        with time_kept_back(owner.time_to_look):
             _send(stages, services)
     except TryAgain:
-        if customer:
-            look_although_failed(lambda: _look_again(customer, read_at, services))
+        if owner.look:
+            look_although_failed(owner.look)
         raise
     except DeadLetter:
-        if customer:
-            _look_again(customer, read_at, services)
+        if owner.look:
+            owner.look()
         raise
-    if customer:
-        _look_again(customer, read_at, services)
-
-
-def erase_if_brought_back(customer: Customer, since: datetime, services: Services) -> None:
-    """Erase the profile of a customer who is gone by now, if it was made since then: by what this message sent.
-
-    A customer who was made under a minute ago may only not be shown: that is a dead letter, for people to look at.
-    """
-    if services.settings.sync.customer.erase and _is_young(customer):
-        raise DeadLetter("brought_back", code="young_customer")
-    _erase_if_new(customer["id"], since, services)
-
-
-def erase_if_brought_back_before(notification: Notification, customer_id: str, services: Services) -> None:
-    """The same for a message that finds the customer gone, if an earlier attempt at it may have sent something."""
-    if notification.is_redelivered and notification.made_at:
-        _erase_if_new(customer_id, notification.made_at, services)
-
-
-def _erase_if_new(customer_id: str, since: datetime, services: Services) -> None:
-    """Erase the profile if it was made since then. A failure is a dead letter: nothing would come back to it."""
-    if not services.settings.sync.customer.erase:
-        return
-    try:
-        services.klaviyo.erase_if_new(customer_id, since)
-    except TryAgain as error:
-        raise DeadLetter("brought_back", status=error.status, code=error.code or error.reason) from None
-
-
-def erase_if_back(customer_id: str, since: datetime, services: Services) -> None:
-    """Erase the profile of a customer who is gone, if it was made since then: a job that was killed may have sent it.
-
-    Raises Ignored where there is nothing to erase: the customer is still there.
-    """
-    if services.commercetools.customer(customer_id):
-        raise Ignored("still_there")
-    _erase_if_new(customer_id, since, services)
-
-
-def erase_if_gone(customer: Customer, since: datetime, services: Services) -> None:
-    """As `erase_if_brought_back`, where it has to be found out whether the customer is gone."""
-    if services.commercetools.customer(customer["id"]) is None:
-        erase_if_brought_back(customer, since, services)
-
-
-def look_although_failed(look: Callable[[], None]) -> None:
-    """Look again after a failure, if something may have been written.
-
-    A message that comes again would find an erased customer gone, and stop there.
-    """
-    if current_budget().has_written:
-        with last_calls(), suppress(TryAgain):
-            look()
+    if owner.look:
+        owner.look()
 
 
 @mapper
@@ -120,37 +85,72 @@ def _require_somebody(order: Order) -> None:
         raise Ignored("no_profile")
 
 
+def _owner(notification: Notification, order: Order, services: Services, *, backfill: bool) -> _Owner:
+    if not order.get("customerId"):
+        return _guest(email_in_event(order) if backfill else guest_in_event(order), notification, services)
+    read_at = datetime.now(UTC)
+    customer = _customer(notification, order, services)
+    if not customer:
+        return _Owner(email_in_event(order))
+    return _Owner(customer_in_event(customer), partial(_look_again, customer, read_at, services), TIME_TO_LOOK)
+
+
+def _guest(guest: JsonObject, notification: Notification, services: Services) -> _Owner:
+    """A guest, as the billing form says. Where a customer has that e-mail the e-mail alone, in that spelling.
+
+    The form must not overwrite a customer's name and address, so a customer who registers meanwhile is copied once the
+    events are sent.
+    """
+    email = guest["email"]
+    customer = services.commercetools.customer_with(email)
+    whose = {"email": customer_in_event(customer)["email"]} if customer else guest
+    if guest.keys() == {"email"} or (customer and not _is_newer(customer, notification)):
+        return _Owner(whose)
+    if customer:
+        return _Owner(whose, partial(_copy, customer, notification, services), _TIME_TO_COPY)
+    return _Owner(whose, partial(_copy_if_registered, email, notification, services), _TIME_TO_COPY)
+
+
+@mapper
+def _is_newer(customer: Customer, notification: Notification) -> bool:
+    """Whether the customer may have registered after an earlier attempt at the message, which sent the billing form.
+
+    Counted from a minute before the message was made, as queries lag.
+    """
+    changed_at = datetime.fromisoformat(customer.get("lastModifiedAt") or customer["createdAt"])
+    made_at = notification.made_at
+    return made_at is not None and changed_at > made_at - timedelta(seconds=YOUNG)
+
+
+def _copy_if_registered(email: str, notification: Notification, services: Services) -> None:
+    """Put the profile right if a customer has the e-mail of a guest's events by now."""
+    customer = services.commercetools.customer_with(email)
+    if customer:
+        _copy(customer, notification, services)
+
+
+def _copy(customer: Customer, notification: Notification, services: Services) -> None:
+    """Put the profile of a customer right, unless the customer is gone. A refusal names the customer as its part."""
+
+    def copy() -> None:
+        with suppress(Ignored):
+            copy_customer(customer["id"], notification, services)
+
+    services.together([(f"customer {customer['id']}", copy)])
+
+
 def _customer(notification: Notification, order: Order, services: Services) -> Customer | None:
-    """The customer of an order as it is now; None for a guest, and for one who is gone where the e-mail is to do."""
-    customer_id = order.get("customerId")
-    customer = services.commercetools.customer(customer_id) if customer_id else None
-    if customer_id and not customer:
+    """The customer of an order as it is now; None for one who is gone where the e-mail is to do."""
+    customer_id = order["customerId"]
+    customer = services.commercetools.customer(customer_id)
+    if not customer:
         # An old order may be given to a customer who registered a moment ago.
-        if _is_young(order) or (notification.type == "OrderCustomerSet" and notification.age < _YOUNG):
+        if is_young(order) or (notification.type == "OrderCustomerSet" and notification.age < YOUNG):
             raise TryAgain("customer_not_there_yet")
         erase_if_brought_back_before(notification, customer_id, services)
         if services.settings.sync.order.deleted_customers == "skip" or not email_in_event(order):
             raise Ignored("customer_gone")
     return customer
-
-
-def _without_customer(order: Order, services: Services, *, backfill: bool) -> JsonObject:
-    """Profile of a guest's event. Where a customer has that e-mail the e-mail alone, as the customer spells it.
-
-    What the form of a guest's order says must not overwrite a customer's name and address.
-    """
-    alone = email_in_event(order)
-    if order.get("customerId"):
-        return alone
-    customer = services.commercetools.customer_with(alone["email"])
-    if customer:
-        return {"email": customer_in_event(customer)["email"]}
-    return alone if backfill else guest_in_event(order)
-
-
-@mapper
-def _is_young(document: Order | Customer) -> bool:
-    return (datetime.now(UTC) - datetime.fromisoformat(document["createdAt"])).total_seconds() < _YOUNG
 
 
 def _send(stages: Stages, services: Services) -> None:

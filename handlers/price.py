@@ -4,23 +4,25 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from clients.retrying import current_budget
 from core.conditions import setting
-from core.errors import Ignored, TryAgain, Unmappable
+from core.errors import DeadLetter, Ignored, TryAgain, Unmappable
 from core.notification import Notification, Resource
-from handlers.current import Moved, Sharing, Source, as_told, copy_current, version
+from handlers.current import YOUNG, Moved, Sharing, Source, as_told, copy_current, version
 from handlers.inventory import stock_key
 from handlers.registry import handles
 from handlers.services import Services
-from mappers.difference import differs
-from mappers.documents import Price, ProductProjection
+from mappers.catalog_documents import Price, ProductProjection
+from mappers.difference import clearing, differs
 from mappers.item import PricesBySku, catalog_item, decides_item_price, item_prices, stocked_skus
 from mappers.json_safe import encodable
 from mappers.mapped import mapper
-from mappers.metadata import metadata_names
+from mappers.metadata import item_metadata_names, variant_metadata_names
 from mappers.price import may_be_shown
 from mappers.variant import variant_prices
 
 _FORBIDDEN = 403
+_NOT_PUBLISHED, _EMBEDDED = "not_published", "embedded_prices"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Priced:
     "StandalonePriceTierRemoved",
     "StandalonePriceTiersSet",
     when=setting("price.standalone"),
+    scope="view_standalone_prices",
 )
 def sync_price(notification: Notification, services: Services) -> None:
     """Set the price of the variant of a standalone price's SKU, and of the item where that price is the item's."""
@@ -79,13 +82,35 @@ class _Prices:
         self._seen = notification.version or 0
         self._has_written_item = False
         self._sku = _told_sku(notification) or self._read_sku()
+        if self.deletes:
+            services.commercetools.recent_prices.saw(notification.resource.id, None)
 
     def read(self) -> Priced:
-        """The SKU's product, by a query. Raises Ignored where no published one with standalone prices has it."""
+        """The SKU's product, and its prices. Raises Ignored where no published one with standalone prices has it."""
         product = self._services.commercetools.published_product_of(self._sku)
-        if product is None or self._sku not in stocked_skus(product):
-            raise Ignored("not_published")
+        reason = self._unfit(product)
+        if reason and self._notification.age < YOUNG and not current_budget().has_written:
+            product = self._product_by_id(product if reason == _EMBEDDED else None)
+            reason = self._unfit(product)
+            if reason == _NOT_PUBLISHED:
+                raise TryAgain("not_there_yet")
+        if reason or product is None:
+            raise Ignored(reason)
         return self._with_prices(product)
+
+    def _unfit(self, product: ProductProjection | None) -> str:
+        """Why a price of the SKU is not the product's; empty where it is."""
+        if product is None or self._sku not in stocked_skus(product):
+            return _NOT_PUBLISHED
+        return "" if product.get("priceMode") == "Standalone" else _EMBEDDED
+
+    def _product_by_id(self, listed: ProductProjection | None) -> ProductProjection | None:
+        """The product that a query shows too old, or not at all: then Klaviyo's variant of the SKU tells whose it is.
+
+        The product's own message may have missed the price just so.
+        """
+        product_id = listed["id"] if listed else self._services.klaviyo.product_of(self._sku)
+        return self._services.commercetools.product_projection(product_id) if product_id else None
 
     def keys(self, priced: Priced) -> Collection[str]:
         """Messages about stock write the variant too, those about the product its item."""
@@ -95,28 +120,44 @@ class _Prices:
     def write(self, priced: Priced) -> bool:
         """Write what differs of the variant and of the item; whether anything was written."""
         settings, klaviyo, now = self._services.settings, self._services.klaviyo, datetime.now(UTC)
-        product, own = priced.product, metadata_names(settings)
+        product, own = priced.product, variant_metadata_names(settings)
         wanted = variant_prices(product, self._sku, settings, now, priced.prices)
         found = klaviyo.variant(self._sku)
         changed = found is None or differs(wanted, found, own)
-        if found is None or (changed and not klaviyo.set_prices(self._sku, wanted, product["id"])):
-            raise Ignored("no_variant")
-        if not priced.is_items and not self._has_written_item:
-            return changed
-        update = item_prices(catalog_item(product, settings, now, priced.prices).body)
-        if not changed:
-            item = klaviyo.item(product["id"])
-            if item and not differs(update["data"]["attributes"], item.attributes, own):
-                return False
+        refusal: DeadLetter | None = None
+        if changed:
+            try:
+                is_there = klaviyo.set_prices(self._sku, clearing(wanted, found or {}, own), product["id"])
+            except DeadLetter as refused:  # the item is written all the same
+                refusal, is_there = refused, True
+                refused.part, refused.copied = f"variant {self._sku}", True
+            if not is_there:
+                # Klaviyo may not show yet a variant that was just made: only its answer to the write tells.
+                raise Ignored("no_variant")
+        wrote_item = (priced.is_items or self._has_written_item) and self._put_item(priced, now, is_changed=changed)
+        if refusal:
+            raise refusal
+        return changed or wrote_item
+
+    def _put_item(self, priced: Priced, now: datetime, *, is_changed: bool) -> bool:
+        """Write what differs of the item's price; whether it was written. Where the variant changed so has the item."""
+        settings, klaviyo, product = self._services.settings, self._services.klaviyo, priced.product
+        own = item_metadata_names(settings)
+        item = item_prices(catalog_item(product, settings, now, priced.prices).body)
+        attributes = item["data"]["attributes"]
+        shown = None if is_changed else klaviyo.item(product["id"])
+        if shown and not differs(attributes, shown.attributes, own):
+            return False
+        attributes = clearing(attributes, shown.attributes if shown else {}, own)
         self._has_written_item = True
-        return klaviyo.set_item(update) or changed
+        return klaviyo.set_item({"data": {**item["data"], "attributes": attributes}})
 
     def look(self, priced: Priced, written: bool) -> Moved[Priced] | None:  # noqa: FBT001 - what `write` returned
         """The product once more, now by its id, and its prices, if anything was written."""
         if not written:
             return None
         product = self._services.commercetools.product_projection(priced.product["id"])
-        if product is None or self._sku not in stocked_skus(product):
+        if product is None or self._unfit(product):
             return Moved(self.read())
         again = self._with_prices(product)
         skus = stocked_skus(product) if self._has_written_item else [self._sku]
@@ -124,15 +165,17 @@ class _Prices:
         return None if same else Moved(again)
 
     def _with_prices(self, product: ProductProjection) -> Priced:
-        if product.get("priceMode") != "Standalone":
-            raise Ignored("embedded_prices")
-        listed = self._services.commercetools.standalone_prices(stocked_skus(product))
+        own_id = self._notification.resource.id
+        listed = self._services.commercetools.standalone_prices(stocked_skus(product), own_id)
         if listed is None:
             raise TryAgain("commercetools_denied", status=_FORBIDDEN)
         now = datetime.now(UTC)
         by_id = {price["id"]: price for price in listed[self._sku]}
-        named = self._current(by_id.pop(self._notification.resource.id, None), now)
-        prices = {**listed, self._sku: [*by_id.values(), *([named] if named else [])]}
+        named = self._current(by_id.pop(own_id, None), now)
+        if named:
+            by_id[own_id] = named
+        # In the order of the query: of equals the first is shown.
+        prices = {**listed, self._sku: [by_id[price_id] for price_id in sorted(by_id)]}
         is_items = decides_item_price(product, self._sku, self._services.settings, now, prices)
         return Priced(product, prices, named, is_items)
 
@@ -141,13 +184,16 @@ class _Prices:
 
         So is one that they lack, unless it is known to be none of those that are asked for.
         """
+        if self._gone:
+            return None
         is_left_out = listed is None and self._named is not None and not may_be_shown(self._named, self._rules, now)
         if listed is not None and (version(listed) or 0) >= self._seen:
             self._named = listed
-        elif not self._gone and not self._just_read and not is_left_out:
+            self._services.commercetools.recent_prices.saw(listed["id"], listed)
+        elif not self._just_read and not is_left_out:
             self._read_named()
         self._just_read = False
-        return None if self._gone else self._named
+        return self._named
 
     def _read_named(self) -> None:
         price = self._services.commercetools.standalone_price(self._notification.resource.id)

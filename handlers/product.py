@@ -10,7 +10,7 @@ from handlers.catalog_product import Copied, copy_holders, copy_with, put_produc
 from handlers.current import YOUNG, Sharing, as_told
 from handlers.registry import handles
 from handlers.services import Services
-from mappers.documents import ProductProjection
+from mappers.catalog_documents import ProductProjection
 
 
 @handles("product", "ProductPublished")
@@ -45,7 +45,7 @@ def move_product(notification: Notification, services: Services) -> None:
 
 
 def _copy_live_edit(notification: Notification, services: Services, *, moves: Moves) -> None:
-    if is_staged(notification.payload):
+    if _is_staged(notification.payload):
         raise Ignored("staged")
     _copy(notification, services, moves=moves)
 
@@ -71,7 +71,7 @@ def _copy(notification: Notification, services: Services, *, moves: Moves) -> No
     copy_with(write, read, notification, services, sharing=Sharing(what=f"moves {moves}"))
 
 
-def is_staged(payload: Mapping[str, Any]) -> bool:
+def _is_staged(payload: Mapping[str, Any]) -> bool:
     """Whether a message tells of the staged side alone, which shoppers don't see; of several prices, all of them.
 
     A message without the field tells of the live side, or of both.

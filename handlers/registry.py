@@ -3,12 +3,13 @@
 The commercetools subscriptions, the message table of the README and Terraform's defaults are held against it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from core.conditions import Condition
 from core.notification import CHANGES, Notification
 from core.rules import SyncRules
+from core.settings import names_scope
 from handlers.services import Services
 
 Handler = Callable[[Notification, Services], None]
@@ -20,7 +21,8 @@ class Registration:
     """A handler under its key.
 
     `subscribe` says whether commercetools is asked for these messages, `when` what the settings must say for the
-    handler to be called; None: always.
+    handler to be called; None: always. `scope` is one of commercetools' that not every client has, and that the handler
+    can't do without.
     """
 
     resource_type: str
@@ -28,6 +30,7 @@ class Registration:
     handler: Handler
     subscribe: bool
     when: Condition | None = None
+    scope: str = ""
 
     @property
     def key(self) -> str:
@@ -39,26 +42,32 @@ class Registration:
         """Whether it comes by a change subscription, which can't be narrowed to a type, or as a message."""
         return self.type in CHANGES
 
-    def switched_off_by(self, rules: SyncRules) -> str | None:
-        """The setting that switches the message off, by its name in sync.toml; None while it is consumed."""
+    def switched_off_by(self, rules: SyncRules, scopes: Collection[str] | None = None) -> str | None:
+        """What switches the message off: a setting by its name in sync.toml, or a scope that `scopes` lacks.
+
+        None while it is consumed. `scopes` are those of CT_SCOPE; None: not known, so that all count as there.
+        """
         if self.key in rules.messages.disabled:
             return "[messages] disabled"
-        return self.when.name if self.when and not self.when.holds(rules) else None
+        if self.when and not self.when.holds(rules):
+            return self.when.name
+        has_scope = not self.scope or scopes is None or names_scope(scopes, self.scope)
+        return None if has_scope else f"CT_SCOPE without {self.scope}"
 
 
 _registry: dict[tuple[str, str], Registration] = {}
 
 
 def handles(
-    resource_type: str, *types: str, subscribe: bool = True, when: Condition | None = None
+    resource_type: str, *types: str, subscribe: bool = True, when: Condition | None = None, scope: str = ""
 ) -> Callable[[Handler], Handler]:
     """Register a handler for message types, or kinds of change, of a resource type.
 
     `subscribe=False` takes such a message when it comes, without asking commercetools for it. `when` is the condition
     under which the messages are consumed: `when=setting("customer.erase")`. While it does not hold, commercetools is
     not asked for them, and one that comes is ignored. A handler that serves several settings names them all, so that
-    its messages are dropped only when nobody needs them, and looks itself which of the settings are on.
-
+    its messages are dropped only when nobody needs them, and looks itself which of the settings are on. `scope` names
+    an optional scope, without which the messages are not consumed either.
 
     A key that has a handler already is a ValueError.
     """
@@ -67,7 +76,7 @@ def handles(
         for name in types:
             if (resource_type, name) in _registry:
                 raise ValueError(f"{resource_type}/{name} has a handler already")
-            _registry[resource_type, name] = Registration(resource_type, name, handler, subscribe, when)
+            _registry[resource_type, name] = Registration(resource_type, name, handler, subscribe, when, scope)
         return handler
 
     return register

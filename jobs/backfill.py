@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from clients.predicates import IDS_PER_QUERY, any_of
 from core.logs import log
-from handlers.people import erase_if_back
+from handlers.erasure import erase_if_back
 from jobs.ending import InterruptedRunError
 from jobs.passes import ALL, Document, Pass
 from jobs.progress import Snapshot

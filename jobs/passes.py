@@ -20,8 +20,8 @@ from handlers.services import Services
 from jobs.reading import Reader
 from jobs.selection import Selection, Window, written
 from jobs.units import Attempt
-from mappers.documents import Payment, Transaction
 from mappers.mapped import mapper
+from mappers.order_documents import Payment, Transaction
 from pipeline import sync
 
 Document = Any

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.settings import Settings
-from mappers.documents import Category, ProductProjection, Reference
+from mappers.catalog_documents import Category, ProductProjection
+from mappers.documents import Reference
 from mappers.ids import CUSTOM_CATALOG, category_id
 from mappers.json_safe import encodable
 from mappers.localized import localized, text

@@ -4,6 +4,8 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from mappers.mapped import JsonObject
+
 
 def differs(attributes: Mapping[str, Any], existing: Mapping[str, Any], own: Collection[str]) -> bool:
     """Whether Klaviyo's item or variant differs from ours in an attribute we send.
@@ -17,6 +19,20 @@ def differs(attributes: Mapping[str, Any], existing: Mapping[str, Any], own: Col
         else value != existing.get(name)
         for name, value in attributes.items()
     )
+
+
+def clearing(attributes: JsonObject, existing: Mapping[str, Any], own: Collection[str]) -> JsonObject:
+    """Attributes for an update of what exists, with null for each of the `own` keys of `custom_metadata` to go.
+
+    Klaviyo does not say whether an update replaces the metadata or adds to it; null is right either way. Where it is
+    not known what is there, all keys that are not sent are null.
+    """
+    if "custom_metadata" not in attributes:
+        return attributes
+    ours, theirs = attributes["custom_metadata"] or {}, existing.get("custom_metadata")
+    known = theirs if isinstance(theirs, dict) else dict.fromkeys(() if "custom_metadata" in existing else own, "")
+    gone = {key: None for key in sorted(own) if key not in ours and known.get(key) is not None}
+    return {**attributes, "custom_metadata": {**ours, **gone}} if gone else attributes
 
 
 def _metadata_differs(ours: Mapping[str, Any], found: object, own: Collection[str]) -> bool:

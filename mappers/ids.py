@@ -3,7 +3,7 @@
 Source: Klaviyo, Catalogs API; `$custom` and `$default` are the only integration and catalog an API client can use.
 """
 
-from mappers.documents import Variant
+from mappers.catalog_documents import Variant
 from mappers.json_safe import encodable
 from mappers.localized import text
 

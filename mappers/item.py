@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from core.settings import Settings
-from mappers.documents import Price, ProductProjection, Reference, Variant
+from mappers.catalog_documents import Price, ProductProjection, Variant
+from mappers.documents import Reference
 from mappers.ids import CUSTOM_CATALOG, category_id, external_id, item_id, variant_sku
 from mappers.image_url import image_url
 from mappers.json_safe import Cuts, encodable, json_safe

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from core.rules import METADATA_TABLES
+from core.rules import METADATA_TABLES, TIERS, PriceRules
 from core.settings import Settings
 from core.wire import encoded
-from mappers.documents import LocalizedString, Price, ProductProjection
+from mappers.catalog_documents import Price, ProductProjection
+from mappers.documents import LocalizedString
 from mappers.json_safe import encodable
 from mappers.localized import text
 from mappers.mapped import JsonObject
@@ -45,7 +46,7 @@ def price_tables(prices: Sequence[Price] | None, settings: Settings, now: dateti
 def tier_table(prices: Sequence[Price] | None, settings: Settings, now: datetime) -> JsonObject:
     """The tiers of a variant's prices, where it has any and `[price] tiers` is on."""
     tiers = price_tiers(prices, settings, now) if settings.sync.price.tiers else {}
-    return {"tiers_json": _json(tiers)} if tiers else {}
+    return {TIERS: _json(tiers)} if tiers else {}
 
 
 def priced(attributes: Mapping[str, Any]) -> JsonObject:
@@ -53,9 +54,18 @@ def priced(attributes: Mapping[str, Any]) -> JsonObject:
     return {name: attributes[name] for name in ("price", "custom_metadata") if name in attributes}
 
 
-def metadata_names(settings: Settings) -> frozenset[str]:
-    """Keys of `custom_metadata` that are ours: one that is there, and no longer sent, is to go."""
-    return frozenset(filter(None, (*METADATA_TABLES, settings.sync.price.compare_at)))
+def item_metadata_names(settings: Settings) -> frozenset[str]:
+    """Keys of an item's `custom_metadata` that are ours: one that is there, and no longer sent, is to go.
+
+    The default of `[price] compare_at` is one of them whatever is set: a shop that takes it off wants it gone.
+    """
+    names = (*METADATA_TABLES, settings.sync.price.compare_at, PriceRules().compare_at)
+    return frozenset(filter(None, names)) - {TIERS}
+
+
+def variant_metadata_names(settings: Settings) -> frozenset[str]:
+    """The same of a variant, which has tiers besides."""
+    return item_metadata_names(settings) | {TIERS}
 
 
 def _json(table: JsonObject) -> str:

@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from core.settings import Settings
-from mappers.documents import Money, Order, Transaction
+from mappers.documents import Money
 from mappers.event_time import event_time, is_moved, starts_no_flow
 from mappers.limits import fit_event_properties, fit_profile
 from mappers.mapped import JsonObject, Mapped, mapper
 from mappers.money import amount, number
+from mappers.order_documents import Order, Transaction
 from mappers.order_properties import Known, line_item_fields, order_fields
 from mappers.profile import profile_body
 from mappers.properties import NO_RULES, selected

@@ -7,12 +7,14 @@ from typing import Any
 
 from core.settings import Settings
 from mappers.address import event_address
-from mappers.documents import CustomLineItem, LineItem, Order, Reference, ShippingInfo, Variant
+from mappers.catalog_documents import Variant
+from mappers.documents import Reference
 from mappers.ids import variant_sku
 from mappers.item import variant_images
 from mappers.localized import localized, text
 from mappers.mapped import JsonObject
 from mappers.money import number, optional_amount
+from mappers.order_documents import CustomLineItem, LineItem, Order, ShippingInfo
 from mappers.product_url import complete_product_url
 from mappers.properties import present
 

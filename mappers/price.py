@@ -9,8 +9,9 @@ from typing import NamedTuple
 from core.countries import currencies_by_country
 from core.rules import PriceRules
 from core.settings import Settings
-from mappers.documents import Money, Price
-from mappers.mapped import JsonObject
+from mappers.catalog_documents import Price
+from mappers.documents import Money
+from mappers.mapped import JsonObject, mapper
 from mappers.money import number, optional_amount
 
 _EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
@@ -104,6 +105,7 @@ def price_tiers(prices: Sequence[Price] | None, settings: Settings, now: datetim
     }
 
 
+@mapper
 def may_be_shown(price: Price, rules: PriceRules, now: datetime) -> bool:
     """Whether a price holds now, and is for no other channel or customer group than those of `[price]`."""
     if price.get("active") is False or price.get("recurrencePolicy"):

@@ -6,7 +6,7 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from core.settings import Settings
-from mappers.documents import ProductProjection, Variant
+from mappers.catalog_documents import ProductProjection, Variant
 from mappers.ids import variant_sku
 from mappers.localized import localized_with_locale, text
 

@@ -2,10 +2,11 @@
 
 from core.settings import Settings
 from mappers.address import LOCATION_FIELDS, location, phone_number, profile_address, written_phone_numbers
-from mappers.documents import Customer, Order, Reference
+from mappers.documents import Customer, Reference
 from mappers.limits import fit_profile
 from mappers.localized import text
 from mappers.mapped import JsonObject, Mapped, mapper
+from mappers.order_documents import Order
 from mappers.properties import present, selected
 
 _WITHOUT_RULE = ("password", "custom")

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from mappers.documents import InventoryEntry
+from mappers.catalog_documents import InventoryEntry
 from mappers.mapped import JsonObject, mapper
 
 HIDDEN_WHEN_SOLD_OUT = 1

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from core.settings import Settings
-from mappers.documents import ProductProjection
+from mappers.catalog_documents import ProductProjection
 from mappers.ids import CUSTOM_CATALOG, item_id, variant_id, variant_sku
 from mappers.item import PricesBySku, prices_of, product_images, product_texts, variant_images, variants_of
 from mappers.json_safe import Cuts, json_safe
@@ -24,11 +24,13 @@ def catalog_variants(
     now: datetime,
     prices_by_sku: PricesBySku | None = None,
     entries_by_sku: EntriesBySku | None = None,
+    *,
+    only: str = "",
 ) -> dict[str, Mapped]:
     """Attributes of every variant by SKU, for `variant_create` and `variant_update`; of two with one SKU the first.
 
     A variant without a price has none here: on create Klaviyo wants one, on update the old one stays. `prices_by_sku`
-    as in `catalog_item`; a SKU that `entries_by_sku` has nothing of is not tracked.
+    as in `catalog_item`; a SKU that `entries_by_sku` has nothing of is not tracked. With `only`, that SKU's alone.
     """
     variants = variants_of(product)
     item_image = next(iter(product_images(variants)), None)
@@ -37,7 +39,7 @@ def catalog_variants(
     mapped: dict[str, Mapped] = {}
     for variant in variants:
         sku = variant_sku(product["id"], variant)
-        if sku in mapped:
+        if sku in mapped or (only and sku != only):
             continue
         prices = prices_of(product, variant, prices_by_sku)
         metadata, cuts = fit_metadata(
@@ -65,7 +67,7 @@ def variant_prices(
     product: ProductProjection, sku: str, settings: Settings, now: datetime, prices_by_sku: PricesBySku
 ) -> JsonObject:
     """Attributes of a SKU's variant that prices decide, for `variant_update`."""
-    return priced(catalog_variants(product, settings, now, prices_by_sku)[sku].body)
+    return priced(catalog_variants(product, settings, now, prices_by_sku, only=sku)[sku].body)
 
 
 def variant_create(sku: str, attributes: Mapping[str, Any], product_id: str) -> JsonObject:

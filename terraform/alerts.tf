@@ -9,7 +9,7 @@ locals {
   of_push_subscription        = "resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"${google_pubsub_subscription.push.name}\""
   of_dead_letter_subscription = "resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"${google_pubsub_subscription.dead_letters.name}\""
   of_dead_letter_topic        = "resource.type=\"pubsub_topic\" AND resource.labels.topic_id=\"${google_pubsub_topic.dead_letters.name}\""
-  of_function                 = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${google_cloudfunctions2_function.sync.name}\" AND resource.labels.location=\"${var.region}\""
+  of_function                 = local.log_of_function
 
   # 21 of 31 days: there is time left to act.
   letters_wait_days = floor(var.dead_letter_retention_days * 0.7)
@@ -18,6 +18,7 @@ locals {
 resource "google_monitoring_notification_channel" "email" {
   for_each = var.alert_emails
 
+  project      = var.project_id
   display_name = "${var.name}: ${each.value}"
   type         = "email"
   labels       = { email_address = each.value }
@@ -25,7 +26,16 @@ resource "google_monitoring_notification_channel" "email" {
   depends_on = [google_project_service.required]
 }
 
+# Terraform warns, and goes on.
+check "somebody_is_told" {
+  assert {
+    condition     = length(var.alert_emails) + length(var.notification_channels) > 0
+    error_message = "Nobody hears of an alert of ${var.name}: set alert_emails or notification_channels."
+  }
+}
+
 resource "google_monitoring_alert_policy" "dead_letters" {
+  project               = var.project_id
   display_name          = "${var.name}: dead letters"
   severity              = "ERROR"
   combiner              = "OR"
@@ -101,6 +111,7 @@ resource "google_monitoring_alert_policy" "dead_letters" {
 }
 
 resource "google_monitoring_alert_policy" "oldest_message" {
+  project               = var.project_id
   display_name          = "${var.name}: messages wait"
   severity              = "WARNING"
   combiner              = "OR"
@@ -134,7 +145,7 @@ resource "google_monitoring_alert_policy" "oldest_message" {
 
       1. On the dashboard, is only the age high, or the number of messages too? One old message is one that keeps failing: look for its `outcome="retried"` lines and their `reason`.
       2. Many messages and `reason="throttled"`: Klaviyo's limits are reached; a bulk edit in the shop does that. It drains by itself. More instances do not help.
-      3. Many messages and `reason="klaviyo_denied"` or `"commercetools_denied"`: a key is wrong or lacks a scope. Put the right one into the secret, raise `secrets_version`, apply. The messages are delivered again.
+      3. Many messages and `reason="klaviyo_denied"` or `"commercetools_denied"`: a key is wrong or lacks a scope. The alert "${var.name}: a key is refused" says what to do.
       4. Many messages and no log lines: the function does not start, or Pub/Sub may not call it. See its log, then `manage.py check`.
 
       More: docs/failures.md in the repository.
@@ -143,6 +154,7 @@ resource "google_monitoring_alert_policy" "oldest_message" {
 }
 
 resource "google_monitoring_alert_policy" "errors" {
+  project               = var.project_id
   display_name          = "${var.name}: errors"
   severity              = "WARNING"
   combiner              = "OR"
@@ -195,7 +207,7 @@ resource "google_monitoring_alert_policy" "errors" {
 
       1. See the last panel of the dashboard: the lines with `outcome="retried"` say the reason and the backend's status.
       2. `throttled`, or a status of 500 and above: Klaviyo or commercetools has trouble (status.klaviyo.com, status.commercetools.com). Wait.
-      3. `klaviyo_denied` or `commercetools_denied`: a key is wrong or lacks a scope. Put the right one into the secret, raise `secrets_version`, apply.
+      3. `klaviyo_denied` or `commercetools_denied`: a key is wrong or lacks a scope. The alert "${var.name}: a key is refused" says what to do.
       4. `unforeseen`: a fault in the code; `code` names the place.
       5. No such lines: the function does not start (a setting is missing: the log lists every problem), times out, or needs more memory.
 

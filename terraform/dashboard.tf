@@ -100,6 +100,7 @@ locals {
 }
 
 resource "google_monitoring_dashboard" "sync" {
+  project = var.project_id
   dashboard_json = jsonencode({
     displayName  = "${var.name}: commercetools to Klaviyo"
     mosaicLayout = { columns = 12, tiles = local.tiles }

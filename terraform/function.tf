@@ -1,5 +1,7 @@
 locals {
-  function_uri = google_cloudfunctions2_function.sync.service_config[0].uri
+  # A function that is built from the source, or a service of an image that exists: the other one is not there.
+  service_name = one(concat(google_cloudfunctions2_function.sync[*].name, google_cloud_run_v2_service.sync[*].name))
+  service_uri  = one(concat(google_cloudfunctions2_function.sync[*].service_config[0].uri, google_cloud_run_v2_service.sync[*].uri))
 
   # More instances than Klaviyo's limits can feed only wait. Its widest limit is 3500 events a minute for the whole
   # account, and one write holds a thread for about half a second:
@@ -32,25 +34,30 @@ locals {
       PREFERRED_CURRENCY   = var.preferred_currency
       PREFERRED_LOCALE     = var.preferred_locale
       PRODUCT_URL_TEMPLATE = var.product_url_template
+      SECRETS_VERSION      = local.secrets_version # read by nobody: a new one makes a new revision
       THREADS              = tostring(var.concurrency)
     } : name => value if value != null
   })
 }
 
 resource "google_cloudfunctions2_function" "sync" {
+  count = var.image == null ? 1 : 0
+
+  project     = var.project_id
   name        = var.name
   location    = var.region
   description = "Keeps Klaviyo true to the commercetools project ${var.ct_project_id}."
+  labels      = var.labels
 
   build_config {
     runtime         = "python313"
     entry_point     = "sync_push"
-    service_account = google_service_account.build.name
+    service_account = google_service_account.build[0].name
 
     source {
       storage_source {
-        bucket = google_storage_bucket.source.name
-        object = google_storage_bucket_object.source.name
+        bucket = google_storage_bucket.source[0].name
+        object = google_storage_bucket_object.source[0].name
       }
     }
   }

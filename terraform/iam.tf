@@ -18,6 +18,7 @@ locals {
 }
 
 resource "google_service_account" "runtime" {
+  project      = var.project_id
   account_id   = "${var.name}-runtime"
   display_name = "${var.name}: the function"
   description  = "Reads the two secrets and publishes dead letters."
@@ -26,6 +27,7 @@ resource "google_service_account" "runtime" {
 }
 
 resource "google_service_account" "push" {
+  project      = var.project_id
   account_id   = "${var.name}-push"
   display_name = "${var.name}: Pub/Sub push"
   description  = "Whom the push subscription calls the function as."
@@ -34,6 +36,9 @@ resource "google_service_account" "push" {
 }
 
 resource "google_service_account" "build" {
+  count = var.image == null ? 1 : 0
+
+  project      = var.project_id
   account_id   = "${var.name}-build"
   display_name = "${var.name}: build"
   description  = "Builds the function's image; the default account has no rights in new organisations."
@@ -42,11 +47,11 @@ resource "google_service_account" "build" {
 }
 
 resource "google_project_iam_member" "build" {
-  for_each = toset(local.build_roles)
+  for_each = toset(var.image == null ? local.build_roles : [])
 
   project = var.project_id
   role    = each.value
-  member  = "serviceAccount:${google_service_account.build.email}"
+  member  = "serviceAccount:${google_service_account.build[0].email}"
 }
 
 resource "google_secret_manager_secret_iam_member" "runtime_reads" {
@@ -59,14 +64,16 @@ resource "google_secret_manager_secret_iam_member" "runtime_reads" {
 }
 
 resource "google_pubsub_topic_iam_member" "runtime_publishes_dead_letters" {
-  topic  = google_pubsub_topic.dead_letters.id
-  role   = "roles/pubsub.publisher"
-  member = "serviceAccount:${google_service_account.runtime.email}"
+  project = var.project_id
+  topic   = google_pubsub_topic.dead_letters.id
+  role    = "roles/pubsub.publisher"
+  member  = "serviceAccount:${google_service_account.runtime.email}"
 }
 
 # Nobody else may call the function.
 resource "google_cloud_run_v2_service_iam_member" "push_invokes" {
-  name     = google_cloudfunctions2_function.sync.name
+  project  = var.project_id
+  name     = local.service_name
   location = var.region
   role     = "roles/run.invoker"
   member   = "serviceAccount:${google_service_account.push.email}"
@@ -74,19 +81,22 @@ resource "google_cloud_run_v2_service_iam_member" "push_invokes" {
 
 # An organisation policy (iam.allowedPolicyMemberDomains) may refuse this account of commercetools': make an exception.
 resource "google_pubsub_topic_iam_member" "commercetools_publishes" {
-  topic  = google_pubsub_topic.messages.id
-  role   = "roles/pubsub.publisher"
-  member = local.commercetools_publisher
+  project = var.project_id
+  topic   = google_pubsub_topic.messages.id
+  role    = "roles/pubsub.publisher"
+  member  = local.commercetools_publisher
 }
 
 # Both are what Pub/Sub itself needs to move a message to the dead-letter topic after its last attempt.
 resource "google_pubsub_topic_iam_member" "agent_publishes_dead_letters" {
-  topic  = google_pubsub_topic.dead_letters.id
-  role   = "roles/pubsub.publisher"
-  member = local.pubsub_agent
+  project = var.project_id
+  topic   = google_pubsub_topic.dead_letters.id
+  role    = "roles/pubsub.publisher"
+  member  = local.pubsub_agent
 }
 
 resource "google_pubsub_subscription_iam_member" "agent_takes_dead_letters" {
+  project      = var.project_id
   subscription = google_pubsub_subscription.push.id
   role         = "roles/pubsub.subscriber"
   member       = local.pubsub_agent

@@ -1,7 +1,7 @@
 # Metrics from the one log line that the function writes for each message (pipeline.py).
 
 locals {
-  log_of_function = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${var.name}\" AND resource.labels.location=\"${var.region}\""
+  log_of_function = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${local.service_name}\" AND resource.labels.location=\"${var.region}\""
   log_of_messages = "${local.log_of_function} AND jsonPayload.outcome:*"
 
   # `resource` is logged as type/id: an id would make a time series of its own.
@@ -11,6 +11,7 @@ locals {
 }
 
 resource "google_logging_metric" "messages" {
+  project     = var.project_id
   name        = "${var.name}/messages"
   description = "Messages by outcome, reason, resource and type."
   filter      = local.log_of_messages
@@ -50,6 +51,7 @@ resource "google_logging_metric" "messages" {
 }
 
 resource "google_logging_metric" "latency" {
+  project         = var.project_id
   name            = "${var.name}/latency"
   description     = "Wall clock of one message, by outcome and resource."
   filter          = "${local.log_of_messages} AND jsonPayload.milliseconds:*"
@@ -89,6 +91,7 @@ resource "google_logging_metric" "latency" {
 }
 
 resource "google_logging_metric" "klaviyo_calls" {
+  project         = var.project_id
   name            = "${var.name}/klaviyo_calls"
   description     = "Calls to Klaviyo that one message made, by resource and type. Their sum counts against Klaviyo's limits."
   filter          = "${local.log_of_messages} AND jsonPayload.calls.klaviyo:*"

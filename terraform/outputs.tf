@@ -19,8 +19,8 @@ output "push_subscription" {
 }
 
 output "function_uri" {
-  description = "Address of the function. Only the push subscription may call it."
-  value       = local.function_uri
+  description = "Address of the function, or of the service of an image. Only the push subscription may call it."
+  value       = local.service_uri
 }
 
 output "max_instances" {
@@ -36,6 +36,15 @@ output "runtime_service_account" {
 output "commercetools_subscriptions" {
   description = "Keys of the commercetools subscriptions; empty when they are left to `manage.py subscriptions`."
   value       = concat(commercetools_subscription.messages[*].key, commercetools_subscription.changes[*].key)
+}
+
+output "on_call" {
+  description = "To paste when paged: the names of this deployment, and the first command. See docs/failures.md."
+  value       = <<-EOT
+    export TOPIC=${google_pubsub_topic.messages.id}
+    export DEAD_LETTER_SUBSCRIPTION=${google_pubsub_subscription.dead_letters.id}
+    python manage.py status
+  EOT
 }
 
 output "dashboard_url" {

@@ -6,7 +6,9 @@ locals {
 }
 
 resource "google_pubsub_topic" "messages" {
-  name = var.name
+  project = var.project_id
+  name    = var.name
+  labels  = var.labels
 
   dynamic "message_storage_policy" {
     for_each = local.storage_policies
@@ -20,7 +22,9 @@ resource "google_pubsub_topic" "messages" {
 }
 
 resource "google_pubsub_topic" "dead_letters" {
-  name = "${var.name}-dead-letters"
+  project = var.project_id
+  name    = "${var.name}-dead-letters"
+  labels  = var.labels
 
   dynamic "message_storage_policy" {
     for_each = local.storage_policies
@@ -35,8 +39,10 @@ resource "google_pubsub_topic" "dead_letters" {
 
 # Pub/Sub pushes to the function itself. Never add an Eventarc trigger on this topic: every message would be handled twice.
 resource "google_pubsub_subscription" "push" {
-  name  = "${var.name}-push"
-  topic = google_pubsub_topic.messages.id
+  project = var.project_id
+  name    = "${var.name}-push"
+  topic   = google_pubsub_topic.messages.id
+  labels  = var.labels
 
   ack_deadline_seconds       = local.ack_deadline_seconds
   message_retention_duration = "604800s" # 7 days
@@ -58,11 +64,11 @@ resource "google_pubsub_subscription" "push" {
 
   # The topic in the path is where functions-framework reads the source of a message from.
   push_config {
-    push_endpoint = "${local.function_uri}/${google_pubsub_topic.messages.id}"
+    push_endpoint = "${local.service_uri}/${google_pubsub_topic.messages.id}"
 
     oidc_token {
       service_account_email = google_service_account.push.email
-      audience              = local.function_uri
+      audience              = local.service_uri
     }
   }
 
@@ -74,8 +80,10 @@ resource "google_pubsub_subscription" "push" {
 
 # Without a subscription the letters would vanish.
 resource "google_pubsub_subscription" "dead_letters" {
-  name  = "${var.name}-dead-letters"
-  topic = google_pubsub_topic.dead_letters.id
+  project = var.project_id
+  name    = "${var.name}-dead-letters"
+  topic   = google_pubsub_topic.dead_letters.id
+  labels  = var.labels
 
   ack_deadline_seconds       = 60
   message_retention_duration = "${var.dead_letter_retention_days * 86400}s"

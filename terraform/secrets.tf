@@ -30,12 +30,18 @@ locals {
     { for name in keys(local.existing_secret_ids) : name => "latest" },
     { for name, version in google_secret_manager_secret_version.own : name => version.version },
   )
+
+  # An instance reads "latest" when it starts. With its number among the settings, a raised secrets_version makes a new
+  # revision, and with it new instances. A secret of our own is named with its version: that does the same.
+  secrets_version = length(local.existing_secret_ids) > 0 ? tostring(var.secrets_version) : null
 }
 
 resource "google_secret_manager_secret" "own" {
   for_each = local.own_secret_ids
 
+  project   = var.project_id
   secret_id = each.value
+  labels    = var.labels
 
   replication {
     auto {}

@@ -21,8 +21,10 @@ locals {
 }
 
 data "archive_file" "source" {
+  count = var.image == null ? 1 : 0
+
   type        = "zip"
-  output_path = "${path.module}/source.zip"
+  output_path = "${path.module}/source-${var.project_id}-${var.name}.zip" # one each, where there are several syncs
 
   dynamic "source" {
     for_each = local.source_files
@@ -42,8 +44,12 @@ data "archive_file" "source" {
 }
 
 resource "google_storage_bucket" "source" {
+  count = var.image == null ? 1 : 0
+
+  project  = var.project_id
   name     = "${var.project_id}-${var.name}-source"
   location = var.region
+  labels   = var.labels
 
   uniform_bucket_level_access = true
   public_access_prevention    = "enforced"
@@ -54,7 +60,9 @@ resource "google_storage_bucket" "source" {
 
 # The hash in the name has the function built again when, and only when, its source changed.
 resource "google_storage_bucket_object" "source" {
-  name   = "source-${data.archive_file.source.output_sha256}.zip"
-  bucket = google_storage_bucket.source.name
-  source = data.archive_file.source.output_path
+  count = var.image == null ? 1 : 0
+
+  name   = "source-${data.archive_file.source[0].output_sha256}.zip"
+  bucket = google_storage_bucket.source[0].name
+  source = data.archive_file.source[0].output_path
 }

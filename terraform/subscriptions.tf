@@ -4,8 +4,18 @@
 # commercetools publishes a test message when a subscription is made, and refuses it when that fails: the right to
 # publish comes first, and the queue with it. It allows no empty subscription either.
 
+locals {
+  # Without the scope their messages could not be worked on: the function ignores them.
+  reads_standalone_prices = can(regex("(^| )((view|manage)_standalone_prices|manage_project):", local.ct_scope))
+
+  subscribed_messages = {
+    for resource, types in var.subscribed_messages : resource => types
+    if resource != "standalone-price" || local.reads_standalone_prices
+  }
+}
+
 resource "commercetools_subscription" "messages" {
-  count = var.commercetools_subscriptions && length(var.subscribed_messages) > 0 ? 1 : 0
+  count = var.commercetools_subscriptions && length(local.subscribed_messages) > 0 ? 1 : 0
 
   key = "${var.name}-messages"
 
@@ -16,7 +26,7 @@ resource "commercetools_subscription" "messages" {
   }
 
   dynamic "message" {
-    for_each = var.subscribed_messages
+    for_each = local.subscribed_messages
 
     content {
       resource_type_id = message.key

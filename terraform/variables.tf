@@ -148,7 +148,7 @@ variable "existing_secrets" {
 }
 
 variable "secrets_version" {
-  description = "Raise it to have changed secrets sent again: what is write-only can't be compared."
+  description = "Raise it when a secret changed: those given here are sent again (what is write-only can't be compared), and new instances read the existing ones' latest version."
   type        = number
   default     = 1
 
@@ -213,6 +213,11 @@ variable "sync_config_file" {
     condition     = var.sync_config_file == null || try(endswith(var.sync_config_file, ".toml") && fileexists(var.sync_config_file), false)
     error_message = "sync_config_file is the path of a .toml file that exists."
   }
+
+  validation {
+    condition     = var.sync_config_file == null || var.image == null
+    error_message = "An image holds its sync.toml: build yours into it as sync.NAME.toml, and name it in extra_environment (SYNC_CONFIG)."
+  }
 }
 
 variable "extra_environment" {
@@ -227,11 +232,11 @@ variable "extra_environment" {
   }
 
   validation {
-    condition = length(setintersection(keys(var.extra_environment), [
+    condition = length(setintersection(keys(var.extra_environment), concat(var.image == null ? ["SYNC_CONFIG"] : [], [
       "CT_API_CLIENT", "CT_API_URL", "CT_AUTH_URL", "CT_PROJECT_ID", "CT_SCOPE", "CT_SCOPES", "DEAD_LETTER_TOPIC",
       "GOOGLE_CLOUD_PROJECT", "KLAVIYO_API_URL", "KLAVIYO_AUTH_KEY", "KLAVIYO_LIMIT_SHARE", "PORT", "PREFERRED_CURRENCY", "PREFERRED_LOCALE",
-      "PRODUCT_URL_TEMPLATE", "PUSH_AUDIENCE", "PUSH_SERVICE_ACCOUNT", "SYNC_CONFIG", "THREADS",
-    ])) == 0
+      "PRODUCT_URL_TEMPLATE", "PUSH_AUDIENCE", "PUSH_SERVICE_ACCOUNT", "SECRETS_VERSION", "THREADS",
+    ]))) == 0
     error_message = "extra_environment holds a name that has a variable of its own, that is a secret or the platform's, or that is for hosts off Google."
   }
 }

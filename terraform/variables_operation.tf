@@ -168,18 +168,6 @@ variable "subscribed_changes" {
   }
 }
 
-variable "commercetools_admin_client" {
-  description = "API client with the scope manage_subscriptions, for Terraform only. Without it CTP_CLIENT_ID and CTP_CLIENT_SECRET are read."
-  type        = object({ client_id = string, secret = string })
-  default     = null
-  sensitive   = true
-
-  validation {
-    condition     = var.commercetools_admin_client == null || (try(length(var.commercetools_admin_client.client_id), 0) > 0 && try(length(var.commercetools_admin_client.secret), 0) > 0)
-    error_message = "commercetools_admin_client needs a client_id and a secret."
-  }
-}
-
 # Who hears of trouble, and when
 
 variable "alert_emails" {
@@ -229,6 +217,17 @@ variable "alert_failed_deliveries" {
 }
 
 # For unusual projects
+
+variable "image" {
+  description = "Image to run as a Cloud Run service in place of the function, e.g. europe-west1-docker.pkg.dev/my-project/sync/klaviyo-sync@sha256:...; built from the repository's Dockerfile. Best by digest: that a tag moved on is not seen here."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.image == null || can(regex("^[a-z0-9.-]+\\.[a-z]+/[a-z0-9._/-]+(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?(@sha256:[0-9a-f]{64})?$", var.image))
+    error_message = "image is the whole name of an image, e.g. europe-west1-docker.pkg.dev/my-project/sync/klaviyo-sync:1."
+  }
+}
 
 variable "source_dir" {
   description = "Root of the repository to deploy. Default: the one that this folder lies in."

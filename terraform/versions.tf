@@ -17,19 +17,3 @@ terraform {
     }
   }
 }
-
-provider "google" {
-  project        = var.project_id
-  region         = var.region
-  default_labels = var.labels
-}
-
-# Without commercetools_admin_client the provider reads CTP_CLIENT_ID and CTP_CLIENT_SECRET.
-provider "commercetools" {
-  api_url       = var.ct_api_url
-  token_url     = var.ct_auth_url
-  project_key   = var.ct_project_id
-  scopes        = "manage_subscriptions:${var.ct_project_id}"
-  client_id     = try(var.commercetools_admin_client.client_id, null)
-  client_secret = try(var.commercetools_admin_client.secret, null)
-}

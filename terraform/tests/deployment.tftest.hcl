@@ -121,42 +121,42 @@ run "defaults" {
   # The function
 
   assert {
-    condition     = google_cloudfunctions2_function.sync.build_config[0].runtime == "python313" && google_cloudfunctions2_function.sync.build_config[0].entry_point == "sync_push" && length(google_cloudfunctions2_function.sync.event_trigger) == 0
+    condition     = google_cloudfunctions2_function.sync[0].build_config[0].runtime == "python313" && google_cloudfunctions2_function.sync[0].build_config[0].entry_point == "sync_push" && length(google_cloudfunctions2_function.sync[0].event_trigger) == 0
     error_message = "sync_push on Python 3.13, without a trigger of Eventarc's."
   }
 
   assert {
-    condition     = google_cloudfunctions2_function.sync.service_config[0].ingress_settings == "ALLOW_INTERNAL_ONLY"
+    condition     = google_cloudfunctions2_function.sync[0].service_config[0].ingress_settings == "ALLOW_INTERNAL_ONLY"
     error_message = "The function is not reached from outside."
   }
 
   assert {
-    condition     = google_cloudfunctions2_function.sync.service_config[0].environment_variables.THREADS == tostring(google_cloudfunctions2_function.sync.service_config[0].max_instance_request_concurrency)
+    condition     = google_cloudfunctions2_function.sync[0].service_config[0].environment_variables.THREADS == tostring(google_cloudfunctions2_function.sync[0].service_config[0].max_instance_request_concurrency)
     error_message = "As many threads as messages at a time."
   }
 
   assert {
-    condition     = tonumber(google_cloudfunctions2_function.sync.service_config[0].available_cpu) >= 1
+    condition     = tonumber(google_cloudfunctions2_function.sync[0].service_config[0].available_cpu) >= 1
     error_message = "At least one CPU."
   }
 
   assert {
-    condition     = google_cloudfunctions2_function.sync.service_config[0].timeout_seconds < google_pubsub_subscription.push.ack_deadline_seconds
+    condition     = google_cloudfunctions2_function.sync[0].service_config[0].timeout_seconds < google_pubsub_subscription.push.ack_deadline_seconds
     error_message = "The function ends before the ack deadline."
   }
 
   assert {
-    condition     = google_cloudfunctions2_function.sync.service_config[0].max_instance_count == 5
+    condition     = google_cloudfunctions2_function.sync[0].service_config[0].max_instance_count == 5
     error_message = "Five instances of eight threads are what Klaviyo's limits can feed."
   }
 
   assert {
-    condition     = google_cloudfunctions2_function.sync.service_config[0].service_account_email == "runtime@shop-sync" && google_cloudfunctions2_function.sync.build_config[0].service_account == "projects/shop-sync/serviceAccounts/build@shop-sync"
+    condition     = google_cloudfunctions2_function.sync[0].service_config[0].service_account_email == "runtime@shop-sync" && google_cloudfunctions2_function.sync[0].build_config[0].service_account == "projects/shop-sync/serviceAccounts/build@shop-sync"
     error_message = "The function runs and is built as accounts of its own."
   }
 
   assert {
-    condition = google_cloudfunctions2_function.sync.service_config[0].environment_variables == tomap({
+    condition = google_cloudfunctions2_function.sync[0].service_config[0].environment_variables == tomap({
       CT_API_URL           = "https://api.europe-west1.gcp.commercetools.com"
       CT_AUTH_URL          = "https://auth.europe-west1.gcp.commercetools.com"
       CT_PROJECT_ID        = "my-shop"
@@ -172,7 +172,7 @@ run "defaults" {
   # Secrets
 
   assert {
-    condition     = { for secret in google_cloudfunctions2_function.sync.service_config[0].secret_environment_variables : secret.key => "${secret.secret}/${secret.version}" } == { CT_API_CLIENT = "klaviyo-sync-ct-api-client/7", KLAVIYO_AUTH_KEY = "klaviyo-sync-klaviyo-auth-key/7" }
+    condition     = { for secret in google_cloudfunctions2_function.sync[0].service_config[0].secret_environment_variables : secret.key => "${secret.secret}/${secret.version}" } == { CT_API_CLIENT = "klaviyo-sync-ct-api-client/7", KLAVIYO_AUTH_KEY = "klaviyo-sync-klaviyo-auth-key/7" }
     error_message = "The function names the version of its secrets, so a new one is deployed."
   }
 
@@ -190,7 +190,7 @@ run "defaults" {
     condition = !anytrue([for told in [
       output.topic, output.dead_letter_topic, output.dead_letter_subscription, output.push_subscription, output.function_uri,
       output.runtime_service_account, join(" ", output.commercetools_subscriptions), output.dashboard_url, output.log_command,
-      jsonencode(google_cloudfunctions2_function.sync.service_config[0].environment_variables),
+      jsonencode(google_cloudfunctions2_function.sync[0].service_config[0].environment_variables),
     ] : strcontains(told, "secret-of-client") || strcontains(told, "pk_of_nobody")])
     error_message = "No output and no plain variable shows a secret."
   }
@@ -198,7 +198,7 @@ run "defaults" {
   # The source
 
   assert {
-    condition = toset([for file in data.archive_file.source.source : file.filename]) == toset([
+    condition = toset([for file in data.archive_file.source[0].source : file.filename]) == toset([
       "main.py", "pipeline.py", "sync.toml", "requirements.txt", "core/__init__.py", "handlers/__init__.py", "handlers/deeper/__init__.py",
       "mappers/__init__.py", "clients/__init__.py", "jobs/__init__.py",
     ])
@@ -206,7 +206,7 @@ run "defaults" {
   }
 
   assert {
-    condition     = google_storage_bucket_object.source.name == "source-c0ffee.zip" && google_storage_bucket.source.uniform_bucket_level_access && google_storage_bucket.source.public_access_prevention == "enforced"
+    condition     = google_storage_bucket_object.source[0].name == "source-c0ffee.zip" && google_storage_bucket.source[0].uniform_bucket_level_access && google_storage_bucket.source[0].public_access_prevention == "enforced"
     error_message = "The archive is named after its hash, in a bucket that can't be public."
   }
 
@@ -267,8 +267,8 @@ run "defaults" {
   }
 
   assert {
-    condition     = { for message in commercetools_subscription.messages[0].message : message.resource_type_id => message.types } == { for resource, types in var.subscribed_messages : resource => types }
-    error_message = "One block of messages for each resource."
+    condition     = { for message in commercetools_subscription.messages[0].message : message.resource_type_id => message.types } == { for resource, types in var.subscribed_messages : resource => types if resource != "standalone-price" }
+    error_message = "One block of messages for each resource; of standalone prices none, as ct_scope lacks their scope."
   }
 
   assert {
@@ -284,7 +284,12 @@ run "defaults" {
 
 run "watching" {
   assert {
-    condition     = alltrue([for policy in [google_monitoring_alert_policy.dead_letters, google_monitoring_alert_policy.oldest_message, google_monitoring_alert_policy.errors] : length(policy.notification_channels) == 1 && strcontains(policy.documentation[0].content, "docs/failures.md")])
+    condition     = output.on_call == "export TOPIC=projects/shop-sync/topics/klaviyo-sync\nexport DEAD_LETTER_SUBSCRIPTION=${output.dead_letter_subscription}\npython manage.py status\n"
+    error_message = "Whoever is paged can paste the first command."
+  }
+
+  assert {
+    condition     = alltrue([for policy in [google_monitoring_alert_policy.dead_letters, google_monitoring_alert_policy.oldest_message, google_monitoring_alert_policy.errors, google_monitoring_alert_policy.denied, google_monitoring_alert_policy.unforeseen] : length(policy.notification_channels) == 1 && strcontains(policy.documentation[0].content, "docs/failures.md")])
     error_message = "Every alert reaches somebody and says what to do."
   }
 
@@ -296,6 +301,19 @@ run "watching" {
   assert {
     condition     = google_monitoring_alert_policy.dead_letters.conditions[2].condition_threshold[0].threshold_value < 31 * 86400
     error_message = "Somebody is told before a letter is lost."
+  }
+
+  assert {
+    condition = alltrue([for policy, reason in { denied = "=~\"_denied$\"", unforeseen = "=\"unforeseen\"" } :
+      { denied = google_monitoring_alert_policy.denied, unforeseen = google_monitoring_alert_policy.unforeseen }[policy].conditions[0].condition_matched_log[0].filter ==
+      "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"klaviyo-sync\" AND resource.labels.location=\"europe-west1\" AND jsonPayload.outcome:* AND jsonPayload.outcome=\"retried\" AND jsonPayload.reason${reason}"
+    ])
+    error_message = "One line of the function's is enough for a wrong key or a fault in the code."
+  }
+
+  assert {
+    condition     = alltrue([for policy in [google_monitoring_alert_policy.denied, google_monitoring_alert_policy.unforeseen] : policy.alert_strategy[0].notification_rate_limit[0].period == "3600s"])
+    error_message = "A line a message is no notification a message; without a limit Google refuses the policy."
   }
 
   assert {
@@ -364,12 +382,12 @@ run "settings_are_passed_on" {
   }
 
   assert {
-    condition     = google_cloudfunctions2_function.sync.service_config[0].max_instance_request_concurrency == 16 && google_cloudfunctions2_function.sync.service_config[0].max_instance_count == 3
+    condition     = google_cloudfunctions2_function.sync[0].service_config[0].max_instance_request_concurrency == 16 && google_cloudfunctions2_function.sync[0].service_config[0].max_instance_count == 3
     error_message = "More threads, fewer instances."
   }
 
   assert {
-    condition     = one([for file in data.archive_file.source.source : file.content if file.filename == "sync.toml"]) == file("tests/own.toml")
+    condition     = one([for file in data.archive_file.source[0].source : file.content if file.filename == "sync.toml"]) == file("tests/own.toml")
     error_message = "One's own sync.toml takes the place of the repository's."
   }
 
@@ -427,13 +445,31 @@ run "existing_secrets" {
   }
 
   assert {
-    condition     = { for secret in google_cloudfunctions2_function.sync.service_config[0].secret_environment_variables : secret.key => "${secret.secret}/${secret.version}" } == { CT_API_CLIENT = "shop-client/latest", KLAVIYO_AUTH_KEY = "klaviyo-key/latest" }
+    condition     = { for secret in google_cloudfunctions2_function.sync[0].service_config[0].secret_environment_variables : secret.key => "${secret.secret}/${secret.version}" } == { CT_API_CLIENT = "shop-client/latest", KLAVIYO_AUTH_KEY = "klaviyo-key/latest" }
     error_message = "The function reads the existing ones."
   }
 
   assert {
     condition     = { for name, member in google_secret_manager_secret_iam_member.runtime_reads : name => member.secret_id } == { CT_API_CLIENT = "shop-client", KLAVIYO_AUTH_KEY = "klaviyo-key" }
     error_message = "And it may."
+  }
+}
+
+run "a_new_version_of_an_existing_secret" {
+  variables {
+    ct_api_client    = null
+    existing_secrets = { ct_api_client = "shop-client" }
+    secrets_version  = 4
+  }
+
+  assert {
+    condition     = google_cloudfunctions2_function.sync[0].service_config[0].environment_variables.SECRETS_VERSION == "4"
+    error_message = "A raised secrets_version changes a setting, so there is a new revision, which reads the latest version."
+  }
+
+  assert {
+    condition     = strcontains(google_monitoring_alert_policy.denied.documentation[0].content, "gcloud secrets versions add shop-client --project=shop-sync") && strcontains(google_monitoring_alert_policy.denied.documentation[0].content, "give `klaviyo_auth_key` the right value") && strcontains(google_monitoring_alert_policy.denied.documentation[0].content, "raise `secrets_version`, which is 4")
+    error_message = "The alert says what to do with either kind of secret."
   }
 }
 
@@ -453,6 +489,19 @@ run "subscriptions_as_planned" {
   assert {
     condition     = one(commercetools_subscription.changes[0].changes[*].resource_type_ids) == tolist(["customer"])
     error_message = "And for its changes."
+  }
+}
+
+run "standalone_prices_with_their_scope" {
+  command = plan
+
+  variables {
+    ct_scope = "view_products:shop view_standalone_prices:shop"
+  }
+
+  assert {
+    condition     = contains([for message in commercetools_subscription.messages[0].message : message.resource_type_id], "standalone-price")
+    error_message = "A client that may read standalone prices is told of them."
   }
 }
 
@@ -488,5 +537,24 @@ run "subscriptions_off" {
   assert {
     condition     = google_service_account_iam_member.agent_makes_tokens[0].role == "roles/iam.serviceAccountTokenCreator" && google_service_account_iam_member.agent_makes_tokens[0].service_account_id == google_service_account.push.id
     error_message = "An old agent may make tokens for the push account, and for no other."
+  }
+}
+
+run "nobody_is_told" {
+  command = plan
+
+  variables {
+    alert_emails = []
+  }
+
+  expect_failures = [check.somebody_is_told]
+}
+
+run "a_channel_is_somebody" {
+  command = plan
+
+  variables {
+    alert_emails          = []
+    notification_channels = ["projects/shop-sync/notificationChannels/1"]
   }
 }

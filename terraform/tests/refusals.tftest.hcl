@@ -13,6 +13,7 @@ variables {
   ct_api_client    = { client_id = "id-of-client", secret = "secret-of-client" }
   klaviyo_auth_key = "pk_of_nobody"
   source_dir       = "tests/source"
+  alert_emails     = ["ops@shop.example"]
 }
 
 run "malformed" {
@@ -39,7 +40,6 @@ run "malformed" {
     cpu                          = 0.5
     timeout_seconds              = 600
     min_instances                = -1
-    commercetools_admin_client   = { client_id = "", secret = "x" }
     alert_emails                 = ["nobody"]
     notification_channels        = ["123"]
     alert_oldest_message_seconds = 10
@@ -72,7 +72,6 @@ run "malformed" {
     var.cpu,
     var.timeout_seconds,
     var.min_instances,
-    var.commercetools_admin_client,
     var.alert_emails,
     var.notification_channels,
     var.alert_oldest_message_seconds,
@@ -91,11 +90,12 @@ run "malformed_too" {
 
   variables {
     existing_secrets = { klaviyo_auth_key = "klaviyo-key" } # klaviyo_auth_key is given twice
+    image            = "klaviyo-sync"
     memory           = "128Mi"
     max_instances    = 0
   }
 
-  expect_failures = [var.klaviyo_auth_key, var.memory, var.max_instances]
+  expect_failures = [var.klaviyo_auth_key, var.image, var.memory, var.max_instances]
 }
 
 run "secrets_missing" {
@@ -142,6 +142,18 @@ run "push_settings_of_other_hosts" {
   }
 
   expect_failures = [var.extra_environment]
+}
+
+run "settings_of_an_image" {
+  command = plan
+
+  variables {
+    image             = "europe-west1-docker.pkg.dev/shop-sync/sync/klaviyo-sync:1"
+    sync_config_file  = "tests/own.toml"
+    extra_environment = { SECRETS_VERSION = "1" }
+  }
+
+  expect_failures = [var.sync_config_file, var.extra_environment]
 }
 
 run "not_a_repository" {

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -14,7 +15,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+import requests
 
+from commands.emulator import Emulator
 from commands.running import ROOT
 
 BASH = shutil.which("bash") or "/bin/bash"
@@ -37,7 +40,24 @@ SETTINGS = {
     "KLAVIYO_AUTH_KEY": AUTH_KEY,
 }
 
+ACCOUNTS = {name: f"klaviyo-sync-{name}@my-project.iam.gserviceaccount.com" for name in ("runtime", "trigger", "build")}
+AGENT = "service-123456789012@gcp-sa-pubsub.iam.gserviceaccount.com"
+
 EVENTARC = "projects/my-project/subscriptions/eventarc-europe-west1-klaviyo-sync-123456-sub-001"
+
+
+RESOURCES = {
+    "pubsub-topics/klaviyo-sync",
+    "pubsub-topics/klaviyo-sync-dead-letters",
+    "pubsub-subscriptions/klaviyo-sync-dead-letters",
+    "iam-service-accounts/klaviyo-sync-runtime",
+    "iam-service-accounts/klaviyo-sync-trigger",
+    "iam-service-accounts/klaviyo-sync-build",
+    "secrets/klaviyo-sync-ct-api-client",
+    "secrets/klaviyo-sync-klaviyo-auth-key",
+    "functions/klaviyo-sync",
+}
+"""What a first run makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +125,16 @@ class Cloud:
         """The current folder of the runs."""
         return self.folder / "work"
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What leads a script here."""
+        return {
+            "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
+            "HOME": str(self.folder / "home"),
+            "TMPDIR": str(self.folder / "temporary"),
+            "GCLOUD_STAND_IN": str(self.folder / "state"),
+        }
+
     def run(self, *arguments: str, settings: Mapping[str, str] = SETTINGS, answer: str = "", **extra: str) -> Run:
         """Run deploy.sh with only these settings in its environment."""
         return self._bash(SCRIPT, *arguments, answer=answer, environment={**settings, **extra})
@@ -115,16 +145,10 @@ class Cloud:
 
     def _bash(self, script: Path, *arguments: str, environment: Mapping[str, str], answer: str = "") -> Run:
         before = len(self.calls())
-        own = {
-            "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
-            "HOME": str(self.folder / "home"),
-            "TMPDIR": str(self.folder / "temporary"),
-            "GCLOUD_STAND_IN": str(self.folder / "state"),
-        }
         done = subprocess.run(
             [BASH, str(script), *arguments],
             cwd=self.work,
-            env={**own, **environment},
+            env={**self.environment, **environment},
             input=answer,
             capture_output=True,
             text=True,
@@ -157,6 +181,49 @@ class Cloud:
         return {path.name: path.read_text(encoding="utf-8", errors="replace") for path in files}
 
 
+def rights(run: Run) -> set[tuple[str, str, str]]:
+    """What was granted: on what, to whom, and which role."""
+    return {
+        (
+            re.sub(
+                r"(topics|subscriptions|projects|secrets|functions|services) add-(iam|invoker)-policy-binding",
+                r"\1",
+                call.words,
+            ),
+            call.flags["member"].removeprefix("serviceAccount:"),
+            call.flags.get("role", "roles/run.invoker"),
+        )
+        for call in run.calls
+        if "policy-binding" in call.words
+    }
+
+
+def shown(run: Run) -> str:
+    """All that can be read of a run: commands, environments of commands, output."""
+    calls = [" ".join([*call.arguments, *call.environment.values(), call.env_vars]) for call in run.calls]
+    return "\n".join([*calls, run.out, run.err])
+
+
+def printed(run: Run) -> list[list[str]]:
+    """The gcloud commands that a dry run printed, as lists of arguments; what they take from a lookup is filled in."""
+    values = {
+        "$TRIGGER": "projects/my-project/locations/europe-west1/triggers/klaviyo-sync-123456",
+        "$SUBSCRIPTION": EVENTARC,
+        "$PROJECT_NUMBER": "123456789012",
+        "$URL": "https://klaviyo-sync-container-123456-europe-west1.a.run.app",
+    }
+    commands = []
+    for line in run.out.splitlines():
+        match = re.search(r"(?:^|\$\(|\| )gcloud (.*?)\)?$", line)
+        if not match or line.startswith("#"):
+            continue
+        text = match[1] + (")" if line.count("(") != match[1].count(")") and "=$(" not in line else "")
+        for name, value in values.items():
+            text = text.replace(name, value)
+        commands.append(shlex.split(text))
+    return commands
+
+
 def real_gcloud() -> str:
     """The path of gcloud. Skips the test where there is none, or fails it with REQUIRE_GCLOUD set."""
     path = shutil.which("gcloud")
@@ -179,6 +246,27 @@ def gcloud_environment(**extra: str) -> Iterator[dict[str, str]]:
             "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1",
             **extra,
         }
+
+
+@contextmanager
+def pubsub_of(emulator: Emulator | None) -> Iterator[dict[str, str]]:
+    """An environment in which the stand-in has the real gcloud run its Pub/Sub commands against an emulator, if any."""
+    if not emulator:
+        yield {}
+        return
+    with gcloud_environment() as environment:
+        yield {
+            **{name: value for name, value in environment.items() if name.startswith("CLOUDSDK_")},
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB": f"http://{emulator.host}/",
+            "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
+            "GCLOUD_FORWARD_PUBSUB": real_gcloud(),
+        }
+
+
+def pubsub_names(emulator: Emulator, kind: str) -> set[str]:
+    """The full names of the emulator's "topics" or "subscriptions"."""
+    answer = requests.get(f"http://{emulator.host}/v1/projects/my-project/{kind}", timeout=30).json()
+    return {entry["name"] for entry in answer.get(kind, [])}
 
 
 def lint(commands: Sequence[str], folder: Path) -> list[dict[str, Any]]:

@@ -15,11 +15,12 @@ STATE = Path(os.environ["GCLOUD_STAND_IN"])
 
 TRIGGER = "projects/{project}/locations/{region}/triggers/{name}-123456"
 SUBSCRIPTION = "projects/{project}/subscriptions/eventarc-{region}-{name}-123456-sub-001"
+SERVICE = "https://{name}-123456-{region}.a.run.app"
 PROJECT_NUMBER = "123456789012"
 NEW_PROJECT_APIS = ["bigquery.googleapis.com", "storage.googleapis.com"]
 
 
-def main(arguments: list[str]) -> None:  # noqa: C901, PLR0912 - one case a command
+def main(arguments: list[str]) -> None:  # noqa: C901, PLR0912, PLR0915 - one case a command
     """Record the call, then answer it as gcloud would."""
     words = [word for word in arguments if not word.startswith("--")]
     flags = dict(word[2:].partition("=")[::2] for word in arguments if word.startswith("--"))
@@ -54,6 +55,14 @@ def main(arguments: list[str]) -> None:  # noqa: C901, PLR0912 - one case a comm
         case ["eventarc", "triggers", "describe", trigger]:
             name = trigger.rpartition("/")[2].removesuffix("-123456")
             print(SUBSCRIPTION.format(name=name, region=flags["location"], project=flags["project"]))
+        case ["auth", "configure-docker", _]:
+            pass
+        case ["run", "deploy", name]:
+            _resource("run-services", name).touch()
+        case ["run", "services", "describe", name]:
+            if name not in _names("run-services"):
+                sys.exit(f"ERROR: (gcloud.run.services.describe) Cannot find service [{name}]")
+            print(SERVICE.format(name=name, **flags))
         case ["pubsub", "topics", "list-subscriptions", _]:
             print("\n".join(f"projects/{flags['project']}/subscriptions/{name}" for name in _names("feeds")))
         case ["pubsub", "subscriptions", "update", name]:
@@ -61,13 +70,17 @@ def main(arguments: list[str]) -> None:  # noqa: C901, PLR0912 - one case a comm
         case ["functions", "delete", name]:
             _found("functions", name).unlink()
             for subscription in _names("feeds"):
-                _resource("feeds", subscription).unlink()
+                if subscription.startswith("eventarc-"):
+                    _resource("feeds", subscription).unlink()
         case [*group, "describe", name]:
             _found("-".join(group), name.partition("@")[0])
         case [*group, "create", name]:
             _resource("-".join(group), name).touch(exist_ok=False)
+            if "push-endpoint" in flags:
+                _resource("feeds", name).touch()
         case [*group, "delete", name]:
             _found("-".join(group), name.partition("@")[0]).unlink()
+            _resource("feeds", name).unlink(missing_ok=True)
         case _:
             sys.exit(f"ERROR: (gcloud) the stand-in does not know: {arguments}")
 

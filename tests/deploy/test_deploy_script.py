@@ -3,27 +3,32 @@
 import hashlib
 import re
 import shlex
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from commands.running import ROOT
 from tests.deploy.deployment import (
+    ACCOUNTS,
+    AGENT,
     API_CLIENT,
     AUTH_KEY,
     EVENTARC,
     HIDDEN,
+    RESOURCES,
     SETTINGS,
     WHERE,
     Call,
     Cloud,
     Run,
     lint,
+    printed,
+    rights,
+    shown,
 )
+from tests.env_files import WAYS_TO_WRITE
 
-ACCOUNTS = {name: f"klaviyo-sync-{name}@my-project.iam.gserviceaccount.com" for name in ("runtime", "trigger", "build")}
-AGENT = "service-123456789012@gcp-sa-pubsub.iam.gserviceaccount.com"
 COMMERCETOOLS = "subscriptions@commercetools-platform.iam.gserviceaccount.com"
 
 IN_ORDER = [
@@ -49,81 +54,7 @@ IN_ORDER = [
     f"pubsub subscriptions update {EVENTARC}",
 ]
 
-RESOURCES = {
-    "pubsub-topics/klaviyo-sync",
-    "pubsub-topics/klaviyo-sync-dead-letters",
-    "pubsub-subscriptions/klaviyo-sync-dead-letters",
-    "iam-service-accounts/klaviyo-sync-runtime",
-    "iam-service-accounts/klaviyo-sync-trigger",
-    "iam-service-accounts/klaviyo-sync-build",
-    "secrets/klaviyo-sync-ct-api-client",
-    "secrets/klaviyo-sync-klaviyo-auth-key",
-    "functions/klaviyo-sync",
-}
-
 TABLE_ROW = re.compile(r"^\| ((?:`[A-Z_]+` ?)+)", re.MULTILINE)
-
-
-@pytest.fixture
-def cloud(tmp_path: Path) -> Cloud:
-    """An empty project."""
-    return Cloud(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cloud, Run]:
-    """A first deployment, and the project that it was made in. Read only."""
-    cloud = Cloud(tmp_path_factory.mktemp("first"))
-    run = cloud.run()
-    assert run.status == 0, run.err
-    return cloud, run
-
-
-@pytest.fixture
-def deployed(cloud: Cloud, first: tuple[Cloud, Run]) -> Cloud:
-    """A project in which everything is there already."""
-    shutil.copytree(first[0].folder / "state" / "there", cloud.folder / "state" / "there")
-    return cloud
-
-
-def rights(run: Run) -> set[tuple[str, str, str]]:
-    """What was granted: on what, to whom, and which role."""
-    return {
-        (
-            re.sub(
-                r"(topics|subscriptions|projects|secrets|functions) add-(iam|invoker)-policy-binding", r"\1", call.words
-            ),
-            call.flags["member"].removeprefix("serviceAccount:"),
-            call.flags.get("role", "roles/run.invoker"),
-        )
-        for call in run.calls
-        if "policy-binding" in call.words
-    }
-
-
-def shown(run: Run) -> str:
-    """All that can be read of a run: commands, environments of commands, output."""
-    calls = [" ".join([*call.arguments, *call.environment.values(), call.env_vars]) for call in run.calls]
-    return "\n".join([*calls, run.out, run.err])
-
-
-def printed(run: Run) -> list[list[str]]:
-    """The gcloud commands that a dry run printed, as lists of arguments; what they take from a lookup is filled in."""
-    values = {
-        "$TRIGGER": "projects/my-project/locations/europe-west1/triggers/klaviyo-sync-123456",
-        "$SUBSCRIPTION": EVENTARC,
-        "$PROJECT_NUMBER": "123456789012",
-    }
-    commands = []
-    for line in run.out.splitlines():
-        match = re.search(r"(?:^|\$\(|\| )gcloud (.*?)\)?$", line)
-        if not match or line.startswith("#"):
-            continue
-        text = match[1] + (")" if line.count("(") != match[1].count(")") and "=$(" not in line else "")
-        for name, value in values.items():
-            text = text.replace(name, value)
-        commands.append(shlex.split(text))
-    return commands
 
 
 def test_everything_is_made_in_order(first: tuple[Cloud, Run]) -> None:
@@ -134,6 +65,11 @@ def test_everything_is_made_in_order(first: tuple[Cloud, Run]) -> None:
         assert any(command.startswith(expected) for command in commands), f"{expected}: missing, or too late"
     made = {name for name in cloud.resources() if name.partition("/")[0] not in ("api", "version", "feeds")}
     assert made == RESOURCES
+    assert run.out.endswith(
+        "== when you are paged: export TOPIC=projects/my-project/topics/klaviyo-sync"
+        " DEAD_LETTER_SUBSCRIPTION=projects/my-project/subscriptions/klaviyo-sync-dead-letters;"
+        " python manage.py status\n"
+    )
 
 
 def test_rights_are_the_least(first: tuple[Cloud, Run]) -> None:
@@ -270,6 +206,9 @@ def test_only_a_changed_secret_gets_a_version(deployed: Cloud) -> None:
     run = deployed.run(settings={**SETTINGS, "KLAVIYO_AUTH_KEY": "pk_s3cr3t-of-klaviyo-2"})
     added = [command for command in run.commands if command.startswith("secrets versions add")]
     assert added == ["secrets versions add klaviyo-sync-klaviyo-auth-key"]
+    assert run.commands.index(added[0]) < run.commands.index("functions deploy klaviyo-sync"), (
+        "the deployment makes a new revision, which reads the new version"
+    )
 
 
 def test_secrets_from_files(cloud: Cloud) -> None:
@@ -293,7 +232,7 @@ def test_secrets_from_files(cloud: Cloud) -> None:
 
 
 def test_settings_from_an_env_file(cloud: Cloud) -> None:
-    """--env-file is read as a shell would; it wins over the environment, and flags win over it."""
+    """--env-file wins over the environment, and flags win over it."""
     lines = [f"{name}={shlex.quote(value)}" for name, value in SETTINGS.items()]
     file = cloud.work / ".env"
     file.write_text(
@@ -308,19 +247,48 @@ def test_settings_from_an_env_file(cloud: Cloud) -> None:
         assert secret not in shown(run)
 
 
-@pytest.mark.parametrize(
-    "line",
-    ['CT_API_CLIENT={"clientId": "x", "secret": "s3cr3t-of-commercetools"}', "CT_SCOPE=view:shop s3cr3t-of-klaviyo"],
-)
-def test_an_unquoted_env_file_is_refused(cloud: Cloud, line: str) -> None:
-    """A value that the shell would cut in two is an error that names the file and shows nothing of it."""
-    (cloud.work / ".env").write_text(line + "\n", encoding="utf-8")
+@pytest.mark.parametrize("write", WAYS_TO_WRITE.values(), ids=WAYS_TO_WRITE)
+def test_the_api_client_in_an_env_file(cloud: Cloud, write: Callable[[str], str]) -> None:
+    """As it is and in quotes, with blanks, a comment and Windows' line ends about: the secret is the JSON alone."""
+    api_client = API_CLIENT.replace("clientId", "client_id")
+    text = f"# Mine\r\n\r\nexport CT_API_CLIENT={write(api_client)} \r\nTHREADS=4 # few"
+    (cloud.work / ".env").write_text(text, encoding="utf-8", newline="")
+    settings = {name: value for name, value in SETTINGS.items() if name != "CT_API_CLIENT"}
+    run = cloud.run("--env-file", ".env", settings=settings)
+    assert run.status == 0, run.err
+    assert (
+        run.one("secrets versions add klaviyo-sync-ct-api-client").stdin
+        == hashlib.sha256(api_client.encode()).hexdigest()
+    )
+    assert "THREADS: '4'" in run.one("functions deploy").env_vars.splitlines()
+
+
+def test_an_env_file_is_not_run(cloud: Cloud) -> None:
+    """Nothing in it is expanded or started."""
+    (cloud.work / ".env").write_text('PRODUCT_URL_TEMPLATE="https://$(touch ran)/$HOME"\ntouch ran\n', encoding="utf-8")
     run = cloud.run("--env-file", ".env")
     assert (run.status, run.calls) == (2, [])
-    assert run.err.count("\n") == 1
-    assert ".env is not in the shell's form" in run.err
-    for secret in HIDDEN:
-        assert secret not in run.err
+    assert run.err == "deploy.sh: --env-file: line 2 of .env is not NAME=value\n"
+    assert not (cloud.work / "ran").exists()
+    (cloud.work / ".env").write_text('PRODUCT_URL_TEMPLATE="https://$(touch ran)/$HOME"\n', encoding="utf-8")
+    env_vars = cloud.run("--env-file", ".env").one("functions deploy").env_vars.splitlines()
+    assert "PRODUCT_URL_TEMPLATE: 'https://$(touch ran)/$HOME'" in env_vars
+    assert not (cloud.work / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("THREADS=4\nKLAVIYO_AUTH_KEY: s3cr3t-of-klaviyo", "line 2 of .env is not NAME=value"),
+        ("KLAVIYO_AUTH_KEY='s3cr3t-of-klaviyo", "line 1 of .env: a quote is not closed"),
+    ],
+)
+def test_a_wrong_line_of_an_env_file(cloud: Cloud, text: str, says: str) -> None:
+    """An error that names file and line and shows nothing of it."""
+    (cloud.work / ".env").write_text(text, encoding="utf-8")
+    run = cloud.run("--env-file", ".env")
+    assert (run.status, run.calls) == (2, [])
+    assert run.err == f"deploy.sh: --env-file: {says}\n"
 
 
 def test_environment_is_text(cloud: Cloud) -> None:
@@ -367,6 +335,9 @@ def test_gcloud_knows_every_command(deployed: Cloud, first: tuple[Cloud, Run], t
     deployed.run(
         "--build-service-account", "projects/my-project/serviceAccounts/builder@my-project.iam.gserviceaccount.com"
     )
+    deployed.run("--container")
+    deployed.run("--container")
+    deployed.run(IMAGE="europe-west1-docker.pkg.dev/my-project/sync/klaviyo-sync:1")
     deployed.run("--delete", "--yes")
     # A file that is missing would hide every other mistake.
     env_vars = tmp_path / "env.yaml"
@@ -534,10 +505,12 @@ def test_every_setting_is_a_flag(cloud: Cloud) -> None:
 
 def test_delete_takes_everything_away(deployed: Cloud) -> None:
     """--delete asks, and after a yes nothing that was made is left; it need only know where. Twice is no harm."""
+    deployed.run("--container")
     run = deployed.run("--delete", settings=WHERE, answer="y\n")
     assert run.status == 0, run.err
     assert "Delete all of it? [y/N]" in run.out
-    assert "klaviyo-sync-dead-letters" in run.out
+    for name in ("klaviyo-sync-container", "klaviyo-sync-push", "klaviyo-sync-dead-letters"):
+        assert name in run.out
     left = {name for name in deployed.resources() if name.partition("/")[0] not in ("api", "version")}
     assert left == set()
     removed = {call.flags["role"] for call in run.calls if "remove-iam-policy-binding" in call.words}
@@ -559,7 +532,8 @@ def test_delete_leaves_everything_without_a_yes(deployed: Cloud, answer: str) ->
 
 
 def test_delete_can_be_looked_at_first(deployed: Cloud) -> None:
-    """--delete --dry-run asks nothing, runs nothing and prints what would be run."""
+    """--delete --dry-run asks nothing, runs nothing and prints what would be run if all were there."""
+    deployed.run("--container")
     dry = deployed.run("--delete", "--dry-run", settings=WHERE)
     assert (dry.status, dry.calls, dry.err) == (0, [], "")
     assert "[y/N]" not in dry.out

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from commands.emulator import Emulator, EmulatorError, running_emulator
-from tests.deploy.deployment import EVENTARC, SETTINGS, WHERE, Cloud, gcloud_environment, real_gcloud
+from tests.deploy.deployment import EVENTARC, SETTINGS, WHERE, Cloud, pubsub_names, pubsub_of
 
 pytestmark = [pytest.mark.xdist_group("emulator"), pytest.mark.timeout(600)]
 
@@ -26,11 +26,6 @@ def emulator() -> Iterator[Emulator]:
         pytest.skip(f"no Pub/Sub emulator: {error}")
 
 
-def _names(emulator: Emulator, kind: str) -> set[str]:
-    answer = requests.get(f"http://{emulator.host}/v1/projects/my-project/{kind}", timeout=30).json()
-    return {entry["name"] for entry in answer.get(kind, [])}
-
-
 def _subscription(emulator: Emulator, name: str) -> dict[str, Any]:
     answer: dict[str, Any] = requests.get(f"http://{emulator.host}/v1/{name}", timeout=30).json()
     return answer
@@ -41,18 +36,12 @@ def test_pubsub_commands_do_what_they_say(emulator: Emulator, tmp_path: Path) ->
     cloud = Cloud(tmp_path)
     topics = {f"projects/my-project/topics/{name}" for name in ("klaviyo-sync", "klaviyo-sync-dead-letters")}
     dead_letters = "projects/my-project/subscriptions/klaviyo-sync-dead-letters"
-    with gcloud_environment() as gcloud:
-        forwarding = {
-            **{name: value for name, value in gcloud.items() if name.startswith("CLOUDSDK_")},
-            "CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB": f"http://{emulator.host}/",
-            "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
-            "GCLOUD_FORWARD_PUBSUB": real_gcloud(),
-        }
+    with pubsub_of(emulator) as forwarding:
         for _ in ("first", "second"):
             run = cloud.run(settings={**SETTINGS, **forwarding})
             assert run.status == 0, run.err
-            assert _names(emulator, "topics") == topics
-            assert _names(emulator, "subscriptions") == {EVENTARC, dead_letters}
+            assert pubsub_names(emulator, "topics") == topics
+            assert pubsub_names(emulator, "subscriptions") == {EVENTARC, dead_letters}
         source = _subscription(emulator, EVENTARC)
         letters = _subscription(emulator, dead_letters)
         run = cloud.run("--delete", "--yes", settings={**WHERE, **forwarding})
@@ -66,5 +55,5 @@ def test_pubsub_commands_do_what_they_say(emulator: Emulator, tmp_path: Path) ->
     assert source["pushConfig"]["pushEndpoint"]
     assert letters["topic"] == "projects/my-project/topics/klaviyo-sync-dead-letters"
     assert letters["messageRetentionDuration"] == "604800s"  # the emulator's longest: the stand-in shortens it
-    assert _names(emulator, "topics") == set()
-    assert dead_letters not in _names(emulator, "subscriptions")
+    assert pubsub_names(emulator, "topics") == set()
+    assert dead_letters not in pubsub_names(emulator, "subscriptions")

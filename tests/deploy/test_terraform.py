@@ -15,6 +15,7 @@ import pytest
 from commands.shop import SCOPES
 from commands.subscription_plan import changes, keys, messages
 from core.rules import SyncRules
+from tests.deploy.upload import copy_upload
 
 ROOT = Path(__file__).parents[2]
 MODULE = ROOT / "terraform"
@@ -36,7 +37,9 @@ def _bare(value: object) -> Any:
 
 @cache
 def _files() -> list[dict[str, Any]]:
-    return [_bare(hcl2.loads(path.read_text(encoding="utf-8"))) for path in sorted(MODULE.glob("*.tf"))]
+    """The module's own files: providers.tf is whoever applies it here."""
+    paths = (path for path in sorted(MODULE.glob("*.tf")) if path.name != "providers.tf")
+    return [_bare(hcl2.loads(path.read_text(encoding="utf-8"))) for path in paths]
 
 
 def _blocks(kind: str) -> dict[str, Any]:
@@ -52,9 +55,8 @@ def _blocks(kind: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.timeout(600)
-def test_module_is_valid_and_its_own_tests_pass() -> None:
-    """`terraform fmt`, `validate` and `test`, against the providers' schemas."""
+def _check(folder: Path) -> None:
+    """`terraform fmt`, `validate` and `test` pass, against the providers' schemas. Skips where they can't be had."""
     missing = [
         name for name, there in (("terraform", shutil.which("terraform")), (CHECK.name, CHECK.exists())) if not there
     ]
@@ -63,9 +65,47 @@ def test_module_is_valid_and_its_own_tests_pass() -> None:
         if os.environ.get("REQUIRE_TERRAFORM"):
             pytest.fail(reason)
         pytest.skip(reason)
-    run = subprocess.run([CHECK, MODULE], capture_output=True, text=True, timeout=590, check=False)
+    run = subprocess.run([CHECK, folder], capture_output=True, text=True, timeout=1190, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert re.search(r"Success! \d+ passed, 0 failed", run.stdout)
+    assert re.search(r"Success! [1-9]\d* passed, 0 failed", run.stdout)
+
+
+@pytest.mark.timeout(1200)
+def test_module_is_valid_and_its_own_tests_pass() -> None:
+    """The module itself, with mocks for what it makes."""
+    _check(MODULE)
+
+
+@pytest.mark.timeout(1200)
+def test_examples_are_whole_roots(tmp_path: Path) -> None:
+    """Each of examples/, and the module's own folder with providers.tf, is all that `terraform apply` needs."""
+    (tmp_path / "versions.tf").write_text('terraform {\n  required_version = ">= 1.11"\n}\n', encoding="utf-8")
+    here = tmp_path / "here"
+    for folder in (tmp_path, here):
+        copy_upload(folder)
+        shutil.copytree(MODULE, folder / "terraform", ignore=shutil.ignore_patterns(".terraform*", "providers.tf"))
+    shutil.copyfile(MODULE / "providers.tf.example", here / "terraform" / "providers.tf")
+    (tmp_path / "tests").mkdir()
+    shutil.copy(MODULE / "examples" / "examples.tftest.hcl", tmp_path / "tests")
+    _check(tmp_path)
+
+
+def test_module_has_no_providers_of_its_own() -> None:
+    """A module with a provider block can't be called with for_each."""
+    assert _blocks("provider") == {}
+    for name, body in _blocks("resource").items():
+        # The project of the others is in the id of what they belong to.
+        elsewhere = ("google_storage_bucket_object.", "google_secret_manager_secret_version.", "commercetools_")
+        if not name.startswith((*elsewhere, "google_service_account_iam_member.")):
+            assert body["project"] == "${var.project_id}", f"{name} would go into the provider's project"
+
+
+def test_nothing_is_made_again_under_another_name() -> None:
+    """What became one of several, as an image may take its place, is moved in the state."""
+    counted = {name for name, body in _blocks("resource").items() if "var.image == null ? 1" in str(body.get("count"))}
+    moved = {move["from"].strip("${}"): move["to"].strip("${}") for file in _files() for move in file.get("moved", [])}
+    assert counted
+    assert moved == {name: f"{name}[0]" for name in counted}
 
 
 def test_messages_asked_for_are_those_of_the_registry() -> None:
@@ -139,7 +179,7 @@ def test_every_setting_of_the_readme_reaches_the_function() -> None:
     set_there = set(re.findall(r"^ {6}([A-Z_]+) += ", function, re.MULTILINE))
     assert "THREADS" in settings
     assert settings <= set_there | SECRETS | ELSEWHERE
-    assert set_there <= settings | {"GOOGLE_CLOUD_PROJECT"}
+    assert set_there <= settings | {"GOOGLE_CLOUD_PROJECT", "SECRETS_VERSION"}
     assert not set_there & SECRETS
 
 
@@ -157,7 +197,7 @@ def test_secrets_are_sensitive_and_no_output_is() -> None:
     """Terraform refuses a sensitive value in an output that is not marked so: none is, hence none holds a secret."""
     variables = _blocks("variable")
     secret = {name for name in variables if name.endswith(("_client", "_key"))}
-    assert secret == {"ct_api_client", "klaviyo_auth_key", "commercetools_admin_client"}
+    assert secret == {"ct_api_client", "klaviyo_auth_key"}
     assert all(variables[name].get("sensitive") is True for name in secret)
     outputs = _blocks("output")
     assert outputs

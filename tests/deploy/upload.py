@@ -9,9 +9,19 @@ from pathlib import Path
 import pathspec
 
 from commands.running import ROOT
-from tests.deploy.deployment import gcloud_environment
+from tests.deploy.deployment import gcloud_environment, real_gcloud
 
 _IGNORE = ".gcloudignore"
+
+IMAGE_FILES = frozenset({"Dockerfile", ".dockerignore"})
+"""What only `gcloud run` has a use for: it builds the image with them."""
+
+_LISTERS = {
+    "function": "from googlecloudsdk.command_lib.functions import source_util\n"
+    "files = source_util._GetChooser(folder, None).GetIncludedFiles(folder, include_dirs=False)",
+    "image": "from googlecloudsdk.api_lib.cloudbuild import snapshot\nfiles = snapshot.Snapshot(folder).files",
+}
+"""gcloud's own code: the one for `functions deploy`, the other for `run deploy` and `run jobs deploy`."""
 
 
 def uploaded_files() -> list[str]:
@@ -20,18 +30,27 @@ def uploaded_files() -> list[str]:
     return sorted(name for name in _candidates() if not spec.match_file(name))
 
 
-def files_that_gcloud_uploads(folder: Path) -> list[str]:
-    """The upload's paths, as gcloud itself lists them."""
-    gcloud = shutil.which("gcloud")
-    assert gcloud
+def files_that_gcloud_uploads(folder: Path, kind: str) -> list[str]:
+    """The upload's paths, as gcloud itself lists them when it deploys a "function" or builds an "image"."""
     with gcloud_environment() as environment:
-        done = subprocess.run(
-            [gcloud, "meta", "list-files-for-upload", str(folder)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
+        where, python = (
+            subprocess.run(
+                [real_gcloud(), "info", f"--format=value({what})"],
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout.strip()
+            for what in ("installation.sdk_root", "basic.python_location")
         )
+        program = f"""
+import sys
+sys.path[:0] = [{where!r} + "/lib", {where!r} + "/lib/third_party"]
+folder = {str(folder)!r}
+{_LISTERS[kind]}
+print(*files, sep="\\n")
+"""
+        done = subprocess.run([python, "-c", program], env=environment, capture_output=True, text=True, check=True)
     return sorted(done.stdout.split())
 
 

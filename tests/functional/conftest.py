@@ -26,6 +26,7 @@ from sandbox.samples import ENVIRONMENT
 from tests.functional.backfilling import Job
 from tests.functional.documents import customer
 from tests.functional.kept import GivenBodies, KeepingControl, assert_contract_kept, assert_nothing_dropped
+from tests.functional.live_shop import documents
 
 ACKNOWLEDGED = 204
 REFUSED = 503
@@ -68,6 +69,7 @@ class Function:
     out: list[str] = field(default_factory=list)
     personal: set[str] = field(default_factory=set)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _reading: threading.Lock = field(default_factory=threading.Lock)
 
     def deliver(self, payload: Mapping[str, Any] | bytes, **top_level: Any) -> Answer:
         """Push a commercetools delivery in Pub/Sub's envelope and wait for its outcome."""
@@ -85,7 +87,8 @@ class Function:
 
     def lines(self) -> list[dict[str, Any]]:
         """Every log line so far."""
-        self.out.append(self.capture.readouterr().out)
+        with self._reading:  # it hands the same out to two threads at once
+            self.out.append(self.capture.readouterr().out)
         return [json.loads(line) for line in "".join(self.out).splitlines()]
 
     def line(self, message_id: str) -> dict[str, Any]:
@@ -176,6 +179,28 @@ def manage_py(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> ManagePy:
 def subscribed(manage_py: ManagePy) -> None:
     """Commercetools delivers what is consumed by default."""
     assert manage_py("subscriptions", "apply", "--yes", "--topic", "projects/p/topics/t").exit_code == 0
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(sandbox: Sandbox, settings_file: Callable[[str], str]) -> Run:
+    """Run `manage.py …` on the sandbox as on real accounts: `run("resync", …, answer="y", NAME="value")`."""
+    quick = settings_file("[limits]\nbackoff = 0.01\n")
+
+    def invoke(*arguments: str, answer: str | None = None, **environment: str) -> Result:
+        variables = {**sandbox.environment, **ENVIRONMENT, "SYNC_CONFIG": quick, **environment}
+        return CliRunner(env=variables).invoke(manage, arguments, input=answer)
+
+    return invoke
+
+
+@pytest.fixture
+def shop(sandbox: Sandbox) -> Sandbox:
+    """The sandbox with the shop of `live_shop`."""
+    sandbox.commercetools.put_all(documents())
+    return sandbox
 
 
 Serve = Callable[..., Function]

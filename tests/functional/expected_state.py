@@ -9,7 +9,7 @@ from commands.running import Sandbox
 from core.settings import Settings
 from mappers.difference import differs
 from mappers.item import catalog_item, item_update
-from mappers.metadata import metadata_names
+from mappers.metadata import item_metadata_names, variant_metadata_names
 from mappers.profile import profile
 from mappers.variant import catalog_variants
 from sandbox.documents import Documents
@@ -51,14 +51,14 @@ def _category_problems(documents: Documents, klaviyo: Json) -> Iterator[str]:
 
 
 def _catalog_problems(documents: Documents, klaviyo: Json, settings: Settings) -> Iterator[str]:
-    own = metadata_names(settings)
     items, variants = dict(klaviyo["items"]), dict(klaviyo["variants"])
     now = datetime.now(UTC)
+    prices = _prices_by_sku(documents)
     for projection in documents.projections(staged=False):
         product: Any = documents.expanded(projection, ["categories[*].ancestors[*]"])
         found = items.pop(product["id"], None)
-        attributes = item_update(catalog_item(product, settings, now).body)["data"]["attributes"]
-        yield from _differences(f"item {product['id']}", attributes, found, own)
+        attributes = item_update(catalog_item(product, settings, now, prices).body)["data"]["attributes"]
+        yield from _differences(f"item {product['id']}", attributes, found, item_metadata_names(settings))
         places = {
             place
             for category in product["categories"]
@@ -66,11 +66,19 @@ def _catalog_problems(documents: Documents, klaviyo: Json, settings: Settings) -
         }
         if found and places != set(found["categories"]):
             yield f"item {product['id']} is in {sorted(found['categories'])}, not in {sorted(places)}"
-        for sku, mapped in catalog_variants(product, settings, now).items():
+        for sku, mapped in catalog_variants(product, settings, now, prices).items():
             wanted = {**mapped.body, **_stock(sku, documents), "item": product["id"]}
-            yield from _differences(f"variant {sku}", wanted, variants.pop(sku, None), own)
+            yield from _differences(f"variant {sku}", wanted, variants.pop(sku, None), variant_metadata_names(settings))
     yield from (f"item {surplus} is still there" for surplus in items)
     yield from (f"variant {surplus} is still there" for surplus in variants)
+
+
+def _prices_by_sku(documents: Documents) -> dict[str, Any]:
+    """The standalone prices by SKU, in the order of their ids."""
+    prices: dict[str, Any] = {}
+    for _, price in sorted(documents.collections["standalone-prices"].items()):
+        prices.setdefault(price["sku"], []).append(price)
+    return prices
 
 
 def _upwards(category_id: str, categories: Mapping[str, Json]) -> list[str]:

@@ -115,7 +115,7 @@ class RandomCatalog(RandomCategories):
         """Another quantity."""
         quantity = self._rng.choice([0, 1, 250])
         entry = self._edit("inventory", self._one("inventory"), quantityOnStock=quantity, availableQuantity=quantity)
-        return [self._change("ResourceUpdated", "inventory-entry", entry)]
+        return [self._stock_change("ResourceUpdated", entry)]
 
     def move_stock(self) -> list[Json]:
         """An entry changes its supply channel."""
@@ -124,7 +124,7 @@ class RandomCatalog(RandomCategories):
         if not channel:
             return []
         moved = self._edit("inventory", entry, **channel)
-        return [self._change("ResourceUpdated", "inventory-entry", moved)]
+        return [self._stock_change("ResourceUpdated", moved)]
 
     def delete_stock(self) -> list[Json]:
         """An entry is deleted; the SKU's last one: it is not tracked any more."""
@@ -132,8 +132,7 @@ class RandomCatalog(RandomCategories):
         if not entry:
             return []
         self._delete("inventory", entry)
-        sku = {"sku": entry["sku"]}
-        return [self._change("ResourceDeleted", "inventory-entry", entry, resourceUserProvidedIdentifiers=sku)]
+        return [self._stock_change("ResourceDeleted", entry)]
 
     def add_stock(self) -> list[Json]:
         """A SKU gets an entry, in a channel where it has none."""
@@ -157,7 +156,11 @@ class RandomCatalog(RandomCategories):
     def _new_stock(self, sku: str, **fields: Any) -> list[Json]:
         given = {name: value for name, value in fields.items() if value is not None}
         entry = make.entry(f"entry-{next(self._numbers)}", sku, self._rng.choice([0, 3, 99]), **given)
-        return [self._change("ResourceCreated", "inventory-entry", self._put("inventory", entry))]
+        return [self._stock_change("ResourceCreated", self._put("inventory", entry))]
+
+    def _stock_change(self, kind: str, entry: Json) -> Json:
+        """It names the SKU: without it a message can't say whose stock it wrote, once its entry is gone."""
+        return self._change(kind, "inventory-entry", entry, resourceUserProvidedIdentifiers={"sku": entry["sku"]})
 
     def _some_categories(self) -> list[str]:
         known = list(self._all["categories"])

@@ -1,10 +1,11 @@
 """A tree of categories where a lot happens, by chance, and what its changes do to products.
 
 What docs/how-it-works.md leaves to a later message does not happen here: no two categories share a name, so that a move
-always changes the text of a path, and none moves twice before its message was handled.
+always changes the text of a path, and none moves while a message about it, or about one above or below it, is pending.
 """
 
 import random
+from collections.abc import Callable
 
 from sandbox.control import Control
 from tests.functional import documents as make
@@ -13,8 +14,6 @@ from tests.functional.random_documents import RandomDocuments
 
 _DEEPEST = 3
 """Ancestors that a category may have."""
-_SETTLED = 60
-"""Changes after which a category may move again: a few seconds."""
 
 
 class RandomCategories(RandomDocuments):
@@ -24,8 +23,8 @@ class RandomCategories(RandomDocuments):
         super().__init__(rng, commercetools)
         self._last_category_move: tuple[str, str] | None = None
         """A category, and the parent that it had before, if any."""
-        self._moved_at: dict[str, int] = {}
-        """When a category moved, as the number of changes before that."""
+        self.is_pending: Callable[[Json], bool] = lambda _resource: False
+        """Whether a message about a resource is not acknowledged yet."""
 
     def add_category(self) -> list[Json]:
         """A category, often below another one."""
@@ -56,15 +55,14 @@ class RandomCategories(RandomDocuments):
         if category_id not in categories or (parent_id and parent_id not in categories):
             return []
         category, branch = categories[category_id], self._branch(category_id)
-        if parent_id in branch or self._changes - self._moved_at.get(category_id, -_SETTLED) < _SETTLED:
-            return []
         former = _ancestors(category)
+        if parent_id in branch or any(self.is_pending(reference("category", own)) for own in (*branch, *former)):
+            return []
         above = [*_ancestors(categories[parent_id]), parent_id] if parent_id else []
         deepest = max(len(_ancestors(categories[own])) for own in branch) - len(former)
         if len(above) + deepest > _DEEPEST or above == former:
             return []
         self._last_category_move = (category_id, former[-1] if former else "")
-        self._moved_at[category_id] = self._changes
         self._move(category, branch, above)
         return [self._change("ResourceUpdated", "category", categories[category_id])]
 

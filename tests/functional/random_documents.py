@@ -23,11 +23,9 @@ class RandomDocuments:
         self._rng = rng
         self._commercetools = commercetools
         self._numbers = itertools.count(1)
-        self._all: dict[str, dict[str, Json]] = {
-            name: {} for name in ("customers", "categories", "products", "inventory", "orders", "payments")
-        }
+        collections = ("customers", "categories", "products", "inventory", "standalone-prices", "orders", "payments")
+        self._all: dict[str, dict[str, Json]] = {name: {} for name in collections}
         self._latest: dict[str, str] = {}
-        self._changes = 0
         self._opening = True
         """Whether what happens now happened long ago: its documents and deliveries are old."""
 

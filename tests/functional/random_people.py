@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.control import Control
+from sandbox.documents import now
 from tests.functional import documents as make
-from tests.functional.documents import Json, change, message, reference
+from tests.functional.documents import Json, change, message, reference, young
 
 Event = tuple[str, str]
 """Metric and unique id."""
@@ -15,8 +16,8 @@ Event = tuple[str, str]
 class RandomPeople:
     """The shop, and what must become of its people and their orders.
 
-    Every change returns its deliveries, which tell true versions. `owners` says whose each event is: a customer's id,
-    or the e-mail that a guest ordered with.
+    Every change returns its deliveries, which tell true versions, those of orders also true times. `owners` says whose
+    each event is: a customer's id, or the e-mail that a guest ordered with.
     """
 
     def __init__(self, rng: random.Random, commercetools: Control) -> None:
@@ -51,7 +52,7 @@ class RandomPeople:
         number = self._next()
         customer_id = f"customer-{number}"
         email = email or f"person-{number}@example.com"
-        self._store_customer(make.customer(customer_id, email=email, addresses=[]))
+        self._store_customer(make.customer(customer_id, email=email, firstName=f"Name {number}", addresses=[]))
         return [message("CustomerCreated", "customer", customer_id)]
 
     def register_guest(self) -> list[Json]:
@@ -98,7 +99,7 @@ class RandomPeople:
         self._store_order({**order, "version": order["version"] + 1, "orderState": state})
         self.owners[metric, order["id"]] = self.owners["Placed Order", order["id"]]
         told = {"orderState": state, "resourceVersion": order["version"] + 1}
-        return [message("OrderStateChanged", "order", order["id"], **told)]
+        return [young(message("OrderStateChanged", "order", order["id"], **told))]
 
     def refund(self) -> list[Json]:
         """A part of an order is refunded."""
@@ -108,7 +109,7 @@ class RandomPeople:
         payment_id = order["paymentInfo"]["payments"][0]["id"]
         refund = make.transaction(f"refund-{self._next()}")
         self.owners["Refunded Order", f"{payment_id}:{refund['id']}"] = self.owners["Placed Order", order["id"]]
-        return [message("PaymentTransactionAdded", "payment", payment_id, transaction=refund)]
+        return [young(message("PaymentTransactionAdded", "payment", payment_id, transaction=refund))]
 
     def delete(self) -> list[Json]:
         """A customer is deleted, most of them with data erasure."""
@@ -148,6 +149,7 @@ class RandomPeople:
         return _is_settled(customer) or customer["email"] in ordered
 
     def _store_customer(self, customer: Json) -> None:
+        customer = {**customer, "lastModifiedAt": now()}
         self._commercetools.put("customers", customer)
         self.customers[customer["id"]] = customer
         self.emails.setdefault(customer["id"], set()).add(customer["email"])
@@ -165,7 +167,7 @@ class RandomPeople:
         self._store_order(order)
         self.owners["Placed Order", order_id] = owner
         self.owners |= {("Ordered Product", line["id"]): owner for line in lines}
-        return [message("OrderCreated", "order", order_id, order=order)]
+        return [young(message("OrderCreated", "order", order_id, order=order))]
 
 
 def _is_settled(customer: Json) -> bool:

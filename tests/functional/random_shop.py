@@ -7,7 +7,7 @@ from typing import Any
 from sandbox.control import Control
 from tests.functional import documents as make
 from tests.functional.documents import Json, money, reference
-from tests.functional.random_catalog import RandomCatalog
+from tests.functional.random_prices import RandomPrices
 
 Event = tuple[str, str]
 """Metric and unique id."""
@@ -17,6 +17,8 @@ KINDS = {
     "edit_product": 24, "change_variants": 10, "move_sku": 12, "unpublish_product": 5, "publish_product": 5,
     "add_product": 3, "delete_product": 3,
     "set_stock": 18, "move_stock": 6, "delete_stock": 5, "add_stock": 8,
+    "edit_price_live": 12, "stage_price": 2, "move_product_live": 6, "switch_price_mode": 3,
+    "add_standalone_price": 6, "edit_standalone_price": 14, "stage_standalone_price": 4, "delete_standalone_price": 3,
     "rename_category": 6, "move_category": 6, "add_category": 3, "delete_category": 3,
     "place_order": 12, "move_order": 7, "refund": 7,
 }  # fmt: skip
@@ -27,7 +29,7 @@ _REPLAYED = 0.1
 """Share of the deliveries that are followed by the first one of their resource, which is ten minutes old by then."""
 
 
-class RandomShop(RandomCatalog):
+class RandomShop(RandomPrices):
     """The whole project, and the events that its orders must have become."""
 
     def __init__(self, rng: random.Random, commercetools: Control, kinds: Collection[str] = ()) -> None:
@@ -63,7 +65,6 @@ class RandomShop(RandomCatalog):
             kind = self._rng.choices(list(self._kinds), list(self._kinds.values()))[0]
             make_change: Callable[[], list[Json]] = getattr(self, kind)
             if deliveries := make_change():
-                self._changes += 1
                 first = [self._first.get(str(delivery["resource"])) for delivery in deliveries]
                 return deliveries + [old for old in first if old and self._rng.random() < _REPLAYED]
         raise AssertionError(f"none of {', '.join(self._kinds)} is possible")

@@ -8,6 +8,7 @@ import json
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -29,6 +30,7 @@ class Subscription:
         self._changed = threading.Condition()
         self._waiting: list[tuple[float, int, bytes, int]] = []
         self._deliveries: dict[int, Mapping[str, Any]] = {}
+        self._pending: Counter[str] = Counter()
         self._published = 0
         self._pushing = 0
         self._ended = False
@@ -38,6 +40,7 @@ class Subscription:
         with self._changed:
             self._published += 1
             self._deliveries[self._published] = delivery
+            self._pending[str(delivery["resource"])] += 1
             data = base64.b64encode(json.dumps(delivery).encode()).decode()
             message = {"data": data, "messageId": str(self._published), "attributes": {}}
             body = json.dumps({"message": message, "subscription": "projects/p/subscriptions/s"}).encode()
@@ -48,6 +51,11 @@ class Subscription:
     def published(self) -> int:
         """Messages so far."""
         return self._published
+
+    def is_pending(self, resource: Mapping[str, Any]) -> bool:
+        """Whether a message about a resource is not acknowledged yet."""
+        with self._changed:
+            return self._pending[str(resource)] > 0
 
     @property
     def refusals(self) -> int:
@@ -92,7 +100,9 @@ class Subscription:
             with self._changed:
                 self._pushing -= 1
                 self.pushed.append({**push, "delivery": self._deliveries[number]})
-                if not acknowledged:
+                if acknowledged:
+                    self._pending[str(self._deliveries[number]["resource"])] -= 1
+                else:
                     pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1)) * self._rng.uniform(0.5, 1.5)
                     heapq.heappush(self._waiting, (time.monotonic() + pause, number, body, attempt + 1))
                 self._changed.notify_all()

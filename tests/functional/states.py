@@ -8,7 +8,10 @@ _OWN = {"id", "created", "updated", "profile_id"}
 
 
 def comparable(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Klaviyo's state without its own times and ids, and without the order in which things came."""
+    """Klaviyo's state without its own times and ids, without the order in which things came, and without null metadata.
+
+    A key of `custom_metadata` that is to go is sent as null.
+    """
     return {
         name: sorted(json.dumps(_without_own(thing), sort_keys=True) for thing in things)
         if isinstance(things, list)
@@ -17,5 +20,13 @@ def comparable(state: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def without_nulls(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of `custom_metadata` that say something: null counts as absent."""
+    return {name: value for name, value in metadata.items() if value is not None}
+
+
 def _without_own(thing: Any) -> Any:
-    return {name: value for name, value in thing.items() if name not in _OWN} if isinstance(thing, dict) else thing
+    if not isinstance(thing, dict):
+        return thing
+    kept = {name: value for name, value in thing.items() if name not in _OWN}
+    return kept | {"custom_metadata": without_nulls(kept["custom_metadata"])} if kept.get("custom_metadata") else kept

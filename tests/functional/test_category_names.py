@@ -149,6 +149,31 @@ def test_a_descendant_that_is_renamed_meanwhile(sandbox: Sandbox, serve: Serve) 
     assert _names(sandbox) == {"women": "Ladies", "bags": "Ladies > Purses"}
 
 
+def test_a_descendant_that_an_older_message_names_last(sandbox: Sandbox, serve: Serve) -> None:
+    """Two old messages: one's older name of a child arrives after the other's, which writes the own name last.
+
+    The own name is right then, as if the branch were done. The one that wrote the child knows better.
+    """
+    first, second = serve(), serve()
+    sandbox.commercetools.put("categories", category("women", "Women"))
+    sandbox.commercetools.put("categories", category("bags", "Bags", ancestors=["women"]))
+    for own in ("women", "bags"):
+        first.deliver(message("CategoryCreated", "category", own))
+    _rename(sandbox, "women", "Dames")
+    sandbox.klaviyo.fail("catalog-categories/[^/]*bags", method="PATCH", delay=1, late=True, count=1)
+    sandbox.klaviyo.fail("catalog-categories/[^/]*women", method="PATCH", delay=2, late=True, count=1)  # the second's
+    sandbox.klaviyo.fail("catalog-categories/[^/]*women", method="PATCH", delay=2, count=1)  # the first's, at once
+    sandbox.klaviyo.forget_requests()
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(first.post, pushed(CHANGED | {"version": 2}))
+        while not any(call["method"] == "PATCH" for call in sandbox.klaviyo.requests()):
+            time.sleep(0.01)
+        _rename(sandbox, "women", "Ladies")
+        assert second.post(pushed(CHANGED | {"version": 3})).status_code == ACKNOWLEDGED
+        assert answer.result().status_code == ACKNOWLEDGED
+    assert _names(sandbox) == {"women": "Ladies", "bags": "Ladies > Bags"}
+
+
 def test_a_refused_descendant_keeps_the_own_name_back(sandbox: Sandbox, letters: FakeTopic, function: Function) -> None:
     """Its siblings are renamed, the letter names it, and a replay finds the branch unfinished."""
     tree = [category("women", "Women"), *(category(own, own, ancestors=["women"]) for own in ("bags", "shoes"))]

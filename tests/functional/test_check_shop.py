@@ -60,12 +60,16 @@ def test_a_scope_that_the_settings_do_not_need(
 @pytest.mark.usefixtures("subscribed")
 def test_a_scope_that_is_not_named_although_it_can_be_read(manage_py: ManagePy) -> None:
     """Commercetools' text asks for `view_published_products`: a warning where CT_SCOPE has `view_products` alone."""
-    poor = manage_py("check", CT_SCOPE="view_customers:shop view_orders:shop view_payments:shop view_products:shop")
+    named = ("view_customers", "view_orders", "view_payments", "view_products", "view_standalone_prices")
+    poor = manage_py("check", CT_SCOPE=" ".join(f"{scope}:shop" for scope in named))
     warned = [line for line in poor.output.splitlines() if line.startswith("WARNING")]
     assert [line.split("(")[1] for line in warned] == ["view_published_products)"]
     assert poor.exit_code == 0
     assert "CT_SCOPE does not name view_published_products" in poor.output
-    for scopes in ("manage_project:shop", "manage_customers manage_orders manage_payments manage_products"):
+    for scopes in (
+        "manage_project:shop",
+        "manage_customers manage_orders manage_payments manage_products manage_standalone_prices",
+    ):
         assert "WARNING" not in manage_py("check", CT_SCOPE=scopes).output
 
 

@@ -104,6 +104,7 @@ def test_klaviyo_becomes_what_commercetools_is(
         ]
         started = time.monotonic()
         subscription = Subscription([function.url for function in functions], random.Random(rng.random()))
+        shop.is_pending = subscription.is_pending
         with subscription.pushing(AT_A_TIME):
             _publish(shop.open(SIZE), subscription, rng)
             opened = subscription.drained(SECONDS)

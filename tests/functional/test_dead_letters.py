@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,8 @@ from tests.functional.documents import change, message
 pytestmark = pytest.mark.xdist_group("emulator")
 
 _numbers = itertools.count(1)
+
+NO_ACCOUNTS = dict.fromkeys(("CT_API_URL", "KLAVIYO_AUTH_KEY", "KLAVIYO_API_URL"), "")
 
 MAPPED = json.dumps(message("OrderCreated", "order", "order-1")).encode()
 CHANGED = json.dumps(change("ResourceUpdated", "inventory-entry", "5c000000-0000-4000-8000-000000000001")).encode()
@@ -102,7 +105,16 @@ def test_letters_of_both_kinds_are_listed_and_stay(office: Office) -> None:
     """Ours as the attributes say, a forwarded one as its data says; listing takes nothing away and holds nothing."""
     listed = office.run("list")
     assert listed.exit_code == 0
-    for shown in ("order/order-1", "OrderCreated", "unmappable", "400", "inventory-entry/5c0", "forwarded", "10"):
+    for shown in (
+        "order/order-1",
+        "OrderCreated",
+        "unmappable",
+        "Unmappable KeyError",
+        "400",
+        "inventory-entry/5c0",
+        "forwarded",
+        "10",
+    ):
         assert shown in listed.stdout
     letters = {letter["reason"]: letter for letter in office.letters()}
     ours = letters["unmappable"]
@@ -131,6 +143,7 @@ def test_the_table_fits_a_terminal(office: Office) -> None:
     assert "order" in shown
     assert max(map(len, shown.splitlines())) <= 80
     assert all(letter["id"] in shown for letter in office.letters())
+    assert "unmappable 400: Unmappable KeyError" in shown
 
 
 def test_replay_by_id_publishes_the_original_message(office: Office) -> None:
@@ -138,6 +151,7 @@ def test_replay_by_id_publishes_the_original_message(office: Office) -> None:
     letters = office.letters()
     done = office.run("replay", _wanted(letters, "unmappable"))
     assert (done.exit_code, "1 letter published" in done.stdout) == (0, True)
+    assert ("order/order-1" in done.stdout, "forwarded" in done.stdout) == (True, False)  # what is sent is listed
     assert office.replayed() == [(MAPPED, {})]
     assert [letter["reason"] for letter in office.letters()] == ["forwarded"]
 
@@ -178,6 +192,56 @@ def test_what_is_not_published_is_not_acknowledged(office: Office) -> None:
     assert failed.exit_code == 1
     assert "Pub/Sub does not know it" in failed.stderr
     assert len(office.letters()) == 2
+
+
+def test_a_letter_is_shown_with_its_message(office: Office) -> None:
+    """By the id that the function logged: attributes, then the message; the letter stays."""
+    shown = office.run("show", "12345678901234567")
+    assert shown.exit_code == 0
+    about, message_shown = shown.stdout.split("\n\n", 1)
+    lines = [line.split(maxsplit=1) for line in about.splitlines()]
+    assert ["error", "Unmappable KeyError"] in lines
+    assert ["resource", "order/order-1"] in lines
+    assert json.loads(message_shown) == json.loads(MAPPED)
+    forwarded = office.run("show", _wanted(office.letters(), "forwarded")).stdout
+    assert "CloudPubSubDeadLetterSourceSubscription sync\n" in forwarded
+    assert "origin      shop\n" in forwarded
+    assert len(office.letters()) == 2
+
+
+def test_a_letters_message_is_written_for_preview(office: Office, tmp_path: Path) -> None:
+    """To a file that its owner alone may read, or to stdout with nothing else there; `preview` takes both."""
+    file = tmp_path / "letter.json"
+    shown = office.run("show", "12345678901234567", "--output", str(file))
+    assert f"preview {file} --diff" in shown.stdout
+    assert (file.read_bytes(), file.stat().st_mode & 0o777) == (MAPPED, 0o600)
+    piped = office.run("show", "12345678901234567", "-o", "-")
+    assert (piped.stdout_bytes, "Unmappable KeyError" in piped.stderr) == (MAPPED, True)
+    for source, given in ((str(file), None), ("-", MAPPED)):
+        previewed = CliRunner(env=NO_ACCOUNTS).invoke(manage, ["preview", source], input=given)
+        assert "order/OrderCreated: ignored (deleted_meanwhile)" in previewed.stdout, previewed.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["show", "999999"], "There is no letter 999999"),
+        (
+            ["show", "12345678901234567", "-o", "/nowhere/letter.json"],
+            "/nowhere/letter.json: No such file or directory",
+        ),
+    ],
+)
+def test_a_letter_that_cant_be_shown(office: Office, arguments: list[str], says: str) -> None:
+    """One line, exit 1."""
+    failed = office.run(*arguments)
+    assert (failed.exit_code, failed.stderr.splitlines()[-1].startswith(f"Error: {says}")) == (1, True)
+
+
+def test_a_message_that_is_no_json_is_shown_as_it_came(office: Office) -> None:
+    """Whatever its bytes are."""
+    office.emulator.publish(office.dead, [b"\xff not json"], {**OURS, "message_id": "77"})
+    assert office.run("show", "77").stdout.endswith("\n\n\\xff not json\n")
 
 
 def test_drop_asks_first(office: Office) -> None:
@@ -234,7 +298,7 @@ def test_mistakes_are_said_in_a_line(
     assert len([line for line in failed.stderr.splitlines() if line.startswith("Error: ")]) == 1
 
 
-@pytest.mark.parametrize("command", ["list", "replay", "drop"])
+@pytest.mark.parametrize("command", ["list", "show", "replay", "drop"])
 def test_help_has_an_example(office: Office, command: str) -> None:
     """Every command says how it is used."""
     assert "Example:  python manage.py dead-letters" in office.run(command, "--help").stdout

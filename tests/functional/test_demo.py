@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from commands.running import ROOT
@@ -41,6 +42,18 @@ def test_it_ends_with_something_to_look_at(columns: int) -> None:
     assert any("Refunded Order    64.00 EUR  S-20001" in line for line in end)
     assert any(line.startswith("Next: make page") for line in end)
     assert "create_catalog_item" not in ran.stdout
+
+
+def test_it_takes_along_what_it_started_when_it_is_ended() -> None:
+    """By SIGTERM, as a terminal's Ctrl-C does it: neither the stand-ins nor the function stay behind."""
+    command = [sys.executable, "manage.py", "demo"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout
+        next(line for line in process.stdout if "category-created-women" in line)
+        started = psutil.Process(process.pid).children(recursive=True)
+        process.terminate()
+        process.stdout.read()
+    assert (len(started) > 1, psutil.wait_procs(started, timeout=30)[1]) == (True, [])
 
 
 def test_the_calls_are_shown_when_asked_for() -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ from commands.mapping_page import page
 from commands.running import ROOT, Sandbox, running_function
 from core.rules import SyncRules
 from handlers.registry import registrations
-from sandbox.samples import ENVIRONMENT
+from sandbox.samples import DOCUMENTS, ENVIRONMENT
 from tests.functional.conftest import ACKNOWLEDGED, Serve
 
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *ROOT.glob("terraform/*.md")])
@@ -56,6 +57,8 @@ def test_every_block_parses(language: str, text: str) -> None:
             assert re.match(r"(flowchart|sequenceDiagram)\b", text)
         case "ini":
             ConfigParser(interpolation=None).read_string(text)
+        case "diff":
+            assert re.match(r"--- a/(\S+)\n\+\+\+ b/\1\n@@ ", text)
         case "hcl":
             assert text.count("{") == text.count("}")
         case _:
@@ -100,50 +103,73 @@ def test_the_readme_names_every_condition() -> None:
     assert shown == {(one.resource_type, one.type): one.when.name if one.when else "" for one in registrations()}
 
 
-def test_the_readmes_messages_by_hand_are_acknowledged(serve: Serve, sandbox: Sandbox) -> None:
-    """Both curl commands, as they stand there."""
-    customer = ROOT / "samples/documents/customers/c1000000-0000-4000-8000-000000000001.json"
-    sandbox.commercetools.put("customers", json.loads(customer.read_text(encoding="utf-8")))
+def test_the_readmes_commands_work_on_the_readers_shop(serve: Serve, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Those that show, resync and send an order, in their order, with nothing but `.env`."""
+    sandbox.commercetools.put_all(
+        {
+            folder.name: [json.loads(file.read_text(encoding="utf-8")) for file in folder.iterdir()]
+            for folder in DOCUMENTS.iterdir()
+        }
+    )
     function = serve(SKIP_BASE64_ENCODING="1")
-    commands = [text for text in blocks("README.md", "bash") if text.startswith("curl")]
-    assert len(commands) == 2
+    settings = [f"{name}='{value}'" for name, value in sandbox.environment.items()]
+    (tmp_path / ".env").write_text("\n".join(settings), encoding="utf-8")
+    section = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## Run it locally")[1].split("\n## ")[0]
+    commands = re.findall(r"^(?:python manage\.py (?:preview|resync|send)|curl) .*$", section, re.MULTILINE)
+    assert [command.split()[0] for command in commands] == ["python"] * 4 + ["curl"]
     for command in commands:
+        ours = command.replace("python manage.py", f"{sys.executable} {ROOT / 'manage.py'}")
+        ours = ours.replace("send order.json", f"send order.json --url {function.url}")
         ran = subprocess.run(
-            ["bash", "-c", command.replace("http://localhost:8080", function.url)],
-            cwd=ROOT, capture_output=True, text=True, timeout=30, check=True,
-        )  # fmt: skip
-        assert "204 NO CONTENT" in ran.stdout
+            ["bash", "-c", ours.replace("http://localhost:8080", function.url)],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"]},
+            input="y\n",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
     assert [line["outcome"] for line in function.lines() if "outcome" in line] == ["synced", "synced"]
+    placed = [event["unique_id"] for event in sandbox.klaviyo.state()["events"] if event["metric"] == "Placed Order"]
+    assert placed == ["0d000000-0000-4000-8000-000000000001"]
 
 
 def test_the_handler_of_the_guide_works_as_written(sandbox: Sandbox, tmp_path: Path) -> None:
-    """docs/extending.md: its file and its line, in a copy of what is deployed, make an event of a review."""
-    handler, line, _queue = blocks("docs/extending.md", "python")
-    for name in DEPLOYED:
-        shutil.copy(ROOT / name, tmp_path)
-    for folder in DEPLOYED_FOLDERS:
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "sync.toml", tmp_path)
-    (tmp_path / "handlers/review.py").write_text(handler, encoding="utf-8")
-    with (tmp_path / "handlers/__init__.py").open("a", encoding="utf-8") as file:
-        file.write(line)
-    delivery = {
-        "notificationType": "Message", "type": "ReviewCreated", "projectKey": "shop", "id": "m1", "version": 1,
-        "resource": {"typeId": "review", "id": "r1"}, "resourceVersion": 1, "sequenceNumber": 1,
-        "createdAt": "2026-11-20T10:00:00.000Z", "lastModifiedAt": "2026-11-20T10:00:00.000Z",
-        "review": {"id": "r1", "rating": 5, "customer": {"typeId": "customer", "id": "c1"},
-                   "target": {"typeId": "product", "id": "p1"}},
-    }  # fmt: skip
-    with running_function(sandbox.environment, source=tmp_path / "main.py") as function:
+    """docs/extending.md: with its files and edits a copy makes an event of a review, and its lint and tests agree."""
+    copy = tmp_path / "copy"
+    ignored = shutil.ignore_patterns(".venv", ".git", ".*_cache", "__pycache__", ".terraform", "node_modules")
+    shutil.copytree(ROOT, copy, ignore=ignored)
+    handler, _queue = blocks("docs/extending.md", "python")
+    (sample,) = blocks("docs/extending.md", "json")
+    (copy / "handlers/review.py").write_text(handler, encoding="utf-8")
+    (copy / "samples/74-review-created.json").write_text(sample, encoding="utf-8")
+    for edit in blocks("docs/extending.md", "diff"):
+        command = ["git", "apply", "--unidiff-zero", "-"]
+        ran = subprocess.run(command, cwd=copy, input=edit, capture_output=True, text=True, check=False)
+        assert (ran.returncode, ran.stderr) == (0, "")
+    checks = [
+        ["ruff", "check", "handlers", "samples"],
+        ["ruff", "format", "--check", "handlers"],
+        ["pytest", "-q", "-n0", "tests/unit/test_samples.py", "tests/unit/test_floors.py",
+         "tests/functional/test_messages.py::test_what_is_consumed_is_what_the_table_lists",
+         "tests/functional/test_documentation.py::test_the_readme_names_every_message",
+         "tests/deploy/test_terraform.py::test_messages_asked_for_are_those_of_the_registry"],
+    ]  # fmt: skip
+    for check in checks:
+        ran = subprocess.run([sys.executable, "-m", *check], cwd=copy, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stdout
+    with running_function(sandbox.environment, source=copy / "main.py") as function:
         for _ in range(2):
-            assert function.push(json.dumps(delivery).encode(), "review") == ACKNOWLEDGED
+            assert function.push(sample.encode(), "review") == ACKNOWLEDGED
     (event,) = sandbox.klaviyo.state()["events"]
-    assert (event["metric"], event["properties"]) == ("Reviewed Product", {"ProductID": "p1", "Rating": 5})
+    assert (event["metric"], event["properties"]["Rating"]) == ("Reviewed Product", 5)
 
 
 def test_the_queue_of_the_guide_works_as_written(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """docs/extending.md: SQS gets back what was not acknowledged, and only that."""
-    _handler, _line, queue = blocks("docs/extending.md", "python")
+    _handler, queue = blocks("docs/extending.md", "python")
     for name, value in sandbox.environment.items():
         monkeypatch.setenv(name, value)
     module = ModuleType("queue_example")
@@ -163,6 +189,7 @@ def test_the_queue_of_the_guide_works_as_written(sandbox: Sandbox, monkeypatch: 
         "backfill",
         "demo",
         "preview",
+        "resync",
         "send",
         "check",
         "status",
@@ -172,6 +199,7 @@ def test_the_queue_of_the_guide_works_as_written(sandbox: Sandbox, monkeypatch: 
         "emulator",
         "dead-letters",
         "dead-letters list",
+        "dead-letters show",
         "dead-letters replay",
         "dead-letters drop",
     ],

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import pipeline
 from commands.running import ROOT, Sandbox, free_port
 from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Answer, Serve
 from tests.functional.documents import change, customer, entry
@@ -51,6 +52,7 @@ def _assert_holds(sandbox: Sandbox, letters: FakeTopic, answer: Answer, row: tup
     backend, _, outcome, reason, again = row
     assert (answer.outcome, answer.reason) == (outcome, reason)
     assert answer.status == (REFUSED if outcome == "retried" else ACKNOWLEDGED)
+    assert answer.line["severity"] == _severity(outcome, reason)
     assert [letter.attributes["reason"] for letter in letters.letters] == (
         [reason] if outcome == "dead-lettered" else []
     )
@@ -59,6 +61,13 @@ def _assert_holds(sandbox: Sandbox, letters: FakeTopic, answer: Answer, row: tup
     calls = answer.line["calls"][failing] - repeated
     assert calls > 1 if again == "yes" else calls == 1
     assert len(requests_of(sandbox.commercetools, sandbox.klaviyo)) <= _ALLOWED
+
+
+def _severity(outcome: str, reason: str) -> str:
+    """What the page says of a log line: an error is what somebody has to mend."""
+    if outcome == "dead-lettered" or reason.endswith("_denied"):
+        return "ERROR"
+    return "WARNING" if outcome == "retried" else "INFO"
 
 
 def _deliver(serve: Serve, settings_file: Settings, sandbox: Sandbox, row: tuple[str, ...], message: Any) -> Answer:
@@ -114,6 +123,21 @@ def test_queries(
     answer = _deliver(serve, settings_file, sandbox, row, STOCK_GONE)
     _assert_holds(sandbox, letters, answer, row)
     assert sandbox.klaviyo.requests() == [], "nothing is written of what could not be read"
+
+
+def test_a_fault_in_the_code(sandbox: Sandbox, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody foresaw is retried and logged as an error that names its place, without its text."""
+
+    def broken(*_: object) -> None:
+        raise KeyError(customer()["email"])
+
+    function = serve()
+    monkeypatch.setattr(pipeline, "_handler", broken)
+    answer = function.deliver(CUSTOMER)
+    assert (answer.status, answer.outcome, answer.reason) == (REFUSED, "retried", "unforeseen")
+    assert answer.line["severity"] == "ERROR"
+    assert re.fullmatch(r"KeyError tests\.functional\.test_failures:\d+", answer.line["code"])
+    assert sandbox.klaviyo.requests() == []
 
 
 def test_letter(sandbox: Sandbox, serve: Serve, letters: FakeTopic) -> None:

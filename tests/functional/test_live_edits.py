@@ -9,7 +9,7 @@ from commands.running import Sandbox
 from tests.functional.conftest import Function, Serve
 from tests.functional.documents import category, message, money, product, reference, too_large, variant
 from tests.functional.measuring import Measured, measured
-from tests.functional.races import create_category, klaviyo_call
+from tests.functional.races import create_category
 
 STAGED_OR_LIVE: Mapping[str, Mapping[str, Any]] = {
     "ProductPriceAdded": {"variantId": 1, "price": {"id": "price-1", "value": money(2000)}},
@@ -130,33 +130,27 @@ def test_a_discount_on_the_items_variant_writes_the_item_too(sandbox: Sandbox, s
 
 
 def test_after_the_sale_the_old_price_goes(sandbox: Sandbox, steady: Function) -> None:
-    """The key that is no longer wanted is out of the metadata, of the item and of the variant."""
+    """The key that is no longer wanted is sent as null, to the item and to the variant: Klaviyo may merge."""
     _sale(sandbox, steady, A=800)
     _put(sandbox, _variant("A", 1, 1000), _variant("B", 2, 2000), version=3)
     done = measured(sandbox, steady, _told("ProductPriceDiscountsSet", updatedPrices=[], resourceVersion=3))
     for shown in (done.state["items"]["product-1"], done.state["variants"]["A"]):
         assert shown["price"] == 10
-        assert "compare_at_price" not in shown["custom_metadata"]
+        assert shown["custom_metadata"]["compare_at_price"] is None
+    again = measured(sandbox, steady, _told("ProductPriceDiscountsSet", updatedPrices=[], resourceVersion=3))
+    assert not [name for name in again.written if name.startswith("update")], "null is as good as absent"
 
 
 def test_the_old_price_goes_though_nothing_else_changed(sandbox: Sandbox, serve: Serve, settings_file: Any) -> None:
     """A shop that takes `compare_at` off: the price is what it was, and the key is a difference all the same."""
     _sale(sandbox, serve(), A=800)
-    without = serve(SYNC_CONFIG=settings_file('[price]\ncompare_at = ""\ntiers = true\n[limits]\nstale_after = 30\n'))
-    with_key = measured(sandbox, without, PUBLISHED | {"resourceVersion": 2})
-    assert with_key.written.count("update_catalog_item") == 0, "a key that is not configured is not ours"
-    item = {**with_key.state["items"]["product-1"]["custom_metadata"], "tiers_json": "{}"}
-    _patch_metadata(sandbox, "product-1", item)
-    done = measured(sandbox, without, _told("ProductPricesSet", resourceVersion=2))
-    assert done.written.count("update_catalog_item") == 1
-    assert "tiers_json" not in done.state["items"]["product-1"]["custom_metadata"]
-
-
-def _patch_metadata(sandbox: Sandbox, product_id: str, metadata: Mapping[str, Any]) -> None:
-    """Somebody else changes an item's metadata."""
-    identity = f"$custom:::$default:::{product_id}"
-    body = {"data": {"type": "catalog-item", "id": identity, "attributes": {"custom_metadata": dict(metadata)}}}
-    klaviyo_call(sandbox, "PATCH", f"catalog-items/{identity}", body)
+    without = serve(SYNC_CONFIG=settings_file('[price]\ncompare_at = ""\n[limits]\nstale_after = 30\n'))
+    done = measured(sandbox, without, PUBLISHED | {"resourceVersion": 2})
+    assert (done.written.count("update_catalog_item"), done.written.count("update_catalog_variant")) == (1, 1)
+    for shown in (done.state["items"]["product-1"], done.state["variants"]["A"]):
+        assert (shown["price"], shown["custom_metadata"]["compare_at_price"]) == (8, None)
+    again = measured(sandbox, without, _told("ProductPricesSet", resourceVersion=2))
+    assert not [name for name in again.written if name.startswith("update")]
 
 
 @pytest.mark.parametrize("name", EDITS)

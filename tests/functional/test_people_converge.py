@@ -73,9 +73,7 @@ def _profile_problems(people: RandomPeople, state: dict[str, Any]) -> Iterator[s
     for customer_id, customer in people.customers.items():
         found = by_id.get(customer_id, {})
         for name, field in (("email", "email"), ("first_name", "firstName")):
-            # how-it-works names it: a guest who registers while the order is sent may keep the name of the form.
-            registering = name == "first_name" and people.emails[customer_id] & guests
-            if found.get(name) != customer[field] and not registering:
+            if found.get(name) != customer[field]:
                 yield f"{customer_id}: {name} is {found.get(name)!r}, not {customer[field]!r}"
     for erased in people.erased:
         yield from (

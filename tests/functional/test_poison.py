@@ -118,7 +118,7 @@ def test_push(case: str, reason: str, sandbox: Sandbox, serve: Serve, letters: F
     body, data = _push(case)
     response = function.post(body)
     assert (response.status_code, response.content) == (ACKNOWLEDGED, b"")
-    (line,) = function.lines()
+    _ready, line = function.lines()
     assert (line["outcome"], line["reason"]) == ("dead-lettered", reason)
     assert len(json.dumps(line)) < 2_000
     (letter,) = letters.letters
@@ -142,7 +142,7 @@ def test_event(case: str, reason: str, sandbox: Sandbox, serve: Serve, letters: 
     function = serve("sync_event")
     body, data = _push(case)
     assert function.post(body, **BINARY).status_code == EVENT_ANSWER
-    (line,) = function.lines()
+    _ready, line = function.lines()
     assert (line["outcome"], line["reason"]) == ("dead-lettered", reason)
     (letter,) = letters.letters
     data = b"" if case == "JSON null" else data
@@ -302,7 +302,7 @@ def test_what_functions_framework_refuses(sandbox: Sandbox) -> None:
                 method, function.url, data=body, headers={"Content-Type": content_type, **headers}, timeout=30
             )
             answered.append((request, response.status_code))
-        assert function.lines == []
+        assert [line["message"] for line in function.lines] == ["sync_event is ready, for shop"]
         sandbox.commercetools.put("customers", customer())
         assert (
             function.push(json.dumps(change("ResourceUpdated", "customer", "customer-1")).encode(), "1") == EVENT_ANSWER

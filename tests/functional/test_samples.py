@@ -26,9 +26,8 @@ def shop(sandbox: Sandbox) -> Sandbox:
     return sandbox
 
 
-def test_every_sample_has_its_effect_within_its_budget(shop: Sandbox, serve: Serve, settings_file: Any) -> None:
+def test_every_sample_has_its_effect_within_its_budget(shop: Sandbox, function: Function) -> None:
     """In order, each sample ends as its row says, and costs no more calls than the mapping's budget."""
-    function = serve(SYNC_CONFIG=settings_file("[limits]\nstale_after = 30\n"))
     for sample in samples():
         sample.prepare(shop.commercetools)
         shop.commercetools.forget_requests()

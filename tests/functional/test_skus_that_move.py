@@ -261,6 +261,25 @@ def test_a_publish_that_is_not_shown_yet(sandbox: Sandbox, function: Function) -
     assert (done.outcome, done.written) == ("retried not_there_yet", ())
 
 
+def test_a_publish_that_the_look_after_the_write_does_not_show(sandbox: Sandbox, function: Function) -> None:
+    """A look that lags is no reason to delete variants that people wait for: the message is delivered again."""
+    _put(sandbox, "own", "A", "B")
+    sandbox.commercetools.fail("product-projections/own", status=404, skip=1, count=1)
+    done = measured(sandbox, function, _young("own"))
+    assert done.outcome == "retried not_there_yet"
+    assert done.read.count("product-projections.get") == 2
+    assert (_owners(sandbox), list(done.state["items"])) == ({"A": "own", "B": "own"}, ["own"])
+    assert function.deliver(_young("own")).outcome == "synced"
+
+
+def test_an_old_publish_that_the_look_after_the_write_does_not_show(sandbox: Sandbox, function: Function) -> None:
+    """After a minute the product was unpublished meanwhile: what was written is taken out."""
+    _put(sandbox, "own", "A")
+    sandbox.commercetools.fail("product-projections/own", status=404, skip=1)
+    done = measured(sandbox, function, _published("own"))
+    assert (done.outcome, done.state["items"]) == ("synced", {})
+
+
 @pytest.mark.parametrize("name", ["ProductUnpublished", "ProductDeleted"])
 def test_a_removal_that_is_not_shown_yet(sandbox: Sandbox, function: Function, name: str) -> None:
     """The product is shown in a version before its removal: tried again, not taken for published again."""

@@ -7,9 +7,9 @@ import pytest
 
 from commands.running import Sandbox
 from tests.functional.conftest import Function
-from tests.functional.documents import change, entry, message, product, reference, variant
+from tests.functional.documents import category, change, entry, message, money, product, reference, variant
 from tests.functional.measuring import Measured, measured
-from tests.functional.races import deliver_while
+from tests.functional.races import create_category, deliver_while
 
 PUBLISHED = message("ProductPublished", "product", "product-1")
 SKU = {"sku": "A"}
@@ -169,6 +169,25 @@ def test_stock_that_moves_while_a_product_is_written(sandbox: Sandbox, function:
     )
     assert answer.outcome == "synced"
     assert sandbox.klaviyo.state()["variants"]["A"]["inventory_quantity"] == 1
+
+
+def test_a_standalone_price_that_moves_while_the_item_alone_is_written(sandbox: Sandbox, function: Function) -> None:
+    """Only the item's categories changed: its price is looked at again all the same."""
+    price = {"id": "price-1", "sku": "A", "version": 1, "value": money(1000), "active": True}
+    sandbox.commercetools.put("standalone-prices", price)
+    sandbox.commercetools.put("products", product(variants=[variant("A")], root={"priceMode": "Standalone"}))
+    function.deliver(PUBLISHED)
+    create_category(sandbox, "women")
+    sandbox.commercetools.put("categories", category("women", "Women"))
+    moved = product(variants=[variant("A")], categories=["women"], root={"priceMode": "Standalone"})
+    sandbox.commercetools.put("products", moved)
+    sandbox.klaviyo.fail("catalog-items/", method="PATCH", delay=0.4, count=1)
+    dearer = {**price, "version": 2, "value": money(4200)}
+    answer = deliver_while(
+        function, sandbox, PUBLISHED, "get_catalog_item", lambda: sandbox.commercetools.put("standalone-prices", dearer)
+    )
+    assert answer.outcome == "synced"
+    assert sandbox.klaviyo.state()["items"]["product-1"]["price"] == 42
 
 
 def test_a_standalone_price_that_moves_while_a_product_is_written(sandbox: Sandbox, function: Function) -> None:

@@ -203,6 +203,17 @@ class TestVariables:
         assert (done.exit_code, "--topic" in done.output) == (2, True)
 
 
+def test_what_no_scope_lets_read_is_not_asked_for(sandbox: Sandbox, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan says which scope that is."""
+    scopes = sandbox.environment["CT_SCOPE"].replace(" view_standalone_prices:shop", "")
+    monkeypatch.setenv("CT_SCOPE", scopes)
+    assert "standalone-price/StandalonePriceCreated: CT_SCOPE without view_standalone_prices" in run("plan").output
+    assert run("apply", "--yes").exit_code == 0
+    asked = [entry["resourceTypeId"] for entry in _stored(sandbox)["klaviyo-sync-messages"]["messages"]]
+    assert ("standalone-price" in asked, "product" in asked) == (False, True)
+    assert run("plan").exit_code == 0
+
+
 def test_apply_mends_what_differs_and_says_so(sandbox: Sandbox, run: Run) -> None:
     """A missing type, a superfluous one and another topic are shown and put right."""
     run("apply", "--yes")

@@ -90,36 +90,6 @@ def test_a_customer_may_not_be_shown_yet_when_the_order_is_new(sandbox: Sandbox,
     assert function.deliver(told).outcome == "synced"
 
 
-def _guest_order(**fields: Any) -> Any:
-    return order(customerId=None, locale="de-DE", **fields)
-
-
-def test_a_guest_s_order_tells_of_the_guest(sandbox: Sandbox, steady: Function) -> None:
-    """Name, place and language, where nobody has that e-mail: three reads at most, with products and codes."""
-    codes = [{"discountCode": reference("discount-code", "code-1"), "state": "MatchesCart"}]
-    told = message("OrderCreated", "order", "order-1", order=_guest_order(customerEmail=OLD, discountCodes=codes))
-    done = measured(sandbox, steady, told)
-    assert (done.outcome, done.calls) == ("synced", (3, 2))
-    (profile,) = done.state["profiles"]
-    assert (profile["email"], profile["first_name"], profile["locale"]) == (OLD, "Annika", "de-DE")
-    assert profile["location"]["city"] == "Berlin"
-
-
-def test_a_guest_s_order_with_a_customer_s_e_mail_changes_nothing_of_the_customer(
-    sandbox: Sandbox, function: Function
-) -> None:
-    """What somebody typed into a billing form is not the customer's name; the event is the customer's."""
-    sandbox.commercetools.put("customers", customer(email="Mirabel@Example.com", firstName="Mirabel"))
-    function.deliver(message("CustomerCreated", "customer", "customer-1"))
-    before = sandbox.klaviyo.state()["profiles"][0]
-    told = message("OrderCreated", "order", "order-1", order=_guest_order(customerEmail="mirabel@example.COM"))
-    assert function.deliver(told).outcome == "synced"
-    (after,) = sandbox.klaviyo.state()["profiles"]
-    assert after["events"] == 2
-    for name in ("external_id", "first_name", "locale", "location"):
-        assert after[name] == before[name]
-
-
 def _while_placed(sandbox: Sandbox, function: Function, happens: Callable[[], object]) -> Any:
     """Deliver an order; after Placed Order was taken and before Ordered Product is sent, something happens."""
     sandbox.klaviyo.fail("/api/events", method="POST", delay=0.8, count=1)

@@ -15,6 +15,7 @@ from bench.mix import KINDS, LOG_NAMES, SHARES, Message, composition, implied_wr
 from bench.plot import saturation_plot
 from bench.pubsub import Retries
 from bench.report import Sheet, as_markdown
+from bench.sale import minutes_at_the_limits
 from bench.saturation import (
     LIMITS,
     MIXES,
@@ -196,6 +197,14 @@ def test_what_is_missing_is_found() -> None:
     messages = [Message("customer updated", 1, 0), Message("order created", 2, 5), Message("product published", 3, 2)]
     nothing: dict[str, list[str]] = {name: [] for name in ("events", "profiles", "items", "variants")}
     assert missing(messages, nothing) == {"profiles": 1, "events": 6, "items": 1, "variants": 2, "events twice": 0}
+
+
+def test_time_at_the_limits() -> None:
+    """By the minute's limit of each operation of Klaviyo's, the longest first; reads of commercetools have none."""
+    calls = {"get_catalog_item": 3500, "update_catalog_variant": 3000, "product-projections.get": 2000}
+    minutes = minutes_at_the_limits(calls)
+    assert minutes == {"update_catalog_variant": pytest.approx(4), "get_catalog_item": pytest.approx(1)}
+    assert next(iter(minutes)) == "update_catalog_variant"
 
 
 def test_pauses_between_deliveries_double_up_to_the_longest() -> None:

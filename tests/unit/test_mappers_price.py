@@ -180,7 +180,8 @@ def test_tiers_of_what_is_listed() -> None:
     """By currency, in rising quantities; a discounted price has none, nor one that is not the currency's entry."""
     tiers = [{"minimumQuantity": 20, "value": euros(700)}, {"minimumQuantity": 10, "value": euros(850)}]
     on = settings_with({"price": {"tiers": True}})
-    listed = [price(1000, tiers=tiers), price(900, "USD"), price(1, "CHF", tiers=tiers, discounted={"value": euros(1)})]
+    francs = {"value": euros(1, "CHF")}
+    listed = [price(1000, tiers=tiers), price(900, "USD"), price(1, "CHF", tiers=tiers, discounted=francs)]
     assert price_tiers(listed, on, NOW) == {"EUR": [{"from": 10, "price": 8.5}, {"from": 20, "price": 7}]}
     assert tier_table(listed, on, NOW) == {"tiers_json": '{"EUR":[{"from":10,"price":8.5},{"from":20,"price":7}]}'}
     assert price_tiers([price(500, validFrom=PAST), price(1000, tiers=tiers)], on, NOW) == {}

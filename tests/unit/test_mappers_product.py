@@ -11,7 +11,7 @@ from mappers.difference import differs
 from mappers.ids import CUSTOM_CATALOG
 from mappers.item import catalog_item, hidden_item, item_update
 from mappers.product_url import product_url
-from mappers.variant import catalog_variants, stock_update, variant_create, variant_update
+from mappers.variant import catalog_variants, stock_update, variant_create, variant_prices, variant_update
 from tests.unit.strategies import category_reference, euros, settings_with
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -275,3 +275,14 @@ def test_what_is_no_product_is_unmappable(product: Any) -> None:
     """A wrong shape is a dead letter, not a crash."""
     with pytest.raises(Unmappable):
         catalog_item(product, SETTINGS, NOW)
+
+
+def test_the_prices_of_one_variant() -> None:
+    """The other variants are not mapped: what is wrong with one of them does not matter."""
+    odd = {"id": 2, "sku": "ODD"}
+    product: Any = {"id": "p1", "priceMode": "Standalone", "masterVariant": {"id": 1, "sku": "A"}, "variants": [odd]}
+    prices: Any = {"A": [{"id": "1", "value": euros(1000)}], "ODD": [{"value": {"centAmount": "x"}}]}
+    with pytest.raises(Unmappable):
+        catalog_variants(product, SETTINGS, NOW, prices)
+    wanted = variant_prices(product, "A", SETTINGS, NOW, prices)
+    assert (wanted["price"], set(wanted)) == (10, {"price", "custom_metadata"})

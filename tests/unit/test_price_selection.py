@@ -79,7 +79,7 @@ def _settings(ours: Dimensions) -> Settings:
 
 def _shown(prices: list[dict[str, Any]], ours: Dimensions) -> str | None:
     found: Any = current_price(prices, _settings(ours), NOW)  # type: ignore[arg-type]
-    return str(found["id"]) if found else None
+    return found["id"] if found else None
 
 
 @pytest.mark.parametrize("ours", SETTINGS, ids=lambda ours: "+".join(filter(None, ours)) or "nobody's")
@@ -106,17 +106,20 @@ def test_prices_of_others_and_validity(ours: Dimensions) -> None:
 def test_a_countrys_entry_is_what_its_own_setting_would_show(ours: Dimensions) -> None:
     """`price_DE` is the price that `country = "DE"` shows, for every set of prices that has one for a country.
 
-    A country of the euro that no price names has what is shown of the prices without country.
+    A country of the euro that no price names has what is shown of the prices without country. `price_EUR` is what is
+    shown, or would be with no country set where there is no price for the one that is.
     """
-    group, channel, _ = ours
+    group, channel, country = ours
     for whose in _subsets():
         prices = [_price(number, one) for number, one in enumerate(whose)]
-        amounts, _currencies = price_metadata(prices, _settings((group, channel, "")), NOW)  # type: ignore[arg-type]
+        amounts, _currencies = price_metadata(prices, _settings(ours), NOW)  # type: ignore[arg-type]
         by_id = {price["id"]: price["value"]["centAmount"] / 100 for price in prices}
         for_germany = _right_one(prices, (group, channel, COUNTRY))
         assert amounts.get("price_DE") == by_id.get(for_germany or ""), whose
         for_all = _right_one([price for price in prices if "country" not in price], (group, channel, ""))
         assert amounts.get("price_IT") == by_id.get(for_all or ""), whose
+        shown = _right_one(prices, ours) or _right_one(prices, (group, channel, ""))
+        assert amounts.get("price_EUR") == by_id.get(shown or ""), (whose, country)
 
 
 def test_a_price_of_a_subscription_is_never_shown() -> None:

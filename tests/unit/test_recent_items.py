@@ -15,13 +15,17 @@ WRITTEN = KnownItem({"updated": NOW, "price": 2}, frozenset({"a"}))
     [
         ({"updated": OLD, "price": 1}, WRITTEN),
         ({"updated": NOW, "price": 2}, WRITTEN),
+        ({"updated": NOW, "price": 3}, None),
         ({"updated": NEW, "price": 3}, KnownItem({"updated": NEW, "price": 3})),
         (None, None),
     ],
-    ids=["older", "same", "newer", "not there"],
+    ids=["older", "same", "another within the second", "newer", "not there"],
 )
 def test_an_item_that_was_written(read: Any, expected: Any) -> None:
-    """A read that is older than the write is corrected; one that is newer says nothing about categories."""
+    """A read that is older than the write is corrected; one that is newer says nothing about categories.
+
+    Of one that shows something else at the same time nobody knows which of the two came later.
+    """
     recent = RecentItems()
     recent.wrote("p", {"updated": NOW, "price": 2}, frozenset({"a"}))
     assert recent.corrected("p", read) == expected
@@ -44,10 +48,15 @@ def test_an_item_that_was_deleted_or_whose_write_failed() -> None:
 
 
 def test_categories_of_an_item_that_was_written() -> None:
-    """They cast doubt on what a list shows, and stay when a later write leaves them alone."""
+    """They cast doubt on what a list shows, also after a write that leaves them alone.
+
+    After that they are no longer known: another instance may have moved the item in between.
+    """
     recent = RecentItems()
     assert recent.may_be_in("p", frozenset({"a"}))
     recent.wrote("p", {"updated": OLD}, frozenset({"a", "b"}))
+    assert recent.corrected("p", {"updated": OLD}) == KnownItem({"updated": OLD}, frozenset({"a", "b"}))
     recent.wrote("p", {"updated": NOW})
+    assert recent.corrected("p", {"updated": NOW}) == KnownItem({"updated": NOW})
     assert recent.may_be_in("p", frozenset({"a", "b"}))
     assert not recent.may_be_in("p", frozenset({"a"}))

@@ -59,6 +59,23 @@ def test_without_a_condition_only_disabled_switches_off() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("scopes", "told"),
+    [
+        (None, None),
+        (["view_reviews:shop"], None),
+        (["manage_reviews:shop"], None),
+        (["manage_project:shop"], None),
+        (["view_orders:shop", "view_reviews_of_others:shop"], "CT_SCOPE without view_reviews"),
+        ([], "CT_SCOPE without view_reviews"),
+    ],
+)
+def test_a_scope_switches_off_that_is_not_named(scopes: list[str] | None, told: str | None) -> None:
+    """Where the scopes are known; one that includes it will do."""
+    handles("review", "ReviewCreated", scope="view_reviews")(handler)
+    assert _registered().switched_off_by(SyncRules(), scopes) == told
+
+
 def test_a_condition_switches_off_under_its_name() -> None:
     """Any predicate on the rules will do; `disabled` goes first, as that is what was asked for."""
     handles("review", "ReviewCreated", when=Condition("a hidden product", lambda r: r.product.unpublished == "hide"))(

@@ -1,16 +1,15 @@
 """The stand-in's own tables of fields against Klaviyo's published contract."""
 
-import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sandbox.klaviyo import OPERATIONS
 from sandbox.klaviyo_schema import BODIES, Field, Fields
+from tests.contract import contract, needs_contract
 
-CONTRACT = Path(__file__).parents[2].parent / "shared" / "reference" / "klaviyo-contract.json"
+pytestmark = needs_contract
 
 LEFT_OUT = {
     # The SDK's revision has `meta` beside a profile's attributes; the contract's older one also inside them.
@@ -26,15 +25,6 @@ STRICTER = {
 
 Shape = dict[str, tuple[str, bool]]
 """By path: the type of a field, and whether it is required."""
-
-
-@pytest.fixture(scope="module")
-def contract() -> dict[str, Any]:
-    """The contract's operations and schemas."""
-    if not CONTRACT.exists():
-        pytest.skip("the copy of Klaviyo's contract is kept outside this repository, and is not here")
-    content: dict[str, Any] = json.loads(CONTRACT.read_text(encoding="utf-8"))
-    return content
 
 
 def _resolved(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -62,27 +52,27 @@ def _of_sandbox(fields: Fields, path: str) -> Iterator[tuple[str, tuple[str, boo
 
 
 @pytest.mark.parametrize("operation", sorted(BODIES))
-def test_tables_are_those_of_the_contract(contract: dict[str, Any], operation: str) -> None:
+def test_tables_are_those_of_the_contract(operation: str) -> None:
     """Every field has the contract's type, is required where the contract says so, and none is missing."""
-    (told,) = (entry for entry in contract["operations"] if entry["id"] == operation)
-    theirs: Shape = dict(_of_contract(told["body"], contract["schemas"], operation))
+    (told,) = (entry for entry in contract()["operations"] if entry["id"] == operation)
+    theirs: Shape = dict(_of_contract(told["body"], contract()["schemas"], operation))
     ours: Shape = dict(_of_sandbox(BODIES[operation], operation))
     theirs = {path: shape for path, shape in theirs.items() if not any(path.startswith(left) for left in LEFT_OUT)}
     stricter = {path: shape for path, shape in STRICTER.items() if path in theirs}
     assert ours == {**theirs, **stricter}
 
 
-def test_paths_are_those_of_the_contract(contract: dict[str, Any]) -> None:
+def test_paths_are_those_of_the_contract() -> None:
     """Every call has the contract's method and path."""
-    theirs = {entry["id"]: (entry["method"], entry["path"]) for entry in contract["operations"]}
+    theirs = {entry["id"]: (entry["method"], entry["path"]) for entry in contract()["operations"]}
     for (method, path), operation in OPERATIONS.items():
         assert theirs[operation] == (method, f"/api/{path}")
 
 
-def test_a_table_that_differs_would_be_found(contract: dict[str, Any]) -> None:
+def test_a_table_that_differs_would_be_found() -> None:
     """The comparison sees a wrong type and a wrong requirement."""
-    (told,) = (entry for entry in contract["operations"] if entry["id"] == "create_catalog_category")
-    theirs = dict(_of_contract(told["body"], contract["schemas"], "x"))
+    (told,) = (entry for entry in contract()["operations"] if entry["id"] == "create_catalog_category")
+    theirs = dict(_of_contract(told["body"], contract()["schemas"], "x"))
     assert theirs["x/data/attributes/name"] == ("string", True)
     assert dict(_of_sandbox({"name": Field("number")}, "x/data/attributes")) == {
         "x/data/attributes/name": ("number", False)

@@ -13,6 +13,7 @@ from core.errors import ConfigurationError
 from core.rules import SyncRules, doubts
 from core.settings import DEFAULT_SYNC_TOML, Settings, load_settings
 from handlers.registry import consumed
+from tests.env_files import WAYS_TO_WRITE
 
 SECRET = "a-very-secret-value"
 ENVIRONMENT = {
@@ -47,6 +48,21 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Load:
         return load_settings(consumed())
 
     return load_with
+
+
+@pytest.mark.parametrize("name", ["clientId", "client_id"])
+@pytest.mark.parametrize("write", WAYS_TO_WRITE.values(), ids=WAYS_TO_WRITE)
+def test_the_api_client_however_it_is_written(load: Load, write: Callable[[str], str], name: str) -> None:
+    """Also with the quotes that Docker leaves around a value of its env file."""
+    client = load(CT_API_CLIENT=write(json.dumps({name: "client", "secret": SECRET}))).ct_api_client
+    assert (client.client_id, client.secret.get_secret_value()) == ("client", SECRET)
+
+
+def test_quotes_are_taken_off_every_value(load: Load) -> None:
+    """A pair around the value, and no other."""
+    settings = load(CT_SCOPE="'view_orders:shop view_products:shop'", CT_PROJECT_ID='"shop"', PREFERRED_LOCALE="'en")
+    assert (settings.ct_scope, settings.ct_project_id) == ("view_orders:shop view_products:shop", "shop")
+    assert settings.preferred_locale == "'en"
 
 
 def test_a_complete_environment(load: Load) -> None:

@@ -1,0 +1,213 @@
+"""What writes to Klaviyo would change, in words and line by line."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby, zip_longest
+from typing import Any, Literal
+
+from commands.unsent import Write
+from mappers.ids import external_id
+
+Sign = Literal["+", "-", "~"]
+
+_LONGEST = 200
+"""Characters of a value; a description may have thousands."""
+_MANY = 4
+"""Neighbours of the same value from which on they are one line."""
+
+_VERBS = {"POST": "create", "PATCH": "update", "DELETE": "delete"}
+_KINDS = {
+    "/api/catalog-items": "item",
+    "/api/catalog-variants": "variant",
+    "/api/catalog-categories": "category",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call to Klaviyo. `label` says in words what it does, and which attempts were refused before it."""
+
+    label: str
+    write: Write
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One value that would be new (+), gone (-) or another one (~), and where."""
+
+    sign: Sign
+    path: str
+    shown: str
+
+    def __str__(self) -> str:
+        return f"{self.sign} {self.path} = {self.shown}"
+
+
+def calls_in_words(writes: Sequence[Write]) -> list[Call]:
+    """The calls that Klaviyo would take, each with its refused attempts; one that it never takes stands alone."""
+    calls: list[Call] = []
+    refused: dict[str, list[Write]] = {}
+    for number, write in enumerate(writes):
+        is_tried_again = any(later.target == write.target for later in writes[number + 1 :])
+        if write.is_refused and write.target and is_tried_again:
+            refused.setdefault(write.target, []).append(write)
+            continue
+        notes = [_refusal(before) for before in refused.pop(write.target, [])]
+        if write.is_refused:
+            notes.append(_refusal(write))
+        calls.append(Call(_what(write) + (f" ({'; '.join(notes)})" if notes else ""), write))
+    return calls
+
+
+def differences(write: Write) -> list[Difference]:
+    """What a write would change, a line a value, those that are nested deeply last.
+
+    What Klaviyo keeps of the resource is not mentioned. JSON in a text, as `custom_metadata` has it, is compared value
+    by value too. Neighbours with the same value, as a price has in each of a currency's countries, are one line.
+    """
+    found = sorted(_differences(write), key=_is_deep)
+    lines: list[Difference] = []
+    for (sign, shown, place), alike in groupby(found, key=lambda one: (one.sign, one.shown, _place(one))):
+        several = list(alike)
+        if len(several) < _MANY or not place:
+            lines += several
+        else:
+            last = several[-1].path.rpartition(".")[2]
+            lines.append(Difference(sign, f"{several[0].path} … {last} ({len(several)} of these)", shown))
+    return lines
+
+
+def changes_something(write: Write) -> bool:
+    """Whether Klaviyo would take it and hold something else afterwards."""
+    return not write.is_refused and (write.body is None or bool(differences(write)))
+
+
+def _is_deep(difference: Difference) -> bool:
+    return len(re.findall(r"[.[]", difference.path)) > 1
+
+
+def _place(difference: Difference) -> str:
+    """The object that holds a value, if it is itself in another one."""
+    return difference.path.rpartition(".")[0] if _is_deep(difference) else ""
+
+
+def _differences(write: Write) -> Iterator[Difference]:
+    if write.body is None:
+        return
+    data = write.body["data"]
+    wanted = {name: _plain(value) for name, value in data.get("attributes", {}).items()}
+    categories = (data.get("relationships") or {}).get("categories")
+    if categories:
+        wanted["categories"] = sorted(external_id(one["id"]) for one in categories["data"])
+    current = write.current or {}
+    for name, value in wanted.items():
+        yield from _compared(name, current.get(name), value, replaces=False)
+
+
+def _what(write: Write) -> str:
+    attributes: Mapping[str, Any] = (write.body or {}).get("data", {}).get("attributes", {})
+    match write.path:
+        case "/api/profile-import":
+            verb = "create" if write.current is None else "update"
+            return f"{verb} profile {attributes.get('external_id') or attributes.get('email') or ''}".rstrip()
+        case "/api/events":
+            metric = attributes["metric"]["data"]["attributes"]["name"]
+            return f"send event {metric} {attributes.get('unique_id', '')}".rstrip()
+        case "/api/data-privacy-deletion-jobs":
+            return f"erase profile {attributes['profile']['data']['id']}"
+    collection = next((one for one in _KINDS if write.path.startswith(one)), "")
+    if not collection:
+        return f"{write.method} {write.path}"
+    own_id = attributes.get("external_id") or external_id(write.path.removeprefix(f"{collection}/"))
+    return f"{_VERBS[write.method]} {_KINDS[collection]} {own_id}"
+
+
+def _refusal(write: Write) -> str:
+    return f"{write.refused_because}: {_VERBS.get(write.method, write.method)} answered {write.status}"
+
+
+def _plain(value: Any) -> Any:
+    """A resource inside a resource, without what JSON:API wraps around it."""
+    match value:
+        case {"data": {"attributes": dict(attributes), **rest}}:
+            own = {name: rest[name] for name in ("id",) if name in rest}
+            return own | {name: _plain(inner) for name, inner in attributes.items()}
+    return value
+
+
+def _compared(path: str, old: Any, new: Any, *, replaces: bool) -> Iterator[Difference]:
+    """`replaces`: what the new value lacks is gone; otherwise Klaviyo keeps it."""
+    replaces = replaces or isinstance(new, str)
+    old, new = _opened(old), _opened(new)
+    if old == new:
+        return
+    match old, new:
+        case _, None:
+            yield from _leaves("-", path, old)
+        case None, _:
+            yield from _leaves("+", path, new)
+        case dict(), dict():
+            yield from _of_objects(path, old, new, replaces=replaces)
+        case list(), list():
+            yield from _of_lists(path, old, new)
+        case (dict() | list(), _) | (_, dict() | list()):
+            yield from _leaves("-", path, old)
+            yield from _leaves("+", path, new)
+        case _:
+            yield Difference("~", path, f"{_shown(old)} -> {_shown(new)}")
+
+
+def _of_objects(path: str, old: Mapping[str, Any], new: Mapping[str, Any], *, replaces: bool) -> Iterator[Difference]:
+    for name, value in new.items():
+        yield from _compared(f"{path}.{name}", old.get(name), value, replaces=replaces)
+    for name in (name for name in old if replaces and name not in new):
+        yield from _leaves("-", f"{path}.{name}", old[name])
+
+
+def _of_lists(path: str, old: Sequence[Any], new: Sequence[Any]) -> Iterator[Difference]:
+    """By place where elements are nested, as that is how a line names them; else by what came and went."""
+    if any(isinstance(one, dict | list) for one in [*old, *new]):
+        for index, (before, after) in enumerate(zip_longest(old, new)):
+            yield from _compared(f"{path}[{index}]", before, after, replaces=True)
+        return
+    gone, added = Counter(old) - Counter(new), Counter(new) - Counter(old)
+    for value in gone.elements():
+        yield Difference("-", f"{path}[]", _shown(value))
+    for value in added.elements():
+        yield Difference("+", f"{path}[]", _shown(value))
+    if not gone and not added:
+        yield Difference("~", path, f"the same in another order, now {_shown(list(new))}")
+
+
+def _leaves(sign: Sign, path: str, value: Any) -> Iterator[Difference]:
+    opened = _opened(value)
+    match opened:
+        case dict() if opened:
+            for name, inner in opened.items():
+                yield from _leaves(sign, f"{path}.{name}", inner)
+        case list() if any(isinstance(one, dict | list) for one in opened):
+            for index, inner in enumerate(opened):
+                yield from _leaves(sign, f"{path}[{index}]", inner)
+        case list() if opened:
+            for inner in opened:
+                yield Difference(sign, f"{path}[]", _shown(inner))
+        case _:
+            yield Difference(sign, path, _shown(value))
+
+
+def _opened(value: Any) -> Any:
+    """What a text of JSON holds; any other value as it is."""
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return value
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text):,} characters)"

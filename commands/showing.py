@@ -1,0 +1,78 @@
+"""What a notification would do, or did, for people at a terminal."""
+
+import json
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.syntax import Syntax
+
+from commands.changes import Call, calls_in_words, differences
+from commands.unsent import Write
+from core.errors import DeadLetter, SyncError, TryAgain
+from pipeline import Outcome
+
+COLOURS = {"synced": "green", "ignored": "yellow", "retried": "red", "dead-lettered": "red"}
+FAILURES = ("retried", "dead-lettered")
+"""Outcomes of a message whose effect is not there."""
+
+_SIGNS = {"+": "green", "-": "red", "~": "yellow"}
+_WIDTH_IN_A_PIPE = 100
+
+
+def console() -> Console:
+    """As wide as the terminal."""
+    return Console(width=None if sys.stdout.isatty() else _WIDTH_IN_A_PIPE, highlight=False)
+
+
+def show_preview(console: Console, title: str, outcome: Outcome, writes: Sequence[Write], *, diff: bool) -> None:
+    """The outcome, and what each call to Klaviyo would send, or with `diff` what it would change."""
+    console.rule(escape(title), align="left")
+    key = outcome.notification.key if outcome.notification else "unreadable"
+    console.print(f"{key}: {in_words(outcome)}")
+    calls = calls_in_words(writes)
+    if not calls and outcome.kind == "synced":
+        console.print("Klaviyo has it already: nothing would be written.")
+    for call in calls:
+        console.print(f"\n[bold]{escape(call.label)}[/]", soft_wrap=True)
+        if diff:
+            _show_differences(console, call)
+        else:
+            _show_request(console, call.write)
+    for cut in outcome.cuts:
+        console.print(f"[yellow]left out[/] {escape(cut)}")
+    console.print()
+
+
+def in_words(outcome: Outcome) -> str:
+    """Outcome and reason, as markup."""
+    reason = f" ({escape(why(outcome.error))})" if outcome.error else ""
+    return f"[{COLOURS[outcome.kind]}]{outcome.kind}[/]{reason}"
+
+
+def why(error: SyncError) -> str:
+    """Reason, status, code and place of an error."""
+    parts: list[str] = [error.reason]
+    if isinstance(error, DeadLetter | TryAgain):
+        parts += [str(error.status or ""), error.code]
+    if isinstance(error, DeadLetter):
+        parts += [error.part, error.pointer]
+    return " ".join(filter(None, parts))
+
+
+def _show_differences(console: Console, call: Call) -> None:
+    if call.write.is_refused or call.write.body is None:
+        return
+    found = differences(call.write)
+    for one in found:
+        console.print(f"  [{_SIGNS[one.sign]}]{one.sign}[/]{escape(str(one).removeprefix(one.sign))}", soft_wrap=True)
+    if not found:
+        console.print("  no difference")
+
+
+def _show_request(console: Console, write: Write) -> None:
+    console.print(f"{write.method} {escape(write.path)}", soft_wrap=True)
+    if write.body and not write.is_refused:
+        text = json.dumps(write.body, indent=2, ensure_ascii=False)
+        console.print(Syntax(text, "json", theme="ansi_dark", background_color="default", word_wrap=True))

@@ -1,0 +1,169 @@
+"""`manage.py preview KIND NAME`: resources of the shop, found by what people call them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from commands.running import Sandbox
+from manage import manage
+from tests.functional.conftest import Run
+from tests.functional.documents import Json, customer, order
+from tests.functional.live_shop import UUID
+
+
+def _reports(result: Result) -> list[Json]:
+    reports: list[Json] = json.loads(result.stdout)
+    return reports
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "resource_id", "key"),
+    [
+        ("order", "S-20001", 2, "order/OrderCreated"),
+        ("order", "annika@example.com", 2, "order/OrderCreated"),
+        ("order", f"{UUID}2", 2, "order/OrderCreated"),
+        ("customer", "ANNIKA@example.com", 1, "customer/ResourceUpdated"),
+        ("customer", "K-1", 1, "customer/ResourceUpdated"),
+        ("customer", "best-customer", 1, "customer/ResourceUpdated"),
+        ("customer", f"{UUID}1", 1, "customer/ResourceUpdated"),
+        ("product", "tote", 3, "product/ProductPublished"),
+        ("product", "SKU 1", 3, "product/ProductPublished"),
+        ("product", 'SKU"2', 3, "product/ProductPublished"),
+        ("product", f"{UUID}3", 3, "product/ProductPublished"),
+        ("product", "DRAFT", 4, "product/ProductUnpublished"),
+        ("product", f"{UUID}4", 4, "product/ProductUnpublished"),
+        ("category", "bags", 5, "category/ResourceUpdated"),
+        ("category", "taschen", 5, "category/ResourceUpdated"),
+        ("category", "bags-of-ours", 5, "category/ResourceUpdated"),
+        ("category", f"{UUID}5", 5, "category/ResourceUpdated"),
+    ],
+)
+@pytest.mark.usefixtures("shop")
+def test_a_resource_is_found_by_each_of_its_names(run: Run, kind: str, name: str, resource_id: int, key: str) -> None:
+    """And previewed as what commercetools would say of it now."""
+    (report,) = _reports(run("preview", kind, name, "--json"))
+    assert (report["resource"], report["key"]) == (f"{kind}/{UUID}{resource_id}", key)
+    assert report["outcome"] == "synced"
+
+
+@pytest.mark.usefixtures("shop")
+def test_an_id_that_is_no_uuid_is_found(run: Run, sandbox: Sandbox) -> None:
+    """After the names."""
+    sandbox.commercetools.put("orders", order("order-9"))
+    sandbox.commercetools.put("customers", customer())
+    assert _reports(run("preview", "order", "order-9", "--json"))[0]["resource"] == "order/order-9"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "asked"),
+    [
+        ("order", "S-99999", "an order number, an e-mail and an id"),
+        ("customer", "nobody@example.com", "an e-mail, a number, a key and an id"),
+        ("product", 'an "odd" SKU', "a key, a SKU and an id"),
+        ("category", f"{UUID}9", "a key, a slug and an id"),
+    ],
+)
+@pytest.mark.parametrize("command", ["preview", "resync"])
+def test_what_is_not_there_is_said_in_a_line(
+    run: Run, shop: Sandbox, command: str, kind: str, name: str, asked: str
+) -> None:
+    """What was looked for and where, exit 1; nothing is written."""
+    failed = run(command, kind, name)
+    where = f"in commercetools project shop ({shop.commercetools.url})"
+    assert (failed.exit_code, failed.stderr) == (1, f"Error: There is no {kind} {name} {where}; looked for {asked}.\n")
+    assert shop.klaviyo.requests(kind="api") == []
+
+
+def test_a_name_of_several_lists_them(run: Run, shop: Sandbox) -> None:
+    """The newest first, with what tells them apart."""
+    shop.commercetools.put(
+        "orders", order(f"{UUID}7", customerEmail="annika@example.com", createdAt="2026-09-01T10:00:00.000Z")
+    )
+    failed = run("resync", "order", "annika@example.com", "--yes")
+    several = f"number-of-{UUID}7 ({UUID}7), S-20001 ({UUID}2)"
+    assert (failed.exit_code, failed.stderr.strip().endswith(f"name one of {several}")) == (1, True)
+
+
+@pytest.mark.parametrize("command", ["preview", "resync"])
+@pytest.mark.parametrize(("status", "says"), [(503, "commercetools_error 503"), (403, "commercetools_denied 403")])
+def test_a_shop_that_does_not_answer_is_said_in_a_line(
+    run: Run, shop: Sandbox, command: str, status: int, says: str
+) -> None:
+    """With the reason, and the command that says more; exit 1."""
+    shop.commercetools.fail(path="/orders", status=status)
+    failed = run(command, "order", "S-20001")
+    assert failed.exit_code == 1
+    assert failed.stderr.startswith(f"Error: commercetools does not answer ({says}")
+    assert "manage.py check" in failed.stderr
+    assert failed.stderr.count("\n") == 1
+
+
+@pytest.mark.usefixtures("shop")
+def test_several_names_have_each_its_result(run: Run) -> None:
+    """One that is not there keeps no other from being shown, and makes the exit status 1."""
+    result = run("preview", "order", "nope", "S-20001")
+    assert result.exit_code == 1
+    assert "There is no order nope" in result.stderr
+    assert f"order S-20001 ({UUID}2)" in result.stdout
+    assert "order/OrderCreated: synced" in result.stdout
+
+
+def test_a_saved_notification_is_what_was_previewed(run: Run, shop: Sandbox, tmp_path: Path) -> None:
+    """The file is for its owner alone, says the version that the shop has now, and previews as the name does."""
+    file = tmp_path / "order.json"
+    by_name = _reports(run("preview", "order", "S-20001", "--save", str(file), "--json"))[0]["requests"]
+    assert by_name
+    assert _reports(run("preview", str(file), "--json"))[0]["requests"] == by_name
+    saved = json.loads(file.read_text(encoding="utf-8"))
+    shop_has = shop.commercetools.document("orders", f"{UUID}2")
+    assert (saved["order"], saved["resourceVersion"]) == (shop_has, shop_has["version"])
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["preview", "order"], "Say which order."),
+        (["preview", "order", "a", "b", "--save", "f"], "--save takes one NAME."),
+        (["preview", "f.json", "--save", "f"], "--save takes one NAME."),
+        (["resync", "orders", "S-20001"], "'orders' is not one of"),
+        (["resync", "order"], "Missing argument 'NAME...'"),
+    ],
+)
+def test_what_is_typed_wrong(run: Run, arguments: list[str], says: str) -> None:
+    """Exit 2, and nothing is asked for."""
+    failed = run(*arguments)
+    assert (failed.exit_code, says in failed.stderr) == (2, True)
+
+
+def test_json_is_not_mixed_with_the_log(run: Run, shop: Sandbox) -> None:
+    """What a handler logs goes to stderr."""
+    codes = [{"discountCode": {"typeId": "discount-code", "id": "d1"}, "state": "MatchesCart"}]
+    shop.commercetools.put("orders", order(f"{UUID}6", orderNumber="S-6", customerId=f"{UUID}1", discountCodes=codes))
+    shop.commercetools.tokens(deny_scopes=["view_discount_codes"])
+    result = run("preview", "order", "S-6", "--json")
+    assert _reports(result)[0]["outcome"] == "synced"
+    assert "discount codes are left out" in result.stderr
+
+
+@pytest.mark.parametrize("columns", ["80", "120"])
+def test_a_preview_without_accounts_says_what_it_reads(columns: str) -> None:
+    """The samples' documents, for a first try of the command in its help."""
+    nothing = dict.fromkeys(("CT_API_URL", "KLAVIYO_AUTH_KEY", "KLAVIYO_API_URL"), "")
+    result = CliRunner(env=nothing | {"COLUMNS": columns}).invoke(manage, ["preview", "order", "S-20001", "--diff"])
+    assert result.exit_code == 0, result.output
+    assert (
+        result.stdout.splitlines()[0] == "commercetools: the documents in samples/documents; Klaviyo: taken to be empty"
+    )
+    assert "  + properties.ShippingCost = " in result.stdout
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_sample_on_a_real_shop_is_explained(run: Run) -> None:
+    """It is of another project; the line says how it is tried."""
+    result = run("preview", "samples/13-customer-created.json", CT_PROJECT_ID="mine")
+    assert result.exit_code == 1
+    assert "It is a notification of project shop, and CT_PROJECT_ID is mine." in result.stdout
+    assert "--documents samples/documents" in result.stdout

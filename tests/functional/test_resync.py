@@ -1,0 +1,214 @@
+"""`manage.py resync`: single resources put right, by the handlers that messages go through."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from commands import resync
+from commands.running import Sandbox, running_function
+from sandbox.calls import klaviyo
+from tests.functional.conftest import ACKNOWLEDGED, Run
+from tests.functional.documents import Json, line_item, message, order
+from tests.functional.live_shop import UUID
+
+
+@pytest.fixture(autouse=True)
+def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resync, "_PAUSE", 0.01)
+
+
+def _events(sandbox: Sandbox) -> list[tuple[str, str, Any]]:
+    return [(event["metric"], event["unique_id"], event.get("backfill")) for event in sandbox.klaviyo.state()["events"]]
+
+
+def _writes(sandbox: Sandbox) -> list[Json]:
+    return [request for request in sandbox.klaviyo.requests(kind="api") if request["method"] != "GET"]
+
+
+def test_an_order_is_resynced_after_a_yes(run: Run, shop: Sandbox) -> None:
+    """What would change is shown, nothing is written before the answer, then both events are there; exit 0."""
+    refused = run("resync", "order", "S-20001", answer="n\n")
+    assert (refused.exit_code, "Write this to Klaviyo? [y/N]" in refused.stdout) == (1, True)
+    assert f"send event Placed Order {UUID}2" in refused.stdout
+    assert '+ properties.OrderNumber = "S-20001"' in refused.stdout
+    assert _writes(shop) == []
+    done = run("resync", "order", "S-20001", answer="y\n")
+    assert done.exit_code == 0, done.output
+    assert re.search(
+        rf"^order S-20001 \({UUID}2\): synced, \d+ calls to commercetools, 2 calls to klaviyo$",
+        done.stdout,
+        re.MULTILINE,
+    )
+    assert sorted(event[:2] for event in _events(shop)) == [("Ordered Product", "line-1"), ("Placed Order", f"{UUID}2")]
+
+
+def test_a_resync_adds_nothing_to_what_a_message_did(run: Run, shop: Sandbox) -> None:
+    """The unique ids of a resync are those of the message: Klaviyo keeps the first event of each."""
+    told = message("OrderCreated", "order", f"{UUID}2", order=shop.commercetools.document("orders", f"{UUID}2"))
+    with running_function(shop.environment) as function:
+        assert function.push(json.dumps(told).encode(), "created") == ACKNOWLEDGED
+    before = _events(shop)
+    assert run("resync", "order", "S-20001", "--yes").exit_code == 0
+    assert _events(shop) == before
+    assert len(before) == 2
+
+
+def test_an_old_order_starts_no_flow(run: Run, shop: Sandbox) -> None:
+    """Events of May are sent with `backfill`."""
+    assert run("resync", "order", "S-20001", "--yes").exit_code == 0
+    sent = [request["body"]["data"]["attributes"]["backfill"] for request in _writes(shop)]
+    assert sent == [True, True]
+
+
+def test_a_customer_shows_what_would_change(run: Run, shop: Sandbox) -> None:
+    """Against the profile that Klaviyo has; another name is one line, and then it is right."""
+    assert run("resync", "customer", "K-1", "--yes").exit_code == 0
+    shop.commercetools.patch("customers", f"{UUID}1", {"firstName": "Anne"})
+    result = run("resync", "customer", "K-1", "--yes")
+    assert f"update profile {UUID}1" in result.stdout
+    changes = [line for line in result.stdout.splitlines() if re.match(r"  [+~-] ", line)]
+    assert changes == ['  ~ first_name = "Annika" -> "Anne"']
+    assert [profile["first_name"] for profile in shop.klaviyo.state()["profiles"]] == ["Anne"]
+    assert "  no difference" in run("preview", "customer", "K-1", "--diff").stdout
+
+
+def test_a_profile_that_has_the_email_alone_is_found(run: Run, shop: Sandbox) -> None:
+    """An upsert changes it, so it is no new one."""
+    known = {"email": "annika@example.com", "first_name": "Annika"}
+    with klaviyo(shop.klaviyo.url) as calls:
+        made = calls("POST", "/api/profiles", {"data": {"type": "profile", "attributes": known}})
+    assert made.status == 201
+    shown = run("preview", "customer", "K-1", "--diff").stdout
+    assert f"update profile {UUID}1" in shown
+    assert f'+ external_id = "{UUID}1"' in shown
+    assert "first_name" not in shown
+
+
+def test_a_product_is_made_right(run: Run, shop: Sandbox) -> None:
+    """Its category first; a second run has nothing to write and asks nothing; what then differs is named."""
+    first = run("resync", "product", "tote", "--yes")
+    assert first.exit_code == 0, first.output
+    assert "create item" in first.stdout
+    assert "(a category was not there: create answered 404)" in first.stdout
+    assert set(shop.klaviyo.state()["variants"]) == {"SKU 1", 'SKU"2'}
+    again = run("resync", "product", "tote", answer="")
+    assert (again.exit_code, "Nothing would change" in again.stdout) == (0, True)
+    assert "nothing would be written" in again.stdout
+    data = shop.commercetools.document("products", f"{UUID}3")["masterData"]
+    data["current"] |= {"description": {"en-US": "Better"}, "categories": []}
+    shop.commercetools.patch("products", f"{UUID}3", {"masterData": data})
+    lines = run("resync", "product", "tote", "--dry-run").stdout.splitlines()
+    assert f"update item {UUID}3" in lines
+    assert f'  ~ description = "What {UUID}3 is" -> "Better"' in lines
+    assert f'  - categories[] = "{UUID}5"' in lines
+    assert run("resync", "product", "SKU 1", "--yes").exit_code == 0
+    item = shop.klaviyo.state()["items"][f"{UUID}3"]
+    assert (item["description"], item["categories"]) == ("Better", [])
+
+
+def test_a_product_that_is_not_published_is_taken_out(run: Run, shop: Sandbox) -> None:
+    """As its message would."""
+    assert run("resync", "product", "tote", "--yes").exit_code == 0
+    data = shop.commercetools.document("products", f"{UUID}3")["masterData"]
+    shop.commercetools.patch("products", f"{UUID}3", {"masterData": {**data, "published": False}})
+    result = run("resync", "product", "tote", "--yes")
+    assert (result.exit_code, f"delete item {UUID}3" in result.stdout) == (0, True)
+    assert shop.klaviyo.state()["items"] == {}
+
+
+def test_a_category_is_made_right(run: Run, shop: Sandbox) -> None:
+    """By its slug."""
+    assert run("resync", "category", "taschen", "--yes").exit_code == 0
+    assert shop.klaviyo.state()["categories"] == {f"{UUID}5": "Bags"}
+
+
+def test_a_dry_run_writes_nothing(run: Run, shop: Sandbox) -> None:
+    """It asks nothing either."""
+    result = run("resync", "order", "S-20001", "--dry-run")
+    assert (result.exit_code, "[y/N]" in result.stdout) == (0, False)
+    assert "send event Placed Order" in result.stdout
+    assert _writes(shop) == []
+
+
+def test_one_that_is_missing_keeps_no_other_from_being_resynced(run: Run, shop: Sandbox) -> None:
+    """Each has its result; exit 1 because of the one."""
+    shop.commercetools.put("orders", order(f"{UUID}8", orderNumber="S-8", customerId=f"{UUID}1", lines=[line_item(8)]))
+    result = run("resync", "order", "S-20001", "nope", "S-8", "--yes")
+    assert (result.exit_code, "There is no order nope" in result.stderr) == (1, True)
+    assert len(re.findall(r"^order S-\w+ \(\S+\): synced", result.stdout, re.MULTILINE)) == 2
+    assert {event[1] for event in _events(shop)} == {f"{UUID}2", "line-1", f"{UUID}8", "line-8"}
+
+
+def test_a_failure_that_passes_is_tried_again(run: Run, shop: Sandbox) -> None:
+    """As Pub/Sub would deliver it again; each attempt is told, and the last one counts."""
+    shop.klaviyo.fail(path="/api/profile-import", status=503, count=3)
+    result = run("resync", "customer", "K-1", "--yes")
+    assert result.exit_code == 0, result.output
+    assert "retried (klaviyo_error 503" in result.stdout
+    assert "once more in" in result.stdout
+    assert len(shop.klaviyo.state()["profiles"]) == 1
+
+
+def test_a_failure_that_stays_ends_it(run: Run, shop: Sandbox) -> None:
+    """After five attempts, with exit 1."""
+    shop.klaviyo.fail(path="/api/profile-import", status=503)
+    result = run("resync", "customer", "K-1", "--yes")
+    assert (result.exit_code, result.stdout.count("retried (klaviyo_error 503")) == (1, 5)
+
+
+@pytest.mark.parametrize(
+    ("status", "says"), [(401, "retried (klaviyo_denied 401"), (400, "dead-lettered (klaviyo_refused 400")]
+)
+def test_what_no_attempt_will_mend_is_not_tried_again(run: Run, shop: Sandbox, status: int, says: str) -> None:
+    """A wrong key, a refused body: said once, exit 1."""
+    shop.klaviyo.fail(path="/api/profile-import", status=status)
+    result = run("resync", "customer", "K-1", "--yes")
+    assert (result.exit_code, result.stdout.count(says)) == (1, 1)
+    assert "once more" not in result.stdout
+
+
+def test_what_is_gone_after_the_question_is_not_written(
+    run: Run, shop: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shop is read again after the answer."""
+
+    def confirm(*_: object, **__: object) -> bool:
+        shop.commercetools.delete("orders", f"{UUID}2")
+        return True
+
+    monkeypatch.setattr("click.confirm", confirm)
+    result = run("resync", "order", "S-20001")
+    assert (result.exit_code, f"There is no order {UUID}2" in result.stderr) == (1, True)
+    assert _writes(shop) == []
+
+
+def test_a_resync_needs_real_settings(run: Run) -> None:
+    """It never falls back on stand-ins, as a preview does."""
+    failed = run("resync", "order", "S-20001", "--yes", KLAVIYO_AUTH_KEY="")
+    assert (failed.exit_code, "KLAVIYO_AUTH_KEY is not set" in failed.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("kind_and_name", [("customer", "K-1"), ("product", "tote")])
+def test_nothing_is_claimed_of_a_klaviyo_that_refuses(run: Run, shop: Sandbox, kind_and_name: tuple[str, str]) -> None:
+    """A key that is wrong is no reason to say that all is as it should be."""
+    shop.klaviyo.fail(status=401)
+    failed = run("resync", *kind_and_name, "--yes")
+    assert failed.exit_code == 1
+    assert "retried (klaviyo_denied 401" in failed.stdout
+    assert "can't be told, so nothing is written. Next: python manage.py check" in failed.stdout
+    assert "create" not in failed.stdout
+    preview = run("preview", *kind_and_name, "--diff")
+    assert (preview.exit_code, "klaviyo_denied" in preview.stdout) == (1, True)
+
+
+def test_a_profile_that_can_not_be_looked_up_is_not_new(run: Run, shop: Sandbox) -> None:
+    """The look-up of a preview is refused, where the write itself would not be."""
+    shop.klaviyo.fail(method="GET", status=403)
+    preview = run("preview", "customer", "K-1", "--diff")
+    assert (preview.exit_code, "klaviyo_denied 403" in preview.stdout, "create profile" in preview.stdout) == (
+        1,
+        True,
+        False,
+    )

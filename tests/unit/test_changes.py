@@ -1,0 +1,156 @@
+"""What writes would change, in words and line by line."""
+
+import json
+from typing import Any
+
+import pytest
+
+from commands.changes import calls_in_words, differences
+from commands.unsent import Write
+
+ITEM = "/api/catalog-items"
+TARGET = f"{ITEM}/%24custom%3A%3A%3A%24default%3A%3A%3Ap1"
+
+
+def _item(**attributes: Any) -> dict[str, Any]:
+    return {"data": {"type": "catalog-item", "attributes": attributes}}
+
+
+def _lines(current: dict[str, Any] | None, **attributes: Any) -> list[str]:
+    return list(map(str, differences(Write("PATCH", ITEM, _item(**attributes), current))))
+
+
+@pytest.mark.parametrize(
+    ("current", "wanted", "lines"),
+    [
+        pytest.param({"price": 4.9}, {"price": 4.9}, [], id="the same"),
+        pytest.param({"price": 4.9}, {"price": 5.5}, ["~ price = 4.9 -> 5.5"], id="another value"),
+        pytest.param({}, {"price": 0}, ["+ price = 0"], id="new"),
+        pytest.param({"price": None}, {"price": 1}, ["+ price = 1"], id="null is nothing"),
+        pytest.param({"title": "A"}, {"title": None}, ['- title = "A"'], id="cleared"),
+        pytest.param(
+            {"properties": {"a": 1, "kept": 2}}, {"properties": {"a": 3, "b": {"c": "ü"}}},
+            ["~ properties.a = 1 -> 3", '+ properties.b.c = "ü"'], id="nested, and what is not sent stays",
+        ),
+        pytest.param(
+            {"images": ["a", "b"]}, {"images": ["b", "c"]}, ['- images[] = "a"', '+ images[] = "c"'], id="a list",
+        ),
+        pytest.param(
+            {"images": ["a", "b"]}, {"images": ["b", "a"]},
+            ['~ images = the same in another order, now ["b", "a"]'], id="a list in another order",
+        ),
+        pytest.param(
+            {"items": [{"sku": "A", "old": 1}, {"sku": "B"}]}, {"items": [{"sku": "A"}]},
+            ["- items[0].old = 1", '- items[1].sku = "B"'], id="a list of objects",
+        ),
+        pytest.param(
+            {"custom_metadata": {"price_json": '{"price_EUR":1,"price_DE":1}'}},
+            {"custom_metadata": {"price_json": '{"price_EUR":2}'}},
+            ["~ custom_metadata.price_json.price_EUR = 1 -> 2", "- custom_metadata.price_json.price_DE = 1"],
+            id="JSON in a text",
+        ),
+        pytest.param({"a": "text"}, {"a": {"b": 1}}, ['- a = "text"', "+ a.b = 1"], id="another kind"),
+        pytest.param({}, {"a": {}, "b": []}, ["+ a = {}", "+ b = []"], id="empty"),
+        pytest.param({}, {"a": "{no json"}, ['+ a = "{no json"'], id="a brace is no JSON"),
+    ],
+)  # fmt: skip
+def test_a_line_a_value(current: dict[str, Any], wanted: dict[str, Any], lines: list[str]) -> None:
+    """Path and value of what is new, gone or another one; what Klaviyo keeps is not mentioned."""
+    assert _lines(current, **wanted) == lines
+
+
+def test_what_is_nested_deeply_comes_last() -> None:
+    """The fields that people look for stand on top."""
+    assert _lines(None, deep={"a": {"b": 1}}, flat={"c": 2}, top=3) == ["+ flat.c = 2", "+ top = 3", "+ deep.a.b = 1"]
+
+
+def test_neighbours_of_the_same_value_are_one_line() -> None:
+    """From four on, and never the fields of the resource itself."""
+    prices = {f"price_{country}": 10 for country in ("AT", "DE", "ES", "FR")}
+    metadata = {"price_json": json.dumps({"price_USD": 11, **prices})}
+    assert _lines({}, a=1, b=1, c=1, d=1, custom_metadata=metadata) == [
+        "+ a = 1", "+ b = 1", "+ c = 1", "+ d = 1", "+ custom_metadata.price_json.price_USD = 11",
+        "+ custom_metadata.price_json.price_AT … price_FR (4 of these) = 10",
+    ]  # fmt: skip
+
+
+def test_a_long_value_is_cut() -> None:
+    """With its length."""
+    (line,) = _lines({}, description="x" * 6000)
+    assert line.endswith("… (6,002 characters)")
+    assert len(line) < 300
+
+
+def test_an_event_is_shown_without_its_wrapping() -> None:
+    """What JSON:API puts around metric and profile is left out."""
+    attributes = {
+        "metric": {"data": {"type": "metric", "attributes": {"name": "Placed Order"}}},
+        "profile": {"data": {"type": "profile", "attributes": {"email": "a@example.com"}}},
+        "unique_id": "o1",
+    }
+    write = Write("POST", "/api/events", {"data": {"type": "event", "attributes": attributes}})
+    assert list(map(str, differences(write))) == [
+        '+ metric.name = "Placed Order"', '+ profile.email = "a@example.com"', '+ unique_id = "o1"',
+    ]  # fmt: skip
+    assert [call.label for call in calls_in_words([write])] == ["send event Placed Order o1"]
+
+
+def test_an_items_categories_are_compared() -> None:
+    """By their own ids."""
+    body = _item(title="T")
+    named = [{"type": "catalog-category", "id": f"$custom:::$default:::{one}"} for one in ("c2", "c3")]
+    body["data"]["relationships"] = {"categories": {"data": named}}
+    write = Write("PATCH", ITEM, body, {"title": "T", "categories": ["c1", "c2"]})
+    assert list(map(str, differences(write))) == ['- categories[] = "c1"', '+ categories[] = "c3"']
+
+
+def _write(method: str, status: int, refused_because: str = "", target: str = TARGET) -> Write:
+    path = ITEM if method == "POST" else f"{ITEM}/$custom:::$default:::p1"
+    body = None if method == "DELETE" else _item(external_id="p1")
+    return Write(method, path, body, None, target, status, refused_because)
+
+
+CATEGORY = Write(
+    "POST", "/api/catalog-categories", _item(external_id="c1"), None, "/api/catalog-categories/c1", 200
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("writes", "labels"),
+    [
+        ([_write("POST", 200)], ["create item p1"]),
+        ([_write("PATCH", 200)], ["update item p1"]),
+        ([_write("DELETE", 204)], ["delete item p1"]),
+        (
+            [_write("PATCH", 404, "was not there"), _write("POST", 200)],
+            ["create item p1 (was not there: update answered 404)"],
+        ),
+        (
+            [_write("POST", 404, "a category was not there"), CATEGORY, _write("POST", 200)],
+            ["create category c1", "create item p1 (a category was not there: create answered 404)"],
+        ),
+        (
+            [_write("POST", 409, "was there"), _write("PATCH", 404, "was not there")],
+            ["update item p1 (was there: create answered 409; was not there: update answered 404)"],
+        ),
+        ([_write("DELETE", 404, "was not there")], ["delete item p1 (was not there: delete answered 404)"]),
+    ],
+)
+def test_calls_are_told_by_what_happened(writes: list[Write], labels: list[str]) -> None:
+    """A refused attempt is told with the call that came of it."""
+    assert [call.label for call in calls_in_words(writes)] == labels
+
+
+def test_profiles_and_erasures_in_words() -> None:
+    """A profile is created or updated by what Klaviyo has of it."""
+    body = {"data": {"attributes": {"external_id": "c1"}}}
+    erasure = {"data": {"attributes": {"profile": {"data": {"id": "01K"}}}}}
+    writes = [
+        Write("POST", "/api/profile-import", body),
+        Write("POST", "/api/profile-import", body, {"external_id": "c1"}),
+        Write("POST", "/api/data-privacy-deletion-jobs", erasure),
+        Write("POST", "/api/other", json.loads("{}")),
+    ]
+    assert [call.label for call in calls_in_words(writes)] == [
+        "create profile c1", "update profile c1", "erase profile 01K", "POST /api/other",
+    ]  # fmt: skip
