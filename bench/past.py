@@ -35,7 +35,7 @@ _LOOK_EVERY = 0.2
 _WIDE_LIMITS = 10_000.0
 
 Document = Callable[[int], Json]
-Fill = Mapping[str, tuple[int, Document]]
+Fill = dict[str, tuple[int, Document]]
 """How many documents a collection has, and how each is made, by collection."""
 
 _order: Document = partial(documents.order, LINES)
@@ -111,7 +111,7 @@ def _memory(times: int, scale: float, bars: Bars) -> dict[str, Any]:
     def some(count: int) -> int:
         return max(1, round(count * scale)) * times
 
-    fill: dict[str, tuple[int, Document]] = {
+    fill: Fill = {
         "customers": (some(4_000), documents.customer),
         "orders": (some(500), _order),
         "products": (some(200), _product),
