@@ -8,7 +8,7 @@ from commands.running import Sandbox, running_function
 from core.settings import load_settings
 from jobs.customer_batch import FEW
 from sandbox.samples import ENVIRONMENT
-from tests.functional.backfilling import Job, awaited, ended
+from tests.functional.backfilling import Job, asked, awaited, ended
 from tests.functional.documents import customer
 from tests.functional.expected_state import problems
 from tests.functional.random_shop import RandomShop
@@ -56,4 +56,5 @@ def test_the_newest_state_wins(sandbox: Sandbox, job: Job, monkeypatch: pytest.M
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert (done.code, job.failed()) == (0, []), f"seed {seed}"
+    assert bool(asked(sandbox, "bulk_import_profiles")) == bool(crowd), f"seed {seed}"
     assert problems(sandbox, load_settings(), shop) == [], f"seed {seed}"
