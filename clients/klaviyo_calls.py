@@ -118,9 +118,9 @@ class KlaviyoCalls:
         if group is None:
             with self._lock:
                 if name not in self._groups:
-                    from clients.deferred_schemas import deferred_schemas  # noqa: PLC0415 - cold start
+                    from clients.deferred_models import deferred_models  # noqa: PLC0415 - cold start
 
-                    with deferred_schemas():
+                    with deferred_models():
                         self._api = self._api or self._new_api()
                         # Kept: the SDK makes a new one at each access, and a reference cycle with it.
                         self._groups[name] = getattr(self._api, name)

@@ -41,7 +41,7 @@ class Services:
     def prepare(self, group: str) -> None:
         """Import what a message needs of both SDKs, if that has not been done.
 
-        `group` is Klaviyo's group of operations. It takes up to half a second to import, so that happens while the
+        `group` is Klaviyo's group of operations. It takes up to 0.2 s to import, so that happens while the
         first read waits for its token.
         """
         if not self.klaviyo.is_ready(group):
