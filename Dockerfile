@@ -14,6 +14,7 @@ COPY core/ core/
 COPY handlers/ handlers/
 COPY mappers/ mappers/
 COPY clients/ clients/
+COPY jobs/ jobs/
 RUN /venv/bin/python -m compileall -f -q .
 
 FROM python:${PYTHON}-slim

@@ -15,6 +15,7 @@ import click
 from core.version import VERSION
 
 COMMANDS = {
+    "backfill": "commands.backfill:backfill",
     "check": "commands.check:check",
     "dead-letters": "commands.dead_letters:dead_letters",
     "demo": "commands.demo:demo",

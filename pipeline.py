@@ -66,7 +66,7 @@ def settle(envelope: Envelope, services: Services) -> Outcome:
     with message_budget(services.settings.sync.limits) as budget:
         try:
             notification = parse(envelope)
-            _sync(notification, services)
+            sync(notification, services)
             kind = "synced"
         except Ignored as ignored:
             kind, error = "ignored", ignored
@@ -76,11 +76,12 @@ def settle(envelope: Envelope, services: Services) -> Outcome:
         except TryAgain as again:
             kind, error = "retried", again
         except Exception as unforeseen:  # noqa: BLE001 - whatever it is, the message must not be lost
-            kind, error = "retried", TryAgain("unforeseen", code=_where(unforeseen))
+            kind, error = "retried", TryAgain("unforeseen", code=where(unforeseen))
     return Outcome(kind, error, notification, budget.calls, budget.cuts, time.monotonic() - started)
 
 
-def _sync(notification: Notification, services: Services) -> None:
+def sync(notification: Notification, services: Services) -> None:
+    """Have the notification's handler do its work, one at a time per resource. Raises one of `errors`."""
     handler = _handler(notification, services)
     notification.require_project(services.settings.ct_project_id)
     with services.one_at_a_time([str(notification.resource)], remembered=False):
@@ -114,7 +115,7 @@ def _is_published(
     return True
 
 
-def _where(error: Exception) -> str:
+def where(error: Exception) -> str:
     """Class of an error and the line it came from: its text may hold personal data."""
     frame = error.__traceback__
     while frame and frame.tb_next:

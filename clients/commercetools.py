@@ -65,6 +65,11 @@ class Commercetools:
         if self._session:
             self._session.close()
 
+    @property
+    def refusals(self) -> int:
+        """Calls that were answered 429."""
+        return self._pauses.refusals
+
     def customer(self, customer_id: str, *, groups: bool = False) -> Customer | None:
         """The customer as it is now; with its `groups` expanded, where the API client may read them."""
         expand = [("expand", path) for path in _GROUPS] if groups else []
@@ -243,13 +248,17 @@ class Commercetools:
             raise not_json(BACKEND, _OK)
         return document
 
-    def _query(self, collection: str, params: Params) -> list[Any]:
-        page = self._fetch(f"{collection}.query", f"/{collection}", [*params, ("withTotal", "false")])
+    def listed(self, collection: str, params: Params) -> JsonObject:
+        """One page of a collection, as commercetools answers it."""
+        page = self._fetch(f"{collection}.query", f"/{collection}", params)
         if page is None:
             raise Refused(BACKEND, f"{collection}.query", status=_NOT_FOUND)
-        results = page.get("results")
-        if not isinstance(results, list):
+        if not isinstance(page.get("results"), list):
             raise not_json(BACKEND, _OK)
+        return page
+
+    def _query(self, collection: str, params: Params) -> list[Any]:
+        results: list[Any] = self.listed(collection, [*params, ("withTotal", "false")])["results"]
         return results
 
     def _pages(self, collection: str, where: str, params: Params | None = None, size: int = _PAGE) -> Iterator[Any]:

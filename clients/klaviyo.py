@@ -48,6 +48,15 @@ class Klaviyo(KlaviyoCatalog):
         """Close the connections."""
         self._calls.close()
 
+    @property
+    def refusals(self) -> int:
+        """Calls that were answered 429."""
+        return self._calls.refusals
+
+    def account(self) -> str:
+        """Id of the account that the key belongs to; needs the scope accounts:read."""
+        return str(self._calls.send("Accounts", "get_accounts")["data"][0]["id"])
+
     def upsert_profile(self, profile: Mapped) -> KnownProfile:
         """Create or update a profile; what identifies another profile, or is no phone number, is left out.
 

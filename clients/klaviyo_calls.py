@@ -72,6 +72,11 @@ class KlaviyoCalls:
 
         return call(called, self._quotas, attempt)
 
+    @property
+    def refusals(self) -> int:
+        """Calls that were answered 429."""
+        return self._quotas.refusals
+
     def find(self, group: str, operation: str, *arguments: Any, **options: Any) -> JsonObject | None:
         """The same, None where Klaviyo answers 404: it does not have what is read, changed or deleted."""
         try:

@@ -25,6 +25,8 @@ Timeouts = tuple[float, float]
 THROTTLED = 429
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 600.0
+_WHILE_ANOTHER_PROBES = 0.05
+"""Seconds between two looks at a pause that another call may lift."""
 
 PATIENCE = 2.0
 """Seconds that a message waits for what others hold, and for its quota before it has written anything."""
@@ -46,6 +48,8 @@ class Budget:
     """What one message may use, and what it has used; times are `time.monotonic`.
 
     `has_written` says whether it has begun to change Klaviyo: then it waits for its quota to the end of its time.
+    `waits` is for jobs, which hold no message and keep no thread from one: they wait for the quota from the start, and
+    while an operation is paused, and a 429 costs no retry.
     """
 
     limits: Limits
@@ -53,6 +57,7 @@ class Budget:
     deadline: float
     retries_left: int
     has_written: bool = False
+    waits: bool = False
     calls: Counter[str] = field(default_factory=Counter)
     cuts: list[str] = field(default_factory=list)
     _over: bool = False
@@ -66,7 +71,7 @@ class Budget:
     @property
     def patience(self) -> float:
         """Seconds that the message may wait for its next slot: a thread that waits is one that other messages lack."""
-        return self.seconds_left if self.has_written else min(PATIENCE, self.seconds_left)
+        return self.seconds_left if self.has_written or self.waits else min(PATIENCE, self.seconds_left)
 
     def admit(self, operation: Operation) -> Timeouts:
         """Count one more call and give its timeouts. Raises TryAgain when no further call may be started."""
@@ -94,6 +99,8 @@ class Budget:
         if not wait:
             wait = self.limits.backoff * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
         with self._lock:
+            if self.waits and error.status == THROTTLED and not self._over and wait < self.seconds_left:
+                return wait
             if (
                 self._over
                 or attempt >= self.limits.call_attempts
@@ -111,10 +118,10 @@ _budget: ContextVar[Budget] = ContextVar("budget")
 
 
 @contextmanager
-def message_budget(limits: Limits) -> Iterator[Budget]:
-    """The budget of one message, for every call that is made inside."""
+def message_budget(limits: Limits, *, waits: bool = False) -> Iterator[Budget]:
+    """The budget of one message, for every call that is made inside; or that of a job's unit of work, which `waits`."""
     now = time.monotonic()
-    budget = Budget(limits, now, now + limits.message_seconds, limits.message_retries)
+    budget = Budget(limits, now, now + limits.message_seconds, limits.message_retries, waits=waits)
     token = _budget.set(budget)
     try:
         yield budget
@@ -138,7 +145,9 @@ def time_kept_back(share: float) -> Iterator[None]:
 def last_calls() -> Iterator[None]:
     """What a message that failed still has to see to: within what is left of its time, each call attempted once."""
     failed = current_budget()
-    rest = Budget(failed.limits, failed.started_at, failed.deadline, 0, has_written=True, calls=failed.calls)
+    rest = Budget(
+        failed.limits, failed.started_at, failed.deadline, 0, has_written=True, waits=failed.waits, calls=failed.calls
+    )
     token = _budget.set(rest)
     try:
         yield
@@ -163,7 +172,7 @@ class WaitingRoom:
     def entered(self) -> Iterator[bool]:
         """Whether this message may wait inside; one that has begun to write always may."""
         budget = current_budget()
-        if budget.has_written:
+        if budget.has_written or budget.waits:
             yield True
             return
         message = id(budget)
@@ -194,6 +203,8 @@ class Pauses:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pauses: dict[Operation, _Pause] = {}
+        self.refusals = 0
+        """Calls that were answered 429."""
 
     def require_unpaused(self, operation: Operation) -> None:
         """Raises TryAgain while the operation is paused."""
@@ -217,10 +228,18 @@ class Pauses:
             pause.probing = True
             return True
 
+    def seconds_left(self, operation: Operation) -> float | None:
+        """Seconds until the operation may be tried again; None while it is not paused."""
+        pause = self._pauses.get(operation)
+        if not pause:
+            return None
+        return _WHILE_ANOTHER_PROBES if pause.probing else max(0.0, pause.until - time.monotonic())
+
     def throttled(self, operation: Operation, retry_after: float | None) -> float:
         """Pause the operation: for `retry_after` seconds, else twice as long as the last time. Returns the seconds."""
         now = time.monotonic()
         with self._lock:
+            self.refusals += 1
             pause = self._pauses.get(operation)
             if retry_after is not None:
                 length = retry_after
@@ -268,7 +287,7 @@ def call(operation: Operation, pauses: Pauses, send: Callable[[Timeouts], Answer
 
 
 def _attempt(operation: Operation, pauses: Pauses, budget: Budget, send: Callable[[Timeouts], Answer]) -> Answer:
-    probes = pauses.admit(operation)
+    probes = _admitted(operation, pauses, budget)
     answered = False
     try:
         answer = send(budget.admit(operation))
@@ -285,3 +304,15 @@ def _attempt(operation: Operation, pauses: Pauses, budget: Budget, send: Callabl
         if probes:
             (pauses.answered if answered else pauses.unknown)(operation)
     return answer
+
+
+def _admitted(operation: Operation, pauses: Pauses, budget: Budget) -> bool:
+    """Whether the call is the one that finds out if a pause is over; a budget that `waits` sits the pause out."""
+    while True:
+        try:
+            return pauses.admit(operation)
+        except TryAgain:
+            seconds = pauses.seconds_left(operation) if budget.waits else None
+            if seconds is None or seconds >= budget.seconds_left:
+                raise
+        time.sleep(seconds)

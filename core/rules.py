@@ -219,6 +219,14 @@ class Limits(_Section):
     dead_letter_seconds: Annotated[float, Field(gt=0)] = 5.0
 
 
+class BackfillRules(_Section):
+    """The pace of a backfill: share of Klaviyo's limits, days of orders a window, seconds for a page of the shop."""
+
+    share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    order_window: Annotated[int, Field(ge=1)] = 30
+    read_timeout: Annotated[float, Field(gt=0)] = 60.0
+
+
 class SyncRules(_Section):
     """sync.toml as a whole."""
 
@@ -233,6 +241,7 @@ class SyncRules(_Section):
     price: PriceRules = PriceRules()
     inventory: InventoryRules = InventoryRules()
     limits: Limits = Limits()
+    backfill: BackfillRules = BackfillRules()
 
 
 def doubts(rules: SyncRules) -> Iterator[str]:

@@ -134,7 +134,7 @@ class Settings(BaseSettings):
     @classmethod
     def _event_only(cls, value: str | None) -> str | None:
         if value not in (None, "EVENT"):
-            raise ValueError("must be EVENT or unset: this package only syncs events, it has no bulk import")
+            raise ValueError("must be EVENT or unset: the shop's past is loaded with `python manage.py backfill`")
         return value
 
     @field_validator("push_service_account")

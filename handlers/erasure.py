@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from clients.retrying import current_budget, last_calls
-from core.errors import DeadLetter, TryAgain
+from core.errors import DeadLetter, Ignored, TryAgain
 from core.notification import Notification
 from handlers.current import YOUNG
 from handlers.services import Services
@@ -31,6 +31,16 @@ def erase_if_brought_back_before(notification: Notification, customer_id: str, s
     """The same for a message that finds the customer gone, if an earlier attempt at it may have sent something."""
     if notification.is_redelivered and notification.made_at:
         _erase_if_new(customer_id, notification.made_at, services)
+
+
+def erase_if_back(customer_id: str, since: datetime, services: Services) -> None:
+    """Erase the profile of a customer who is gone, if it was made since then: a job that was killed may have sent it.
+
+    Raises Ignored where there is nothing to erase: the customer is still there.
+    """
+    if services.commercetools.customer(customer_id):
+        raise Ignored("still_there")
+    _erase_if_new(customer_id, since, services)
 
 
 def erase_if_gone(customer: Customer, since: datetime, services: Services) -> None:

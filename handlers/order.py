@@ -1,16 +1,20 @@
 """Orders become events."""
 
+from collections.abc import Callable
 from typing import cast
 
 from core.conditions import setting
 from core.errors import Ignored
 from core.notification import Notification
+from core.rules import OrderRules
+from core.settings import Settings
 from handlers.current import as_told
 from handlers.people import send_order_events
 from handlers.registry import handles
 from handlers.services import Services
+from mappers.mapped import Mapped
 from mappers.order_documents import Order
-from mappers.order_events import cancelled_order, fulfilled_order, ordered_products, placed_order
+from mappers.order_events import OwnedOrder, cancelled_order, fulfilled_order, ordered_products, placed_order
 
 
 @handles("order", "OrderCreated", "OrderImported", "OrderCreatedFromRecurringOrder")
@@ -39,11 +43,7 @@ def place_order_of_customer(notification: Notification, services: Services) -> N
 def change_order_state(notification: Notification, services: Services) -> None:
     """Send Fulfilled Order or Cancelled Order, by the state that the message tells."""
     services.prepare("Events")
-    rules = services.settings.sync.order
-    events = {
-        **dict.fromkeys(rules.fulfilled_states, fulfilled_order),
-        **dict.fromkeys(rules.cancelled_states, cancelled_order),
-    }
+    events = events_by_state(services.settings.sync.order)
     state = notification.payload.get("orderState")
     order = None
     if state is None:
@@ -56,6 +56,14 @@ def change_order_state(notification: Notification, services: Services) -> None:
     send_order_events(
         notification, order, services, lambda owned: [[event(owned, notification.created_at, services.settings)]]
     )
+
+
+def events_by_state(rules: OrderRules) -> dict[str, Callable[[OwnedOrder, str, Settings], Mapped]]:
+    """The mapper of the event that an order's coming into a state makes, by the state."""
+    return {
+        **dict.fromkeys(rules.fulfilled_states, fulfilled_order),
+        **dict.fromkeys(rules.cancelled_states, cancelled_order),
+    }
 
 
 def _order_now(notification: Notification, services: Services, *, creates: bool = False) -> Order:

@@ -56,12 +56,13 @@ def _refunds(notification: Notification, services: Services) -> list[Transaction
         case {"transactionId": str(transaction_id), "state": state}:
             if state not in counting:
                 return []
-            return _refunds_among(_transactions(notification, services), lambda refund: refund["id"] == transaction_id)
-    return _refunds_among(_transactions(notification, services), lambda refund: refund.get("state") in counting)
+            return refunds_among(_transactions(notification, services), lambda refund: refund["id"] == transaction_id)
+    return refunds_among(_transactions(notification, services), lambda refund: refund.get("state") in counting)
 
 
 @mapper
-def _refunds_among(transactions: list[Transaction], counts: Callable[[Transaction], bool]) -> list[Transaction]:
+def refunds_among(transactions: list[Transaction], counts: Callable[[Transaction], bool]) -> list[Transaction]:
+    """The transactions that are refunds and count."""
     return [transaction for transaction in transactions if _is_refund(transaction) and counts(transaction)]
 
 

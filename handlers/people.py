@@ -48,15 +48,22 @@ class _Owner:
 
 
 def send_order_events(
-    notification: Notification, order: Order, services: Services, events: Callable[[OwnedOrder], Stages]
+    notification: Notification,
+    order: Order,
+    services: Services,
+    events: Callable[[OwnedOrder], Stages],
+    *,
+    backfill: bool = False,
 ) -> None:
     """Send events of an order as those of the person it belongs to now.
 
-    Raises Ignored for an order of nobody, and for one whose customer is gone (`[order] deleted_customers`).
+    In a `backfill` they are history, which tells who a guest is by the e-mail alone: an old address must not overwrite
+    what Klaviyo knows today. Raises Ignored for an order of nobody, and for one whose customer is gone
+    (`[order] deleted_customers`).
     """
     _require_somebody(order)
-    owner = _owner(notification, order, services)
-    stages = events(OwnedOrder(order, owner.profile, services.order_knowledge.of(order)))
+    owner = _owner(notification, order, services, backfill=backfill)
+    stages = events(OwnedOrder(order, owner.profile, services.order_knowledge.of(order), backfill))
     try:
         with time_kept_back(owner.time_to_look):
             _send(stages, services)
@@ -78,9 +85,9 @@ def _require_somebody(order: Order) -> None:
         raise Ignored("no_profile")
 
 
-def _owner(notification: Notification, order: Order, services: Services) -> _Owner:
+def _owner(notification: Notification, order: Order, services: Services, *, backfill: bool) -> _Owner:
     if not order.get("customerId"):
-        return _guest(notification, order, services)
+        return _guest(email_in_event(order) if backfill else guest_in_event(order), notification, services)
     read_at = datetime.now(UTC)
     customer = _customer(notification, order, services)
     if not customer:
@@ -88,13 +95,12 @@ def _owner(notification: Notification, order: Order, services: Services) -> _Own
     return _Owner(customer_in_event(customer), partial(_look_again, customer, read_at, services), TIME_TO_LOOK)
 
 
-def _guest(notification: Notification, order: Order, services: Services) -> _Owner:
-    """A guest, with what the billing form says. Where a customer has that e-mail the e-mail alone, in that spelling.
+def _guest(guest: JsonObject, notification: Notification, services: Services) -> _Owner:
+    """A guest, as the billing form says. Where a customer has that e-mail the e-mail alone, in that spelling.
 
     The form must not overwrite a customer's name and address, so a customer who registers meanwhile is copied once the
     events are sent.
     """
-    guest = guest_in_event(order)
     email = guest["email"]
     customer = services.commercetools.customer_with(email)
     whose = {"email": customer_in_event(customer)["email"]} if customer else guest

@@ -87,6 +87,12 @@ def registration_of(resource_type: str, message_type: str) -> Registration | Non
     return _registry.get((resource_type, message_type))
 
 
+def is_consumed(resource_type: str, message_type: str, rules: SyncRules) -> bool:
+    """Whether a message is consumed under these settings."""
+    registration = registration_of(resource_type, message_type)
+    return registration is not None and not registration.switched_off_by(rules)
+
+
 def consumed() -> frozenset[str]:
     """The keys of all messages that are consumed under some settings: what `[messages] disabled` may name."""
     return frozenset(one.key for one in _registry.values())

@@ -103,6 +103,7 @@ class Order(TypedDict, total=False):
     version: int
     orderNumber: str
     createdAt: str
+    lastModifiedAt: str
     completedAt: str
     customerId: str
     customerEmail: str
@@ -138,4 +139,5 @@ class Payment(TypedDict, total=False):
 
     id: str
     version: int
+    lastModifiedAt: str
     transactions: list[Transaction]

@@ -22,11 +22,15 @@ from mappers.properties import NO_RULES, selected
 
 @dataclass(frozen=True, slots=True)
 class OwnedOrder:
-    """An order, the profile that its events belong to, and what the shop knows beside it."""
+    """An order, the profile that its events belong to, and what the shop knows beside it.
+
+    `backfill` says that the events are history: Klaviyo records them and starts no flow, whatever their age.
+    """
 
     order: Order
     whose: JsonObject
     known: Known
+    backfill: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class _Happened:
     written_time: str
     money: Money
     later: timedelta = timedelta()
+    backfill: bool = False
     told_at: str = ""
     """When commercetools told of it, where that may be long after it happened: a bank takes days for a refund."""
 
@@ -61,6 +66,7 @@ def ordered_products(owned: OwnedOrder, settings: Settings, *, now: datetime | N
             _placed_at(order),
             line_item["totalPrice"],
             later=timedelta(seconds=1),
+            backfill=owned.backfill,
         )
         schema = line_item_fields(order["id"], line_item, owned.known, settings)
         events.append(_event(happened, selected(line_item, NO_RULES), schema, profile, settings, now))
@@ -69,14 +75,14 @@ def ordered_products(owned: OwnedOrder, settings: Settings, *, now: datetime | N
 
 @mapper
 def fulfilled_order(owned: OwnedOrder, occurred_at: str, settings: Settings, *, now: datetime | None = None) -> Mapped:
-    """Order fulfilled: unique by the order; `occurred_at` is the message's `createdAt`."""
-    return _order_event(settings.sync.metrics.fulfilled_order, owned, occurred_at, settings, now)
+    """Order fulfilled: unique by the order; `occurred_at` is the message's `createdAt`, an estimate in a backfill."""
+    return _order_event(settings.sync.metrics.fulfilled_order, owned, occurred_at, settings, now, _estimated(owned))
 
 
 @mapper
 def cancelled_order(owned: OwnedOrder, occurred_at: str, settings: Settings, *, now: datetime | None = None) -> Mapped:
-    """Order cancelled: unique by the order; `occurred_at` is the message's `createdAt`."""
-    return _order_event(settings.sync.metrics.cancelled_order, owned, occurred_at, settings, now)
+    """Order cancelled: unique by the order; `occurred_at` is the message's `createdAt`, an estimate in a backfill."""
+    return _order_event(settings.sync.metrics.cancelled_order, owned, occurred_at, settings, now, _estimated(owned))
 
 
 @mapper
@@ -99,6 +105,7 @@ def refunded_order(
         f"{payment_id}:{transaction['id']}",
         transaction.get("timestamp") or occurred_at,
         refunded,
+        backfill=owned.backfill,
         told_at=occurred_at,
     )
     schema = order_fields(owned.order, owned.known, settings) | {
@@ -109,11 +116,23 @@ def refunded_order(
     return _event(happened, _raw_fields(owned.order, settings), schema, fit_profile(owned.whose), settings, now)
 
 
-def _order_event(metric: str, owned: OwnedOrder, written_time: str, settings: Settings, now: datetime | None) -> Mapped:
-    """Event of a whole order, unique by the order and worth what it is worth."""
+def _estimated(owned: OwnedOrder) -> JsonObject:
+    """The mark of a state change in a backfill: commercetools does not keep when an order came into its state."""
+    return {"TimeEstimated": True} if owned.backfill else {}
+
+
+def _order_event(
+    metric: str,
+    owned: OwnedOrder,
+    written_time: str,
+    settings: Settings,
+    now: datetime | None,
+    marks: JsonObject | None = None,
+) -> Mapped:
+    """Event of a whole order, unique by the order and worth what it is worth; `marks` are further properties."""
     order = owned.order
-    happened = _Happened(metric, order["id"], written_time, _worth(order, settings))
-    schema = order_fields(order, owned.known, settings)
+    happened = _Happened(metric, order["id"], written_time, _worth(order, settings), backfill=owned.backfill)
+    schema = order_fields(order, owned.known, settings) | (marks or {})
     return _event(happened, _raw_fields(order, settings), schema, fit_profile(owned.whose), settings, now)
 
 
@@ -145,9 +164,8 @@ def _event(
         "value": number(amount(happened.money)),
         "value_currency": happened.money["currencyCode"],
         "unique_id": happened.unique_id,
-        "backfill": starts_no_flow(
-            max(happened.written_time, happened.told_at), now, settings.sync.events.flow_max_age
-        ),
+        "backfill": happened.backfill
+        or starts_no_flow(max(happened.written_time, happened.told_at), now, settings.sync.events.flow_max_age),
         "metric": {"data": {"type": "metric", "attributes": {"name": happened.metric}}},
         "profile": profile_body(attributes),
     }

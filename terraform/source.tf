@@ -11,6 +11,7 @@ locals {
     "handlers/**/*.py",
     "mappers/**/*.py",
     "clients/**/*.py",
+    "jobs/**/*.py",
   ]
 
   source_files = toset(flatten([for pattern in local.source_patterns : tolist(fileset(local.source_dir, pattern))]))

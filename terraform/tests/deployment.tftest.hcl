@@ -200,7 +200,7 @@ run "defaults" {
   assert {
     condition = toset([for file in data.archive_file.source[0].source : file.filename]) == toset([
       "main.py", "pipeline.py", "sync.toml", "requirements.txt", "core/__init__.py", "handlers/__init__.py", "handlers/deeper/__init__.py",
-      "mappers/__init__.py", "clients/__init__.py",
+      "mappers/__init__.py", "clients/__init__.py", "jobs/__init__.py",
     ])
     error_message = "The archive holds what runs, and nothing else."
   }

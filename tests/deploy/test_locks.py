@@ -90,7 +90,7 @@ def test_held_versions_have_a_reason() -> None:
 def test_no_distribution_has_the_name_of_our_modules() -> None:
     """Functions-framework appends the source's folder to `sys.path`: an installed `core` would win over ours."""
     ours = {Path(name).parts[0].removesuffix(".py") for name in uploaded_files() if name.endswith(".py")}
-    assert {"main", "pipeline", "core", "handlers", "mappers", "clients"} <= ours
+    assert {"main", "pipeline", "core", "handlers", "mappers", "clients", "jobs"} <= ours
     locked = lock(DEVELOPMENT).keys()
     taken = {
         module: providers

@@ -13,8 +13,9 @@ NO_MODULES = {"sync.toml", "requirements.txt"}
 
 
 def test_upload_is_what_runs() -> None:
-    """Every module that main.py reaches is uploaded, with its settings, requirements, Dockerfile; nothing else is."""
-    assert set(uploaded_files()) == imported_modules("main.py") | NO_MODULES | IMAGE_FILES
+    """Every module that the function and the jobs reach is uploaded, with settings and Dockerfile; nothing else is."""
+    reached = imported_modules("main.py") | imported_modules("jobs/__main__.py")
+    assert set(uploaded_files()) == reached | NO_MODULES | IMAGE_FILES
 
 
 @pytest.mark.parametrize("kind", ["function", "image"])

@@ -23,6 +23,7 @@ from commands.emulator import Emulator, EmulatorError, running_emulator
 from commands.running import ROOT, Sandbox, running_sandbox
 from manage import manage
 from sandbox.samples import ENVIRONMENT
+from tests.functional.backfilling import Job
 from tests.functional.documents import customer
 from tests.functional.kept import GivenBodies, KeepingControl, assert_contract_kept, assert_nothing_dropped
 from tests.functional.live_shop import documents
@@ -151,6 +152,12 @@ def settings_file(tmp_path: Path) -> Callable[[str], str]:
         return str(path)
 
     return write
+
+
+@pytest.fixture
+def job(sandbox: Sandbox, tmp_path: Path) -> Job:
+    """Backfills of the sandbox's shop."""
+    return Job(sandbox, tmp_path)
 
 
 ManagePy = Callable[..., Result]

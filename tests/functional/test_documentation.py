@@ -23,7 +23,7 @@ from tests.functional.conftest import ACKNOWLEDGED, Serve
 
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *ROOT.glob("terraform/*.md")])
 DEPLOYED = ("main.py", "pipeline.py")
-DEPLOYED_FOLDERS = ("core", "handlers", "mappers", "clients")
+DEPLOYED_FOLDERS = ("core", "handlers", "mappers", "clients", "jobs")
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCKS = [
     pytest.param(
@@ -186,6 +186,7 @@ def test_the_queue_of_the_guide_works_as_written(sandbox: Sandbox, monkeypatch: 
     "command",
     [
         "",
+        "backfill",
         "demo",
         "preview",
         "resync",

@@ -194,7 +194,7 @@ def test_page_has_every_reason() -> None:
     """Each reason that the code can give stands on the page."""
     code = "\n".join(
         path.read_text(encoding="utf-8")
-        for folder in ("", "core", "handlers", "clients", "mappers")
+        for folder in ("", "core", "handlers", "clients", "mappers", "jobs")
         for path in (ROOT / folder).glob("*.py")
     )
     given = set(re.findall(r'(?:Ignored|TryAgain|DeadLetter|Unavailable)\("([a-z_]+)"|problem="([a-z_]+)"', code))

@@ -295,3 +295,34 @@ def test_a_message_without_time_does_not_keep_the_try(clock: Clock) -> None:
         with pytest.raises(TryAgain, match="message_failed"):
             call(WRITE, pauses, _answers("never asked"))
     pauses.admit(WRITE)
+
+
+def test_a_job_sits_a_pause_out(clock: Clock) -> None:
+    """It holds no message, so it waits where a message is given back; a 429 costs none of its retries."""
+    pauses = Pauses()
+    send = _answers(*[_throttled(40.0)] * 6, "answer")
+    with message_budget(Limits(message_seconds=50).model_copy(update={"message_seconds": 600}), waits=True) as budget:
+        assert call(WRITE, pauses, send) == "answer"
+    assert clock.now == 1000 + 6 * 40
+    assert budget.retries_left == Limits().message_retries
+    assert pauses.refusals == 6
+
+
+def test_a_job_waits_for_a_pause_that_another_call_began(clock: Clock) -> None:
+    """Nothing is asked for until it is over; a pause beyond the job's own time is not waited for."""
+    pauses = Pauses()
+    pauses.throttled(WRITE, 30.0)
+    with message_budget(Limits(message_seconds=25), waits=True), pytest.raises(TryAgain, match="throttled"):
+        call(WRITE, pauses, _answers())
+    assert clock.now == 1000
+    with message_budget(Limits(message_seconds=40), waits=True):
+        assert call(WRITE, pauses, _answers("answer")) == "answer"
+    assert clock.now == 1030
+
+
+def test_a_job_is_patient_from_the_start() -> None:
+    """With its quota too, whether it has written or not."""
+    with message_budget(Limits(message_seconds=25), waits=True) as budget:
+        assert budget.patience > 20
+    with message_budget(Limits(message_seconds=25)) as budget:
+        assert budget.patience <= 2

@@ -1,0 +1,106 @@
+"""What happened before the sync ran: events of orders and refunds, as a backfill sends them.
+
+They are those that the messages would have made, by the same mappers and under the same ids, so what a message has sent
+already stays as it is: Klaviyo keeps the first event of a `unique_id`.
+"""
+
+from collections.abc import Callable
+
+from core.errors import Ignored
+from core.notification import Notification
+from core.rules import SyncRules
+from core.settings import Settings
+from handlers.order import events_by_state
+from handlers.payment import refunds_among
+from handlers.people import Stages, send_order_events
+from handlers.registry import is_consumed
+from handlers.services import Services
+from mappers.mapped import mapper
+from mappers.order_documents import Order, Payment, Transaction
+from mappers.order_events import OwnedOrder, ordered_products, placed_order, refunded_order
+
+History = Callable[[OwnedOrder], Stages]
+Counts = Callable[[Transaction, Payment], bool]
+
+
+def send_order_history(notification: Notification, order: Order, services: Services) -> None:
+    """Send what is known to have happened to an order, and start no flow."""
+    services.prepare("Events")
+    send_order_events(notification, order, services, order_history(order, services.settings), backfill=True)
+
+
+def send_refund_history(notification: Notification, payment: Payment, services: Services, counts: Counts) -> None:
+    """Send a payment's refunds that `counts` lets through, and start no flow. Raises Ignored where there is none."""
+    services.prepare("Events")
+    refunds = refunds_of(payment, services.settings, counts)
+    order = services.commercetools.order_of_payment(payment["id"])
+    if order is None:
+        raise Ignored("no_order")
+    send_order_events(notification, order, services, refund_history(payment, refunds, services.settings), backfill=True)
+
+
+def order_history(order: Order, settings: Settings) -> History:
+    """What an order became: placed, its products, and the state that it is in. Raises Ignored when that is nothing.
+
+    An order that is cancelled by now was placed before. commercetools keeps no time of a state: it is that of the
+    order's last change, and the event is marked `TimeEstimated`.
+    """
+    rules = settings.sync
+    state = str(order.get("orderState"))
+    is_placed = places_orders(rules) and (not rules.order.placed_states or state in rules.order.placed_states)
+    changed = events_by_state(rules.order).get(state) if changes_states(rules) else None
+    if not is_placed and not changed:
+        raise Ignored("order_state")
+
+    def stages(owned: OwnedOrder) -> Stages:
+        placed = [[placed_order(owned, settings)], ordered_products(owned, settings)] if is_placed else []
+        return [*placed, [changed(owned, changed_at(order), settings)]] if changed else placed
+
+    return stages
+
+
+def refunds_of(payment: Payment, settings: Settings, counts: Counts) -> list[Transaction]:
+    """The refunds of a payment in a state that counts and that `counts` lets through. Raises Ignored for none."""
+    states = settings.sync.payment.refund_states
+    refunds = refunds_among(
+        payment.get("transactions") or [],
+        lambda refund: refund.get("state") in states and counts(refund, payment),
+    )
+    if not refunds:
+        raise Ignored("no_refund")
+    return refunds
+
+
+def refund_history(payment: Payment, refunds: list[Transaction], settings: Settings) -> History:
+    """An event for each refund, at its own time, else at that of the payment's last change."""
+    return lambda owned: [
+        [refunded_order(owned, payment["id"], refund, changed_at(payment), settings) for refund in refunds]
+    ]
+
+
+@mapper
+def changed_at(document: Order | Payment) -> str:
+    """When an order or a payment was changed for the last time."""
+    return document["lastModifiedAt"]
+
+
+def places_orders(rules: SyncRules) -> bool:
+    """Whether orders become Placed Order and Ordered Product: `[messages] disabled` may say no."""
+    return is_consumed("order", "OrderCreated", rules)
+
+
+def changes_states(rules: SyncRules) -> bool:
+    """Whether orders become Fulfilled Order or Cancelled Order."""
+    return is_consumed("order", "OrderStateChanged", rules)
+
+
+def has_events(rules: SyncRules) -> bool:
+    """Whether orders become any events."""
+    return places_orders(rules) or changes_states(rules)
+
+
+def refunds_orders(rules: SyncRules) -> bool:
+    """Whether refunds become Refunded Order; one of a payment's two messages is enough."""
+    return any(
+        is_consumed("payment", name, rules) for name in ("PaymentTransactionAdded", "PaymentTransactionStateChanged")
+    )

@@ -1,0 +1,238 @@
+"""The backfill: pass after pass, window after window, page after page. A page is noted before it begins and after.
+
+What a page may have sent when the run is killed is sent again by the next run, under the same ids. And whoever was
+erased meanwhile is looked for: nobody comes back.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, TypeVar
+
+from clients.predicates import IDS_PER_QUERY, any_of
+from core.logs import log
+from handlers.erasure import erase_if_back
+from jobs.ending import InterruptedRunError
+from jobs.passes import ALL, Document, Pass
+from jobs.progress import Snapshot
+from jobs.reading import COUNTED, Page, PageSize
+from jobs.run import GRACE, Run
+from jobs.selection import Window, written
+from jobs.state import PassState
+from jobs.units import Attempt, Settled, settled
+
+_DELETED = "deleted_meanwhile"
+_MINUTE = 60.0
+
+T = TypeVar("T")
+
+
+def backfill(run: Run, passes: Sequence[Pass]) -> None:
+    """Do the passes that are not done. Raises StoppedError when something ends the run before that."""
+    for one in ALL:
+        _look_for_the_erased(run, one, run.state.passes.get(one.name))
+    for one in passes:
+        state = run.state.pass_state(one.name)
+        if state.finished:
+            continue
+        if one.is_on(run.services.settings.sync):
+            _PassRun(run, one).do()
+        else:
+            log.info(f"backfill: {one.name} are switched off in sync.toml")
+        state.finished = True
+        run.state.write()
+
+
+def _look_for_the_erased(run: Run, one: Pass, state: PassState | None) -> None:
+    """Erase whom a page that was killed has brought back, also of a pass that is not asked for any more."""
+    if state is None or not state.unfinished:
+        return
+    _PassRun(run, one).look_for_the_erased(state.unfinished)
+    state.unfinished = None
+    if state == PassState():
+        del run.state.passes[one.name]
+
+
+class _PassRun:
+    """One pass of a run."""
+
+    def __init__(self, run: Run, one: Pass) -> None:
+        self._run = run
+        self._pass = one
+        self._state = run.state.pass_state(one.name)
+        self._size = PageSize(run.page or one.size)
+        self._narrow = one.narrow(run.services.settings.sync)
+        self._began = self._noted = time.monotonic()
+        self._done_here = 0
+        self._under_way = 0
+        """Units of the current page that are settled."""
+
+    def do(self) -> None:
+        """Do the pass from where it is."""
+        # The reader's own thread keeps signals and heartbeats going while a page is awaited.
+        workers = ThreadPoolExecutor(self._pass.workers + 1, thread_name_prefix=self._pass.name)
+        try:
+            self._do(workers)
+        finally:
+            self._note_time()
+            workers.shutdown(wait=False, cancel_futures=True)
+
+    def look_for_the_erased(self, unfinished: Mapping[str, Any]) -> None:
+        """Erase those customers of the page who are gone, and whose profile was made since it began."""
+        began, customers = datetime.fromisoformat(unfinished["began"]), unfinished["customers"]
+
+        def look(customer_id: str, _: Attempt) -> None:
+            erase_if_back(customer_id, began, self._run.services)
+
+        workers = ThreadPoolExecutor(self._pass.workers, thread_name_prefix=self._pass.name)
+        try:
+            units = self._settled(workers, [partial(look, one) for one in customers])
+        finally:
+            workers.shutdown(wait=False, cancel_futures=True)
+        for customer_id, unit in zip(customers, units, strict=True):
+            if unit.failed:
+                self._run.errors.add(f"customer/{customer_id}", self._pass.name, unit.failed)
+
+    def _do(self, workers: ThreadPoolExecutor) -> None:
+        ids = self._run.selection.ids
+        if ids is not None:
+            self._do_ids(workers, [one for one in ids[self._pass.name] if one > self._state.after])
+        elif self._pass.windows:
+            for window in self._windows(workers):
+                self._do_pages(workers, window)
+        else:
+            self._do_pages(workers, None)
+
+    def _windows(self, workers: ThreadPoolExecutor) -> Iterator[Window]:
+        """The windows that are left; the cursor is in the first of them."""
+        state, run = self._state, self._run
+        if state.span is None:
+            first = self._alone(workers, lambda: run.reader.first_created(self._pass.collection))
+            state.span = [written(first or run.selection.until), written(run.selection.until)]
+        windows = run.selection.windows(datetime.fromisoformat(state.span[0]))
+        noted = [[written(begin), written(end)] for begin, end in windows]
+        begin = noted.index(state.window) if state.window in noted else 0
+        for window, as_noted in zip(windows[begin:], noted[begin:], strict=True):
+            if state.window != as_noted:
+                state.window, state.after = as_noted, ""
+            yield window
+
+    def _do_pages(self, workers: ThreadPoolExecutor, window: Window | None) -> None:
+        if self._state.total is None:
+            self._state.total = self._alone(workers, self._count)
+        is_last = False
+        while not is_last:
+            page = self._alone(workers, partial(self._read, window))
+            is_last = page.is_last
+            if page.documents:
+                self._do_page(workers, page.documents, after=page.documents[-1]["id"])
+
+    def _do_ids(self, workers: ThreadPoolExecutor, ids: Sequence[str]) -> None:
+        self._state.total = self._state.total or len(ids)
+        for start in range(0, len(ids), IDS_PER_QUERY):
+            chunk = ids[start : start + IDS_PER_QUERY]
+            documents = self._alone(workers, partial(self._named, chunk))
+            gone = len(chunk) - len(documents)
+            self._do_page(workers, documents, after=chunk[-1], deleted=gone)
+
+    def _named(self, ids: Sequence[str]) -> Sequence[Document]:
+        """The documents with these ids. Of what handlers read themselves the id is enough, also when it is gone."""
+        if self._pass.copies:
+            return [{"id": own_id} for own_id in ids]
+        size = PageSize(IDS_PER_QUERY)
+        found: list[Document] = []
+        after, is_last = "", False
+        while not is_last:
+            page = self._run.reader.page(self._pass.collection, [f"id in {any_of(ids)}"], after, size)
+            found += page.documents
+            after, is_last = page.documents[-1]["id"] if page.documents else "", page.is_last
+        return found
+
+    def _read(self, window: Window | None) -> Page:
+        one, run = self._pass, self._run
+        return run.reader.page(
+            one.collection, one.where(run.selection, window), self._state.after, self._size, self._narrow
+        )
+
+    def _count(self) -> int | None:
+        """About how many documents there are. A predicate would cap the number, so without --since there is none."""
+        selection = self._run.selection
+        window = (selection.since, selection.until) if self._pass.windows and selection.since else None
+        where = [*self._pass.where(selection, window), *filter(None, [self._narrow])]
+        return self._run.reader.count(self._pass.collection, where)
+
+    def _do_page(
+        self, workers: ThreadPoolExecutor, documents: Sequence[Document], *, after: str, deleted: int = 0
+    ) -> None:
+        """Settle the documents of a page, then move the cursor behind it. Raises StoppedError."""
+        run, state = self._run, self._state
+        customers = self._alone(workers, lambda: sorted(self._pass.customers(documents, run.reader)))
+        state.unfinished = {"began": datetime.now(UTC).isoformat(), "customers": customers}
+        run.state.write()
+        units = self._settled(workers, [partial(self._work, document) for document in documents])
+        skipped = Counter({"deleted": deleted})
+        calls: Counter[str] = Counter()
+        failed = sent = 0
+        for document, unit in zip(documents, units, strict=True):
+            calls.update(unit.calls)
+            if unit.failed:
+                failed += 1
+                run.errors.add(f"{self._pass.type_id}/{document['id']}", self._pass.name, unit.failed)
+            elif unit.skipped:
+                skipped["deleted" if unit.skipped == _DELETED else unit.skipped] += 1
+            else:
+                sent += 1
+        state.count(skipped, failed, sent, calls)
+        state.after, state.unfinished = after, None
+        self._done_here += len(units)
+        self._note_time()
+        run.brake(units)
+        if run.stop.is_set():
+            raise InterruptedRunError(abandons=False)
+
+    def _work(self, document: Document, attempt: Attempt) -> None:
+        self._pass.work(document, attempt, self._run.selection, self._run.services)
+
+    def _settled(self, workers: ThreadPoolExecutor, works: Sequence[Callable[[Attempt], None]]) -> list[Settled]:
+        """What became of the units, in their order."""
+        run = self._run
+        limits = run.services.settings.sync.limits
+        futures = [workers.submit(settled, work, limits, run.health, run.stop) for work in works]
+
+        def tick() -> None:
+            self._under_way = sum(future.done() for future in futures)
+            self._tick()
+
+        run.wait_for(futures, tick, GRACE)
+        self._under_way = 0
+        return [future.result() for future in futures]
+
+    def _alone(self, workers: ThreadPoolExecutor, read: Callable[[], T]) -> T:
+        """What a read gives, made by a worker so that signals are heard meanwhile."""
+        future: Future[T] = workers.submit(read)
+        self._run.wait_for([future], self._tick)
+        return future.result()
+
+    def _tick(self) -> None:
+        run, state = self._run, self._state
+        run.state.beat()
+        minutes = (time.monotonic() - self._began) / _MINUTE
+        run.progress.show(
+            Snapshot(
+                self._pass.name,
+                state.read + self._under_way,
+                state.total,
+                state.total == COUNTED,
+                (self._done_here + self._under_way) / minutes if minutes else 0.0,
+                state.errors,
+                run.services.klaviyo.refusals + run.services.commercetools.refusals,
+            )
+        )
+
+    def _note_time(self) -> None:
+        now = time.monotonic()
+        self._state.seconds += now - self._noted
+        self._noted = now

@@ -1,0 +1,55 @@
+"""How a run ends: its exit codes, and what stops it before it is done."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+DONE, WITH_ERRORS, BAD_ARGUMENTS, BRAKE, INTERRUPTED, DENIED, REFUSED = 0, 1, 2, 4, 75, 77, 78
+"""Exit codes. 75: the same command goes on; 77: a right is missing; 78: state file or configuration are refused."""
+
+
+class StoppedError(Exception):
+    """The run stops before its end; the text says why, and what to do. `code` is the exit code."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.abandons = False
+        """Whether work is left under way: the process must not wait for it."""
+
+
+class InterruptedRunError(StoppedError):
+    """Somebody asked the run to end. With `abandons` a page was not finished in time, and will be repeated."""
+
+    def __init__(self, *, abandons: bool) -> None:
+        super().__init__(INTERRUPTED, "Interrupted. Go on with the same command.")
+        self.abandons = abandons
+
+
+class RefusedStateError(StoppedError):
+    """The state file is another run's."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(REFUSED, text)
+
+
+class LostStateError(RefusedStateError):
+    """Another run has the state file now, or it can't be written any more."""
+
+
+@contextmanager
+def signals_caught() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set inside."""
+    stop = threading.Event()
+
+    def note(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    before = {one: signal.signal(one, note) for one in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)

@@ -1,0 +1,177 @@
+"""From options to an outcome: what both front doors, `python -m jobs` and `manage.py`, run."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import handlers  # noqa: F401 - registers every handler
+from clients.retrying import message_budget
+from clients.verdicts import ACCESS_DENIED
+from core.errors import TryAgain
+from core.logs import log
+from core.settings import Settings
+from handlers.services import Services
+from jobs.backfill import backfill
+from jobs.dry_run import DryRun, reported
+from jobs.ending import DONE, INTERRUPTED, WITH_ERRORS, LostStateError, StoppedError, signals_caught
+from jobs.errors_file import ErrorsFile
+from jobs.options import Options, began_with, resumed
+from jobs.passes import ALL, Pass
+from jobs.progress import Progress
+from jobs.reading import Reader
+from jobs.run import Run, await_all
+from jobs.state import StateFile, claimed
+from jobs.units import UNIT_SECONDS, denied
+
+_THREADS = 16
+_WITHOUT_EFFECT_ON_BODIES = {"limits", "backfill"}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended: its exit code, the report as JSON has it, and what to say to people where it was stopped.
+
+    With `abandons` threads are still at work, which the process must not wait for.
+    """
+
+    code: int
+    report: dict[str, Any]
+    said: str = ""
+    abandons: bool = False
+
+
+def carried_out(options: Options, settings: Settings, progress: Progress) -> Outcome:
+    """Do what the options ask for. SIGTERM and SIGINT end it early, within ten seconds."""
+    services = Services(_for_a_job(settings, options.share))
+    abandons = False
+    try:
+        if options.dry_run:  # it writes nothing, so a signal may end it anywhere
+            return _dry_run(options, services, progress)
+        with signals_caught() as stop:
+            outcome = _run(options, services, progress, stop)
+        abandons = outcome.abandons
+        return outcome
+    finally:
+        progress.close()
+        if not abandons:
+            services.close()
+
+
+def _run(options: Options, services: Services, progress: Progress, stop: threading.Event) -> Outcome:
+    state: StateFile | None = None
+    passes = _passes(options)
+    stopped: StoppedError | None = None
+    try:
+        state = claimed(
+            options.state,
+            _identity(services, stop),
+            options.said,
+            began_with(options.selection),
+            stop,
+            restart=options.restart,
+            keep_rules=options.keep_rules,
+        )
+        errors = ErrorsFile(options.errors)
+        if state.is_new:
+            errors.clear()
+        selection = resumed(options.selection, state.began)
+        if not state.is_new and all(state.pass_state(one.name).finished for one in passes):
+            log.info(f"backfill: all of it is done already, by {options.state}; --restart begins anew")
+        backfill(
+            Run(
+                services=services,
+                reader=_reader(services),
+                selection=selection,
+                state=state,
+                errors=errors,
+                progress=progress,
+                stop=stop,
+                page=options.page,
+            ),
+            passes,
+        )
+    except StoppedError as error:
+        stopped = error
+    if state and not isinstance(stopped, LostStateError):
+        state.release()
+    report: dict[str, Any] = {"command": "backfill", "passes": {}}
+    if state:
+        report["passes"] = {name: one.reported() for name, one in state.passes.items()}
+    if stopped:
+        return Outcome(stopped.code, report, str(stopped), stopped.abandons)
+    failed = sum(one["errors"] for one in report["passes"].values())
+    said = f"{failed} could not be done: {options.errors} says why; --ids {options.errors} does those again."
+    return Outcome(WITH_ERRORS, report, said) if failed else Outcome(DONE, report)
+
+
+def _dry_run(options: Options, services: Services, progress: Progress) -> Outcome:
+    counting = DryRun(services.settings, _reader(services), options.selection, progress)
+    tallies = {}
+    try:
+        for one in _passes(options):
+            tallies[one.name] = counting.counted(one, options.page)
+    except StoppedError as stopped:
+        return Outcome(stopped.code, {"command": "backfill", "passes": {}}, str(stopped))
+    return Outcome(DONE, {"command": "backfill", **reported(tallies, options.share)})
+
+
+def _passes(options: Options) -> Sequence[Pass]:
+    return [one for one in ALL if one.name in options.selection.passes]
+
+
+def _reader(services: Services) -> Reader:
+    rules = services.settings.sync
+    return Reader(services.commercetools, rules.limits, rules.backfill.read_timeout)
+
+
+def _for_a_job(settings: Settings, share: float) -> Settings:
+    """The settings of the function, with a job's share of the limits, threads and time."""
+    limits = settings.sync.limits.model_copy(update={"message_seconds": UNIT_SECONDS})
+    sync = settings.sync.model_copy(update={"limits": limits})
+    return settings.model_copy(update={"sync": sync, "klaviyo_limit_share": share, "threads": _THREADS})
+
+
+def _identity(services: Services, stop: threading.Event) -> dict[str, str]:
+    """What a state belongs to: project, account, and a hash of what decides how bodies look."""
+    settings = services.settings
+    rules = {
+        "sync": settings.sync.model_dump(mode="json", exclude=_WITHOUT_EFFECT_ON_BODIES),
+        "locale": settings.preferred_locale,
+        "currency": settings.preferred_currency,
+        "url": settings.product_url_template,
+    }
+    worker = ThreadPoolExecutor(1)  # so that a signal is heard while Klaviyo is asked
+    account = worker.submit(_account, services)
+    worker.shutdown(wait=False)
+    await_all([account], stop, lambda: None)
+    return {
+        "project": settings.ct_project_id,
+        "account": account.result(),
+        "rules": hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:16],
+    }
+
+
+def _account(services: Services) -> str:
+    """Klaviyo's id of the account; for a key without accounts:read, what tells the key from others.
+
+    Raises StoppedError when Klaviyo does not answer, or does not know the key.
+    """
+    with message_budget(services.settings.sync.limits, waits=True):
+        try:
+            return services.klaviyo.account()
+        except TryAgain as error:
+            if error.status == _FORBIDDEN:
+                key = services.settings.klaviyo_auth_key.get_secret_value()
+                return f"key-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+            if error.status in ACCESS_DENIED:
+                raise denied(error) from None
+            raise StoppedError(
+                INTERRUPTED, f"Klaviyo does not answer ({error.reason}). Go on with the same command."
+            ) from None
+
+
+_FORBIDDEN = 403

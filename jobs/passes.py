@@ -1,0 +1,135 @@
+"""The passes of a backfill: what is read, and what each document is given to."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from clients.predicates import any_of, literal
+from core.notification import Notification, Resource
+from core.rules import SyncRules
+from handlers.history import (
+    has_events,
+    refunds_orders,
+    send_order_history,
+    send_refund_history,
+)
+from handlers.registry import is_consumed
+from handlers.services import Services
+from jobs.reading import Reader
+from jobs.selection import Selection, Window, written
+from jobs.units import Attempt
+from mappers.mapped import mapper
+from mappers.order_documents import Payment, Transaction
+from pipeline import sync
+
+Document = Any
+Work = Callable[[Document, Attempt, Selection, Services], None]
+Customers = Callable[[Sequence[Document], Reader], set[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What is done for all documents of a collection.
+
+    `size` is how many of them a page has, `workers` how many are worked on at a time, `customers` says which
+    customers a page may send. `windows`: read by the time of creation. `copies`: the id is
+    enough, as the resource's own handler reads it. `narrow` is a predicate that saves pages,
+    and that a project may refuse.
+    """
+
+    name: str
+    collection: str
+    type_id: str
+    size: int
+    workers: int
+    work: Work
+    is_on: Callable[[SyncRules], bool]
+    customers: Customers = lambda _documents, _reader: set()
+    windows: bool = False
+    copies: bool = True
+    narrow: Callable[[SyncRules], str] = lambda _: ""
+
+    def where(self, selection: Selection, window: Window | None) -> list[str]:
+        """The predicates of its pages."""
+        if window:
+            begin, end = (literal(written(one)) for one in window)
+            return [f"createdAt >= {begin} and createdAt < {end}"]
+        return [f"lastModifiedAt >= {literal(written(selection.since))}"] if selection.since else []
+
+
+def _copied(message_type: str, type_id: str) -> Work:
+    """The work of the handler of a message about the resource, which reads and copies it as it is now."""
+
+    def work(document: Document, attempt: Attempt, _: Selection, services: Services) -> None:
+        sync(_told(type_id, document["id"], message_type, attempt, services), services)
+
+    return work
+
+
+def _order(document: Document, attempt: Attempt, _: Selection, services: Services) -> None:
+    send_order_history(_told("order", document["id"], "Backfill", attempt, services), document, services)
+
+
+def _refunds(document: Document, attempt: Attempt, selection: Selection, services: Services) -> None:
+    told = _told("payment", document["id"], "Backfill", attempt, services)
+    send_refund_history(told, document, services, partial(is_covered, selection=selection))
+
+
+@mapper
+def is_covered(refund: Transaction, payment: Payment, *, selection: Selection) -> bool:
+    """Whether a refund was made in the time that is asked for; those that are named by id always count."""
+    if selection.ids is not None:
+        return True
+    made = datetime.fromisoformat(refund.get("timestamp") or payment["lastModifiedAt"])
+    return made < selection.until and (selection.since is None or made >= selection.since)
+
+
+def _told(type_id: str, own_id: str, message_type: str, attempt: Attempt, services: Services) -> Notification:
+    """The notification of a unit. One that is tried again says so, and since when: handlers then look for erasures.
+
+    A first attempt says no time, which makes it an old message.
+    """
+    again = {"createdAt": attempt.began.isoformat()} if attempt.number > 1 and type_id not in _CATALOG else {}
+    return Notification(Resource(type_id, own_id), message_type, services.settings.ct_project_id, again, attempt.number)
+
+
+_CATALOG = ("category", "product")
+"""Their handlers take a message that says a time under a minute ago for a young one, which costs more."""
+
+
+def _is_on(resource_type: str, message_type: str) -> Callable[[SyncRules], bool]:
+    return partial(is_consumed, resource_type, message_type)
+
+
+def _their_own_ids(customers: Sequence[Document], _: Reader) -> set[str]:
+    return {customer["id"] for customer in customers}
+
+
+def _customers_of_payments(payments: Sequence[Document], reader: Reader) -> set[str]:
+    return _customers_of(reader.orders_of([payment["id"] for payment in payments]), reader)
+
+
+def _customers_of(orders: Sequence[Document], _: Reader) -> set[str]:
+    return {order["customerId"] for order in orders if order.get("customerId")}
+
+
+def _settled_refunds(rules: SyncRules) -> str:
+    states = any_of(rules.payment.refund_states)
+    return f'transactions(type="Refund" and state in {states})'
+
+
+ALL = (
+    # One at a time: each holds the tree's lock while it writes.
+    Pass("categories", "categories", "category", 100, 1, _copied("ResourceUpdated", "category"),
+         _is_on("category", "ResourceUpdated")),
+    Pass("products", "product-projections", "product", 50, 16, _copied("ProductPublished", "product"),
+         _is_on("product", "ProductPublished")),
+    Pass("customers", "customers", "customer", 100, 16, _copied("ResourceUpdated", "customer"),
+         _is_on("customer", "ResourceUpdated"), _their_own_ids),
+    Pass("orders", "orders", "order", 100, 16, _order, has_events, _customers_of, windows=True, copies=False),
+    Pass("refunds", "payments", "payment", 100, 16, _refunds, refunds_orders, _customers_of_payments,
+         copies=False, narrow=_settled_refunds),
+)  # fmt: skip
+"""In the order of `selection.PASSES`."""

@@ -1,0 +1,92 @@
+"""What a run covers: which passes, of which time, or which ids alone."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+PASSES = ("categories", "products", "customers", "orders", "refunds")
+"""In the order in which they run: an item needs its categories, an event finds its profile."""
+
+_SPAN = re.compile(r"(\d+)([hd])")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
+
+Window = tuple[datetime, datetime]
+"""From the first moment on, before the second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What is asked for. `ids` are those to do alone, by pass; None: all that the times let through."""
+
+    passes: tuple[str, ...]
+    since: datetime | None
+    until: datetime
+    window_days: int
+    newest_first: bool
+    ids: Mapping[str, Sequence[str]] | None = None
+
+    def windows(self, first: datetime) -> list[Window]:
+        """The windows from `since` to `until`, in the order in which they are read; there is nothing before `first`."""
+        begin = max(self.since, first) if self.since else first
+        length = timedelta(days=self.window_days)
+        found: list[Window] = []
+        end = self.until
+        while end > begin:
+            found.append((max(begin, end - length), end))
+            end -= length
+        return found if self.newest_first else found[::-1]
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """UTC time of a date, a time, or a span before `now` (`26h`, `30d`). Raises ValueError."""
+    if span := _SPAN.fullmatch(text):
+        return now - timedelta(**{"h": {"hours": int(span[1])}, "d": {"days": int(span[1])}}[span[2]])
+    found = datetime.fromisoformat(text)
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def written(time: datetime) -> str:
+    """A time as commercetools writes it."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def read_ids(file: Path, passes: Sequence[str]) -> dict[str, list[str]]:
+    """The ids in a file, by pass: an id a line, for the one pass that is named, or the lines of an errors file.
+
+    Raises ValueError, which says what is wrong and in which line.
+    """
+    found: dict[str, set[str]] = {}
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        name, own_id = _named(line.strip(), passes, number)
+        if name in passes:
+            found.setdefault(name, set()).add(own_id)
+    return {name: sorted(ids) for name, ids in found.items()}
+
+
+def digest(ids: Mapping[str, Sequence[str]]) -> str:
+    """What tells one list of ids from another."""
+    return hashlib.sha256(json.dumps(ids, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _named(line: str, passes: Sequence[str], number: int) -> tuple[str, str]:
+    entry: Any = None
+    if line.startswith("{"):
+        try:
+            entry = json.loads(line)
+            name, own_id = entry["pass"], entry["resource"].partition("/")[2]
+        except (ValueError, LookupError, TypeError, AttributeError):
+            raise ValueError(f"line {number} is not a line of an errors file") from None
+    elif len(passes) == 1:
+        name, own_id = passes[0], line
+    else:
+        raise ValueError(f"line {number} is an id, so --only must name the one pass that it is for")
+    if name not in PASSES or not _ID.fullmatch(own_id):
+        raise ValueError(f"line {number} names no resource")
+    return name, own_id

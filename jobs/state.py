@@ -1,0 +1,256 @@
+"""How far a run is, in a file that survives it: written whole and renamed, so a kill leaves the last one.
+
+A file may lie on a mounted bucket, which has no locks. So whoever works on it writes its heartbeat, and a run that
+finds a heartbeat watches whether it moves.
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core.logs import log
+from jobs.ending import InterruptedRunError, LostStateError, RefusedStateError
+
+_VERSION = 1
+BEAT_EVERY = 5.0
+"""Seconds between two heartbeats, at most."""
+STANDS_STILL = 120.0
+"""Seconds without a heartbeat after which a run is taken for dead."""
+_LOOK_EVERY = 0.5
+
+
+_CLAIM = str(uuid.uuid4())
+"""What tells this process's hold on a file from another's on the same run."""
+
+
+def _myself() -> dict[str, Any]:
+    return {"host": socket.gethostname(), "pid": os.getpid(), "execution": os.environ.get("CLOUD_RUN_EXECUTION", "")}
+
+
+@dataclass(slots=True)
+class PassState:
+    """One pass. The cursor (`window`, `after`) points behind pages that were done, and the counts are theirs.
+
+    `unfinished` is the page that was under way: when it began, and the customers whom it may have sent.
+    """
+
+    span: list[str] | None = None
+    window: list[str] | None = None
+    after: str = ""
+    total: int | None = None
+    read: int = 0
+    sent: int = 0
+    skipped: dict[str, int] = field(default_factory=dict)
+    errors: int = 0
+    calls: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    finished: bool = False
+    unfinished: dict[str, Any] | None = None
+
+    def reported(self) -> dict[str, Any]:
+        """What is told of the pass at the end; seconds are those of all runs."""
+        told = {name: getattr(self, name) for name in ("read", "sent", "skipped", "errors", "calls")}
+        return {**told, "seconds": round(self.seconds, 1)}
+
+    def count(self, skipped: Mapping[str, int], errors: int, sent: int, calls: Mapping[str, int]) -> None:
+        """Add what became of a page."""
+        self.skipped = dict(Counter(self.skipped) + Counter(skipped))
+        self.calls = dict(Counter(self.calls) + Counter(calls))
+        self.errors += errors
+        self.sent += sent
+        self.read += sent + errors + sum(skipped.values())
+
+
+@dataclass(slots=True)
+class StateFile:
+    """The state of this run, and its file. Made by `claimed`; only the run's own thread uses it."""
+
+    path: Path
+    identity: Mapping[str, str]
+    said: Mapping[str, object]
+    began: Mapping[str, str]
+    passes: dict[str, PassState] = field(default_factory=dict)
+    run: str = field(default_factory=lambda: str(uuid.uuid4()))
+    is_new: bool = True
+    _owner: dict[str, Any] | None = field(default_factory=_myself)
+    _beats: int = 0
+    _written_at: float = float("-inf")
+
+    def pass_state(self, name: str) -> PassState:
+        """How far a pass is."""
+        return self.passes.setdefault(name, PassState())
+
+    def beat(self) -> None:
+        """Show that this run is alive, if it is time to."""
+        if time.monotonic() - self._written_at >= BEAT_EVERY:
+            self.write()
+
+    def release(self) -> None:
+        """Write the last state, which is nobody's."""
+        self._owner = None
+        self.write()
+
+    def write(self) -> None:
+        """Write the state. Raises LostStateError if another run took the file over."""
+        found = _read(self.path)
+        if found and (found["run"], found["claim"]) != (self.run, _CLAIM):
+            raise LostStateError(f"{self.path} was taken over by another run: this one stops.")
+        self._beats += 1
+        _replace(self.path, self.as_json())
+        self._written_at = time.monotonic()
+
+    def as_json(self) -> dict[str, Any]:
+        """What is in the file."""
+        return {
+            "version": _VERSION,
+            "run": self.run,
+            "claim": _CLAIM,
+            "owner": self._owner,
+            "heartbeat": self._beats,
+            **self.identity,
+            "said": dict(self.said),
+            "began": dict(self.began),
+            "passes": {name: asdict(one) for name, one in self.passes.items()},
+        }
+
+
+def claimed(
+    path: Path,
+    identity: Mapping[str, str],
+    said: Mapping[str, object],
+    began: Mapping[str, str],
+    stop: threading.Event,
+    *,
+    restart: bool = False,
+    keep_rules: bool = False,
+) -> StateFile:
+    """The state to go on with, or a new one; it is this run's from now on.
+
+    `identity` holds project, account and rules, `said` the options that decide what is covered. Raises
+    RefusedStateError for a file of another shop, account or configuration, and for one that another run is at work on.
+    """
+    state = StateFile(path, identity, said, began)
+    found = _read(path)
+    if found is None:
+        _create(path, state.as_json())
+        return state
+    _require_nobody(path, found, stop)
+    found = _read(path) or found
+    if not restart:
+        _require_same(path, found, identity, keep_rules=keep_rules)
+        is_finished = all(one["finished"] for one in found["passes"].values())
+        # A list of ids is done again, as what was wrong with them may have been mended.
+        if found["said"] == said and not (is_finished and said["ids"]):
+            state.run, state.began, state.is_new = found["run"], found["began"], False
+            state.passes = {name: PassState(**one) for name, one in found["passes"].items()}
+        elif not is_finished:
+            raise RefusedStateError(
+                f"{path} is of a run with other options ({_difference(found['said'], said)}) that is not done: finish"
+                " that, name another --state, or --restart."
+            )
+    if state.is_new and all(found[name] == identity[name] for name in ("project", "account")):
+        # Somebody may have been erased while that run was killed: it is looked into all the same.
+        state.passes = {
+            name: PassState(unfinished=one["unfinished"]) for name, one in found["passes"].items() if one["unfinished"]
+        }
+    _replace(path, state.as_json())
+    return state
+
+
+def _require_same(path: Path, found: Mapping[str, Any], identity: Mapping[str, str], *, keep_rules: bool) -> None:
+    for name, what in (("project", "commercetools project"), ("account", "Klaviyo account")):
+        if found[name] != identity[name]:
+            raise RefusedStateError(
+                f"{path} is of another {what} ({found[name]}, not {identity[name]}): name another --state, or"
+                " --restart."
+            )
+    if found["rules"] != identity["rules"] and not keep_rules:
+        raise RefusedStateError(
+            f"{path} was made with another configuration of what is sent: --restart, or --keep-rules to go on."
+        )
+
+
+def _difference(found: Mapping[str, object], said: Mapping[str, object]) -> str:
+    return ", ".join(f"--{name.replace('_', '-')}" for name in said if found.get(name) != said[name])
+
+
+def _require_nobody(path: Path, found: Mapping[str, Any], stop: threading.Event) -> None:
+    """Raise RefusedStateError if the file's owner is at work; wait until that is clear."""
+    owner = found["owner"]
+    if not owner or _is_gone(owner):
+        return
+    log.info("the state file is another run's: watching whether it is alive", seconds=STANDS_STILL)
+    end = time.monotonic() + STANDS_STILL
+    while time.monotonic() < end:
+        if stop.wait(_LOOK_EVERY):
+            raise InterruptedRunError(abandons=False)
+        now = _read(path)
+        if now is None or not now["owner"] or _is_gone(now["owner"]):
+            return
+        if (now["claim"], now["heartbeat"]) != (found["claim"], found["heartbeat"]):
+            raise RefusedStateError(
+                f"{path} is in use: another run (process {now['owner']['pid']} on {now['owner']['host']}) is at work."
+            )
+
+
+def _is_gone(owner: Mapping[str, Any]) -> bool:
+    """Whether the owner is known to be dead: an earlier attempt of this execution, or a process that is no more."""
+    me = _myself()
+    if me["execution"] or owner["execution"]:
+        return bool(me["execution"] == owner["execution"])
+    if owner["host"] != me["host"]:
+        return False
+    if owner["pid"] == me["pid"]:
+        return True  # of a container before this one
+    try:
+        os.kill(owner["pid"], 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RefusedStateError(f"{path} can't be read: {error.strerror}.") from None
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or found.get("version") != _VERSION or "claim" not in found:
+        raise RefusedStateError(f"{path} is not the state file of a backfill: name another --state.")
+    return found
+
+
+def _create(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a file that is not there yet; of two runs that try, one succeeds."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(json.dumps(state))
+    except FileExistsError:
+        raise RefusedStateError(f"{path} is in use: another run has just begun.") from None
+    except OSError as error:
+        raise RefusedStateError(f"{path} can't be written: {error.strerror}.") from None
+
+
+def _replace(path: Path, state: Mapping[str, Any]) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(state))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise LostStateError(f"{path} can't be written: {error.strerror}.") from None

@@ -1,0 +1,106 @@
+"""One unit of work, such as one order: done again until it is settled, and never failed for being throttled."""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from clients.retrying import message_budget
+from clients.verdicts import ACCESS_DENIED
+from core.errors import DeadLetter, Ignored, SyncError, TryAgain
+from core.rules import Limits
+from jobs.ending import DENIED, INTERRUPTED, StoppedError
+from pipeline import where
+
+UNIT_SECONDS = 600.0
+"""Wall clock for one attempt: a job holds no message of Pub/Sub's, and a large order has to end at any share."""
+_ATTEMPTS = 5
+"""After which a unit is given up if others get through; throttled ones are not counted."""
+OUTAGE = 600.0
+"""Seconds without any success after which the run stops."""
+_FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Which attempt at a unit this is, and when the first one began."""
+
+    number: int
+    began: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a unit: sent, or `skipped` for a reason, or `failed` for good."""
+
+    skipped: str = ""
+    failed: SyncError | None = None
+    calls: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a backend, or the SDK's validation, did not want its content."""
+        return isinstance(self.failed, DeadLetter)
+
+
+@dataclass(slots=True)
+class Health:
+    """When the last unit was settled, `time.monotonic`: while others get through, what fails is the unit's fault."""
+
+    succeeded_at: float = field(default_factory=time.monotonic)
+
+
+def settled(work: Callable[[Attempt], None], limits: Limits, health: Health, stop: threading.Event) -> Settled:
+    """Do a unit's work, again and again while it may succeed later.
+
+    Raises StoppedError for a key or scope that is missing, and when nothing at all gets through for ten minutes.
+    """
+    began, began_at = datetime.now(UTC), time.monotonic()
+    calls: Counter[str] = Counter()
+    number = failures = 0
+    while True:
+        number += 1
+        with message_budget(limits, waits=True) as budget:
+            error = _tried(work, Attempt(number, began))
+        calls.update(budget.calls)
+        if not isinstance(error, TryAgain):
+            health.succeeded_at = time.monotonic()
+            if isinstance(error, Ignored):
+                return Settled(skipped=error.reason, calls=calls)
+            return Settled(failed=error, calls=calls)
+        if error.status in ACCESS_DENIED:
+            raise denied(error)
+        if error.reason != "throttled":
+            failures += 1
+            if failures >= _ATTEMPTS and health.succeeded_at > began_at:
+                return Settled(failed=error, calls=calls)
+            if time.monotonic() - max(health.succeeded_at, began_at) > OUTAGE:
+                raise StoppedError(
+                    INTERRUPTED, f"Nothing gets through for ten minutes ({error.reason}). Go on with the same command."
+                )
+        wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** max(0, failures - 1))
+        if stop.wait(wait * random.uniform(0.5, 1.0)):  # noqa: S311 - jitter
+            raise StoppedError(INTERRUPTED, "Interrupted. Go on with the same command.")
+
+
+def denied(error: TryAgain) -> StoppedError:
+    """The end of a run whose key or client may not do what it has to."""
+    backend, what = ("Klaviyo", "key") if error.reason.startswith("klaviyo") else ("commercetools", "API client")
+    return StoppedError(
+        DENIED,
+        f"{backend} denies a call ({error.status} {error.code}): look at the {what} and its scopes with `manage.py"
+        " check`, then go on with the same command.",
+    )
+
+
+def _tried(work: Callable[[Attempt], None], attempt: Attempt) -> SyncError | None:
+    try:
+        work(attempt)
+    except SyncError as error:
+        return error
+    except Exception as unforeseen:  # noqa: BLE001 - whatever it is, the others go on
+        return TryAgain("unforeseen", code=where(unforeseen))
+    return None

@@ -1,0 +1,254 @@
+"""A shop's past in Klaviyo: the same as if every message had come live, and no flow for last year's orders."""
+
+import random
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands.running import Sandbox
+from jobs.selection import written
+from sandbox.documents import now
+from tests.functional.backfilling import Job, asked, holdings
+from tests.functional.conftest import ManagePy, Serve
+from tests.functional.documents import (
+    Json,
+    category,
+    customer,
+    line_item,
+    message,
+    money,
+    order,
+    payment,
+    product,
+    reference,
+    transaction,
+    young,
+)
+from tests.functional.random_shop import RandomShop
+
+TODAYS = {"version", "lastModifiedAt", "orderState", "TimeEstimated"}
+"""Properties of an order that are those of today, and the mark of an estimate."""
+ESTIMATED = ("Fulfilled Order", "Cancelled Order")
+REFUNDED: dict[str, Any] = {"paymentInfo": {"payments": [reference("payment", "payment-1")]}}
+
+
+def _past(event: Mapping[str, Any], metric: str) -> dict[str, Any]:
+    """An event without what a backfill can't know, or says on purpose."""
+    properties = {name: value for name, value in event["properties"].items() if name not in TODAYS}
+    hidden = {"backfill", *(["time"] if metric in ESTIMATED else [])}
+    return {name: value for name, value in event.items() if name not in hidden} | {"properties": properties}
+
+
+@pytest.mark.timeout(180)
+def test_a_backfilled_shop_is_the_one_that_was_delivered_live(sandbox: Sandbox, job: Job, serve: Serve) -> None:
+    """Every category, item, variant, profile and event of a random shop; guests are told by their e-mail alone."""
+    seed = random.randrange(2**32)
+    shop = RandomShop(random.Random(seed), sandbox.commercetools)
+    function = serve(SYNC_CONFIG="")
+    orders = []
+    opened: Callable[[], list[Json]] = partial(shop.open, 6)
+    for happens in [
+        opened,
+        *[shop.place_order, shop.place_order, shop.move_order, shop.refund] * 5,
+        *[shop.change] * 60,
+    ]:
+        for delivery in happens():
+            if delivery["resource"]["typeId"] in ("order", "payment"):
+                orders.append(delivery)
+            else:
+                function.deliver(delivery)
+    # At last, so that events see the catalog of today, as a backfill does.
+    for delivery in orders:
+        function.deliver(delivery)
+    live = holdings(sandbox)
+    assert live["count"] == len(shop.events) > 20
+
+    sandbox.klaviyo.reset()
+    done = job.run("--page", "7")
+    past = holdings(sandbox)
+
+    assert done.code == 0, f"seed {seed}: {done.lines} {job.failed()}"
+    for kind in ("categories", "items", "variants"):
+        assert past[kind] == live[kind], f"seed {seed}"
+    customers = sandbox.commercetools.state()["documents"]["customers"].keys()
+    for own, profile in live["profiles"].items():
+        found = past["profiles"].pop(own)
+        told = profile if own in customers else {"email": own, "events": profile["events"]}
+        assert found == told, f"seed {seed}"
+    assert past["profiles"] == {}
+    assert {key: _past(one, key[0]) for key, one in past["events"].items()} == {
+        key: _past(one, key[0]) for key, one in live["events"].items()
+    }, f"seed {seed}"
+    assert {one["backfill"] for one in past["events"].values()} == {True}
+    assert past["count"] == live["count"]
+
+
+def test_events_have_the_time_at_which_they_happened(sandbox: Sandbox, job: Job) -> None:
+    """Times of states are estimates, and marked; an imported order was placed when it was completed."""
+    imported: Any = {"completedAt": "2019-03-01T10:00:00.000Z", "lastModifiedAt": "2020-01-01T00:00:00.000Z"}
+    sandbox.commercetools.put("customers", customer())
+    sandbox.commercetools.put("orders", order(orderState="Complete", **imported, **REFUNDED))
+    sandbox.commercetools.put("payments", payment())
+    assert job.run().code == 0
+    told = {one["metric"]: one for one in sandbox.klaviyo.state()["events"]}
+    assert {metric: one["time"][:19] for metric, one in told.items()} == {
+        "Placed Order": "2019-03-01T10:00:00",
+        "Ordered Product": "2019-03-01T10:00:01",
+        "Fulfilled Order": "2020-01-01T00:00:00",
+        "Refunded Order": "2026-05-03T09:00:00",
+    }
+    marked = {metric: one["properties"].get("TimeEstimated") for metric, one in told.items()}
+    assert marked == {"Placed Order": None, "Ordered Product": None, "Fulfilled Order": True, "Refunded Order": None}
+
+
+def test_an_order_that_is_cancelled_by_now_was_placed(sandbox: Sandbox, job: Job) -> None:
+    """As a shop that ran live would have sent it."""
+    sandbox.commercetools.put("customers", customer())
+    sandbox.commercetools.put("orders", order(orderState="Cancelled"))
+    assert job.run("--only", "orders").code == 0
+    metrics = sorted(one["metric"] for one in sandbox.klaviyo.state()["events"])
+    assert metrics == ["Cancelled Order", "Ordered Product", "Placed Order"]
+
+
+def test_an_old_order_overwrites_nothing_of_today(sandbox: Sandbox, job: Job) -> None:
+    """Neither a customer's e-mail nor what is known of a guest; and nobody's order brings back who is gone."""
+    sandbox.commercetools.put("customers", customer(email="today@example.com"))
+    sandbox.commercetools.put("orders", order("order-1", customerEmail="before@example.com"))
+    sandbox.commercetools.put("orders", order("order-2", lines=[], customerId=None, customerEmail="g@example.com"))
+    sandbox.commercetools.put("orders", order("order-3", lines=[], customerId=None, customerEmail="TODAY@example.com"))
+    sandbox.commercetools.put("orders", order("order-4", lines=[], customerId="customer-gone"))
+    done = job.run("--only", "orders")
+    assert done.report["passes"]["orders"]["skipped"] == {"customer_gone": 1}
+    shown = [
+        {name: one.get(name) for name in ("external_id", "email", "first_name", "location")}
+        for one in sandbox.klaviyo.state()["profiles"]
+    ]
+    assert sorted(shown, key=str) == sorted(
+        [
+            {"external_id": "customer-1", "email": "today@example.com", "first_name": None, "location": None},
+            {"external_id": None, "email": "g@example.com", "first_name": None, "location": None},
+        ],
+        key=str,
+    )
+
+
+def test_a_message_that_came_first_stays(sandbox: Sandbox, job: Job, serve: Serve) -> None:
+    """A backfill beside the live function: what that has sent already is there once, and started its flow."""
+    placed = order(createdAt=now())
+    sandbox.commercetools.put("customers", customer())
+    sandbox.commercetools.put("orders", placed)
+    assert serve().deliver(young(message("OrderCreated", "order", "order-1", order=placed))).outcome == "synced"
+    assert job.run("--only", "orders").code == 0
+    assert [one["backfill"] for one in sandbox.klaviyo.state()["events"]] == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "orders", "refunds"),
+    [
+        ([], {"order-10", "order-100", "order-400"}, {"refund-10", "refund-400"}),
+        (["--since", "30d"], {"order-10"}, {"refund-10"}),
+        (["--until", "30d", "--oldest-first"], {"order-100", "order-400"}, {"refund-400"}),
+        (["--since", "200d", "--until", "50d", "--window", "7"], {"order-100"}, set()),
+        (["--only", "refunds"], set(), {"refund-10", "refund-400"}),
+        (["--only", "orders", "--only", "customers"], {"order-10", "order-100", "order-400"}, set()),
+    ],
+)
+def test_what_is_asked_for(
+    sandbox: Sandbox, job: Job, arguments: list[str], orders: set[str], refunds: set[str]
+) -> None:
+    """Passes and times; a refund counts by its own time."""
+
+    def ago(days: int) -> str:
+        return written(datetime.now(UTC) - timedelta(days=days))
+
+    sandbox.commercetools.put("customers", customer())
+    for days in (10, 100, 400):
+        sandbox.commercetools.put("orders", order(f"order-{days}", lines=[], createdAt=ago(days), **REFUNDED))
+    made = [transaction(f"refund-{days}", timestamp=ago(days)) for days in (10, 400)]
+    sandbox.commercetools.put("payments", payment(transactions=made, lastModifiedAt=ago(10)))
+    assert job.run(*arguments).code == 0
+    events = sandbox.klaviyo.state()["events"]
+    assert {one["unique_id"] for one in events if one["metric"] == "Placed Order"} == orders
+    assert {one["unique_id"] for one in events if one["metric"] == "Refunded Order"} == {
+        f"payment-1:{refund}" for refund in refunds
+    }
+
+
+def test_what_sync_toml_switches_off_is_not_sent(sandbox: Sandbox, job: Job, tmp_path: Path) -> None:
+    """The settings of the function hold for its past too."""
+    rules = tmp_path / "own.toml"
+    rules.write_text(
+        '[messages]\ndisabled = ["order/OrderStateChanged", "customer/ResourceUpdated"]\n'
+        "[payment]\nrefund_states = []\n",
+        encoding="utf-8",
+    )
+    sandbox.commercetools.put("customers", customer())
+    sandbox.commercetools.put("orders", order(orderState="Complete", lines=[], **REFUNDED))
+    sandbox.commercetools.put("payments", payment())
+    assert job.run(SYNC_CONFIG=str(rules)).code == 0
+    assert [one["metric"] for one in sandbox.klaviyo.state()["events"]] == ["Placed Order"]
+    assert asked(sandbox, "create_or_update_profile") == []
+
+
+def test_a_dry_run_tells_what_a_run_does(sandbox: Sandbox, job: Job) -> None:
+    """Events, money and reasons are those of the run after it; and nothing is sent."""
+    sandbox.commercetools.put("categories", category("category-1", "Bags"))
+    sandbox.commercetools.put("products", product())
+    sandbox.commercetools.put("customers", customer())
+    sandbox.commercetools.put("customers", customer("customer-2", email=""))
+    lines = [line_item(number) for number in (1, 2)]
+    sandbox.commercetools.put("orders", order("order-1", lines=lines, orderState="Complete", **REFUNDED))
+    dollars: Any = {"customerId": None, "totalPrice": money(999, "USD"), "lines": []}
+    sandbox.commercetools.put("orders", order("order-2", **dollars))
+    sandbox.commercetools.put("orders", order("order-3", customerId="gone"))
+    sandbox.commercetools.put("orders", order("order-4", totalPrice={}))
+    sandbox.commercetools.put("payments", payment())
+
+    dry = job.run("--dry-run")
+    assert dry.code == 0
+    assert [call["method"] for call in sandbox.klaviyo.requests() if call["method"] != "GET"] == []
+    assert not (job.folder / "backfill-state.json").exists()
+
+    done = job.run()
+    sent = sandbox.klaviyo.state()["events"]
+    told = dry.report["passes"]
+    events = {**told["orders"]["events"], **told["refunds"]["events"]}
+    assert {metric: one["count"] for metric, one in events.items()} == {
+        metric: sum(one["metric"] == metric for one in sent) for metric in {one["metric"] for one in sent}
+    }
+    assert events["Placed Order"]["value"] == {"EUR": 40.0, "USD": 9.99}
+    assert events["Refunded Order"]["value"] == {"EUR": 5.0}
+    for name, one in done.report["passes"].items():
+        assert (told[name]["read"], told[name]["unmappable"]) == (one["read"], one["errors"])
+        assert told[name]["skipped"] == one["skipped"]
+    assert told["orders"]["unmappable_ids"] == ["order/order-4"]
+    assert told["products"]["writes"] == 2
+
+
+def test_hours_of_a_dry_run_are_klaviyos_limits(sandbox: Sandbox, job: Job) -> None:
+    """3,500 events a minute, and the share of them that is asked for."""
+    sandbox.commercetools.put("customers", customer())
+    lines = [line_item(number) for number in range(1, 700)]
+    sandbox.commercetools.put("orders", order(lines=lines))
+    hours = job.run("--dry-run", "--only", "orders", "--share", "0.01").report["hours"]
+    assert hours == pytest.approx(700 / 35 / 60, abs=0.01)
+
+
+def test_for_people(sandbox: Sandbox, manage_py: ManagePy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`manage.py backfill` says what was done, and exits with 1 where something could not be."""
+    monkeypatch.chdir(tmp_path)
+    sandbox.commercetools.put("customers", customer())
+    sandbox.commercetools.put("orders", order("order-1"))
+    sandbox.commercetools.put("orders", order("order-2", totalPrice={}))
+    dry = manage_py("backfill", "--dry-run")
+    assert dry.exit_code == 0
+    assert "orders: 2 read, 2 to write, 1 unmappable, 0 h\n  1 Placed Order (20.00 EUR)\n" in dry.output
+    assert "Nothing was sent" in dry.output
+    done = manage_py("backfill")
+    assert done.exit_code == 1
+    assert "orders: 2 read, 1 sent, 1 error, " in done.output
+    assert "--ids backfill-errors.jsonl" in done.output

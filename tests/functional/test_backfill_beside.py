@@ -1,0 +1,50 @@
+"""A backfill beside the live function: whatever happens in the shop meanwhile, the newest state wins."""
+
+import random
+
+import pytest
+
+from commands.running import Sandbox, running_function
+from core.settings import load_settings
+from sandbox.samples import ENVIRONMENT
+from tests.functional.backfilling import Job, awaited, ended
+from tests.functional.expected_state import problems
+from tests.functional.random_shop import RandomShop
+from tests.functional.redelivery import Subscription
+
+AT_A_TIME, CHANGES, SECONDS = 8, 60, 60
+KINDS = [
+    "edit_customer", "erase_customer", "edit_product", "change_variants", "unpublish_product", "publish_product",
+    "set_stock", "rename_category", "place_order", "move_order", "refund",
+]  # fmt: skip
+
+
+@pytest.mark.timeout(180)
+def test_the_newest_state_wins(sandbox: Sandbox, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shop was there before, and changes while a backfill is at it; the function gets the changes alone."""
+    seed = random.randrange(2**32)
+    rng = random.Random(seed)
+    shop = RandomShop(rng, sandbox.commercetools, KINDS)
+    shop.open(10)
+    for _ in range(5):
+        shop.place_order()
+    environment = {**sandbox.environment, **ENVIRONMENT, "SYNC_CONFIG": ""}
+    sandbox.klaviyo.fail("^/api/", delay=0.05)
+    sandbox.klaviyo.fail("^/api/", delay=0.5, rate=0.1, late=True)
+    with (
+        running_function(environment) as function,
+        job.started("--page", "4") as process,
+    ):
+        awaited(lambda: sandbox.klaviyo.requests(kind="api"))
+        subscription = Subscription([function.url], random.Random(rng.random()))
+        with subscription.pushing(AT_A_TIME):
+            for _ in range(CHANGES):
+                subscription.wait_for_room(AT_A_TIME, soon=0.1)
+                for delivery in shop.change():
+                    subscription.publish(delivery, 0.1)
+            assert subscription.drained(SECONDS), f"seed {seed}"
+        done = ended(process)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert (done.code, job.failed()) == (0, []), f"seed {seed}"
+    assert problems(sandbox, load_settings(), shop) == [], f"seed {seed}"

@@ -1,0 +1,217 @@
+"""What goes wrong during a backfill: throttled it waits, refused it goes on and says so, denied it stops."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from commands.running import Sandbox
+from tests.functional.backfilling import Job, asked
+from tests.functional.documents import customer, order, payment, product, reference
+
+TIMED_OUT = {"statusCode": 400, "message": "", "errors": [{"code": "QueryTimedOut", "message": ""}]}
+
+
+@pytest.fixture
+def orders(sandbox: Sandbox) -> Sandbox:
+    """Ten orders without lines, of one customer, with a refund."""
+    sandbox.commercetools.put("customers", customer())
+    paid = {"paymentInfo": {"payments": [reference("payment", "payment-1")]}}
+    for number in range(10):
+        sandbox.commercetools.put("orders", order(f"order-{number}", lines=[], **paid))
+    sandbox.commercetools.put("payments", payment())
+    return sandbox
+
+
+def _placed(sandbox: Sandbox) -> list[str]:
+    return sorted(one["unique_id"] for one in sandbox.klaviyo.state()["events"] if one["metric"] == "Placed Order")
+
+
+ALL_PLACED = [f"order-{number}" for number in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("path", "fault"),
+    [
+        ("^/api/events", {"status": 429, "headers": {"Retry-After": "2"}, "count": 4}),
+        ("^/api/events", {"status": 429, "count": 2}),
+        ("^/api/events", {"status": 503, "count": 12}),
+        ("^/api/events", {"reset": "answering", "apply": True, "rate": 0.5, "count": 12}),
+        ("/shop/customers", {"status": 503, "count": 12}),
+        ("/shop/customers", {"status": 429, "headers": {"Retry-After": "1"}, "count": 4}),
+        ("/oauth/token", {"status": 503, "count": 4}),
+    ],
+    ids=["429", "429 without Retry-After", "503", "reset", "shop 503", "shop 429", "token"],
+)
+def test_what_passes_is_waited_for(orders: Sandbox, job: Job, path: str, fault: dict[str, Any]) -> None:
+    """Nothing is lost, and nothing counts as an error."""
+    for backend in (orders.klaviyo, orders.commercetools):
+        backend.fail(path, **fault)
+    done = job.run("--only", "orders")
+    assert (done.code, job.failed()) == (0, [])
+    assert _placed(orders) == ALL_PLACED
+    assert len(orders.klaviyo.state()["events"]) == 10
+
+
+def test_limits_that_are_lower_than_anybody_told(orders: Sandbox, job: Job) -> None:
+    """Klaviyo takes a hundredth of what it documents: what is refused is waited for, and sent once."""
+    orders.klaviyo.limits(scale=0.01)  # 3 events a second, 35 a minute
+    done = job.run("--only", "orders")
+    assert (done.code, job.failed()) == (0, [])
+    assert _placed(orders) == ALL_PLACED
+    answers = Counter(call["status"] for call in asked(orders, "create_event"))
+    assert answers[202] == 10
+
+
+def test_what_is_refused_is_noted_and_can_be_done_again(orders: Sandbox, job: Job) -> None:
+    """An order that can't be mapped and one that Klaviyo refuses: the others are sent; `--ids` does those two alone."""
+    orders.commercetools.patch("orders", "order-3", {"totalPrice": {}})
+    orders.klaviyo.fail("^/api/events", status=400, count=1)
+    done = job.run("--only", "orders")
+    assert done.code == 0
+    assert done.report["passes"]["orders"]["errors"] == 2
+    assert "--ids backfill-errors.jsonl does those again" in done.said
+    unmapped, refused = sorted(job.failed(), key=lambda line: line["reason"], reverse=True)
+    assert unmapped == {"resource": "order/order-3", "pass": "orders", "reason": "unmappable", "code": "KeyError"}
+    left = refused["resource"].partition("/")[2]
+    assert (refused["reason"], refused["status"]) == ("klaviyo_refused", 400)
+    assert refused["part"] == f"Placed Order {left}"
+    assert _placed(orders) == sorted(set(ALL_PLACED) - {"order-3", left})
+
+    orders.klaviyo.forget_requests()
+    too_soon = job.run("--ids", "backfill-errors.jsonl")
+    assert too_soon.report["passes"]["orders"]["errors"] == 1
+    assert len(asked(orders, "create_event")) == 1
+    assert [line["resource"] for line in job.failed("backfill-errors.left.jsonl")] == ["order/order-3"]
+
+    orders.commercetools.put("orders", order("order-3", lines=[]))
+    again = job.run("--ids", "backfill-errors.jsonl")
+    assert (again.code, again.report["passes"]["orders"]["read"]) == (0, 2)
+    assert _placed(orders) == ALL_PLACED
+    assert job.failed("backfill-errors.left.jsonl") == []
+
+
+@pytest.mark.parametrize("name", ["orders", "customers", "products", "refunds"])
+def test_ids_of_a_list(orders: Sandbox, job: Job, name: str) -> None:
+    """An id a line for the one pass that is named; what is gone is counted."""
+    orders.commercetools.put("products", product())
+    ids = {"orders": "order-1", "customers": "customer-1", "products": "product-1", "refunds": "payment-1"}
+    (job.folder / "ids").write_text(f"{ids[name]}\n\ngone\n", encoding="utf-8")
+    done = job.run("--only", name, "--ids", "ids").report["passes"][name]
+    if name == "products":  # one that is gone must not stay in the catalog
+        assert (done["read"], done["sent"], done["skipped"]) == (2, 2, {})
+    else:
+        assert (done["read"], done["sent"], done["skipped"]) == (2, 1, {"deleted": 1})
+    state = orders.klaviyo.state()
+    found = {"orders": _placed(orders), "customers": [one["external_id"] for one in state["profiles"]]}
+    found |= {"products": list(state["items"]), "refunds": ["payment-1"] if state["events"] else []}
+    assert found[name] == [ids[name]]
+
+
+@pytest.mark.parametrize(
+    ("denied", "said"),
+    [
+        ({"scopes": ["accounts:read"]}, "Klaviyo denies a call (403"),
+        ({"accepted": ["another"]}, "Klaviyo denies a call (401"),
+    ],
+)
+def test_a_key_without_rights_stops_it(orders: Sandbox, job: Job, denied: dict[str, list[str]], said: str) -> None:
+    """At once, with what to do; nothing is an error, and the same command goes on."""
+    orders.klaviyo.keys(**denied)
+    stopped = job.run("--only", "orders")
+    assert (stopped.code, said in stopped.said, job.failed()) == (77, True, [])
+    orders.klaviyo.keys(None)
+    assert job.run("--only", "orders").code == 0
+    assert _placed(orders) == ALL_PLACED
+
+
+def test_a_client_without_scope_stops_it(orders: Sandbox, job: Job) -> None:
+    """Likewise for commercetools."""
+    orders.commercetools.tokens(deny_scopes=["view_orders", "manage_orders"])
+    stopped = job.run("--only", "orders")
+    assert (stopped.code, "commercetools denies a call (403" in stopped.said) == (77, True)
+
+
+def test_a_key_that_may_not_read_the_account(orders: Sandbox, job: Job) -> None:
+    """The function needs no accounts:read: then the state belongs to the key, and shows nothing of it."""
+    orders.klaviyo.keys(scopes=["events:write", "profiles:read", "profiles:write"])
+    assert job.run("--only", "orders").code == 0
+    assert job.state["account"].startswith("key-")
+    other = job.run("--only", "orders", KLAVIYO_AUTH_KEY="another-key")
+    assert (other.code, "is of another Klaviyo account" in other.said) == (78, True)
+
+
+def test_so_much_is_refused_that_it_stops(sandbox: Sandbox, job: Job) -> None:
+    """More than 5 % of what was sent: the configuration is wrong, not the data."""
+    sandbox.commercetools.put_all({"customers": [customer(f"customer-{n}", addresses=[]) for n in range(300)]})
+    sandbox.klaviyo.fail("^/api/profile-import", status=400, rate=0.3)
+    stopped = job.run("--only", "customers")
+    assert (stopped.code, "something is wrong with the configuration" in stopped.said) == (4, True)
+    assert stopped.report["passes"]["customers"]["read"] == 200
+
+
+@pytest.mark.parametrize(
+    "fault", [{"status": 400, "body": TIMED_OUT}, {"status": 504, "body": "html"}, {"status": 502}], ids=str
+)
+def test_a_page_that_takes_too_long_is_halved(orders: Sandbox, job: Job, fault: dict[str, Any]) -> None:
+    """Until it arrives; the pass goes on with the smaller page."""
+    orders.commercetools.fail("^/shop/orders$", skip=2, count=5, **fault)
+    assert job.run("--only", "orders").code == 0
+    pages = [call for call in orders.commercetools.requests(kind="api") if call["operation"] == "orders.query"]
+    sizes = [call["query"]["limit"][0] for call in pages if call["query"].get("sort") == ["id asc"]]
+    assert sizes[:6] == ["100", "50", "25", "12", "6", "3"]
+    assert _placed(orders) == ALL_PLACED
+
+
+def test_a_shop_that_does_not_answer_stops_it(orders: Sandbox, job: Job) -> None:
+    """After ten tries; the same command goes on."""
+    orders.commercetools.fail("^/shop/orders$", status=503)
+    stopped = job.run("--only", "orders")
+    assert (stopped.code, "commercetools does not answer for orders" in stopped.said) == (75, True)
+    orders.commercetools.clear_failures()
+    assert job.run("--only", "orders").code == 0
+
+
+def test_a_shop_that_refuses_the_predicate_of_refunds(orders: Sandbox, job: Job) -> None:
+    """All payments are read then, and give the same refunds."""
+    refused = {"statusCode": 400, "message": "", "errors": [{"code": "InvalidInput", "message": ""}]}
+    orders.commercetools.fail("^/shop/payments$", status=400, body=refused, count=2)  # the count, and the page
+    assert job.run("--only", "refunds").code == 0
+    assert [one["unique_id"] for one in orders.klaviyo.state()["events"]] == ["payment-1:refund-1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--since", "soon"], "--since must be a date, a time, or a span"),
+        (["--since", "1d", "--until", "2d"], "--since must be before --until"),
+        (["--ids", "ids", "--since", "1d"], "leave --since and --until out"),
+        (["--ids", "nothing"], "No such file"),
+        (["--ids", "ids"], "line 1 is an id, so --only must name the one pass"),
+        (["--ids", "ids", "--only", "orders", "--errors", "ids"], "--errors must be another file than --ids"),
+        (["--only", "carts"], "invalid choice: 'carts'"),
+        (["--share", "2"], "argument --share: invalid"),
+        (["--page", "501"], "argument --page: invalid"),
+    ],
+    ids=str,
+)
+def test_wrong_arguments(job: Job, arguments: list[str], said: str) -> None:
+    """2, and what is wrong with them on stderr."""
+    (job.folder / "ids").write_text("order-1\n", encoding="utf-8")
+    refused = job.run(*arguments)
+    assert (refused.code, said in refused.errors) == (2, True), refused.errors
+
+
+def test_wrong_settings(job: Job) -> None:
+    """78, with every problem."""
+    refused = job.run(CT_API_URL="")
+    assert refused.code == 78
+    assert refused.lines[0]["problems"] == ["CT_API_URL is not set"]
+
+
+def test_errors_of_the_last_run_are_forgotten(orders: Sandbox, job: Job) -> None:
+    """A run that goes on adds to its errors file, a new one begins without."""
+    orders.commercetools.patch("orders", "order-3", {"totalPrice": {}})
+    job.run("--only", "orders")
+    job.run("--only", "orders", "--restart")
+    assert len(job.failed()) == 1

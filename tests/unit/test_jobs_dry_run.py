@@ -1,0 +1,33 @@
+"""The hours of a dry run, and the table in docs/history.md that is made of them."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from jobs.dry_run import Tally
+
+PAGE = Path(__file__).parents[2] / "docs" / "history.md"
+ROWS = re.findall(
+    r"^\| ([\d,]+) orders, ([\d,]+) customers, ([\d,]+) products \| ([\d.]+) h \| ([\d.]+) h \| ([\d.]+) h \|",
+    PAGE.read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
+
+
+def test_the_table_has_rows() -> None:
+    """Else the next test would hold nothing."""
+    assert len(ROWS) == 3
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+def test_the_table_of_hours_is_the_arithmetic_of_a_dry_run(row: tuple[str, ...]) -> None:
+    """At half of Klaviyo's limits; an order of three line items is four events, a product has five variants."""
+    orders, customers, products = (int(text.replace(",", "")) for text in row[:3])
+    writes = (
+        {"create_event": 4 * orders},
+        {"create_or_update_profile": customers},
+        {"create_catalog_item": products, "create_catalog_variant": 5 * products},
+    )
+    assert [f"{Tally(writes=Counter(one)).hours(0.5):.1f}" for one in writes] == list(row[3:])

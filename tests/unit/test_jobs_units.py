@@ -1,0 +1,127 @@
+"""A unit of a job's work: what it is tried again for, what it is given up for, and what ends the run."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+import jobs.units
+from core.errors import Ignored, Refused, TryAgain, Unmappable
+from core.rules import Limits
+from jobs.ending import DENIED, INTERRUPTED, StoppedError
+from jobs.units import Attempt, Health, Settled, settled
+
+
+class Impatient(threading.Event):
+    """A signal that never comes, and is not waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """False at once, as after that time."""
+        self.waits.append(timeout or 0.0)
+        return False
+
+
+def _settled(work: Callable[[Attempt], None], health: Health | None = None) -> Settled:
+    return settled(work, Limits(), health or Health(), Impatient())
+
+
+def _failing(*errors: Exception) -> Callable[[Attempt], None]:
+    """Work that fails so often, then succeeds."""
+    left = list(errors)
+
+    def work(_: Attempt) -> None:
+        if left:
+            raise left.pop(0)
+
+    return work
+
+
+def test_what_is_done_skipped_and_refused() -> None:
+    """The three ends that need no second attempt."""
+    assert _settled(_failing()) == Settled(calls={})
+    assert _settled(_failing(Ignored("no_email"))).skipped == "no_email"
+    for error in (Refused("klaviyo", "create_event", status=400), Unmappable("KeyError")):
+        done = _settled(_failing(error))
+        assert (done.failed, done.is_refused) == (error, True)
+
+
+def test_throttled_as_often_as_it_takes() -> None:
+    """A 429 is never an error, also not while others get through."""
+    health = Health()
+    throttled = iter(range(50))
+
+    def work(_: Attempt) -> None:
+        health.succeeded_at += 1_000  # another unit
+        if next(throttled, None) is not None:
+            raise TryAgain("throttled", status=429)
+
+    assert _settled(work, health) == Settled(calls={})
+
+
+def test_attempts_are_counted_from_one_beginning() -> None:
+    """So that handlers look for what an earlier attempt may have sent."""
+    seen: list[Attempt] = []
+
+    def work(attempt: Attempt) -> None:
+        seen.append(attempt)
+        if attempt.number < 3:
+            raise TryAgain("klaviyo_error", status=503)
+
+    _settled(work)
+    assert [one.number for one in seen] == [1, 2, 3]
+    assert len({one.began for one in seen}) == 1
+
+
+@pytest.mark.parametrize("error", [TryAgain("klaviyo_error", status=500), RuntimeError("Jane Doe")], ids=["500", "bug"])
+def test_given_up_while_others_get_through(error: Exception) -> None:
+    """After five attempts it is this unit's own fault: an entry in the errors file, without the error's text."""
+    health = Health()
+    attempts = 0
+
+    def work(_: Attempt) -> None:
+        nonlocal attempts
+        attempts += 1
+        health.succeeded_at += 1_000  # another unit
+        raise error
+
+    done = _settled(work, health)
+    assert attempts == 5
+    assert done.failed
+    assert not done.is_refused
+    assert "Jane" not in f"{done.failed} {getattr(done.failed, 'code', '')}"
+
+
+def test_an_outage_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing gets through for ten minutes: nobody's fault, so nothing is given up."""
+    monkeypatch.setattr(jobs.units, "OUTAGE", -1.0)
+    with pytest.raises(StoppedError, match="ten minutes") as stopped:
+        _settled(_failing(*[TryAgain("klaviyo_unreachable")] * 9))
+    assert stopped.value.code == INTERRUPTED
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_denial_ends_the_run(status: int) -> None:
+    """A wrong key is not to fill the errors file."""
+    with pytest.raises(StoppedError, match="commercetools denies a call") as stopped:
+        _settled(_failing(TryAgain("commercetools_denied", status=status)))
+    assert stopped.value.code == DENIED
+
+
+def test_a_signal_ends_the_waiting() -> None:
+    """Between two attempts, not after the next one."""
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(StoppedError, match="Interrupted"):
+        settled(_failing(TryAgain("throttled", status=429)), Limits(), Health(), stop)
+
+
+def test_waits_grow_and_are_bounded() -> None:
+    """From a second to a minute."""
+    stop = Impatient()
+    settled(_failing(*[TryAgain("klaviyo_error")] * 12), Limits(), Health(succeeded_at=-1e9), stop)
+    assert 0.5 <= stop.waits[0] <= 1.0
+    assert 30 <= stop.waits[-1] <= 60
