@@ -70,9 +70,8 @@ def order_now(
     notification: Notification, services: Services, *, creates: bool = False, with_state: bool = False
 ) -> Order:
     """The order as it is now, with its workflow state expanded if asked for. Raises Ignored for one that is gone."""
-    order = as_told(
-        notification, services.commercetools.order(notification.resource.id, with_state=with_state), creates=creates
-    )
+    read = services.commercetools.order(notification.resource.id, with_state=with_state)
+    order = as_told(notification, read, creates=creates)
     if order is None:
         raise Ignored("deleted_meanwhile")
     return order

@@ -7,6 +7,8 @@ from handlers.facts import send_facts
 from handlers.order import order_now
 from handlers.registry import handles
 from handlers.services import Services
+from mappers.documents import Reference
+from mappers.mapped import mapper
 from mappers.order_documents import Order
 from mappers.state_events import PAID, paid_order, transition, transition_metric
 
@@ -36,7 +38,7 @@ def move_order(notification: Notification, services: Services) -> None:
         raise Ignored("transition")
     services.prepare("Events")
     order = order_now(notification, services, with_state=True)
-    held = order.get("state") or {}
+    held = _held(order)
     state_id = state_id or held.get("id", "")
     state = knowledge.state(state_id, held) if state_id else None
     metric = transition_metric(state, settings) if state else None
@@ -54,7 +56,14 @@ def _told_state(notification: Notification) -> str:
     return ""
 
 
+@mapper
+def _held(order: Order) -> Reference:
+    """The state that the order is in now; empty without one."""
+    held = order.get("state") or {}
+    return {"typeId": "state", "id": held["id"], "obj": held.get("obj") or {}} if held else held
+
+
 def _unexpanded(order: Order) -> Order:
     """The order as its other events have it."""
-    held = order.get("state") or {}
-    return {**order, "state": {"typeId": "state", "id": held["id"]}} if held.get("id") else order
+    held = _held(order)
+    return {**order, "state": {"typeId": "state", "id": held["id"]}} if held else order

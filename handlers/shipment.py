@@ -11,7 +11,7 @@ from handlers.registry import handles
 from handlers.services import Services
 from mappers.deliveries import Shipment, shipment_told, shipments, tracking_number
 from mappers.mapped import mapper
-from mappers.order_documents import Delivery, Order, Parcel
+from mappers.order_documents import Delivery, Order, Parcel, TrackingData
 from mappers.shipment_events import StateChange, confirmed_shipment, is_told_of, shipment_state, why_unconfirmed
 
 _UPDATED = "ParcelTrackingDataUpdated"
@@ -49,7 +49,6 @@ def change_shipment_state(notification: Notification, services: Services) -> Non
 @handles("order", "ParcelAddedToDelivery", _UPDATED, when=setting("metrics.confirmed_shipment"))
 def confirm_shipment(notification: Notification, services: Services) -> None:
     """Send Confirmed Shipment for a parcel with a tracking number; for all of them where the payload is left out."""
-    rules = services.settings.sync.shipment
     told = _told_parcel(notification)
     if told and (why := _why_unconfirmed(told, notification, services)):
         raise Ignored(why)
@@ -72,7 +71,8 @@ def _told_parcel(notification: Notification) -> Parcel | None:
         case {"parcel": dict(parcel), "delivery": dict()}:
             return cast("Parcel", parcel)
         case {"parcelId": str(parcel_id)}:
-            return {"id": parcel_id, "trackingData": notification.payload.get("trackingData") or {}}
+            tracking = cast("TrackingData", notification.payload.get("trackingData") or {})
+            return {"id": parcel_id, "trackingData": tracking}
     return None
 
 
