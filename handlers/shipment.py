@@ -5,6 +5,7 @@ from typing import cast
 from core.conditions import setting
 from core.errors import Ignored
 from core.notification import Notification
+from handlers.current import version
 from handlers.facts import send_facts
 from handlers.order import order_now
 from handlers.registry import handles
@@ -34,10 +35,12 @@ def change_shipment_state(notification: Notification, services: Services) -> Non
         raise Ignored("shipment_state")
     services.prepare("Events")
     order = order_now(notification, services)
+    # Where the payload is left out the state is the message's own only while the order has not changed since.
+    is_own = told is not None or version(order) == notification.version
     change = StateChange(
         str(told or order.get("shipmentState")),
         notification.created_at,
-        notification.id,
+        notification.id if is_own else "",
         str(notification.payload.get("oldShipmentState") or ""),
     )
     facts = shipment_state(order, change, services.settings)

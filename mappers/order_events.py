@@ -216,7 +216,7 @@ def _event(
 
 
 def _value(money: Money | None) -> JsonObject:
-    return {"value": number(amount(money)), "value_currency": money["currencyCode"]} if money else {}
+    return {} if money is None else {"value": number(amount(money)), "value_currency": money["currencyCode"]}
 
 
 def _placed_at(order: Order) -> str:

@@ -13,12 +13,15 @@ from mappers.mapped import mapper
 from mappers.order_documents import Order
 from mappers.order_events import Fact
 from mappers.return_events import CAME_BACK, requested_returns, returned_items, returned_order
-from mappers.shipment_events import StateChange, confirmed_shipment, shipment_state, why_unconfirmed
+from mappers.shipment_events import StateChange, confirmed_shipment, is_told_of, shipment_state, why_unconfirmed
 from mappers.state_events import PAID, paid_order
 
 
 def _shipment_state(order: Order, settings: Settings) -> list[Fact]:
-    return shipment_state(order, StateChange(str(order.get("shipmentState")), order["lastModifiedAt"]), settings)
+    state = str(order.get("shipmentState"))
+    if not is_told_of(state, settings.sync):
+        return []
+    return shipment_state(order, StateChange(state, order["lastModifiedAt"]), settings)
 
 
 def _parcels(order: Order, settings: Settings) -> list[Fact]:

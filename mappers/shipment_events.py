@@ -30,7 +30,8 @@ from mappers.properties import present
 class StateChange:
     """A shipment state that an order came into, and what told it.
 
-    Without `message_id` nobody told it: the order was found in that state, and `occurred_at` is a guess.
+    Without `message_id` no message is known to have told it: the order was found in that state, and `occurred_at` is a
+    guess.
     """
 
     state: str
