@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from commands.telling import counted, money
+from commands.telling import about, counted, money
 
 State = Mapping[str, Any]
 
@@ -75,13 +75,11 @@ def _timeline(events: Sequence[Mapping[str, Any]]) -> Table:
     table.add_column(min_width=10, justify="right")
     table.add_column(style="dim", overflow="ellipsis", no_wrap=True)
     for event in events:
-        said = event["properties"]
-        order, what = said.get("OrderNumber"), ", ".join(said.get("ItemNames") or ())
         table.add_row(
             f"{datetime.fromisoformat(event['time']):%d %b %H:%M}",
             event["metric"],
             money(event["value"], event["value_currency"]),
-            "  ".join(filter(None, (order, what))),
+            about(event["properties"]),
         )
     return table
 
