@@ -89,7 +89,7 @@ def about(properties: Mapping[str, Any]) -> str:
     """What an event is about: the order's number, what was ordered, shipped or returned, and where the parcel is."""
     listed = properties.get("ShippedItems") or properties.get("ReturnItems")
     if listed:
-        names = [f"{one['Quantity']} × {one.get('ProductName', '')}".rstrip() for one in listed]
+        names = [f"{one['Quantity']} x {one.get('ProductName', '')}".rstrip() for one in listed]
     else:
         name = properties.get("ProductName")
         names = [name] if name else properties.get("ItemNames") or []

@@ -62,7 +62,7 @@ def test_a_profile_has_its_facts_and_its_timeline_the_latest_first() -> None:
     assert [event.metric for event in ada.events] == ["Refunded Order", "Placed Order", "Ordered Product"]
     assert [event.value for event in ada.events] == ["5.00 EUR", "1,234.50 EUR", ""]
     assert [event.about for event in ada.events] == ["", "S-1 · Vase, Tote", "Vase"]
-    assert [event.about for event in other.events] == ["Tote", "S-1 · 1 ×", "S-1 · 2 × Vase · DHL T-1"]
+    assert [event.about for event in other.events] == ["Tote", "S-1 · 1 x", "S-1 · 2 x Vase · DHL T-1"]
     assert other.name == "no name"
     assert other.facts == {
         "phone": "+4930", "address": "Weg 1, Ulm", "external id": "c2", "tier": "gold", "colours": "red, blue",
