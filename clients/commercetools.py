@@ -23,7 +23,7 @@ from mappers.catalog_documents import Category, InventoryEntry, Price, ProductPr
 from mappers.documents import Customer
 from mappers.item import stocked_skus
 from mappers.mapped import JsonObject
-from mappers.order_documents import DiscountCode, Order, Payment
+from mappers.order_documents import DiscountCode, Order, Payment, State
 
 if TYPE_CHECKING:
     import requests
@@ -81,9 +81,13 @@ class Commercetools:
         found = self._query("customers", [("where", where), ("sort", "createdAt asc"), ("limit", "1")])
         return found[0] if found else None
 
-    def order(self, order_id: str) -> Order | None:
-        """The order as it is now."""
-        return self._get("orders", order_id)
+    def order(self, order_id: str, *, with_state: bool = False) -> Order | None:
+        """The order as it is now; with its workflow state expanded, where the API client may read that."""
+        return self._get("orders", order_id, [("expand", "state")] if with_state else [])
+
+    def state(self, state_id: str) -> State | None:
+        """The workflow state as it is now."""
+        return self._get("states", state_id)
 
     def order_of_payment(self, payment_id: str) -> Order | None:
         """The first order whose `paymentInfo` holds the payment."""

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from cachetools import TTLCache
 
@@ -10,10 +10,11 @@ from clients.commercetools import Commercetools
 from core.settings import Settings
 from mappers.catalog_documents import ProductProjection
 from mappers.category import category_paths
+from mappers.documents import Reference
 from mappers.item import product_images, variants_of
 from mappers.localized import text
 from mappers.mapped import mapper
-from mappers.order_documents import Order
+from mappers.order_documents import Order, State
 from mappers.order_properties import Known, discount_code_ids
 
 _ENTRIES = 20_000
@@ -22,7 +23,7 @@ Value = TypeVar("Value")
 
 
 class OrderKnowledge:
-    """Categories and images of products, and discount codes, with a time to live.
+    """Categories and images of products, discount codes and workflow states, with a time to live.
 
     An order need not wait for a renamed category. A code that can't be read is remembered too, so that it is not asked
     for with every order.
@@ -34,6 +35,7 @@ class OrderKnowledge:
         seconds = settings.sync.limits.product_categories_ttl
         self._products: _Remembered[tuple[list[str], str]] = _Remembered(seconds)
         self._codes: _Remembered[str] = _Remembered(seconds)
+        self._states: _Remembered[State] = _Remembered(seconds)
 
     def of(self, order: Order) -> Known:
         """What is known beside the order. Products that are not published have neither categories nor image."""
@@ -45,6 +47,20 @@ class OrderKnowledge:
                 code_id: code for code_id, code in self._codes.get(_code_ids(order), self._read_codes).items() if code
             },
         )
+
+    def known_state(self, state_id: str) -> State | None:
+        """The workflow state, if it is remembered."""
+        return self._states.get([state_id], lambda _: {}).get(state_id)
+
+    def state(self, state_id: str, of_order: Reference | None) -> State | None:
+        """A workflow state; None if it is gone. Read where it is not the one that the order holds, expanded."""
+        held = (of_order or {}).get("obj") if (of_order or {}).get("id") == state_id else None
+
+        def read(_: list[str]) -> dict[str, State]:
+            state = cast("State | None", held) or self._commercetools.state(state_id)
+            return {state_id: state} if state else {}
+
+        return self._states.get([state_id], read).get(state_id)
 
     def _read_products(self, product_ids: list[str]) -> dict[str, tuple[list[str], str]]:
         products = self._commercetools.published_projections(product_ids)

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from commands.telling import counted, money
+from commands.telling import about, counted, money
 
 State = Mapping[str, Any]
 
@@ -69,19 +69,18 @@ def _properties(profile: Mapping[str, Any]) -> list[str]:
 
 
 def _timeline(events: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", min_width=12)
-    table.add_column(min_width=15)
-    table.add_column(min_width=10, justify="right")
-    table.add_column(style="dim", overflow="ellipsis", no_wrap=True)
+    table = Table.grid(padding=(0, 2), expand=True)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    # What is left of the line.
+    table.add_column(style="dim", overflow="ellipsis", no_wrap=True, ratio=1)
     for event in events:
-        said = event["properties"]
-        order, what = said.get("OrderNumber"), ", ".join(said.get("ItemNames") or ())
         table.add_row(
             f"{datetime.fromisoformat(event['time']):%d %b %H:%M}",
             event["metric"],
             money(event["value"], event["value_currency"]),
-            "  ".join(filter(None, (order, what))),
+            about(event["properties"]),
         )
     return table
 

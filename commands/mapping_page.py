@@ -23,6 +23,9 @@ _EXAMPLES = (
     ("Order to Placed Order", "16-order-created.json", "/api/events", 0),
     ("Line item to Ordered Product", "16-order-created.json", "/api/events", 1),
     ("Refund to Refunded Order", "31-payment-refunded.json", "/api/events", 0),
+    ("Parcel to Confirmed Shipment", "78-parcel-added-with-tracking.json", "/api/events", 0),
+    ("Shipment state to Shipped Order", "80-order-shipped.json", "/api/events", 0),
+    ("Return to Requested Return", "84-return-info-added.json", "/api/events", 0),
     ("Category to catalog category", "04-category-created-handbags.json", "/api/catalog-categories", 2),
     ("Product to catalog item", "05-product-published-tote.json", "/api/catalog-items", 0),
     ("Variant to catalog variant", "05-product-published-tote.json", "/api/catalog-variants", 0),
@@ -55,6 +58,9 @@ _RULES = """## Rules
   with name, place and language of the order unless a customer has that e-mail; a customer who registers while the event is sent is copied
   afterwards. Of a customer who is gone nothing is sent.
 - **What an order is worth**: what the customer pays, `taxedPrice.totalGross`, else `totalPrice` (`[order] value`).
+- **Shipments and returns**: [flows.md](flows.md) has their metrics and properties. What some units of a line are worth is their share of its
+  `totalPrice`, rounded half up. A parcel that does not say what is in it has the items of its delivery; lines that an edit of the order
+  took away are left out. A return is known by its tracking number or date and by its lines and quantities (or the items' keys).
 - **Old events**: what happened more than `[events] flow_max_age` seconds ago is sent with `backfill`, and starts no flow.
 - **Codes and images**: a discount code as the shopper typed it, one that can't be read is left out; a line item without image has the
   product's first; addresses of images are percent-encoded where they hold what a URL can't.

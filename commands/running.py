@@ -143,7 +143,8 @@ def sandbox_environment(commercetools_url: str, klaviyo_url: str) -> dict[str, s
         "CT_AUTH_URL": commercetools_url,
         "CT_PROJECT_ID": "shop",
         "CT_SCOPE": "view_customers:shop view_customer_groups:shop view_orders:shop view_discount_codes:shop "
-        "view_payments:shop view_products:shop view_published_products:shop view_standalone_prices:shop",
+        "view_payments:shop view_products:shop view_published_products:shop view_standalone_prices:shop "
+        "view_states:shop",
         "CT_API_CLIENT": json.dumps({"clientId": "sandbox", "secret": _SANDBOX_SECRET}),
         "KLAVIYO_AUTH_KEY": _SANDBOX_SECRET,
         "KLAVIYO_API_URL": klaviyo_url,

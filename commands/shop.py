@@ -61,6 +61,12 @@ SCOPES = (
         "for the groups of customers: left out without it",
         when=Condition("[customer.properties] customerGroup", _sends_groups),
     ),
+    Scope(
+        "view_states",
+        "states",
+        "for the workflow states of orders: their messages are not consumed without it",
+        when=setting("order.transitions"),
+    ),
 )
 """Every scope that the function makes use of. README, deploy.sh and Terraform are held against it."""
 

@@ -85,5 +85,18 @@ def money(amount: float | None, currency: str | None = None) -> str:
     return f"{amount:,.{decimals}f} {currency or ''}".rstrip()
 
 
+def about(properties: Mapping[str, Any]) -> str:
+    """What an event is about: the order's number, what was ordered, shipped or returned, and where the parcel is."""
+    listed = properties.get("ShippedItems") or properties.get("ReturnItems")
+    if listed:
+        names = [f"{one['Quantity']} x {one.get('ProductName', '')}".rstrip() for one in listed]
+    else:
+        name = properties.get("ProductName")
+        names = [name] if name else properties.get("ItemNames") or []
+    parcel = " ".join(str(properties[name]) for name in ("Carrier", "TrackingNumber") if name in properties)
+    parts = (properties.get("OrderNumber"), ", ".join(map(str, names)), parcel)
+    return " · ".join(str(part) for part in parts if part)
+
+
 def _metric(body: Mapping[str, Any]) -> str:
     return str(body["data"]["attributes"]["metric"]["data"]["attributes"]["name"])

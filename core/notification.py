@@ -61,6 +61,11 @@ class Notification:
     attempt: int | None = None
 
     @property
+    def id(self) -> str:
+        """The message's own id, the same however often it is delivered; empty for changes."""
+        return str(self.payload.get("id") or "")
+
+    @property
     def created_at(self) -> str:
         """When the message was made, as commercetools wrote it; empty for changes."""
         return str(self.payload.get("createdAt") or "")

@@ -1,5 +1,6 @@
 """sync.toml: what is synced, and under what name."""
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -12,11 +13,15 @@ CONSUMED = "consumed"
 """Of the context in which the rules are validated: the keys of all messages that are consumed under some settings."""
 
 ORDER_STATES = ("Open", "Confirmed", "Complete", "Cancelled")
+SHIPMENT_STATES = ("Shipped", "Delivered", "Ready", "Pending", "Delayed", "Partial", "Backorder", "Canceled")
 TRANSACTION_STATES = ("Initial", "Pending", "Success", "Failure")
-"""Source: commercetools API, OrderState and TransactionState. New ones may come."""
+"""Source: commercetools API, OrderState, ShipmentState and TransactionState. New ones may come."""
 
 MetricName = Annotated[str, Field(min_length=1, max_length=127)]
 """Klaviyo: metric names have fewer than 128 characters."""
+
+OptionalMetricName = Annotated[str, Field(max_length=127)]
+"""The same for a metric that can be switched off: it is off while its name is empty."""
 
 TIERS = "tiers_json"
 METADATA_TABLES = ("title_json", "slug_json", "price_json", "currency_json", TIERS)
@@ -69,6 +74,13 @@ class Metrics(_Section):
     fulfilled_order: MetricName = "Fulfilled Order"
     cancelled_order: MetricName = "Cancelled Order"
     refunded_order: MetricName = "Refunded Order"
+    shipped_order: OptionalMetricName = "Shipped Order"
+    partially_shipped_order: OptionalMetricName = "Partially Shipped Order"
+    delivered_order: OptionalMetricName = "Delivered Order"
+    confirmed_shipment: OptionalMetricName = "Confirmed Shipment"
+    requested_return: OptionalMetricName = "Requested Return"
+    returned_order: OptionalMetricName = "Returned Order"
+    paid_order: OptionalMetricName = ""
 
 
 class EventRules(_Section):
@@ -78,15 +90,50 @@ class EventRules(_Section):
 
 
 class OrderRules(_Section):
-    """States that make events, what an order is worth, whose events are sent, and what becomes properties."""
+    """States that make events, what an order is worth, whose events are sent, and what becomes properties.
+
+    `transitions` are the metrics of workflow states by the state's key.
+    """
 
     value: Literal["gross", "total"] = "gross"
     deleted_customers: Literal["skip", "email"] = "skip"
     placed_states: tuple[str, ...] = ()
     fulfilled_states: tuple[str, ...] = ("Confirmed", "Complete")
     cancelled_states: tuple[str, ...] = ("Cancelled",)
+    fulfilled_shipment_states: tuple[str, ...] = ()
+    transitions: dict[str, MetricName] = {}
     properties: PropertyRules = PropertyRules()
     custom_fields: PropertyRules = PropertyRules()
+
+
+TRACKING_PLACEHOLDERS = ("trackingId", "carrier", "postalCode", "locale")
+"""What the address of a tracking page may hold in double braces."""
+
+
+def _tracking_url(template: str) -> str:
+    unknown = set(re.findall(r"\{\{\s*(\w+)\s*\}\}", template)).difference(TRACKING_PLACEHOLDERS)
+    if unknown:
+        known = ", ".join(f"{{{{{name}}}}}" for name in TRACKING_PLACEHOLDERS)
+        raise ValueError(f"must hold no placeholders but {known}")
+    return template
+
+
+TrackingUrl = Annotated[
+    str,
+    like(r"https?://.+", "https://carrier.example/track?id={{trackingId}}"),
+    AfterValidator(_tracking_url),
+]
+
+
+class ShipmentRules(_Section):
+    """Shipment states that make events, links to the carriers' tracking pages, and which parcels make events."""
+
+    shipped_states: tuple[str, ...] = ("Shipped",)
+    partial_states: tuple[str, ...] = ("Partial",)
+    delivered_states: tuple[str, ...] = ("Delivered",)
+    tracking_urls: dict[str, TrackingUrl] = {}
+    wait_for_tracking: bool = True
+    returns: bool = False
 
 
 class CustomerRules(_Section):
@@ -188,6 +235,7 @@ class SyncRules(_Section):
     metrics: Metrics = Metrics()
     events: EventRules = EventRules()
     order: OrderRules = OrderRules()
+    shipment: ShipmentRules = ShipmentRules()
     customer: CustomerRules = CustomerRules()
     payment: PaymentRules = PaymentRules()
     product: ProductRules = ProductRules()
@@ -203,6 +251,10 @@ def doubts(rules: SyncRules) -> Iterator[str]:
         ("order.placed_states", rules.order.placed_states, ORDER_STATES),
         ("order.fulfilled_states", rules.order.fulfilled_states, ORDER_STATES),
         ("order.cancelled_states", rules.order.cancelled_states, ORDER_STATES),
+        ("order.fulfilled_shipment_states", rules.order.fulfilled_shipment_states, SHIPMENT_STATES),
+        ("shipment.shipped_states", rules.shipment.shipped_states, SHIPMENT_STATES),
+        ("shipment.partial_states", rules.shipment.partial_states, SHIPMENT_STATES),
+        ("shipment.delivered_states", rules.shipment.delivered_states, SHIPMENT_STATES),
         ("payment.refund_states", rules.payment.refund_states, TRANSACTION_STATES),
     ):
         for state in states:

@@ -1,5 +1,16 @@
 """What is done for each message. Importing this package registers every handler."""
 
-from handlers import category, customer, inventory, order, payment, price, product
+from handlers import category, customer, inventory, order, order_states, payment, price, product, returns, shipment
 
-__all__ = ["category", "customer", "inventory", "order", "payment", "price", "product"]
+__all__ = [
+    "category",
+    "customer",
+    "inventory",
+    "order",
+    "order_states",
+    "payment",
+    "price",
+    "product",
+    "returns",
+    "shipment",
+]

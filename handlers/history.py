@@ -17,7 +17,8 @@ from handlers.registry import is_consumed
 from handlers.services import Services
 from mappers.mapped import mapper
 from mappers.order_documents import Order, Payment, Transaction
-from mappers.order_events import OwnedOrder, ordered_products, placed_order, refunded_order
+from mappers.order_events import OwnedOrder, fact_event, fulfilled_order, ordered_products, placed_order, refunded_order
+from mappers.past_events import PAST
 
 History = Callable[[OwnedOrder], Stages]
 Counts = Callable[[Transaction, Payment], bool]
@@ -40,21 +41,29 @@ def send_refund_history(notification: Notification, payment: Payment, services: 
 
 
 def order_history(order: Order, settings: Settings) -> History:
-    """What an order became: placed, its products, and the state that it is in. Raises Ignored when that is nothing.
+    """What an order became: placed, its products, the state that it is in, what was shipped and what came back.
 
     An order that is cancelled by now was placed before. commercetools keeps no time of a state: it is that of the
-    order's last change, and the event is marked `TimeEstimated`.
+    order's last change, and the event is marked `TimeEstimated`. Raises Ignored when there is nothing to tell.
     """
     rules = settings.sync
     state = str(order.get("orderState"))
     is_placed = places_orders(rules) and (not rules.order.placed_states or state in rules.order.placed_states)
     changed = events_by_state(rules.order).get(state) if changes_states(rules) else None
-    if not is_placed and not changed:
+    is_fulfilled = changed is fulfilled_order
+    facts = [
+        fact
+        for name in told_by_documents(rules)
+        for fact in PAST[name](order, settings)
+        if not (is_fulfilled and fact.metric == rules.metrics.fulfilled_order)
+    ]
+    if not is_placed and not changed and not facts:
         raise Ignored("order_state")
 
     def stages(owned: OwnedOrder) -> Stages:
         placed = [[placed_order(owned, settings)], ordered_products(owned, settings)] if is_placed else []
-        return [*placed, [changed(owned, changed_at(order), settings)]] if changed else placed
+        became = [changed(owned, changed_at(order), settings)] if changed else []
+        return [*placed, [*became, *(fact_event(owned, fact, settings) for fact in facts)]]
 
     return stages
 
@@ -94,9 +103,14 @@ def changes_states(rules: SyncRules) -> bool:
     return is_consumed("order", "OrderStateChanged", rules)
 
 
+def told_by_documents(rules: SyncRules) -> list[str]:
+    """The messages about shipments, returns and payment that are consumed: an order's document says the same."""
+    return [name for name in PAST if is_consumed("order", name, rules)]
+
+
 def has_events(rules: SyncRules) -> bool:
     """Whether orders become any events."""
-    return places_orders(rules) or changes_states(rules)
+    return places_orders(rules) or changes_states(rules) or bool(told_by_documents(rules))
 
 
 def refunds_orders(rules: SyncRules) -> bool:

@@ -22,7 +22,7 @@ def place_order(notification: Notification, services: Services) -> None:
     """Send Placed Order, as the message tells it, and Ordered Product for each line item."""
     services.prepare("Events")
     told = notification.payload.get("order")
-    order = cast("Order", told) if isinstance(told, dict) else _order_now(notification, services, creates=True)
+    order = cast("Order", told) if isinstance(told, dict) else order_now(notification, services, creates=True)
     _send_placed_order(notification, order, services)
 
 
@@ -33,7 +33,7 @@ def place_order_of_customer(notification: Notification, services: Services) -> N
     told = "payloadNotIncluded" not in notification.payload
     if told and not notification.payload.get("customer"):
         raise Ignored("customer_removed")
-    order = _order_now(notification, services)
+    order = order_now(notification, services)
     if not order.get("customerId"):
         raise Ignored("customer_removed")
     _send_placed_order(notification, order, services)
@@ -47,12 +47,12 @@ def change_order_state(notification: Notification, services: Services) -> None:
     state = notification.payload.get("orderState")
     order = None
     if state is None:
-        order = _order_now(notification, services)
+        order = order_now(notification, services)
         state = order.get("orderState")
     event = events.get(str(state))
     if not event:
         raise Ignored("order_state")
-    order = order or _order_now(notification, services)
+    order = order or order_now(notification, services)
     send_order_events(
         notification, order, services, lambda owned: [[event(owned, notification.created_at, services.settings)]]
     )
@@ -66,8 +66,12 @@ def events_by_state(rules: OrderRules) -> dict[str, Callable[[OwnedOrder, str, S
     }
 
 
-def _order_now(notification: Notification, services: Services, *, creates: bool = False) -> Order:
-    order = as_told(notification, services.commercetools.order(notification.resource.id), creates=creates)
+def order_now(
+    notification: Notification, services: Services, *, creates: bool = False, with_state: bool = False
+) -> Order:
+    """The order as it is now, with its workflow state expanded if asked for. Raises Ignored for one that is gone."""
+    read = services.commercetools.order(notification.resource.id, with_state=with_state)
+    order = as_told(notification, read, creates=creates)
     if order is None:
         raise Ignored("deleted_meanwhile")
     return order

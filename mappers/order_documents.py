@@ -61,12 +61,53 @@ class TaxedPrice(TypedDict, total=False):
     totalTax: Money
 
 
+class TrackingData(TypedDict, total=False):
+    """What a carrier calls a parcel; `isReturn` marks the label for sending it back."""
+
+    trackingId: str
+    carrier: str
+    provider: str
+    isReturn: bool
+
+
+class DeliveryItem(TypedDict, total=False):
+    """How many units of a line item, or of a custom line item, are in a delivery or in a parcel; `id` is the line's."""
+
+    id: str
+    quantity: int
+
+
+class Parcel(TypedDict, total=False):
+    """A parcel of a delivery."""
+
+    id: str
+    createdAt: str
+    trackingData: TrackingData
+    items: list[DeliveryItem]
+
+
+class Delivery(TypedDict, total=False):
+    """What leaves the shop at once, in one parcel or in several."""
+
+    id: str
+    createdAt: str
+    items: list[DeliveryItem]
+    parcels: list[Parcel]
+    address: Address
+
+
+EstimatedDelivery = TypedDict("EstimatedDelivery", {"from": str, "until": str}, total=False)
+"""When a shipment should arrive."""
+
+
 class ShippingInfo(TypedDict, total=False):
-    """How an order is shipped and what that costs."""
+    """How an order is shipped, what that costs and what was delivered."""
 
     shippingMethodName: str
     price: Money
     discountedPrice: DiscountedLinePrice
+    deliveries: list[Delivery]
+    estimatedDelivery: EstimatedDelivery
 
 
 class Shipping(TypedDict, total=False):
@@ -74,6 +115,7 @@ class Shipping(TypedDict, total=False):
 
     shippingKey: str
     shippingInfo: ShippingInfo
+    shippingAddress: Address
 
 
 class DiscountOnTotal(TypedDict, total=False):
@@ -94,6 +136,37 @@ class DiscountCodeInfo(TypedDict, total=False):
 
     discountCode: Reference
     state: str
+
+
+class ReturnItem(TypedDict, total=False):
+    """Some units of a line item, or of a custom line item, that come back."""
+
+    id: str
+    key: str
+    quantity: int
+    lineItemId: str
+    customLineItemId: str
+    comment: str
+    shipmentState: str
+    paymentState: str
+    createdAt: str
+    lastModifiedAt: str
+
+
+class ReturnInfo(TypedDict, total=False):
+    """A return: items that come back together."""
+
+    items: list[ReturnItem]
+    returnTrackingId: str
+    returnDate: str
+
+
+class State(TypedDict, total=False):
+    """A state of a workflow of the project's own."""
+
+    id: str
+    key: str
+    name: LocalizedString
 
 
 class Order(TypedDict, total=False):
@@ -121,6 +194,10 @@ class Order(TypedDict, total=False):
     lineItems: list[LineItem]
     customLineItems: list[CustomLineItem]
     orderState: str
+    shipmentState: str
+    paymentState: str
+    state: Reference
+    returnInfo: list[ReturnInfo]
     custom: CustomFields
 
 

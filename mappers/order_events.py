@@ -1,9 +1,10 @@
-"""An order as Klaviyo events: placed, its products, fulfilled, cancelled and refunded.
+"""An order as Klaviyo events: placed, its products, fulfilled, cancelled and refunded, and facts of other mappers.
 
 `now` is the time against which the age of events and Klaviyo's range for their times are measured, the current one
 unless told otherwise. Sources: mapping.md; Klaviyo, Events API.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +19,8 @@ from mappers.order_documents import Order, Transaction
 from mappers.order_properties import Known, line_item_fields, order_fields
 from mappers.profile import profile_body
 from mappers.properties import NO_RULES, selected
+
+_ESTIMATED: JsonObject = {"TimeEstimated": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +43,30 @@ class _Happened:
     metric: str
     unique_id: str
     written_time: str
-    money: Money
+    money: Money | None
     later: timedelta = timedelta()
     backfill: bool = False
     told_at: str = ""
     """When commercetools told of it, where that may be long after it happened: a bank takes days for a refund."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something else that happened to an order, before it is known whose it is.
+
+    `properties` makes what is said beside the order's own fields; `money` is None for an event without a value. `cuts`
+    says what the order no longer has, and `is_estimated` that `occurred_at` is a guess. `told_at` is when commercetools
+    told of it, where that may be long after it happened.
+    """
+
+    metric: str
+    unique_id: str
+    occurred_at: str
+    money: Money | None
+    properties: Callable[[Known], JsonObject]
+    cuts: tuple[str, ...] = ()
+    is_estimated: bool = False
+    told_at: str = ""
 
 
 @mapper
@@ -116,9 +138,27 @@ def refunded_order(
     return _event(happened, _raw_fields(owned.order, settings), schema, fit_profile(owned.whose), settings, now)
 
 
+@mapper
+def fact_event(owned: OwnedOrder, fact: Fact, settings: Settings, *, now: datetime | None = None) -> Mapped:
+    """The event of a fact, with the order's own fields and those of Klaviyo's schema."""
+    happened = _Happened(
+        fact.metric,
+        fact.unique_id,
+        fact.occurred_at,
+        fact.money,
+        backfill=owned.backfill,
+        told_at=fact.told_at,
+    )
+    schema = order_fields(owned.order, owned.known, settings) | fact.properties(owned.known)
+    if fact.is_estimated:
+        schema |= _ESTIMATED
+    event = _event(happened, _raw_fields(owned.order, settings), schema, fit_profile(owned.whose), settings, now)
+    return Mapped(event.body, (*fact.cuts, *event.cuts))
+
+
 def _estimated(owned: OwnedOrder) -> JsonObject:
     """The mark of a state change in a backfill: commercetools does not keep when an order came into its state."""
-    return {"TimeEstimated": True} if owned.backfill else {}
+    return _ESTIMATED if owned.backfill else {}
 
 
 def _order_event(
@@ -131,7 +171,7 @@ def _order_event(
 ) -> Mapped:
     """Event of a whole order, unique by the order and worth what it is worth; `marks` are further properties."""
     order = owned.order
-    happened = _Happened(metric, order["id"], written_time, _worth(order, settings), backfill=owned.backfill)
+    happened = _Happened(metric, order["id"], written_time, worth(order, settings), backfill=owned.backfill)
     schema = order_fields(order, owned.known, settings) | (marks or {})
     return _event(happened, _raw_fields(order, settings), schema, fit_profile(owned.whose), settings, now)
 
@@ -161,8 +201,7 @@ def _event(
     event: dict[str, Any] = {
         "properties": properties,
         "time": (event_time(happened.written_time, now) + happened.later).isoformat(),
-        "value": number(amount(happened.money)),
-        "value_currency": happened.money["currencyCode"],
+        **_value(happened.money),
         "unique_id": happened.unique_id,
         "backfill": happened.backfill
         or starts_no_flow(max(happened.written_time, happened.told_at), now, settings.sync.events.flow_max_age),
@@ -176,11 +215,15 @@ def _event(
     )
 
 
+def _value(money: Money | None) -> JsonObject:
+    return {} if money is None else {"value": number(amount(money)), "value_currency": money["currencyCode"]}
+
+
 def _placed_at(order: Order) -> str:
     return order.get("completedAt") or order["createdAt"]
 
 
-def _worth(order: Order, settings: Settings) -> Money:
+def worth(order: Order, settings: Settings) -> Money:
     """What the customer pays: with tax, which `totalPrice` lacks where prices are net; or `totalPrice` itself."""
     gross = (order.get("taxedPrice") or {}).get("totalGross")
     return gross if gross and settings.sync.order.value == "gross" else order["totalPrice"]

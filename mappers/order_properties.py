@@ -38,7 +38,7 @@ NOTHING = Known()
 def order_fields(order: Order, known: Known, settings: Settings) -> JsonObject:
     """Fields of an order in Klaviyo's schema; amounts in major units of the order's currency, absent ones left out."""
     line_items, custom_line_items = order.get("lineItems") or [], order.get("customLineItems") or []
-    items = [_item(line_item, known, settings) for line_item in line_items]
+    items = [item_fields(line_item, known, settings) for line_item in line_items]
     shipping_address = order.get("shippingAddress") or {}
     lines: list[LineItem | CustomLineItem] = [*line_items, *custom_line_items]
     return present(
@@ -68,7 +68,7 @@ def order_fields(order: Order, known: Known, settings: Settings) -> JsonObject:
 
 def line_item_fields(order_id: str, line_item: LineItem, known: Known, settings: Settings) -> JsonObject:
     """Fields of one line item's own event in Klaviyo's schema."""
-    item = _item(line_item, known, settings)
+    item = item_fields(line_item, known, settings)
     brand = item.pop("Brand", None)
     return {"OrderId": order_id, **item} | present({"ProductBrand": brand})
 
@@ -96,8 +96,8 @@ def _attribute_text(value: Any, settings: Settings) -> str | None:
     return None if "typeId" in value or "centAmount" in value else localized(value, settings.preferred_locale)
 
 
-def _item(line_item: LineItem, known: Known, settings: Settings) -> JsonObject:
-    """One of `Items`."""
+def item_fields(line_item: LineItem, known: Known, settings: Settings) -> JsonObject:
+    """One of `Items`: a line item in Klaviyo's schema."""
     variant: Variant = line_item.get("variant") or {}
     product_id = line_item["productId"]
     has_sku = variant.get("id") is not None or variant.get("sku") or variant.get("key")

@@ -1,16 +1,12 @@
 """Address of a product in the shop, from PRODUCT_URL_TEMPLATE."""
 
-import re
-from collections.abc import Mapping
-from functools import lru_cache
-from urllib.parse import quote
-
 from core.settings import Settings
 from mappers.catalog_documents import ProductProjection, Variant
 from mappers.ids import variant_sku
 from mappers.localized import localized_with_locale, text
+from mappers.url_template import filled, placeholders
 
-_PLACEHOLDER = re.compile(r"\{\{\s*(productSlug|productKey|productId|sku|locale)\s*\}\}")
+_NAMES = frozenset({"productSlug", "productKey", "productId", "sku", "locale"})
 
 
 def product_url(template: str | None, product: ProductProjection, variant: Variant | None, settings: Settings) -> str:
@@ -21,7 +17,7 @@ def product_url(template: str | None, product: ProductProjection, variant: Varia
     """
     if not template:
         return "None"
-    return _filled(template, _values(template, product, variant, settings))
+    return filled(template, _values(template, product, variant, settings))
 
 
 def complete_product_url(product: ProductProjection, variant: Variant | None, settings: Settings) -> str | None:
@@ -30,23 +26,14 @@ def complete_product_url(product: ProductProjection, variant: Variant | None, se
     if not template:
         return None
     values = _values(template, product, variant, settings)
-    return _filled(template, values) if all(values.values()) else None
-
-
-def _filled(template: str, values: Mapping[str, str | None]) -> str:
-    return _PLACEHOLDER.sub(lambda found: _encoded(values[found[1]] or ""), template)
+    return filled(template, values) if all(values.values()) else None
 
 
 def _values(
     template: str, product: ProductProjection, variant: Variant | None, settings: Settings
 ) -> dict[str, str | None]:
     """Value of each placeholder that the template has."""
-    return {name: _value(name, product, variant, settings) for name in _placeholders(template)}
-
-
-@lru_cache(maxsize=16)
-def _placeholders(template: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(_PLACEHOLDER.findall(template)))
+    return {name: _value(name, product, variant, settings) for name in placeholders(template) if name in _NAMES}
 
 
 def _value(name: str, product: ProductProjection, variant: Variant | None, settings: Settings) -> str | None:
@@ -61,7 +48,3 @@ def _value(name: str, product: ProductProjection, variant: Variant | None, setti
             return settings.preferred_locale
     slug = localized_with_locale(product.get("slug"), settings.preferred_locale)
     return slug and slug[0 if name == "locale" else 1]
-
-
-def _encoded(value: str) -> str:
-    return quote(value, safe="", errors="replace")

@@ -13,7 +13,7 @@ _Stock = dict[str, list[Document]]
 
 COLLECTIONS = (
     "customers", "customer-groups", "orders", "payments", "discount-codes", "categories", "products", "inventory",
-    "standalone-prices", "channels", "stores", "subscriptions",
+    "standalone-prices", "states", "channels", "stores", "subscriptions",
 )  # fmt: skip
 _COLLECTION_OF_TYPE = {
     "customer": "customers",
@@ -25,6 +25,7 @@ _COLLECTION_OF_TYPE = {
     "product": "products",
     "inventory-entry": "inventory",
     "standalone-price": "standalone-prices",
+    "state": "states",
     "channel": "channels",
 }
 

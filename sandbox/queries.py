@@ -62,6 +62,7 @@ FIELDS: dict[str, frozenset[str]] = {
         "sku", "value", "country", "customerGroup", "channel", "validFrom", "validUntil", "tiers", "discounted",
         "staged", "active", "recurrencePolicy",
     },
+    "states": _COMMON | {"name", "description", "type", "roles", "builtIn", "initial", "transitions"},
     "channels": _COMMON | {"name", "description", "roles", "address", "geoLocation", "reviewRatingStatistics"},
     "stores": _COMMON
     | {"name", "languages", "countries", "distributionChannels", "supplyChannels", "productSelections"},

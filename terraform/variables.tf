@@ -86,7 +86,7 @@ variable "ct_project_id" {
 }
 
 variable "ct_scope" {
-  description = "Scopes of the function's API client, space separated (CT_SCOPE). Default: view_customers, view_orders, view_payments, view_products and view_published_products of the project, all of which the client must have; add view_standalone_prices if products use standalone prices, view_discount_codes for the codes of orders, view_customer_groups for the groups of customers."
+  description = "Scopes of the function's API client, space separated (CT_SCOPE). Default: view_customers, view_orders, view_payments, view_products and view_published_products of the project, all of which the client must have; add view_standalone_prices if products use standalone prices, view_discount_codes for the codes of orders, view_customer_groups for the groups of customers, view_states for workflow states."
   type        = string
   default     = null
 

@@ -109,7 +109,13 @@ variable "subscribed_messages" {
       "OrderCreatedFromRecurringOrder",
       "OrderCustomerSet",
       "OrderImported",
+      "OrderReturnShipmentStateChanged",
+      "OrderShipmentStateChanged",
       "OrderStateChanged",
+      "ParcelAddedToDelivery",
+      "ParcelTrackingDataUpdated",
+      "ReturnInfoAdded",
+      "ReturnInfoSet",
     ]
     payment = ["PaymentTransactionAdded", "PaymentTransactionStateChanged"]
     product = [

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
+from commands.telling import about
 from sandbox.catalog import external_id
 
 Touched = frozenset[tuple[str, str]]
@@ -164,16 +165,12 @@ def _profile(profile: Mapping[str, Any], events: Iterable[Mapping[str, Any]], to
 
 
 def _event(event: Mapping[str, Any], touched: Touched) -> Event:
-    properties = event["properties"]
-    names = properties.get("ItemNames") or properties.get("ProductName") or ""
-    about = names if isinstance(names, str) else ", ".join(str(name) for name in names)
-    number = properties.get("OrderNumber")
     value = event["value"]
     return Event(
         event["metric"],
         datetime.fromisoformat(event["time"]),
         "" if value is None else f"{value:,.2f} {event['value_currency'] or ''}".rstrip(),
-        " · ".join(str(part) for part in (number, about) if part),
+        about(event["properties"]),
         event["unique_id"],
         ("unique_id", event["unique_id"]) in touched,
     )

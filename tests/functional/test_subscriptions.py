@@ -38,7 +38,7 @@ def _stored(sandbox: Sandbox) -> dict[str, Any]:
 
 
 def test_apply_makes_what_the_registry_consumes(sandbox: Sandbox, run: Run) -> None:
-    """Messages by type and changes by resource, all of the registry and nothing else; a second run changes nothing."""
+    """Messages by type and changes by resource, all that is on and nothing else; a second run changes nothing."""
     assert run("plan").exit_code == 1
     applied = run("apply", "--yes")
     assert applied.exit_code == 0, applied.output
@@ -48,7 +48,11 @@ def test_apply_makes_what_the_registry_consumes(sandbox: Sandbox, run: Run) -> N
         for entry in stored["klaviyo-sync-messages"]["messages"]
         for name in entry["types"]
     }
-    assert made == {(one.resource_type, one.type) for one in registrations() if one.subscribe and not one.is_change}
+    assert made == {
+        (one.resource_type, one.type)
+        for one in registrations()
+        if one.subscribe and not one.is_change and not one.switched_off_by(SyncRules())
+    }
     assert [entry["resourceTypeId"] for entry in stored["klaviyo-sync-changes"]["changes"]] == changes(SyncRules())
     assert stored["klaviyo-sync-messages"]["destination"] == {
         "type": "GoogleCloudPubSub",
@@ -113,6 +117,46 @@ def test_what_is_switched_off_leaves_the_plan(sandbox: Sandbox, run: Run, rules:
     rules("")
     run("apply", "--yes")
     assert _delivered(sandbox) == everything
+
+
+NO_SHIPMENTS = {
+    'shipped_order = ""\npartially_shipped_order = ""\ndelivered_order = ""': {"OrderShipmentStateChanged"},
+    'confirmed_shipment = ""': {"ParcelAddedToDelivery", "ParcelTrackingDataUpdated"},
+    'requested_return = ""\nreturned_order = ""': {
+        "ReturnInfoAdded", "ReturnInfoSet", "OrderReturnShipmentStateChanged",
+    },
+    'returned_order = ""': {"OrderReturnShipmentStateChanged"},
+    'requested_return = ""': set(),
+    'shipped_order = ""\ndelivered_order = ""': set(),
+}  # fmt: skip
+"""Empty names of metrics, and the messages that nobody needs then."""
+
+
+@pytest.mark.parametrize(("names", "gone"), NO_SHIPMENTS.items())
+def test_a_metric_without_name_leaves_the_plan(
+    sandbox: Sandbox, run: Run, rules: Callable[[str], None], names: str, gone: set[str]
+) -> None:
+    """With the last metric of a message its message goes, and the plan says which setting it was."""
+    run("apply", "--yes")
+    everything = _delivered(sandbox)
+    rules(f"[metrics]\n{names}\n")
+    shown = run("plan").output
+    for name in gone:
+        assert f"- message order/{name}" in shown
+        assert f"order/{name}: [metrics] " in shown
+    run("apply", "--yes")
+    assert everything - _delivered(sandbox) == {f"order/{name}" for name in gone}
+
+
+def test_paid_order_and_transitions_are_asked_for_once_they_are_named(
+    sandbox: Sandbox, run: Run, rules: Callable[[str], None]
+) -> None:
+    """Both are off by default."""
+    run("apply", "--yes")
+    everything = _delivered(sandbox)
+    rules('[metrics]\npaid_order = "Paid Order"\n[order]\ntransitions = { "packed" = "Packed" }\n')
+    run("apply", "--yes")
+    assert _delivered(sandbox) - everything == {"order/OrderPaymentStateChanged", "order/OrderStateTransition"}
 
 
 def test_one_change_that_is_consumed_keeps_its_resource(

@@ -25,6 +25,15 @@ STATE: dict[str, Any] = {
          "value": None, "value_currency": None, "properties": {"ProductName": "Vase"}},
         {"metric": "Refunded Order", "profile_id": "P1", "unique_id": "r1", "time": "2026-01-02T10:00:00+00:00",
          "value": 5, "value_currency": "EUR", "properties": {}},
+        {"metric": "Confirmed Shipment", "profile_id": "P2", "unique_id": "c1:T-1", "time": "2026-01-02T10:00:00+00:00",
+         "value": 64, "value_currency": "EUR", "properties": {
+             "OrderNumber": "S-1", "ItemNames": ["Vase", "Tote"], "Carrier": "DHL", "TrackingNumber": "T-1",
+             "ShippedItems": [{"ProductName": "Vase", "Quantity": 2}]}},
+        {"metric": "Requested Return", "profile_id": "P2", "unique_id": "r:1", "time": "2026-01-03T10:00:00+00:00",
+         "value": None, "value_currency": None, "properties": {
+             "OrderNumber": "S-1", "ItemNames": ["Vase", "Tote"], "ReturnItems": [{"Quantity": 1}]}},
+        {"metric": "Returned Order", "profile_id": "P2", "unique_id": "r:2", "time": "2026-01-04T10:00:00+00:00",
+         "value": None, "value_currency": None, "properties": {"ItemNames": ["Vase"], "ProductName": "Tote"}},
     ],
     "items": {
         "p1": {"title": "Osaka Stoneware Vase", "price": 64, "url": "https://x/p", "image_full_url": None,
@@ -53,6 +62,7 @@ def test_a_profile_has_its_facts_and_its_timeline_the_latest_first() -> None:
     assert [event.metric for event in ada.events] == ["Refunded Order", "Placed Order", "Ordered Product"]
     assert [event.value for event in ada.events] == ["5.00 EUR", "1,234.50 EUR", ""]
     assert [event.about for event in ada.events] == ["", "S-1 · Vase, Tote", "Vase"]
+    assert [event.about for event in other.events] == ["Tote", "S-1 · 1 x", "S-1 · 2 x Vase · DHL T-1"]
     assert other.name == "no name"
     assert other.facts == {
         "phone": "+4930", "address": "Weg 1, Ulm", "external id": "c2", "tier": "gold", "colours": "red, blue",

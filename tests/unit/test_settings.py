@@ -244,6 +244,19 @@ def test_the_heading_says_what_it_is(load: Load, changes: dict[str, str | None],
             "messages.disabled names order/OrderImportd, which is not consumed; did you mean order/OrderImported?",
         ),
         ('[metrics]\nplaced_order = ""', "metrics.placed_order must not be empty"),
+        (f'[metrics]\nshipped_order = "{"x" * 128}"', "metrics.shipped_order must have at most 127 characters"),
+        ('[order]\ntransitions = { packed = "" }', "order.transitions.packed must not be empty"),
+        (
+            '[shipment]\ntracking_urls = { DHL = "dhl.example" }',
+            "shipment.tracking_urls.DHL must be such as https://carrier.example/track?id={{trackingId}}",
+        ),
+        (
+            '[shipment]\ntracking_urls = { DHL = "https://dhl.example/{{number}}" }',
+            (
+                "shipment.tracking_urls.DHL must hold no placeholders but"
+                " {{trackingId}}, {{carrier}}, {{postalCode}}, {{locale}}"
+            ),
+        ),
         (f'[metrics]\nplaced_order = "{"x" * 128}"', "metrics.placed_order must have at most 127 characters"),
         ('[product]\nunpublished = "keep"', "product.unpublished must be 'delete' or 'hide'"),
         ('[customer]\nclear = ["first_name", "email"]', "customer.clear, entry 2 must be 'first_name', "),

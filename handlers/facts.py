@@ -1,0 +1,16 @@
+"""Sending what happened to an order after it was placed."""
+
+from collections.abc import Sequence
+
+from core.notification import Notification
+from handlers.people import send_order_events
+from handlers.services import Services
+from mappers.order_documents import Order
+from mappers.order_events import Fact, fact_event
+
+
+def send_facts(notification: Notification, order: Order, facts: Sequence[Fact], services: Services) -> None:
+    """Send an event for each fact, as those of the person whom the order belongs to now."""
+    send_order_events(
+        notification, order, services, lambda owned: [[fact_event(owned, fact, services.settings) for fact in facts]]
+    )

@@ -1,0 +1,144 @@
+"""What the shipping of an order becomes: Shipped, Partially Shipped and Delivered Order, and Confirmed Shipment."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.rules import ShipmentRules, SyncRules
+from core.settings import Settings
+from mappers.address import event_address
+from mappers.deliveries import (
+    Shipment,
+    deliveries_fields,
+    is_return_label,
+    parts_in,
+    remaining_count,
+    shipments,
+    tracking_fields,
+    tracking_number,
+    tracking_of,
+)
+from mappers.localized import text
+from mappers.mapped import JsonObject, mapper
+from mappers.order_documents import Order, Parcel
+from mappers.order_events import Fact, worth
+from mappers.order_parts import Part, total
+from mappers.order_properties import Known
+from mappers.properties import present
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """A shipment state that an order came into, and what told it.
+
+    Without `message_id` no message is known to have told it: the order was found in that state, and `occurred_at` is a
+    guess.
+    """
+
+    state: str
+    occurred_at: str
+    message_id: str = ""
+    old_state: str = ""
+
+
+def metrics_by_state(rules: SyncRules) -> dict[str, str]:
+    """The metric of each shipment state that has one which is on."""
+    shipment, metrics = rules.shipment, rules.metrics
+    named = {
+        **dict.fromkeys(shipment.shipped_states, metrics.shipped_order),
+        **dict.fromkeys(shipment.partial_states, metrics.partially_shipped_order),
+        **dict.fromkeys(shipment.delivered_states, metrics.delivered_order),
+    }
+    return {state: metric for state, metric in named.items() if metric}
+
+
+def is_told_of(state: str, rules: SyncRules) -> bool:
+    """Whether coming into a shipment state makes any event."""
+    return state in metrics_by_state(rules) or state in rules.order.fulfilled_shipment_states
+
+
+@mapper
+def shipment_state(order: Order, change: StateChange, settings: Settings) -> list[Fact]:
+    """What it means that an order came into a shipment state: its own metric, and Fulfilled Order where that is set.
+
+    An order is shipped, delivered and fulfilled once. It may be shipped in part again and again, so that is unique by
+    the message, and nothing where there is none.
+    """
+    rules, facts = settings.sync, []
+    is_estimated = not change.message_id
+    if change.state in rules.order.fulfilled_shipment_states:
+        facts.append(
+            Fact(
+                rules.metrics.fulfilled_order,
+                order["id"],
+                change.occurred_at,
+                worth(order, settings),
+                lambda _: {},
+                is_estimated=is_estimated,
+            )
+        )
+    metric = metrics_by_state(rules).get(change.state)
+    is_partial = change.state in rules.shipment.partial_states
+    if metric and not (is_partial and is_estimated):
+        states = {"ShipmentState": change.state, "OldShipmentState": change.old_state}
+        in_deliveries = [part for one in shipments(order) for part in parts_in(order, one.delivery.get("items") or [])]
+        facts.append(
+            Fact(
+                metric,
+                f"{order['id']}:{change.message_id}" if is_partial else order["id"],
+                change.occurred_at,
+                worth(order, settings),
+                lambda known: present(states) | deliveries_fields(order, known, settings),
+                cuts=_cuts("Deliveries[].Items[]", in_deliveries),
+                is_estimated=is_estimated,
+            )
+        )
+    return facts
+
+
+def why_unconfirmed(parcel: Parcel, rules: ShipmentRules) -> str:
+    """Why a parcel makes no event (yet); empty where it does."""
+    if is_return_label(parcel) and not rules.returns:
+        return "return_label"
+    return "no_tracking" if rules.wait_for_tracking and not tracking_number(parcel) else ""
+
+
+@mapper
+def confirmed_shipment(order: Order, parcel: Parcel, shipment: Shipment, occurred_at: str, settings: Settings) -> Fact:
+    """A parcel left, with its tracking number: unique by both, so that a corrected number is told again."""
+    number, parcel_id = tracking_number(parcel), parcel["id"]
+    found = parts_in(order, shipment.items_of(parcel))
+    parts = [part for part in found if part]
+    return Fact(
+        settings.sync.metrics.confirmed_shipment,
+        f"{parcel_id}:{number}" if number else parcel_id,
+        occurred_at,
+        total(parts),
+        lambda known: _parcel_fields(order, parcel, shipment, parts, known, settings),
+        cuts=_cuts("ShippedItems[]", found),
+    )
+
+
+def _parcel_fields(
+    order: Order, parcel: Parcel, shipment: Shipment, parts: Sequence[Part], known: Known, settings: Settings
+) -> JsonObject:
+    expected = shipment.info.get("estimatedDelivery") or {}
+    return {
+        **tracking_fields(order, parcel, shipment, settings),
+        **present(
+            {
+                "DeliveryId": shipment.delivery.get("id"),
+                "Provider": text(tracking_of(parcel).get("provider")),
+                "ShippedItems": [part.fields(known, settings) for part in parts],
+                "ShippedItemCount": sum(part.quantity for part in parts) if parts else None,
+                "RemainingItemCount": remaining_count(order),
+                "ShippingMethod": text(shipment.info.get("shippingMethodName")),
+                "EstimatedDeliveryFrom": text(expected.get("from")),
+                "EstimatedDeliveryUntil": text(expected.get("until")),
+                "DeliveryAddress": event_address(shipment.address) or None,
+            }
+        ),
+    }
+
+
+def _cuts(path: str, parts: Sequence[Part | None]) -> tuple[str, ...]:
+    return (f"{path}: the order no longer has its line",) if None in parts else ()

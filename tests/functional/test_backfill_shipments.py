@@ -1,0 +1,99 @@
+"""A backfill tells what was shipped and what came back, from the orders' documents."""
+
+from collections.abc import Callable
+
+import pytest
+
+from commands.running import Sandbox
+from tests.functional.backfilling import Job
+from tests.functional.conftest import Function
+from tests.functional.documents import Json
+from tests.functional.shipment_documents import (
+    DHL,
+    delivery,
+    parcel,
+    parcel_added,
+    return_added,
+    return_info,
+    return_item,
+    return_state,
+    shipment_state,
+    shipped,
+)
+
+pytestmark = pytest.mark.usefixtures("buyer")
+
+PARCEL = parcel(1, DHL, createdAt="2026-05-04T10:00:00.000Z")
+RETURN = return_info(
+    return_item(1),
+    return_item(2, "line-2", shipmentState="Returned", lastModifiedAt="2026-05-09T10:00:00.000Z"),
+    date="2026-05-08T10:00:00.000Z",
+)
+ORDER = shipped(
+    delivery(1, None, PARCEL),
+    shipmentState="Shipped",
+    orderState="Complete",
+    returnInfo=[RETURN],
+    lastModifiedAt="2026-05-20T10:00:00.000Z",
+)
+LIVE = ("Confirmed Shipment", "Shipped Order", "Requested Return", "Returned Order")
+
+
+def _told(sandbox: Sandbox) -> dict[tuple[str, str], Json]:
+    return {(one["metric"], one["unique_id"]): one for one in sandbox.klaviyo.state()["events"]}
+
+
+def test_an_order_that_was_shipped_and_came_back(sandbox: Sandbox, job: Job) -> None:
+    """Each at its own time; what is a guess is marked, and nothing starts a flow."""
+    sandbox.commercetools.put("orders", ORDER)
+    assert job.run("--only", "orders").code == 0
+    told = {metric: one for (metric, _), one in _told(sandbox).items()}
+    assert {
+        metric: (told[metric]["time"][:10], told[metric]["properties"].get("TimeEstimated")) for metric in LIVE
+    } == {
+        "Confirmed Shipment": ("2026-05-04", None),
+        "Shipped Order": ("2026-05-20", True),
+        "Requested Return": ("2026-05-08", None),
+        "Returned Order": ("2026-05-09", True),
+    }
+    assert {one["backfill"] for one in told.values()} == {True}
+
+
+def test_what_messages_have_told_is_not_told_again(sandbox: Sandbox, function: Function, job: Job) -> None:
+    """The ids are those of the messages."""
+    sandbox.commercetools.put("orders", ORDER)
+    for message in (
+        shipment_state("Shipped"),
+        parcel_added(delivery(1, None, PARCEL), PARCEL),
+        return_added(RETURN),
+        return_state("Returned", 2),
+    ):
+        assert function.deliver(message).outcome == "synced"
+    live = {key: one for key, one in _told(sandbox).items() if key[0] in LIVE}
+    assert len(live) == len(LIVE)
+    assert job.run("--only", "orders").code == 0
+    assert {key: one for key, one in _told(sandbox).items() if key[0] in LIVE} == live
+
+
+def test_an_order_is_fulfilled_once(sandbox: Sandbox, job: Job, settings_file: Callable[[str], str]) -> None:
+    """By its order state and by its shipment state it is one event, and one call."""
+    sandbox.commercetools.put("orders", ORDER)
+    rules = settings_file('[order]\nfulfilled_shipment_states = ["Shipped"]\n')
+    assert job.run("--only", "orders", SYNC_CONFIG=rules).code == 0
+    sent = [
+        call["body"]["data"]["attributes"]["metric"]["data"]["attributes"]["name"]
+        for call in sandbox.klaviyo.requests(kind="api")
+        if call["operation"] == "create_event"
+    ]
+    assert (sent.count("Fulfilled Order"), sent.count("Shipped Order")) == (1, 1)
+
+
+def test_what_is_switched_off_is_not_loaded(sandbox: Sandbox, job: Job, settings_file: Callable[[str], str]) -> None:
+    """By an empty name, or by the key of the message that would have told it."""
+    sandbox.commercetools.put("orders", ORDER)
+    rules = settings_file(
+        '[metrics]\nreturned_order = ""\n'
+        '[messages]\ndisabled = ["order/ParcelAddedToDelivery", "order/OrderCreated", "order/OrderStateChanged"]\n'
+    )
+    assert job.run("--only", "orders", SYNC_CONFIG=rules).code == 0
+    assert {metric for metric, _ in _told(sandbox)} == {"Shipped Order", "Requested Return"}

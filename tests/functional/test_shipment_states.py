@@ -1,0 +1,155 @@
+"""Shipment states of orders become events; and what both kinds of messages about shipments have in common."""
+
+from collections.abc import Callable
+
+import pytest
+
+from commands.running import Sandbox
+from tests.functional.conftest import Function, Serve
+from tests.functional.documents import Json, category, money, product, reference, too_large
+from tests.functional.measuring import measured
+from tests.functional.shipment_documents import (
+    DHL,
+    LATER,
+    delivery,
+    events,
+    parcel,
+    parcel_added,
+    shipment_state,
+    shipped,
+    tracked,
+)
+
+pytestmark = pytest.mark.usefixtures("buyer")
+
+
+def _holds(sandbox: Sandbox, *deliveries: Json, **fields: object) -> None:
+    sandbox.commercetools.put("orders", shipped(*deliveries, **fields))
+
+
+@pytest.mark.parametrize(
+    ("state", "metric"),
+    [("Shipped", "Shipped Order"), ("Partial", "Partially Shipped Order"), ("Delivered", "Delivered Order")],
+)
+@pytest.mark.parametrize("included", [True, False], ids=["told", "too large"])
+def test_a_shipment_state(sandbox: Sandbox, function: Function, state: str, metric: str, *, included: bool) -> None:
+    """Its metric, worth what the customer pays, with all deliveries; in part it may be shipped again and again."""
+    _holds(sandbox, delivery(1, {"line-1": 2}, parcel(1, DHL)), shipmentState=state, totalPrice=money(3490))
+    for number in (1, 2, 1):
+        told = shipment_state(state, oldShipmentState="Ready", id=f"message-{number}")
+        if not included:
+            told = too_large("OrderShipmentStateChanged", "order", "order-1", id=f"message-{number}")
+        assert function.deliver(told).outcome == "synced"
+    found = events(sandbox, metric)
+    in_part = {"order-1:message-1", "order-1:message-2"}
+    assert found.keys() == (in_part if state == "Partial" else {"order-1"})
+    for event in found.values():
+        said = event["properties"]
+        assert (event["value"], event["time"][:19]) == (34.9, LATER[:19])
+        assert said["ShipmentState"] == state
+        assert said.get("OldShipmentState") == ("Ready" if included else None)
+        assert "TimeEstimated" not in said
+        assert said["TrackingNumbers"] == ["T-1"]
+        (one,) = said["Deliveries"]
+        assert one["Items"] == [{"ProductID": "product-1", "SKU": "SKU-1", "ProductName": "Product 1", "Quantity": 2}]
+        assert one["Parcels"] == [{"ParcelId": "parcel-1", "TrackingNumber": "T-1", "Carrier": "DHL"}]
+
+
+def test_a_left_out_state_of_an_order_that_went_on(sandbox: Sandbox, function: Function) -> None:
+    """The state of now is sent, as an estimate; in part is not: its own message may have told it under another id."""
+    for state, metric, version in (("Shipped", "Shipped Order", 5), ("Partial", "Partially Shipped Order", 6)):
+        _holds(sandbox, shipmentState=state, version=version)
+        answer = function.deliver(too_large("OrderShipmentStateChanged", "order", "order-1", resourceVersion=4))
+        found = events(sandbox, metric)
+        if state == "Shipped":
+            assert found["order-1"]["properties"]["TimeEstimated"] is True
+        else:
+            assert (answer.reason, found) == ("shipment_state", {})
+
+
+@pytest.mark.parametrize("state", ["Canceled", "Backorder", "Delayed", "Teleported"])
+def test_a_state_without_metric_costs_no_call(sandbox: Sandbox, steady: Function, state: str) -> None:
+    """Whether commercetools has it today or not."""
+    done = measured(sandbox, steady, shipment_state(state))
+    assert (done.outcome, done.calls) == ("ignored shipment_state", (0, 0))
+
+
+def test_shipment_states_are_configurable(sandbox: Sandbox, serve: Serve, settings_file: Callable[[str], str]) -> None:
+    """Another state makes the metric, and Fulfilled Order where that is asked for: one, with the order state's."""
+    function = serve(
+        SYNC_CONFIG=settings_file(
+            '[shipment]\nshipped_states = ["Ready"]\ndelivered_states = []\n'
+            '[order]\nfulfilled_shipment_states = ["Ready"]\n'
+        )
+    )
+    _holds(sandbox, shipmentState="Ready", orderState="Complete")
+    assert function.deliver(shipment_state("Ready")).outcome == "synced"
+    assert function.deliver(shipment_state("Shipped")).reason == "shipment_state"
+    assert function.deliver(shipment_state("Delivered")).reason == "shipment_state"
+    fulfilled = {**shipment_state("Ready"), "type": "OrderStateChanged", "orderState": "Complete"}
+    assert function.deliver(fulfilled).outcome == "synced"
+    metrics = sorted(one["metric"] for one in sandbox.klaviyo.state()["events"])
+    assert metrics == ["Fulfilled Order", "Shipped Order"]
+
+
+def test_one_metric_of_three_is_off(sandbox: Sandbox, serve: Serve, settings_file: Callable[[str], str]) -> None:
+    """Its state costs no call, the others are sent."""
+    function = serve(SYNC_CONFIG=settings_file('[metrics]\ndelivered_order = ""\n'))
+    _holds(sandbox, shipmentState="Delivered")
+    done = measured(sandbox, function, shipment_state("Delivered"))
+    assert (done.outcome, done.calls) == ("ignored shipment_state", (0, 0))
+    assert function.deliver(shipment_state("Shipped")).outcome == "synced"
+
+
+OFF = {
+    "shipped_order": None,
+    "partially_shipped_order": None,
+    "delivered_order": shipment_state("Shipped"),
+    "confirmed_shipment": parcel_added(delivery(), parcel(1, DHL)),
+}
+
+
+def test_a_message_that_is_off_costs_no_call(
+    sandbox: Sandbox, serve: Serve, settings_file: Callable[[str], str]
+) -> None:
+    """Once all metrics of a message have empty names it is acknowledged, without a call."""
+    function = serve(SYNC_CONFIG=settings_file("[metrics]\n" + "".join(f'{name} = ""\n' for name in OFF)))
+    _holds(sandbox, delivery(1, None, parcel(1, DHL)))
+    for told in filter(None, OFF.values()):
+        done = measured(sandbox, function, told)
+        assert (done.outcome, done.calls) == ("ignored disabled", (0, 0))
+
+
+@pytest.mark.parametrize("told", [shipment_state("Shipped"), parcel_added(delivery(), parcel(1, DHL))], ids=["s", "p"])
+def test_the_budget(sandbox: Sandbox, steady: Function, told: Json) -> None:
+    """Order, customer, look, categories, codes: five reads, and one write; the last two are remembered."""
+    sandbox.commercetools.put_all(
+        {
+            "categories": [category("women", "Women")],
+            "products": [product("product-1", categories=["women"]), product("product-2")],
+            "discount-codes": [{"id": "code-1", "code": "SPRING", "version": 1}],
+        }
+    )
+    codes = [{"discountCode": reference("discount-code", "code-1"), "state": "MatchesCart"}]
+    _holds(sandbox, delivery(1, None, parcel(1, DHL)), discountCodes=codes)
+    first, again = measured(sandbox, steady, told), measured(sandbox, steady, told)
+    assert (first.outcome, first.calls) == ("synced", (5, 1))
+    assert (again.outcome, again.calls) == ("synced", (3, 1))
+    (event,) = sandbox.klaviyo.state()["events"]
+    assert event["properties"]["DiscountCode"] == "SPRING"
+
+
+@pytest.mark.parametrize("told", [shipment_state("Shipped"), parcel_added(delivery(), parcel(1, DHL))], ids=["s", "p"])
+def test_orders_of_nobody_and_orders_that_are_gone(sandbox: Sandbox, function: Function, told: Json) -> None:
+    """Both are ignored, as their other messages are."""
+    assert function.deliver(told).reason == "deleted_meanwhile"
+    _holds(sandbox, customerId=None, customerEmail=None)
+    assert function.deliver(told).reason == "no_profile"
+    assert sandbox.klaviyo.state()["events"] == []
+
+
+def test_a_read_that_is_older_than_the_message(sandbox: Sandbox, function: Function) -> None:
+    """The parcel would be missing from it: the message is delivered again."""
+    _holds(sandbox, version=3)
+    answer = function.deliver(tracked(DHL, resourceVersion=4))
+    assert (answer.outcome, answer.reason) == ("retried", "stale_read")

@@ -1,0 +1,90 @@
+"""Tracking links, what remains of an order, and shares of lines: tables of input and output."""
+
+from typing import Any
+
+import pytest
+
+from mappers.deliveries import remaining_count, shipments, tracking_url
+from mappers.order_parts import Part, total
+from tests.functional.shipment_documents import DHL, delivery, method, parcel, shipped
+from tests.unit.strategies import euros, settings_with
+
+PAGE = "https://carrier.example/{{ trackingId }}"
+
+
+@pytest.mark.parametrize(
+    ("template", "tracking", "expected"),
+    [
+        (PAGE, DHL, "https://carrier.example/T-1"),
+        (PAGE, {"trackingId": "T/1 ü", "carrier": "dhl"}, "https://carrier.example/T%2F1%20%C3%BC"),
+        (PAGE, {"trackingId": "T-1", "carrier": " d-H L "}, "https://carrier.example/T-1"),
+        (PAGE, {"trackingId": "T-1", "carrier": "DPD"}, None),
+        (PAGE, {"trackingId": "T-1"}, None),
+        (PAGE, {"carrier": "DHL"}, None),
+        ("https://x.test/{{trackingId}}?zip={{postalCode}}&l={{locale}}", DHL, "https://x.test/T-1?zip=10115&l=de-AT"),
+        ("https://x.test/{{carrier}}", DHL, "https://x.test/DHL"),
+        ("https://x.test/{other}", DHL, "https://x.test/{other}"),
+    ],
+)
+def test_tracking_links(template: str, tracking: Any, expected: str | None) -> None:
+    """By carrier, without regard to case, spaces and hyphens; URL-encoded; none where a value is missing."""
+    settings = settings_with({"shipment": {"tracking_urls": {"D H-L": template}}}, preferred_locale="en-US")
+    order: Any = shipped(delivery(1, None, parcel(1, tracking)), locale="de-AT")
+    (shipment,) = shipments(order)
+    assert tracking_url(order, shipment.parcels[0], shipment, settings) == expected
+
+
+def test_a_link_in_the_shops_language() -> None:
+    """Where the order has none; without an address there is no link that needs its postal code."""
+    settings = settings_with(
+        {"shipment": {"tracking_urls": {"DHL": "https://x.test/{{locale}}", "DPD": "https://x.test/{{postalCode}}"}}},
+        preferred_locale="en-US",
+    )
+    order: Any = shipped(delivery(1, None, parcel(1, DHL), parcel(2, {**DHL, "carrier": "DPD"})), shippingAddress=None)
+    (shipment,) = shipments(order)
+    links = [tracking_url(order, one, shipment, settings) for one in shipment.parcels]
+    assert links == ["https://x.test/en-US", None]
+
+
+@pytest.mark.parametrize(
+    ("deliveries", "remaining"),
+    [
+        ([], 5),
+        ([delivery(1, {"line-1": 1})], 4),
+        ([delivery(1, {"line-1": 9})], 3),
+        ([delivery(1, {"gone": 2})], 5),
+        ([delivery(1, {}, parcel(1, DHL, {"line-2": 1}), parcel(2, DHL, {"line-2": 2}))], 2),
+        ([delivery(1, {"line-2": 2}, parcel(1, DHL, {"line-2": 1}), parcel(2, DHL, {"line-2": 1}))], 3),
+        ([delivery(1, {"line-1": 2}), delivery(2, {"line-2": 3})], 0),
+    ],
+    ids=["nothing", "one", "more than ordered", "gone", "parcels alone", "both", "all"],
+)
+def test_what_remains(deliveries: list[Any], remaining: int) -> None:
+    """Of two units and three, by what stands in deliveries, or in their parcels where that is more."""
+    order: Any = shipped(*deliveries)
+    assert remaining_count(order) == remaining
+    several: Any = shipped(shippingInfo=None, shipping=[{"shippingInfo": method(one)} for one in deliveries])
+    assert remaining_count(several) == remaining
+
+
+@pytest.mark.parametrize(
+    ("price", "units", "quantity", "cents"),
+    [
+        (euros(1000), 3, 1, 333),
+        (euros(1000), 3, 2, 667),
+        (euros(1), 2, 1, 1),
+        (euros(-1), 2, 1, -1),
+        (euros(1000), 3, 3, 1000),
+        (euros(5, "JPY", 0), 2, 1, 3),
+        ({**euros(1000, digits=7), "type": "highPrecision", "preciseAmount": 99_999_999}, 3, 1, 333),
+        (None, 3, 1, None),
+        ({}, 3, 1, None),
+        (euros(1000), 0, 1, None),
+    ],
+)
+def test_shares_of_a_line(price: Any, units: int, quantity: int, cents: int | None) -> None:
+    """Rounded half up to the currency's minor unit; none without a price."""
+    part = Part({"id": "line-1", "quantity": units, "totalPrice": price}, quantity)
+    money = part.money
+    assert (money["centAmount"] if money else None) == cents
+    assert total([part]) == money
