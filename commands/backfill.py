@@ -9,6 +9,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from commands.backfill_status import backfill_status
+from commands.env_file import reads_env_file
 from commands.environment import settings_or_exit
 from commands.telling import counted, money
 from core.rules import SyncRules
@@ -28,9 +30,12 @@ _HELP = {"-h", "--help"}
     context_settings={"ignore_unknown_options": True},
     short_help="Load a shop's past into Klaviyo.",
 )
+@reads_env_file
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def backfill(arguments: tuple[str, ...]) -> None:
     """Load a shop's past into Klaviyo."""
+    if arguments[:1] == ("status",):
+        backfill_status.main(arguments[1:], prog_name=f"{_PROGRAM} status")
     if _HELP & set(arguments):
         parsed(["--help"], SyncRules().backfill, _PROGRAM)
     try:

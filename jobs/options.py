@@ -81,6 +81,11 @@ def parsed(arguments: Sequence[str], rules: BackfillRules, program: str) -> Opti
     return options
 
 
+def default_state() -> Path:
+    """The state file, where no option names one."""
+    return Path(os.environ.get("BACKFILL_STATE") or "backfill-state.json")
+
+
 def resumed(selection: Selection, began: Mapping[str, str]) -> Selection:
     """The selection with the times that it had when the run began: now, and spans before now, have moved since."""
     since = began["since"]
@@ -112,7 +117,7 @@ def _parser(rules: BackfillRules, program: str) -> argparse.ArgumentParser:
     add("--until", metavar="TIME", help="orders and refunds before it (now)")
     add("--ids", type=Path, metavar="FILE", help="these alone: an id a line, or an errors file")
     add("--state", type=Path, metavar="FILE", help="where the run notes how far it is (BACKFILL_STATE, else"
-        " backfill-state.json)", default=Path(os.environ.get("BACKFILL_STATE") or "backfill-state.json"))  # fmt: skip
+        " backfill-state.json)", default=default_state())  # fmt: skip
     add("--errors", type=Path, metavar="FILE", help="what can't be done (backfill-errors.jsonl, beside the state)")
     add("--share", type=_share, default=rules.share, metavar="0.5", help="part of Klaviyo's limits to use"
         f" ({rules.share})")  # fmt: skip
