@@ -106,9 +106,9 @@ def test_module_has_no_providers_of_its_own() -> None:
     assert _blocks("provider") == {}
     for name, body in _blocks("resource").items():
         # The project of the others is in the id of what they belong to.
-        elsewhere = ("google_storage_bucket_object.", "google_storage_bucket_iam_member.", "commercetools_")
-        elsewhere = (*elsewhere, "google_secret_manager_secret_version.", "google_service_account_iam_member.")
-        if not name.startswith(elsewhere):
+        elsewhere = ("google_storage_bucket_object.", "google_secret_manager_secret_version.", "commercetools_")
+        of_others = ("google_service_account_iam_member.", "google_storage_bucket_iam_member.")
+        if not name.startswith((*elsewhere, *of_others)):
             assert body["project"] == "${var.project_id}", f"{name} would go into the provider's project"
 
 
