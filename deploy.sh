@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Deploys the sync as a Cloud Function that Eventarc feeds from a Pub/Sub topic, or as a container that Pub/Sub pushes to. See
-# `./deploy.sh --help`.
+# Deploys the sync as a Cloud Function that Eventarc feeds from a Pub/Sub topic, or as a container that Pub/Sub pushes to, and the
+# job that loads a shop's past. See `./deploy.sh --help`.
 { set +x; } 2>/dev/null # a trace would show the secrets
 set -euo pipefail
 umask 077
@@ -17,6 +17,8 @@ OPTIONAL="CT_SCOPES PREFERRED_LOCALE PREFERRED_CURRENCY PRODUCT_URL_TEMPLATE DEA
 DEPLOYED="GOOGLE_CLOUD_PROJECT CT_API_URL CT_AUTH_URL CT_PROJECT_ID CT_SCOPE PREFERRED_LOCALE PREFERRED_CURRENCY PRODUCT_URL_TEMPLATE
   DEAD_LETTER_TOPIC SYNC_CONFIG KLAVIYO_API_URL KLAVIYO_LIMIT_SHARE SKIP_BASE64_ENCODING
   THREADS APP_TYPE"
+# A job answers no messages, puts no letters aside, and has a share and threads of its own.
+NOT_OF_JOBS="DEAD_LETTER_TOPIC KLAVIYO_LIMIT_SHARE SKIP_BASE64_ENCODING THREADS"
 
 APIS="artifactregistry.googleapis.com cloudbuild.googleapis.com cloudfunctions.googleapis.com
   cloudresourcemanager.googleapis.com eventarc.googleapis.com iam.googleapis.com logging.googleapis.com
@@ -45,6 +47,9 @@ LONGEST_TIMEOUT=540    # of an event-driven function
 BINDING_ATTEMPTS=6     # a new service account is not known everywhere at once
 BINDING_PAUSE=5
 
+STATE_FOLDER=/state    # where a job sees its bucket
+IMAGE_USER=10001       # of the Dockerfile: a mounted bucket is root's unless told otherwise
+
 usage() {
   cat <<'EOF'
 Deploys the commercetools to Klaviyo sync: topics, service accounts, secrets, and a Cloud Function (2nd gen) that
@@ -52,11 +57,12 @@ Eventarc feeds, or a Cloud Run service that a push subscription feeds. Can be ru
 kept, what differs is brought up to date.
 
 Usage:
-  ./deploy.sh [--container] [--env-file FILE] [--dry-run] [--SETTING VALUE ...]
+  ./deploy.sh [--container | --backfill] [--env-file FILE] [--dry-run] [--SETTING VALUE ...]
   ./deploy.sh --delete [--yes] [--dry-run] [--SETTING VALUE ...]
 
 Options:
   --container      deploy a Cloud Run service, NAME-container, built from the Dockerfile; no function
+  --backfill       deploy a Cloud Run job, NAME-backfill, that loads the shop's past when it is started; nothing else
   --env-file FILE  read settings from FILE: one NAME=value a line, the value as it is or in quotes
   --dry-run        print the gcloud commands of a first run, and run none: no login, no network, no question
   --delete         take everything away again, after a question
@@ -72,7 +78,7 @@ Where:
   FUNCTION_NAME          name of the function; all else is named after it (klaviyo-sync)
   TOPIC                  topic that commercetools publishes to, T or projects/PROJECT_ID/topics/T (the function's name)
   BUILD_SERVICE_ACCOUNT  projects/P/serviceAccounts/EMAIL that builds (one is made)
-  IMAGE                  for a container: an image that exists, best by digest; nothing is built
+  IMAGE                  for a container or a job: an image that exists, best by digest; nothing is built
 
 Backends:
   CT_API_URL             commercetools' API host (required)
@@ -115,6 +121,7 @@ Examples:
   ./deploy.sh --env-file .env --project-id my-project --region europe-west1 --dry-run
   KLAVIYO_AUTH_KEY_FILE=key.txt ./deploy.sh --env-file .env --threads 16 --function-memory 1Gi
   ./deploy.sh --container --env-file .env --project-id my-project --region europe-west1
+  ./deploy.sh --backfill --env-file .env --project-id my-project --region europe-west1
   ./deploy.sh --delete --project-id my-project --region europe-west1
 
 Exit status: 0 done, 1 a command failed or the question was answered with no, 2 a setting or an option is wrong.
@@ -206,6 +213,7 @@ read_arguments() {
       --help | -h) usage && exit ;;
       --dry-run) dry_run=1 && continue ;;
       --container) container=1 && continue ;;
+      --backfill) backfill=1 && continue ;;
       --delete) delete=1 && continue ;;
       --yes | -y) yes=1 && continue ;;
       --?*) ;;
@@ -470,7 +478,8 @@ same_secret() {
 # YAML with every value in quotes: `no` and `1` stay text.
 environment() {
   local name
-  for name in $DEPLOYED; do
+  for name in $DEPLOYED ${backfill:+BACKFILL_STATE}; do
+    if [[ $backfill && " $NOT_OF_JOBS " == *" $name "* ]]; then continue; fi
     if [[ ${!name-} ]]; then printf "%s: '%s'\n" "$name" "${!name//\'/\'\'}"; fi
   done
 }
@@ -489,9 +498,27 @@ deploy_container() {
   fi
 }
 
+# mount-options is known to gcloud beta alone before version 530 or so. One task at a time works on the state; an attempt goes on
+# where the one before was cut off.
+deploy_backfill() {
+  local source=("--source=$ROOT")
+  if [[ ${IMAGE-} ]]; then source=("--image=$IMAGE"); fi
+  with_settings beta run jobs deploy "$JOB" "${source[@]}" --command=python,-m,jobs --args=backfill \
+    --tasks=1 --parallelism=1 --max-retries=3 --task-timeout=24h --cpu=1 --memory=1Gi \
+    "--add-volume=name=state,type=cloud-storage,bucket=$BUCKET,mount-options=uid=$IMAGE_USER;gid=$IMAGE_USER;metadata-cache-ttl-secs=0" \
+    "--add-volume-mount=volume=state,mount-path=$STATE_FOLDER" "--service-account=$(email "$JOBS_ACCOUNT")"
+}
+
 # build COMMAND...: with what the function and the container have in common. Each deployment is a new revision, whose instances
 # read the secrets' latest versions when they start.
 build() {
+  with_settings "$@" "--service-account=$(email "$RUNTIME_ACCOUNT")" \
+    "--concurrency=$THREADS" "--cpu=$FUNCTION_CPU" "--memory=$FUNCTION_MEMORY" "--timeout=${FUNCTION_TIMEOUT}s" \
+    "--min-instances=$MIN_INSTANCES" "--max-instances=$MAX_INSTANCES" --no-allow-unauthenticated
+}
+
+# with_settings COMMAND...: with the settings and the secrets of the sync.
+with_settings() {
   local file=$work/env.yaml command
   if [[ $dry_run ]]; then
     file=env.yaml
@@ -499,10 +526,7 @@ build() {
   else
     environment >"$file"
   fi
-  command=("$@" "--region=$REGION" "--service-account=$(email "$RUNTIME_ACCOUNT")"
-    "--concurrency=$THREADS" "--cpu=$FUNCTION_CPU" "--memory=$FUNCTION_MEMORY" "--timeout=${FUNCTION_TIMEOUT}s"
-    "--min-instances=$MIN_INSTANCES" "--max-instances=$MAX_INSTANCES" --no-allow-unauthenticated
-    "--env-vars-file=$file" "--set-secrets=CT_API_CLIENT=$CT_SECRET:latest,KLAVIYO_AUTH_KEY=$KLAVIYO_SECRET:latest" "$PROJECT")
+  command=("$@" "--region=$REGION" "--env-vars-file=$file" "--set-secrets=CT_API_CLIENT=$CT_SECRET:latest,KLAVIYO_AUTH_KEY=$KLAVIYO_SECRET:latest" "$PROJECT")
   if [[ $dry_run ]]; then
     run "${command[@]}"
   else
@@ -557,8 +581,48 @@ warn_of_others() {
     "$TOPIC" "${others//$'\n'/ }" >&2
 }
 
+keep_secrets() {
+  keep_secret CT_API_CLIENT "$CT_SECRET"
+  keep_secret KLAVIYO_AUTH_KEY "$KLAVIYO_SECRET"
+}
+
+# let_read_secrets ACCOUNT
+let_read_secrets() {
+  local secret
+  for secret in "$CT_SECRET" "$KLAVIYO_SECRET"; do
+    bind secrets add-iam-policy-binding "$secret" "--member=$1" --role=roles/secretmanager.secretAccessor "$PROJECT"
+  done
+}
+
+# The state is written every few seconds: without soft delete no version before is kept, and paid for.
+make_bucket() {
+  if there storage buckets describe "gs://$BUCKET" "$PROJECT"; then return; fi
+  run storage buckets create "gs://$BUCKET" "--location=$REGION" --uniform-bucket-level-access --public-access-prevention \
+    --soft-delete-duration=0 "$PROJECT"
+  say "made bucket $BUCKET"
+}
+
+# Beside a function or a container, or before there is one.
+deploy_job() {
+  local account
+  account=serviceAccount:$(email "$JOBS_ACCOUNT")
+  step "APIs"
+  enable_apis
+  step "service account"
+  make_account "$JOBS_ACCOUNT" "$FUNCTION_NAME: long runs"
+  step "secrets"
+  keep_secrets
+  let_read_secrets "$account"
+  step "bucket $BUCKET"
+  make_bucket
+  bind storage buckets add-iam-policy-binding "gs://$BUCKET" "--member=$account" --role=roles/storage.objectUser "$PROJECT"
+  step "job $JOB"
+  deploy_backfill
+  step "next: gcloud run jobs execute $JOB --region=$REGION $PROJECT"
+}
+
 deploy() {
-  local runtime trigger secret
+  local runtime trigger
   runtime=serviceAccount:$(email "$RUNTIME_ACCOUNT")
   trigger=serviceAccount:$(email "$TRIGGER_ACCOUNT")
   step "APIs"
@@ -573,11 +637,8 @@ deploy() {
   if [[ ! ${BUILD_SERVICE_ACCOUNT-} && ! ${IMAGE-} ]]; then make_builder; fi
   bind pubsub topics add-iam-policy-binding "$DEAD_LETTERS" "--member=$runtime" --role=roles/pubsub.publisher "$PROJECT"
   step "secrets"
-  keep_secret CT_API_CLIENT "$CT_SECRET"
-  keep_secret KLAVIYO_AUTH_KEY "$KLAVIYO_SECRET"
-  for secret in "$CT_SECRET" "$KLAVIYO_SECRET"; do
-    bind secrets add-iam-policy-binding "$secret" "--member=$runtime" --role=roles/secretmanager.secretAccessor "$PROJECT"
-  done
+  keep_secrets
+  let_read_secrets "$runtime"
   step "commercetools may publish"
   run pubsub topics add-iam-policy-binding "$TOPIC" "--member=$COMMERCETOOLS" --role=roles/pubsub.publisher "$PROJECT"
   if [[ $container ]]; then
@@ -606,10 +667,11 @@ confirm() {
 This deletes from project $PROJECT_ID, with every message and dead letter that waits:
   function          $FUNCTION_NAME ($REGION)
   container         $SERVICE ($REGION)
+  job               $JOB ($REGION), with its bucket $BUCKET
   topics            $TOPIC, $DEAD_LETTERS
   subscriptions     $PUSH_SUBSCRIPTION, $DEAD_LETTERS
   secrets           $CT_SECRET, $KLAVIYO_SECRET
-  service accounts  $RUNTIME_ACCOUNT, $TRIGGER_ACCOUNT, $BUILD_ACCOUNT
+  service accounts  $RUNTIME_ACCOUNT, $TRIGGER_ACCOUNT, $BUILD_ACCOUNT, $JOBS_ACCOUNT
 Before: python manage.py subscriptions delete --topic projects/$PROJECT_ID/topics/$TOPIC
 EOF
   printf 'Delete all of it? [y/N] '
@@ -644,6 +706,14 @@ delete_everything() {
   remove "function $FUNCTION_NAME" functions -- "$FUNCTION_NAME" --gen2 "--region=$REGION" "$PROJECT"
   step "container"
   remove "service $SERVICE" run services -- "$SERVICE" "--region=$REGION" "$PROJECT"
+  step "job"
+  remove "job $JOB" run jobs -- "$JOB" "--region=$REGION" "$PROJECT"
+  if there storage buckets describe "gs://$BUCKET" "$PROJECT"; then
+    run storage rm "gs://$BUCKET" --recursive "$PROJECT"
+    say "deleted bucket $BUCKET"
+  else
+    say "no bucket $BUCKET"
+  fi
   step "topics"
   for subscription in "$PUSH_SUBSCRIPTION" "$DEAD_LETTERS"; do
     remove "subscription $subscription" pubsub subscriptions -- "$subscription" "$PROJECT"
@@ -660,18 +730,18 @@ delete_everything() {
   for role in $BUILD_ROLES; do
     there projects remove-iam-policy-binding "$PROJECT_ID" "--member=serviceAccount:$(email "$BUILD_ACCOUNT")" "--role=$role" --condition=None || true
   done
-  for account in "$BUILD_ACCOUNT" "$TRIGGER_ACCOUNT" "$RUNTIME_ACCOUNT"; do
+  for account in "$BUILD_ACCOUNT" "$TRIGGER_ACCOUNT" "$RUNTIME_ACCOUNT" "$JOBS_ACCOUNT"; do
     remove "service account $account" iam service-accounts -- "$(email "$account")" "$PROJECT"
   done
 }
 
-dry_run='' container='' delete='' yes=''
+dry_run='' container='' backfill='' delete='' yes=''
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 read_arguments "$@"
 check_settings
-if [[ ${IMAGE-} ]]; then container=1; fi
+if [[ ${IMAGE-} && ! $backfill ]]; then container=1; fi
 # No program that is started from here finds a secret in its environment.
 export -n CT_API_CLIENT KLAVIYO_AUTH_KEY
 
@@ -679,6 +749,11 @@ PROJECT=--project=$PROJECT_ID
 RUNTIME_ACCOUNT=$FUNCTION_NAME-runtime
 TRIGGER_ACCOUNT=$FUNCTION_NAME-trigger
 BUILD_ACCOUNT=$FUNCTION_NAME-build
+JOBS_ACCOUNT=$FUNCTION_NAME-jobs
+JOB=$FUNCTION_NAME-backfill
+BUCKET=${PROJECT_ID//[:.]/-}-$FUNCTION_NAME-jobs
+# shellcheck disable=SC2034 # one of $DEPLOYED
+BACKFILL_STATE=$STATE_FOLDER/backfill-state.json
 BUILDER=--build-service-account=${BUILD_SERVICE_ACCOUNT:-projects/$PROJECT_ID/serviceAccounts/$(email "$BUILD_ACCOUNT")}
 # Another name than the function's, whose own service has that: so either can be there before the other goes.
 SERVICE=$FUNCTION_NAME-container
@@ -695,4 +770,10 @@ if [[ ! $dry_run ]]; then
   command -v gcloud >/dev/null || fail "gcloud is not installed: https://cloud.google.com/sdk/docs/install"
   export CLOUDSDK_CORE_DISABLE_PROMPTS=1
 fi
-if [[ $delete ]]; then delete_everything; else deploy; fi
+if [[ $delete ]]; then
+  delete_everything
+elif [[ $backfill ]]; then
+  deploy_job
+else
+  deploy
+fi

@@ -49,6 +49,10 @@ class Klaviyo(KlaviyoCatalog):
         """Close the connections."""
         self._calls.close()
 
+    def require_valid(self, group: str, operation: str, body: JsonObject) -> None:
+        """Raise Unmappable where the SDK would refuse the body of an operation; nothing is sent."""
+        self._calls.require_valid(group, operation, body)
+
     @property
     def refusals(self) -> int:
         """Calls that were answered 429."""

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 from urllib.parse import parse_qs, urlsplit
 
 from clients.klaviyo_quotas import KlaviyoQuotas
@@ -25,6 +25,7 @@ from mappers.mapped import JsonObject
 
 if TYPE_CHECKING:
     from klaviyo_api import KlaviyoAPI
+    from pydantic import ValidationError
 
 _RAW = "_without_preload_content"
 _EMPTY_ANSWERS = frozenset({202, 204})
@@ -66,14 +67,21 @@ class KlaviyoCalls:
             except NoAnswerError as error:
                 raise unreachable(BACKEND, error.code) from None
             except ValidationError as error:
-                problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
-                # The first part of the place is the argument.
-                raise Unmappable(problem["type"], ".".join(str(part) for part in problem["loc"][1:])) from None
+                raise _refused(error, arguments=1) from None
             if learns and answer.status != THROTTLED:
                 self._quotas.learn(called, answer.headers)
             return _document(operation, answer)
 
         return call(called, self._quotas, attempt)
+
+    def require_valid(self, group: str, operation: str, body: JsonObject) -> None:
+        """Raise Unmappable where the SDK's own validation would refuse the body of an operation; nothing is sent."""
+        from pydantic import ValidationError  # noqa: PLC0415 - as above
+
+        try:
+            _model(getattr(self._group(group), operation + _RAW).raw_function).model_validate(body)
+        except ValidationError as error:
+            raise _refused(error) from None
 
     @property
     def refusals(self) -> int:
@@ -155,6 +163,18 @@ class KlaviyoCalls:
     def _new_transport(self) -> Any:
         """What the SDK sends with; a preview has its own."""
         return KlaviyoTransport(self._reading)
+
+
+@cache
+def _model(function: Any) -> Any:
+    """The model of an operation's body, which is its first argument."""
+    return next(iter(get_type_hints(function).values()))
+
+
+def _refused(error: "ValidationError", arguments: int = 0) -> Unmappable:
+    """What the SDK minds first. So many parts of the place are an argument's name."""
+    problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    return Unmappable(problem["type"], ".".join(str(part) for part in problem["loc"][arguments:]))
 
 
 @cache

@@ -9,11 +9,14 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from commands.backfill_status import backfill_status
+from commands.env_file import reads_env_file
 from commands.environment import settings_or_exit
 from commands.telling import counted, money
 from core.rules import SyncRules
 from jobs.ending import DONE, REFUSED
 from jobs.entry import carried_out
+from jobs.flows import leave_unless_wanted
 from jobs.leaving import leave
 from jobs.options import parsed
 from jobs.progress import LoggedProgress, Snapshot
@@ -27,9 +30,12 @@ _HELP = {"-h", "--help"}
     context_settings={"ignore_unknown_options": True},
     short_help="Load a shop's past into Klaviyo.",
 )
+@reads_env_file
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def backfill(arguments: tuple[str, ...]) -> None:
     """Load a shop's past into Klaviyo."""
+    if arguments[:1] == ("status",):
+        backfill_status.main(arguments[1:], prog_name=f"{_PROGRAM} status")
     if _HELP & set(arguments):
         parsed(["--help"], SyncRules().backfill, _PROGRAM)
     try:
@@ -38,6 +44,7 @@ def backfill(arguments: tuple[str, ...]) -> None:
         wrong.show()
         sys.exit(REFUSED)
     options = parsed(arguments, settings.sync.backfill, _PROGRAM)
+    leave_unless_wanted(options, settings)
     console = Console(stderr=options.as_json)
     progress = Bar(console) if console.is_terminal else LoggedProgress()
     outcome = carried_out(options, settings, progress)
@@ -48,13 +55,28 @@ def backfill(arguments: tuple[str, ...]) -> None:
             for line in _told(name, one, is_dry=options.dry_run):
                 click.echo(line)
         if options.dry_run and outcome.code == DONE:
-            click.echo(
-                f"At {options.share:g} of Klaviyo's limits: {outcome.report['hours']:g} hours, if everything has to be"
-                " written. Nothing was sent."
-            )
+            for line in _summed_up(outcome.report):
+                click.echo(line)
     if outcome.said:
         click.secho(outcome.said, fg="yellow", err=True)
     leave(outcome, outcome.code)
+
+
+def _summed_up(report: Mapping[str, Any]) -> Iterator[str]:
+    """What a dry run says of all passes together."""
+    if report["placed_states"]:
+        yield (
+            f"Only orders that are {' or '.join(report['placed_states'])} now count as placed ([order] placed_states):"
+            " others were placed too, and get no Placed Order."
+        )
+    new = report["new_profiles"]
+    people = f"{new['customers']:,} customers and {new['guests']:,} guests"
+    about = "about " if new["estimated"] else ""
+    yield f"Profiles: {about}{people}. Klaviyo's price plan counts those that are new to it."
+    yield (
+        f"At {report['share']:g} of Klaviyo's limits: {report['hours']:g} hours, if everything has to be written."
+        " Nothing was sent."
+    )
 
 
 class Bar:
@@ -94,6 +116,7 @@ def _told(name: str, one: Mapping[str, Any], *, is_dry: bool) -> Iterator[str]:
     skipped = sum(one["skipped"].values())
     counts = [f"{one['read']} read", f"{one['writes']} to write" if is_dry else f"{one['sent']} sent"]
     counts += [f"{skipped} skipped ({_reasons(one['skipped'])})"] if skipped else []
+    counts += [f"{one['cuts']} to cut"] if one.get("cuts") else []
     counts.append(f"{one['unmappable']} unmappable" if is_dry else counted(one["errors"], "error"))
     counts.append(f"{one['hours']:g} h" if is_dry else f"{one['seconds']:.0f} s")
     yield f"{name}: {', '.join(counts)}"

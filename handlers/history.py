@@ -5,6 +5,7 @@ already stays as it is: Klaviyo keeps the first event of a `unique_id`.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from core.errors import Ignored
 from core.notification import Notification
@@ -24,20 +25,46 @@ History = Callable[[OwnedOrder], Stages]
 Counts = Callable[[Transaction, Payment], bool]
 
 
-def send_order_history(notification: Notification, order: Order, services: Services) -> None:
-    """Send what is known to have happened to an order, and start no flow."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is wanted of the past: whether it starts flows, and whether orders without a customer count."""
+
+    flows: bool = False
+    guests: bool = True
+
+
+EVERYTHING = Wanted()
+
+
+def send_order_history(
+    notification: Notification, order: Order, services: Services, wanted: Wanted = EVERYTHING
+) -> None:
+    """Send what is known to have happened to an order."""
     services.prepare("Events")
-    send_order_events(notification, order, services, order_history(order, services.settings), backfill=True)
+    require_wanted(order, wanted)
+    history = order_history(order, services.settings)
+    send_order_events(notification, order, services, history, backfill=True, flows=wanted.flows)
 
 
-def send_refund_history(notification: Notification, payment: Payment, services: Services, counts: Counts) -> None:
-    """Send a payment's refunds that `counts` lets through, and start no flow. Raises Ignored where there is none."""
+def send_refund_history(
+    notification: Notification, payment: Payment, services: Services, counts: Counts, wanted: Wanted = EVERYTHING
+) -> None:
+    """Send a payment's refunds that `counts` lets through. Raises Ignored where there is none."""
     services.prepare("Events")
     refunds = refunds_of(payment, services.settings, counts)
     order = services.commercetools.order_of_payment(payment["id"])
     if order is None:
         raise Ignored("no_order")
-    send_order_events(notification, order, services, refund_history(payment, refunds, services.settings), backfill=True)
+    require_wanted(order, wanted)
+    history = refund_history(payment, refunds, services.settings)
+    send_order_events(notification, order, services, history, backfill=True, flows=wanted.flows)
+
+
+@mapper
+def require_wanted(order: Order, wanted: Wanted) -> None:
+    """Raise Ignored for an order whose events are not wanted."""
+    if not wanted.guests and not order.get("customerId"):
+        raise Ignored("guest")
 
 
 def order_history(order: Order, settings: Settings) -> History:

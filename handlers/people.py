@@ -54,16 +54,17 @@ def send_order_events(
     events: Callable[[OwnedOrder], Stages],
     *,
     backfill: bool = False,
+    flows: bool = False,
 ) -> None:
     """Send events of an order as those of the person it belongs to now.
 
     In a `backfill` they are history, which tells who a guest is by the e-mail alone: an old address must not overwrite
-    what Klaviyo knows today. Raises Ignored for an order of nobody, and for one whose customer is gone
-    (`[order] deleted_customers`).
+    what Klaviyo knows today. It starts no flow, unless `flows` says so. Raises Ignored for an order of nobody, and for
+    one whose customer is gone (`[order] deleted_customers`).
     """
     _require_somebody(order)
     owner = _owner(notification, order, services, backfill=backfill)
-    stages = events(OwnedOrder(order, owner.profile, services.order_knowledge.of(order), backfill))
+    stages = events(OwnedOrder(order, owner.profile, services.order_knowledge.of(order), backfill, flows))
     try:
         with time_kept_back(owner.time_to_look):
             _send(stages, services)

@@ -14,6 +14,7 @@ from core.wire import encoded
 from handlers.registry import consumed
 from jobs.ending import BAD_ARGUMENTS, DONE, REFUSED, WITH_ERRORS
 from jobs.entry import carried_out
+from jobs.flows import leave_unless_wanted
 from jobs.leaving import leave
 from jobs.options import parsed
 from jobs.progress import LoggedProgress
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str]) -> None:
     if problem:
         log.error("settings are wrong", problems=list(problem.problems))
         sys.exit(REFUSED)
+    leave_unless_wanted(options, settings)
     outcome = carried_out(options, settings, LoggedProgress())
     if outcome.said:
         log.warning("backfill stopped" if outcome.code > WITH_ERRORS else "backfill done with errors", why=outcome.said)

@@ -1,105 +1,83 @@
-"""What a backfill would send, and how long it would take: everything is read and mapped, and nothing is sent."""
+"""What a backfill would send: everything is read, mapped and held against the SDK's models, and nothing is sent."""
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from clients.klaviyo_quotas import QUOTAS
+from clients.klaviyo import Klaviyo
 from clients.predicates import any_of, chunks
 from core.errors import DeadLetter, Ignored
 from core.settings import Settings
-from handlers.history import order_history, refund_history, refunds_of
+from handlers.history import order_history, refund_history, refunds_of, require_wanted
 from handlers.people import Stages
+from handlers.services import Services
+from jobs.new_profiles import NewProfiles
 from jobs.passes import Document, Pass, is_covered
 from jobs.progress import Progress, Snapshot
 from jobs.reading import COUNTED, PageSize, Reader
 from jobs.selection import Selection
-from mappers.item import variants_of
-from mappers.mapped import mapper
+from jobs.tally import Tally
+from mappers.item import catalog_item
+from mappers.mapped import Mapped
 from mappers.order_events import OwnedOrder
 from mappers.order_properties import NOTHING
 from mappers.profile import profile
-
-_MINUTES_AN_HOUR = 60
-_WRITES = {
-    "categories": "create_catalog_category",
-    "customers": "create_or_update_profile",
-    "orders": "create_event",
-    "refunds": "create_event",
-}
-"""The call that bounds a pass; products are bounded by their items or their variants."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """What one pass would do. `values` are in major units, by metric and currency; `writes` by Klaviyo's operation."""
-
-    read: int = 0
-    events: Counter[str] = field(default_factory=Counter)
-    values: dict[str, dict[str, Decimal]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(Decimal)))
-    skipped: Counter[str] = field(default_factory=Counter)
-    writes: Counter[str] = field(default_factory=Counter)
-    cuts: int = 0
-    unmappable: list[str] = field(default_factory=list)
-    """The first 20 resources that can't be mapped."""
-    failed: int = 0
-
-    def hours(self, share: float) -> float:
-        """Hours at a share of Klaviyo's limits, if all that is read has to be written."""
-        minutes = max((count / (QUOTAS[name].steady * share) for name, count in self.writes.items()), default=0.0)
-        return minutes / _MINUTES_AN_HOUR
-
-    def add(self, stages: Stages) -> None:
-        """Count events."""
-        for event in (event for stage in stages for event in stage):
-            attributes = event.body["data"]["attributes"]
-            metric = attributes["metric"]["data"]["attributes"]["name"]
-            self.events[metric] += 1
-            self.values[metric][attributes["value_currency"]] += Decimal(str(attributes["value"]))
-            self.writes["create_event"] += 1
-            self.cuts += bool(event.cuts)
+from mappers.variant import catalog_variants, variant_create
 
 
 class DryRun:
-    """Counts what the passes would do."""
+    """Counts what the passes would do. `new_profiles` are those of the passes that were counted."""
 
-    def __init__(self, settings: Settings, reader: Reader, selection: Selection, progress: Progress) -> None:
-        self._settings = settings
+    def __init__(self, services: Services, reader: Reader, selection: Selection, progress: Progress) -> None:
+        self._settings: Settings = services.settings
+        self._klaviyo: Klaviyo = services.klaviyo
         self._reader = reader
         self._selection = selection
         self._progress = progress
+        self.new_profiles = NewProfiles()
 
     def counted(self, one: Pass, page: int | None) -> Tally:
         """What a pass would do. Raises StoppedError when commercetools can't be read."""
         tally = Tally()
         if not one.is_on(self._settings.sync):
             return tally
-        counts: dict[str, Callable[[Document, Tally], None]] = {
-            "categories": partial(_write, _WRITES["categories"]),
-            "products": _product,
+        count: Callable[[Document, Any, Tally], None] = {
+            "categories": _category,
+            "products": self._product,
             "customers": self._customer,
             "orders": self._order,
             "refunds": self._refunds,
-        }
-        size, total = PageSize(page or one.size), self._reader.count(one.collection, [])
+        }[one.name]
+        total = self._reader.count(one.collection, [])
+        for documents in self._pages(one, PageSize(page or one.size)):
+            orders = self._orders(one, documents)
+            gone = self._gone(orders.values())
+            guests = self._guests(orders.values())
+            for document in documents:
+                tally.read += 1
+                order = orders.get(document["id"])
+                try:
+                    _require_there(order, gone)
+                    count(document, order, tally)
+                except Ignored as ignored:
+                    tally.skipped[ignored.reason] += 1
+                    continue
+                except DeadLetter:
+                    tally.fail(f"{one.type_id}/{document['id']}")
+                if order:
+                    self._add_owner(order, guests)
+            self._progress.show(Snapshot(one.name, tally.read, total, total == COUNTED, 0.0, tally.failed, 0))
+        return tally
+
+    def _pages(self, one: Pass, size: PageSize) -> Iterator[Sequence[Document]]:
+        narrow = one.narrow(self._settings.sync)
         for where in self._queries(one):
             after, is_last = "", False
             while not is_last:
-                found = self._reader.page(one.collection, where, after, size, one.narrow(self._settings.sync))
-                gone = self._gone(one, found.documents)
-                for document in found.documents:
-                    tally.read += 1
-                    if document.get("customerId") in gone:
-                        tally.skipped["customer_gone"] += 1
-                    else:
-                        _counted(one, document, tally, counts[one.name])
+                found = self._reader.page(one.collection, where, after, size, narrow)
+                yield found.documents
                 after, is_last = found.documents[-1]["id"] if found.documents else "", found.is_last
-                self._progress.show(Snapshot(one.name, tally.read, total, total == COUNTED, 0.0, tally.failed, 0))
-        return tally
 
     def _queries(self, one: Pass) -> list[list[str]]:
         """The predicates of one query after the other."""
@@ -112,86 +90,99 @@ class DryRun:
         windows = self._selection.windows(first or self._selection.until)
         return [one.where(self._selection, window) for window in windows]
 
-    def _gone(self, one: Pass, documents: Sequence[Document]) -> set[str]:
+    def _orders(self, one: Pass, documents: Sequence[Document]) -> dict[str, Any]:
+        """The order that each document's events are of, by the document's id; of a payment its first."""
+        if one.name == "orders":
+            return {order["id"]: order for order in documents}
+        found: dict[str, Any] = {}
+        if one.name == "refunds" and documents:
+            orders = self._reader.orders_of([payment["id"] for payment in documents])
+            for order in sorted(orders, key=lambda one: str(one["createdAt"]), reverse=True):
+                found |= {payment["id"]: order for payment in order["paymentInfo"]["payments"]}
+        return found
+
+    def _gone(self, orders: Collection[Any]) -> set[str]:
         """Those of the orders' customers who are gone, whose events are not sent."""
-        if one.name != "orders" or self._settings.sync.order.deleted_customers != "skip":
+        if self._settings.sync.order.deleted_customers != "skip":
             return set()
-        wanted = one.customers(documents, self._reader)
+        wanted = {order["customerId"] for order in orders if order.get("customerId")}
         return wanted - self._reader.existing("customers", sorted(wanted))
 
-    def _customer(self, customer: Any, tally: Tally) -> None:
+    def _guests(self, orders: Collection[Any]) -> Mapping[str, str | None]:
+        """The e-mails of orders without a customer, in lower case, with the id of a customer who has it."""
+        emails = {_email(order) for order in orders if not order.get("customerId")} - {""}
+        return dict.fromkeys(emails) | self._reader.customers_with(sorted(emails))
+
+    def _add_owner(self, order: Any, guests: Mapping[str, str | None]) -> None:
+        email = _email(order)
+        if customer := order.get("customerId") or guests.get(email):
+            self.new_profiles.add_customer(customer)
+        elif email:
+            self.new_profiles.add_guest(email)
+
+    def _product(self, product: Any, _: Any, tally: Tally) -> None:
+        """Without stock and standalone prices, which would have to be read."""
+        now = datetime.now(UTC)
+        item = catalog_item(product, self._settings, now)
+        self._add(tally, "Catalogs", "create_catalog_item", item, item.body)
+        for sku, variant in catalog_variants(product, self._settings, now).items():
+            self._add(
+                tally, "Catalogs", "create_catalog_variant", variant, variant_create(sku, variant.body, product["id"])
+            )
+
+    def _customer(self, customer: Any, _: Any, tally: Tally) -> None:
         if not (customer.get("email") or "").strip():
             raise Ignored("no_email")
-        tally.cuts += bool(profile(customer, self._settings).cuts)
-        tally.writes[_WRITES["customers"]] += 1
+        mapped = profile(customer, self._settings)
+        self._add(tally, "Profiles", "create_or_update_profile", mapped, mapped.body)
+        self.new_profiles.add_customer(customer["id"])
 
-    def _order(self, order: Any, tally: Tally) -> None:
-        if not (order.get("customerEmail") or "").strip() and not order.get("customerId"):
+    def _order(self, order: Any, _: Any, tally: Tally) -> None:
+        require_wanted(order, self._selection.wanted)
+        if not _email(order) and not order.get("customerId"):
             raise Ignored("no_profile")
-        tally.add(order_history(order, self._settings)(_somebodys(order)))
+        self._add_events(tally, order_history(order, self._settings)(_somebodys(order)))
 
-    def _refunds(self, payment: Any, tally: Tally) -> None:
+    def _refunds(self, payment: Any, order: Any, tally: Tally) -> None:
         refunds = refunds_of(payment, self._settings, partial(is_covered, selection=self._selection))
-        orders = self._reader.orders_of([payment["id"]])
-        if not orders:
+        if not order:
             raise Ignored("no_order")
-        order = min(orders, key=lambda one: str(one["createdAt"]))
-        tally.add(refund_history(payment, refunds, self._settings)(_somebodys(order)))
+        require_wanted(order, self._selection.wanted)
+        self._add_events(tally, refund_history(payment, refunds, self._settings)(_somebodys(order)))
+
+    def _add_events(self, tally: Tally, stages: Stages) -> None:
+        """Count events. One that is refused does not keep the others from being sent; then it is raised."""
+        refusals: list[DeadLetter] = []
+        for event in (event for stage in stages for event in stage):
+            try:
+                self._add(tally, "Events", "create_event", event, event.body)
+            except DeadLetter as refused:
+                refusals.append(refused)
+            else:
+                tally.add_event(event.body)
+        if refusals:
+            raise refusals[0]
+
+    def _add(self, tally: Tally, group: str, operation: str, mapped: Mapped, body: Any) -> None:
+        """Count a write whose body the SDK takes. Raises Unmappable for one that it refuses."""
+        self._klaviyo.require_valid(group, operation, body)
+        tally.add_write(operation, mapped)
 
 
-def _counted(one: Pass, document: Document, tally: Tally, count: Callable[[Document, Tally], None]) -> None:
-    try:
-        count(document, tally)
-    except Ignored as ignored:
-        tally.skipped[ignored.reason] += 1
-    except DeadLetter:
-        tally.failed += 1
-        if len(tally.unmappable) < _NAMED:
-            tally.unmappable.append(f"{one.type_id}/{document['id']}")
+def _category(_: Any, __: Any, tally: Tally) -> None:
+    tally.add_write("create_catalog_category")
 
 
-_NAMED = 20
+def _require_there(order: Any, gone: Collection[str]) -> None:
+    if order and order.get("customerId") in gone:
+        raise Ignored("customer_gone")
+
+
+def _email(order: Any) -> str:
+    email = order.get("customerEmail")
+    return email.strip().lower() if isinstance(email, str) else ""
 
 
 def _somebodys(order: Any) -> OwnedOrder:
     """An order whose events are only counted: whose they are and what its products are called does not matter."""
-    return OwnedOrder(order, {"email": "somebody"}, NOTHING, backfill=True)
-
-
-def _write(operation: str, _document: Document, tally: Tally) -> None:
-    tally.writes[operation] += 1
-
-
-@mapper
-def _product(product: Any, tally: Tally) -> None:
-    tally.writes["create_catalog_item"] += 1
-    tally.writes["create_catalog_variant"] += len(variants_of(product))
-
-
-def reported(tallies: Mapping[str, Tally], share: float) -> dict[str, Any]:
-    """The result as JSON has it: times in hours, money in major units."""
-    return {
-        "dry_run": True,
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "share": share,
-        "hours": round(sum(tally.hours(share) for tally in tallies.values()), 2),
-        "passes": {
-            name: {
-                "read": tally.read,
-                "writes": sum(tally.writes.values()),
-                "skipped": dict(tally.skipped),
-                "events": {
-                    metric: {
-                        "count": count,
-                        "value": {currency: float(value) for currency, value in sorted(tally.values[metric].items())},
-                    }
-                    for metric, count in tally.events.items()
-                },
-                "cuts": tally.cuts,
-                "unmappable": tally.failed,
-                "unmappable_ids": tally.unmappable,
-                "hours": round(tally.hours(share), 2),
-            }
-            for name, tally in tallies.items()
-        },
-    }
+    return OwnedOrder(order, {"email": "somebody@example.com"}, NOTHING, backfill=True)

@@ -16,7 +16,7 @@ from core.logs import log
 from core.settings import Settings
 from handlers.services import Services
 from jobs.backfill import backfill
-from jobs.dry_run import DryRun, reported
+from jobs.dry_run import DryRun
 from jobs.ending import DONE, INTERRUPTED, WITH_ERRORS, LostStateError, StoppedError, signals_caught
 from jobs.errors_file import ErrorsFile
 from jobs.options import Options, began_with, resumed
@@ -25,6 +25,7 @@ from jobs.progress import Progress
 from jobs.reading import Reader
 from jobs.run import Run, await_all
 from jobs.state import StateFile, claimed
+from jobs.tally import reported
 from jobs.units import UNIT_SECONDS, denied
 
 _THREADS = 16
@@ -109,14 +110,17 @@ def _run(options: Options, services: Services, progress: Progress, stop: threadi
 
 
 def _dry_run(options: Options, services: Services, progress: Progress) -> Outcome:
-    counting = DryRun(services.settings, _reader(services), options.selection, progress)
+    counting = DryRun(services, _reader(services), options.selection, progress)
     tallies = {}
     try:
         for one in _passes(options):
             tallies[one.name] = counting.counted(one, options.page)
     except StoppedError as stopped:
         return Outcome(stopped.code, {"command": "backfill", "passes": {}}, str(stopped))
-    return Outcome(DONE, {"command": "backfill", **reported(tallies, options.share)})
+    report = {"command": "backfill", **reported(tallies, options.share)}
+    report["new_profiles"] = counting.new_profiles.reported()
+    report["placed_states"] = services.settings.sync.order.placed_states
+    return Outcome(DONE, report)
 
 
 def _passes(options: Options) -> Sequence[Pass]:

@@ -2,12 +2,14 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from core.rules import BackfillRules
+from handlers.history import Wanted
 from jobs.selection import PASSES, Selection, digest, moment, read_ids, written
 
 _EXAMPLE = "Example:  %(prog)s --only orders --since 365d --dry-run"
@@ -28,6 +30,12 @@ class Options:
     keep_rules: bool
     dry_run: bool
     as_json: bool
+    yes: bool
+
+    @property
+    def asks(self) -> bool:
+        """Whether somebody has to say yes before flows are started."""
+        return self.selection.wanted.flows and not (self.dry_run or self.yes)
 
 
 def parsed(arguments: Sequence[str], rules: BackfillRules, program: str) -> Options:
@@ -45,7 +53,7 @@ def parsed(arguments: Sequence[str], rules: BackfillRules, program: str) -> Opti
             parser.error(f"--{name} must be a date, a time, or a span such as 26h or 30d, not {text!r}")
     since, until = times["since"], times["until"] or now
     ids = None
-    errors = told.errors or Path("backfill-errors.jsonl")
+    errors = told.errors or told.state.with_name(f"{told.state.stem.removesuffix('-state')}-errors.jsonl")
     if told.ids:
         if told.since or told.until:
             parser.error("--ids does those ids alone: leave --since and --until out")
@@ -59,13 +67,23 @@ def parsed(arguments: Sequence[str], rules: BackfillRules, program: str) -> Opti
         passes = tuple(name for name in passes if name in ids)
     if since and since >= until:
         parser.error("--since must be before --until")
-    selection = Selection(passes, since, until, told.window, not told.oldest_first, ids)
+    wanted = Wanted(told.flows, not told.skip_guests)
+    selection = Selection(passes, since, until, told.window, not told.oldest_first, ids, wanted)
     said: dict[str, object] = {"since": told.since, "until": told.until, "window": told.window}
-    said |= {"oldest_first": told.oldest_first, "ids": digest(ids) if ids is not None else None}
-    return Options(
+    said |= {"oldest_first": told.oldest_first, "flows": told.flows, "skip_guests": told.skip_guests}
+    said |= {"ids": digest(ids) if ids is not None else None}
+    options = Options(
         selection, said, told.state, errors, told.share, told.page, told.restart, told.keep_rules, told.dry_run,
-        told.json,
+        told.json, told.yes,
     )  # fmt: skip
+    if options.asks and not sys.stdin.isatty():
+        parser.error("--flows may mail people about old orders: where nobody can be asked, --yes must say so")
+    return options
+
+
+def default_state() -> Path:
+    """The state file, where no option names one."""
+    return Path(os.environ.get("BACKFILL_STATE") or "backfill-state.json")
 
 
 def resumed(selection: Selection, began: Mapping[str, str]) -> Selection:
@@ -87,7 +105,7 @@ def _parser(rules: BackfillRules, program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         program,
         description="Load a shop's past into Klaviyo: catalog, customers, orders and refunds. Events are sent with"
-        " `backfill` and start no flow. Kill it at any moment: the same command goes on.",
+        " `backfill` and start no flow, unless --flows says so. Kill it at any moment: the same command goes on.",
         epilog=_EXAMPLE,
         formatter_class=lambda prog: argparse.HelpFormatter(prog, width=_WIDTH),
         allow_abbrev=False,
@@ -99,13 +117,17 @@ def _parser(rules: BackfillRules, program: str) -> argparse.ArgumentParser:
     add("--until", metavar="TIME", help="orders and refunds before it (now)")
     add("--ids", type=Path, metavar="FILE", help="these alone: an id a line, or an errors file")
     add("--state", type=Path, metavar="FILE", help="where the run notes how far it is (BACKFILL_STATE, else"
-        " backfill-state.json)", default=Path(os.environ.get("BACKFILL_STATE") or "backfill-state.json"))  # fmt: skip
-    add("--errors", type=Path, metavar="FILE", help="what can't be done (backfill-errors.jsonl)")
+        " backfill-state.json)", default=default_state())  # fmt: skip
+    add("--errors", type=Path, metavar="FILE", help="what can't be done (backfill-errors.jsonl, beside the state)")
     add("--share", type=_share, default=rules.share, metavar="0.5", help="part of Klaviyo's limits to use"
         f" ({rules.share})")  # fmt: skip
     add("--oldest-first", action="store_true", help="begin with the oldest orders, not with the newest")
     add("--window", type=_count, default=rules.order_window, metavar="DAYS", help="days of orders that are read as one"
         f" window ({rules.order_window})")  # fmt: skip
+    add("--skip-guests", action="store_true", help="leave out orders without a customer, and their refunds")
+    add("--flows", action="store_true", help="have Klaviyo start flows for old orders: asks first, as it may mail"
+        " people")  # fmt: skip
+    add("--yes", action="store_true", help="do not ask")
     add("--page", type=_page, metavar="N", help="documents a page, at most 500")
     add("--restart", action="store_true", help="forget the state file, and begin anew")
     add("--keep-rules", action="store_true", help="go on although sync.toml changed")

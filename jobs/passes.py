@@ -88,13 +88,14 @@ def _copied(message_type: str, type_id: str) -> Work:
     return work
 
 
-def _order(document: Document, attempt: Attempt, _: Selection, services: Services) -> None:
-    send_order_history(_told("order", document["id"], "Backfill", attempt, services), document, services)
+def _order(document: Document, attempt: Attempt, selection: Selection, services: Services) -> None:
+    told = _told("order", document["id"], "Backfill", attempt, services)
+    send_order_history(told, document, services, selection.wanted)
 
 
 def _refunds(document: Document, attempt: Attempt, selection: Selection, services: Services) -> None:
     told = _told("payment", document["id"], "Backfill", attempt, services)
-    send_refund_history(told, document, services, partial(is_covered, selection=selection))
+    send_refund_history(told, document, services, partial(is_covered, selection=selection), selection.wanted)
 
 
 @mapper

@@ -1,6 +1,6 @@
 """Reading commercetools page by page, by id: an offset would skip what moves between two pages, and ends at 10,000."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -106,23 +106,26 @@ class Reader:
 
     def orders_of(self, payment_ids: Sequence[str]) -> list[Any]:
         """The orders that hold any of the payments."""
-        found: list[Any] = []
-        for ids in chunks(payment_ids):
-            where, size = [f"paymentInfo(payments(id in {any_of(ids)}))"], PageSize(IDS_PER_QUERY)
-            after, is_last = "", False
-            while not is_last:
-                page = self.page("orders", where, after, size)
-                found += page.documents
-                after, is_last = page.documents[-1]["id"] if page.documents else "", page.is_last
-        return found
+        return list(self._among("orders", payment_ids, "paymentInfo(payments(id in {}))"))
 
     def existing(self, collection: str, ids: Sequence[str]) -> set[str]:
         """Those of the ids that there is a document of."""
-        found: set[str] = set()
-        for chunk in chunks(ids):
-            page = self.page(collection, [f"id in {any_of(chunk)}"], "", PageSize(IDS_PER_QUERY))
-            found |= {document["id"] for document in page.documents}
-        return found
+        return {document["id"] for document in self._among(collection, ids, "id in {}")}
+
+    def customers_with(self, emails: Sequence[str]) -> dict[str, str]:
+        """Ids of the customers who have one of these e-mails, by e-mail; all in lower case."""
+        found = self._among("customers", emails, "lowercaseEmail in {}")
+        return {customer["email"].lower(): customer["id"] for customer in found}
+
+    def _among(self, collection: str, values: Sequence[str], where: str) -> Iterator[Any]:
+        """The documents of a predicate that takes a list of values."""
+        for chunk in chunks(values):
+            size = PageSize(IDS_PER_QUERY)
+            after, is_last = "", False
+            while not is_last:
+                page = self.page(collection, [where.format(any_of(chunk))], after, size)
+                yield from page.documents
+                after, is_last = page.documents[-1]["id"] if page.documents else "", page.is_last
 
     def count(self, collection: str, where: Sequence[str]) -> int | None:
         """About how many documents there are; None where nobody can tell. With a predicate at most COUNTED."""

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from handlers.history import EVERYTHING, Wanted
+
 PASSES = ("categories", "products", "customers", "orders", "refunds")
 """In the order in which they run: an item needs its categories, an event finds its profile."""
 
@@ -21,7 +23,10 @@ Window = tuple[datetime, datetime]
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is asked for. `ids` are those to do alone, by pass; None: all that the times let through."""
+    """What is asked for. `ids` are those to do alone, by pass; None: all that the times let through.
+
+    `wanted` says what is wanted of orders and refunds.
+    """
 
     passes: tuple[str, ...]
     since: datetime | None
@@ -29,6 +34,7 @@ class Selection:
     window_days: int
     newest_first: bool
     ids: Mapping[str, Sequence[str]] | None = None
+    wanted: Wanted = EVERYTHING
 
     def windows(self, first: datetime) -> list[Window]:
         """The windows from `since` to `until`, in the order in which they are read; there is nothing before `first`."""

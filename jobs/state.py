@@ -13,6 +13,7 @@ import uuid
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,7 @@ class StateFile:
             "claim": _CLAIM,
             "owner": self._owner,
             "heartbeat": self._beats,
+            "written": datetime.now(UTC).isoformat(timespec="seconds"),
             **self.identity,
             "said": dict(self.said),
             "began": dict(self.began),
@@ -185,7 +187,7 @@ def _difference(found: Mapping[str, object], said: Mapping[str, object]) -> str:
 def _require_nobody(path: Path, found: Mapping[str, Any], stop: threading.Event) -> None:
     """Raise RefusedStateError if the file's owner is at work; wait until that is clear."""
     owner = found["owner"]
-    if not owner or _is_gone(owner):
+    if not owner or is_gone(owner):
         return
     log.info("the state file is another run's: watching whether it is alive", seconds=STANDS_STILL)
     end = time.monotonic() + STANDS_STILL
@@ -193,7 +195,7 @@ def _require_nobody(path: Path, found: Mapping[str, Any], stop: threading.Event)
         if stop.wait(_LOOK_EVERY):
             raise InterruptedRunError(abandons=False)
         now = _read(path)
-        if now is None or not now["owner"] or _is_gone(now["owner"]):
+        if now is None or not now["owner"] or is_gone(now["owner"]):
             return
         if (now["claim"], now["heartbeat"]) != (found["claim"], found["heartbeat"]):
             raise RefusedStateError(
@@ -201,7 +203,7 @@ def _require_nobody(path: Path, found: Mapping[str, Any], stop: threading.Event)
             )
 
 
-def _is_gone(owner: Mapping[str, Any]) -> bool:
+def is_gone(owner: Mapping[str, Any]) -> bool:
     """Whether the owner is known to be dead: an earlier attempt of this execution, or a process that is no more."""
     me = _myself()
     if me["execution"] or owner["execution"]:
@@ -221,15 +223,22 @@ def _is_gone(owner: Mapping[str, Any]) -> bool:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise RefusedStateError(f"{path} can't be read: {error.strerror}.") from None
+    return state_in(content, str(path))
+
+
+def state_in(content: bytes, name: str) -> dict[str, Any]:
+    """What a state file of this name holds. Raises RefusedStateError for any other file."""
+    try:
+        found = json.loads(content)
     except ValueError:
         found = None
     if not isinstance(found, dict) or found.get("version") != _VERSION or "claim" not in found:
-        raise RefusedStateError(f"{path} is not the state file of a backfill: name another --state.")
+        raise RefusedStateError(f"{name} is not the state file of a backfill: name another --state.")
     return found
 
 

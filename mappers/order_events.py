@@ -27,13 +27,20 @@ _ESTIMATED: JsonObject = {"TimeEstimated": True}
 class OwnedOrder:
     """An order, the profile that its events belong to, and what the shop knows beside it.
 
-    `backfill` says that the events are history: Klaviyo records them and starts no flow, whatever their age.
+    `backfill` says that the events are history: Klaviyo records them and starts no flow, whatever their age. With
+    `flows` it starts them all the same.
     """
 
     order: Order
     whose: JsonObject
     known: Known
     backfill: bool = False
+    flows: bool = False
+
+    @property
+    def starts_flows(self) -> bool | None:
+        """Whether Klaviyo may start flows for its events; None: for those that are young enough."""
+        return self.flows if self.backfill else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,7 @@ class _Happened:
     written_time: str
     money: Money | None
     later: timedelta = timedelta()
-    backfill: bool = False
+    starts_flows: bool | None = None
     told_at: str = ""
     """When commercetools told of it, where that may be long after it happened: a bank takes days for a refund."""
 
@@ -88,7 +95,7 @@ def ordered_products(owned: OwnedOrder, settings: Settings, *, now: datetime | N
             _placed_at(order),
             line_item["totalPrice"],
             later=timedelta(seconds=1),
-            backfill=owned.backfill,
+            starts_flows=owned.starts_flows,
         )
         schema = line_item_fields(order["id"], line_item, owned.known, settings)
         events.append(_event(happened, selected(line_item, NO_RULES), schema, profile, settings, now))
@@ -127,7 +134,7 @@ def refunded_order(
         f"{payment_id}:{transaction['id']}",
         transaction.get("timestamp") or occurred_at,
         refunded,
-        backfill=owned.backfill,
+        starts_flows=owned.starts_flows,
         told_at=occurred_at,
     )
     schema = order_fields(owned.order, owned.known, settings) | {
@@ -146,7 +153,7 @@ def fact_event(owned: OwnedOrder, fact: Fact, settings: Settings, *, now: dateti
         fact.unique_id,
         fact.occurred_at,
         fact.money,
-        backfill=owned.backfill,
+        starts_flows=owned.starts_flows,
         told_at=fact.told_at,
     )
     schema = order_fields(owned.order, owned.known, settings) | fact.properties(owned.known)
@@ -171,7 +178,7 @@ def _order_event(
 ) -> Mapped:
     """Event of a whole order, unique by the order and worth what it is worth; `marks` are further properties."""
     order = owned.order
-    happened = _Happened(metric, order["id"], written_time, worth(order, settings), backfill=owned.backfill)
+    happened = _Happened(metric, order["id"], written_time, worth(order, settings), starts_flows=owned.starts_flows)
     schema = order_fields(order, owned.known, settings) | (marks or {})
     return _event(happened, _raw_fields(order, settings), schema, fit_profile(owned.whose), settings, now)
 
@@ -203,8 +210,7 @@ def _event(
         "time": (event_time(happened.written_time, now) + happened.later).isoformat(),
         **_value(happened.money),
         "unique_id": happened.unique_id,
-        "backfill": happened.backfill
-        or starts_no_flow(max(happened.written_time, happened.told_at), now, settings.sync.events.flow_max_age),
+        "backfill": _is_backfill(happened, now, settings),
         "metric": {"data": {"type": "metric", "attributes": {"name": happened.metric}}},
         "profile": profile_body(attributes),
     }
@@ -217,6 +223,13 @@ def _event(
 
 def _value(money: Money | None) -> JsonObject:
     return {} if money is None else {"value": number(amount(money)), "value_currency": money["currencyCode"]}
+
+
+def _is_backfill(happened: _Happened, now: datetime, settings: Settings) -> bool:
+    """Whether Klaviyo is to record the event and start no flow."""
+    if happened.starts_flows is not None:
+        return not happened.starts_flows
+    return starts_no_flow(max(happened.written_time, happened.told_at), now, settings.sync.events.flow_max_age)
 
 
 def _placed_at(order: Order) -> str:

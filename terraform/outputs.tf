@@ -38,6 +38,16 @@ output "commercetools_subscriptions" {
   value       = concat(commercetools_subscription.messages[*].key, commercetools_subscription.changes[*].key)
 }
 
+output "job_commands" {
+  description = "How each long run is started, by name; empty without any. Started again it goes on where it was."
+  value       = { for name, job in google_cloud_run_v2_job.job : name => "gcloud run jobs execute ${job.name} --region=${var.region} --project=${var.project_id}" }
+}
+
+output "jobs_bucket" {
+  description = "Where long runs note how far they are and what they could not do, e.g. backfill-state.json and backfill-errors.jsonl; null without any."
+  value       = one(google_storage_bucket.jobs[*].name)
+}
+
 output "on_call" {
   description = "To paste when paged: the names of this deployment, and the first command. See docs/failures.md."
   value       = <<-EOT

@@ -233,7 +233,7 @@ variable "extra_environment" {
 
   validation {
     condition = length(setintersection(keys(var.extra_environment), concat(var.image == null ? ["SYNC_CONFIG"] : [], [
-      "CT_API_CLIENT", "CT_API_URL", "CT_AUTH_URL", "CT_PROJECT_ID", "CT_SCOPE", "CT_SCOPES", "DEAD_LETTER_TOPIC",
+      "BACKFILL_STATE", "CT_API_CLIENT", "CT_API_URL", "CT_AUTH_URL", "CT_PROJECT_ID", "CT_SCOPE", "CT_SCOPES", "DEAD_LETTER_TOPIC",
       "GOOGLE_CLOUD_PROJECT", "KLAVIYO_API_URL", "KLAVIYO_AUTH_KEY", "KLAVIYO_LIMIT_SHARE", "PORT", "PREFERRED_CURRENCY", "PREFERRED_LOCALE",
       "PRODUCT_URL_TEMPLATE", "PUSH_AUDIENCE", "PUSH_SERVICE_ACCOUNT", "SECRETS_VERSION", "THREADS",
     ]))) == 0

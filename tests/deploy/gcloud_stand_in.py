@@ -63,6 +63,15 @@ def main(arguments: list[str]) -> None:  # noqa: C901, PLR0912, PLR0915 - one ca
             if name not in _names("run-services"):
                 sys.exit(f"ERROR: (gcloud.run.services.describe) Cannot find service [{name}]")
             print(SERVICE.format(name=name, **flags))
+        case ["beta", "run", "jobs", "deploy", name]:
+            _resource("run-jobs", name).touch()
+        case ["run", "jobs", "execute", name]:
+            _found("run-jobs", name)
+        case ["storage", "buckets", what, address]:
+            bucket = _resource("storage-buckets", address.removeprefix("gs://"))
+            bucket.touch(exist_ok=False) if what == "create" else _found("storage-buckets", bucket.name)
+        case ["storage", "rm", address]:
+            _found("storage-buckets", address.removeprefix("gs://")).unlink()
         case ["pubsub", "topics", "list-subscriptions", _]:
             print("\n".join(f"projects/{flags['project']}/subscriptions/{name}" for name in _names("feeds")))
         case ["pubsub", "subscriptions", "update", name]:

@@ -214,6 +214,25 @@ def test_container_runs_as_nobody(build: Build, sandbox: Sandbox) -> None:
         assert server.process.returncode == 0, server.said()
 
 
+def test_image_starts_a_job(build: Build, sandbox: Sandbox) -> None:
+    """`python -m jobs backfill` in its place, as a Cloud Run job has it: as nobody, with a folder for its state."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        state = Path(folder) / "backfill-state.json"
+        done = subprocess.run(
+            _as_nobody(build.python, "-m", "jobs", "backfill", "--share", "1", "--only", "categories"),
+            cwd=build.source,
+            env={**_environment(sandbox, BACKFILL_STATE=str(state)), "PATH": f"{build.python.parent}:/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert state.exists()
+    assert _effect(sandbox) == []
+
+
 def test_container_listens_where_it_is_told(build: Build, sandbox: Sandbox) -> None:
     """Without PORT it is PUB_SUB_PORT that counts."""
     port = free_port()

@@ -338,6 +338,7 @@ def test_gcloud_knows_every_command(deployed: Cloud, first: tuple[Cloud, Run], t
     deployed.run("--container")
     deployed.run("--container")
     deployed.run(IMAGE="europe-west1-docker.pkg.dev/my-project/sync/klaviyo-sync:1")
+    deployed.run("--backfill")
     deployed.run("--delete", "--yes")
     # A file that is missing would hide every other mistake.
     env_vars = tmp_path / "env.yaml"
@@ -534,6 +535,7 @@ def test_delete_leaves_everything_without_a_yes(deployed: Cloud, answer: str) ->
 def test_delete_can_be_looked_at_first(deployed: Cloud) -> None:
     """--delete --dry-run asks nothing, runs nothing and prints what would be run if all were there."""
     deployed.run("--container")
+    deployed.run("--backfill")
     dry = deployed.run("--delete", "--dry-run", settings=WHERE)
     assert (dry.status, dry.calls, dry.err) == (0, [], "")
     assert "[y/N]" not in dry.out

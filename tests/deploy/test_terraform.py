@@ -1,6 +1,7 @@
 """The Terraform module: it is valid, asks for what the registry handles, deploys what runs, and keeps secrets."""
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -20,6 +21,8 @@ from tests.deploy.upload import copy_upload
 ROOT = Path(__file__).parents[2]
 MODULE = ROOT / "terraform"
 CHECK = ROOT.parent / "shared/tools/terraform-check/check"
+JOB_SCHEMAS = Path(__file__).with_name("job_schemas.json")
+"""Of google 7.45: what terraform/jobs.tf uses of google_cloud_run_v2_job and google_storage_bucket_iam_member."""
 
 SECRETS = {"CT_API_CLIENT", "KLAVIYO_AUTH_KEY"}
 ELSEWHERE = {"APP_TYPE", "SKIP_BASE64_ENCODING", "PUB_SUB_PORT", "PUSH_AUDIENCE", "PUSH_SERVICE_ACCOUNT", "SYNC_CONFIG"}
@@ -55,8 +58,11 @@ def _blocks(kind: str) -> dict[str, Any]:
     return found
 
 
-def _check(folder: Path) -> None:
-    """`terraform fmt`, `validate` and `test` pass, against the providers' schemas. Skips where they can't be had."""
+def _check(folder: Path, tool: Path) -> None:
+    """`terraform fmt`, `validate` and `test` pass, against the providers' schemas. Skips where they can't be had.
+
+    In the folder `tool` the check also knows the schemas of job_schemas.json, which it has not by itself.
+    """
     missing = [
         name for name, there in (("terraform", shutil.which("terraform")), (CHECK.name, CHECK.exists())) if not there
     ]
@@ -65,19 +71,24 @@ def _check(folder: Path) -> None:
         if os.environ.get("REQUIRE_TERRAFORM"):
             pytest.fail(reason)
         pytest.skip(reason)
-    run = subprocess.run([CHECK, folder], capture_output=True, text=True, timeout=1190, check=False)
+    shutil.copytree(CHECK.parent, tool)
+    schemas = json.loads((tool / "provider-schemas.json").read_text(encoding="utf-8"))
+    google = schemas["provider_schemas"]["registry.terraform.io/hashicorp/google"]["resource_schemas"]
+    google |= json.loads(JOB_SCHEMAS.read_text(encoding="utf-8"))
+    (tool / "provider-schemas.json").write_text(json.dumps(schemas), encoding="utf-8")
+    run = subprocess.run([tool / CHECK.name, folder], capture_output=True, text=True, timeout=1190, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     assert re.search(r"Success! [1-9]\d* passed, 0 failed", run.stdout)
 
 
 @pytest.mark.timeout(1200)
-def test_module_is_valid_and_its_own_tests_pass() -> None:
+def test_module_is_valid_and_its_own_tests_pass(tmp_path: Path) -> None:
     """The module itself, with mocks for what it makes."""
-    _check(MODULE)
+    _check(MODULE, tmp_path / "tool")
 
 
 @pytest.mark.timeout(1200)
-def test_examples_are_whole_roots(tmp_path: Path) -> None:
+def test_examples_are_whole_roots(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Each of examples/, and the module's own folder with providers.tf, is all that `terraform apply` needs."""
     (tmp_path / "versions.tf").write_text('terraform {\n  required_version = ">= 1.11"\n}\n', encoding="utf-8")
     here = tmp_path / "here"
@@ -87,7 +98,7 @@ def test_examples_are_whole_roots(tmp_path: Path) -> None:
     shutil.copyfile(MODULE / "providers.tf.example", here / "terraform" / "providers.tf")
     (tmp_path / "tests").mkdir()
     shutil.copy(MODULE / "examples" / "examples.tftest.hcl", tmp_path / "tests")
-    _check(tmp_path)
+    _check(tmp_path, tmp_path_factory.mktemp("check") / "tool")
 
 
 def test_module_has_no_providers_of_its_own() -> None:
@@ -96,7 +107,8 @@ def test_module_has_no_providers_of_its_own() -> None:
     for name, body in _blocks("resource").items():
         # The project of the others is in the id of what they belong to.
         elsewhere = ("google_storage_bucket_object.", "google_secret_manager_secret_version.", "commercetools_")
-        if not name.startswith((*elsewhere, "google_service_account_iam_member.")):
+        of_others = ("google_service_account_iam_member.", "google_storage_bucket_iam_member.")
+        if not name.startswith((*elsewhere, *of_others)):
             assert body["project"] == "${var.project_id}", f"{name} would go into the provider's project"
 
 
@@ -219,6 +231,22 @@ def test_nobody_is_let_in_from_outside() -> None:
     ]
     assert "event_trigger" not in resources["google_cloudfunctions2_function.sync"]
     assert not [name for name in resources if "eventarc" in name]
+
+
+def test_jobs_may_do_no_more_than_they_need() -> None:
+    """A run reads the two secrets and writes its own bucket: nothing of Pub/Sub's, and nothing in the whole project."""
+    rights = {name: body for name, body in _blocks("resource").items() if "_iam_" in name and "jobs[0]" in str(body)}
+    assert {name: body["role"] for name, body in rights.items()} == {
+        "google_secret_manager_secret_iam_member.jobs_read": "roles/secretmanager.secretAccessor",
+        "google_storage_bucket_iam_member.jobs_write": "roles/storage.objectUser",
+    }
+
+
+def test_the_images_user_may_write_to_the_jobs_folder() -> None:
+    """Cloud Run mounts a bucket as root's."""
+    (user,) = re.findall(r"^USER (\d+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    jobs = (MODULE / "jobs.tf").read_text(encoding="utf-8")
+    assert f'"uid={user}", "gid={user}"' in jobs
 
 
 def test_example_sets_what_has_no_default_and_no_secret() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.dry_run import Tally
+from jobs.tally import Tally
 
 PAGE = Path(__file__).parents[2] / "docs" / "history.md"
 ROWS = re.findall(

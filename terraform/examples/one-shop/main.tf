@@ -14,7 +14,7 @@ terraform {
     }
     google = {
       source  = "hashicorp/google"
-      version = ">= 6.23, < 8.0"
+      version = ">= 7.45, < 8.0"
     }
   }
 }

@@ -1,0 +1,144 @@
+"""`manage.py backfill status`: how far a backfill is, from its state file alone."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from commands.env_file import reads_env_file
+from commands.telling import counted
+from jobs.ending import RefusedStateError
+from jobs.options import default_state
+from jobs.reading import COUNTED
+from jobs.state import STANDS_STILL, PassState, is_gone, state_in
+
+_STDIN = Path("-")
+_WORDS = {
+    "done": "Done.",
+    "stopped": "Nobody is at work: the same command goes on.",
+    "killed": "It was killed: the same command goes on.",
+    "running": "At work",
+    "silent": "Silent, perhaps dead",
+}
+_Report = dict[str, Any]
+
+
+@click.command()
+@reads_env_file
+@click.option(
+    "--state",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    default=default_state,
+    metavar="FILE",
+    help="The run's state file; - reads it from a pipe, as `gcloud storage cat gs://...` gives it."
+    "  [default: BACKFILL_STATE, else backfill-state.json]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def backfill_status(state: Path, *, as_json: bool) -> None:
+    """Say how far a backfill is, when it will end, and who is at work on it.
+
+    Asks neither commercetools nor Klaviyo. Exits with 1 if there is no such file, with 78 if it is no state file.
+    """
+    report = reported(_read(state), datetime.now(UTC))
+    if as_json:
+        click.echo(json.dumps(report))
+        return
+    for line in _in_words(report):
+        click.echo(line)
+
+
+def reported(found: Mapping[str, Any], now: datetime) -> _Report:
+    """What the content of a state file says, `now`. Rates are documents a minute, of all runs; times are UTC."""
+    written = datetime.fromisoformat(found["written"])
+    passes = {name: PassState(**one) for name, one in found["passes"].items()}
+    silence = max(timedelta(), now - written)
+    if not found["owner"]:
+        standing = "done" if passes and all(one.finished for one in passes.values()) else "stopped"
+    elif is_gone(found["owner"]):
+        standing = "killed"
+    else:
+        standing = "running" if silence.total_seconds() < STANDS_STILL else "silent"
+    return {
+        "command": "backfill status",
+        "standing": standing,
+        "project": found["project"],
+        "account": found["account"],
+        "since": found["began"]["since"] or None,
+        "until": found["began"]["until"],
+        "owner": found["owner"],
+        "written": found["written"],
+        "silence": round(silence.total_seconds()),
+        "passes": {name: _pass(one, written) for name, one in passes.items()},
+    }
+
+
+def _pass(one: PassState, written: datetime) -> _Report:
+    rate = one.read / one.seconds * 60 if one.seconds else None
+    left = None if one.total is None or one.total == COUNTED else max(0, one.total - one.read)
+    if one.finished:
+        left = 0
+    minutes = left / rate if left is not None and rate else None
+    ends = None if one.finished or minutes is None else (written + timedelta(minutes=minutes)).isoformat()
+    return {
+        **one.reported(),
+        "finished": one.finished,
+        "total": one.total,
+        "left": left,
+        "per_minute": rate and round(rate, 1),
+        "minutes_left": minutes and round(minutes, 1),
+        "ends": ends,
+    }
+
+
+def _read(state: Path) -> Mapping[str, Any]:
+    try:
+        content = sys.stdin.buffer.read() if state == _STDIN else state.read_bytes()
+    except FileNotFoundError:
+        raise click.ClickException(
+            f"There is no {state}: no backfill has begun with it. --state names another."
+        ) from None
+    except OSError as error:
+        raise click.ClickException(f"{state}: {error.strerror}") from None
+    try:
+        return state_in(content, "What came through the pipe" if state == _STDIN else str(state))
+    except RefusedStateError as refused:
+        click.echo(str(refused), err=True)
+        sys.exit(refused.code)
+
+
+def _in_words(report: _Report) -> Iterator[str]:
+    since = f"from {report['since']} " if report["since"] else ""
+    yield f"Backfill of {report['project']} into account {report['account']}, {since}up to {report['until']}"
+    for name, one in report["passes"].items():
+        yield f"{name}: {', '.join(_told(one))}"
+    word, owner = _WORDS[report["standing"]], report["owner"]
+    if report["standing"] in ("running", "silent"):
+        who = owner["execution"] or f"process {owner['pid']} on {owner['host']}"
+        word = f"{word}: {who}, which wrote {report['silence']} seconds ago."
+    yield word
+    if report["standing"] not in ("done", "running"):
+        yield "Passes that have not begun are not shown." if report["passes"] else "No pass has begun."
+
+
+def _told(one: _Report) -> Iterator[str]:
+    skipped = sum(one["skipped"].values())
+    if one["finished"]:
+        yield "done"
+        yield f"{one['read']:,} read"
+    elif one["left"] is None:
+        yield f"{one['read']:,} read of {'10,000 or more' if one['total'] else 'nobody knows how many'}"
+    else:
+        yield f"{one['read']:,} of about {one['total']:,} read"
+    yield f"{one['sent']:,} sent"
+    if skipped:
+        yield f"{skipped:,} skipped"
+    yield counted(one["errors"], "error")
+    if one["per_minute"]:
+        yield f"{one['per_minute']:,.0f}/min"
+    if one["ends"]:
+        yield f"{one['left']:,} left"
+        yield f"ends about {datetime.fromisoformat(one['ends']):%d %b %H:%M} UTC"

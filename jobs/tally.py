@@ -1,0 +1,84 @@
+"""What a dry run has counted, and how long a run would take."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from clients.klaviyo_quotas import QUOTAS
+from mappers.mapped import Mapped
+
+_MINUTES_AN_HOUR = 60
+_NAMED = 20
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one pass would do. `values` are in major units, by metric and currency; `writes` by Klaviyo's operation."""
+
+    read: int = 0
+    events: Counter[str] = field(default_factory=Counter)
+    values: dict[str, dict[str, Decimal]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(Decimal)))
+    skipped: Counter[str] = field(default_factory=Counter)
+    writes: Counter[str] = field(default_factory=Counter)
+    cuts: int = 0
+    """Bodies that something did not fit into."""
+    unmappable: list[str] = field(default_factory=list)
+    """The first 20 resources that can't be mapped, or that Klaviyo's SDK refuses."""
+    failed: int = 0
+
+    def hours(self, share: float) -> float:
+        """Hours at a share of Klaviyo's limits, if all that is read has to be written."""
+        minutes = max((count / (QUOTAS[name].steady * share) for name, count in self.writes.items()), default=0.0)
+        return minutes / _MINUTES_AN_HOUR
+
+    def add_event(self, body: Mapping[str, Any]) -> None:
+        """Count an event, with its money if it has any."""
+        attributes = body["data"]["attributes"]
+        metric = attributes["metric"]["data"]["attributes"]["name"]
+        self.events[metric] += 1
+        if "value" in attributes:
+            self.values[metric][attributes["value_currency"]] += Decimal(str(attributes["value"]))
+
+    def add_write(self, operation: str, mapped: Mapped | None = None) -> None:
+        """Count a write, and whether its body is cut."""
+        self.writes[operation] += 1
+        self.cuts += bool(mapped and mapped.cuts)
+
+    def fail(self, resource: str) -> None:
+        """Count a resource that would end in the errors file."""
+        self.failed += 1
+        if len(self.unmappable) < _NAMED:
+            self.unmappable.append(resource)
+
+    def reported(self, share: float) -> dict[str, Any]:
+        """The result as JSON has it: times in hours, money in major units."""
+        return {
+            "read": self.read,
+            "writes": sum(self.writes.values()),
+            "skipped": dict(self.skipped),
+            "events": {
+                metric: {
+                    "count": count,
+                    "value": {currency: float(value) for currency, value in sorted(self.values[metric].items())},
+                }
+                for metric, count in self.events.items()
+            },
+            "cuts": self.cuts,
+            "unmappable": self.failed,
+            "unmappable_ids": self.unmappable,
+            "hours": round(self.hours(share), 2),
+        }
+
+
+def reported(tallies: Mapping[str, Tally], share: float) -> dict[str, Any]:
+    """All passes, and their hours together."""
+    return {
+        "dry_run": True,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "share": share,
+        "hours": round(sum(tally.hours(share) for tally in tallies.values()), 2),
+        "passes": {name: tally.reported(share) for name, tally in tallies.items()},
+    }

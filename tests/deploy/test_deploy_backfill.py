@@ -1,0 +1,138 @@
+"""deploy.sh --backfill: the Cloud Run job that loads a shop's past, beside whatever else is deployed."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from commands.running import ROOT
+from tests.deploy.deployment import HIDDEN, SETTINGS, Cloud, Run, printed, rights, shown
+
+JOB = "klaviyo-sync-backfill"
+JOBS_ACCOUNT = "klaviyo-sync-jobs@my-project.iam.gserviceaccount.com"
+BUCKET = "my-project-klaviyo-sync-jobs"
+IMAGE = "europe-west1-docker.pkg.dev/my-project/sync/klaviyo-sync:1"
+RESOURCES = {
+    "iam-service-accounts/klaviyo-sync-jobs",
+    "secrets/klaviyo-sync-ct-api-client",
+    "secrets/klaviyo-sync-klaviyo-auth-key",
+    f"storage-buckets/{BUCKET}",
+    f"run-jobs/{JOB}",
+}
+
+
+def _made(cloud: Cloud) -> set[str]:
+    return {name for name in cloud.resources() if name.partition("/")[0] not in ("api", "version", "feeds")}
+
+
+def test_job_from_nothing(cloud: Cloud) -> None:
+    """One command makes the job, its account and its bucket, with no more rights than it needs."""
+    run = cloud.run("--backfill")
+    assert (run.status, run.err) == (0, "")
+    assert _made(cloud) == RESOURCES
+    assert rights(run) == {
+        ("secrets klaviyo-sync-ct-api-client", JOBS_ACCOUNT, "roles/secretmanager.secretAccessor"),
+        ("secrets klaviyo-sync-klaviyo-auth-key", JOBS_ACCOUNT, "roles/secretmanager.secretAccessor"),
+        (f"storage buckets add-iam-policy-binding gs://{BUCKET}", JOBS_ACCOUNT, "roles/storage.objectUser"),
+    }
+    assert f"next: gcloud run jobs execute {JOB} --region=europe-west1 --project=my-project" in run.out
+    for secret in HIDDEN:
+        assert secret not in shown(run)
+    assert cloud.left_behind() == {}
+
+
+def test_job_flags(cloud: Cloud, first: tuple[Cloud, Run]) -> None:
+    """It has the function's settings and secrets, one task that is started again, and its state in the bucket."""
+    call, function = cloud.run("--backfill").one("beta run jobs deploy"), first[1].one("functions deploy")
+    (user,) = re.findall(r"^USER (\d+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    options = f"uid={user};gid={user};metadata-cache-ttl-secs=0"
+    flags = {name: value for name, value in call.flags.items() if name != "env-vars-file"}
+    assert Path(flags.pop("source")) == ROOT
+    assert flags == {
+        "command": "python,-m,jobs",
+        "args": "backfill",
+        "tasks": "1",
+        "parallelism": "1",
+        "max-retries": "3",
+        "task-timeout": "24h",
+        "cpu": "1",
+        "memory": "1Gi",
+        "add-volume": f"name=state,type=cloud-storage,bucket={BUCKET},mount-options={options}",
+        "add-volume-mount": "volume=state,mount-path=/state",
+        "service-account": JOBS_ACCOUNT,
+        **{name: function.flags[name] for name in ("region", "set-secrets", "project")},
+    }
+    own = set(call.env_vars.splitlines())
+    of_messages = {line for line in function.env_vars.splitlines() if line not in own}
+    assert {line.partition(":")[0] for line in of_messages} == {"DEAD_LETTER_TOPIC", "KLAVIYO_LIMIT_SHARE", "THREADS"}
+    assert own - set(function.env_vars.splitlines()) == {"BACKFILL_STATE: '/state/backfill-state.json'"}
+    assert call.env_vars_mode == "0o600"
+
+
+def test_job_is_what_terraform_makes(cloud: Cloud) -> None:
+    """By either way the same program runs in the same folder, as often and as long."""
+    flags: dict[str, Any] = cloud.run("--backfill").one("beta run jobs deploy").flags
+    jobs = (ROOT / "terraform" / "jobs.tf").read_text(encoding="utf-8")
+    assert 'command = ["python", "-m", "jobs"]' in jobs
+    assert 'arguments   = ["backfill"]' in jobs
+    assert f'timeout         = "{int(flags["task-timeout"].removesuffix("h")) * 3600}s"' in jobs
+    for name, flag in (("task_count ", "tasks"), ("parallelism", "parallelism"), ("max_retries    ", "max-retries")):
+        assert f"{name} = {flags[flag]}" in jobs
+    assert f'limits = {{ cpu = "{flags["cpu"]}", memory = "{flags["memory"]}" }}' in jobs
+    options = flags["add-volume"].partition("mount-options=")[2].split(";")
+    assert f"mount_options = {json.dumps(options)}" in jobs
+
+
+def test_job_beside_a_function(deployed: Cloud) -> None:
+    """What is there stays as it is; a second run makes nothing again."""
+    there = deployed.resources()
+    run = deployed.run("--backfill")
+    assert run.status == 0, run.err
+    assert deployed.resources() >= there
+    assert not [call for call in run.commands if re.search(r"functions|pubsub|run deploy", call.replace("enable", ""))]
+    again = deployed.run("--backfill")
+    assert [command for command in again.commands if re.search(r"\b(create|enable|delete)\b(?!-)", command)] == []
+
+
+def test_job_of_an_image(cloud: Cloud) -> None:
+    """With IMAGE nothing is built, and no container is deployed in passing."""
+    run = cloud.run("--backfill", IMAGE=IMAGE)
+    assert run.status == 0, run.err
+    flags = run.one("beta run jobs deploy").flags
+    assert (flags["image"], "source" in flags) == (IMAGE, False)
+    assert _made(cloud) == RESOURCES
+
+
+def test_job_can_be_looked_at_first(cloud: Cloud) -> None:
+    """--dry-run prints every command of a first run, and what it prints can be run."""
+    dry = cloud.run("--backfill", "--dry-run", PATH="/usr/bin:/bin")
+    assert (dry.status, dry.err, dry.calls) == (0, "", [])
+    script = cloud.folder / "pasted.sh"
+    script.write_text(dry.out, encoding="utf-8")
+    pasted = cloud.paste(script)
+    assert pasted.status == 0, pasted.err
+    shutil.rmtree(cloud.folder / "state" / "there")
+    run = cloud.run("--backfill")
+    for calls in (printed(dry), [list(call.arguments) for call in pasted.calls]):
+        assert [[word for word in command if "env-vars-file" not in word] for command in calls] == [
+            [word for word in call.arguments if "env-vars-file" not in word] for call in run.calls
+        ]
+
+
+def test_a_job_that_can_not_be_built(cloud: Cloud) -> None:
+    """The run ends there and says so: nobody is told to start a job that is not there."""
+    cloud.refuse("run jobs deploy", "Build failed; check build logs for details")
+    run = cloud.run("--backfill")
+    assert run.status == 1
+    assert f"deploy.sh: failed: gcloud beta run jobs deploy {JOB}" in run.err
+    assert "next:" not in run.out
+
+
+def test_job_is_taken_away_with_the_rest(deployed: Cloud) -> None:
+    """The job, its bucket and its account; who is asked is told of them."""
+    deployed.run("--backfill")
+    asked = deployed.run("--delete", settings={name: SETTINGS[name] for name in ("PROJECT_ID", "REGION")}, answer="n\n")
+    assert f"{JOB} (europe-west1), with its bucket {BUCKET}" in asked.out
+    assert deployed.run("--delete", "--yes").status == 0
+    assert _made(deployed) == set()

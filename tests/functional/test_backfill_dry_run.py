@@ -1,0 +1,91 @@
+"""What a dry run foresees beside events and money: profiles, cuts, and what Klaviyo's SDK would refuse."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands.running import Sandbox
+from tests.functional.backfilling import Job
+from tests.functional.conftest import ManagePy
+from tests.functional.documents import customer, line_item, order, payment, product, reference
+
+GUEST: dict[str, Any] = {"customerId": None, "lines": []}
+REFUNDED: dict[str, Any] = {"paymentInfo": {"payments": [reference("payment", "payment-1")]}}
+OF_AN_ACCOUNT = "customer-2@example.com"
+
+
+@pytest.fixture
+def people(sandbox: Sandbox) -> Sandbox:
+    """Two customers, one without an order; two guests, one of them twice; and a guest's order of a customer's."""
+    sandbox.commercetools.put("customers", customer())
+    sandbox.commercetools.put("customers", customer("customer-2", email=OF_AN_ACCOUNT, addresses=[]))
+    sandbox.commercetools.put("customers", customer("customer-3", email=""))
+    sandbox.commercetools.put("orders", order("order-1", lines=[], **REFUNDED))
+    for number, email in enumerate(["a@example.com", "A@Example.com", "b@example.com", OF_AN_ACCOUNT.upper()]):
+        sandbox.commercetools.put("orders", order(f"guest-{number}", customerEmail=email, **GUEST))
+    sandbox.commercetools.put("orders", order("order-gone", customerId="gone"))
+    sandbox.commercetools.put("payments", payment())
+    return sandbox
+
+
+@pytest.mark.parametrize(
+    ("arguments", "customers", "guests"),
+    [
+        ([], 2, 2),
+        (["--only", "orders"], 2, 2),
+        (["--only", "customers"], 2, 0),
+        (["--only", "refunds"], 1, 0),
+        (["--skip-guests"], 2, 0),
+    ],
+)
+def test_profiles_are_those_that_a_run_makes(
+    people: Sandbox, job: Job, arguments: list[str], customers: int, guests: int
+) -> None:
+    """Each person once, whatever the number of passes, orders and spellings; nobody who is gone or has no e-mail."""
+    dry = job.run("--dry-run", *arguments)
+    assert dry.report["new_profiles"] == {"customers": customers, "guests": guests, "estimated": False}
+    assert job.run(*arguments).code == 0
+    assert len(people.klaviyo.state()["profiles"]) == customers + guests
+
+
+def test_what_the_sdk_would_refuse_is_unmappable(sandbox: Sandbox, job: Job) -> None:
+    """Bodies are held against the SDK's models, as they are when they are sent; an order's other events are sent."""
+    sandbox.commercetools.put("customers", customer())
+    sandbox.commercetools.put("orders", order(lines=[line_item(1), {**line_item(2), "id": 7}]))
+    dry, done = (job.run(*arguments).report["passes"]["orders"] for arguments in (["--dry-run"], []))
+    assert (dry["unmappable"], dry["unmappable_ids"]) == (done["errors"], ["order/order-1"]) == (1, ["order/order-1"])
+    assert {metric: one["count"] for metric, one in dry["events"].items()} == {"Placed Order": 1, "Ordered Product": 1}
+    assert len(sandbox.klaviyo.state()["events"]) == 2
+    assert job.failed()[0]["reason"] == "unmappable"
+
+
+def test_cuts_are_counted(sandbox: Sandbox, job: Job, manage_py: ManagePy) -> None:
+    """Bodies that would lose something: an event beyond 400 properties, a phone number that is none."""
+    fields = {f"field-{number}": "x" for number in range(500)}
+    sandbox.commercetools.put("customers", customer())
+    address = {"id": "a1", "country": "DE", "phone": "12"}
+    sandbox.commercetools.put("customers", customer("customer-2", email="b@example.com", addresses=[address]))
+    sandbox.commercetools.put("orders", order(lines=[], custom={"type": reference("type", "t1"), "fields": fields}))
+    told = job.run("--dry-run").report["passes"]
+    assert {name: one["cuts"] for name, one in told.items() if one["cuts"]} == {"customers": 1, "orders": 1}
+    assert "orders: 1 read, 1 to write, 1 to cut, 0 unmappable" in manage_py("backfill", "--dry-run").output
+
+
+def test_products_are_mapped(sandbox: Sandbox, job: Job) -> None:
+    """One that can't be is named, and neither its item nor its variants are written."""
+    sandbox.commercetools.put("products", product("product-1"))
+    sandbox.commercetools.put("products", product("product-2", name="not localized"))
+    told = job.run("--dry-run", "--only", "products").report["passes"]["products"]
+    assert (told["read"], told["unmappable_ids"]) == (2, ["product/product-2"])
+
+
+@pytest.mark.usefixtures("people")
+def test_people_are_told(manage_py: ManagePy, tmp_path: Path) -> None:
+    """How many profiles, and that a narrowed list of states is held against the states of today."""
+    rules = tmp_path / "own.toml"
+    rules.write_text('[order]\nplaced_states = ["Complete"]\n', encoding="utf-8")
+    shown = manage_py("backfill", "--dry-run")
+    assert "Profiles: 2 customers and 2 guests." in shown.output
+    assert "placed_states" not in shown.output
+    assert "Only orders that are Complete now" in manage_py("backfill", "--dry-run", SYNC_CONFIG=str(rules)).output
