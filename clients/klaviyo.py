@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from clients.klaviyo_catalog import KlaviyoCatalog
+from clients.klaviyo_catalog_jobs import KlaviyoCatalogJobs
 from clients.klaviyo_items import noted
 from clients.retrying import current_budget
 from clients.verdicts import BACKEND_KLAVIYO, not_json
@@ -33,7 +33,7 @@ class KnownProfile:
         return self.created is not None and self.created >= moment - CLOCKS_DIFFER
 
 
-class Klaviyo(KlaviyoCatalog):
+class Klaviyo(KlaviyoCatalogJobs):
     """The writes that handlers need: the catalog's, and those of profiles and events. Safe to share between threads."""
 
     def is_ready(self, group: str) -> bool:
