@@ -4,7 +4,9 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from clients.klaviyo_catalog_jobs import KlaviyoCatalogJobs
+from clients.klaviyo_catalog import KlaviyoCatalog
+from clients.klaviyo_catalog_jobs import CatalogJobs
+from clients.klaviyo_imports import ProfileImports
 from clients.klaviyo_items import noted
 from clients.retrying import current_budget
 from clients.verdicts import BACKEND_KLAVIYO, not_json
@@ -33,7 +35,7 @@ class KnownProfile:
         return self.created is not None and self.created >= moment - CLOCKS_DIFFER
 
 
-class Klaviyo(KlaviyoCatalogJobs):
+class Klaviyo(KlaviyoCatalog):
     """The writes that handlers need: the catalog's, and those of profiles and events. Safe to share between threads."""
 
     def is_ready(self, group: str) -> bool:
@@ -56,6 +58,16 @@ class Klaviyo(KlaviyoCatalogJobs):
     def account(self) -> str:
         """Id of the account that the key belongs to; needs the scope accounts:read."""
         return str(self._calls.send("Accounts", "get_accounts")["data"][0]["id"])
+
+    @property
+    def imports(self) -> ProfileImports:
+        """Bulk imports of profiles, for jobs."""
+        return ProfileImports(self._calls)
+
+    @property
+    def catalog_jobs(self) -> CatalogJobs:
+        """Bulk jobs that create items and variants, for jobs."""
+        return CatalogJobs(self._calls)
 
     def upsert_profile(self, profile: Mapped) -> KnownProfile:
         """Create or update a profile; what identifies another profile, or is no phone number, is left out.
