@@ -51,14 +51,10 @@ def gone_categories(items: Iterable[Mapped], services: Services) -> frozenset[st
     return frozenset(own for own in wanted if own not in known and not create_category(own, services))
 
 
-def unchanged(sent: Sequence[Creation], services: Services) -> frozenset[str]:
-    """Ids of those of the products that would be sent just so again: the product, its categories, stock and prices.
-
-    Each product is read by its id, as queries lag.
-    """
-    read = (services.commercetools.product_projection(creation.product_id) for creation in sent)
-    now = {creation.product_id: creation.digest for creation in creations([one for one in read if one], services)}
-    return frozenset(one.product_id for one in sent if now.get(one.product_id) == one.digest)
+def is_unchanged(sent: Creation, services: Services) -> bool:
+    """Whether the same would be sent again: the product, its categories, stock and prices are as they were."""
+    product = services.commercetools.product_projection(sent.product_id)
+    return [one.digest for one in creations([product] if product else [], services)] == [sent.digest]
 
 
 def left_over(product_id: str, skus: Collection[str], services: Services) -> frozenset[str] | None:
