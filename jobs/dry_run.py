@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
+from math import ceil
 from typing import Any
 
 from clients.klaviyo_quotas import QUOTAS
@@ -15,6 +16,7 @@ from core.settings import Settings
 from handlers.history import order_history, refund_history, refunds_of
 from handlers.people import Stages
 from jobs.passes import Document, Pass, is_covered
+from jobs.product_batch import ENOUGH, FEWEST
 from jobs.progress import Progress, Snapshot
 from jobs.reading import COUNTED, PageSize, Reader
 from jobs.selection import Selection
@@ -31,7 +33,10 @@ _WRITES = {
     "orders": "create_event",
     "refunds": "create_event",
 }
-"""The call that bounds a pass; products are bounded by their items or their variants."""
+"""The call that bounds a pass; products are bounded by their items or their variants, or by jobs."""
+_ITEM, _VARIANT = "create_catalog_item", "create_catalog_variant"
+_MINUTES_A_BATCH = 1.0
+"""For the jobs of a batch of products and what is read for them. An assumption: Klaviyo does not say how long jobs take."""
 
 
 @dataclass(slots=True)
@@ -49,8 +54,11 @@ class Tally:
     failed: int = 0
 
     def hours(self, share: float) -> float:
-        """Hours at a share of Klaviyo's limits, if all that is read has to be written."""
+        """Hours at a share of Klaviyo's limits, if all that is read has to be written, and Klaviyo has no item yet."""
         minutes = max((count / (QUOTAS[name].steady * share) for name, count in self.writes.items()), default=0.0)
+        records = self.writes[_ITEM] + self.writes[_VARIANT]
+        if records >= FEWEST:
+            minutes = min(minutes, ceil(records / ENOUGH) * _MINUTES_A_BATCH)
         return minutes / _MINUTES_AN_HOUR
 
     def add(self, stages: Stages) -> None:
@@ -164,8 +172,8 @@ def _write(operation: str, _document: Document, tally: Tally) -> None:
 
 @mapper
 def _product(product: Any, tally: Tally) -> None:
-    tally.writes["create_catalog_item"] += 1
-    tally.writes["create_catalog_variant"] += len(variants_of(product))
+    tally.writes[_ITEM] += 1
+    tally.writes[_VARIANT] += len(variants_of(product))
 
 
 def reported(tallies: Mapping[str, Tally], share: float) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from pipeline import where as place
 PAGE = 50
 FEW = 10
 """Products of a whole pass that are not worth a batch."""
-_FEWEST, _ENOUGH = 100, 2_000
+FEWEST, ENOUGH = 100, 2_000
 """Items and variants: with fewer jobs are not worth it, with so many a batch is full."""
 _MOST_BYTES = 20_000_000
 """Of a batch's bodies as JSON; in memory they are two or three times as large."""
@@ -60,7 +60,7 @@ class ProductBatch(Batch):
         return (
             not self._is_growing
             or len(self.left) >= _MOST_PRODUCTS
-            or self._records >= _ENOUGH
+            or self._records >= ENOUGH
             or sum(one.size for one in self._creations) >= _MOST_BYTES
         )
 
@@ -116,7 +116,7 @@ class ProductBatch(Batch):
 
     @property
     def _is_worth_it(self) -> bool:
-        return self._records >= _FEWEST
+        return self._records >= FEWEST
 
     def _confirm(self, created: Creation, attempt: Attempt) -> None:
         """Copy a product that was created and has changed since."""

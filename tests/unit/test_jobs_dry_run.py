@@ -23,7 +23,10 @@ def test_the_table_has_rows() -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
 def test_the_table_of_hours_is_the_arithmetic_of_a_dry_run(row: tuple[str, ...]) -> None:
-    """At half of Klaviyo's limits; an order of three line items is four events, a product has five variants."""
+    """At half of Klaviyo's limits; an order of three line items is four events, a product has five variants.
+
+    Products are created by jobs, 2,000 items and variants a minute.
+    """
     orders, customers, products = (int(text.replace(",", "")) for text in row[:3])
     writes = (
         {"create_event": 4 * orders},
@@ -31,3 +34,11 @@ def test_the_table_of_hours_is_the_arithmetic_of_a_dry_run(row: tuple[str, ...])
         {"create_catalog_item": products, "create_catalog_variant": 5 * products},
     )
     assert [f"{Tally(writes=Counter(one)).hours(0.5):.1f}" for one in writes] == list(row[3:])
+
+
+def test_few_products_are_bounded_by_the_limits() -> None:
+    """Ninety-nine items and variants are not worth a job; a hundred are never slower by one."""
+    few, more = (Counter(create_catalog_item=9, create_catalog_variant=variants) for variants in (90, 91))
+    assert Tally(writes=few).hours(0.01) == 90 / 7.5 / 60
+    assert Tally(writes=more).hours(0.01) == 1 / 60
+    assert Tally(writes=more).hours(1.0) == 91 / 750 / 60
