@@ -36,7 +36,7 @@ _WRITES = {
 """The call that bounds a pass; products are bounded by their items or their variants, or by jobs."""
 _ITEM, _VARIANT = "create_catalog_item", "create_catalog_variant"
 _MINUTES_A_BATCH = 1.0
-"""For the jobs of a batch of products and what is read for them. An assumption: Klaviyo does not say how long jobs take."""
+"""For the jobs of a batch and what is read for them. An assumption: Klaviyo does not say how long jobs take."""
 
 
 @dataclass(slots=True)
