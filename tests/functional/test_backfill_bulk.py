@@ -125,6 +125,17 @@ def test_a_job_that_is_not_taken(shop: Sandbox, job: Job, failure: dict[str, Any
     assert len(written_one_by_one(shop)) == (MANY if failure.get("status") == 400 else 0)
 
 
+def test_failures_on_the_way(shop: Sandbox, job: Job) -> None:
+    """Throttled, failing, slow and lost calls: the import ends all the same, and nobody is left out."""
+    for failure in ({"status": 429, "headers": {"Retry-After": "1"}}, {"status": 503}, {"reset": "answering"}):
+        shop.klaviyo.fail("^/api/profile-bulk-import-jobs", rate=0.2, **failure)
+        shop.commercetools.fail("/customers$", rate=0.2, **failure)
+    shop.klaviyo.fail("^/api/profile-bulk-import-jobs", rate=0.3, delay=0.3)
+    done = job.run(*BACKFILL)
+    assert (done.code, job.failed()) == (0, []), done.lines
+    assert len(profiles(shop)) == MANY
+
+
 def test_what_the_shop_clears(shop: Sandbox, job: Job) -> None:
     """An import clears nothing, so who was there before and has something to clear is upserted. Nobody else is."""
     _known_to_klaviyo(shop, *(profile(external_id=f"c-0000{number}", title="Dr") for number in (6, 7)))
