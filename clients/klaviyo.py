@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from clients.klaviyo_catalog import KlaviyoCatalog
+from clients.klaviyo_catalog_jobs import CatalogJobs
 from clients.klaviyo_imports import ProfileImports
 from clients.klaviyo_items import noted
 from clients.retrying import current_budget
@@ -66,6 +67,11 @@ class Klaviyo(KlaviyoCatalog):
     def imports(self) -> ProfileImports:
         """Bulk imports of profiles, for jobs."""
         return ProfileImports(self._calls)
+
+    @property
+    def catalog_jobs(self) -> CatalogJobs:
+        """Bulk jobs that create items and variants, for jobs."""
+        return CatalogJobs(self._calls)
 
     def upsert_profile(self, profile: Mapped) -> KnownProfile:
         """Create or update a profile; what identifies another profile, or is no phone number, is left out.

@@ -97,9 +97,11 @@ class KlaviyoCalls:
                 raise
             return None
 
-    def pages(self, group: str, operation: str, *arguments: Any, **options: Any) -> Iterator[JsonObject]:
-        """All results of a list, page by page."""
-        options["page_size"] = _PAGE
+    def pages(
+        self, group: str, operation: str, *arguments: Any, sized: bool = True, **options: Any
+    ) -> Iterator[JsonObject]:
+        """All results of a list, page by page; some lists are not `sized`: their pages are as Klaviyo likes."""
+        options |= {"page_size": _PAGE} if sized else {}
         while True:
             page = self.send(group, operation, *arguments, **options)
             yield from page["data"]

@@ -1,7 +1,7 @@
 """Writing the variants of Klaviyo's catalog. It has no upsert, and its reads may lag."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -91,6 +91,15 @@ class KlaviyoCatalog(KlaviyoItems):
         with self._noted_if_failed(sku, product_id):
             self._delete("delete_catalog_variant", variant_id(sku))
         self._recent.deleted(sku, updated)
+
+    def may_have_created(self, product_id: str, skus: Collection[str]) -> None:
+        """Remember for a minute that a bulk job may have created a product's item, and these variants of it.
+
+        Lists may lag, so the next write of the product asks by id what it would trust a list for otherwise.
+        """
+        self._recent_items.may_be_gone(product_id)
+        for sku in skus:
+            self._recent.may_have_written(sku, product_id)
 
     def delete_item(self, product_id: str) -> None:
         """Delete an item and its variants; one that is not there is deleted."""

@@ -106,16 +106,16 @@ class KlaviyoCategories:
             raise
 
     def _shown(self, category_ids: Sequence[str]) -> dict[str, JsonObject]:
+        compound_ids = [category_id(own) for own in category_ids]
+        return self._attributes("get_catalog_categories", compound_ids, fields_catalog_category=_NAME)
+
+    def _attributes(self, operation: str, compound_ids: Sequence[str], **fields: Any) -> dict[str, JsonObject]:
+        """Attributes by our own id of those of the records that a list shows."""
         read: dict[str, JsonObject] = {}
-        for start in range(0, len(category_ids), _IDS_PER_FILTER):
-            ids = [category_id(own) for own in category_ids[start : start + _IDS_PER_FILTER]]
-            page = self._calls.send(
-                "Catalogs",
-                "get_catalog_categories",
-                filter=f"any(ids,{json.dumps(ids)})",
-                fields_catalog_category=_NAME,
-            )
-            read |= {external_id(category["id"]): category["attributes"] for category in page["data"]}
+        for start in range(0, len(compound_ids), _IDS_PER_FILTER):
+            wanted = json.dumps(compound_ids[start : start + _IDS_PER_FILTER])
+            page = self._calls.send("Catalogs", operation, filter=f"any(ids,{wanted})", **fields)
+            read |= {external_id(found["id"]): found["attributes"] for found in page["data"]}
         return read
 
     def _ids(self, operation: str, compound_id: str) -> frozenset[str] | None:

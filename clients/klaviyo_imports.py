@@ -65,10 +65,10 @@ class ProfileImports:
             row = _ROW.match(f"{(told.get('source') or {}).get('pointer')}/")
             yield FailedRow(_external_id(told.get("original_payload")), int(row[1]) if row else None)
 
-    def are_open(self, since: datetime) -> bool:
-        """Whether a job that was made since then may still write rows. The list may lag behind a new one."""
+    def are_open(self, since: datetime, until: datetime) -> bool:
+        """Whether a job that was made in that time may still write rows. The list may lag behind a new one."""
         jobs = self._calls.pages("Profiles", "get_bulk_import_profiles_jobs", filter=f"any(status,{json.dumps(_OPEN)})")
-        return any(datetime.fromisoformat(job["attributes"]["created_at"]) >= since for job in jobs)
+        return any(since <= datetime.fromisoformat(job["attributes"]["created_at"]) <= until for job in jobs)
 
     def made_before(self, external_ids: Sequence[str], moment: datetime) -> set[str]:
         """Those of the customers whose profile was made before then. At most 100 ids; the list may lag."""

@@ -1,6 +1,6 @@
 """Writing the items of Klaviyo's catalog. It has no upsert, and its reads may lag."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -42,6 +42,11 @@ class KlaviyoItems(KlaviyoCategories):
         """The item of a product; None where Klaviyo does not have it, or where nothing tells how it is."""
         answer = self._calls.find("Catalogs", "get_catalog_item", item_id(product_id), fields_catalog_item=_COMPARED)
         return self._recent_items.corrected(product_id, answer["data"]["attributes"]) if answer else None
+
+    def existing_items(self, product_ids: Sequence[str]) -> frozenset[str]:
+        """Those of the products whose items Klaviyo shows; its lists may lag."""
+        compound_ids = [item_id(own) for own in product_ids]
+        return frozenset(self._attributes("get_catalog_items", compound_ids, fields_catalog_item=["external_id"]))
 
     def may_be_in(self, product_id: str, category_ids: frozenset[str]) -> bool:
         """Whether the item may be in these categories: False when this instance put it into others a minute ago.

@@ -54,10 +54,22 @@ QUOTAS: Mapping[str, Quota] = {
     "get_errors_for_bulk_import_profiles_job": _MEDIUM,
     "request_profile_deletion": Quota(3, 60),
     "get_catalog_categories": _EXTRA_LARGE,
+    "get_catalog_items": _EXTRA_LARGE,
     "get_catalog_category": _EXTRA_LARGE,
     "get_category_ids_for_catalog_item": _EXTRA_LARGE,
     "get_item_ids_for_catalog_category": _EXTRA_LARGE,
     "get_variants_for_catalog_item": _EXTRA_LARGE,
+    **dict.fromkeys(
+        (
+            "bulk_create_catalog_items",
+            "bulk_create_catalog_variants",
+            "get_bulk_create_catalog_items_job",
+            "get_bulk_create_catalog_items_jobs",
+            "get_bulk_create_variants_job",
+            "get_bulk_create_variants_jobs",
+        ),
+        _LARGE,
+    ),
     **{
         f"{verb}_catalog_{kind}": _LARGE
         for verb in ("create", "update", "delete")

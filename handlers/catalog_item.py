@@ -1,5 +1,6 @@
 """The item of a product: whether it has to be written, and writing it after its categories."""
 
+from collections.abc import Collection
 from typing import Literal
 
 from clients.recent_items import KnownItem
@@ -58,10 +59,14 @@ def put_item(item: Mapped, services: Services, *, known: bool) -> bool:
 
 def _with_known_categories(item: Mapped, services: Services) -> Mapped:
     """The item, after the categories that Klaviyo lacks were created; without those that are gone meanwhile."""
+    missing = services.klaviyo.missing_categories(sorted(item_category_ids(item.body)))
+    return without_categories(item, {own for own in missing if not create_category(own, services)})
+
+
+def without_categories(item: Mapped, gone: Collection[str]) -> Mapped:
+    """The item in all of its categories but these."""
     data = item.body["data"]
     references = data["relationships"]["categories"]["data"]
-    ids = [external_id(reference["id"]) for reference in references]
-    gone = {own for own in services.klaviyo.missing_categories(ids) if not create_category(own, services)}
     kept = [reference for reference in references if external_id(reference["id"]) not in gone]
     return Mapped({"data": {**data, "relationships": {"categories": {"data": kept}}}}, item.cuts)
 

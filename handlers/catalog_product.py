@@ -90,9 +90,10 @@ def copy_with(
         written = [sku for sku in skus if sku in copied.written]
         # Any variant's standalone price may be the item's.
         priced = skus if copied.wrote_item else written
-        if not written and (not priced or again.get("priceMode") != "Standalone"):
+        if not written and not (priced and is_standalone(again)):
             return None
-        now = _state(_supplies(again, written, priced, services), written, priced, services)
+        seen = supplies_of(written, priced, services, standalone=is_standalone(again))
+        now = _state(seen, written, priced, services)
         return None if now == _state(copied.supplies, written, priced, services) else Moved(again)
 
     copy_current(notification, services, Source(read=read, keys=_stock_keys, look=look), write, sharing=sharing)
@@ -107,7 +108,7 @@ def put_product(
     """
     settings, klaviyo, product_id = services.settings, services.klaviyo, product["id"]
     skus = stocked_skus(product)
-    supplies = _supplies(product, skus, skus, services)
+    supplies = supplies_of(skus, skus, services, standalone=is_standalone(product))
     now = datetime.now(UTC)
     item = catalog_item(product, settings, now, supplies.prices)
     wanted = catalog_variants(product, settings, now, supplies.prices, supplies.entries)
@@ -223,12 +224,16 @@ def _put_variant(
             raise undecided(refused) from None
 
 
-def _supplies(
-    product: ProductProjection, stocked: Sequence[str], priced: Sequence[str], services: Services
-) -> Supplies:
-    """Stock and standalone prices of SKUs of the product."""
+@mapper
+def is_standalone(product: ProductProjection) -> bool:
+    """Whether the product's prices are standalone prices."""
+    return product.get("priceMode") == "Standalone"
+
+
+def supplies_of(stocked: Sequence[str], priced: Sequence[str], services: Services, *, standalone: bool) -> Supplies:
+    """Stock of SKUs, and, where prices are `standalone`, those of the SKUs that are `priced`."""
     entries = services.commercetools.inventory_entries(stocked)
-    if product.get("priceMode") != "Standalone":
+    if not standalone:
         return Supplies(entries, {})
     reads_prices = services.settings.sync.price.standalone
     return Supplies(entries, services.commercetools.standalone_prices(priced) if reads_prices else None)

@@ -82,7 +82,10 @@ class _PassRun:
             workers.shutdown(wait=False, cancel_futures=True)
 
     def look_for_the_erased(self, unfinished: Mapping[str, Any]) -> None:
-        """Erase those customers of the page who are gone, and whose profile was made since it began."""
+        """Erase those customers of the page who are gone, and whose profile was made since it began.
+
+        What the jobs of a batch have left behind of other documents goes as well.
+        """
         began, customers = datetime.fromisoformat(unfinished["began"]), unfinished["customers"]
         bulk = self._pass.bulk if unfinished.get("in_bulk") else None
 
@@ -91,16 +94,19 @@ class _PassRun:
 
         workers = ThreadPoolExecutor(self._pass.workers + 1, thread_name_prefix=self._pass.name)
         try:
+            works: dict[str, Work] = {}
             if bulk:
                 batch = self._new_batch(bulk)
                 batch.began = began
-                self._alone(workers, batch.wait_for_jobs)
-            units = self._settled(workers, [partial(look, one) for one in customers])
+                self._alone(workers, partial(batch.resume, unfinished))
+                works |= {f"{self._pass.type_id}/{own_id}": work for own_id, work in batch.left.items()}
+            works |= {f"customer/{own_id}": partial(look, own_id) for own_id in customers}
+            units = self._settled_by_id(workers, works)
         finally:
             workers.shutdown(wait=False, cancel_futures=True)
-        for customer_id, unit in zip(customers, units, strict=True):
+        for resource, unit in units.items():
             if unit.failed:
-                self._run.errors.add(f"customer/{customer_id}", self._pass.name, unit.failed)
+                self._run.errors.add(resource, self._pass.name, unit.failed)
 
     def _do(self, workers: ThreadPoolExecutor) -> None:
         ids = self._run.selection.ids
@@ -214,13 +220,13 @@ class _PassRun:
 
     def _do_batch(self, workers: ThreadPoolExecutor, batch: Batch, after: str) -> None:
         """Have a batch written, settle what it leaves, then move the cursor behind it. Raises StoppedError."""
-        self._begin(batch.began, batch.customers, in_bulk=True)
+        self._begin(batch.began, batch.customers, in_bulk=True, **batch.noted)
         self._alone(workers, batch.send)
         self._end(batch.settled | self._settled_by_id(workers, batch.left), batch.calls, after=after)
 
-    def _begin(self, began: datetime, customers: Sequence[str], *, in_bulk: bool = False) -> None:
-        """Note whom to look for, should the run be killed before the end."""
-        self._state.unfinished = {"began": began.isoformat(), "customers": customers, "in_bulk": in_bulk}
+    def _begin(self, began: datetime, customers: Sequence[str], *, in_bulk: bool = False, **more: Any) -> None:
+        """Note whom to look for, and what `more` a batch has to know, should the run be killed before the end."""
+        self._state.unfinished = {"began": began.isoformat(), "customers": customers, "in_bulk": in_bulk, **more}
         self._run.state.write()
 
     def _settled_by_id(self, workers: ThreadPoolExecutor, works: Mapping[str, Work]) -> dict[str, Settled]:

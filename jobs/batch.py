@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -54,10 +54,19 @@ class Batch(ABC):
     def wait_for_jobs(self) -> None:
         """Wait for every job that was begun since `began`: an answer may have been lost, or a run killed."""
 
+    def resume(self, _noted: Mapping[str, Any]) -> None:
+        """Wait for the jobs of a batch that was killed; `left` are then the units that undo what it left behind."""
+        self.wait_for_jobs()
+
     @property
-    @abstractmethod
+    def noted(self) -> dict[str, Any]:
+        """What `resume` has to know, should the run be killed."""
+        return {}
+
+    @property
     def customers(self) -> list[str]:
         """The customers whom a job may bring back, should the run be killed."""
+        return []
 
     def surely(self, call: Callable[[], T]) -> T:
         """What a call gives, however often it takes. Raises what refuses it, and StoppedError."""
@@ -87,9 +96,9 @@ class Batch(ABC):
 
     def wait_until(self, is_so: Callable[[], bool]) -> None:
         """Ask until something is so, less and less often. Raises StoppedError."""
-        pauses = _pauses()
+        waits = pauses()
         while not self.surely(is_so):
-            self.pause(next(pauses))
+            self.pause(next(waits))
 
     def pause(self, seconds: float) -> None:
         """Wait, unless the run is asked to end: raises InterruptedRunError."""
@@ -97,7 +106,8 @@ class Batch(ABC):
             raise InterruptedRunError(abandons=False)
 
 
-def _pauses() -> Iterator[float]:
+def pauses() -> Iterator[float]:
+    """Seconds between two looks at a job, for ever."""
     seconds = _FIRST_PAUSE
     while True:
         yield seconds

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -81,7 +82,7 @@ class CustomerBatch(Batch):
             return
         imports = self.run.services.klaviyo.imports
         job = None
-        if self.allowed(lambda: imports.are_open(self.began)) is not None:
+        if self.allowed(lambda: imports.are_open(self.began, self.began)) is not None:
             try:
                 job = self.allowed(lambda: imports.begin([row.data for row in self._rows.values()]))
             except DeadLetter:  # a row that is in no shape for it: its own upsert will tell which
@@ -102,8 +103,8 @@ class CustomerBatch(Batch):
     def wait_for_jobs(self) -> None:
         """Wait for every import that was begun since the batch was."""
         self.pause(LISTS_LAG)
-        since = self.began - CLOCKS_DIFFER
-        self.wait_until(lambda: not self.run.services.klaviyo.imports.are_open(since))
+        since, until = self.began - CLOCKS_DIFFER, datetime.now(UTC) + CLOCKS_DIFFER
+        self.wait_until(lambda: not self.run.services.klaviyo.imports.are_open(since, until))
 
     def _row(self, customer: Customer) -> _Row:
         """Raises Ignored for a customer without e-mail, DeadLetter for one that can't be mapped."""

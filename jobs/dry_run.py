@@ -39,8 +39,9 @@ class DryRun:
 
     def counted(self, one: Pass, page: int | None) -> Tally:
         """What a pass would do. Raises StoppedError when commercetools can't be read."""
-        tally = Tally()
-        if not one.is_on(self._settings.sync):
+        rules, bulk = self._settings.sync, one.bulk if self._selection.ids is None else None
+        tally = Tally(in_bulk=bulk.records if bulk and bulk.is_on(rules) else None)
+        if not one.is_on(rules):
             return tally
         count: Callable[[Document, Any, Tally], None] = {
             "categories": _category,

@@ -18,9 +18,10 @@ from handlers.history import (
 )
 from handlers.registry import is_consumed
 from handlers.services import Services
-from jobs import customer_batch
+from jobs import customer_batch, product_batch
 from jobs.batch import Batch
 from jobs.customer_batch import CustomerBatch
+from jobs.product_batch import ProductBatch
 from jobs.reading import Reader
 from jobs.run import Run
 from jobs.selection import Selection, Window, written
@@ -31,18 +32,28 @@ from pipeline import sync
 
 Document = Any
 Work = Callable[[Document, Attempt, Selection, Services], None]
+Copy = Callable[[str, Attempt], None]
 Customers = Callable[[Sequence[Document], Reader], set[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """How many records Klaviyo's jobs write at a time: with fewer than `fewest` there is none."""
+
+    fewest: int
+    most: int
 
 
 @dataclass(frozen=True, slots=True)
 class Bulk:
     """How the documents of a pass are written many at a time: pages of `size`, with what is expanded in them.
 
-    `few`: a pass of fewer is done one by one.
+    `few`: a pass of fewer is done one by one; `records`: how many a batch has.
     """
 
     size: int
     few: int
+    records: Records
     is_on: Callable[[SyncRules], bool]
     batch: Callable[[Run, Sequence[str]], Batch]
     expand: Sequence[str] = ()
@@ -120,11 +131,18 @@ _CATALOG = ("category", "product")
 """Their handlers take a message that says a time under a minute ago for a young one, which costs more."""
 
 
-def _customer_batch(run: Run, where: Sequence[str]) -> Batch:
-    def copy(own_id: str, attempt: Attempt) -> None:
-        _copied("ResourceUpdated", "customer")({"id": own_id}, attempt, run.selection, run.services)
+def _batch(
+    made: Callable[[Run, Sequence[str], Copy], Batch], message_type: str, type_id: str
+) -> Callable[[Run, Sequence[str]], Batch]:
+    """Batches that leave documents to the handler of a message about the resource."""
 
-    return CustomerBatch(run, where, copy)
+    def batch(run: Run, where: Sequence[str]) -> Batch:
+        def copy(own_id: str, attempt: Attempt) -> None:
+            _copied(message_type, type_id)({"id": own_id}, attempt, run.selection, run.services)
+
+        return made(run, where, copy)
+
+    return batch
 
 
 def _is_on(resource_type: str, message_type: str) -> Callable[[SyncRules], bool]:
@@ -153,11 +171,15 @@ ALL = (
     Pass("categories", "categories", "category", 100, 1, _copied("ResourceUpdated", "category"),
          _is_on("category", "ResourceUpdated")),
     Pass("products", "product-projections", "product", 50, 16, _copied("ProductPublished", "product"),
-         _is_on("product", "ProductPublished")),
+         _is_on("product", "ProductPublished"),
+         bulk=Bulk(product_batch.PAGE, product_batch.FEW, Records(product_batch.FEWEST, product_batch.ENOUGH),
+                   lambda _: True,
+                   _batch(ProductBatch, "ProductPublished", "product"), ("categories[*].ancestors[*]",))),
     Pass("customers", "customers", "customer", 100, 16, _copied("ResourceUpdated", "customer"),
          _is_on("customer", "ResourceUpdated"), _their_own_ids,
-         bulk=Bulk(customer_batch.PAGE, customer_batch.FEW, lambda rules: rules.backfill.profiles == "bulk",
-                   _customer_batch, CUSTOMER_GROUPS)),
+         bulk=Bulk(customer_batch.PAGE, customer_batch.FEW, Records(customer_batch.FEW, customer_batch.MOST_ROWS),
+                   lambda rules: rules.backfill.profiles == "bulk",
+                   _batch(CustomerBatch, "ResourceUpdated", "customer"), CUSTOMER_GROUPS)),
     Pass("orders", "orders", "order", 100, 16, _order, has_events, _customers_of, windows=True, copies=False),
     Pass("refunds", "payments", "payment", 100, 16, _refunds, refunds_orders, _customers_of_payments,
          copies=False, narrow=_settled_refunds),

@@ -5,12 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from math import ceil
 from typing import Any
 
 from clients.klaviyo_quotas import QUOTAS
+from jobs.passes import Records
 from mappers.mapped import Mapped
 
 _MINUTES_AN_HOUR = 60
+_MINUTES_A_BATCH = 1.0
+"""For the jobs of a batch and what is read for them. An assumption: Klaviyo does not say how long jobs take."""
 _NAMED = 20
 
 
@@ -28,10 +32,15 @@ class Tally:
     unmappable: list[str] = field(default_factory=list)
     """The first 20 resources that can't be mapped, or that Klaviyo's SDK refuses."""
     failed: int = 0
+    in_bulk: Records | None = None
+    """The batches of the pass, if Klaviyo's bulk jobs do it."""
 
     def hours(self, share: float) -> float:
-        """Hours at a share of Klaviyo's limits, if all that is read has to be written."""
+        """Hours at a share of Klaviyo's limits, if all that is read has to be written, and Klaviyo has none of it."""
         minutes = max((count / (QUOTAS[name].steady * share) for name, count in self.writes.items()), default=0.0)
+        records = sum(self.writes.values())
+        if self.in_bulk and records >= self.in_bulk.fewest:
+            minutes = min(minutes, ceil(records / self.in_bulk.most) * _MINUTES_A_BATCH)
         return minutes / _MINUTES_AN_HOUR
 
     def add_event(self, body: Mapping[str, Any]) -> None:

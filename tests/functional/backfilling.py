@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -99,6 +100,11 @@ def awaited(condition: Callable[[], object]) -> None:
 def asked(sandbox: Sandbox, operation: str) -> list[Json]:
     """The calls of an operation that Klaviyo has answered, or refused."""
     return [call for call in sandbox.klaviyo.requests(kind="api") if call["operation"] == operation and call["status"]]
+
+
+def used(sandbox: Sandbox) -> Counter[str]:
+    """How often each of Klaviyo's operations was asked for."""
+    return Counter(call["operation"] for call in sandbox.klaviyo.requests(kind="api"))
 
 
 _OF_THE_ACCOUNT = {"id", "created", "updated", "profile_id", "last_event_date"}

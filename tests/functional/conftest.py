@@ -21,12 +21,14 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from commands.emulator import Emulator, EmulatorError, running_emulator
 from commands.running import ROOT, Sandbox, running_sandbox
+from core.settings import Settings, load_settings
 from manage import manage
 from sandbox.samples import ENVIRONMENT
 from tests.functional.backfilling import Job
 from tests.functional.documents import customer
 from tests.functional.kept import GivenBodies, KeepingControl, assert_contract_kept, assert_nothing_dropped
 from tests.functional.live_shop import documents
+from tests.functional.wide_shop import fill
 
 ACKNOWLEDGED = 204
 REFUSED = 503
@@ -201,6 +203,21 @@ def shop(sandbox: Sandbox) -> Sandbox:
     """The sandbox with the shop of `live_shop`."""
     sandbox.commercetools.put_all(documents())
     return sandbox
+
+
+@pytest.fixture
+def wide_shop(sandbox: Sandbox) -> Sandbox:
+    """The sandbox with the shop of `wide_shop`."""
+    fill(sandbox)
+    return sandbox
+
+
+@pytest.fixture
+def settings(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Those of a run against the sandbox."""
+    for name, value in {**sandbox.environment, **ENVIRONMENT, "SYNC_CONFIG": ""}.items():
+        monkeypatch.setenv(name, value)
+    return load_settings()
 
 
 Serve = Callable[..., Function]

@@ -30,6 +30,14 @@ def problems(sandbox: Sandbox, settings: Settings, shop: RandomShop) -> list[str
     ]
 
 
+def catalog_problems(sandbox: Sandbox, settings: Settings) -> list[str]:
+    """The same of the catalog alone."""
+    documents = Documents()
+    documents.collections |= sandbox.commercetools.state()["documents"]
+    klaviyo = sandbox.klaviyo.state()
+    return [*_category_problems(documents, klaviyo), *_catalog_problems(documents, klaviyo, settings)]
+
+
 def _profile_problems(documents: Documents, klaviyo: Json, settings: Settings, shop: RandomShop) -> Iterator[str]:
     profiles = {found["external_id"]: found for found in klaviyo["profiles"] if found.get("external_id")}
     for customer_id, customer in documents.collections["customers"].items():

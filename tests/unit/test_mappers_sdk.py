@@ -7,13 +7,16 @@ from typing import Any
 import pytest
 from openapi_client.models.catalog_category_create_query import CatalogCategoryCreateQuery
 from openapi_client.models.catalog_category_update_query import CatalogCategoryUpdateQuery
+from openapi_client.models.catalog_item_create_job_create_query import CatalogItemCreateJobCreateQuery
 from openapi_client.models.catalog_item_create_query import CatalogItemCreateQuery
 from openapi_client.models.catalog_item_update_query import CatalogItemUpdateQuery
+from openapi_client.models.catalog_variant_create_job_create_query import CatalogVariantCreateJobCreateQuery
 from openapi_client.models.catalog_variant_create_query import CatalogVariantCreateQuery
 from openapi_client.models.catalog_variant_update_query import CatalogVariantUpdateQuery
 from openapi_client.models.event_create_query_v2 import EventCreateQueryV2
 from openapi_client.models.profile_upsert_query import ProfileUpsertQuery
 
+from mappers.catalog_jobs import items_job, variants_job
 from mappers.category import catalog_category, category_update
 from mappers.item import catalog_item, hidden_item, item_update
 from mappers.order_events import ordered_products, placed_order
@@ -50,6 +53,8 @@ VARIANT = catalog_variants(PRODUCT, SETTINGS, NOW)["T/2"].body
         (CatalogVariantCreateQuery, variant_create("T/2", VARIANT, "p1")),
         (CatalogVariantUpdateQuery, variant_update("T/2", VARIANT)),
         (CatalogVariantUpdateQuery, stock_update("T/2", VARIANT)),
+        (CatalogItemCreateJobCreateQuery, items_job([ITEM, BARE_ITEM])),
+        (CatalogVariantCreateJobCreateQuery, variants_job([variant_create("T/2", VARIANT, "p1")])),
     ],
 )
 def test_the_sdk_sends_every_attribute_it_is_given(model: Any, body: Any) -> None:

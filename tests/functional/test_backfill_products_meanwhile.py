@@ -1,0 +1,192 @@
+"""What happens to products while Klaviyo's bulk jobs that create them are queued, or after their run was killed."""
+
+import signal
+import subprocess
+from collections.abc import Callable
+from copy import deepcopy
+
+import pytest
+
+from commands.running import Sandbox
+from core.settings import Settings
+from sandbox.documents import now
+from tests.functional.backfilling import Job, asked, awaited, ended, used
+from tests.functional.conftest import Function, Serve
+from tests.functional.documents import Json, change, entry, message, money, reference
+from tests.functional.expected_state import catalog_problems
+
+CATALOG = ("--only", "categories", "--only", "products")
+ITEMS, VARIANTS = "bulk_create_catalog_items", "bulk_create_catalog_variants"
+SECONDS = 6.0
+"""Of a job: time for everything to happen while it is queued."""
+SECONDS_TO_END = 10.0
+Deliver = Callable[[Json], object]
+
+
+def _edited(sandbox: Sandbox, number: int, edit: Callable[[Json], None], kind: str = "ProductPublished") -> Json:
+    """Change the current side of a product; the message of it."""
+    own = f"product-{number}"
+    master = deepcopy(sandbox.commercetools.document("products", own)["masterData"])
+    edit(master)
+    document = sandbox.commercetools.patch("products", own, {"masterData": master})
+    return message(kind, "product", own, resourceVersion=document["version"], createdAt=now())
+
+
+def _stock(sandbox: Sandbox, kind: str, document: Json) -> Json:
+    sandbox.commercetools.put("inventory", document)
+    told = {"version": document["version"], "resourceUserProvidedIdentifiers": {"sku": document["sku"]}}
+    return change(kind, "inventory-entry", document["id"], modifiedAt=now(), **told)
+
+
+def _unpublish(master: Json) -> None:
+    master["published"] = False
+
+
+def _rename(master: Json) -> None:
+    master["current"]["name"] = {"en-US": "Another name"}
+
+
+def _reprice(master: Json) -> None:
+    master["current"]["masterVariant"]["prices"] = [{"id": "price-1", "value": money(7700)}]
+
+
+def _move(master: Json) -> None:
+    master["current"]["categories"] = [reference("category", "women")]
+
+
+def _lose_a_variant(master: Json) -> None:
+    master["current"]["variants"].pop()
+
+
+def _gain(lost: Json) -> Callable[[Json], None]:
+    def gain(master: Json) -> None:
+        master["current"]["variants"].append({**lost, "id": 99})
+
+    return gain
+
+
+def happen(sandbox: Sandbox, deliver: Deliver) -> None:
+    """Eight products change, each in another way, and a message tells of it."""
+    deliver(_edited(sandbox, 1, _rename))
+    deliver(_stock(sandbox, "ResourceUpdated", entry("entry-2", "2/1", 77, version=2)))
+    deliver(_stock(sandbox, "ResourceCreated", entry("entry-20", "3/7", 55)))
+    deliver(_edited(sandbox, 4, _reprice, "ProductPriceChanged"))
+    deliver(_edited(sandbox, 5, _unpublish, "ProductUnpublished"))
+    deliver(_edited(sandbox, 6, _move, "ProductRemovedFromCategory"))
+    deliver(_edited(sandbox, 7, _lose_a_variant))
+    lost = sandbox.commercetools.document("products", "product-8")["masterData"]["current"]["variants"][-1]
+    deliver(_edited(sandbox, 8, _lose_a_variant))
+    deliver(_edited(sandbox, 9, _gain(lost)))
+    price = {"id": "standalone-1", "version": 1, "sku": "10/2", "active": True, "value": money(8800)}
+    sandbox.commercetools.put("standalone-prices", price)
+    created = message("StandalonePriceCreated", "standalone-price", "standalone-1", standalonePrice=price)
+    deliver({**created, "createdAt": now()})
+
+
+def _nobody(_: Json) -> None:
+    """No function is there."""
+
+
+def _stocked(sandbox: Sandbox) -> None:
+    """The tenth product has standalone prices; jobs take their time, and what lists show is two seconds old."""
+    sandbox.commercetools.patch("products", "product-10", {"priceMode": "Standalone"})
+    sandbox.klaviyo.jobs(SECONDS)
+    sandbox.klaviyo.lag(2)
+    sandbox.commercetools.lag(2, of="queries")
+
+
+def _has_begun(sandbox: Sandbox, operation: str) -> Callable[[], object]:
+    return lambda: asked(sandbox, operation)
+
+
+@pytest.mark.parametrize("operation", [ITEMS, VARIANTS])
+@pytest.mark.parametrize("live", [True, False], ids=["live", "alone"])
+@pytest.mark.timeout(240)
+def test_the_newest_state_wins(
+    wide_shop: Sandbox,
+    job: Job,
+    settings: Settings,
+    serve: Serve,
+    operation: str,
+    live: bool,  # noqa: FBT001
+) -> None:
+    """Whether the function handled the messages while the job was queued, or nobody; only what changed is mended."""
+    deliver: Deliver = _delivering(serve()) if live else _nobody
+    _stocked(wide_shop)
+    with job.started(*CATALOG) as process:
+        awaited(_has_begun(wide_shop, operation))
+        happen(wide_shop, deliver)
+        done = ended(process)
+    assert (done.code, job.failed()) == (0, [])
+    assert catalog_problems(wide_shop, settings) == []
+    assert "product-5" not in wide_shop.klaviyo.state()["items"]
+    if not live:
+        written = [call["path"] for call in asked(wide_shop, "update_catalog_variant")]
+        assert not [path for path in written if path.endswith(("%3A11%2F1", ":::11/1", ":::12/1"))]
+
+
+def _delivering(function: Function) -> Deliver:
+    def deliver(delivery: Json) -> None:
+        while function.deliver(delivery).outcome == "retried":
+            pass
+
+    return deliver
+
+
+@pytest.mark.parametrize("operation", [ITEMS, VARIANTS])
+@pytest.mark.timeout(240)
+def test_nothing_stale_stands_after_a_kill(
+    wide_shop: Sandbox,
+    job: Job,
+    settings: Settings,
+    serve: Serve,
+    operation: str,
+) -> None:
+    """The job of a killed run is at work while the shop changes, and its run is resumed at once."""
+    deliver = _delivering(serve())
+    _stocked(wide_shop)
+    with job.started(*CATALOG) as process:
+        awaited(_has_begun(wide_shop, operation))
+        process.kill()
+    assert min(job.state["passes"]["products"]["unfinished"]["creates"]["product-5"]) == "5/1"
+    happen(wide_shop, deliver)
+    done = job.run(*CATALOG)
+    assert (done.code, job.failed()) == (0, [])
+    assert catalog_problems(wide_shop, settings) == []
+    assert done.report["passes"]["products"]["sent"] == 11
+
+
+@pytest.mark.timeout(240)
+def test_killed_again_and_again_it_ends_as_if_it_had_not_been(
+    wide_shop: Sandbox,
+    job: Job,
+    settings: Settings,
+) -> None:
+    """Before a job, while it is queued, and while it is looked at."""
+    wide_shop.klaviyo.jobs(2)
+    for operation in (ITEMS, "get_bulk_create_catalog_items_job", VARIANTS, "get_bulk_create_variants_job"):
+        before = used(wide_shop)[operation]
+        with job.started(*CATALOG) as process:
+            awaited(lambda: used(wide_shop)[operation] > before or process.poll() is not None)  # noqa: B023
+            process.kill()
+    done = job.run(*CATALOG)
+    assert (done.code, job.failed()) == (0, [])
+    assert catalog_problems(wide_shop, settings) == []
+    assert job.state["passes"]["products"]["unfinished"] is None
+    assert job.state["passes"]["products"]["read"] == 12
+
+
+def test_a_signal_ends_it_while_a_job_is_queued(wide_shop: Sandbox, job: Job, settings: Settings) -> None:
+    """Within ten seconds, with 75; the same command goes on."""
+    wide_shop.klaviyo.jobs(30)
+    with job.started(*CATALOG) as process:
+        awaited(_has_begun(wide_shop, ITEMS))
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(SECONDS_TO_END + 2)  # of a busy machine
+        except subprocess.TimeoutExpired:
+            pytest.fail("it has not ended")
+        assert ended(process).code == 75
+    wide_shop.klaviyo.jobs(0)
+    assert job.run(*CATALOG).code == 0
+    assert catalog_problems(wide_shop, settings) == []

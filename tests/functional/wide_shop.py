@@ -1,0 +1,14 @@
+"""A shop whose products are worth a bulk job."""
+
+from commands.running import Sandbox
+from tests.functional.documents import category, entry, product, variant
+
+
+def fill(sandbox: Sandbox) -> None:
+    """Twelve products of ten variants in a category and its parent; the first variant of each has stock."""
+    sandbox.commercetools.put("categories", category("women", "Women"))
+    sandbox.commercetools.put("categories", category("bags", "Bags", ancestors=["women"]))
+    for number in range(1, 13):
+        variants = [variant(f"{number}/{own}", own) for own in range(1, 11)]
+        sandbox.commercetools.put("products", product(f"product-{number}", variants, categories=["bags"]))
+        sandbox.commercetools.put("inventory", entry(f"entry-{number}", f"{number}/1"))
