@@ -10,7 +10,6 @@ from commands import shop
 from commands.env_file import reads_env_file
 from commands.environment import settings_or_exit
 from commands.finding import Finding
-from commands.shop import why
 from commands.subscription_api import PUBLISHER, SubscriptionApi
 from commands.subscription_plan import Step, plan, wanted
 from core.errors import Refused, TryAgain
@@ -93,7 +92,7 @@ def _klaviyo(settings: Settings) -> Iterator[Finding]:
                     if error.status == _UNAUTHORIZED:
                         yield Finding("failed", what, "Klaviyo does not know the key: check KLAVIYO_AUTH_KEY.")
                     else:
-                        yield Finding("failed", what, f"Klaviyo does not answer ({why(error)}).")
+                        yield Finding("failed", what, f"Klaviyo does not answer ({error}).")
                     return
                 else:
                     yield Finding("ok", what)

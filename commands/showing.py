@@ -10,7 +10,6 @@ from rich.syntax import Syntax
 
 from commands.changes import Call, calls_in_words, differences
 from commands.unsent import Write
-from core.errors import DeadLetter, SyncError, TryAgain
 from pipeline import Outcome
 
 COLOURS = {"synced": "green", "ignored": "yellow", "retried": "red", "dead-lettered": "red"}
@@ -47,18 +46,8 @@ def show_preview(console: Console, title: str, outcome: Outcome, writes: Sequenc
 
 def in_words(outcome: Outcome) -> str:
     """Outcome and reason, as markup."""
-    reason = f" ({escape(why(outcome.error))})" if outcome.error else ""
+    reason = f" ({escape(str(outcome.error))})" if outcome.error else ""
     return f"[{COLOURS[outcome.kind]}]{outcome.kind}[/]{reason}"
-
-
-def why(error: SyncError) -> str:
-    """Reason, status, code and place of an error."""
-    parts: list[str] = [error.reason]
-    if isinstance(error, DeadLetter | TryAgain):
-        parts += [str(error.status or ""), error.code]
-    if isinstance(error, DeadLetter):
-        parts += [error.part, error.pointer]
-    return " ".join(filter(None, parts))
 
 
 def _show_differences(console: Console, call: Call) -> None:
