@@ -167,30 +167,35 @@ known() {
   return 1
 }
 
-# As manage.py and Docker read such a file: the value as it is or in quotes, nothing is expanded, nothing is run. What is
+# As commands/env_file.py reads such a file: the value as it is or in quotes, nothing is expanded, nothing is run. What is
 # wrong is not shown: it could be a secret.
 read_env_file() {
-  local file=$1 line name value number=0
+  local file=$1 line name written value number=0
   local blank='^[[:space:]]*(#.*)?$'
-  local setting='^[[:space:]]*(export[[:space:]]+)?([A-Za-z_][A-Za-z0-9_]*)[[:space:]]*=[[:space:]]*(.*)$'
-  local single="^'([^']*)'[[:space:]]*(#.*)?$" double='^"(.*)"[[:space:]]*(#[^"]*)?$' comment='^(.*)[[:space:]]+#.*$'
+  local setting='^[[:space:]]*(export[[:space:]]+)?([A-Za-z_][A-Za-z0-9_]*)[[:space:]]*=(.*)$'
+  local single="^'([^']*)'[[:space:]]*(#.*)?$" double='^"(([^"\]|\\.)*)"[[:space:]]*(#.*)?$' comment='^(.*)[[:space:]]+#.*$'
+  local quotes_inside='^"(.*)"[[:space:]]*(#[^"]*)?$' backslash=$'\x01'
   [[ -r $file && ! -d $file ]] || wrong "--env-file: $file can't be read"
   while IFS= read -r line || [[ $line ]]; do
     number=$((number + 1))
-    line=${line#$'\xef\xbb\xbf'}
+    if ((number == 1)); then line=${line#$'\xef\xbb\xbf'}; fi
     line=${line%$'\r'}
     if [[ $line =~ $blank ]]; then continue; fi
     [[ $line =~ $setting ]] || wrong "--env-file: line $number of $file is not NAME=value"
-    name=${BASH_REMATCH[2]} value=${BASH_REMATCH[3]}
+    name=${BASH_REMATCH[2]} written=${BASH_REMATCH[3]}
     if [[ " $SECRETS " != *" $name "* ]] && ! known "$name"; then continue; fi
-    if [[ $value =~ $single ]]; then
+    value=${written#"${written%%[![:space:]]*}"}
+    if [[ $value =~ $double ]]; then
+      value=${BASH_REMATCH[1]//\\\\/$backslash}
+      value=${value//\\\"/\"}
+      value=${value//$backslash/\\}
+    elif [[ $value =~ $single || $value =~ $quotes_inside ]]; then
       value=${BASH_REMATCH[1]}
-    elif [[ $value =~ $double ]]; then
-      value=${BASH_REMATCH[1]//\\\"/\"}
-      value=${value//\\\\/\\}
     else
-      [[ $value != [\'\"]* ]] || wrong "--env-file: line $number of $file: a quote is not closed"
+      [[ $value != [\'\"]* ]] || wrong "--env-file: line $number of $file: a quote is not closed, or something stands behind it"
+      value=$written
       while [[ $value =~ $comment ]]; do value=${BASH_REMATCH[1]}; done
+      value=${value#"${value%%[![:space:]]*}"}
       value=${value%"${value##*[![:space:]]}"}
     fi
     printf -v "$name" %s "$value"
@@ -306,6 +311,8 @@ check_deployed() {
   must CT_PROJECT_ID '^[A-Za-z0-9_-]{1,256}$' 'must be a project key'
   must CT_API_CLIENT '^[[:space:]]*\{(.*"client(Id|_id)".*"secret"|.*"secret".*"client(Id|_id)").*\}' 'must be {"clientId": "...", "secret": "..."}'
   must KLAVIYO_AUTH_KEY '^[^[:space:]]+$' 'must be one word'
+  if [[ ${CT_API_CLIENT-} == *'"..."'* ]]; then problems+=("CT_API_CLIENT (is still what .env.example has)"); fi
+  if [[ ${KLAVIYO_AUTH_KEY-} == pk_... ]]; then problems+=("KLAVIYO_AUTH_KEY (is still what .env.example has)"); fi
   must PREFERRED_CURRENCY '^[[:space:]]*[A-Za-z]{3}[[:space:]]*$' 'must be like EUR'
   must APP_TYPE '^EVENT$' 'must be EVENT or unset'
   must FUNCTION_RUNTIME '^python3(1[1-9]|[2-9][0-9])$' 'must be python311 or newer'
