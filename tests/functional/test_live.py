@@ -113,6 +113,7 @@ def test_several_names_have_each_its_result(run: Run) -> None:
 def test_a_saved_notification_is_what_was_previewed(run: Run, shop: Sandbox, tmp_path: Path) -> None:
     """The file is for its owner alone, says the version that the shop has now, and previews as the name does."""
     file = tmp_path / "order.json"
+    file.touch(0o644)  # one that others may read is taken from them
     by_name = _reports(run("preview", "order", "S-20001", "--save", str(file), "--json"))[0]["requests"]
     assert by_name
     assert _reports(run("preview", str(file), "--json"))[0]["requests"] == by_name
