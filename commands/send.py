@@ -14,6 +14,7 @@ import click
 import requests
 from rich.progress import track
 
+from commands.pubsub_names import TOPIC
 from commands.running import PATIENCE
 from core.notification import OUTCOME_HEADER
 
@@ -45,7 +46,7 @@ Deliver = Callable[[Payload], str]
 )
 @click.option(
     "--topic",
-    metavar="projects/P/topics/T",
+    type=TOPIC,
     help="Publish to this topic instead; with PUBSUB_EMULATOR_HOST, to the emulator's.",
 )
 @click.option("--twice", is_flag=True, help="Deliver each payload two times, as Pub/Sub may, with the same message id.")
@@ -55,6 +56,8 @@ def send(files: Sequence[Path], url: str, form: str, topic: str | None, *, twice
 
     Exits with 1 if one was not acknowledged.
     """
+    if twice and topic:
+        raise click.UsageError("--twice needs --url: what is published to a topic gets an id of its own each time.")
     once = [(file, Payload(_read(file), str(uuid.uuid4()))) for file in files]
     payloads = [delivery for delivery in once for _ in range(2 if twice else 1)]
     if topic:
