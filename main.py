@@ -74,7 +74,8 @@ def _acknowledged(envelope: notification.Envelope) -> bool:
 
 
 def _telling(response: flask.Response, outcome: pipeline.Outcome) -> flask.Response:
-    """Whoever sends a message by hand wants to know more than its status. Escaped: a SKU may have what no header can."""
+    """Whoever sends a message by hand wants to know more than its status."""
+    # As JSON: a SKU may hold what no header can.
     response.headers[notification.OUTCOME_HEADER] = json.dumps(str(outcome))[1:-1]
     return response
 

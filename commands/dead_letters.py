@@ -1,7 +1,6 @@
 """`manage.py dead-letters`: what could not be synced, and what becomes of it."""
 
 import json
-import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,9 +17,8 @@ from clients.dead_letter import ATTRIBUTES
 from commands.env_file import reads_env_file
 from commands.letters import Letter, Letters, pulled_letters
 from commands.output import write_private
+from commands.pubsub_names import SUBSCRIPTION, TOPIC
 
-_SUBSCRIPTION = re.compile(r"projects/[^/]+/subscriptions/[^/]+")
-_TOPIC = re.compile(r"projects/[^/]+/topics/[^/]+")
 _WIDTH_IN_A_PIPE = 240
 _WIDTH_OF_A_ROW = 160
 _STDOUT = Path("-")
@@ -33,15 +31,6 @@ def dead_letters() -> None:
     A dead-letter subscription holds letters of the function, each with a reason, and messages that Pub/Sub forwarded
     after their last attempt (reason "forwarded"). What a command does not send or drop stays where it is.
     """
-
-
-def _named(pattern: re.Pattern[str], form: str) -> Callable[[click.Context, click.Parameter, str], str]:
-    def check(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-        if not pattern.fullmatch(value):
-            raise click.BadParameter(f"it has the form {form}")
-        return value
-
-    return check
 
 
 def _reading(command: Callable[..., None]) -> Callable[..., None]:
@@ -62,8 +51,7 @@ def _reading(command: Callable[..., None]) -> Callable[..., None]:
             required=True,
             envvar="DEAD_LETTER_SUBSCRIPTION",
             show_envvar=True,
-            callback=_named(_SUBSCRIPTION, "projects/PROJECT/subscriptions/SUBSCRIPTION"),
-            metavar="projects/P/subscriptions/S",
+            type=SUBSCRIPTION,
             help="The subscription of the dead-letter topic.",
         ),
     ):
@@ -132,11 +120,11 @@ def show(subscription: str, limit: int, wait: float, own_id: str, output: Path |
     required=True,
     envvar="TOPIC",
     show_envvar=True,
-    callback=_named(_TOPIC, "projects/PROJECT/topics/TOPIC"),
-    metavar="projects/P/topics/T",
+    type=TOPIC,
     help="Where to publish them: the topic that commercetools publishes to.",
 )
 @click.option("--dry-run", is_flag=True, help="Only show which ones.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 def replay(  # noqa: PLR0913 - the options of a command
     subscription: str,
     limit: int,
@@ -147,11 +135,12 @@ def replay(  # noqa: PLR0913 - the options of a command
     *,
     everything: bool,
     dry_run: bool,
+    yes: bool,
 ) -> None:
     """Publish the original messages of letters again, chosen by ID, by --reason or --all.
 
-    They are listed first. A letter is done with once Pub/Sub has confirmed its message. A message that fails again
-    comes back as a new letter.
+    They are listed first, and on a terminal it asks. A letter is done with once Pub/Sub has confirmed its message. A
+    message that fails again comes back as a new letter.
     """
     chooses = _choice(ids, reasons, everything=everything)
     with pulled_letters(subscription, wait) as letters:
@@ -160,6 +149,8 @@ def replay(  # noqa: PLR0913 - the options of a command
         if dry_run:
             click.echo(f"{_counted(chosen)} would be published to {topic}.")
             return
+        if chosen and not yes and sys.stdin.isatty():
+            click.confirm(f"Publish {_counted(chosen)} to {topic}?", abort=True)
         done = _replayed(letters, chosen, topic)
     click.echo(f"{_counted(done)} published to {topic}.")
 

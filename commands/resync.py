@@ -68,9 +68,7 @@ def resync(kind: str, names: Sequence[str], *, dry_run: bool, yes: bool) -> None
         sys.exit(1)
 
 
-def _previewed(
-    terminal: Console, resources: Sequence[Live], settings: Settings
-) -> tuple[list[SyncError | None], bool]:
+def _previewed(terminal: Console, resources: Sequence[Live], settings: Settings) -> tuple[list[SyncError | None], bool]:
     """Shows what each would change; why some would not have their effect, and whether Klaviyo would change at all."""
     errors: list[SyncError | None] = []
     changes = False

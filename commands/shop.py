@@ -206,9 +206,7 @@ def find(settings: Settings, key: str) -> None:
                     document = client.with_key(collection, key)
             except SyncError as error:
                 if error.status != _FORBIDDEN:
-                    raise click.ClickException(
-                        f"No {kind} can be looked for ({error}): see manage.py check."
-                    ) from None
+                    raise click.ClickException(f"No {kind} can be looked for ({error}): see manage.py check.") from None
                 click.echo(f"No {kind} was looked for: CT_SCOPE lacks {scope}.", err=True)
             else:
                 found += [f"{document['id']}\t{kind}"] if document else []

@@ -17,7 +17,6 @@ of a document: both can carry personal data.
 
 from collections.abc import Sequence
 
-
 _DENIED = "_denied"
 
 
@@ -51,8 +50,8 @@ class Ignored(SyncError):  # noqa: N818 - an outcome, not a failure
 class DeadLetter(SyncError):  # noqa: N818 - an outcome's name in the design and in the logs
     """This message can never succeed, however often it is delivered.
 
-    `pointer` is the place in the body that was refused (JSON:API pointer or path), `part` the part of the message that
-    it is about ("variant S-1"), if the others were written, and `copied` what a look after the write has to compare then.
+    `pointer` is the place in the body that was refused (JSON:API pointer or path). `part` is the part of the message
+    that it is about ("variant S-1"), if the others were written, and `copied` what a look after the write compares.
     """
 
     def __init__(self, reason: str, *, status: int | None = None, code: str = "", pointer: str = "") -> None:

@@ -53,7 +53,9 @@ def test_the_answer_names_a_part_that_no_header_can_hold(sandbox: Sandbox, funct
     """A SKU may be of any script; without a topic for letters the push is refused, and says so."""
     sandbox.commercetools.put("products", product(variants=[variant("\u65e5\u672c")]))
     sandbox.klaviyo.fail("^/api/catalog-variants", method="POST", status=400)
-    pushed = {"data": base64.b64encode(json.dumps(message("ProductPublished", "product", "product-1")).encode()).decode()}
+    pushed = {
+        "data": base64.b64encode(json.dumps(message("ProductPublished", "product", "product-1")).encode()).decode()
+    }
     answer = function.post(json.dumps({"message": {**pushed, "messageId": "1"}}).encode())
     assert (answer.status_code, answer.headers["X-Sync-Outcome"]) == (
         REFUSED,
