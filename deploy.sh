@@ -141,6 +141,11 @@ say() {
   [[ $dry_run ]] || printf '   %s\n' "$*"
 }
 
+# A line for later: the script that a dry run prints does not run it.
+to_paste() {
+  if [[ $dry_run ]]; then printf '# %s\n' "$1"; else printf '%s\n' "$1"; fi
+}
+
 # A command as the shell takes it. Only what a dry run does not know yet holds a `$`: the variable that will have it.
 quoted() {
   local word separator='' plain='^[A-Za-z0-9_./:@%+=,-]+$' variable='^[A-Za-z0-9_./:@%+=,$-]+$'
@@ -600,8 +605,11 @@ deploy() {
   if [[ $container ]]; then push_to_container; else tune_subscription; fi
   warn_of_others
   step "next: python manage.py subscriptions apply --topic projects/$PROJECT_ID/topics/$TOPIC"
-  step "when you are paged: export TOPIC=projects/$PROJECT_ID/topics/$TOPIC" \
-    "DEAD_LETTER_SUBSCRIPTION=projects/$PROJECT_ID/subscriptions/$DEAD_LETTERS; python manage.py status"
+  step "to paste when you are paged:"
+  to_paste "export TOPIC=projects/$PROJECT_ID/topics/$TOPIC"
+  to_paste "export DEAD_LETTER_SUBSCRIPTION=projects/$PROJECT_ID/subscriptions/$DEAD_LETTERS"
+  if [[ $container ]]; then to_paste "export SYNC_SERVICE=$SERVICE"; else to_paste "export SYNC_SERVICE=$FUNCTION_NAME"; fi
+  to_paste "python manage.py status"
 }
 
 # --- Deleting --------------------------------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ output "on_call" {
   value       = <<-EOT
     export TOPIC=${google_pubsub_topic.messages.id}
     export DEAD_LETTER_SUBSCRIPTION=${google_pubsub_subscription.dead_letters.id}
+    export SYNC_SERVICE=${local.service_name}
     python manage.py status
   EOT
 }

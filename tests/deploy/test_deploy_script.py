@@ -66,9 +66,11 @@ def test_everything_is_made_in_order(first: tuple[Cloud, Run]) -> None:
     made = {name for name in cloud.resources() if name.partition("/")[0] not in ("api", "version", "feeds")}
     assert made == RESOURCES
     assert run.out.endswith(
-        "== when you are paged: export TOPIC=projects/my-project/topics/klaviyo-sync"
-        " DEAD_LETTER_SUBSCRIPTION=projects/my-project/subscriptions/klaviyo-sync-dead-letters;"
-        " python manage.py status\n"
+        "== to paste when you are paged:\n"
+        "export TOPIC=projects/my-project/topics/klaviyo-sync\n"
+        "export DEAD_LETTER_SUBSCRIPTION=projects/my-project/subscriptions/klaviyo-sync-dead-letters\n"
+        "export SYNC_SERVICE=klaviyo-sync\n"
+        "python manage.py status\n"
     )
 
 
