@@ -18,6 +18,7 @@ from commands.env_file import reads_env_file
 from commands.letters import Letter, Letters, pulled_letters
 from commands.output import write_private
 from commands.pubsub_names import SUBSCRIPTION, TOPIC
+from commands.showing import console
 
 _WIDTH_IN_A_PIPE = 240
 _WIDTH_OF_A_ROW = 160
@@ -223,10 +224,10 @@ def _print(letters: Sequence[Letter], *, none: str = "No letter is chosen.") -> 
     if not letters:
         click.echo(none)
         return
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH_IN_A_PIPE, highlight=False)
-    if console.width < _WIDTH_OF_A_ROW:
+    terminal = console(_WIDTH_IN_A_PIPE)
+    if terminal.width < _WIDTH_OF_A_ROW:
         for letter in letters:
-            _print_lines(console, letter)
+            _print_lines(terminal, letter)
         return
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("id", no_wrap=True)
@@ -237,7 +238,7 @@ def _print(letters: Sequence[Letter], *, none: str = "No letter is chosen.") -> 
         table.add_row(
             letter.id, _minute(letter), *map(escape, letter.about), reason, error, letter.status, letter.attempts
         )
-    console.print(table)
+    terminal.print(table)
 
 
 def _print_lines(console: Console, letter: Letter) -> None:
