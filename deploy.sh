@@ -604,12 +604,12 @@ deploy() {
   step "its subscription: $DELIVERY_ATTEMPTS attempts, $BACKOFF_MIN to $BACKOFF_MAX apart, kept for $RETENTION"
   if [[ $container ]]; then push_to_container; else tune_subscription; fi
   warn_of_others
-  step "next: python manage.py subscriptions apply --topic projects/$PROJECT_ID/topics/$TOPIC"
+  step "next: python3 manage.py subscriptions apply --topic projects/$PROJECT_ID/topics/$TOPIC"
   step "to paste when you are paged:"
   to_paste "export TOPIC=projects/$PROJECT_ID/topics/$TOPIC"
   to_paste "export DEAD_LETTER_SUBSCRIPTION=projects/$PROJECT_ID/subscriptions/$DEAD_LETTERS"
   if [[ $container ]]; then to_paste "export SYNC_SERVICE=$SERVICE"; else to_paste "export SYNC_SERVICE=$FUNCTION_NAME"; fi
-  to_paste "python manage.py status"
+  to_paste "python3 manage.py status"
 }
 
 # --- Deleting --------------------------------------------------------------------------------------------------------
@@ -625,7 +625,7 @@ This deletes from project $PROJECT_ID, with every message and dead letter that w
   subscriptions     $PUSH_SUBSCRIPTION, $DEAD_LETTERS
   secrets           $CT_SECRET, $KLAVIYO_SECRET
   service accounts  $RUNTIME_ACCOUNT, $TRIGGER_ACCOUNT, $BUILD_ACCOUNT
-Before: python manage.py subscriptions delete --topic projects/$PROJECT_ID/topics/$TOPIC
+Before: python3 manage.py subscriptions delete --topic projects/$PROJECT_ID/topics/$TOPIC
 EOF
   printf 'Delete all of it? [y/N] '
   read -r answer || true

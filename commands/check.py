@@ -45,7 +45,7 @@ _KLAVIYO_SCOPES: dict[str, Callable[[KlaviyoCalls], object]] = {
 }
 
 
-@click.command(epilog="Example:  python manage.py check --topic projects/my-project/topics/commercetools")
+@click.command(epilog="Example:  python3 manage.py check --topic projects/my-project/topics/commercetools")
 @reads_env_file
 @click.option("--topic", type=TOPIC, envvar="TOPIC", show_envvar=True, help="The topic commercetools publishes to.")
 @click.option("--prefix", default="klaviyo-sync", show_default=True, help="What the subscriptions' keys begin with.")
@@ -189,8 +189,8 @@ def _subscriptions(settings: Settings, topic: PubSubName | None, prefix: str) ->
 def _subscription(step: Step, topic: str | None) -> Iterator[Finding]:
     what = f"commercetools: subscription {step.key}"
     apply = (
-        f"python manage.py subscriptions apply --topic {topic or 'projects/P/topics/T'}. With Terraform:"
-        " python manage.py subscriptions plan --tfvars, then terraform apply."
+        f"python3 manage.py subscriptions apply --topic {topic or 'projects/P/topics/T'}. With Terraform:"
+        " python3 manage.py subscriptions plan --tfvars, then terraform apply."
     )
     if step.kind == "create":
         # Without a topic nothing may be deployed yet: one can work on real accounts from here all the same.

@@ -25,7 +25,7 @@ _WIDTH_OF_A_ROW = 160
 _STDOUT = Path("-")
 
 
-@click.group("dead-letters", epilog="Example:  python manage.py dead-letters list")
+@click.group("dead-letters", epilog="Example:  python3 manage.py dead-letters list")
 def dead_letters() -> None:
     """Look through what could not be synced, send it again, or drop it.
 
@@ -70,7 +70,7 @@ def _choosing(command: Callable[..., None]) -> Callable[..., None]:
     return _reading(command)
 
 
-@dead_letters.command("list", epilog="Example:  python manage.py dead-letters list --json | jq '.[].reason'")
+@dead_letters.command("list", epilog="Example:  python3 manage.py dead-letters list --json | jq '.[].reason'")
 @_reading
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, without the data.")
 def list_letters(subscription: str, limit: int, wait: float, *, as_json: bool) -> None:
@@ -85,7 +85,7 @@ def list_letters(subscription: str, limit: int, wait: float, *, as_json: bool) -
         click.echo(f"There may be more than {limit}: see --limit.")
 
 
-@dead_letters.command(epilog="Example:  python manage.py dead-letters show 1234567890 --output letter.json")
+@dead_letters.command(epilog="Example:  python3 manage.py dead-letters show 1234567890 --output letter.json")
 @_reading
 @click.argument("own_id", metavar="ID")
 @click.option(
@@ -109,11 +109,11 @@ def show(subscription: str, limit: int, wait: float, own_id: str, output: Path |
         sys.stdout.buffer.write(letter.data)
     else:
         write_private(letter.data, output)
-        click.echo(f"\nThe message is in {output}. What it would do now: python manage.py preview {output} --diff")
+        click.echo(f"\nThe message is in {output}. What it would do now: python3 manage.py preview {output} --diff")
 
 
 @dead_letters.command(
-    epilog="Example:  python manage.py dead-letters replay --topic projects/p/topics/t --reason unmappable"
+    epilog="Example:  python3 manage.py dead-letters replay --topic projects/p/topics/t --reason unmappable"
 )
 @_choosing
 @click.option(
@@ -156,7 +156,7 @@ def replay(  # noqa: PLR0913 - the options of a command
     click.echo(f"{_counted(done)} published to {topic}.")
 
 
-@dead_letters.command(epilog="Example:  python manage.py dead-letters drop --reason other_project")
+@dead_letters.command(epilog="Example:  python3 manage.py dead-letters drop --reason other_project")
 @_choosing
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def drop(

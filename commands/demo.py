@@ -23,7 +23,7 @@ _LATER = "And later"
 _NAME = 35
 
 
-@click.command(epilog="Example:  python manage.py demo --serve")
+@click.command(epilog="Example:  python3 manage.py demo --serve")
 @click.option("--serve", "is_served", is_flag=True, help="Serve a page that shows what goes through, until Ctrl-C.")
 @click.option(
     "--port",

@@ -125,7 +125,7 @@ class LiveShop:
             yield
         except SyncError as error:
             raise click.ClickException(
-                f"commercetools does not answer ({error}); python manage.py check says what is wrong."
+                f"commercetools does not answer ({error}); python3 manage.py check says what is wrong."
             ) from None
 
 

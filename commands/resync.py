@@ -27,7 +27,7 @@ _PAUSE = 2.0
 """Seconds before the second attempt; twice as many before each further one."""
 
 
-@click.command(epilog="Example:  python manage.py resync order S-20001 S-20002")
+@click.command(epilog="Example:  python3 manage.py resync order S-20001 S-20002")
 @click.argument("kind", type=click.Choice(KINDS))
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @reads_env_file
@@ -88,7 +88,7 @@ def _nothing_is_written(errors: Sequence[SyncError | None]) -> str:
     """Why, and what to do: `check` helps where a backend does not answer or refuses the key."""
     for error in errors:
         if isinstance(error, Unavailable) or (isinstance(error, TryAgain) and error.is_denied):
-            return "What would change can't be told, so nothing is written. Next: python manage.py check"
+            return "What would change can't be told, so nothing is written. Next: python3 manage.py check"
     return "Nothing is written. What the reason means, and what to do: docs/failures.md"
 
 

@@ -33,7 +33,7 @@ Deliver = Callable[[Payload], str]
 """Delivers a payload; returns what became of it, raises click.ClickException when nothing listens."""
 
 
-@click.command(epilog="Example:  python manage.py send samples/*.json --url http://localhost:8080 --twice")
+@click.command(epilog="Example:  python3 manage.py send samples/*.json --url http://localhost:8080 --twice")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--url", default="http://localhost:8080", show_default=True, help="Where the function listens.")
 @click.option(

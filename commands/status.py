@@ -23,7 +23,7 @@ _MOST_LETTERS = 1000
 _PULL_SECONDS = 5.0
 
 
-@click.command(epilog="Example:  python manage.py status --topic projects/my-project/topics/klaviyo-sync")
+@click.command(epilog="Example:  python3 manage.py status --topic projects/my-project/topics/klaviyo-sync")
 @reads_env_file
 @click.option(
     "--topic",

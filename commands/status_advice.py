@@ -44,7 +44,7 @@ class Advice:
 
 def advice(seen: Status, topic: PubSubName, service: str | None) -> Iterator[Advice]:
     """What there is to do, the most urgent first."""
-    check = f"python manage.py check --topic {topic}"
+    check = f"python3 manage.py check --topic {topic}"
     if seen.denied:
         yield Advice(
             f"A key is wrong or lacks a scope ({', '.join(seen.denied)}). Messages wait; put the right one into its"
@@ -69,13 +69,13 @@ def advice(seen: Status, topic: PubSubName, service: str | None) -> Iterator[Adv
     if seen.letters:
         yield Advice(
             f"{sum(seen.letters.values())} messages were put aside. See why, mend it, then replay them.",
-            f"python manage.py dead-letters list --subscription {seen.letters_from}",
+            f"python3 manage.py dead-letters list --subscription {seen.letters_from}",
         )
     if waits > _LONG:
         if any("throttled" in reason for reason in seen.reasons):
             yield Advice(
                 "Klaviyo's or commercetools' limits are reached: it drains by itself. Look again in ten minutes.",
-                f"python manage.py status --topic {topic}",
+                f"python3 manage.py status --topic {topic}",
             )
         yield Advice("Messages wait longer than ten minutes: their lines in the log say why.", _lines(topic, service))
     if any(NO_CREDENTIALS in why for why in seen.unseen.values()):

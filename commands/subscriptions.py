@@ -24,7 +24,7 @@ TFVARS = "subscriptions.auto.tfvars.json"
 """Terraform reads it by itself."""
 
 
-@click.group(epilog="Example:  python manage.py subscriptions plan --topic projects/my-project/topics/commercetools")
+@click.group(epilog="Example:  python3 manage.py subscriptions plan --topic projects/my-project/topics/commercetools")
 def subscriptions() -> None:
     """Bring the commercetools subscriptions to what this package consumes.
 
@@ -44,7 +44,7 @@ _prefix = click.option("--prefix", default="klaviyo-sync", show_default=True, he
 _yes = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
-@subscriptions.command("plan", epilog="Example:  python manage.py subscriptions plan --topic projects/p/topics/t")
+@subscriptions.command("plan", epilog="Example:  python3 manage.py subscriptions plan --topic projects/p/topics/t")
 @reads_env_file
 @click.option("--topic", **_TOPIC_OF)
 @_prefix
@@ -75,7 +75,7 @@ def show_plan(topic: PubSubName | None, prefix: str, tfvars: Path | None) -> Non
         sys.exit(1)
 
 
-@subscriptions.command(epilog="Example:  python manage.py subscriptions apply --topic projects/p/topics/t --yes")
+@subscriptions.command(epilog="Example:  python3 manage.py subscriptions apply --topic projects/p/topics/t --yes")
 @reads_env_file
 @_needs_topic
 @_prefix
@@ -89,7 +89,7 @@ def apply(topic: PubSubName, prefix: str, *, yes: bool) -> None:
     _carry_out(steps, yes=yes)
 
 
-@subscriptions.command(epilog="Example:  python manage.py subscriptions delete --topic projects/p/topics/t")
+@subscriptions.command(epilog="Example:  python3 manage.py subscriptions delete --topic projects/p/topics/t")
 @reads_env_file
 @_needs_topic
 @_prefix

@@ -44,7 +44,7 @@ output "on_call" {
     export TOPIC=${google_pubsub_topic.messages.id}
     export DEAD_LETTER_SUBSCRIPTION=${google_pubsub_subscription.dead_letters.id}
     export SYNC_SERVICE=${local.service_name}
-    python manage.py status
+    python3 manage.py status
   EOT
 }
 

@@ -70,7 +70,7 @@ def test_everything_is_made_in_order(first: tuple[Cloud, Run]) -> None:
         "export TOPIC=projects/my-project/topics/klaviyo-sync\n"
         "export DEAD_LETTER_SUBSCRIPTION=projects/my-project/subscriptions/klaviyo-sync-dead-letters\n"
         "export SYNC_SERVICE=klaviyo-sync\n"
-        "python manage.py status\n"
+        "python3 manage.py status\n"
     )
 
 

@@ -337,4 +337,4 @@ def test_mistakes_are_said_in_a_line(
 @pytest.mark.parametrize("command", ["list", "show", "replay", "drop"])
 def test_help_has_an_example(office: Office, command: str) -> None:
     """Every command says how it is used."""
-    assert "Example:  python manage.py dead-letters" in office.run(command, "--help").stdout
+    assert "Example:  python3 manage.py dead-letters" in office.run(command, "--help").stdout

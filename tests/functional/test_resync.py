@@ -198,7 +198,7 @@ def test_nothing_is_claimed_of_a_klaviyo_that_refuses(run: Run, shop: Sandbox, k
     failed = run("resync", *kind_and_name, "--yes")
     assert failed.exit_code == 1
     assert "retried (klaviyo_denied 401" in failed.stdout
-    assert "can't be told, so nothing is written. Next: python manage.py check" in failed.stdout
+    assert "can't be told, so nothing is written. Next: python3 manage.py check" in failed.stdout
     assert "create" not in failed.stdout
     preview = run("preview", *kind_and_name, "--diff")
     assert (preview.exit_code, "klaviyo_denied" in preview.stdout) == (1, True)

@@ -197,7 +197,7 @@ def test_a_wrong_key_comes_first(shop: Shop) -> None:
     assert "      2  retried: klaviyo_denied 401" in result.stdout
     assert "  Klaviyo: klaviyo_denied 401" in result.stdout
     assert "A key is wrong or lacks a scope (Klaviyo, retried: klaviyo_denied 401 in the log)" in result.stdout
-    assert _first(result) == f"python manage.py check --topic {shop.emulator.topic(shop.topic)}"
+    assert _first(result) == f"python3 manage.py check --topic {shop.emulator.topic(shop.topic)}"
 
 
 def test_the_keys_of_the_function_may_be_others(shop: Shop) -> None:
@@ -247,7 +247,7 @@ def test_what_nobody_thought_of_is_named(shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("reason", "words", "command"),
     [
-        ("throttled", "drains by itself", "python manage.py status"),
+        ("throttled", "drains by itself", "python3 manage.py status"),
         ("klaviyo_error", "their lines in the log say why", "gcloud logging read"),
         ("unforeseen", "Report it", "gcloud logging read"),
     ],
@@ -270,7 +270,7 @@ def test_letters_are_counted_by_reason_and_stay(shop: Shop) -> None:
         told = json.loads(shop.status("--json").stdout)
         assert told["letters"] == {"unmappable": 2, "klaviyo_refused": 1}
     subscription = shop.emulator.subscription(f"{shop.dead}-queue")
-    assert told["advice"]["command"] == f"python manage.py dead-letters list --subscription {subscription}"
+    assert told["advice"]["command"] == f"python3 manage.py dead-letters list --subscription {subscription}"
 
 
 def test_what_can_not_be_seen_is_said(shop: Shop) -> None:
