@@ -148,6 +148,11 @@ say() {
   [[ $dry_run ]] || printf '   %s\n' "$*"
 }
 
+# A line for later: the script that a dry run prints does not run it.
+to_paste() {
+  if [[ $dry_run ]]; then printf '# %s\n' "$1"; else printf '%s\n' "$1"; fi
+}
+
 # A command as the shell takes it. Only what a dry run does not know yet holds a `$`: the variable that will have it.
 quoted() {
   local word separator='' plain='^[A-Za-z0-9_./:@%+=,-]+$' variable='^[A-Za-z0-9_./:@%+=,$-]+$'
@@ -174,30 +179,35 @@ known() {
   return 1
 }
 
-# As manage.py and Docker read such a file: the value as it is or in quotes, nothing is expanded, nothing is run. What is
+# As commands/env_file.py reads such a file: the value as it is or in quotes, nothing is expanded, nothing is run. What is
 # wrong is not shown: it could be a secret.
 read_env_file() {
-  local file=$1 line name value number=0
+  local file=$1 line name written value number=0
   local blank='^[[:space:]]*(#.*)?$'
-  local setting='^[[:space:]]*(export[[:space:]]+)?([A-Za-z_][A-Za-z0-9_]*)[[:space:]]*=[[:space:]]*(.*)$'
-  local single="^'([^']*)'[[:space:]]*(#.*)?$" double='^"(.*)"[[:space:]]*(#[^"]*)?$' comment='^(.*)[[:space:]]+#.*$'
+  local setting='^[[:space:]]*(export[[:space:]]+)?([A-Za-z_][A-Za-z0-9_]*)[[:space:]]*=(.*)$'
+  local single="^'([^']*)'[[:space:]]*(#.*)?$" double='^"(([^"\]|\\.)*)"[[:space:]]*(#.*)?$' comment='^(.*)[[:space:]]+#.*$'
+  local quotes_inside='^"(.*)"[[:space:]]*(#[^"]*)?$' backslash=$'\x01'
   [[ -r $file && ! -d $file ]] || wrong "--env-file: $file can't be read"
   while IFS= read -r line || [[ $line ]]; do
     number=$((number + 1))
-    line=${line#$'\xef\xbb\xbf'}
+    if ((number == 1)); then line=${line#$'\xef\xbb\xbf'}; fi
     line=${line%$'\r'}
     if [[ $line =~ $blank ]]; then continue; fi
     [[ $line =~ $setting ]] || wrong "--env-file: line $number of $file is not NAME=value"
-    name=${BASH_REMATCH[2]} value=${BASH_REMATCH[3]}
+    name=${BASH_REMATCH[2]} written=${BASH_REMATCH[3]}
     if [[ " $SECRETS " != *" $name "* ]] && ! known "$name"; then continue; fi
-    if [[ $value =~ $single ]]; then
+    value=${written#"${written%%[![:space:]]*}"}
+    if [[ $value =~ $double ]]; then
+      value=${BASH_REMATCH[1]//\\\\/$backslash}
+      value=${value//\\\"/\"}
+      value=${value//$backslash/\\}
+    elif [[ $value =~ $single || $value =~ $quotes_inside ]]; then
       value=${BASH_REMATCH[1]}
-    elif [[ $value =~ $double ]]; then
-      value=${BASH_REMATCH[1]//\\\"/\"}
-      value=${value//\\\\/\\}
     else
-      [[ $value != [\'\"]* ]] || wrong "--env-file: line $number of $file: a quote is not closed"
+      [[ $value != [\'\"]* ]] || wrong "--env-file: line $number of $file: a quote is not closed, or something stands behind it"
+      value=$written
       while [[ $value =~ $comment ]]; do value=${BASH_REMATCH[1]}; done
+      value=${value#"${value%%[![:space:]]*}"}
       value=${value%"${value##*[![:space:]]}"}
     fi
     printf -v "$name" %s "$value"
@@ -314,6 +324,8 @@ check_deployed() {
   must CT_PROJECT_ID '^[A-Za-z0-9_-]{1,256}$' 'must be a project key'
   must CT_API_CLIENT '^[[:space:]]*\{(.*"client(Id|_id)".*"secret"|.*"secret".*"client(Id|_id)").*\}' 'must be {"clientId": "...", "secret": "..."}'
   must KLAVIYO_AUTH_KEY '^[^[:space:]]+$' 'must be one word'
+  if [[ ${CT_API_CLIENT-} == *'"..."'* ]]; then problems+=("CT_API_CLIENT (is still what .env.example has)"); fi
+  if [[ ${KLAVIYO_AUTH_KEY-} == pk_... ]]; then problems+=("KLAVIYO_AUTH_KEY (is still what .env.example has)"); fi
   must PREFERRED_CURRENCY '^[[:space:]]*[A-Za-z]{3}[[:space:]]*$' 'must be like EUR'
   must APP_TYPE '^EVENT$' 'must be EVENT or unset'
   must FUNCTION_RUNTIME '^python3(1[1-9]|[2-9][0-9])$' 'must be python311 or newer'
@@ -653,9 +665,12 @@ deploy() {
   step "its subscription: $DELIVERY_ATTEMPTS attempts, $BACKOFF_MIN to $BACKOFF_MAX apart, kept for $RETENTION"
   if [[ $container ]]; then push_to_container; else tune_subscription; fi
   warn_of_others
-  step "next: python manage.py subscriptions apply --topic projects/$PROJECT_ID/topics/$TOPIC"
-  step "when you are paged: export TOPIC=projects/$PROJECT_ID/topics/$TOPIC" \
-    "DEAD_LETTER_SUBSCRIPTION=projects/$PROJECT_ID/subscriptions/$DEAD_LETTERS; python manage.py status"
+  step "next: python3 manage.py subscriptions apply --topic projects/$PROJECT_ID/topics/$TOPIC"
+  step "to paste when you are paged:"
+  to_paste "export TOPIC=projects/$PROJECT_ID/topics/$TOPIC"
+  to_paste "export DEAD_LETTER_SUBSCRIPTION=projects/$PROJECT_ID/subscriptions/$DEAD_LETTERS"
+  if [[ $container ]]; then to_paste "export SYNC_SERVICE=$SERVICE"; else to_paste "export SYNC_SERVICE=$FUNCTION_NAME"; fi
+  to_paste "python3 manage.py status"
 }
 
 # --- Deleting --------------------------------------------------------------------------------------------------------
@@ -672,7 +687,7 @@ This deletes from project $PROJECT_ID, with every message and dead letter that w
   subscriptions     $PUSH_SUBSCRIPTION, $DEAD_LETTERS
   secrets           $CT_SECRET, $KLAVIYO_SECRET
   service accounts  $RUNTIME_ACCOUNT, $TRIGGER_ACCOUNT, $BUILD_ACCOUNT, $JOBS_ACCOUNT
-Before: python manage.py subscriptions delete --topic projects/$PROJECT_ID/topics/$TOPIC
+Before: python3 manage.py subscriptions delete --topic projects/$PROJECT_ID/topics/$TOPIC
 EOF
   printf 'Delete all of it? [y/N] '
   read -r answer || true

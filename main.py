@@ -6,11 +6,13 @@ import gc
 # What a message makes is freed without the collector: fewer runs save a tenth of the CPU, and of the imports below.
 gc.set_threshold(50_000)
 
+import json
 import os
 import sys
 from http import HTTPStatus
 from typing import Any
 
+import click
 import flask
 import functions_framework
 from cloudevents.http import CloudEvent
@@ -73,7 +75,8 @@ def _acknowledged(envelope: notification.Envelope) -> bool:
 
 def _telling(response: flask.Response, outcome: pipeline.Outcome) -> flask.Response:
     """Whoever sends a message by hand wants to know more than its status."""
-    response.headers[notification.OUTCOME_HEADER] = str(outcome)
+    # As JSON: a SKU may hold what no header can.
+    response.headers[notification.OUTCOME_HEADER] = json.dumps(str(outcome))[1:-1]
     return response
 
 
@@ -83,7 +86,7 @@ def _trace() -> dict[str, Any]:
 
 
 def _say_ready(settings: Settings, target: str) -> None:
-    port = os.environ.get("PORT")
+    port = _port()
     log.info(
         f"{target} is ready{f' on port {port}' if port else ''}, for {settings.ct_project_id}",
         target=target,
@@ -92,6 +95,12 @@ def _say_ready(settings: Settings, target: str) -> None:
     )
     for doubt in doubts(settings.sync):
         log.warning(doubt)
+
+
+def _port() -> str:
+    """The port that is served: what functions-framework's command was told, else PORT; empty where nobody says."""
+    command = click.get_current_context(silent=True)
+    return str((command and command.params.get("port")) or os.environ.get("PORT", ""))
 
 
 def _warn_if_anybody_may_call(settings: Settings, target: str) -> None:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Commands for the people who run the sync: `python manage.py --help`."""
+"""Commands for the people who run the sync: `python3 manage.py --help`."""
 
 import signal
 import sys
@@ -50,7 +50,7 @@ class Commands(click.Group):
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Example:  python manage.py preview samples/13-customer-created.json",
+    epilog="Example:  python3 manage.py preview samples/13-customer-created.json",
 )
 @click.version_option(VERSION, prog_name="commercetools-klaviyo-sync", message="%(prog)s %(version)s")
 def manage() -> None:
@@ -60,4 +60,4 @@ def manage() -> None:
 if __name__ == "__main__":
     # Ends as Ctrl-C does: what a command started ends with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    manage(prog_name="python manage.py")
+    manage(prog_name="python3 manage.py")

@@ -39,15 +39,14 @@ class Outcome:
     @property
     def needs_somebody(self) -> bool:
         """Whether it does not mend by itself: a dead letter, a wrong key or scope, a fault in the code."""
-        reason = self.error.reason if self.error else ""
-        return self.kind == "dead-lettered" or (
-            self.kind == "retried" and (reason.endswith("_denied") or reason == "unforeseen")
-        )
+        match self.error:
+            case TryAgain(is_denied=True) | TryAgain(reason="unforeseen"):
+                return True
+        return self.kind == "dead-lettered"
 
     def __str__(self) -> str:
-        """In a few words without personal data: `synced`, `retried: klaviyo_denied 401`."""
-        why = [self.error.reason, str(getattr(self.error, "status", None) or "")] if self.error else []
-        return ": ".join(filter(None, (self.kind, " ".join(filter(None, why)))))
+        """In a few words without personal data: `synced`, `retried: klaviyo_denied 401 not_authenticated`."""
+        return f"{self.kind}: {self.error}" if self.error else self.kind
 
 
 def process(envelope: Envelope, services: Services, trace: Mapping[str, Any] | None = None) -> Outcome:
@@ -133,8 +132,8 @@ def _log(outcome: Outcome, envelope: Envelope, trace: Mapping[str, Any]) -> None
         "type": notification.type if notification else "",
         "message_id": envelope.message_id,
         "attempt": envelope.attempt,
-        "status": getattr(error, "status", None),
-        "code": getattr(error, "code", ""),
+        "status": error.status if error else None,
+        "code": error.code if error else "",
         "pointer": getattr(error, "pointer", ""),
         "part": getattr(error, "part", ""),
         "milliseconds": round(outcome.seconds * 1000, 1),

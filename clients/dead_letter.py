@@ -37,7 +37,7 @@ class DeadLetters:
         attributes = {
             "reason": letter.reason,
             "error": _shortened(
-                " ".join(filter(None, (type(letter).__name__, letter.code, letter.part, letter.pointer))), _ERROR_BYTES
+                " ".join(filter(None, (_kind(letter), letter.code, letter.part, letter.pointer))), _ERROR_BYTES
             ),
             "status": str(letter.status or ""),
             "resource": resource,
@@ -66,6 +66,11 @@ class DeadLetters:
                 # A letter at a time: nothing else is waited for.
                 self._client = PublisherClient(batch_settings=BatchSettings(max_messages=1))
             return self._client
+
+
+def _kind(letter: DeadLetter) -> str:
+    """The class of the error; the reason where that says no more than that it is a dead letter."""
+    return letter.reason if type(letter) is DeadLetter else type(letter).__name__
 
 
 def _shortened(text: str, size: int) -> str:

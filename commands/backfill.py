@@ -21,7 +21,7 @@ from jobs.leaving import leave
 from jobs.options import parsed
 from jobs.progress import LoggedProgress, Snapshot
 
-_PROGRAM = "python manage.py backfill"
+_PROGRAM = "python3 manage.py backfill"
 _HELP = {"-h", "--help"}
 
 

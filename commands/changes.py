@@ -18,6 +18,7 @@ _LONGEST = 200
 _MANY = 4
 """Neighbours of the same value from which on they are one line."""
 
+_EVENTS = "/api/events"
 _VERBS = {"POST": "create", "PATCH": "update", "DELETE": "delete"}
 _KINDS = {
     "/api/catalog-items": "item",
@@ -63,12 +64,13 @@ def calls_in_words(writes: Sequence[Write]) -> list[Call]:
 
 
 def differences(write: Write) -> list[Difference]:
-    """What a write would change, a line a value, those that are nested deeply last.
+    """What a write would change, a line a value: first what Klaviyo has otherwise, last what an order says of itself.
 
     What Klaviyo keeps of the resource is not mentioned. JSON in a text, as `custom_metadata` has it, is compared value
     by value too. Neighbours with the same value, as a price has in each of a currency's countries, are one line.
     """
-    found = sorted(_differences(write), key=_is_deep)
+    is_event = write.path == _EVENTS
+    found = sorted(_differences(write), key=lambda one: (one.sign == "+", is_event and _is_raw(one), _is_deep(one)))
     lines: list[Difference] = []
     for (sign, shown, place), alike in groupby(found, key=lambda one: (one.sign, one.shown, _place(one))):
         several = list(alike)
@@ -83,6 +85,11 @@ def differences(write: Write) -> list[Difference]:
 def changes_something(write: Write) -> bool:
     """Whether Klaviyo would take it and hold something else afterwards."""
     return not write.is_refused and (write.body is None or bool(differences(write)))
+
+
+def _is_raw(difference: Difference) -> bool:
+    """Whether it is a field of commercetools' order: those that are made for Klaviyo begin with a capital."""
+    return bool(re.match(r"properties\.[a-z]", difference.path))
 
 
 def _is_deep(difference: Difference) -> bool:
@@ -113,7 +120,7 @@ def _what(write: Write) -> str:
         case "/api/profile-import":
             verb = "create" if write.current is None else "update"
             return f"{verb} profile {attributes.get('external_id') or attributes.get('email') or ''}".rstrip()
-        case "/api/events":
+        case path if path == _EVENTS:
             metric = attributes["metric"]["data"]["attributes"]["name"]
             return f"send event {metric} {attributes.get('unique_id', '')}".rstrip()
         case "/api/data-privacy-deletion-jobs":

@@ -1,7 +1,6 @@
 """`manage.py dead-letters`: what could not be synced, and what becomes of it."""
 
 import json
-import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,30 +17,21 @@ from clients.dead_letter import ATTRIBUTES
 from commands.env_file import reads_env_file
 from commands.letters import Letter, Letters, pulled_letters
 from commands.output import write_private
+from commands.pubsub_names import SUBSCRIPTION, TOPIC
+from commands.showing import console
 
-_SUBSCRIPTION = re.compile(r"projects/[^/]+/subscriptions/[^/]+")
-_TOPIC = re.compile(r"projects/[^/]+/topics/[^/]+")
 _WIDTH_IN_A_PIPE = 240
 _WIDTH_OF_A_ROW = 160
 _STDOUT = Path("-")
 
 
-@click.group("dead-letters", epilog="Example:  python manage.py dead-letters list")
+@click.group("dead-letters", epilog="Example:  python3 manage.py dead-letters list")
 def dead_letters() -> None:
     """Look through what could not be synced, send it again, or drop it.
 
     A dead-letter subscription holds letters of the function, each with a reason, and messages that Pub/Sub forwarded
     after their last attempt (reason "forwarded"). What a command does not send or drop stays where it is.
     """
-
-
-def _named(pattern: re.Pattern[str], form: str) -> Callable[[click.Context, click.Parameter, str], str]:
-    def check(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-        if not pattern.fullmatch(value):
-            raise click.BadParameter(f"it has the form {form}")
-        return value
-
-    return check
 
 
 def _reading(command: Callable[..., None]) -> Callable[..., None]:
@@ -62,8 +52,7 @@ def _reading(command: Callable[..., None]) -> Callable[..., None]:
             required=True,
             envvar="DEAD_LETTER_SUBSCRIPTION",
             show_envvar=True,
-            callback=_named(_SUBSCRIPTION, "projects/PROJECT/subscriptions/SUBSCRIPTION"),
-            metavar="projects/P/subscriptions/S",
+            type=SUBSCRIPTION,
             help="The subscription of the dead-letter topic.",
         ),
     ):
@@ -81,7 +70,7 @@ def _choosing(command: Callable[..., None]) -> Callable[..., None]:
     return _reading(command)
 
 
-@dead_letters.command("list", epilog="Example:  python manage.py dead-letters list --json | jq '.[].reason'")
+@dead_letters.command("list", epilog="Example:  python3 manage.py dead-letters list --json | jq '.[].reason'")
 @_reading
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, without the data.")
 def list_letters(subscription: str, limit: int, wait: float, *, as_json: bool) -> None:
@@ -96,7 +85,7 @@ def list_letters(subscription: str, limit: int, wait: float, *, as_json: bool) -
         click.echo(f"There may be more than {limit}: see --limit.")
 
 
-@dead_letters.command(epilog="Example:  python manage.py dead-letters show 1234567890 --output letter.json")
+@dead_letters.command(epilog="Example:  python3 manage.py dead-letters show 1234567890 --output letter.json")
 @_reading
 @click.argument("own_id", metavar="ID")
 @click.option(
@@ -120,11 +109,11 @@ def show(subscription: str, limit: int, wait: float, own_id: str, output: Path |
         sys.stdout.buffer.write(letter.data)
     else:
         write_private(letter.data, output)
-        click.echo(f"\nThe message is in {output}. What it would do now: python manage.py preview {output} --diff")
+        click.echo(f"\nThe message is in {output}. What it would do now: python3 manage.py preview {output} --diff")
 
 
 @dead_letters.command(
-    epilog="Example:  python manage.py dead-letters replay --topic projects/p/topics/t --reason unmappable"
+    epilog="Example:  python3 manage.py dead-letters replay --topic projects/p/topics/t --reason unmappable"
 )
 @_choosing
 @click.option(
@@ -132,11 +121,11 @@ def show(subscription: str, limit: int, wait: float, own_id: str, output: Path |
     required=True,
     envvar="TOPIC",
     show_envvar=True,
-    callback=_named(_TOPIC, "projects/PROJECT/topics/TOPIC"),
-    metavar="projects/P/topics/T",
+    type=TOPIC,
     help="Where to publish them: the topic that commercetools publishes to.",
 )
 @click.option("--dry-run", is_flag=True, help="Only show which ones.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 def replay(  # noqa: PLR0913 - the options of a command
     subscription: str,
     limit: int,
@@ -147,11 +136,12 @@ def replay(  # noqa: PLR0913 - the options of a command
     *,
     everything: bool,
     dry_run: bool,
+    yes: bool,
 ) -> None:
     """Publish the original messages of letters again, chosen by ID, by --reason or --all.
 
-    They are listed first. A letter is done with once Pub/Sub has confirmed its message. A message that fails again
-    comes back as a new letter.
+    They are listed first, and on a terminal it asks. A letter is done with once Pub/Sub has confirmed its message. A
+    message that fails again comes back as a new letter.
     """
     chooses = _choice(ids, reasons, everything=everything)
     with pulled_letters(subscription, wait) as letters:
@@ -160,11 +150,13 @@ def replay(  # noqa: PLR0913 - the options of a command
         if dry_run:
             click.echo(f"{_counted(chosen)} would be published to {topic}.")
             return
+        if chosen and not yes and sys.stdin.isatty():
+            click.confirm(f"Publish {_counted(chosen)} to {topic}?", abort=True)
         done = _replayed(letters, chosen, topic)
     click.echo(f"{_counted(done)} published to {topic}.")
 
 
-@dead_letters.command(epilog="Example:  python manage.py dead-letters drop --reason other_project")
+@dead_letters.command(epilog="Example:  python3 manage.py dead-letters drop --reason other_project")
 @_choosing
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def drop(
@@ -232,10 +224,10 @@ def _print(letters: Sequence[Letter], *, none: str = "No letter is chosen.") -> 
     if not letters:
         click.echo(none)
         return
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH_IN_A_PIPE, highlight=False)
-    if console.width < _WIDTH_OF_A_ROW:
+    terminal = console(_WIDTH_IN_A_PIPE)
+    if terminal.width < _WIDTH_OF_A_ROW:
         for letter in letters:
-            _print_lines(console, letter)
+            _print_lines(terminal, letter)
         return
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("id", no_wrap=True)
@@ -246,7 +238,7 @@ def _print(letters: Sequence[Letter], *, none: str = "No letter is chosen.") -> 
         table.add_row(
             letter.id, _minute(letter), *map(escape, letter.about), reason, error, letter.status, letter.attempts
         )
-    console.print(table)
+    terminal.print(table)
 
 
 def _print_lines(console: Console, letter: Letter) -> None:

@@ -1,30 +1,29 @@
 """`manage.py demo`: every sample through the function, against the sandbox."""
 
-import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from commands.holdings import show_holdings
 from commands.running import Function, Sandbox, running_function, running_sandbox
+from commands.showing import console
 from commands.telling import effect, heading
 from sandbox.samples import DOCUMENTS, ENVIRONMENT, Sample, samples
 
 _ACKNOWLEDGED = 204
 _COLOURS = {"synced": "green", "ignored": "dim", "retried": "red", "dead-lettered": "red"}
 _MARKS = {"synced": "✓", "ignored": "·"}
-_WIDTH_IN_A_PIPE = 100
+_LATER = "And later"
+"""What is told of resources that had their heading already."""
 _NAME = 35
 
 
-@click.command(epilog="Example:  python manage.py demo --serve")
+@click.command(epilog="Example:  python3 manage.py demo --serve")
 @click.option("--serve", "is_served", is_flag=True, help="Serve a page that shows what goes through, until Ctrl-C.")
 @click.option(
     "--port",
@@ -48,12 +47,11 @@ def demo(port: int, *, is_served: bool, verbose: bool) -> None:
 
         serve(port)
         return
-    is_wide_enough = sys.stdout.isatty() or "COLUMNS" in os.environ
-    console = Console(width=None if is_wide_enough else _WIDTH_IN_A_PIPE, highlight=False)
+    terminal = console()
     started = time.monotonic()
     problems: list[str] = []
     everything = samples()
-    console.print(
+    terminal.print(
         f"A shop tells of {len(everything)} things that happened. Each message goes to the function as"
         " Pub/Sub would push it; the function reads the shop and writes Klaviyo. Both are stand-ins on this machine."
     )
@@ -62,21 +60,24 @@ def demo(port: int, *, is_served: bool, verbose: bool) -> None:
         for sample in everything:
             delivered = _deliver(sample, sandbox, function)
             problems += delivered.problems
-            if (title := heading(delivered.line)) != under:
-                console.print(f"\n[bold]{title}{', later' if title in seen else ''}[/]")
+            title = heading(delivered.line)
+            if title in seen and title != under:
+                title = _LATER
+            if title != under:
+                terminal.print(f"\n[bold]{title}[/]")
                 under = title
                 seen.add(title)
-            console.print(_told(sample, delivered))
+            terminal.print(_told(sample, delivered))
             if verbose and (calls := _calls(delivered)):
-                console.print(calls)
-        show_holdings(sandbox.klaviyo.state(), console)
+                terminal.print(calls)
+        show_holdings(sandbox.klaviyo.state(), terminal)
     for problem in problems:
-        console.print(f"[red]x[/] {problem}", soft_wrap=True)
+        terminal.print(f"[red]x[/] {problem}", soft_wrap=True)
     if problems:
         raise click.ClickException(f"{len(problems)} expectations of {len(everything)} samples do not hold.")
     seconds = time.monotonic() - started
-    console.print(f"\n[green]All {len(everything)} messages had their effect[/], in {seconds:.1f} s.")
-    console.print(
+    terminal.print(f"\n[green]All {len(everything)} messages had their effect[/], in {seconds:.1f} s.")
+    terminal.print(
         "Next: [bold]make page[/] shows each message, what was read and what was written, and what happens when Klaviyo"
         " is down."
     )

@@ -21,7 +21,7 @@ It comes with gcloud (https://cloud.google.com/sdk/docs/install) and needs Java 
 Without it, `make demo` sends every sample as a Pub/Sub push, with nothing to install."""
 
 
-@click.command(epilog="Example:  python manage.py emulator")
+@click.command(epilog="Example:  python3 manage.py emulator")
 @click.option("--target", type=click.Choice(["sync_push", "sync_event"]), default="sync_push", show_default=True)
 def emulator(target: str) -> None:
     """Run the function behind the Pub/Sub emulator, until Ctrl-C.
@@ -57,8 +57,8 @@ def _run(pubsub: Emulator, environment: dict[str, str], target: str) -> None:
         pubsub.create_subscription(_PUSH, _TOPIC, push_to=endpoint, dead_letters_to=_DEAD, attempts=_ATTEMPTS)
         click.echo(f"{topic} is pushed to {function.url} ({target}). In another terminal:\n")
         click.echo(f"  export PUBSUB_EMULATOR_HOST={pubsub.host}")
-        click.echo(f"  python manage.py send samples/13-customer-created.json --topic {topic}")
-        click.echo(f"  python manage.py dead-letters list --subscription {kept}\n")
+        click.echo(f"  python3 manage.py send samples/13-customer-created.json --topic {topic}")
+        click.echo(f"  python3 manage.py dead-letters list --subscription {kept}\n")
         click.echo("Ctrl-C ends it. What becomes of the messages:")
         _follow(function)
 

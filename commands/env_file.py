@@ -1,23 +1,28 @@
-"""The file with the settings of real accounts, for commands that work on these: `--env-file`, by default `./.env`.
+r"""The file with the settings of real accounts, for commands that work on these: `--env-file`, by default `./.env`.
 
-One dialect for `manage.py`, `deploy.sh`, Docker and systemd: `NAME=value` a line, the value as it is or in quotes, with
-nothing expanded. The function itself never reads such a file.
+One dialect for `manage.py` and `deploy.sh` (`read_env_file`): `NAME=value` a line, the value as it is or in quotes, and
+nothing expanded. In double quotes `\"` is a quote and `\\` a backslash. Where quotes inside are not escaped at all, as
+around JSON, every character counts. In single quotes Docker, systemd and shells read the same. The function itself
+never reads such a file.
 """
 
 import os
 import re
 from collections.abc import Callable, Iterator
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import click
-from dotenv.parser import parse_stream
 
 DEFAULT = Path(".env")
 
-_QUOTED_AS_IT_IS = re.compile(r'\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*"(.*)"\s*')
-"""JSON in double quotes whose own quotes are not escaped, which no parser of such files takes."""
+_BLANK = re.compile(r"\s*(#.*)?", re.ASCII)
+_SETTING = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=(.*)", re.ASCII)
+_IN_SINGLE_QUOTES = re.compile(r"'([^']*)'\s*(?:#.*)?", re.ASCII)
+_IN_DOUBLE_QUOTES = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(?:#.*)?', re.ASCII)
+_WITH_QUOTES_INSIDE = re.compile(r'"(.*)"\s*(?:#[^"]*)?', re.ASCII)
+_COMMENT = re.compile(r"\s+#.*", re.ASCII)
+_ESCAPED = re.compile(r'\\(["\\])')
 
 
 def reads_env_file(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -38,7 +43,7 @@ def reads_env_file(command: Callable[..., Any]) -> Callable[..., Any]:
 def settings_in(file: Path) -> dict[str, str]:
     """The settings of a file by name. Raises click.ClickException that names file and line, and shows no value."""
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = file.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise click.ClickException(f"{file}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -47,18 +52,30 @@ def settings_in(file: Path) -> dict[str, str]:
 
 
 def _settings(file: Path, text: str) -> Iterator[tuple[str, str]]:
-    for binding in parse_stream(StringIO(text)):
-        if not binding.error and binding.key and binding.value is not None:
-            yield binding.key, binding.value
-        elif found := _QUOTED_AS_IT_IS.fullmatch(binding.original.string):
-            yield found[1], found[2]
-        elif binding.error or binding.key:
-            blank = len(binding.original.string) - len(binding.original.string.lstrip())
-            line = binding.original.line + binding.original.string[:blank].count("\n")
+    for number, line in enumerate(text.split("\n"), start=1):
+        if _BLANK.fullmatch(line):
+            continue
+        setting = _SETTING.fullmatch(line.removesuffix("\r"))
+        if not setting:
+            raise click.ClickException(f"{file}, line {number}: it is not NAME=value")
+        value = _value(setting[2])
+        if value is None:
             raise click.ClickException(
-                f"{file}, line {line}: it is not NAME=value, or a quote is not closed; "
+                f"{file}, line {number}: a quote is not closed, or something stands behind it; "
                 "a value with spaces or braces goes in single quotes"
             )
+        yield setting[1], value
+
+
+def _value(written: str) -> str | None:
+    """A value without quotes, comment and blanks around it; None if its quotes make no sense."""
+    stripped = written.strip()
+    if not stripped.startswith(("'", '"')):
+        return _COMMENT.sub("", written).strip()
+    if found := _IN_DOUBLE_QUOTES.fullmatch(stripped):
+        return _ESCAPED.sub(r"\1", found[1])
+    found = _IN_SINGLE_QUOTES.fullmatch(stripped) or _WITH_QUOTES_INSIDE.fullmatch(stripped)
+    return found[1] if found else None
 
 
 def _put_into_environment(context: click.Context, _parameter: click.Parameter, file: Path | None) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 _OLDEST = (3, 11)
-_NEEDED = ("click", "rich", "dotenv", "commercetools", "klaviyo_api")
+_NEEDED = ("click", "rich", "commercetools", "klaviyo_api")
 """Not all that is needed, but no system's Python has these together."""
 
 

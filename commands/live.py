@@ -11,7 +11,6 @@ import click
 
 from clients.commercetools import Commercetools
 from clients.retrying import message_budget
-from commands.showing import why
 from core.errors import Refused, SyncError
 from core.settings import Settings
 
@@ -126,7 +125,7 @@ class LiveShop:
             yield
         except SyncError as error:
             raise click.ClickException(
-                f"commercetools does not answer ({why(error)}); python manage.py check says what is wrong."
+                f"commercetools does not answer ({error}); python3 manage.py check says what is wrong."
             ) from None
 
 

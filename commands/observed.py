@@ -27,7 +27,7 @@ _REASONS = {401: "no valid credentials", 403: "no right to", 404: "nothing there
 
 
 class UnseenError(Exception):
-    """What can't be seen from here, in a few words for people."""
+    """Why something can't be seen from here, in a few words for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +52,17 @@ class Observed:
             self._latest("oldest_unacked_message_age", subscription),
         )
 
-    def lines(self, since: timedelta) -> tuple[list[Mapping[str, Any]], bool]:
-        """The function's log lines that name an outcome, and whether there are more than were read.
+    def lines(self, since: timedelta, service: str | None = None) -> tuple[list[Mapping[str, Any]], bool]:
+        """The log lines that name an outcome, the newest first, and whether there are more than were read.
 
-        Of whatever deployment writes to the project's log. Raises UnseenError.
+        Those of a Cloud Run service, else of whatever deployment writes to the project's log. Raises UnseenError.
         """
+        conditions = ["jsonPayload.outcome:*", "jsonPayload.message_id:*", f'timestamp>="{_before_now(since)}"']
+        if service:
+            conditions += ['resource.type="cloud_run_revision"', f'resource.labels.service_name="{service}"']
         body: dict[str, Any] = {
             "resourceNames": [f"projects/{self._project}"],
-            "filter": f'jsonPayload.outcome:* AND jsonPayload.message_id:* AND timestamp>="{_before_now(since)}"',
+            "filter": " AND ".join(conditions),
             "orderBy": "timestamp desc",
             "pageSize": _PAGE,
         }
@@ -88,12 +91,16 @@ class Observed:
         return int(points[0]["value"]["int64Value"]) if points else None
 
     def _ask(self, service: tuple[str, str], method: str, path: str, **request: Any) -> dict[str, Any]:
+        from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - a second to import, for whom it concerns
+
         variable, google = service
         url = os.environ.get(variable, google)
         what = urlsplit(google).hostname
         try:
             answer = self._session(url).request(method, f"{url}{path}", timeout=_SECONDS, **request)
             answered: dict[str, Any] = answer.json() if answer.ok else {}
+        except GoogleAuthError:  # credentials that expired, or can't be refreshed
+            raise UnseenError(NO_CREDENTIALS) from None
         except (requests.RequestException, ValueError) as error:
             raise UnseenError(f"{what} does not answer ({type(error).__name__})") from None
         if not answer.ok:
@@ -102,18 +109,12 @@ class Observed:
 
     def _session(self, url: str) -> requests.Session:
         """With the credentials of whoever runs this; a stand-in on this machine is given none."""
-        from google.auth import default  # noqa: PLC0415 - a second to import, for whom it concerns
-        from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
+        from google.auth import default  # noqa: PLC0415 - as above
         from google.auth.transport.requests import AuthorizedSession  # noqa: PLC0415
 
         if url not in self._sessions:
-            if urlsplit(url).hostname == "127.0.0.1":
-                self._sessions[url] = requests.Session()
-            else:
-                try:
-                    self._sessions[url] = AuthorizedSession(default(scopes=[_SCOPE])[0])
-                except GoogleAuthError:
-                    raise UnseenError(NO_CREDENTIALS) from None
+            is_stand_in = urlsplit(url).hostname == "127.0.0.1"
+            self._sessions[url] = requests.Session() if is_stand_in else AuthorizedSession(default(scopes=[_SCOPE])[0])
         return self._sessions[url]
 
 
@@ -128,7 +129,8 @@ def subscriptions_of(topic: str) -> list[str]:
     from google.cloud.pubsub_v1 import PublisherClient  # noqa: PLC0415
 
     try:
-        return sorted(PublisherClient().list_topic_subscriptions(topic=topic, timeout=_SECONDS))
+        # Without the library's own retry, which takes expired credentials for an outage and goes on for minutes.
+        return sorted(PublisherClient().list_topic_subscriptions(topic=topic, timeout=_SECONDS, retry=None))
     except GoogleAuthError:
         raise UnseenError(NO_CREDENTIALS) from None
     except GoogleAPIError as error:

@@ -1,5 +1,7 @@
 """What commands write besides their answer: files that name persons, and the log of the handlers that they run."""
 
+import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +12,15 @@ import structlog
 
 
 def write_private(data: bytes, file: Path) -> None:
-    """Write a message, for its owner alone to read: it may name persons. Raises click.ClickException."""
+    """Write a message, for its owner alone to read: it may name persons. Raises click.ClickException.
+
+    A file that is there is taken from the others first; what is no file, as /dev/stdout, keeps its rights.
+    """
     try:
-        file.touch(0o600)
-        file.write_bytes(data)
+        with open(file, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as stream:
+            if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                os.fchmod(stream.fileno(), 0o600)
+            stream.write(data)
     except OSError as error:
         raise click.ClickException(f"{file}: {error.strerror}") from None
 

@@ -22,7 +22,7 @@ from pipeline import Outcome, settle
 _STDIN = "-"
 
 
-@click.command(epilog="Example:  python manage.py preview order S-20001 --diff")
+@click.command(epilog="Example:  python3 manage.py preview order S-20001 --diff")
 @click.argument("what", nargs=-1, required=True, metavar="FILE... | KIND NAME...")
 @click.option(
     "--documents",
@@ -67,7 +67,7 @@ def preview(what: Sequence[str], documents: Path | None, save: Path | None, *, a
                 continue
             if save:
                 write_private(data, save)
-                click.echo(f"Saved as {save}. Next: python manage.py send {save}", err=True)
+                click.echo(f"Saved as {save}. Next: python3 manage.py send {save}", err=True)
             calls.forget()
             outcome = settle(Envelope(data), services)
             failed = failed or outcome.kind in FAILURES

@@ -16,7 +16,7 @@ from commands.output import log_on_stderr
 from commands.showing import FAILURES, console, in_words, show_preview
 from commands.telling import counted
 from commands.write_nothing import UnpublishedLetters, services_that_write_nothing
-from core.errors import TryAgain
+from core.errors import SyncError, TryAgain, Unavailable
 from core.notification import Envelope
 from core.settings import Settings
 from handlers.services import Services
@@ -25,10 +25,9 @@ from pipeline import Outcome, settle
 _ATTEMPTS = 5
 _PAUSE = 2.0
 """Seconds before the second attempt; twice as many before each further one."""
-_DENIED = (401, 403)
 
 
-@click.command(epilog="Example:  python manage.py resync order S-20001 S-20002")
+@click.command(epilog="Example:  python3 manage.py resync order S-20001 S-20002")
 @click.argument("kind", type=click.Choice(KINDS))
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @reads_env_file
@@ -51,7 +50,8 @@ def resync(kind: str, names: Sequence[str], *, dry_run: bool, yes: bool) -> None
     try:
         found = list(shop.find_each(kind, list(dict.fromkeys(names))))
         resources = [live for live in found if live]
-        is_well, changes = _previewed(terminal, resources, settings)
+        errors, changes = _previewed(terminal, resources, settings)
+        is_well = not errors
         if changes and not dry_run:
             if kind == "order":
                 terminal.print("Klaviyo keeps the first event of each unique_id: what it has already stays as it is.")
@@ -59,7 +59,7 @@ def resync(kind: str, names: Sequence[str], *, dry_run: bool, yes: bool) -> None
                 click.confirm("Write this to Klaviyo?", abort=True)
             is_well = _sent(terminal, shop, resources, settings)
         elif not is_well:
-            terminal.print("What would change can't be told, so nothing is written. Next: python manage.py check")
+            terminal.print(_nothing_is_written(errors), soft_wrap=True)
         elif resources and not dry_run:
             terminal.print("Nothing would change, so nothing is written.")
     finally:
@@ -68,19 +68,28 @@ def resync(kind: str, names: Sequence[str], *, dry_run: bool, yes: bool) -> None
         sys.exit(1)
 
 
-def _previewed(terminal: Console, resources: Sequence[Live], settings: Settings) -> tuple[bool, bool]:
-    """Shows what each would change; whether all would have their effect, and whether Klaviyo would change at all."""
+def _previewed(terminal: Console, resources: Sequence[Live], settings: Settings) -> tuple[list[SyncError | None], bool]:
+    """Shows what each would change; why some would not have their effect, and whether Klaviyo would change at all."""
+    errors: list[SyncError | None] = []
+    changes = False
     if not resources:
-        return True, False
-    is_well, changes = True, False
-    with services_that_write_nothing() as (services, calls):
+        return errors, changes
+    with services_that_write_nothing(settings=settings) as (services, calls):
         for live in resources:
             calls.forget()
             outcome = settle(Envelope(live.notification(settings.ct_project_id)), services)
             show_preview(terminal, str(live), outcome, calls.writes, diff=True)
-            is_well = is_well and outcome.kind not in FAILURES
+            errors += [outcome.error] if outcome.kind in FAILURES else []
             changes = changes or any(map(changes_something, calls.writes))
-    return is_well, changes
+    return errors, changes
+
+
+def _nothing_is_written(errors: Sequence[SyncError | None]) -> str:
+    """Why, and what to do: `check` helps where a backend does not answer or refuses the key."""
+    for error in errors:
+        if isinstance(error, Unavailable) or (isinstance(error, TryAgain) and error.is_denied):
+            return "What would change can't be told, so nothing is written. Next: python3 manage.py check"
+    return "Nothing is written. What the reason means, and what to do: docs/failures.md"
 
 
 def _sent(terminal: Console, shop: LiveShop, resources: Sequence[Live], settings: Settings) -> bool:
@@ -110,7 +119,7 @@ def _settled(terminal: Console, shop: LiveShop, live: Live, services: Services) 
         outcome = settle(envelope, services)
         calls = ", ".join(f"{counted(count, 'call')} to {backend}" for backend, count in outcome.calls.items())
         terminal.print(f"{escape(str(live))}: {in_words(outcome)}, {calls}", soft_wrap=True)
-        if not isinstance(outcome.error, TryAgain) or outcome.error.status in _DENIED or attempt == _ATTEMPTS:
+        if not isinstance(outcome.error, TryAgain) or outcome.error.is_denied or attempt == _ATTEMPTS:
             return outcome
         pause = _PAUSE * 2 ** (attempt - 1)
         terminal.print(f"  once more in {pause:.0f} s")

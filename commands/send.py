@@ -14,6 +14,7 @@ import click
 import requests
 from rich.progress import track
 
+from commands.pubsub_names import TOPIC
 from commands.running import PATIENCE
 from core.notification import OUTCOME_HEADER
 
@@ -32,7 +33,7 @@ Deliver = Callable[[Payload], str]
 """Delivers a payload; returns what became of it, raises click.ClickException when nothing listens."""
 
 
-@click.command(epilog="Example:  python manage.py send samples/*.json --url http://localhost:8080 --twice")
+@click.command(epilog="Example:  python3 manage.py send samples/*.json --url http://localhost:8080 --twice")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--url", default="http://localhost:8080", show_default=True, help="Where the function listens.")
 @click.option(
@@ -45,7 +46,7 @@ Deliver = Callable[[Payload], str]
 )
 @click.option(
     "--topic",
-    metavar="projects/P/topics/T",
+    type=TOPIC,
     help="Publish to this topic instead; with PUBSUB_EMULATOR_HOST, to the emulator's.",
 )
 @click.option("--twice", is_flag=True, help="Deliver each payload two times, as Pub/Sub may, with the same message id.")
@@ -55,6 +56,8 @@ def send(files: Sequence[Path], url: str, form: str, topic: str | None, *, twice
 
     Exits with 1 if one was not acknowledged.
     """
+    if twice and topic:
+        raise click.UsageError("--twice needs --url: what is published to a topic gets an id of its own each time.")
     once = [(file, Payload(_read(file), str(uuid.uuid4()))) for file in files]
     payloads = [delivery for delivery in once for _ in range(2 if twice else 1)]
     if topic:

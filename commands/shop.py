@@ -139,13 +139,13 @@ def _use(scope: Scope, settings: Settings) -> str:
 
 
 def _silent(error: TryAgain, what: str) -> Finding:
-    if error.reason.endswith("_denied"):
+    if error.is_denied:
         return Finding(
             "failed",
             what,
             "commercetools gives no token: check CT_API_CLIENT, CT_AUTH_URL and every scope of CT_SCOPE.",
         )
-    return Finding("failed", what, f"It does not answer ({why(error)}): check CT_API_URL and CT_AUTH_URL.")
+    return Finding("failed", what, f"It does not answer ({error}): check CT_API_URL and CT_AUTH_URL.")
 
 
 def _catalog_model(client: Commercetools, settings: Settings) -> Finding:
@@ -211,10 +211,8 @@ def find(settings: Settings, key: str) -> None:
                 with message_budget(settings.sync.limits):
                     document = client.with_key(collection, key)
             except SyncError as error:
-                if getattr(error, "status", None) != _FORBIDDEN:
-                    raise click.ClickException(
-                        f"No {kind} can be looked for ({why(error)}): see manage.py check."
-                    ) from None
+                if error.status != _FORBIDDEN:
+                    raise click.ClickException(f"No {kind} can be looked for ({error}): see manage.py check.") from None
                 click.echo(f"No {kind} was looked for: CT_SCOPE lacks {scope}.", err=True)
             else:
                 found += [f"{document['id']}\t{kind}"] if document else []
@@ -225,10 +223,3 @@ def find(settings: Settings, key: str) -> None:
     if len(found) > 1:
         raise click.ClickException("\n  ".join([f"Several have the key {key}; take the one you mean:", *found]))
     click.echo(found[0])
-
-
-def why(error: SyncError) -> str:
-    """A failed call in a few words."""
-    return " ".join(
-        str(part) for part in (error.reason, getattr(error, "status", None), getattr(error, "code", "")) if part
-    )

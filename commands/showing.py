@@ -1,6 +1,7 @@
 """What a notification would do, or did, for people at a terminal."""
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 
@@ -10,7 +11,6 @@ from rich.syntax import Syntax
 
 from commands.changes import Call, calls_in_words, differences
 from commands.unsent import Write
-from core.errors import DeadLetter, SyncError, TryAgain
 from pipeline import Outcome
 
 COLOURS = {"synced": "green", "ignored": "yellow", "retried": "red", "dead-lettered": "red"}
@@ -19,11 +19,14 @@ FAILURES = ("retried", "dead-lettered")
 
 _SIGNS = {"+": "green", "-": "red", "~": "yellow"}
 _WIDTH_IN_A_PIPE = 100
+_MOST_LINES = 40
+"""Of a difference; what Klaviyo has otherwise is shown in any case."""
 
 
-def console() -> Console:
-    """As wide as the terminal."""
-    return Console(width=None if sys.stdout.isatty() else _WIDTH_IN_A_PIPE, highlight=False)
+def console(width_in_a_pipe: int = _WIDTH_IN_A_PIPE) -> Console:
+    """As wide as the terminal, or as COLUMNS says."""
+    is_told = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if is_told else width_in_a_pipe, highlight=False)
 
 
 def show_preview(console: Console, title: str, outcome: Outcome, writes: Sequence[Write], *, diff: bool) -> None:
@@ -47,26 +50,19 @@ def show_preview(console: Console, title: str, outcome: Outcome, writes: Sequenc
 
 def in_words(outcome: Outcome) -> str:
     """Outcome and reason, as markup."""
-    reason = f" ({escape(why(outcome.error))})" if outcome.error else ""
+    reason = f" ({escape(str(outcome.error))})" if outcome.error else ""
     return f"[{COLOURS[outcome.kind]}]{outcome.kind}[/]{reason}"
-
-
-def why(error: SyncError) -> str:
-    """Reason, status, code and place of an error."""
-    parts: list[str] = [error.reason]
-    if isinstance(error, DeadLetter | TryAgain):
-        parts += [str(error.status or ""), error.code]
-    if isinstance(error, DeadLetter):
-        parts += [error.part, error.pointer]
-    return " ".join(filter(None, parts))
 
 
 def _show_differences(console: Console, call: Call) -> None:
     if call.write.is_refused or call.write.body is None:
         return
     found = differences(call.write)
-    for one in found:
+    most = max(_MOST_LINES, sum(one.sign != "+" for one in found))
+    for one in found[:most]:
         console.print(f"  [{_SIGNS[one.sign]}]{one.sign}[/]{escape(str(one).removeprefix(one.sign))}", soft_wrap=True)
+    if len(found) > most:
+        console.print(f"  … and {len(found) - most} more, which are new: preview shows all of it without --diff")
     if not found:
         console.print("  no difference")
 

@@ -1,10 +1,8 @@
 """`manage.py status`: how the sync is doing, for whoever was paged, and what to do first."""
 
 import json
-import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import timedelta
 
 import click
@@ -14,74 +12,66 @@ from clients.retrying import message_budget
 from commands.env_file import reads_env_file
 from commands.environment import settings_or_exit
 from commands.letters import pulled_letters
-from commands.observed import NO_CREDENTIALS, Observed, Queue, UnseenError, subscriptions_of
-from core.errors import SyncError
+from commands.observed import Observed, Queue, UnseenError, subscriptions_of
+from commands.pubsub_names import SUBSCRIPTION, TOPIC, PubSubName
+from commands.status_advice import ACCEPTED, KEYS, LETTERS, LOG, QUEUE, Advice, Status, advice
+from core.errors import SyncError, TryAgain, is_denial
+from core.settings import Settings
 from handlers.services import Services
 
-_TOPIC = re.compile(r"projects/([^/]+)/topics/[^/]+")
-_LONG = 600
-"""Seconds: the longest pause between two attempts. Older messages have failed more than once."""
-_LETTERS = 1000
+_MOST_LETTERS = 1000
 _PULL_SECONDS = 5.0
-_DENIED = "_denied"
 
 
-@dataclass
-class Status:
-    """What was found. `unseen` says what could not be looked at; `keys` is "works" or what is wrong, by backend."""
-
-    queues: dict[str, Queue] = field(default_factory=dict)
-    outcomes: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[str] = field(default_factory=Counter)
-    has_more_lines: bool = False
-    letters: Counter[str] = field(default_factory=Counter)
-    letters_from: str = ""
-    keys: dict[str, str] = field(default_factory=dict)
-    unseen: list[str] = field(default_factory=list)
-
-
-@click.command(epilog="Example:  python manage.py status --topic projects/my-project/topics/klaviyo-sync")
+@click.command(epilog="Example:  python3 manage.py status --topic projects/my-project/topics/klaviyo-sync")
 @reads_env_file
 @click.option(
     "--topic",
     required=True,
+    type=TOPIC,
     envvar="TOPIC",
     show_envvar=True,
-    metavar="projects/P/topics/T",
     help="The topic commercetools publishes to.",
 )
 @click.option(
+    "--service",
+    envvar="SYNC_SERVICE",
+    show_envvar=True,
+    metavar="NAME",
+    help="The Cloud Run service (a function is one of its name) whose log is read; default: all syncs of the project.",
+)
+@click.option(
     "--dead-letters",
+    type=SUBSCRIPTION,
     envvar="DEAD_LETTER_SUBSCRIPTION",
     show_envvar=True,
-    metavar="projects/P/subscriptions/S",
     help="Where dead letters wait; default: the subscription of DEAD_LETTER_TOPIC.",
 )
 @click.option(
     "--hours", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True, help="Of the log."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def status(topic: str, dead_letters: str | None, hours: float, *, as_json: bool) -> None:
+def status(topic: PubSubName, service: str | None, dead_letters: str | None, hours: float, *, as_json: bool) -> None:
     """Say how the sync is doing, and what to do first.
 
     Looks at the queue, at the outcomes in the log, at the dead letters and at both keys, whatever way the sync was
     deployed. Changes nothing; letters stay where they are. What can't be seen from here is said. Exits with 1 if there
     is something to do.
     """
-    found = _TOPIC.fullmatch(topic)
-    if not found:
-        raise click.BadParameter("it has the form projects/PROJECT/topics/TOPIC", param_hint="--topic")
     seen = Status()
-    observed = Observed(found[1])
+    observed = Observed(topic.project)
     _look_at_queues(seen, observed, topic)
-    _look_at_lines(seen, observed, timedelta(hours=hours))
-    _look_at_keys(seen, dead_letters)
-    advice = next(_advice(seen, topic, found[1]), None)
+    _look_at_lines(seen, observed, timedelta(hours=hours), service)
+    settings = _settings(seen)
+    if settings:
+        _look_at_keys(seen, settings)
+    _look_at_letters(seen, dead_letters, settings.dead_letter_topic if settings else None)
+    first = next(advice(seen, topic, service), None)
     if as_json:
-        click.echo(json.dumps({"advice": advice, **vars(seen)}, indent=2, default=asdict))
+        click.echo(json.dumps({"advice": first, **vars(seen)}, indent=2, default=asdict))
     else:
-        _print(seen, advice, hours)
-    if advice:
+        _print(seen, first, f"Last {'hour' if hours == 1 else f'{hours:g} hours'} of {service or 'all syncs here'}")
+    if first:
         raise SystemExit(1)
 
 
@@ -90,30 +80,47 @@ def _look_at_queues(seen: Status, observed: Observed, topic: str) -> None:
         for name in subscriptions_of(topic):
             seen.queues[name] = observed.queue(name.rsplit("/", 1)[1])
     except UnseenError as error:
-        seen.unseen.append(f"the queue: {error}")
+        seen.unseen[QUEUE] = str(error)
+        return
+    unmeasured = [name.rsplit("/", 1)[1] for name, queue in seen.queues.items() if queue.messages is None]
+    if unmeasured:
+        seen.unseen[QUEUE] = f"no measurement of {', '.join(unmeasured)} in the last ten minutes"
 
 
-def _look_at_lines(seen: Status, observed: Observed, since: timedelta) -> None:
+def _look_at_lines(seen: Status, observed: Observed, since: timedelta, service: str | None) -> None:
+    """Counts them. A refused key counts as long as nothing of the same resource type was synced after it."""
     try:
-        lines, seen.has_more_lines = observed.lines(since)
+        lines, seen.has_more_lines = observed.lines(since, service)
     except UnseenError as error:
-        seen.unseen.append(f"the log: {error}")
+        seen.unseen[LOG] = str(error)
         return
-    for line in lines:
-        seen.outcomes[str(line["outcome"])] += 1
-        if line["outcome"] != "synced":
-            status_code = line.get("status")
-            told = f"{line['outcome']}: {line.get('reason', '')}"
-            seen.reasons[f"{told} {status_code:.0f}" if isinstance(status_code, int | float) else told] += 1
+    judged: set[str] = set()
+    for line in lines:  # the newest first
+        outcome, reason = str(line["outcome"]), str(line.get("reason", ""))
+        seen.outcomes[outcome] += 1
+        status_code = line.get("status")
+        shown = f"{status_code:.0f}" if isinstance(status_code, int | float) else ""
+        told = f"{outcome}: {' '.join(filter(None, (reason, shown, str(line.get('code', '')))))}"
+        if outcome != "synced":
+            seen.reasons[told] += 1
+        resource_type = str(line.get("resource", "")).split("/")[0]
+        if (outcome == "synced" or is_denial(reason)) and resource_type not in judged:
+            judged.add(resource_type)
+            if is_denial(reason):
+                seen.denied.append(f"{told} in the log{f', of {resource_type}' if resource_type else ''}")
 
 
-def _look_at_keys(seen: Status, dead_letters: str | None) -> None:
+def _settings(seen: Status) -> Settings | None:
+    """The settings; None where they are not to be had, after that was noted."""
     try:
-        settings = settings_or_exit()
-    except click.ClickException:
-        seen.unseen.append("the keys: the settings are not in this environment")
-        _look_at_letters(seen, dead_letters, None)
-        return
+        return settings_or_exit()
+    except click.ClickException as error:
+        heading, *problems = error.message.splitlines()
+        seen.unseen[KEYS] = f"{heading} {'; '.join(problem.strip(' -') for problem in problems)}".rstrip()
+        return None
+
+
+def _look_at_keys(seen: Status, settings: Settings) -> None:
     services, calls = Services(settings), KlaviyoCalls(settings)
     try:
         probes: dict[str, Callable[[], object]] = {
@@ -125,14 +132,14 @@ def _look_at_keys(seen: Status, dead_letters: str | None) -> None:
                 try:
                     probe()
                 except SyncError as error:
-                    code = getattr(error, "status", None)
-                    seen.keys[name] = f"{error.reason} {code}" if code else error.reason
+                    seen.keys[name] = str(error)
+                    if isinstance(error, TryAgain) and error.is_denied:
+                        seen.denied.insert(0, name)
                 else:
-                    seen.keys[name] = "works"
+                    seen.keys[name] = ACCEPTED
     finally:
         services.close()
         calls.close()
-    _look_at_letters(seen, dead_letters, settings.dead_letter_topic)
 
 
 def _look_at_letters(seen: Status, subscription: str | None, topic: str | None) -> None:
@@ -141,82 +148,38 @@ def _look_at_letters(seen: Status, subscription: str | None, topic: str | None) 
         seen.letters_from = next(iter(names), "")
         if seen.letters_from:
             with pulled_letters(seen.letters_from, _PULL_SECONDS) as letters:
-                seen.letters.update(letter.reason for letter in letters.pull(_LETTERS))
+                seen.letters.update(letter.reason for letter in letters.pull(_MOST_LETTERS))
         else:
-            seen.unseen.append("dead letters: name their subscription with --dead-letters")
+            seen.unseen[LETTERS] = "name their subscription with --dead-letters"
     except UnseenError as error:
-        seen.unseen.append(f"dead letters: {error}")
+        seen.unseen[LETTERS] = str(error)
     except click.ClickException as error:
-        seen.unseen.append(f"dead letters: {error.message}")
+        seen.unseen[LETTERS] = error.message
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """What to do first, why, and the command."""
-
-    why: str
-    command: str
-
-
-def _advice(seen: Status, topic: str, project: str) -> Iterator[Advice]:
-    """What there is to do, the most urgent first."""
-    check = f"python manage.py check --topic {topic}"
-    denied = [name for name, told in seen.keys.items() if _DENIED in told]
-    denied += [f"{name} in the log" for name in seen.reasons if _DENIED in name]
-    if denied:
-        yield Advice(
-            f"A key is wrong or lacks a scope ({', '.join(denied)}). Messages wait; put the right one into its secret.",
-            check,
-        )
-    waits = max((queue.oldest or 0 for queue in seen.queues.values()), default=0)
-    if waits > _LONG and not seen.outcomes and not _is_unseen(seen, "the log"):
-        yield Advice("Messages wait and none was worked on: the function does not start, or nobody may call it.", check)
-    lines = f"gcloud logging read 'jsonPayload.outcome=\"retried\"' --project={project} --freshness=1h --limit=20"
-    if any("unforeseen" in reason for reason in seen.reasons):
-        yield Advice("Something that nobody thought of: its lines say where (`code`). Report it.", lines)
-    if seen.letters:
-        yield Advice(
-            f"{sum(seen.letters.values())} messages were put aside. See why, mend it, then replay them.",
-            f"python manage.py dead-letters list --subscription {seen.letters_from}",
-        )
-    if waits > _LONG:
-        if any("throttled" in reason for reason in seen.reasons):
-            yield Advice(
-                "Klaviyo's or commercetools' limits are reached: it drains by itself. Look again in ten minutes.",
-                f"python manage.py status --topic {topic}",
-            )
-        yield Advice("Messages wait longer than ten minutes: their lines in the log say why.", lines)
-    if any(NO_CREDENTIALS in told for told in seen.unseen):
-        yield Advice("Without Google credentials little can be seen.", "gcloud auth application-default login")
-    if any(told != "works" for told in seen.keys.values()):
-        yield Advice("A backend does not answer as it should: see its status page. Messages wait.", check)
-
-
-def _is_unseen(seen: Status, what: str) -> bool:
-    return any(told.startswith(what) for told in seen.unseen)
-
-
-def _print(seen: Status, advice: Advice | None, hours: float) -> None:
+def _print(seen: Status, first: Advice | None, heading: str) -> None:
     click.secho("Queue", bold=True)
     for name, queue in seen.queues.items():
         click.echo(f"  {name.rsplit('/', 1)[1]}: {_told(queue)}")
-    click.secho(f"Last {'hour' if hours == 1 else f'{hours:g} hours'}", bold=True)
+    if not seen.queues and QUEUE not in seen.unseen:
+        click.echo("  none: the topic has no subscription")
+    click.secho(heading, bold=True)
     if seen.outcomes:
         more = "; only the latest were read" if seen.has_more_lines else ""
         click.echo("  " + ", ".join(f"{count} {name}" for name, count in seen.outcomes.most_common()) + more)
-    elif not _is_unseen(seen, "the log"):
+    elif LOG not in seen.unseen:
         click.echo("  no message was worked on, or its line is not in this project's log")
     _print_counts(seen.reasons.most_common())
     click.secho("Dead letters", bold=True)
-    if not _is_unseen(seen, "dead letters"):
+    if LETTERS not in seen.unseen:
         _print_counts(seen.letters.most_common() or [("none", 0)])
     click.secho("Keys", bold=True)
     for name, told in seen.keys.items():
         click.echo(f"  {name}: {told}")
-    for told in seen.unseen:
-        click.secho(f"Not seen: {told}", fg="yellow")
-    if advice:
-        click.echo(f"\n{click.style(advice.why, fg='red')}\nFirst:  {advice.command}")
+    for what, why in seen.unseen.items():
+        click.secho(f"Not seen: {what}: {why}", fg="yellow")
+    if first:
+        click.echo(f"\n{click.style(first.why, fg='red')}\nFirst:  {first.command}")
     elif seen.unseen:
         click.echo("\nNothing to do in what could be seen.")
     else:
@@ -230,9 +193,9 @@ def _print_counts(counts: Sequence[tuple[str, int]]) -> None:
 
 def _told(queue: Queue) -> str:
     match queue:
-        case Queue(None, None):
-            return "no measurement in the last ten minutes"
-        case Queue(0 | None, _):
+        case Queue(None, _):
+            return "no measurement"
+        case Queue(0, _):
             return "empty"
     return f"{queue.messages} messages wait, the oldest for {_duration(queue.oldest or 0)}"
 

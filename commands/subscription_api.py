@@ -11,7 +11,7 @@ import requests
 
 from clients.commercetools_session import CommercetoolsSession
 from clients.retrying import message_budget
-from core.errors import SyncError
+from core.errors import SyncError, TryAgain
 from core.settings import Settings
 
 PUBLISHER = "serviceAccount:subscriptions@commercetools-platform.iam.gserviceaccount.com"
@@ -82,13 +82,12 @@ class SubscriptionApi:
         raise click.ClickException(self._refused(response.status_code, body))
 
     def _unanswered(self, error: SyncError) -> str:
-        if error.reason.endswith("_denied"):
+        if isinstance(error, TryAgain) and error.is_denied:
             return (
                 "commercetools gives no token: is CT_API_CLIENT right, and may it have the scope "
                 f"{SCOPE}:{self._project}? Make an API client with that scope in the Merchant Center."
             )
-        why = f"{error.reason} {getattr(error, 'code', '')}".strip()
-        return f"commercetools does not answer ({why}): are CT_API_URL and CT_AUTH_URL right?"
+        return f"commercetools does not answer ({error}): are CT_API_URL and CT_AUTH_URL right?"
 
     def _refused(self, status: int, body: Any) -> str:
         errors = body.get("errors") or [{}] if isinstance(body, dict) else [{}]

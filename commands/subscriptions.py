@@ -1,7 +1,6 @@
 """`manage.py subscriptions`: what commercetools delivers to the topic."""
 
 import json
-import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,20 +11,20 @@ import click
 
 from commands.env_file import reads_env_file
 from commands.environment import rules_or_exit, settings_or_exit
+from commands.pubsub_names import TOPIC, PubSubName
 from commands.running import ROOT
 from commands.subscription_api import LIMIT, ChangedMeanwhileError, Subscription, SubscriptionApi
 from commands.subscription_plan import Step, changes, messages, plan, removal, switched_off, wanted
 from core.rules import SyncRules
 from core.settings import Settings, sync_toml
 
-_TOPIC = re.compile(r"projects/([^/]+)/topics/([^/]+)")
 _SIGNS = {"create": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red"), "keep": ("=", "")}
 _ATTEMPTS = 3
 TFVARS = "subscriptions.auto.tfvars.json"
 """Terraform reads it by itself."""
 
 
-@click.group(epilog="Example:  python manage.py subscriptions plan --topic projects/my-project/topics/commercetools")
+@click.group(epilog="Example:  python3 manage.py subscriptions plan --topic projects/my-project/topics/commercetools")
 def subscriptions() -> None:
     """Bring the commercetools subscriptions to what this package consumes.
 
@@ -34,27 +33,18 @@ def subscriptions() -> None:
     """
 
 
-def _topic(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, str] | None:
-    if value is None:
-        return None
-    found = _TOPIC.fullmatch(value)
-    if not found:
-        raise click.BadParameter("it has the form projects/PROJECT/topics/TOPIC")
-    return found[1], found[2]
-
-
 _TOPIC_OF: dict[str, Any] = {
+    "type": TOPIC,
     "envvar": "TOPIC",
-    "callback": _topic,
-    "metavar": "projects/P/topics/T",
-    "help": "The topic that commercetools publishes to (or the environment's TOPIC).",
+    "show_envvar": True,
+    "help": "The topic that commercetools publishes to.",
 }
 _needs_topic = click.option("--topic", required=True, **_TOPIC_OF)
 _prefix = click.option("--prefix", default="klaviyo-sync", show_default=True, help="What the keys begin with.")
 _yes = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
-@subscriptions.command("plan", epilog="Example:  python manage.py subscriptions plan --topic projects/p/topics/t")
+@subscriptions.command("plan", epilog="Example:  python3 manage.py subscriptions plan --topic projects/p/topics/t")
 @reads_env_file
 @click.option("--topic", **_TOPIC_OF)
 @_prefix
@@ -66,7 +56,7 @@ _yes = click.option("--yes", is_flag=True, help="Do not ask.")
     metavar="[FOLDER]",
     help=f"Write {TFVARS} for Terraform into FOLDER (terraform/) instead.",
 )
-def show_plan(topic: tuple[str, str] | None, prefix: str, tfvars: Path | None) -> None:
+def show_plan(topic: PubSubName | None, prefix: str, tfvars: Path | None) -> None:
     """Show what would be changed. Exits with 1 when something would, with 0 when all is as it should be.
 
     With --tfvars nothing is compared: what sync.toml (SYNC_CONFIG) has delivered is written for Terraform to ask for.
@@ -78,31 +68,33 @@ def show_plan(topic: tuple[str, str] | None, prefix: str, tfvars: Path | None) -
     if not topic:
         raise click.UsageError("Missing option '--topic'.")
     with _api() as (api, settings):
-        steps = plan(api.all(), wanted(prefix, *topic, settings.sync, settings.scopes), prefix)
+        steps = plan(api.all(), wanted(prefix, topic.project, topic.short, settings.sync, settings.scopes), prefix)
     _show(steps)
     _show_switched_off(settings.sync, settings.scopes)
     if any(step.kind != "keep" for step in steps):
         sys.exit(1)
 
 
-@subscriptions.command(epilog="Example:  python manage.py subscriptions apply --topic projects/p/topics/t --yes")
+@subscriptions.command(epilog="Example:  python3 manage.py subscriptions apply --topic projects/p/topics/t --yes")
 @reads_env_file
 @_needs_topic
 @_prefix
 @_yes
-def apply(topic: tuple[str, str], prefix: str, *, yes: bool) -> None:
+def apply(topic: PubSubName, prefix: str, *, yes: bool) -> None:
     """Show the difference, then make it so."""
-    _carry_out(
-        lambda current, settings: plan(current, wanted(prefix, *topic, settings.sync, settings.scopes), prefix), yes=yes
-    )
+
+    def steps(current: Sequence[Subscription], settings: Settings) -> list[Step]:
+        return plan(current, wanted(prefix, topic.project, topic.short, settings.sync, settings.scopes), prefix)
+
+    _carry_out(steps, yes=yes)
 
 
-@subscriptions.command(epilog="Example:  python manage.py subscriptions delete --topic projects/p/topics/t")
+@subscriptions.command(epilog="Example:  python3 manage.py subscriptions delete --topic projects/p/topics/t")
 @reads_env_file
 @_needs_topic
 @_prefix
 @_yes
-def delete(topic: tuple[str, str], prefix: str, *, yes: bool) -> None:
+def delete(topic: PubSubName, prefix: str, *, yes: bool) -> None:
     """Delete the two subscriptions: commercetools delivers nothing any more."""
     del topic
     _carry_out(lambda current, _settings: removal(current, prefix), yes=yes)

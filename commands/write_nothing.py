@@ -10,6 +10,7 @@ from commands.environment import settings_or_exit
 from commands.output import log_on_stderr
 from commands.running import sandbox_environment
 from commands.unsent import UnsentCalls
+from core.settings import Settings
 from handlers.services import Services
 from sandbox.samples import DOCUMENTS, ENVIRONMENT
 
@@ -34,8 +35,13 @@ def backends_in_words(documents: Path | None = None) -> str:
 
 
 @contextmanager
-def services_that_write_nothing(documents: Path | None = None) -> Iterator[tuple[Services, UnsentCalls]]:
-    """Services that write nothing: backends from the environment, stand-ins for those it does not name."""
+def services_that_write_nothing(
+    documents: Path | None = None, settings: Settings | None = None
+) -> Iterator[tuple[Services, UnsentCalls]]:
+    """Services that write nothing: backends from the environment, stand-ins for those it does not name.
+
+    `settings` are those of the environment, where the caller has read them already (and was told what is odd).
+    """
     with ExitStack() as stack:
         stack.enter_context(log_on_stderr())
         real_shop, real_klaviyo = _has_shop(documents), _has_klaviyo()
@@ -47,7 +53,7 @@ def services_that_write_nothing(documents: Path | None = None) -> Iterator[tuple
                 is_klaviyo, is_shop = name.startswith("KLAVIYO_"), name.startswith("CT_")
                 if not (is_klaviyo and real_klaviyo) and not (is_shop and real_shop):
                     os.environ[name] = value if is_klaviyo or is_shop else os.environ.get(name) or value
-        settings = settings_or_exit()
+        settings = settings or settings_or_exit()
         calls = UnsentCalls(settings)
         services = Services(settings, calls)
         services.dead_letters = UnpublishedLetters()  # type: ignore[assignment] # the same two methods

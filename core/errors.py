@@ -17,13 +17,30 @@ of a document: both can carry personal data.
 
 from collections.abc import Sequence
 
+_DENIED = "_denied"
+
+
+def is_denial(reason: str) -> bool:
+    """Whether a reason, as errors and log lines have it, says that a backend refuses the key or lacks a scope."""
+    return reason.endswith(_DENIED)
+
 
 class SyncError(Exception):
-    """Base of everything that decides what becomes of a message."""
+    """Base of everything that decides what becomes of a message.
+
+    `status` is the backend's HTTP status where there was one, `code` its error code or the class of the error.
+    """
+
+    status: int | None = None
+    code: str = ""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+    def __str__(self) -> str:
+        """In a few words without personal data: `klaviyo_denied 401 not_authenticated`."""
+        return " ".join(filter(None, (self.reason, str(self.status or ""), self.code)))
 
 
 class Ignored(SyncError):  # noqa: N818 - an outcome, not a failure
@@ -33,9 +50,8 @@ class Ignored(SyncError):  # noqa: N818 - an outcome, not a failure
 class DeadLetter(SyncError):  # noqa: N818 - an outcome's name in the design and in the logs
     """This message can never succeed, however often it is delivered.
 
-    `status` is the backend's HTTP status, `code` its error code or the class of the error, `pointer` the place in the
-    body that was refused (JSON:API pointer or path), `part` the part of the message that it is about ("variant S-1"),
-    if the others were written, and `copied` what a look after the write has to compare then.
+    `pointer` is the place in the body that was refused (JSON:API pointer or path). `part` is the part of the message
+    that it is about ("variant S-1"), if the others were written, and `copied` what a look after the write compares.
     """
 
     def __init__(self, reason: str, *, status: int | None = None, code: str = "", pointer: str = "") -> None:
@@ -45,6 +61,9 @@ class DeadLetter(SyncError):  # noqa: N818 - an outcome's name in the design and
         self.pointer = pointer
         self.part = ""
         self.copied: object = None
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (super().__str__(), self.part, self.pointer)))
 
 
 class Unmappable(DeadLetter):
@@ -84,12 +103,17 @@ class UnknownItem(Refused):
 
 
 class TryAgain(SyncError):  # noqa: N818 - an outcome, not a failure
-    """This message can succeed later. `status` is the backend's HTTP status where there was one."""
+    """This message can succeed later."""
 
     def __init__(self, reason: str, *, status: int | None = None, code: str = "") -> None:
         super().__init__(reason)
         self.status = status
         self.code = code
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether a backend refuses the key, or the key lacks a scope: it does not mend by itself."""
+        return is_denial(self.reason)
 
 
 class Unavailable(TryAgain):

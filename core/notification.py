@@ -170,8 +170,8 @@ def parse(envelope: Envelope) -> Notification:
         raise DeadLetter(envelope.problem)
     try:
         payload = decoded(envelope.data)
-    except (ValueError, RecursionError):
-        raise DeadLetter("not_json") from None
+    except (ValueError, RecursionError) as error:
+        raise DeadLetter("not_json", code=type(error).__name__) from None
     if isinstance(payload, dict) and "specversion" in payload and "data" in payload:
         payload = payload["data"]
     if not isinstance(payload, dict):

@@ -50,19 +50,27 @@ class CustomerProperties(PropertyRules):
     include: tuple[str, ...] = ("customerNumber", "customerGroup", "stores")
 
 
+_MESSAGE = re.compile("[a-z-]+/[A-Za-z]+")
+
+
 class Messages(_Section):
     """`resource/type` keys that are acknowledged without effect."""
 
-    disabled: tuple[Annotated[str, like("[a-z-]+/[A-Za-z]+", "order/OrderImported")], ...] = ()
+    disabled: tuple[str, ...] = ()
 
     @field_validator("disabled")
     @classmethod
     def _consumed(cls, keys: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        """What is not consumed can't be switched off; a slip would leave the message on."""
-        known = (info.context or {}).get(CONSUMED)
-        unknown = [f"{key}, which is not consumed{meant(key, known)}" for key in keys if known and key not in known]
-        if unknown:
-            raise ValueError(f"names {', '.join(unknown)}")
+        """What is not consumed can't be switched off; a slip would leave the message on. All slips in one message."""
+        known = (info.context or {}).get(CONSUMED) or ()
+        malformed = [f"{key}, which must be such as order/OrderImported" for key in keys if not _MESSAGE.fullmatch(key)]
+        unknown = [
+            f"{key}, which is not consumed{meant(key, known)}"
+            for key in keys
+            if _MESSAGE.fullmatch(key) and known and key not in known
+        ]
+        if malformed or unknown:
+            raise ValueError(f"names {', '.join([*malformed, *unknown])}")
         return keys
 
 

@@ -54,15 +54,19 @@ def _without_eavesdroppers(url: str) -> str:
 
 
 _QUOTED = re.compile(r"""\s*(['"])(.*)\1\s*""", re.DOTALL)
+_ESCAPED = re.compile(r'\s*"(?:[^"\\]|\\.)*"\s*', re.DOTALL)
 
 
 def _unquoted(value: str) -> str:
-    """A value without quotes around it; in double quotes a backslash stands before those inside."""
+    """A value without quotes around it. In double quotes a backslash stands before those inside, if before any."""
     quoted = _QUOTED.fullmatch(value)
     if not quoted:
         return value
-    return re.sub(r'\\(["\\])', r"\1", quoted[2]) if quoted[1] == '"' else quoted[2]
+    return re.sub(r'\\(["\\])', r"\1", quoted[2]) if _ESCAPED.fullmatch(quoted[0]) else quoted[2]
 
+
+_TO_FILL_IN = "is still what .env.example has: put the real one there"
+_KEY_TO_FILL_IN = "pk_..."
 
 BackendUrl = Annotated[str, AfterValidator(_without_eavesdroppers)]
 """https, or http to a loopback host; without a slash at the end."""
@@ -112,6 +116,8 @@ class Settings(BaseSettings):
         """Without the line break that `echo` puts behind a secret; what no header can hold is a mistake."""
         if not isinstance(value, str) or not (key := value.strip()):
             return value
+        if key == _KEY_TO_FILL_IN:
+            raise ValueError(_TO_FILL_IN)
         if not key.isascii() or not key.isprintable() or " " in key:
             raise ValueError("holds characters that no key has")
         return key
@@ -128,13 +134,15 @@ class Settings(BaseSettings):
         if not isinstance(parsed, dict):
             # The value holds a secret, so the message can't quote it.
             raise ValueError('must be a JSON object: {"clientId": "...", "secret": "..."}')  # noqa: TRY004
+        if "..." in parsed.values():
+            raise ValueError(_TO_FILL_IN)
         return parsed
 
     @field_validator("app_type")
     @classmethod
     def _event_only(cls, value: str | None) -> str | None:
         if value not in (None, "EVENT"):
-            raise ValueError("must be EVENT or unset: the shop's past is loaded with `python manage.py backfill`")
+            raise ValueError("must be EVENT or unset: the shop's past is loaded with `python3 manage.py backfill`")
         return value
 
     @field_validator("push_service_account")

@@ -114,7 +114,6 @@ class Commercetools(Backend):
             case "GET", []:
                 settings = {"key": segments[0], "version": 1, **self.project}
                 return Answer(200, settings if of_project else self._query(collection, request))
-
             case "GET", [reference]:
                 return Answer(200, self._get(collection, reference, request))
             case _ if collection == "subscriptions":
@@ -192,7 +191,6 @@ class Commercetools(Backend):
             case "POST", ["project"]:
                 self.project = told(request)
                 return self.project
-
             case "POST", ["tokens"]:
                 self.tokens.configure(told(request, *_TOKEN_RULES))
                 return self.tokens.as_json()

@@ -66,8 +66,7 @@ FIELDS: dict[str, frozenset[str]] = {
     "channels": _COMMON | {"name", "description", "roles", "address", "geoLocation", "reviewRatingStatistics"},
     "stores": _COMMON
     | {"name", "languages", "countries", "distributionChannels", "supplyChannels", "productSelections"},
-    "subscriptions": _COMMON | {"destination"
-, "messages", "changes", "events", "format", "status"},
+    "subscriptions": _COMMON | {"destination", "messages", "changes", "events", "format", "status"},
 }  # fmt: skip
 
 

@@ -9,7 +9,6 @@ locals {
   of_push_subscription        = "resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"${google_pubsub_subscription.push.name}\""
   of_dead_letter_subscription = "resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"${google_pubsub_subscription.dead_letters.name}\""
   of_dead_letter_topic        = "resource.type=\"pubsub_topic\" AND resource.labels.topic_id=\"${google_pubsub_topic.dead_letters.name}\""
-  of_function                 = local.log_of_function
 
   # 21 of 31 days: there is time left to act.
   letters_wait_days = floor(var.dead_letter_retention_days * 0.7)
@@ -165,7 +164,7 @@ resource "google_monitoring_alert_policy" "errors" {
     display_name = "More than ${var.alert_failed_deliveries} failed deliveries in 5 minutes, for 10 minutes"
 
     condition_threshold {
-      filter          = "${local.of_function} AND metric.type=\"run.googleapis.com/request_count\" AND metric.labels.response_code_class=\"5xx\""
+      filter          = "${local.log_of_function} AND metric.type=\"run.googleapis.com/request_count\" AND metric.labels.response_code_class=\"5xx\""
       comparison      = "COMPARISON_GT"
       threshold_value = var.alert_failed_deliveries
       duration        = "600s"
@@ -182,7 +181,7 @@ resource "google_monitoring_alert_policy" "errors" {
     display_name = "The function crashed, timed out or ran out of memory"
 
     condition_threshold {
-      filter          = "${local.of_function} AND metric.type=\"run.googleapis.com/request_count\" AND metric.labels.response_code_class=\"5xx\" AND metric.labels.response_code!=\"503\""
+      filter          = "${local.log_of_function} AND metric.type=\"run.googleapis.com/request_count\" AND metric.labels.response_code_class=\"5xx\" AND metric.labels.response_code!=\"503\""
       comparison      = "COMPARISON_GT"
       threshold_value = 0
       duration        = "0s"

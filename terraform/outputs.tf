@@ -53,7 +53,8 @@ output "on_call" {
   value       = <<-EOT
     export TOPIC=${google_pubsub_topic.messages.id}
     export DEAD_LETTER_SUBSCRIPTION=${google_pubsub_subscription.dead_letters.id}
-    python manage.py status
+    export SYNC_SERVICE=${local.service_name}
+    python3 manage.py status
   EOT
 }
 

@@ -66,9 +66,11 @@ def test_everything_is_made_in_order(first: tuple[Cloud, Run]) -> None:
     made = {name for name in cloud.resources() if name.partition("/")[0] not in ("api", "version", "feeds")}
     assert made == RESOURCES
     assert run.out.endswith(
-        "== when you are paged: export TOPIC=projects/my-project/topics/klaviyo-sync"
-        " DEAD_LETTER_SUBSCRIPTION=projects/my-project/subscriptions/klaviyo-sync-dead-letters;"
-        " python manage.py status\n"
+        "== to paste when you are paged:\n"
+        "export TOPIC=projects/my-project/topics/klaviyo-sync\n"
+        "export DEAD_LETTER_SUBSCRIPTION=projects/my-project/subscriptions/klaviyo-sync-dead-letters\n"
+        "export SYNC_SERVICE=klaviyo-sync\n"
+        "python3 manage.py status\n"
     )
 
 
@@ -280,7 +282,7 @@ def test_an_env_file_is_not_run(cloud: Cloud) -> None:
     ("text", "says"),
     [
         ("THREADS=4\nKLAVIYO_AUTH_KEY: s3cr3t-of-klaviyo", "line 2 of .env is not NAME=value"),
-        ("KLAVIYO_AUTH_KEY='s3cr3t-of-klaviyo", "line 1 of .env: a quote is not closed"),
+        ("KLAVIYO_AUTH_KEY='s3cr3t-of-klaviyo", "line 1 of .env: a quote is not closed, or something stands behind it"),
     ],
 )
 def test_a_wrong_line_of_an_env_file(cloud: Cloud, text: str, says: str) -> None:
@@ -456,6 +458,15 @@ def test_backends_that_are_taken(cloud: Cloud, url: str) -> None:
     run = cloud.run("--dry-run", settings={**SETTINGS, "KLAVIYO_API_URL": url})
     assert run.status == 0, run.err
     assert f"KLAVIYO_API_URL: '{url}'" in run.out
+
+
+def test_the_example_is_not_deployed_as_it_is(cloud: Cloud) -> None:
+    """Its secrets would go into Secret Manager, and the function would not start."""
+    as_in_the_example = {"CT_API_CLIENT": '{"clientId": "...", "secret": "..."}', "KLAVIYO_AUTH_KEY": "pk_..."}
+    run = cloud.run(settings={**SETTINGS, **as_in_the_example})
+    assert (run.status, run.calls) == (2, [])
+    said = ", ".join(f"{name} (is still what .env.example has)" for name in as_in_the_example)
+    assert run.err == f"deploy.sh: wrong: {said} (see --help)\n"
 
 
 def test_who_may_push_is_not_deployed(cloud: Cloud) -> None:

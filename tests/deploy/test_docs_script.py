@@ -29,11 +29,11 @@ CAN_NOT_RUN = {
 
 PLAYED = {
     "gcloud": "the stand-in, which knows neither rights nor builds; its Pub/Sub is the emulator's where there is one",
-    "python": "this environment's",
     "python3": "this environment's",
     "/opt/klaviyo-sync/venv/bin/pip": "for good, in another folder than /opt",
     "/opt/klaviyo-sync/venv/bin/python": "likewise; main.py is ended when it listens",
     "./deploy.sh": "for good",
+    "set": "for good: it is the shell's own",
 }
 """Every other program of the page, and what runs in its place."""
 
@@ -114,8 +114,7 @@ def _run(tmp_path: Path, sandbox: Sandbox, **extra: str) -> tuple[Cloud, subproc
     shutil.copytree(ROOT, repository, ignore=shutil.ignore_patterns(".git", ".venv", "*_cache", "__pycache__", ".env"))
     settings = {name: value for name, value in sandbox.environment.items() if not name.startswith("PUSH_")}
     _write_env_file(repository / ".env", settings)
-    for name in ("python", "python3"):
-        cloud.program(name, f'exec {shlex.quote(sys.executable)} "$@"')
+    cloud.program("python3", f'exec {shlex.quote(sys.executable)} "$@"')
     script = tmp_path / "page.sh"
     script.write_text(_script(tmp_path / "opt"), encoding="utf-8")
     yes = subprocess.Popen(["yes"], stdout=subprocess.PIPE)
@@ -123,7 +122,7 @@ def _run(tmp_path: Path, sandbox: Sandbox, **extra: str) -> tuple[Cloud, subproc
         done = subprocess.run(
             [BASH, str(script)],
             cwd=repository,
-            env={**cloud.environment, **settings, "PORT": str(free_port()), **extra},
+            env={**cloud.environment, "PORT": str(free_port()), **extra},
             stdin=yes.stdout,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

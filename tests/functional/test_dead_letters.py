@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import pty
 import subprocess
 import sys
 import time
@@ -62,14 +63,18 @@ class Office:
         """Where the letters are."""
         return f"dead-{self.number}"
 
-    def run(self, *arguments: str, **environment: str) -> Result:
-        """`manage.py dead-letters ...`; what it answers, without a traceback."""
-        environment = {
+    @property
+    def environment(self) -> dict[str, str]:
+        """What says where both are."""
+        return {
             "DEAD_LETTER_SUBSCRIPTION": self.emulator.subscription(f"{self.dead}-pull"),
             "TOPIC": self.emulator.topic(self.topic),
             **self.emulator.environment,
-            **environment,
         }
+
+    def run(self, *arguments: str, **environment: str) -> Result:
+        """`manage.py dead-letters ...`; what it answers, without a traceback."""
+        environment = {**self.environment, **environment}
         wait = ("--wait", "0.7") if arguments[-1] != "--help" else ()
         finished = CliRunner(env=environment).invoke(manage, ["dead-letters", *arguments, *wait])
         assert finished.exception is None or isinstance(finished.exception, SystemExit)
@@ -154,6 +159,37 @@ def test_replay_by_id_publishes_the_original_message(office: Office) -> None:
     assert ("order/order-1" in done.stdout, "forwarded" in done.stdout) == (True, False)  # what is sent is listed
     assert office.replayed() == [(MAPPED, {})]
     assert [letter["reason"] for letter in office.letters()] == ["forwarded"]
+
+
+@pytest.mark.parametrize(
+    ("options", "answer", "published"), [([], b"n\n", []), ([], b"y\n", [MAPPED]), (["--yes"], b"", [MAPPED])]
+)
+def test_replay_asks_at_a_terminal(office: Office, options: list[str], answer: bytes, published: list[bytes]) -> None:
+    """Nothing is published before a yes."""
+    command = [
+        sys.executable,
+        "manage.py",
+        "dead-letters",
+        "replay",
+        "--reason",
+        "unmappable",
+        "--wait",
+        "0.7",
+        *options,
+    ]
+    terminal, end = pty.openpty()
+    try:
+        os.write(terminal, answer)
+        ran = subprocess.run(
+            command, cwd=ROOT, env={**os.environ, **office.environment}, stdin=end, capture_output=True, text=True,
+            check=False, timeout=60,
+        )  # fmt: skip
+    finally:
+        os.close(terminal)
+        os.close(end)
+    question = f"Publish 1 letter to {office.emulator.topic(office.topic)}? [y/N]"
+    assert (question in ran.stdout, ran.returncode) == (not options, 0 if published else 1), ran.stderr
+    assert [data for data, _ in office.replayed()] == published
 
 
 def test_replay_keeps_the_attributes_that_a_forwarded_message_had(office: Office) -> None:
@@ -301,4 +337,4 @@ def test_mistakes_are_said_in_a_line(
 @pytest.mark.parametrize("command", ["list", "show", "replay", "drop"])
 def test_help_has_an_example(office: Office, command: str) -> None:
     """Every command says how it is used."""
-    assert "Example:  python manage.py dead-letters" in office.run(command, "--help").stdout
+    assert "Example:  python3 manage.py dead-letters" in office.run(command, "--help").stdout

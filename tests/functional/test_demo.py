@@ -43,6 +43,9 @@ def test_it_ends_with_something_to_look_at(columns: int) -> None:
         assert any(f"{entry} S-20001" in line for line in timeline)
     assert any(line.startswith("Next: make page") for line in end)
     assert "create_catalog_item" not in ran.stdout
+    headings = [line for line in lines[: lines.index("What Klaviyo knows of one customer now")] if line.isalpha()]
+    assert len(headings) == len(set(headings)) > 5
+    assert lines.count("And later") == 1
 
 
 def test_it_takes_along_what_it_started_when_it_is_ended() -> None:

@@ -118,7 +118,7 @@ def test_the_readmes_commands_work_on_the_readers_shop(serve: Serve, sandbox: Sa
     commands = re.findall(r"^(?:python manage\.py (?:preview|resync|send)|curl) .*$", section, re.MULTILINE)
     assert [command.split()[0] for command in commands] == ["python"] * 4 + ["curl"]
     for command in commands:
-        ours = command.replace("python manage.py", f"{sys.executable} {ROOT / 'manage.py'}")
+        ours = command.replace("python3 manage.py", f"{sys.executable} {ROOT / 'manage.py'}")
         ours = ours.replace("send order.json", f"send order.json --url {function.url}")
         ran = subprocess.run(
             ["bash", "-c", ours.replace("http://localhost:8080", function.url)],

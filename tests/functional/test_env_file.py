@@ -80,7 +80,7 @@ def test_however_a_value_is_written(tmp_path: Path, write: Callable[[str], str])
     ("text", "says"),
     [
         (f"A=b\n\n  KLAVIYO_AUTH_KEY: {SECRET}\nC=d", ".env, line 3: it is not NAME=value"),
-        (f"KLAVIYO_AUTH_KEY='{SECRET}", ".env, line 1: it is not NAME=value, or a quote is not closed"),
+        (f"KLAVIYO_AUTH_KEY='{SECRET}", ".env, line 1: a quote is not closed"),
         (f"THREADS=4\n{SECRET}", ".env, line 2: it is not NAME=value"),
     ],
 )
@@ -113,11 +113,12 @@ def test_commands_without_accounts_read_no_file() -> None:
 
 
 def test_the_example_is_read_alike_by_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`.env.example` by this package, by a shell, and by the function to which Docker hands it quotes and all."""
+    """`.env.example` by this package, by deploy.sh, by a shell, and by the function to which Docker hands it all."""
     example = ROOT / ".env.example"
     required = {"CT_API_URL", "CT_AUTH_URL", "CT_PROJECT_ID", "CT_SCOPE", "CT_API_CLIENT", "KLAVIYO_AUTH_KEY"}
     assert set(settings_in(example)) == required
-    lines = re.findall(r"^#?([A-Z_]+=.*)$", example.read_text(encoding="utf-8"), re.MULTILINE)
+    filled_in = example.read_text(encoding="utf-8").replace("...", "the-real-one")
+    lines = re.findall(r"^#?([A-Z_]+=.*)$", filled_in, re.MULTILINE)
     everything = tmp_path / ".env"
     everything.write_text("\n".join(lines), encoding="utf-8")
     read = settings_in(everything)
@@ -126,10 +127,19 @@ def test_the_example_is_read_alike_by_all(tmp_path: Path, monkeypatch: pytest.Mo
     script = f"set -a; source {everything}; exec {sys.executable} -c '{program}'"
     shell = subprocess.run(["bash", "-c", script], env={}, capture_output=True, text=True, check=True).stdout
     assert read.items() <= json.loads(shell).items()
+    command = ["bash", str(ROOT / "deploy.sh"), "--dry-run", "--region=europe-west1", "--project-id=my-project"]
+    dry_run = subprocess.run(
+        [*command, "--env-file", str(everything)], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True,
+        check=True,
+    ).stdout  # fmt: skip
+    deployed = dict(re.findall(r"^([A-Z_]+): '(.*)'$", dry_run, re.MULTILINE))
+    in_both = deployed.keys() & read.keys()
+    assert {name: deployed[name] for name in in_both} == {name: read[name] for name in in_both}
+    assert in_both >= required - {"CT_API_CLIENT", "KLAVIYO_AUTH_KEY"}
     for name, value in (line.split("=", 1) for line in lines):
         monkeypatch.setenv(name, value)
     settings = load_settings()
-    assert (settings.ct_scope, settings.ct_api_client.client_id) == (read["CT_SCOPE"], "...")
+    assert (settings.ct_scope, settings.ct_api_client.client_id) == (read["CT_SCOPE"], "the-real-one")
     assert settings.product_url_template == "https://shop.example/p/{{productSlug}}"
 
 

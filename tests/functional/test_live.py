@@ -113,6 +113,7 @@ def test_several_names_have_each_its_result(run: Run) -> None:
 def test_a_saved_notification_is_what_was_previewed(run: Run, shop: Sandbox, tmp_path: Path) -> None:
     """The file is for its owner alone, says the version that the shop has now, and previews as the name does."""
     file = tmp_path / "order.json"
+    file.touch(0o644)  # one that others may read is taken from them
     by_name = _reports(run("preview", "order", "S-20001", "--save", str(file), "--json"))[0]["requests"]
     assert by_name
     assert _reports(run("preview", str(file), "--json"))[0]["requests"] == by_name
@@ -148,16 +149,47 @@ def test_json_is_not_mixed_with_the_log(run: Run, shop: Sandbox) -> None:
     assert "discount codes are left out" in result.stderr
 
 
-@pytest.mark.parametrize("columns", ["80", "120"])
-def test_a_preview_without_accounts_says_what_it_reads(columns: str) -> None:
-    """The samples' documents, for a first try of the command in its help."""
+@pytest.mark.parametrize("columns", [40, 120])
+def test_a_preview_without_accounts_says_what_it_reads(columns: int) -> None:
+    """The samples' documents, for a first try of the command in its help. No value is broken, however narrow it is."""
     nothing = dict.fromkeys(("CT_API_URL", "KLAVIYO_AUTH_KEY", "KLAVIYO_API_URL"), "")
-    result = CliRunner(env=nothing | {"COLUMNS": columns}).invoke(manage, ["preview", "order", "S-20001", "--diff"])
-    assert result.exit_code == 0, result.output
-    assert (
-        result.stdout.splitlines()[0] == "commercetools: the documents in samples/documents; Klaviyo: taken to be empty"
+    result = CliRunner(env=nothing | {"COLUMNS": str(columns)}).invoke(
+        manage, ["preview", "order", "S-20001", "--diff"]
     )
-    assert "  + properties.ShippingCost = " in result.stdout
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0] == "commercetools: the documents in samples/documents; Klaviyo: taken to be empty"
+    assert len(lines[1]) == columns  # the rule under which the order is told
+    assert '  + properties.OrderId = "0d000000-0000-4000-8000-000000000001"' in lines
+
+
+def test_a_long_difference_begins_with_what_klaviyo_is_told(run: Run, shop: Sandbox) -> None:
+    """An event says what was made for Klaviyo before the order's own fields, and not all of these."""
+    fields = {f"field{number}": number for number in range(100)}
+    custom = {"type": {"typeId": "type", "id": "t"}, "fields": fields}
+    shop.commercetools.patch("orders", f"{UUID}2", {"custom": custom})
+    lines = run("preview", "order", "S-20001", "--diff").stdout.split("send event Ordered Product")[0].splitlines()
+    changes = [line for line in lines if line.startswith("  + ")]
+    assert (len(changes), changes[0]) == (40, f'  + properties.OrderId = "{UUID}2"')
+    is_raw = [line[len("  + properties.")].islower() for line in changes if "properties." in line]
+    assert is_raw == sorted(is_raw)
+    (rest,) = (line for line in lines if line.startswith("  … and "))
+    whole = json.loads(run("preview", "order", "S-20001", "--json").stdout)[0]["requests"][0]["body"]
+    assert len(whole["data"]["attributes"]["properties"]) > 100
+    assert int(rest.split()[2]) > 60
+
+
+def test_what_changes_is_never_cut(run: Run, shop: Sandbox) -> None:
+    """Only what is new to Klaviyo is: a change must not be overlooked."""
+    custom = {"type": {"typeId": "type", "id": "t"}, "fields": {f"field{number}": number for number in range(100)}}
+    shop.commercetools.patch("customers", f"{UUID}1", {"custom": custom})
+    assert run("resync", "customer", "K-1", "--yes").exit_code == 0
+    custom = {**custom, "fields": {f"field{number}": number + 1 for number in range(200)}}
+    shop.commercetools.patch("customers", f"{UUID}1", {"custom": custom})
+    lines = run("preview", "customer", "K-1", "--diff").stdout.splitlines()
+    assert sum(line.startswith("  ~ ") for line in lines) == 100
+    assert sum(line.startswith("  + ") for line in lines) == 0
+    assert any(line.startswith("  … and 100 more, which are new") for line in lines)
 
 
 @pytest.mark.usefixtures("shop")

@@ -111,7 +111,7 @@ def test_a_poison_message_is_shown_for_what_it_is(run: Run, tmp_path: Path) -> N
     file.write_text("not json", encoding="utf-8")
     result = run(str(file))
     assert result.exit_code == 1
-    assert "unreadable: dead-lettered (not_json)" in result.output
+    assert "unreadable: dead-lettered (not_json JSONDecodeError)" in result.output
 
 
 def test_a_file_that_is_not_there(run: Run) -> None:

@@ -1,11 +1,13 @@
 """A part that Klaviyo refuses does not keep its siblings from being written, and is named."""
 
+import base64
+import json
 from typing import Any
 
 import pytest
 
 from commands.running import Sandbox
-from tests.functional.conftest import ACKNOWLEDGED, Function
+from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Function
 from tests.functional.documents import customer, entry, line_item, message, money, order, product, variant
 from tests.functional.failing import FakeTopic, fake_topic
 from tests.functional.races import deliver_while
@@ -45,6 +47,20 @@ def test_one_event_of_an_order(sandbox: Sandbox, letters: FakeTopic, function: F
     (letter,) = letters.letters
     assert letter.attributes["error"] == f"Refused invalid {missing}"
     assert answer.line["part"] == missing
+
+
+def test_the_answer_names_a_part_that_no_header_can_hold(sandbox: Sandbox, function: Function) -> None:
+    """A SKU may be of any script; without a topic for letters the push is refused, and says so."""
+    sandbox.commercetools.put("products", product(variants=[variant("\u65e5\u672c")]))
+    sandbox.klaviyo.fail("^/api/catalog-variants", method="POST", status=400)
+    pushed = {
+        "data": base64.b64encode(json.dumps(message("ProductPublished", "product", "product-1")).encode()).decode()
+    }
+    answer = function.post(json.dumps({"message": {**pushed, "messageId": "1"}}).encode())
+    assert (answer.status_code, answer.headers["X-Sync-Outcome"]) == (
+        REFUSED,
+        "retried: klaviyo_refused 400 invalid variant \\u65e5\\u672c",
+    )
 
 
 def test_every_event_of_an_order(sandbox: Sandbox, letters: FakeTopic, function: Function) -> None:

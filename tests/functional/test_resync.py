@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -197,10 +198,29 @@ def test_nothing_is_claimed_of_a_klaviyo_that_refuses(run: Run, shop: Sandbox, k
     failed = run("resync", *kind_and_name, "--yes")
     assert failed.exit_code == 1
     assert "retried (klaviyo_denied 401" in failed.stdout
-    assert "can't be told, so nothing is written. Next: python manage.py check" in failed.stdout
+    assert "can't be told, so nothing is written. Next: python3 manage.py check" in failed.stdout
     assert "create" not in failed.stdout
     preview = run("preview", *kind_and_name, "--diff")
     assert (preview.exit_code, "klaviyo_denied" in preview.stdout) == (1, True)
+
+
+def test_keys_are_not_suspected_for_a_document_that_can_not_be_mapped(run: Run, shop: Sandbox) -> None:
+    """`check` says nothing about it; what the reason means is on the page."""
+    shop.commercetools.patch("categories", f"{UUID}5", {"name": 5})
+    failed = run("resync", "category", f"{UUID}5", "--yes")
+    assert (failed.exit_code, "dead-lettered (unmappable" in failed.stdout) == (1, True)
+    assert "Nothing is written. What the reason means, and what to do: docs/failures.md" in failed.stdout
+    assert "manage.py check" not in failed.stdout
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_doubt_about_the_settings_is_said_once(run: Run, settings_file: Callable[[str], str]) -> None:
+    """Though what would change is looked at before it is written."""
+    odd = settings_file('[order]\nfulfilled_states = ["complete"]\n')
+    for command in ("resync", "preview"):
+        options = ["--yes"] if command == "resync" else []
+        told = run(command, "order", "S-20001", *options, SYNC_CONFIG=odd).stderr
+        assert told.count("Warning: order.fulfilled_states names complete") == 1
 
 
 def test_a_profile_that_can_not_be_looked_up_is_not_new(run: Run, shop: Sandbox) -> None:

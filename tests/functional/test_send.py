@@ -73,6 +73,13 @@ def test_nothing_listens() -> None:
     assert "is the function running?" in result.output.splitlines()[-1]
 
 
+def test_a_topic_gives_each_message_an_id() -> None:
+    """So --twice can't be had there; nothing is published."""
+    result = _send(TEST_NOTIFICATION, "--topic", "projects/p/topics/t", "--twice")
+    assert result.exit_code == 2
+    assert result.output.splitlines()[-1].startswith("Error: --twice needs --url")
+
+
 def test_a_file_that_is_not_there() -> None:
     """One clear line, exit status 1, and nothing is delivered."""
     result = _send("nowhere.json")

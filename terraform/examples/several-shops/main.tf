@@ -62,7 +62,7 @@ module "sync" {
 output "subscription_commands" {
   description = "Makes the commercetools subscriptions of each shop, with its settings in the environment."
   value = {
-    for shop, sync in module.sync : shop => "python manage.py subscriptions apply --prefix klaviyo-sync-${shop} --topic ${sync.topic}"
+    for shop, sync in module.sync : shop => "python3 manage.py subscriptions apply --prefix klaviyo-sync-${shop} --topic ${sync.topic}"
   }
 }
 
