@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import pytest
 from commercetools.base_client import RefreshingOAuth2Session
+from openapi_client.api.accounts_api import AccountsApi
 from openapi_client.api.catalogs_api import CatalogsApi
 from openapi_client.api.data_privacy_api import DataPrivacyApi
 from openapi_client.api.events_api import EventsApi
@@ -20,14 +22,19 @@ from openapi_client.api.profiles_api import ProfilesApi
 from clients.klaviyo_calls import KlaviyoCalls
 from clients.transport import Answer, Connections
 from commands.running import ROOT, Sandbox
+from core.settings import Settings
 from core.version import USER_AGENT
+from jobs.ending import DONE
+from jobs.entry import carried_out
+from jobs.options import parsed
+from jobs.progress import LoggedProgress
 from sandbox.samples import samples
 from tests.functional.conftest import ACKNOWLEDGED, Serve
 from tests.functional.documents import change, customer
 from tests.functional.test_samples import load_documents
 
 _RAW = "_without_preload_content"
-_GROUPS = (EventsApi, ProfilesApi, CatalogsApi, DataPrivacyApi)
+_GROUPS = (AccountsApi, EventsApi, ProfilesApi, CatalogsApi, DataPrivacyApi)
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
 
 
@@ -47,14 +54,13 @@ class Callers(threading.local):
             self.names.pop()
 
 
-def test_every_call_of_the_samples_is_made_by_an_sdk(
-    sandbox: Sandbox, serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Commercetools is asked by its session, Klaviyo by a method of a group: nothing else reaches the transport.
+Sent = list[tuple[str, list[str]]]
 
-    Both are told who asks: this package and its version, in front of the SDK.
-    """
-    callers, sent = Callers(), []
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
+    """Every request of this process: its URL, and the SDKs' methods that it was made in."""
+    callers, requests = Callers(), []
 
     def marked(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(method)
@@ -67,7 +73,7 @@ def test_every_call_of_the_samples_is_made_by_an_sdk(
     exchange = Connections.exchange
 
     def carried(connections: Connections, method: str, url: str, *rest: Any, **options: Any) -> Answer:
-        sent.append((url, list(callers.names)))
+        requests.append((url, list(callers.names)))
         return exchange(connections, method, url, *rest, **options)
 
     monkeypatch.setattr(Connections, "exchange", carried)
@@ -75,13 +81,14 @@ def test_every_call_of_the_samples_is_made_by_an_sdk(
     for group in _GROUPS:
         for name in [name for name in vars(group) if name.endswith(_RAW)]:
             monkeypatch.setattr(group, name, marked(name.removesuffix(_RAW), getattr(group, name)))
+    return requests
 
-    load_documents(sandbox)
-    function = serve()
-    for sample in samples():
-        sample.prepare(sandbox.commercetools)
-        assert function.deliver(sample.data).status == ACKNOWLEDGED
 
+def _assert_made_by_sdks(sandbox: Sandbox, sent: Sent) -> None:
+    """Commercetools is asked by its session, Klaviyo by a method of a group: nothing else reaches the transport.
+
+    Both are told who asks: this package and its version, in front of the SDK.
+    """
     klaviyo, commercetools = sandbox.klaviyo.requests(kind="api"), sandbox.commercetools.requests()
     assert sorted(names[0] for url, names in sent if names and names != ["commercetools"]) == sorted(
         one["operation"] for one in klaviyo
@@ -90,6 +97,29 @@ def test_every_call_of_the_samples_is_made_by_an_sdk(
     assert len(sent) == len(klaviyo) + len(commercetools)
     for requests, sdk in ((klaviyo, "klaviyo-api-python/"), (commercetools, "commercetools-python-sdk/")):
         assert {one["user_agent"].startswith(f"{USER_AGENT} {sdk}") for one in requests} == {True}
+
+
+def test_every_call_of_the_samples_is_made_by_an_sdk(sandbox: Sandbox, serve: Serve, sent: Sent) -> None:
+    """All that messages do."""
+    load_documents(sandbox)
+    function = serve()
+    for sample in samples():
+        sample.prepare(sandbox.commercetools)
+        assert function.deliver(sample.data).status == ACKNOWLEDGED
+    _assert_made_by_sdks(sandbox, sent)
+
+
+def test_every_call_of_a_bulk_job_is_made_by_an_sdk(
+    wide_shop: Sandbox, settings: Settings, sent: Sent, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Products that Klaviyo lacks."""
+    monkeypatch.chdir(tmp_path)
+    options = parsed(["--only", "categories", "--only", "products"], settings.sync.backfill, "backfill")
+    wide_shop.klaviyo.fail("^/api/catalog-item-bulk-create-jobs", method="POST", reset="answering", apply=True, count=1)
+    assert carried_out(options, settings, LoggedProgress()).code == DONE
+    asked = {one["operation"] for one in wide_shop.klaviyo.requests(kind="api")}
+    assert {"bulk_create_catalog_items", "get_bulk_create_catalog_items_jobs", "get_catalog_items"} <= asked
+    _assert_made_by_sdks(wide_shop, sent)
 
 
 def test_no_operation_of_klaviyo_is_typed_anew() -> None:
