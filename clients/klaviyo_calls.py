@@ -25,7 +25,7 @@ from mappers.mapped import JsonObject
 
 if TYPE_CHECKING:
     from klaviyo_api import KlaviyoAPI
-    from pydantic import ValidationError
+    from pydantic import TypeAdapter, ValidationError
 
 _RAW = "_without_preload_content"
 _EMPTY_ANSWERS = frozenset({202, 204})
@@ -79,7 +79,7 @@ class KlaviyoCalls:
         from pydantic import ValidationError  # noqa: PLC0415 - as above
 
         try:
-            _model(getattr(self._group(group), operation + _RAW).raw_function).model_validate(body)
+            _validator(getattr(self._group(group), operation + _RAW).raw_function).validate_python(body)
         except ValidationError as error:
             raise _refused(error) from None
 
@@ -168,9 +168,11 @@ class KlaviyoCalls:
 
 
 @cache
-def _model(function: Any) -> Any:
-    """The model of an operation's body, which is its first argument."""
-    return next(iter(get_type_hints(function).values()))
+def _validator(function: Any) -> "TypeAdapter[Any]":
+    """What validates an operation's body, which is its first argument."""
+    from pydantic import TypeAdapter  # noqa: PLC0415 - cold start: settings have it by now
+
+    return TypeAdapter(next(iter(get_type_hints(function).values())))
 
 
 def _refused(error: "ValidationError", arguments: int = 0) -> Unmappable:
