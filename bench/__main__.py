@@ -1,4 +1,4 @@
-"""`python -m bench`: measure the mix; `growth`, `limits` and `sale` are its other studies."""
+"""`python -m bench`: measure the mix; `growth`, `limits`, `sale` and `past` are its other studies."""
 
 import json
 import sys
@@ -15,6 +15,7 @@ from bench.cold import FIRST_MESSAGES, cold_starts, import_times
 from bench.figures import medians
 from bench.growth import by_concurrency, by_line_items, by_variants, growth_sheets, memory_over
 from bench.limits import beyond_limits, limits_sheet
+from bench.past import backfills, past_sheets
 from bench.plot import saturation_plot
 from bench.proc import machine
 from bench.report import Sheet, bench_sheets, machine_line, saturation_sheet, show
@@ -136,6 +137,21 @@ def sale(products: int, json_file: Path, *, markdown: bool) -> None:
     with progress() as bars:
         result |= sales(products, bars)
     _finish(result, [sale_sheet(result)], json_file, markdown=markdown)
+
+
+@main.command(epilog="Example:  python -m bench past --scale 0.1")
+@click.option(
+    "--share", type=click.FloatRange(0, 1, min_open=True), default=0.5, show_default=True, help="Of the limits."
+)
+@click.option("--scale", type=float, default=1.0, show_default=True, help="Of the shops' sizes.")
+@_json_option("past.json")
+@_markdown
+def past(share: float, scale: float, json_file: Path, *, markdown: bool) -> None:
+    """Backfill shops against a sandbox that enforces Klaviyo's limits: documents a minute, 429s, memory."""
+    result: dict[str, Any] = {"machine": machine(), "share": share, "scale": scale}
+    with progress() as bars:
+        result |= backfills(share, scale, bars)
+    _finish(result, past_sheets(result), json_file, markdown=markdown)
 
 
 @main.command()

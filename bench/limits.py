@@ -25,7 +25,7 @@ NEW_VARIANTS = 3
 """Of each product: it is new to Klaviyo, so that all of them are written."""
 
 _FIRST = 1000
-_THROTTLED = 429
+THROTTLED = 429
 _BATCH = 200
 _LOOK_EVERY = 1.0
 
@@ -54,7 +54,7 @@ def beyond_limits(seconds: int, factor: float, patience: float, bars: Bars) -> d
     with running_sandbox() as sandbox:
         _fill(sandbox, messages)
         sandbox.klaviyo.limits()
-        with running_function(sandbox.environment) as function, _counting(sandbox.klaviyo) as statuses:
+        with running_function(sandbox.environment) as function, counting(sandbox.klaviyo) as statuses:
             subscription = Subscription(function.host, THREADS, Retries())
             started = time.monotonic()
             with bars.task("beyond the limits", len(messages)) as task:
@@ -76,8 +76,8 @@ def beyond_limits(seconds: int, factor: float, patience: float, bars: Bars) -> d
         "refused_pushes": delivered.refusals,
         "reasons": dict(reasons),
         "requests": total,
-        "throttled": statuses[_THROTTLED],
-        "throttled_percent": round(100 * statuses[_THROTTLED] / total, 2) if total else 0.0,
+        "throttled": statuses[THROTTLED],
+        "throttled_percent": round(100 * statuses[THROTTLED] / total, 2) if total else 0.0,
         "lost": lost,
         "seconds_to_acknowledge": percentiles(delivered.seconds),
         "cpu_seconds": round(cpu, 1),
@@ -123,7 +123,7 @@ def _fill(sandbox: Sandbox, messages: Sequence[Message]) -> None:
 
 
 @contextmanager
-def _counting(klaviyo: Control) -> Iterator[Counter[int]]:
+def counting(klaviyo: Control) -> Iterator[Counter[int]]:
     """Requests by status, those that come inside the block."""
     statuses: Counter[int] = Counter()
     ended = threading.Event()

@@ -37,7 +37,7 @@ _NO_SCOPE = "insufficient_scope"
 _MISSING = "ResourceNotFound"
 """The code of commercetools' own 404: any other may come from a proxy, and what it hides is not to pass for deleted."""
 _PAGE = 500
-_GROUPS = ("customerGroup", "customerGroupAssignments[*].customerGroup")
+CUSTOMER_GROUPS = ("customerGroup", "customerGroupAssignments[*].customerGroup")
 
 Params = list[tuple[str, str]]
 
@@ -72,7 +72,7 @@ class Commercetools:
 
     def customer(self, customer_id: str, *, groups: bool = False) -> Customer | None:
         """The customer as it is now; with its `groups` expanded, where the API client may read them."""
-        expand = [("expand", path) for path in _GROUPS] if groups else []
+        expand = [("expand", path) for path in CUSTOMER_GROUPS] if groups else []
         return self._get("customers", customer_id, expand)
 
     def customer_with(self, email: str) -> Customer | None:

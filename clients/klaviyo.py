@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from clients.klaviyo_catalog import KlaviyoCatalog
+from clients.klaviyo_imports import ProfileImports
 from clients.klaviyo_items import noted
 from clients.retrying import current_budget
 from clients.verdicts import BACKEND_KLAVIYO, not_json
@@ -56,6 +57,11 @@ class Klaviyo(KlaviyoCatalog):
     def account(self) -> str:
         """Id of the account that the key belongs to; needs the scope accounts:read."""
         return str(self._calls.send("Accounts", "get_accounts")["data"][0]["id"])
+
+    @property
+    def imports(self) -> ProfileImports:
+        """Bulk imports of profiles, for jobs."""
+        return ProfileImports(self._calls)
 
     def upsert_profile(self, profile: Mapped) -> KnownProfile:
         """Create or update a profile; what identifies another profile, or is no phone number, is left out.

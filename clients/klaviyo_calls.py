@@ -6,10 +6,11 @@ the `…_without_preload_content` form of an operation does none of the three.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 from clients.klaviyo_quotas import KlaviyoQuotas
 from clients.retrying import THROTTLED, Operation, Timeouts, WaitingRoom, call
@@ -29,6 +30,8 @@ _RAW = "_without_preload_content"
 _EMPTY_ANSWERS = frozenset({202, 204})
 _SUCCESS = range(200, 300)
 _NOT_FOUND = 404
+_PAGE = 100
+"""The largest page of every list that is read."""
 
 
 class KlaviyoCalls:
@@ -85,6 +88,17 @@ class KlaviyoCalls:
             if refused.status != _NOT_FOUND:
                 raise
             return None
+
+    def pages(self, group: str, operation: str, *arguments: Any, **options: Any) -> Iterator[JsonObject]:
+        """All results of a list, page by page."""
+        options["page_size"] = _PAGE
+        while True:
+            page = self.send(group, operation, *arguments, **options)
+            yield from page["data"]
+            following = (page.get("links") or {}).get("next")
+            if not following:
+                return
+            options["page_cursor"] = parse_qs(urlsplit(following).query)["page[cursor]"][0]
 
     def is_ready(self, group: str) -> bool:
         """Whether a group of the SDK's is imported."""

@@ -4,7 +4,6 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from clients.klaviyo_calls import KlaviyoCalls
 from clients.recent_categories import RecentCategories
@@ -129,14 +128,7 @@ class KlaviyoCategories:
 
     def _pages(self, operation: str, *arguments: Any, **options: Any) -> Iterator[JsonObject]:
         """All results of a list, page by page."""
-        options["page_size"] = _PAGE
-        while True:
-            page = self._calls.send("Catalogs", operation, *arguments, **options)
-            yield from page["data"]
-            following = (page.get("links") or {}).get("next")
-            if not following:
-                return
-            options["page_cursor"] = parse_qs(urlsplit(following).query)["page[cursor]"][0]
+        return self._calls.pages("Catalogs", operation, *arguments, **options)
 
     def _delete(self, operation: str, compound_id: str) -> None:
         """Delete something; what is not there is deleted."""

@@ -43,11 +43,15 @@ class Quota:
     steady: int
 
 
-_LARGE, _EXTRA_LARGE = Quota(75, 750), Quota(350, 3500)
+_MEDIUM, _LARGE, _EXTRA_LARGE = Quota(10, 150), Quota(75, 750), Quota(350, 3500)
 QUOTAS: Mapping[str, Quota] = {
     "create_event": _EXTRA_LARGE,
     "create_or_update_profile": _LARGE,
     "get_profiles": _LARGE,
+    "bulk_import_profiles": _MEDIUM,
+    "get_bulk_import_profiles_jobs": _MEDIUM,
+    "get_bulk_import_profiles_job": _MEDIUM,
+    "get_errors_for_bulk_import_profiles_job": _MEDIUM,
     "request_profile_deletion": Quota(3, 60),
     "get_catalog_categories": _EXTRA_LARGE,
     "get_catalog_category": _EXTRA_LARGE,

@@ -1,6 +1,6 @@
 """`manage.py check`: is everything there that the sync needs, and what to do about what is not."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import click
 
@@ -42,13 +42,25 @@ _KLAVIYO_SCOPES: dict[str, Callable[[KlaviyoCalls], object]] = {
     ),
 }
 
+_BACKFILL_SCOPES: dict[str, Callable[[KlaviyoCalls], object]] = {
+    "lists:read": lambda calls: calls.send("Profiles", "get_bulk_import_profiles_jobs", page_size=1),
+    "lists:write": lambda calls: calls.send(
+        "Profiles",
+        "bulk_import_profiles",
+        {"data": {"type": "profile-bulk-import-job", "attributes": {"profiles": {"data": []}}}},
+    ),
+    "accounts:read": lambda calls: calls.send("Accounts", "get_accounts"),
+}
+"""What a backfill has besides; without it, it goes another way."""
+
 
 @click.command(epilog="Example:  python manage.py check --topic projects/my-project/topics/commercetools")
 @reads_env_file
 @click.option("--topic", envvar="TOPIC", metavar="projects/P/topics/T", help="The topic commercetools publishes to.")
 @click.option("--prefix", default="klaviyo-sync", show_default=True, help="What the subscriptions' keys begin with.")
+@click.option("--backfill", is_flag=True, help="Check the Klaviyo scopes of a backfill too.")
 @click.option("--find", "key", metavar="KEY", help="Print the id of the channel, group or store with KEY instead.")
-def check(topic: str | None, prefix: str, key: str | None) -> None:
+def check(topic: str | None, prefix: str, key: str | None, *, backfill: bool) -> None:
     """Say, line by line, whether the sync has all it needs, before and after a deployment.
 
     Looks at the environment, at commercetools and each scope of its API client, at Klaviyo and each scope of its key,
@@ -65,7 +77,7 @@ def check(topic: str | None, prefix: str, key: str | None) -> None:
     Finding("ok", f"environment: complete (project {settings.ct_project_id}, keys masked)").say()
     for part in (
         shop.findings(settings),
-        _klaviyo(settings),
+        _klaviyo(settings, _KLAVIYO_SCOPES | (_BACKFILL_SCOPES if backfill else {})),
         _topics(topic, settings.dead_letter_topic),
         _subscriptions(settings, topic, prefix),
     ):
@@ -76,10 +88,10 @@ def check(topic: str | None, prefix: str, key: str | None) -> None:
         raise click.ClickException("Not everything is there yet; each line says what to do.")
 
 
-def _klaviyo(settings: Settings) -> Iterator[Finding]:
+def _klaviyo(settings: Settings, scopes: Mapping[str, Callable[[KlaviyoCalls], object]]) -> Iterator[Finding]:
     calls = KlaviyoCalls(settings)
     try:
-        for scope, probe in _KLAVIYO_SCOPES.items():
+        for scope, probe in scopes.items():
             what = f"Klaviyo: the key has the scope {scope}"
             with message_budget(settings.sync.limits):
                 try:

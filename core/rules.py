@@ -220,9 +220,10 @@ class Limits(_Section):
 
 
 class BackfillRules(_Section):
-    """The pace of a backfill: share of Klaviyo's limits, days of orders a window, seconds for a page of the shop."""
+    """Share of Klaviyo's limits, customers in bulk or one by one, days of orders a window, seconds to read a page."""
 
     share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    profiles: Literal["bulk", "single"] = "bulk"
     order_window: Annotated[int, Field(ge=1)] = 30
     read_timeout: Annotated[float, Field(gt=0)] = 60.0
 

@@ -42,7 +42,7 @@ def copy_with(
         nonlocal wrote
         if customer is None:
             raise Ignored("deleted_meanwhile")
-        if not _has_email(customer):
+        if not has_email(customer):
             raise Ignored("no_email")
         wrote = customer
         services.klaviyo.upsert_profile(profile(customer, services.settings))
@@ -63,5 +63,6 @@ def copy_with(
 
 
 @mapper
-def _has_email(customer: Customer) -> bool:
+def has_email(customer: Customer) -> bool:
+    """Whether a customer has an e-mail: one without can't be told from others by Klaviyo."""
     return bool((customer.get("email") or "").strip())

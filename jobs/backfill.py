@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 from clients.predicates import IDS_PER_QUERY, any_of
 from core.logs import log
 from handlers.erasure import erase_if_back
+from jobs.batch import Batch, Work
 from jobs.ending import InterruptedRunError
-from jobs.passes import ALL, Document, Pass
+from jobs.passes import ALL, Bulk, Document, Pass
 from jobs.progress import Snapshot
 from jobs.reading import COUNTED, Page, PageSize
 from jobs.run import GRACE, Run
@@ -83,12 +84,17 @@ class _PassRun:
     def look_for_the_erased(self, unfinished: Mapping[str, Any]) -> None:
         """Erase those customers of the page who are gone, and whose profile was made since it began."""
         began, customers = datetime.fromisoformat(unfinished["began"]), unfinished["customers"]
+        bulk = self._pass.bulk if unfinished.get("in_bulk") else None
 
         def look(customer_id: str, _: Attempt) -> None:
             erase_if_back(customer_id, began, self._run.services)
 
-        workers = ThreadPoolExecutor(self._pass.workers, thread_name_prefix=self._pass.name)
+        workers = ThreadPoolExecutor(self._pass.workers + 1, thread_name_prefix=self._pass.name)
         try:
+            if bulk:
+                batch = self._new_batch(bulk)
+                batch.began = began
+                self._alone(workers, batch.wait_for_jobs)
             units = self._settled(workers, [partial(look, one) for one in customers])
         finally:
             workers.shutdown(wait=False, cancel_futures=True)
@@ -103,6 +109,8 @@ class _PassRun:
         elif self._pass.windows:
             for window in self._windows(workers):
                 self._do_pages(workers, window)
+        elif bulk := self._bulk(workers):
+            self._do_batches(workers, bulk)
         else:
             self._do_pages(workers, None)
 
@@ -121,14 +129,40 @@ class _PassRun:
             yield window
 
     def _do_pages(self, workers: ThreadPoolExecutor, window: Window | None) -> None:
-        if self._state.total is None:
-            self._state.total = self._alone(workers, self._count)
+        self._total(workers)
         is_last = False
         while not is_last:
-            page = self._alone(workers, partial(self._read, window))
+            page = self._alone(workers, partial(self._read, window, self._state.after))
             is_last = page.is_last
             if page.documents:
                 self._do_page(workers, page.documents, after=page.documents[-1]["id"])
+
+    def _bulk(self, workers: ThreadPoolExecutor) -> Bulk | None:
+        """How Klaviyo's bulk jobs do this pass; None where they are off, or not worth it."""
+        bulk, total = self._pass.bulk, self._total(workers)
+        if bulk is None or not bulk.is_on(self._run.services.settings.sync):
+            return None
+        return None if total is not None and total < bulk.few else bulk
+
+    def _new_batch(self, bulk: Bulk) -> Batch:
+        return bulk.batch(self._run, self._pass.where(self._run.selection, None))
+
+    def _do_batches(self, workers: ThreadPoolExecutor, bulk: Bulk) -> None:
+        """Do the pass batch after batch, and page after page from where the key turns out to lack a scope."""
+        self._size = PageSize(self._run.page or bulk.size)
+        is_last = False
+        while not is_last and self._pass.name not in self._run.without_bulk:
+            batch, after = self._new_batch(bulk), self._state.after
+            while not (is_last or batch.is_full):
+                page = self._alone(workers, partial(self._read, None, after, bulk.expand))
+                is_last = page.is_last
+                if page.documents:
+                    self._alone(workers, partial(batch.add, page.documents))
+                    after = page.documents[-1]["id"]
+            self._do_batch(workers, batch, after)
+        if not is_last:
+            self._size = PageSize(self._run.page or self._pass.size)
+            self._do_pages(workers, None)
 
     def _do_ids(self, workers: ThreadPoolExecutor, ids: Sequence[str]) -> None:
         self._state.total = self._state.total or len(ids)
@@ -151,11 +185,16 @@ class _PassRun:
             after, is_last = page.documents[-1]["id"] if page.documents else "", page.is_last
         return found
 
-    def _read(self, window: Window | None) -> Page:
+    def _read(self, window: Window | None, after: str, expand: Sequence[str] = ()) -> Page:
         one, run = self._pass, self._run
-        return run.reader.page(
-            one.collection, one.where(run.selection, window), self._state.after, self._size, self._narrow
-        )
+        where = one.where(run.selection, window)
+        return run.reader.page(one.collection, where, after, self._size, self._narrow, expand)
+
+    def _total(self, workers: ThreadPoolExecutor) -> int | None:
+        """About how many documents the pass has, counted once in a run."""
+        if self._state.total is None:
+            self._state.total = self._alone(workers, self._count)
+        return self._state.total
 
     def _count(self) -> int | None:
         """About how many documents there are. A predicate would cap the number, so without --since there is none."""
@@ -168,19 +207,35 @@ class _PassRun:
         self, workers: ThreadPoolExecutor, documents: Sequence[Document], *, after: str, deleted: int = 0
     ) -> None:
         """Settle the documents of a page, then move the cursor behind it. Raises StoppedError."""
+        customers = self._alone(workers, lambda: sorted(self._pass.customers(documents, self._run.reader)))
+        self._begin(datetime.now(UTC), customers)
+        works = {document["id"]: partial(self._work, document) for document in documents}
+        self._end(self._settled_by_id(workers, works), Counter(), after=after, deleted=deleted)
+
+    def _do_batch(self, workers: ThreadPoolExecutor, batch: Batch, after: str) -> None:
+        """Have a batch written, settle what it leaves, then move the cursor behind it. Raises StoppedError."""
+        self._begin(batch.began, batch.customers, in_bulk=True)
+        self._alone(workers, batch.send)
+        self._end(batch.settled | self._settled_by_id(workers, batch.left), batch.calls, after=after)
+
+    def _begin(self, began: datetime, customers: Sequence[str], *, in_bulk: bool = False) -> None:
+        """Note whom to look for, should the run be killed before the end."""
+        self._state.unfinished = {"began": began.isoformat(), "customers": customers, "in_bulk": in_bulk}
+        self._run.state.write()
+
+    def _settled_by_id(self, workers: ThreadPoolExecutor, works: Mapping[str, Work]) -> dict[str, Settled]:
+        return dict(zip(works, self._settled(workers, list(works.values())), strict=True))
+
+    def _end(self, units: Mapping[str, Settled], calls: Counter[str], *, after: str, deleted: int = 0) -> None:
+        """Count what became of documents, and move the cursor behind them. Raises StoppedError."""
         run, state = self._run, self._state
-        customers = self._alone(workers, lambda: sorted(self._pass.customers(documents, run.reader)))
-        state.unfinished = {"began": datetime.now(UTC).isoformat(), "customers": customers}
-        run.state.write()
-        units = self._settled(workers, [partial(self._work, document) for document in documents])
         skipped = Counter({"deleted": deleted})
-        calls: Counter[str] = Counter()
         failed = sent = 0
-        for document, unit in zip(documents, units, strict=True):
+        for own_id, unit in units.items():
             calls.update(unit.calls)
             if unit.failed:
                 failed += 1
-                run.errors.add(f"{self._pass.type_id}/{document['id']}", self._pass.name, unit.failed)
+                run.errors.add(f"{self._pass.type_id}/{own_id}", self._pass.name, unit.failed)
             elif unit.skipped:
                 skipped["deleted" if unit.skipped == _DELETED else unit.skipped] += 1
             else:
@@ -189,7 +244,7 @@ class _PassRun:
         state.after, state.unfinished = after, None
         self._done_here += len(units)
         self._note_time()
-        run.brake(units)
+        run.brake(units.values())
         if run.stop.is_set():
             raise InterruptedRunError(abandons=False)
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from clients.commercetools import CUSTOMER_GROUPS
 from clients.predicates import any_of, literal
 from core.notification import Notification, Resource
 from core.rules import SyncRules
@@ -17,7 +18,11 @@ from handlers.history import (
 )
 from handlers.registry import is_consumed
 from handlers.services import Services
+from jobs import customer_batch
+from jobs.batch import Batch
+from jobs.customer_batch import CustomerBatch
 from jobs.reading import Reader
+from jobs.run import Run
 from jobs.selection import Selection, Window, written
 from jobs.units import Attempt
 from mappers.mapped import mapper
@@ -30,13 +35,27 @@ Customers = Callable[[Sequence[Document], Reader], set[str]]
 
 
 @dataclass(frozen=True, slots=True)
+class Bulk:
+    """How the documents of a pass are written many at a time: pages of `size`, with what is expanded in them.
+
+    `few`: a pass of fewer is done one by one.
+    """
+
+    size: int
+    few: int
+    is_on: Callable[[SyncRules], bool]
+    batch: Callable[[Run, Sequence[str]], Batch]
+    expand: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Pass:
     """What is done for all documents of a collection.
 
     `size` is how many of them a page has, `workers` how many are worked on at a time, `customers` says which
     customers a page may send. `windows`: read by the time of creation. `copies`: the id is
     enough, as the resource's own handler reads it. `narrow` is a predicate that saves pages,
-    and that a project may refuse.
+    and that a project may refuse. `bulk`: unless ids are named.
     """
 
     name: str
@@ -50,6 +69,7 @@ class Pass:
     windows: bool = False
     copies: bool = True
     narrow: Callable[[SyncRules], str] = lambda _: ""
+    bulk: Bulk | None = None
 
     def where(self, selection: Selection, window: Window | None) -> list[str]:
         """The predicates of its pages."""
@@ -99,6 +119,13 @@ _CATALOG = ("category", "product")
 """Their handlers take a message that says a time under a minute ago for a young one, which costs more."""
 
 
+def _customer_batch(run: Run, where: Sequence[str]) -> Batch:
+    def copy(own_id: str, attempt: Attempt) -> None:
+        _copied("ResourceUpdated", "customer")({"id": own_id}, attempt, run.selection, run.services)
+
+    return CustomerBatch(run, where, copy)
+
+
 def _is_on(resource_type: str, message_type: str) -> Callable[[SyncRules], bool]:
     return partial(is_consumed, resource_type, message_type)
 
@@ -127,7 +154,9 @@ ALL = (
     Pass("products", "product-projections", "product", 50, 16, _copied("ProductPublished", "product"),
          _is_on("product", "ProductPublished")),
     Pass("customers", "customers", "customer", 100, 16, _copied("ResourceUpdated", "customer"),
-         _is_on("customer", "ResourceUpdated"), _their_own_ids),
+         _is_on("customer", "ResourceUpdated"), _their_own_ids,
+         bulk=Bulk(customer_batch.PAGE, customer_batch.FEW, lambda rules: rules.backfill.profiles == "bulk",
+                   _customer_batch, CUSTOMER_GROUPS)),
     Pass("orders", "orders", "order", 100, 16, _order, has_events, _customers_of, windows=True, copies=False),
     Pass("refunds", "payments", "payment", 100, 16, _refunds, refunds_orders, _customers_of_payments,
          copies=False, narrow=_settled_refunds),

@@ -63,7 +63,15 @@ class Reader:
             update={"read_timeout": seconds, "message_seconds": seconds + limits.connect_timeout, "call_attempts": 1}
         )
 
-    def page(self, collection: str, where: Sequence[str], after: str, size: PageSize, narrow: str = "") -> Page:
+    def page(
+        self,
+        collection: str,
+        where: Sequence[str],
+        after: str,
+        size: PageSize,
+        narrow: str = "",
+        expand: Sequence[str] = (),
+    ) -> Page:
         """The documents that meet `where` and come after an id. Raises StoppedError when they can't be read.
 
         `narrow` is a predicate that saves pages, and that a project may refuse: then it is left out.
@@ -71,6 +79,7 @@ class Reader:
         narrow = "" if narrow in self._refused else narrow
         params: Params = [("where", one) for one in (*where, *filter(None, [narrow]))]
         params += [("where", f"id > {literal(after)}")] if after else []
+        params += [("expand", path) for path in expand]
         params += [("staged", "false")] if collection == "product-projections" else []
         for tried in range(1, _TRIES + 1):
             asked = size.size
@@ -90,7 +99,7 @@ class Reader:
                     ) from None
                 self._refused.add(narrow)
                 log.warning("commercetools takes no narrower query: all is read", collection=collection)
-                return self.page(collection, where, after, size)
+                return self.page(collection, where, after, size, expand=expand)
             size.worked()
             return Page(documents, len(documents) < asked)
         raise StoppedError(INTERRUPTED, f"commercetools does not answer for {collection}. Go on with the same command.")

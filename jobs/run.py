@@ -36,6 +36,8 @@ class Run:
     stop: threading.Event
     page: int | None = None
     health: Health = field(default_factory=Health)
+    without_bulk: set[str] = field(default_factory=set)
+    """Passes whose bulk jobs the key may not begin."""
     _judged: deque[bool] = field(default_factory=lambda: deque(maxlen=_JUDGED))
 
     def wait_for(self, futures: Collection["Future[Any]"], tick: Callable[[], None], grace: float = 0.0) -> None:

@@ -163,6 +163,10 @@ class Control:
         """Enforce Klaviyo's rate limits, multiplied by `scale`; the windows start anew."""
         self.call("POST", "limits", {"enforce": enforce, "scale": scale})
 
+    def jobs(self, seconds: float) -> None:
+        """How long each of Klaviyo's bulk jobs takes from now on: half of it queued, then row by row."""
+        self.call("POST", "jobs", {"seconds": seconds})
+
     def lag(
         self,
         seconds: float,

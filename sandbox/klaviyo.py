@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from sandbox.backend import Backend, Mistake, told
+from sandbox.bulk_jobs import BulkJobs
 from sandbox.catalog import Catalog
 from sandbox.events import Events
 from sandbox.klaviyo_answers import Answers
@@ -26,6 +27,16 @@ OPERATIONS = {
     ("GET", "profiles/{id}"): "get_profile",
     ("PATCH", "profiles/{id}"): "update_profile",
     ("POST", "data-privacy-deletion-jobs"): "request_profile_deletion",
+    ("POST", "profile-bulk-import-jobs"): "bulk_import_profiles",
+    ("GET", "profile-bulk-import-jobs"): "get_bulk_import_profiles_jobs",
+    ("GET", "profile-bulk-import-jobs/{id}"): "get_bulk_import_profiles_job",
+    ("GET", "profile-bulk-import-jobs/{id}/import-errors"): "get_errors_for_bulk_import_profiles_job",
+    ("POST", "catalog-item-bulk-create-jobs"): "bulk_create_catalog_items",
+    ("GET", "catalog-item-bulk-create-jobs"): "get_bulk_create_catalog_items_jobs",
+    ("GET", "catalog-item-bulk-create-jobs/{id}"): "get_bulk_create_catalog_items_job",
+    ("POST", "catalog-variant-bulk-create-jobs"): "bulk_create_catalog_variants",
+    ("GET", "catalog-variant-bulk-create-jobs"): "get_bulk_create_variants_jobs",
+    ("GET", "catalog-variant-bulk-create-jobs/{id}"): "get_bulk_create_variants_job",
     **{
         (method, f"catalog-{plural}{path}"): name.format(kind=kind, plural=plural)
         for kind, plural in (("item", "items"), ("variant", "variants"), ("category", "categories"))
@@ -49,11 +60,21 @@ OPERATIONS = {
 PROFILE_WRITES = ("create_profile", "update_profile", "create_or_update_profile")
 _REVISION = re.compile(r"\d{4}-\d{2}-\d{2}(\.pre)?")
 _KEY = "Klaviyo-API-Key "
-_AREAS = (("catalog", "catalogs"), ("event", "events"), ("metric", "metrics"), ("account", "accounts"))
+_AREAS = (
+    ("catalog", "catalogs"),
+    ("variants_job", "catalogs"),
+    ("event", "events"),
+    ("metric", "metrics"),
+    ("account", "accounts"),
+)
 
 
 def scope(operation: str) -> str:
-    """The scope that a key needs for a call."""
+    """The scope that a key needs for a call; of the two of a bulk import the one that no other call needs."""
+    if operation == "bulk_import_profiles":
+        return "lists:write"
+    if operation.startswith("get_bulk_import_profiles"):
+        return "lists:read"
     kind = "read" if operation.startswith("get_") else "write"
     if operation == "request_profile_deletion":
         return "data-privacy:write"
@@ -76,12 +97,14 @@ class Klaviyo(Backend):
         self.events = Events()
         self.catalog = Catalog(self.lags["lists"])
         self.limits = Limits()
+        self.jobs = BulkJobs()
         self._accepted: frozenset[str] | None = None
         self._scopes: frozenset[str] | None = None
-        self._answers = Answers(self.profiles, self.events, self.catalog)
+        self._answers = Answers(self.profiles, self.events, self.catalog, self.jobs)
 
     def state(self) -> dict[str, Any]:
         """Profiles, events and catalog."""
+        self.jobs.work()
         counts = self.events.counts()
         return {
             "profiles": [
@@ -112,6 +135,7 @@ class Klaviyo(Backend):
 
     def respond(self, request: Request) -> Answer:
         """Answer one request."""
+        self.jobs.work()
         operation = self.operation(request)
         headers: dict[str, str] = {}
         try:
@@ -139,7 +163,7 @@ class Klaviyo(Backend):
             raise Refused(400, "A revision header is required.", parameter="revision")
 
     def control_own(self, request: Request, path: list[str]) -> Any:
-        """`/_control/keys` and `/_control/limits`."""
+        """`/_control/keys`, `/_control/limits` and `/_control/jobs`."""
         match request.method, path:
             case "POST", ["keys"]:
                 rules = told(request, "accepted", "scopes")
@@ -154,6 +178,9 @@ class Klaviyo(Backend):
                 self.limits.enforce = bool(rules.get("enforce", True))
                 self.limits.scale = float(rules.get("scale", 1.0))
                 return {"enforce": self.limits.enforce, "scale": self.limits.scale}
+            case "POST", ["jobs"]:
+                self.jobs.seconds = float(told(request, "seconds")["seconds"])
+                return {"seconds": self.jobs.seconds}
         return NotImplemented
 
 

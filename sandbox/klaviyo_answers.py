@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from sandbox.bulk_answers import BulkAnswers
+from sandbox.bulk_jobs import BulkJobs
 from sandbox.catalog import PREFIX, SPARSE, Catalog, Record
 from sandbox.events import Events
 from sandbox.klaviyo_content import check_catalog, check_event, identifier_problems
@@ -59,10 +61,11 @@ _PROFILE_FIELDS = (
 class Answers:
     """The calls of one account; everything that they refuse is raised as Refused."""
 
-    def __init__(self, profiles: Profiles, events: Events, catalog: Catalog) -> None:
+    def __init__(self, profiles: Profiles, events: Events, catalog: Catalog, jobs: BulkJobs) -> None:
         self._profiles = profiles
         self._events = events
         self._catalog = catalog
+        self._bulk = BulkAnswers(profiles, catalog, jobs)
         self.erased: list[str] = []
 
     def answer(self, operation: str, request: Request, body: Any) -> Answer:
@@ -71,6 +74,8 @@ class Answers:
         data = body["data"] if body else {}
         if request.method == "PATCH" and isinstance(data, dict) and data["id"] != identity:
             raise Refused(400, "The id of the body is not the one of the URL.", pointer="/data/id")
+        if "bulk" in operation:
+            return self._bulk.answer(operation, request, identity, data)
         if "catalog" in operation:
             return self._of_catalog(operation, request, identity, data)
         own: Callable[[Request, str, Any], Answer] = getattr(self, operation)

@@ -48,10 +48,11 @@ class Refused(Exception):  # noqa: N818 - an answer
         refused._problems = [{"detail": problem.detail, "pointer": problem.pointer} for problem in problems]
         return refused
 
-    def answer(self) -> Answer:
-        """The error as it is sent."""
+    @property
+    def errors(self) -> list[dict[str, Any]]:
+        """The errors as JSON:API writes them."""
         code, title = _KNOWN.get(self._status, ("error", "A server error occurred."))
-        errors = [
+        return [
             {
                 "id": str(uuid.uuid4()),
                 "status": self._status,
@@ -64,4 +65,7 @@ class Refused(Exception):  # noqa: N818 - an answer
             }
             for problem in self._problems
         ]
-        return Answer(self._status, {"errors": errors}, self._headers, JSON_API)
+
+    def answer(self) -> Answer:
+        """The answer that tells them."""
+        return Answer(self._status, {"errors": self.errors}, self._headers, JSON_API)

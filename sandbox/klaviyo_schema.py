@@ -110,29 +110,43 @@ _VARIANT: Fields = {
 _ERASED = _data("profile", _strings("email phone_number"), OPTIONAL_ID)
 _PARENT = _object({"data": _object({"type": _type("catalog-item"), **ID})})
 
+_NEW_ITEM = _data(
+    "catalog-item",
+    {**_ITEM, **_strings("external_id title description url", required=True), **DEFAULTS},
+    _relationships("categories", "catalog-category"),
+)
+_NEW_VARIANT = _data(
+    "catalog-variant",
+    {
+        **_VARIANT,
+        **_strings("external_id title description url sku", required=True),
+        "price": Field("number", required=True),
+        "inventory_quantity": Field("number", required=True),
+        **DEFAULTS,
+    },
+    {"relationships": _object({"item": _PARENT})},
+)
+_UPSERTED = _data("profile", {**PROFILE, **_strings("_kx")}, {**OPTIONAL_ID, **_META})
+
+
+def _job(kind: str, name: str, row: Field, more: Fields | None = None) -> Fields:
+    """A bulk job: `data.attributes.<name>.data[]`."""
+    rows = Field("references", required=True, nullable=False, fields=row.fields)
+    return _resource(kind, {name: _object({"data": rows})}, more)
+
+
 BODIES: dict[str, Fields] = {
     "create_event": _resource("event", EVENT),
     "create_profile": _resource("profile", PROFILE),
     "update_profile": _resource("profile", PROFILE, {**ID, **_META}),
-    "create_or_update_profile": _resource("profile", {**PROFILE, **_strings("_kx")}, {**OPTIONAL_ID, **_META}),
+    "create_or_update_profile": {"data": _UPSERTED},
+    "bulk_import_profiles": _job("profile-bulk-import-job", "profiles", _UPSERTED, _relationships("lists", "list")),
     "request_profile_deletion": _resource("data-privacy-deletion-job", {"profile": _object({"data": _ERASED})}),
-    "create_catalog_item": _resource(
-        "catalog-item",
-        {**_ITEM, **_strings("external_id title description url", required=True), **DEFAULTS},
-        _relationships("categories", "catalog-category"),
-    ),
+    "create_catalog_item": {"data": _NEW_ITEM},
+    "bulk_create_catalog_items": _job("catalog-item-bulk-create-job", "items", _NEW_ITEM),
     "update_catalog_item": _resource("catalog-item", _ITEM, {**ID, **_relationships("categories", "catalog-category")}),
-    "create_catalog_variant": _resource(
-        "catalog-variant",
-        {
-            **_VARIANT,
-            **_strings("external_id title description url sku", required=True),
-            "price": Field("number", required=True),
-            "inventory_quantity": Field("number", required=True),
-            **DEFAULTS,
-        },
-        {"relationships": _object({"item": _PARENT})},
-    ),
+    "create_catalog_variant": {"data": _NEW_VARIANT},
+    "bulk_create_catalog_variants": _job("catalog-variant-bulk-create-job", "variants", _NEW_VARIANT),
     "update_catalog_variant": _resource("catalog-variant", _VARIANT, ID),
     "create_catalog_category": _resource(
         "catalog-category",

@@ -6,8 +6,10 @@ import pytest
 
 from commands.running import Sandbox, running_function
 from core.settings import load_settings
+from jobs.customer_batch import FEW
 from sandbox.samples import ENVIRONMENT
-from tests.functional.backfilling import Job, awaited, ended
+from tests.functional.backfilling import Job, asked, awaited, ended
+from tests.functional.documents import customer
 from tests.functional.expected_state import problems
 from tests.functional.random_shop import RandomShop
 from tests.functional.redelivery import Subscription
@@ -20,12 +22,19 @@ KINDS = [
 
 
 @pytest.mark.timeout(180)
-def test_the_newest_state_wins(sandbox: Sandbox, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shop was there before, and changes while a backfill is at it; the function gets the changes alone."""
+@pytest.mark.parametrize("crowd", [0, FEW], ids=["one by one", "in bulk"])
+def test_the_newest_state_wins(sandbox: Sandbox, job: Job, monkeypatch: pytest.MonkeyPatch, crowd: int) -> None:
+    """The shop was there before, and changes while a backfill is at it; the function gets the changes alone.
+
+    With a crowd of further customers, whom nothing happens to, there are enough for a bulk import.
+    """
     seed = random.randrange(2**32)
     rng = random.Random(seed)
     shop = RandomShop(rng, sandbox.commercetools, KINDS)
     shop.open(10)
+    people = [customer(f"crowd-{number}", addresses=[]) for number in range(crowd)]
+    sandbox.commercetools.put_all({"customers": people})
+    sandbox.klaviyo.jobs(rng.uniform(1, 4))
     for _ in range(5):
         shop.place_order()
     environment = {**sandbox.environment, **ENVIRONMENT, "SYNC_CONFIG": ""}
@@ -47,4 +56,5 @@ def test_the_newest_state_wins(sandbox: Sandbox, job: Job, monkeypatch: pytest.M
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert (done.code, job.failed()) == (0, []), f"seed {seed}"
+    assert bool(asked(sandbox, "bulk_import_profiles")) == bool(crowd), f"seed {seed}"
     assert problems(sandbox, load_settings(), shop) == [], f"seed {seed}"

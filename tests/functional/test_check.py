@@ -45,6 +45,20 @@ def test_a_missing_scope_of_the_key_is_named(sandbox: Sandbox, manage_py: Manage
     assert failed == [f"FAILED  Klaviyo: the key has the scope {scope}"]
 
 
+@pytest.mark.usefixtures("subscribed")
+def test_a_backfill_needs_more(sandbox: Sandbox, manage_py: ManagePy) -> None:
+    """With --backfill its scopes are checked too, and nothing is imported."""
+    sandbox.klaviyo.keys(scopes=[*ALL_SCOPES, "lists:read", "accounts:read"])
+    assert manage_py("check").exit_code == 0
+    result = manage_py("check", "--backfill")
+    assert result.exit_code == 1
+    assert "ok      Klaviyo: the key has the scope lists:read" in result.output
+    assert "FAILED  Klaviyo: the key has the scope lists:write" in result.output
+    sandbox.klaviyo.keys(scopes=[*ALL_SCOPES, "lists:read", "lists:write", "accounts:read"])
+    assert manage_py("check", "--backfill").exit_code == 0
+    assert sandbox.klaviyo.state()["profiles"] == []
+
+
 def test_an_unknown_key_is_said_once(sandbox: Sandbox, manage_py: ManagePy) -> None:
     """401: the key, not its scopes."""
     sandbox.klaviyo.keys(accepted=["another"])

@@ -1,0 +1,104 @@
+"""Many documents that one of Klaviyo's bulk jobs writes, and what is common to all such batches."""
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from core.errors import TryAgain
+from jobs.ending import InterruptedRunError
+from jobs.run import Run
+from jobs.units import Attempt, Settled, settled
+
+LISTS_LAG = 5.0
+"""Seconds after which a list shows what was written before: of Klaviyo's jobs, or of commercetools' documents."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 5.0
+_FORBIDDEN = 403
+
+Work = Callable[[Attempt], None]
+T = TypeVar("T")
+
+
+class Batch(ABC):
+    """Documents are added page by page; `send` has them written, and says what is left for the live handlers.
+
+    A job is done some time after its documents were read, and what a message has written since then must stand. So
+    everything is read again once the job is complete, and what has changed is given to its live handler.
+    """
+
+    def __init__(self, run: Run, where: Sequence[str]) -> None:
+        self.run = run
+        self.where = where
+        self.began = datetime.now(UTC)
+        self.settled: dict[str, Settled] = {}
+        """By id: what is settled."""
+        self.left: dict[str, Work] = {}
+        """By id: what the live handlers have to do."""
+        self.calls: Counter[str] = Counter()
+
+    @property
+    @abstractmethod
+    def is_full(self) -> bool:
+        """Whether no more pages are to be added."""
+
+    @abstractmethod
+    def add(self, documents: Sequence[Any]) -> None:
+        """Add the documents of a page."""
+
+    @abstractmethod
+    def send(self) -> None:
+        """Write what was added. Raises StoppedError."""
+
+    @abstractmethod
+    def wait_for_jobs(self) -> None:
+        """Wait for every job that was begun since `began`: an answer may have been lost, or a run killed."""
+
+    @property
+    @abstractmethod
+    def customers(self) -> list[str]:
+        """The customers whom a job may bring back, should the run be killed."""
+
+    def surely(self, call: Callable[[], T]) -> T:
+        """What a call gives, however often it takes. Raises what refuses it, and StoppedError."""
+        found: list[T] = []
+
+        def unit(_: Attempt) -> None:
+            found.append(call())
+
+        told = settled(unit, self.run.services.settings.sync.limits, self.run.health, self.run.stop)
+        self.calls.update(told.calls)
+        if told.failed:
+            raise told.failed
+        return found[-1]
+
+    def allowed(self, call: Callable[[], T]) -> T | None:
+        """The same, but None for a call whose scope the key lacks."""
+
+        def unless_forbidden() -> T | None:
+            try:
+                return call()
+            except TryAgain as denied:
+                if denied.status != _FORBIDDEN:
+                    raise
+                return None
+
+        return self.surely(unless_forbidden)
+
+    def wait_until(self, is_so: Callable[[], bool]) -> None:
+        """Ask until something is so, less and less often. Raises StoppedError."""
+        pauses = _pauses()
+        while not self.surely(is_so):
+            self.pause(next(pauses))
+
+    def pause(self, seconds: float) -> None:
+        """Wait, unless the run is asked to end: raises InterruptedRunError."""
+        if self.run.stop.wait(seconds):
+            raise InterruptedRunError(abandons=False)
+
+
+def _pauses() -> Iterator[float]:
+    seconds = _FIRST_PAUSE
+    while True:
+        yield seconds
+        seconds = min(_LONGEST_PAUSE, seconds * 1.5)

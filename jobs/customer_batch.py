@@ -1,0 +1,171 @@
+"""Customers that one of Klaviyo's bulk jobs imports: thousands in the time that a hundred upserts take."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from clients.klaviyo import CLOCKS_DIFFER
+from clients.klaviyo_imports import MOST_BYTES
+from clients.predicates import chunks, literal
+from core.errors import DeadLetter, Ignored
+from core.logs import log
+from core.wire import encoded
+from handlers.customer_profile import has_email
+from handlers.erasure import erase_if_back
+from jobs.batch import LISTS_LAG, Batch
+from jobs.reading import PageSize
+from jobs.run import Run
+from jobs.units import Attempt, Settled
+from mappers.documents import Customer
+from mappers.mapped import JsonObject
+from mappers.profile import profile
+
+MOST_ROWS = 4_000
+FEW = 500
+"""Fewer are upserted one by one: Klaviyo advises against small imports."""
+PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A customer in the version that was read, and its profile as the import takes it. `clears`: the upsert would."""
+
+    version: int
+    data: JsonObject
+    clears: bool
+
+
+class CustomerBatch(Batch):
+    """Customers, and the job that imports them."""
+
+    def __init__(self, run: Run, where: Sequence[str], copy: Callable[[str, Attempt], None]) -> None:
+        super().__init__(run, where)
+        self._copy = copy
+        self._rows: dict[str, _Row] = {}
+        self._bytes = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it has as many customers, or as much of them, as one job takes."""
+        return len(self._rows) >= MOST_ROWS or self._bytes >= MOST_BYTES
+
+    @property
+    def customers(self) -> list[str]:
+        """All of them."""
+        return [*self._rows, *self.left]
+
+    def add(self, documents: Sequence[Customer]) -> None:
+        """Map the customers of a page. One too many for the job is left for the handler."""
+        for customer in documents:
+            own_id = customer["id"]
+            try:
+                row = self._row(customer)
+            except Ignored as ignored:
+                self.settled[own_id] = Settled(skipped=ignored.reason)
+            except DeadLetter as failed:
+                self.settled[own_id] = Settled(failed=failed)
+            else:
+                size = len(encoded(row.data)) + 1
+                if self._bytes + size > MOST_BYTES:
+                    self._leave([own_id])
+                    continue
+                self._bytes += size
+                self._rows[own_id] = row
+
+    def send(self) -> None:
+        """Import the customers, wait for the job, and read them again."""
+        ids = list(self._rows)
+        if len(ids) < FEW:
+            self._leave(ids)
+            return
+        imports = self.run.services.klaviyo.imports
+        job = None
+        if self.allowed(lambda: imports.are_open(self.began)) is not None:
+            try:
+                job = self.allowed(lambda: imports.begin([row.data for row in self._rows.values()]))
+            except DeadLetter:  # a row that is in no shape for it: its own upsert will tell which
+                self._leave(ids)
+                return
+        if job is None:
+            log.warning("the Klaviyo key lacks lists:read or lists:write: customers are written one by one")
+            self.run.without_bulk.add("customers")
+            self._leave(ids)
+            return
+        self.wait_until(lambda: not imports.state(job).is_open)
+        self._leave(self._not_imported(job))
+        self.wait_for_jobs()
+        self._leave(self._to_clear())
+        self._look_again()
+        self.settled |= {own_id: Settled() for own_id in ids if own_id not in self.left}
+
+    def wait_for_jobs(self) -> None:
+        """Wait for every import that was begun since the batch was."""
+        self.pause(LISTS_LAG)
+        since = self.began - CLOCKS_DIFFER
+        self.wait_until(lambda: not self.run.services.klaviyo.imports.are_open(since))
+
+    def _row(self, customer: Customer) -> _Row:
+        """Raises Ignored for a customer without e-mail, DeadLetter for one that can't be mapped."""
+        if not has_email(customer):
+            raise Ignored("no_email")
+        data = profile(customer, self.run.services.settings).body["data"]
+        kept = _without_null(data)
+        return _Row(customer["version"], kept, clears=kept != data)
+
+    def _leave(self, ids: Sequence[str]) -> None:
+        """Leave customers for the live handler."""
+        self.left |= {own_id: partial(self._copy, own_id) for own_id in ids}
+
+    def _not_imported(self, job: str) -> list[str]:
+        """Those whose rows failed; all where it can't be told which."""
+        imports, ids = self.run.services.klaviyo.imports, list(self._rows)
+        state = self.surely(lambda: imports.state(job))
+        if state.status != "complete":  # cancelled
+            return ids
+        if state.failed == 0:
+            return []
+        failed = self.surely(lambda: list(imports.failed_rows(job)))
+        found = [row.external_id or _at(ids, row.index) for row in failed]
+        return found if len(set(found)) == state.failed and self._rows.keys() >= set(found) else ids
+
+    def _to_clear(self) -> list[str]:
+        """Those whose profile was there before, and has something to clear, which an import does not."""
+        imports = self.run.services.klaviyo.imports
+        found: list[str] = []
+        for ids in chunks([own_id for own_id, row in self._rows.items() if row.clears]):
+            found += self.surely(partial(imports.made_before, ids, self.began - CLOCKS_DIFFER))
+        return found
+
+    def _look_again(self) -> None:
+        """Leave those who have changed since they were read for the handler, and erase who is gone."""
+        ids = sorted(self._rows)
+        now: dict[str, int] = {}
+        after, size, is_last = "", PageSize(PAGE), False
+        bounds = [f"id >= {literal(ids[0])} and id <= {literal(ids[-1])}"]
+        while not is_last:
+            page = self.run.reader.page("customers", [*self.where, *bounds], after, size)
+            now |= {customer["id"]: customer["version"] for customer in page.documents}
+            after, is_last = page.documents[-1]["id"] if page.documents else "", page.is_last
+        self._leave([own_id for own_id, row in self._rows.items() if own_id in now and now[own_id] != row.version])
+        self.left |= {own_id: partial(self._erase, own_id) for own_id in self._rows if own_id not in now}
+
+    def _erase(self, own_id: str, attempt: Attempt) -> None:
+        """Erase a customer who is gone, if the import made the profile. Raises Ignored then."""
+        try:
+            erase_if_back(own_id, self.began, self.run.services)
+        except Ignored:  # still there: the list lags
+            self._copy(own_id, attempt)
+        else:
+            raise Ignored("deleted_meanwhile")
+
+
+def _at(ids: Sequence[str], index: int | None) -> str:
+    return ids[index] if index is not None and index < len(ids) else ""
+
+
+def _without_null(value: Any) -> Any:
+    """A body without what it would clear."""
+    if not isinstance(value, dict):
+        return value
+    return {name: _without_null(part) for name, part in value.items() if part is not None}

@@ -1,0 +1,101 @@
+"""The stand-in for Klaviyo: bulk jobs, which are taken at once and done row by row later."""
+
+import time
+from typing import Any
+
+from sandbox import Control
+from sandbox.calls import Calls
+from tests.unit.klaviyo_bodies import profile, refusal
+
+IMPORT = "/api/profile-bulk-import-jobs"
+PREFIX = "$custom:::$default:::"
+
+
+def imported(*rows: dict[str, Any]) -> dict[str, Any]:
+    """The body of an import."""
+    profiles = {"data": [profile(**row)["data"] for row in rows]}
+    return {"data": {"type": "profile-bulk-import-job", "attributes": {"profiles": profiles}}}
+
+
+def created(plural: str, *rows: dict[str, Any]) -> dict[str, Any]:
+    """The body of a job that creates catalog records."""
+    kind = f"catalog-{plural.removesuffix('s')}-bulk-create-job"
+    return {"data": {"type": kind, "attributes": {plural: {"data": list(rows)}}}}
+
+
+def item(name: str) -> dict[str, Any]:
+    """An item as the job takes it."""
+    told = {"external_id": name, "title": name, "description": name, "url": "https://shop.example"}
+    return {"type": "catalog-item", "attributes": told}
+
+
+def variant(name: str, of: str) -> dict[str, Any]:
+    """A variant as the job takes it."""
+    told = {**item(name)["attributes"], "sku": name, "price": 1, "inventory_quantity": 1}
+    parent = {"data": {"type": "catalog-item", "id": PREFIX + of}}
+    return {"type": "catalog-variant", "attributes": told, "relationships": {"item": parent}}
+
+
+def test_import(calls: Calls, control: Control) -> None:
+    """Each row is an upsert that null clears nothing of; a row that fails says why, the others are done."""
+    calls("POST", "/api/profile-import", profile(external_id="c1", title="Dr"))
+    calls("POST", "/api/profile-import", profile(email="taken@x.io"))
+    rows: list[dict[str, Any]] = [
+        {"external_id": "c1", "title": None, "first_name": "Jo"},
+        {"external_id": "c2", "phone_number": "911"},
+        {"external_id": "c1", "email": "taken@x.io"},
+    ]
+    job = calls("POST", IMPORT, imported(*rows))
+    assert job.status == 202
+    done = calls("GET", f"{IMPORT}/{job.body['data']['id']}").body["data"]["attributes"]
+    assert (done["status"], done["completed_count"], done["failed_count"]) == ("complete", 1, 2)
+    errors = calls("GET", f"{IMPORT}/{job.body['data']['id']}/import-errors").body["data"]
+    assert [error["attributes"]["code"] for error in errors] == ["invalid", "duplicate_profile"]
+    assert errors[0]["attributes"]["original_payload"]["attributes"]["external_id"] == "c2"
+    first = control.state()["profiles"][0]
+    assert (first["title"], first["first_name"]) == ("Dr", "Jo")
+
+
+def test_takes_time(calls: Calls, control: Control) -> None:
+    """A job waits in the queue for half of its time, then its rows are done one after the other."""
+    control.jobs(0.8)
+    began = time.monotonic()
+    job = calls("POST", IMPORT, imported({"external_id": "c1"}, {"external_id": "c2"})).body["data"]
+    seen: list[tuple[str, int]] = []
+    while not seen or seen[-1][0] != "complete":
+        status = calls("GET", f"{IMPORT}/{job['id']}").body["data"]["attributes"]["status"]
+        state = (status, len(control.state()["profiles"]))
+        seen += [] if state in seen else [state]
+    assert time.monotonic() - began >= 0.8
+    assert seen[0] == ("queued", 0)
+    assert seen[-1] == ("complete", 2)
+    assert ("processing", 1) in seen
+    open_jobs = calls("GET", f'{IMPORT}?filter=any(status,["queued","processing"])').body["data"]
+    assert open_jobs == []
+    assert len(calls("GET", IMPORT).body["data"]) == 1
+
+
+def test_creates_catalog_records(calls: Calls, control: Control) -> None:
+    """Records are created; one that exists is a failure of its row."""
+    calls("POST", "/api/catalog-item-bulk-create-jobs", created("items", item("p1"), item("p2")))
+    again = calls("POST", "/api/catalog-item-bulk-create-jobs", created("items", item("p2"), item("p3")))
+    job = calls("GET", f"/api/catalog-item-bulk-create-jobs/{again.body['data']['id']}").body["data"]["attributes"]
+    assert (job["failed_count"], job["errors"][0]["code"]) == (1, "conflict")
+    calls(
+        "POST", "/api/catalog-variant-bulk-create-jobs", created("variants", variant("s1", "p1"), variant("s2", "p9"))
+    )
+    state = control.state()
+    assert sorted(state["items"]) == ["p1", "p2", "p3"]
+    assert {name: one["item"] for name, one in state["variants"].items()} == {"s1": "p1"}
+
+
+def test_refused_at_once(calls: Calls, control: Control) -> None:
+    """Too many records, none, a row of another shape, and a key without lists:write."""
+    items = [item(f"p{number}") for number in range(101)]
+    assert refusal(calls("POST", "/api/catalog-item-bulk-create-jobs", created("items", *items)))[0] == 400
+    assert refusal(calls("POST", IMPORT, imported()))[0] == 400
+    wrong = calls("POST", IMPORT, imported({"external_id": "c1", "nickname": "J"}))
+    assert refusal(wrong) == (400, "invalid", "/data/attributes/profiles/data/0/attributes/nickname")
+    control.keys(scopes=["profiles:write"])
+    assert refusal(calls("POST", IMPORT, imported({"external_id": "c1"})))[:2] == (403, "permission_denied")
+    assert control.state()["profiles"] == []
