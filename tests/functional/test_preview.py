@@ -37,9 +37,15 @@ def _sent(request: dict[str, Any]) -> str:
 
 
 @pytest.fixture
-def function(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Function]:
-    """A function in a process of its own, with the samples' documents; `preview` gets the same environment."""
-    environment = {**sandbox.environment, **ENVIRONMENT}
+def function(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, settings_file: Callable[[str], str]
+) -> Iterator[Function]:
+    """A function in a process of its own, with the samples' documents; `preview` gets the same environment.
+
+    It remembers no categories of products: a preview reads those of now.
+    """
+    forgets = settings_file("[limits]\nproduct_categories_ttl = 0\n")
+    environment = {**sandbox.environment, **ENVIRONMENT, "SYNC_CONFIG": forgets}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     for folder in DOCUMENTS.iterdir():
