@@ -4,11 +4,10 @@ import ctypes
 
 _M_ARENA_MAX = -8
 """Source: glibc's malloc.h."""
-_HEAPS = 1
 
 
-def limit_heaps() -> None:
-    """Have all threads share a few heaps, where the C library can be told: else memory grows from batch to batch."""
+def share_one_heap() -> None:
+    """Have all threads share one heap, where the C library can be told: else memory grows from batch to batch."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt:
-        mallopt(_M_ARENA_MAX, _HEAPS)
+        mallopt(_M_ARENA_MAX, 1)
