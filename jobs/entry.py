@@ -15,6 +15,7 @@ from core.errors import TryAgain
 from core.logs import log
 from core.settings import Settings
 from handlers.services import Services
+from jobs.arenas import share_one_heap
 from jobs.backfill import backfill
 from jobs.dry_run import DryRun
 from jobs.ending import DONE, INTERRUPTED, WITH_ERRORS, LostStateError, StoppedError, signals_caught
@@ -47,6 +48,7 @@ class Outcome:
 
 def carried_out(options: Options, settings: Settings, progress: Progress) -> Outcome:
     """Do what the options ask for. SIGTERM and SIGINT end it early, within ten seconds."""
+    share_one_heap()
     services = Services(_for_a_job(settings, options.share))
     abandons = False
     try:
