@@ -46,15 +46,15 @@ locals {
     },
     {
       title = "Answers a minute: 2xx acknowledged, 5xx delivered again", plot = "STACKED_BAR", limits = {}
-      lines = [{ legend = "$${metric.labels.response_code}", filter = "${local.of_function} AND metric.type=\"run.googleapis.com/request_count\"", align = "ALIGN_DELTA", join = "REDUCE_SUM", by = ["metric.label.\"response_code\""] }]
+      lines = [{ legend = "$${metric.labels.response_code}", filter = "${local.log_of_function} AND metric.type=\"run.googleapis.com/request_count\"", align = "ALIGN_DELTA", join = "REDUCE_SUM", by = ["metric.label.\"response_code\""] }]
     },
     {
       title = "Instances", plot = "STACKED_AREA", limits = { "max_instances" = local.max_instances }
-      lines = [{ legend = "$${metric.labels.state}", filter = "${local.of_function} AND metric.type=\"run.googleapis.com/container/instance_count\"", align = "ALIGN_MAX", join = "REDUCE_SUM", by = ["metric.label.\"state\""] }]
+      lines = [{ legend = "$${metric.labels.state}", filter = "${local.log_of_function} AND metric.type=\"run.googleapis.com/container/instance_count\"", align = "ALIGN_MAX", join = "REDUCE_SUM", by = ["metric.label.\"state\""] }]
     },
     {
       title = "Memory and CPU used (p99, share)", plot = "LINE", limits = {}
-      lines = [for used in ["memory", "cpu"] : { legend = used, filter = "${local.of_function} AND metric.type=\"run.googleapis.com/container/${used}/utilizations\"", align = "ALIGN_DELTA", join = "REDUCE_PERCENTILE_99", by = [] }]
+      lines = [for used in ["memory", "cpu"] : { legend = used, filter = "${local.log_of_function} AND metric.type=\"run.googleapis.com/container/${used}/utilizations\"", align = "ALIGN_DELTA", join = "REDUCE_PERCENTILE_99", by = [] }]
     },
   ]
 

@@ -284,7 +284,7 @@ run "defaults" {
 
 run "watching" {
   assert {
-    condition     = output.on_call == "export TOPIC=projects/shop-sync/topics/klaviyo-sync\nexport DEAD_LETTER_SUBSCRIPTION=${output.dead_letter_subscription}\nexport SYNC_SERVICE=klaviyo-sync\npython manage.py status\n"
+    condition     = output.on_call == "export TOPIC=projects/shop-sync/topics/klaviyo-sync\nexport DEAD_LETTER_SUBSCRIPTION=${output.dead_letter_subscription}\nexport SYNC_SERVICE=klaviyo-sync\npython3 manage.py status\n"
     error_message = "Whoever is paged can paste the first command."
   }
 

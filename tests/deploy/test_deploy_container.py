@@ -48,7 +48,6 @@ def test_container_from_nothing(cloud: Cloud, first: tuple[Cloud, Run]) -> None:
 def test_container_flags(cloud: Cloud, first: tuple[Cloud, Run]) -> None:
     """The container has the function's settings and size; its subscription has the function's queue, and a token."""
     run = cloud.run("--container")
-    assert "\nexport SYNC_SERVICE=klaviyo-sync-container\n" in run.out
     call, function = run.one("run deploy"), first[1].one("functions deploy")
     assert call.env_vars == function.env_vars
     assert call.env_vars_mode == "0o600"
@@ -111,7 +110,6 @@ def test_container_can_be_looked_at_first(cloud: Cloud) -> None:
     (cloud.work / "env.yaml").unlink()
     shutil.rmtree(cloud.folder / "state" / "there")
     run = cloud.run("--container")
-    assert "\nexport SYNC_SERVICE=klaviyo-sync-container\n" in run.out
     for calls in (printed(dry), [list(call.arguments) for call in pasted.calls]):
         assert [[word for word in command if "env-vars-file" not in word] for command in calls] == [
             [word for word in call.arguments if "env-vars-file" not in word] for call in run.calls
@@ -122,7 +120,6 @@ def test_a_container_that_can_not_be_built_is_not_fed(cloud: Cloud) -> None:
     """The run ends where the build fails, and says so: no subscription pushes to nothing."""
     cloud.refuse("run deploy", "Build failed; check build logs for details")
     run = cloud.run("--container")
-    assert "\nexport SYNC_SERVICE=klaviyo-sync-container\n" in run.out
     assert run.status == 1
     assert "deploy.sh: failed: gcloud run deploy klaviyo-sync-container" in run.err
     assert run.commands[-1] == "run deploy klaviyo-sync-container"

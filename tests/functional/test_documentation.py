@@ -115,8 +115,8 @@ def test_the_readmes_commands_work_on_the_readers_shop(serve: Serve, sandbox: Sa
     settings = [f"{name}='{value}'" for name, value in sandbox.environment.items()]
     (tmp_path / ".env").write_text("\n".join(settings), encoding="utf-8")
     section = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## Run it locally")[1].split("\n## ")[0]
-    commands = re.findall(r"^(?:python manage\.py (?:preview|resync|send)|curl) .*$", section, re.MULTILINE)
-    assert [command.split()[0] for command in commands] == ["python"] * 4 + ["curl"]
+    commands = re.findall(r"^(?:python3 manage\.py (?:preview|resync|send)|curl) .*$", section, re.MULTILINE)
+    assert [command.split()[0] for command in commands] == ["python3"] * 4 + ["curl"]
     for command in commands:
         ours = command.replace("python3 manage.py", f"{sys.executable} {ROOT / 'manage.py'}")
         ours = ours.replace("send order.json", f"send order.json --url {function.url}")

@@ -109,7 +109,7 @@ def test_poison_is_dead_lettered_with_its_data(sandbox: Sandbox, post: Post, tar
         time.sleep(1.5)
         assert post.letters() == []
     assert [letter["data"] for letter in letters] == [poison]
-    error = "not_json JSONDecodeError"
+    error = "not_json UnicodeDecodeError"
     assert letters[0]["attributes"] == {"reason": "not_json", "error": error, "message_id": message_id}
 
 
