@@ -60,7 +60,7 @@ class NewProfiles:
         self._customers.add(own_id)
 
     def add_guest(self, email: str) -> None:
-        """Count somebody without an account, by the e-mail in lower case: Klaviyo compares them without regard to it."""
+        """Count somebody without an account, by the e-mail in lower case, as Klaviyo takes cases for equal."""
         self._guests.add(email)
 
     def reported(self) -> Mapping[str, Any]:
