@@ -60,8 +60,8 @@ class NewProfiles:
         self._customers.add(own_id)
 
     def add_guest(self, email: str) -> None:
-        """Count somebody without an account; Klaviyo compares e-mails without regard to case."""
-        self._guests.add(email.lower())
+        """Count somebody without an account, by the e-mail in lower case, as Klaviyo takes cases for equal."""
+        self._guests.add(email)
 
     def reported(self) -> Mapping[str, Any]:
         """Both counts, and whether either is an estimate."""

@@ -1,4 +1,4 @@
-"""docs/deploy.md: its commands are ones that gcloud knows, and its figures those of deploy.sh."""
+"""docs/deploy.md: its commands are ones that gcloud knows, as docs/history.md's, and its figures those of deploy.sh."""
 
 import re
 import shlex
@@ -10,14 +10,14 @@ import pytest
 from commands.running import ROOT
 from tests.deploy.deployment import Cloud, lint, printed
 
-TEXT = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+TEXT, HISTORY = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("deploy.md", "history.md"))
 
 
-def _gcloud_commands() -> list[str]:
-    """The page's commands of gcloud, in shell blocks and in sentences, each on one line."""
-    blocks = "\n".join(re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL)).replace("\\\n", " ").splitlines()
-    sentences = re.findall(r"`(gcloud [^`]* --project=[^`]*)`", TEXT.replace("\n", " "))
-    found = (re.search(r"(?:^|\$\()gcloud .*?(?=\s+#|\)$|$)", line) for line in blocks)
+def _gcloud_commands(text: str = TEXT) -> list[str]:
+    """A page's commands of gcloud, in shell blocks and in sentences, each on one line."""
+    blocks = "\n".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL)).replace("\\\n", " ").splitlines()
+    sentences = re.findall(r"`(gcloud [^`]* --project=[^`]*)`", text.replace("\n", " "))
+    found = (re.search(r"(?:^|\$\()gcloud .*?(?=\s+[#|]|\)$|$)", line) for line in blocks)
     return [match[0].removeprefix("$(") for match in found if match] + sentences
 
 
@@ -28,6 +28,16 @@ def test_gcloud_knows_the_documented_commands(tmp_path: Path) -> None:
     ]
     assert any(command.startswith("gcloud functions delete") for command in commands), "of a sentence"
     assert any(command.startswith("gcloud pubsub subscriptions create") for command in commands), "of a block"
+    assert lint(commands, tmp_path) == []
+
+
+def test_gcloud_knows_the_commands_of_a_backfill(tmp_path: Path) -> None:
+    """And each names the job, or the bucket, that deploy.sh and Terraform make."""
+    commands = _gcloud_commands(HISTORY)
+    assert len(commands) > 3
+    assert [
+        one for one in commands if not re.search(r"klaviyo-sync-backfill|gs://my-project-klaviyo-sync-jobs/", one)
+    ] == []
     assert lint(commands, tmp_path) == []
 
 

@@ -26,7 +26,7 @@ def run_demo(columns: int, *options: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_it_ends_with_something_to_look_at(columns: int) -> None:
-    """A line a message that says what it did, then a profile with its order and refund, and what to do next."""
+    """A line a message that says what it did, then a profile, the shop's past, and what to do next."""
     ran = run_demo(columns)
     assert (ran.returncode, ran.stderr) == (0, "")
     lines = [line.rstrip() for line in ran.stdout.splitlines()]
@@ -41,7 +41,10 @@ def test_it_ends_with_something_to_look_at(columns: int) -> None:
     timeline = [" ".join(line.split()) for line in end]
     for entry in ("Placed Order 311.90 EUR", "Refunded Order 64.00 EUR", "Confirmed Shipment 243.00 EUR"):
         assert any(f"{entry} S-20001" in line for line in timeline)
-    assert any(line.startswith("Next: make page") for line in end)
+    past = lines[lines.index("And what was before the first message") :]
+    assert any(line.startswith("✓ orders") and "Placed Order x" in line for line in past)
+    assert any("none of which starts a flow" in line for line in past)
+    assert any(line.startswith("Next: make page") for line in past)
     assert "create_catalog_item" not in ran.stdout
     headings = [line for line in lines[: lines.index("What Klaviyo knows of one customer now")] if line.isalpha()]
     assert len(headings) == len(set(headings)) > 5
