@@ -8,25 +8,32 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
-from clients.predicates import IDS_PER_QUERY, any_of
+from clients.predicates import IDS_PER_QUERY, any_of, chunks
+from core.errors import TryAgain
 from core.logs import log
 from handlers.erasure import erase_if_back
 from jobs.batch import Batch, Work
 from jobs.ending import InterruptedRunError
-from jobs.passes import ALL, Bulk, Document, Pass
+from jobs.passes import ALL, CHANGED, Bulk, Document, Pass
 from jobs.progress import Snapshot
 from jobs.reading import COUNTED, Page, PageSize
 from jobs.run import GRACE, Run
-from jobs.selection import Window, written
+from jobs.selection import Selection, Window, written
 from jobs.state import PassState
 from jobs.units import Attempt, Settled, settled
 
 _DELETED = "deleted_meanwhile"
 _MINUTE = 60.0
+
+SYNCED_WITHIN = 20.0
+"""Seconds after which the messages about a change are taken for synced."""
+_ROUNDS = 6
+"""How often what goes on changing is looked at."""
 
 T = TypeVar("T")
 
@@ -106,15 +113,19 @@ class _PassRun:
             workers.shutdown(wait=False, cancel_futures=True)
         for resource, unit in units.items():
             if unit.failed:
-                self._run.errors.add(resource, self._pass.name, unit.failed)
+                name = "customers" if resource.startswith("customer/") else self._pass.name
+                self._run.errors.add(resource, name, unit.failed, unfinished["began"])
+                self._state.errors += 1
 
     def _do(self, workers: ThreadPoolExecutor) -> None:
         ids = self._run.selection.ids
         if ids is not None:
             self._do_ids(workers, [one for one in ids[self._pass.name] if one > self._state.after])
+            self._do_late(workers)
         elif self._pass.windows:
             for window in self._windows(workers):
                 self._do_pages(workers, window)
+            self._do_late(workers)
         elif bulk := self._bulk(workers):
             self._do_batches(workers, bulk)
         else:
@@ -141,7 +152,7 @@ class _PassRun:
             page = self._alone(workers, partial(self._read, window, self._state.after))
             is_last = page.is_last
             if page.documents:
-                self._do_page(workers, page.documents, after=page.documents[-1]["id"])
+                self._do_page(workers, page.documents, self._run.selection, after=page.documents[-1]["id"])
 
     def _bulk(self, workers: ThreadPoolExecutor) -> Bulk | None:
         """How Klaviyo's bulk jobs do this pass; None where they are off, or not worth it."""
@@ -175,8 +186,33 @@ class _PassRun:
         for start in range(0, len(ids), IDS_PER_QUERY):
             chunk = ids[start : start + IDS_PER_QUERY]
             documents = self._alone(workers, partial(self._named, chunk))
-            gone = len(chunk) - len(documents)
-            self._do_page(workers, documents, after=chunk[-1], deleted=gone)
+            self._do_page(workers, documents, self._run.selection, after=chunk[-1], ids=chunk)
+
+    def _do_late(self, workers: ThreadPoolExecutor) -> None:
+        """Do what has changed since the run began: the messages about it are synced by now, and may start flows.
+
+        Klaviyo keeps the first event of an id, so one of ours before its message would keep a flow from starting. What
+        changes again and again is for the errors file.
+        """
+        state, run = self._state, self._run
+        for _ in range(_ROUNDS):
+            late = list(state.late)
+            if not late:
+                return
+            self._alone(workers, self._wait_for_messages)
+            selection = replace(run.selection, until=datetime.now(UTC) - timedelta(seconds=SYNCED_WITHIN))
+            for ids in chunks(late):
+                documents = self._alone(workers, partial(self._named, ids))
+                self._do_page(workers, documents, selection, after=state.after, ids=ids)
+        for own_id in state.late:
+            resource = f"{self._pass.type_id}/{own_id}"
+            run.errors.add(resource, self._pass.name, TryAgain(CHANGED), datetime.now(UTC).isoformat())
+        state.errors += len(state.late)
+        state.late = []
+
+    def _wait_for_messages(self) -> None:
+        if self._run.stop.wait(SYNCED_WITHIN):
+            raise InterruptedRunError(abandons=False)
 
     def _named(self, ids: Sequence[str]) -> Sequence[Document]:
         """The documents with these ids. Of what handlers read themselves the id is enough, also when it is gone."""
@@ -210,29 +246,46 @@ class _PassRun:
         return self._run.reader.count(self._pass.collection, where)
 
     def _do_page(
-        self, workers: ThreadPoolExecutor, documents: Sequence[Document], *, after: str, deleted: int = 0
+        self,
+        workers: ThreadPoolExecutor,
+        documents: Sequence[Document],
+        selection: Selection,
+        *,
+        after: str,
+        ids: Sequence[str] = (),
     ) -> None:
-        """Settle the documents of a page, then move the cursor behind it. Raises StoppedError."""
+        """Settle the documents of a page, or those that there are of `ids`, then move the cursor behind it.
+
+        Raises StoppedError.
+        """
         customers = self._alone(workers, lambda: sorted(self._pass.customers(documents, self._run.reader)))
-        self._begin(datetime.now(UTC), customers)
-        works = {document["id"]: partial(self._work, document) for document in documents}
-        self._end(self._settled_by_id(workers, works), Counter(), after=after, deleted=deleted)
+        began = self._begin(datetime.now(UTC), customers)
+        works = {document["id"]: partial(self._work, document, selection) for document in documents}
+        units = self._settled_by_id(workers, works)
+        late = {own_id for own_id, unit in units.items() if unit.skipped == CHANGED}
+        self._state.late = sorted({*self._state.late} - {*ids} | late)
+        done = {own_id: unit for own_id, unit in units.items() if own_id not in late}
+        self._end(done, Counter(), began, after=after, deleted=max(0, len(ids) - len(documents)))
 
     def _do_batch(self, workers: ThreadPoolExecutor, batch: Batch, after: str) -> None:
         """Have a batch written, settle what it leaves, then move the cursor behind it. Raises StoppedError."""
-        self._begin(batch.began, batch.customers, in_bulk=True, **batch.noted)
+        began = self._begin(batch.began, batch.customers, in_bulk=True, **batch.noted)
         self._alone(workers, batch.send)
-        self._end(batch.settled | self._settled_by_id(workers, batch.left), batch.calls, after=after)
+        self._end(batch.settled | self._settled_by_id(workers, batch.left), batch.calls, began, after=after)
 
-    def _begin(self, began: datetime, customers: Sequence[str], *, in_bulk: bool = False, **more: Any) -> None:
-        """Note whom to look for, and what `more` a batch has to know, should the run be killed before the end."""
-        self._state.unfinished = {"began": began.isoformat(), "customers": customers, "in_bulk": in_bulk, **more}
+    def _begin(self, began: datetime, customers: Sequence[str], *, in_bulk: bool = False, **more: Any) -> str:
+        """Note whom to look for, and what `more` a batch has to know, should the run be killed; the time, as noted."""
+        noted = began.isoformat()
+        self._state.unfinished = {"began": noted, "customers": customers, "in_bulk": in_bulk, **more}
         self._run.state.write()
+        return noted
 
     def _settled_by_id(self, workers: ThreadPoolExecutor, works: Mapping[str, Work]) -> dict[str, Settled]:
         return dict(zip(works, self._settled(workers, list(works.values())), strict=True))
 
-    def _end(self, units: Mapping[str, Settled], calls: Counter[str], *, after: str, deleted: int = 0) -> None:
+    def _end(
+        self, units: Mapping[str, Settled], calls: Counter[str], began: str, *, after: str, deleted: int = 0
+    ) -> None:
         """Count what became of documents, and move the cursor behind them. Raises StoppedError."""
         run, state = self._run, self._state
         skipped = Counter({"deleted": deleted})
@@ -241,7 +294,7 @@ class _PassRun:
             calls.update(unit.calls)
             if unit.failed:
                 failed += 1
-                run.errors.add(f"{self._pass.type_id}/{own_id}", self._pass.name, unit.failed)
+                run.errors.add(f"{self._pass.type_id}/{own_id}", self._pass.name, unit.failed, began)
             elif unit.skipped:
                 skipped["deleted" if unit.skipped == _DELETED else unit.skipped] += 1
             else:
@@ -250,12 +303,18 @@ class _PassRun:
         state.after, state.unfinished = after, None
         self._done_here += len(units)
         self._note_time()
-        run.brake(units.values())
+        if run.selection.ids is None:  # what is named was refused before
+            run.brake(units[own_id] for own_id in sorted(units))
         if run.stop.is_set():
             raise InterruptedRunError(abandons=False)
 
-    def _work(self, document: Document, attempt: Attempt) -> None:
-        self._pass.work(document, attempt, self._run.selection, self._run.services)
+    def _work(self, document: Document, selection: Selection, attempt: Attempt) -> None:
+        """Do a document. One that failed before is tried again: that attempt may have sent something."""
+        ids = selection.ids
+        since = ids[self._pass.name].get(document["id"]) if ids is not None else None
+        if since:
+            attempt = replace(attempt, number=attempt.number + 1, began=since)
+        self._pass.work(document, attempt, selection, self._run.services)
 
     def _settled(self, workers: ThreadPoolExecutor, works: Sequence[Callable[[Attempt], None]]) -> list[Settled]:
         """What became of the units, in their order."""

@@ -1,5 +1,6 @@
 """Many documents that one of Klaviyo's bulk jobs writes, and what is common to all such batches."""
 
+import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -7,12 +8,16 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from core.errors import TryAgain
-from jobs.ending import InterruptedRunError
+from jobs.ending import INTERRUPTED, InterruptedRunError, StoppedError
 from jobs.run import Run
 from jobs.units import Attempt, Settled, settled
 
 LISTS_LAG = 5.0
 """Seconds after which a list shows what was written before: of Klaviyo's jobs, or of commercetools' documents."""
+LONGEST_JOB = 3600.0
+"""Seconds after which a job is not waited for any longer."""
+BLIND = 300.0
+"""Seconds to wait for jobs of which Klaviyo does not tell."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 5.0
 _FORBIDDEN = 403
 
@@ -95,9 +100,13 @@ class Batch(ABC):
         return self.surely(unless_forbidden)
 
     def wait_until(self, is_so: Callable[[], bool]) -> None:
-        """Ask until something is so, less and less often. Raises StoppedError."""
-        waits = pauses()
+        """Ask until something is so, less and less often. Raises what refuses to tell, and StoppedError."""
+        waits, end = pauses(), time.monotonic() + LONGEST_JOB
         while not self.surely(is_so):
+            if time.monotonic() > end:
+                raise StoppedError(
+                    INTERRUPTED, "A bulk job of Klaviyo's is not done after an hour. Go on with the same command."
+                )
             self.pause(next(waits))
 
     def pause(self, seconds: float) -> None:

@@ -1,5 +1,6 @@
 """Customers that one of Klaviyo's bulk jobs imports: thousands in the time that a hundred upserts take."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,12 +10,12 @@ from typing import Any
 from clients.klaviyo import CLOCKS_DIFFER
 from clients.klaviyo_imports import MOST_BYTES
 from clients.predicates import chunks, literal
-from core.errors import DeadLetter, Ignored
+from core.errors import DeadLetter, Ignored, Refused
 from core.logs import log
 from core.wire import encoded
 from handlers.customer_profile import has_email
 from handlers.erasure import erase_if_back
-from jobs.batch import LISTS_LAG, Batch
+from jobs.batch import BLIND, LISTS_LAG, Batch
 from jobs.reading import PageSize
 from jobs.run import Run
 from jobs.units import Attempt, Settled
@@ -80,37 +81,63 @@ class CustomerBatch(Batch):
         if len(ids) < FEW:
             self._leave(ids)
             return
-        imports = self.run.services.klaviyo.imports
-        job = None
-        if self.allowed(lambda: imports.are_open(self.began, self.began)) is not None:
-            try:
-                job = self.allowed(lambda: imports.begin([row.data for row in self._rows.values()]))
-            except DeadLetter:  # a row that is in no shape for it: its own upsert will tell which
+        try:
+            job = self._begun()
+            if job is None:
+                log.warning("the Klaviyo key lacks lists:read or lists:write: customers are written one by one")
+                self.run.without_bulk.add("customers")
                 self._leave(ids)
                 return
-        if job is None:
-            log.warning("the Klaviyo key lacks lists:read or lists:write: customers are written one by one")
-            self.run.without_bulk.add("customers")
+            self._wait_for(job)
+            self._leave(self._not_imported(job))
+        except DeadLetter as refused:  # the upserts will tell what is wrong with which
+            log.warning("bulk import refused", status=refused.status, code=refused.code)
             self._leave(ids)
-            return
-        self.wait_until(lambda: not imports.state(job).is_open)
-        self._leave(self._not_imported(job))
         self.wait_for_jobs()
         self._leave(self._to_clear())
         self._look_again()
         self.settled |= {own_id: Settled() for own_id in ids if own_id not in self.left}
 
     def wait_for_jobs(self) -> None:
-        """Wait for every import that was begun since the batch was."""
+        """Wait for every import that was begun since the batch was. A key that may not list them has begun none."""
         self.pause(LISTS_LAG)
         since, until = self.began - CLOCKS_DIFFER, datetime.now(UTC) + CLOCKS_DIFFER
-        self.wait_until(lambda: not self.run.services.klaviyo.imports.are_open(since, until))
+        imports = self.run.services.klaviyo.imports
+        try:
+            if self.allowed(lambda: imports.are_open(since, until)):
+                self.wait_until(lambda: not imports.are_open(since, until))
+        except DeadLetter as refused:
+            log.warning("bulk imports are not listed", status=refused.status, code=refused.code)
+            self.pause(BLIND)
+
+    def _begun(self) -> str | None:
+        """Id of the job; None for a key that lacks a scope. Raises DeadLetter where Klaviyo refuses the job."""
+        imports = self.run.services.klaviyo.imports
+        if self.allowed(lambda: imports.are_open(self.began, self.began)) is None:
+            return None
+        return self.allowed(lambda: imports.begin([row.data for row in self._rows.values()]))
+
+    def _wait_for(self, job: str) -> None:
+        """Wait until a job has ended. Raises DeadLetter where Klaviyo does not know it, which it may not at once."""
+        imports, end = self.run.services.klaviyo.imports, time.monotonic() + LISTS_LAG
+
+        def is_done() -> bool:
+            try:
+                return not imports.state(job).is_open
+            except Refused:
+                if time.monotonic() > end:
+                    raise
+                return False
+
+        self.wait_until(is_done)
 
     def _row(self, customer: Customer) -> _Row:
         """Raises Ignored for a customer without e-mail, DeadLetter for one that can't be mapped."""
         if not has_email(customer):
             raise Ignored("no_email")
-        data = profile(customer, self.run.services.settings).body["data"]
+        body = profile(customer, self.run.services.settings).body
+        self.run.services.klaviyo.require_valid("Profiles", "create_or_update_profile", body)
+        data = body["data"]
         kept = _without_null(data)
         return _Row(customer["version"], kept, clears=kept != data)
 
@@ -135,7 +162,10 @@ class CustomerBatch(Batch):
         imports = self.run.services.klaviyo.imports
         found: list[str] = []
         for ids in chunks([own_id for own_id, row in self._rows.items() if row.clears]):
-            found += self.surely(partial(imports.made_before, ids, self.began - CLOCKS_DIFFER))
+            try:
+                found += self.surely(partial(imports.made_before, ids, self.began - CLOCKS_DIFFER))
+            except DeadLetter:
+                found += ids
         return found
 
     def _look_again(self) -> None:

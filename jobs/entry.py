@@ -82,8 +82,11 @@ def _run(options: Options, services: Services, progress: Progress, stop: threadi
         if state.is_new:
             errors.clear()
         selection = resumed(options.selection, state.began)
-        if not state.is_new and all(state.pass_state(one.name).finished for one in passes):
-            log.info(f"backfill: all of it is done already, by {options.state}; --restart begins anew")
+        if done := [] if state.is_new else [one.name for one in passes if state.pass_state(one.name).finished]:
+            log.info(
+                f"backfill: goes on with the run that {options.state} tells of, which loads what was there at"
+                f" {state.began['until']}; {', '.join(done)} are done. --restart begins anew"
+            )
         backfill(
             Run(
                 services=services,

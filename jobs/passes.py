@@ -8,9 +8,11 @@ from typing import Any
 
 from clients.commercetools import CUSTOMER_GROUPS
 from clients.predicates import any_of, literal
+from core.errors import Ignored
 from core.notification import Notification, Resource
 from core.rules import SyncRules
 from handlers.history import (
+    changed_at,
     has_events,
     refunds_orders,
     send_order_history,
@@ -29,6 +31,9 @@ from jobs.units import Attempt
 from mappers.mapped import mapper
 from mappers.order_documents import Payment, Transaction
 from pipeline import sync
+
+CHANGED = "changed_meanwhile"
+"""Why a document is left for the end of its pass."""
 
 Document = Any
 Work = Callable[[Document, Attempt, Selection, Services], None]
@@ -100,6 +105,9 @@ def _copied(message_type: str, type_id: str) -> Work:
 
 
 def _order(document: Document, attempt: Attempt, selection: Selection, services: Services) -> None:
+    """Send an order's events. Raises Ignored for one that has changed since `until`: its messages come first."""
+    if datetime.fromisoformat(changed_at(document)) >= selection.until:
+        raise Ignored(CHANGED)
     told = _told("order", document["id"], "Backfill", attempt, services)
     send_order_history(told, document, services, selection.wanted)
 

@@ -19,7 +19,7 @@ from core.errors import DeadLetter, SyncError, TryAgain
 from core.logs import log
 from handlers.catalog_creates import Creation, creations, gone_categories, is_unchanged, left_over
 from handlers.catalog_item import without_categories
-from jobs.batch import LISTS_LAG, Batch, pauses
+from jobs.batch import BLIND, LISTS_LAG, LONGEST_JOB, Batch, pauses
 from jobs.ending import INTERRUPTED, StoppedError
 from jobs.filling import Row, filled
 from jobs.run import Run
@@ -37,10 +37,6 @@ _MOST_PRODUCTS = 500
 """Of a batch, those included that Klaviyo has."""
 _AT_ONCE = 4
 """Jobs that are being begun: each has up to 5 MB of bodies in memory, several times over."""
-_LONGEST_JOB = 3600.0
-"""Seconds after which a job is not waited for any longer."""
-_BLIND = 300.0
-"""Seconds to wait for jobs of which Klaviyo does not tell."""
 _CLOCKS_DIFFER = timedelta(minutes=1)
 
 
@@ -181,7 +177,7 @@ class ProductBatch(Batch):
                 if not state.did_all:
                     log.warning("bulk job failed in part", job=kind.begin, id=job_id, codes=list(state.codes))
                 return state.did_all
-            if waited > _LONGEST_JOB:
+            if waited > LONGEST_JOB:
                 break
             self.pause(pause)
         raise StoppedError(
@@ -197,7 +193,7 @@ class ProductBatch(Batch):
                 found = self.surely(partial(self._jobs.open_ids, kind, since - _CLOCKS_DIFFER, until))
             except DeadLetter as refused:
                 log.warning("bulk jobs are not listed", job=kind.listing, status=refused.status, code=refused.code)
-                self.pause(_BLIND)
+                self.pause(BLIND)
                 continue
             for job_id in found:
                 self._did_all(kind, job_id)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,7 +33,7 @@ class Selection:
     until: datetime
     window_days: int
     newest_first: bool
-    ids: Mapping[str, Sequence[str]] | None = None
+    ids: Mapping[str, Mapping[str, datetime | None]] | None = None
     wanted: Wanted = EVERYTHING
 
     def windows(self, first: datetime) -> list[Window]:
@@ -61,38 +61,41 @@ def written(time: datetime) -> str:
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def read_ids(file: Path, passes: Sequence[str]) -> dict[str, list[str]]:
+def read_ids(file: Path, passes: Sequence[str]) -> dict[str, dict[str, datetime | None]]:
     """The ids in a file, by pass: an id a line, for the one pass that is named, or the lines of an errors file.
 
-    Raises ValueError, which says what is wrong and in which line.
+    Those say since when a failed attempt may have sent something. Raises ValueError, which says what is wrong and in
+    which line.
     """
-    found: dict[str, set[str]] = {}
+    found: dict[str, dict[str, datetime | None]] = {}
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip():
             continue
-        name, own_id = _named(line.strip(), passes, number)
+        name, own_id, since = _named(line.strip(), passes, number)
         if name in passes:
-            found.setdefault(name, set()).add(own_id)
-    return {name: sorted(ids) for name, ids in found.items()}
+            found.setdefault(name, {}).setdefault(own_id, since)
+    return {name: dict(sorted(ids.items())) for name, ids in found.items()}
 
 
-def digest(ids: Mapping[str, Sequence[str]]) -> str:
+def digest(ids: Mapping[str, Iterable[str]]) -> str:
     """What tells one list of ids from another."""
-    return hashlib.sha256(json.dumps(ids, sort_keys=True).encode()).hexdigest()[:16]
+    listed = {name: list(of_pass) for name, of_pass in ids.items()}
+    return hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _named(line: str, passes: Sequence[str], number: int) -> tuple[str, str]:
-    entry: Any = None
+def _named(line: str, passes: Sequence[str], number: int) -> tuple[str, str, datetime | None]:
+    entry: Any = {}
     if line.startswith("{"):
         try:
             entry = json.loads(line)
             name, own_id = entry["pass"], entry["resource"].partition("/")[2]
+            since = datetime.fromisoformat(entry["since"]) if "since" in entry else None
         except (ValueError, LookupError, TypeError, AttributeError):
             raise ValueError(f"line {number} is not a line of an errors file") from None
     elif len(passes) == 1:
-        name, own_id = passes[0], line
+        name, own_id, since = passes[0], line, None
     else:
         raise ValueError(f"line {number} is an id, so --only must name the one pass that it is for")
     if name not in PASSES or not _ID.fullmatch(own_id):
         raise ValueError(f"line {number} names no resource")
-    return name, own_id
+    return name, own_id, since

@@ -40,7 +40,8 @@ def _myself() -> dict[str, Any]:
 class PassState:
     """One pass. The cursor (`window`, `after`) points behind pages that were done, and the counts are theirs.
 
-    `unfinished` is the page that was under way: when it began, and the customers whom it may have sent.
+    `late` are documents that changed since the run began, to be done at the end. `unfinished` is the page that was
+    under way: when it began, and the customers whom it may have sent.
     """
 
     span: list[str] | None = None
@@ -53,6 +54,7 @@ class PassState:
     errors: int = 0
     calls: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    late: list[str] = field(default_factory=list)
     finished: bool = False
     unfinished: dict[str, Any] | None = None
 

@@ -83,7 +83,7 @@ class Job:
 
 def ended(process: "subprocess.Popen[str]") -> Ended:
     """Wait for a run to end. Nothing that it says is personal."""
-    out, errors = process.communicate(timeout=PATIENCE)
+    out, errors = process.communicate(timeout=2 * PATIENCE)
     assert "@" not in out
     assert "Traceback" not in errors, errors
     return Ended(process.returncode, [json.loads(line) for line in out.splitlines()], errors)
@@ -133,4 +133,9 @@ def _sorted(item: Mapping[str, Any]) -> Json:
 
 
 def _without(kind: Mapping[str, Any], *names: str) -> Json:
-    return {own: {name: value for name, value in one.items() if name not in names} for own, one in kind.items()}
+    """Records without these fields, and without metadata that are null: they are as good as none."""
+    found = {own: {name: value for name, value in one.items() if name not in names} for own, one in kind.items()}
+    for one in found.values():
+        metadata = one.get("custom_metadata") or {}
+        one["custom_metadata"] = {name: value for name, value in metadata.items() if value is not None}
+    return found

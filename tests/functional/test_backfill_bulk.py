@@ -8,9 +8,9 @@ import pytest
 
 from commands.running import Sandbox
 from sandbox.calls import klaviyo
-from tests.functional.backfilling import Job, Json, asked, awaited, ended
+from tests.functional.backfilling import Job, Json, asked, awaited, ended, holdings
 from tests.functional.conftest import Serve
-from tests.functional.documents import change, customer
+from tests.functional.documents import address, change, customer, reference
 from tests.unit.klaviyo_bodies import profile
 
 MANY = 520
@@ -51,24 +51,37 @@ def is_under_way(sandbox: Sandbox) -> bool:
     return bool(asked(sandbox, "bulk_import_profiles"))
 
 
-@pytest.mark.parametrize("way", ["bulk", "single"])
-def test_both_ways_write_the_same(shop: Sandbox, job: Job, way: str) -> None:
-    """A bulk import writes what the live handler writes, which is the single way."""
+def _rich(number: int) -> Json:
+    """A customer with address, phone number, group, and fields of their own; some lack the one or the other."""
+    addresses = [address(mobile=f"0151 {11_111_111 + number}")] if number % 3 else []
+    fields: Json = {"title": "Dr", "companyName": "Linden & Loom"} if number % 2 else {"locale": None}
+    own = {"custom": {"type": reference("type", "t"), "fields": {"size": number, "tags": ["a", "b"]}}}
+    return one(number, addresses=addresses, **fields, **(own if number % 5 else {}))
+
+
+def test_both_ways_write_the_same(shop: Sandbox, job: Job) -> None:
+    """A bulk import writes what the live handler writes, which is the single way; nobody is without an e-mail."""
+    people = [_rich(number) for number in range(MANY)]
+    shop.commercetools.put_all({"customers": people})
     shop.commercetools.put("customers", one(1, email="", firstName="Nobody"))
-    settings = job.folder / "sync.toml"
-    settings.write_text(f'[backfill]\nprofiles = "{way}"\n', encoding="utf-8")
-    done = job.run(*BACKFILL, SYNC_CONFIG=str(settings))
-    assert done.code == 0, done.lines
-    counts = done.report["passes"]["customers"]
-    assert (counts["read"], counts["sent"], counts["skipped"]) == (MANY, MANY - 1, {"no_email": 1})
-    assert is_under_way(shop) == (way == "bulk")
-    assert len(written_one_by_one(shop)) == (MANY - 1) * (way == "single")
-    found = profiles(shop)
-    assert {own: (told["email"], told["first_name"], told["locale"]) for own, told in found.items()} == {
-        f"c-{number:05d}": (f"c{number}@shop.example", f"First {number}", "de-DE")
-        for number in range(MANY)
-        if number != 1
-    }
+    written: dict[str, Any] = {}
+    for way in ("bulk", "single"):
+        shop.klaviyo.reset()
+        shop.klaviyo.limits(enforce=False, scale=20)
+        settings = job.folder / "sync.toml"
+        rules = f'[backfill]\nprofiles = "{way}"\n[customer]\ncustom_fields = {{ include = ["size", "tags"] }}\n'
+        settings.write_text(rules, encoding="utf-8")
+        done = job.run(*BACKFILL, "--restart", SYNC_CONFIG=str(settings))
+        assert done.code == 0, done.lines
+        counts = done.report["passes"]["customers"]
+        assert (counts["read"], counts["sent"], counts["skipped"]) == (MANY, MANY - 1, {"no_email": 1})
+        assert is_under_way(shop) == (way == "bulk")
+        assert len(written_one_by_one(shop)) == (MANY - 1) * (way == "single")
+        written[way] = holdings(shop)["profiles"]
+    assert written["bulk"] == written["single"]
+    told = written["bulk"]["c-00007"]
+    assert (told["phone_number"], told["title"], told["properties"]["size"]) == ("+4915111111118", "Dr", 7)
+    assert len(written["bulk"]) == MANY - 1
 
 
 def test_few_are_written_one_by_one(sandbox: Sandbox, job: Job) -> None:
@@ -123,6 +136,37 @@ def test_a_job_that_is_not_taken(shop: Sandbox, job: Job, failure: dict[str, Any
     assert done.code == 0, done.lines
     assert len(profiles(shop)) == MANY
     assert len(written_one_by_one(shop)) == (MANY if failure.get("status") == 400 else 0)
+
+
+def test_stopped_without_the_scopes(shop: Sandbox, job: Job) -> None:
+    """A key that may not begin an import has begun none: the next run does not wait for one, and goes on."""
+    shop.klaviyo.keys(scopes=["profiles:read", "profiles:write", "accounts:read"])
+    shop.klaviyo.fail("profile-import", delay=0.3)
+    with job.started(*BACKFILL) as process:
+        awaited(lambda: len(asked(shop, "create_or_update_profile")) > 20)
+        process.kill()
+    shop.klaviyo.clear_failures()
+    done = job.run(*BACKFILL)
+    assert done.code == 0, done.lines
+    assert len(profiles(shop)) == MANY
+
+
+def test_a_job_that_is_not_known_at_once(shop: Sandbox, job: Job) -> None:
+    """Klaviyo may answer 404 for a job that it has just taken; it is asked again."""
+    shop.klaviyo.fail("profile-bulk-import-jobs/[^/]+$", method="GET", status=404, count=1)
+    done = job.run(*BACKFILL)
+    assert done.code == 0, done.lines
+    assert (len(profiles(shop)), written_one_by_one(shop)) == (MANY, [])
+
+
+def test_a_few_bad_rows_are_no_wrong_configuration(sandbox: Sandbox, job: Job) -> None:
+    """Rows that fail are judged where they stand, not as the last ones of their batch."""
+    sandbox.klaviyo.limits(enforce=False, scale=20)
+    bad = range(0, 1200, 30)
+    people = [one(number, **({"email": "nobody"} if number in bad else {})) for number in range(1200)]
+    sandbox.commercetools.put_all({"customers": people})
+    done = job.run(*BACKFILL)
+    assert (done.code, len(job.failed())) == (0, len(bad)), done.said
 
 
 def test_failures_on_the_way(shop: Sandbox, job: Job) -> None:

@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.reading import PageSize
@@ -40,6 +40,7 @@ def test_what_is_no_moment(text: str) -> None:
         moment(text, NOW)
 
 
+@settings(deadline=None)
 @given(
     first=st.datetimes(datetime(2010, 1, 1), datetime(2026, 11, 1)),  # noqa: DTZ001 - made aware below
     days=st.integers(1, 400),
@@ -68,12 +69,15 @@ def test_no_window_without_orders() -> None:
 def test_ids_of_an_errors_file(tmp_path: Path) -> None:
     """Each line names its pass; an id that is there twice counts once; passes that are not asked for are left out."""
     file = tmp_path / "errors.jsonl"
+    since = "2026-05-01T08:00:00+00:00"
     file.write_text(
-        '{"resource":"order/o2","pass":"orders","reason":"x"}\n{"resource":"order/o1","pass":"orders"}\n'
+        f'{{"resource":"order/o2","pass":"orders","since":"{since}"}}\n{{"resource":"order/o1","pass":"orders"}}\n'
         '{"resource":"order/o2","pass":"orders"}\n\n{"resource":"customer/c1","pass":"customers"}\n',
         encoding="utf-8",
     )
-    assert read_ids(file, ["orders", "products"]) == {"orders": ["o1", "o2"]}
+    ids = read_ids(file, ["orders", "products"])
+    assert ids == {"orders": {"o1": None, "o2": datetime.fromisoformat(since)}}
+    assert list(ids["orders"]) == ["o1", "o2"]
 
 
 @pytest.mark.parametrize(
@@ -81,6 +85,7 @@ def test_ids_of_an_errors_file(tmp_path: Path) -> None:
     [
         ('{"resource":"order/o1"}', "line 1 is not a line of an errors file"),
         ('{"resource":5,"pass":"orders"}', "line 1 is not a line of an errors file"),
+        ('{"resource":"order/o1","pass":"orders","since":"then"}', "line 1 is not a line of an errors file"),
         ("{", "line 1 is not a line of an errors file"),
         ('{"resource":"order/","pass":"orders"}', "line 1 names no resource"),
         ('a")or(id="b', "line 1 names no resource"),
