@@ -16,7 +16,6 @@ from typing import Any
 
 import pydantic
 from pydantic import ConfigDict, GetCoreSchemaHandler
-from pydantic_core import CoreSchema
 
 _GROUPS = "openapi_client.api."
 _ANNOTATING = ("openapi_client.models.", "openapi_client.api_response")
@@ -63,7 +62,7 @@ def deferred_models() -> Iterator[None]:
 def _stand_in(module: str, model: str) -> type:
     """A class to annotate with in a model's place. To pydantic it is the model, which is then imported."""
 
-    def schema(_: type, __: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def schema(_: type, __: object, handler: GetCoreSchemaHandler) -> Any:
         with _lock:
             imported = import_module(module)
         return handler.generate_schema(getattr(imported, model))
