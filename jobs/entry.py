@@ -87,7 +87,7 @@ def _run(options: Options, services: Services, progress: Progress, stop: threadi
         backfill(
             Run(
                 services=services,
-                reader=_reader(services),
+                reader=_reader(services, stop),
                 selection=selection,
                 state=state,
                 errors=errors,
@@ -129,9 +129,9 @@ def _passes(options: Options) -> Sequence[Pass]:
     return [one for one in ALL if one.name in options.selection.passes]
 
 
-def _reader(services: Services) -> Reader:
+def _reader(services: Services, stop: threading.Event | None = None) -> Reader:
     rules = services.settings.sync
-    return Reader(services.commercetools, rules.limits, rules.backfill.read_timeout)
+    return Reader(services.commercetools, rules.limits, rules.backfill.read_timeout, stop)
 
 
 def _for_a_job(settings: Settings, share: float) -> Settings:
