@@ -18,7 +18,7 @@ from handlers.services import Services
 from jobs.arenas import share_one_heap
 from jobs.backfill import backfill
 from jobs.dry_run import DryRun
-from jobs.ending import DONE, INTERRUPTED, WITH_ERRORS, LostStateError, StoppedError, signals_caught
+from jobs.ending import DONE, INTERRUPTED, WITH_ERRORS, StoppedError, signals_caught
 from jobs.errors_file import ErrorsFile
 from jobs.options import Options, began_with, resumed
 from jobs.passes import ALL, Pass
@@ -99,8 +99,11 @@ def _run(options: Options, services: Services, progress: Progress, stop: threadi
         )
     except StoppedError as error:
         stopped = error
-    if state and not isinstance(stopped, LostStateError):
-        state.release()
+    try:
+        if state:
+            state.release()
+    except StoppedError as error:
+        stopped = stopped or error
     report: dict[str, Any] = {"command": "backfill", "passes": {}}
     if state:
         report["passes"] = {name: one.reported() for name, one in state.passes.items()}
