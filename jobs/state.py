@@ -259,10 +259,10 @@ def is_gone(owner: Mapping[str, Any]) -> bool:
     me = _myself()
     if me["execution"] or owner["execution"]:
         return bool(me["execution"] == owner["execution"])
-    if owner["host"] != me["host"] or owner["pid"] == me["pid"]:
-        return False  # the same pid: in another container of this name, which may be alive
+    if owner["host"] != me["host"]:
+        return False
     try:
-        os.kill(owner["pid"], 0)
+        os.kill(owner["pid"], 0)  # also of this process's own id: that may be one in another container of this name
     except ProcessLookupError:
         return True
     except PermissionError:
