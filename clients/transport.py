@@ -20,11 +20,13 @@ from clients.retrying import Timeouts
 _DECODED = "gzip, deflate"
 _PROTOCOLS = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
 """libcurl also reads files and speaks two dozen other protocols."""
+NO_ANSWER_IN_TIME = "OPERATION_TIMEDOUT"
+"""Code of a NoAnswerError: the time for the call is over."""
 _ERRORS = {
     value: name.removeprefix("E_")
     for name, value in vars(pycurl).items()
     if name.startswith("E_") and not name.startswith("E_MULTI_")  # those are numbered anew
-} | {8: "WEIRD_SERVER_REPLY", 28: "OPERATION_TIMEDOUT"}
+} | {8: "WEIRD_SERVER_REPLY", 28: NO_ANSWER_IN_TIME}
 _BREAKS_LINES = re.compile(r"[\r\n\x00]")
 
 

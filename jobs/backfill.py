@@ -235,15 +235,10 @@ class _PassRun:
     def _total(self, workers: ThreadPoolExecutor) -> int | None:
         """About how many documents the pass has, counted once in a run."""
         if self._state.total is None:
-            self._state.total = self._alone(workers, self._count)
+            run = self._run
+            total = partial(self._pass.total, run.selection, run.reader, run.services.settings.sync)
+            self._state.total = self._alone(workers, total)
         return self._state.total
-
-    def _count(self) -> int | None:
-        """About how many documents there are. A predicate would cap the number, so without --since there is none."""
-        selection = self._run.selection
-        window = (selection.since, selection.until) if self._pass.windows and selection.since else None
-        where = [*self._pass.where(selection, window), *filter(None, [self._narrow])]
-        return self._run.reader.count(self._pass.collection, where)
 
     def _do_page(
         self,

@@ -1,5 +1,6 @@
 """What a backfill would send: everything is read, mapped and held against the SDK's models, and nothing is sent."""
 
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -25,6 +26,8 @@ from mappers.order_properties import NOTHING
 from mappers.profile import profile
 from mappers.variant import catalog_variants, variant_create
 
+_MINUTE = 60.0
+
 
 class DryRun:
     """Counts what the passes would do. `new_profiles` are those of the passes that were counted."""
@@ -32,6 +35,7 @@ class DryRun:
     def __init__(self, services: Services, reader: Reader, selection: Selection, progress: Progress) -> None:
         self._settings: Settings = services.settings
         self._klaviyo: Klaviyo = services.klaviyo
+        self._commercetools = services.commercetools
         self._reader = reader
         self._selection = selection
         self._progress = progress
@@ -50,7 +54,7 @@ class DryRun:
             "orders": self._order,
             "refunds": self._refunds,
         }[one.name]
-        total = self._reader.count(one.collection, [])
+        total, began_at = one.total(self._selection, self._reader, rules), time.monotonic()
         for documents in self._pages(one, PageSize(page or one.size)):
             orders = self._orders(one, documents)
             gone = self._gone(orders.values())
@@ -68,7 +72,9 @@ class DryRun:
                     tally.fail(f"{one.type_id}/{document['id']}")
                 if order:
                     self._add_owner(order, guests)
-            self._progress.show(Snapshot(one.name, tally.read, total, total == COUNTED, 0.0, tally.failed, 0))
+            rate = tally.read / (time.monotonic() - began_at) * _MINUTE
+            throttled = self._commercetools.refusals
+            self._progress.show(Snapshot(one.name, tally.read, total, total == COUNTED, rate, tally.failed, throttled))
         return tally
 
     def _pages(self, one: Pass, size: PageSize) -> Iterator[Sequence[Document]]:

@@ -36,7 +36,7 @@ class RefusedStateError(StoppedError):
 
 
 class LostStateError(RefusedStateError):
-    """Another run has the state file now, or it can't be written any more."""
+    """Another run has the state file now."""
 
 
 @contextmanager

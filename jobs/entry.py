@@ -18,7 +18,7 @@ from handlers.services import Services
 from jobs.arenas import share_one_heap
 from jobs.backfill import backfill
 from jobs.dry_run import DryRun
-from jobs.ending import DONE, INTERRUPTED, WITH_ERRORS, LostStateError, StoppedError, signals_caught
+from jobs.ending import DONE, INTERRUPTED, WITH_ERRORS, StoppedError, signals_caught
 from jobs.errors_file import ErrorsFile
 from jobs.options import Options, began_with, resumed
 from jobs.passes import ALL, Pass
@@ -90,7 +90,7 @@ def _run(options: Options, services: Services, progress: Progress, stop: threadi
         backfill(
             Run(
                 services=services,
-                reader=_reader(services),
+                reader=_reader(services, stop),
                 selection=selection,
                 state=state,
                 errors=errors,
@@ -102,8 +102,11 @@ def _run(options: Options, services: Services, progress: Progress, stop: threadi
         )
     except StoppedError as error:
         stopped = error
-    if state and not isinstance(stopped, LostStateError):
-        state.release()
+    try:
+        if state:
+            state.release()
+    except StoppedError as error:
+        stopped = stopped or error
     report: dict[str, Any] = {"command": "backfill", "passes": {}}
     if state:
         report["passes"] = {name: one.reported() for name, one in state.passes.items()}
@@ -132,9 +135,9 @@ def _passes(options: Options) -> Sequence[Pass]:
     return [one for one in ALL if one.name in options.selection.passes]
 
 
-def _reader(services: Services) -> Reader:
+def _reader(services: Services, stop: threading.Event | None = None) -> Reader:
     rules = services.settings.sync
-    return Reader(services.commercetools, rules.limits, rules.backfill.read_timeout)
+    return Reader(services.commercetools, rules.limits, rules.backfill.read_timeout, stop)
 
 
 def _for_a_job(settings: Settings, share: float) -> Settings:

@@ -94,6 +94,13 @@ class Pass:
             return [f"createdAt >= {begin} and createdAt < {end}"]
         return [f"lastModifiedAt >= {literal(written(selection.since))}"] if selection.since else []
 
+    def total(self, selection: Selection, reader: Reader, rules: SyncRules) -> int | None:
+        """About how many documents it has; None where nobody can tell. With a predicate COUNTED at most."""
+        if selection.ids is not None:
+            return len(selection.ids[self.name])
+        window = (selection.since, selection.until) if self.windows and selection.since else None
+        return reader.count(self.collection, [*self.where(selection, window), *filter(None, [self.narrow(rules)])])
+
 
 def _copied(message_type: str, type_id: str) -> Work:
     """The work of the handler of a message about the resource, which reads and copies it as it is now."""

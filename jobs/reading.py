@@ -1,21 +1,34 @@
 """Reading commercetools page by page, by id: an offset would skip what moves between two pages, and ends at 10,000."""
 
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from itertools import count
+from typing import Any, TypeVar
 
 from clients.commercetools import Commercetools, Params
 from clients.predicates import IDS_PER_QUERY, any_of, chunks, literal
-from clients.retrying import THROTTLED, message_budget
-from clients.verdicts import ACCESS_DENIED
+from clients.retrying import message_budget
+from clients.transport import NO_ANSWER_IN_TIME
+from clients.verdicts import ACCESS_DENIED, QUERY_TIMED_OUT, TIMED_OUT
 from core.errors import Refused, TryAgain
 from core.logs import log
 from core.rules import Limits
-from jobs.ending import INTERRUPTED, REFUSED, StoppedError
-from jobs.units import denied
+from jobs.ending import INTERRUPTED, REFUSED, InterruptedRunError, StoppedError
+from jobs.units import OUTAGE, denied
+
+T = TypeVar("T")
 
 _TRIES = 10
+"""Which are made at least, and at most of what can't pass by itself."""
+_FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
+"""Seconds between two tries, doubled from one to the next."""
+_UNEXPECTED = "_unexpected"
+"""How the reason ends of an answer that waiting does not change."""
+_TOO_LATE = frozenset({TIMED_OUT, 502, 504})
+"""Statuses of a query, or of a gateway before it, that took too long."""
 _GOOD_PAGES = 20
 """Pages that must arrive before their size grows again."""
 COUNTED = 10_000
@@ -53,12 +66,18 @@ class PageSize:
 
 
 class Reader:
-    """Reads pages within a time of their own; what fails is read again, in smaller pages."""
+    """Reads pages within a time of their own, and again what fails: for ten minutes, or until `stop` is set.
 
-    def __init__(self, commercetools: Commercetools, limits: Limits, seconds: float) -> None:
+    What took too long is read in smaller pages.
+    """
+
+    def __init__(
+        self, commercetools: Commercetools, limits: Limits, seconds: float, stop: threading.Event | None = None
+    ) -> None:
         self._commercetools = commercetools
+        self._stop = stop or threading.Event()
         self._refused: set[str] = set()
-        # One attempt a call: the next one is for a smaller page.
+        # One attempt a call: the next one may be for a smaller page.
         self._limits = limits.model_copy(
             update={"read_timeout": seconds, "message_seconds": seconds + limits.connect_timeout, "call_attempts": 1}
         )
@@ -81,28 +100,24 @@ class Reader:
         params += [("where", f"id > {literal(after)}")] if after else []
         params += [("expand", path) for path in expand]
         params += [("staged", "false")] if collection == "product-projections" else []
-        for tried in range(1, _TRIES + 1):
+
+        def ask() -> Page:
             asked = size.size
-            try:
-                documents = self._listed(collection, [*params, ("sort", "id asc"), ("limit", str(asked))])["results"]
-            except TryAgain as error:
-                if error.status in ACCESS_DENIED:
-                    raise denied(error) from None
-                if error.status != THROTTLED:
-                    size.halve()
-                log.warning("page of commercetools failed", collection=collection, reason=error.reason, tried=tried)
-                continue
-            except Refused as refused:
-                if not narrow:
-                    raise StoppedError(
-                        REFUSED, f"commercetools refuses to list {collection}: {refused.status} {refused.code}."
-                    ) from None
-                self._refused.add(narrow)
-                log.warning("commercetools takes no narrower query: all is read", collection=collection)
-                return self.page(collection, where, after, size, expand=expand)
-            size.worked()
+            documents = self._listed(collection, [*params, ("sort", "id asc"), ("limit", str(asked))])["results"]
             return Page(documents, len(documents) < asked)
-        raise StoppedError(INTERRUPTED, f"commercetools does not answer for {collection}. Go on with the same command.")
+
+        try:
+            page = self._surely(collection, ask, size)
+        except Refused as refused:
+            if not narrow:
+                raise StoppedError(
+                    REFUSED, f"commercetools refuses to list {collection}: {refused.status} {refused.code}."
+                ) from None
+            self._refused.add(narrow)
+            log.warning("commercetools takes no narrower query: all is read", collection=collection)
+            return self.page(collection, where, after, size, expand=expand)
+        size.worked()
+        return page
 
     def orders_of(self, payment_ids: Sequence[str]) -> list[Any]:
         """The orders that hold any of the payments."""
@@ -139,16 +154,40 @@ class Reader:
     def first_created(self, collection: str) -> datetime | None:
         """When the oldest document was made; None when there is none. Raises StoppedError when it can't be read."""
         params: Params = [("sort", "createdAt asc"), ("limit", "1")]
-        for _ in range(_TRIES):
+        found = self._surely(collection, lambda: self._listed(collection, params)["results"])
+        return datetime.fromisoformat(found[0]["createdAt"]) if found else None
+
+    def _surely(self, collection: str, ask: Callable[[], T], size: PageSize | None = None) -> T:
+        """What commercetools answers, asked again while that may help. Raises StoppedError, and what refuses it."""
+        began_at, wait = time.monotonic(), _FIRST_WAIT
+        for tried in count(1):
             try:
-                found = self._listed(collection, params)["results"]
+                return ask()
             except TryAgain as error:
                 if error.status in ACCESS_DENIED:
                     raise denied(error) from None
-                continue
-            return datetime.fromisoformat(found[0]["createdAt"]) if found else None
+                if size and _is_too_much(error):
+                    size.halve()
+                may_pass = not error.reason.endswith(_UNEXPECTED)
+                if tried >= _TRIES and not (may_pass and time.monotonic() - began_at < OUTAGE):
+                    break
+                log.warning(
+                    "commercetools can't be read: trying again",
+                    collection=collection,
+                    reason=str(error),
+                    tried=tried,
+                    seconds=wait,
+                )
+            if self._stop.wait(wait):
+                raise InterruptedRunError(abandons=False)
+            wait = min(_LONGEST_WAIT, 2 * wait)
         raise StoppedError(INTERRUPTED, f"commercetools does not answer for {collection}. Go on with the same command.")
 
     def _listed(self, collection: str, params: Params, *, total: bool = False) -> dict[str, Any]:
         with message_budget(self._limits, waits=True):
             return self._commercetools.listed(collection, [*params, ("withTotal", "true" if total else "false")])
+
+
+def _is_too_much(error: TryAgain) -> bool:
+    """Whether less might have been answered in time."""
+    return error.status in _TOO_LATE or error.code in (QUERY_TIMED_OUT, NO_ANSWER_IN_TIME)

@@ -1,4 +1,4 @@
-"""How far a run is, in a file that survives it: written whole and renamed, so a kill leaves the last one.
+"""How far a run is, in a file that survives it: written whole, so a kill leaves the last one.
 
 A file may lie on a mounted bucket, which has no locks. So whoever works on it writes its heartbeat, and a run that
 finds a heartbeat watches whether it moves.
@@ -11,14 +11,15 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from core.logs import log
-from jobs.ending import InterruptedRunError, LostStateError, RefusedStateError
+from jobs import whole_file
+from jobs.ending import INTERRUPTED, InterruptedRunError, LostStateError, RefusedStateError, StoppedError
 
 _VERSION = 1
 BEAT_EVERY = 5.0
@@ -26,7 +27,11 @@ BEAT_EVERY = 5.0
 STANDS_STILL = 120.0
 """Seconds without a heartbeat after which a run is taken for dead."""
 _LOOK_EVERY = 0.5
-
+_WRITE_EVERY = 1.0
+"""Seconds between two writes, at least. Source: Cloud Storage, quotas: one write a second to the same object."""
+REPEATED_FOR = 30.0
+"""Seconds for which a write is tried that fails."""
+_FIRST_WAIT, _LONGEST_WAIT = 1.0, 5.0
 
 _CLAIM = str(uuid.uuid4())
 """What tells this process's hold on a file from another's on the same run."""
@@ -80,35 +85,81 @@ class StateFile:
     identity: Mapping[str, str]
     said: Mapping[str, object]
     began: Mapping[str, str]
+    stop: threading.Event
     passes: dict[str, PassState] = field(default_factory=dict)
     run: str = field(default_factory=lambda: str(uuid.uuid4()))
     is_new: bool = True
     _owner: dict[str, Any] | None = field(default_factory=_myself)
     _beats: int = 0
-    _written_at: float = float("-inf")
+    _tried_at: float = float("-inf")
+    _is_left: bool = False
 
     def pass_state(self, name: str) -> PassState:
         """How far a pass is."""
         return self.passes.setdefault(name, PassState())
 
     def beat(self) -> None:
-        """Show that this run is alive, if it is time to."""
-        if time.monotonic() - self._written_at >= BEAT_EVERY:
+        """Show that this run is alive, if it is time to. One that is asked to end writes once more, when it does."""
+        if time.monotonic() - self._tried_at >= BEAT_EVERY and not self.stop.is_set():
             self.write()
 
     def release(self) -> None:
-        """Write the last state, which is nobody's."""
+        """Write the last state, which is nobody's; nothing after a write that raised. Raises as `write` does."""
         self._owner = None
-        self.write()
+        if not self._is_left:
+            self.write()
 
     def write(self) -> None:
-        """Write the state. Raises LostStateError if another run took the file over."""
-        found = _read(self.path)
+        """Write the state, a second after the last write or later.
+
+        Raises LostStateError if another run took the file over, and StoppedError if it can't be written for half a
+        minute, or once the run is asked to end.
+        """
+        try:
+            self._repeatedly(self._require_mine)
+        except StoppedError as error:
+            self._is_left = error.abandons = True  # a page may be under way
+            raise
+
+    def create(self) -> None:
+        """Write the first state. Raises RefusedStateError if the file is there by now, or can't be written."""
+        self._tried_at = time.monotonic()
+        try:
+            whole_file.create(self.path, json.dumps(self.as_json()))
+        except FileExistsError:
+            raise RefusedStateError(f"{self.path} is in use: another run has just begun.") from None
+        except OSError as error:
+            raise RefusedStateError(f"{self.path} can't be written: {error.strerror}.") from None
+
+    def take_over(self) -> None:
+        """Write the state in place of what is there. Raises StoppedError if it can't be written for half a minute."""
+        self._repeatedly(lambda: None)
+
+    def _repeatedly(self, require: Callable[[], None]) -> None:
+        self._beats += 1
+        until, wait = time.monotonic() + REPEATED_FOR, _FIRST_WAIT
+        while True:
+            time.sleep(max(0.0, self._tried_at + _WRITE_EVERY - time.monotonic()))
+            self._tried_at = time.monotonic()
+            try:
+                require()
+                whole_file.replace(self.path, json.dumps(self.as_json()))
+            except OSError as error:
+                log.warning("the state file can't be written", reason=error.strerror)
+                if self.stop.is_set() or time.monotonic() + wait > until:
+                    raise StoppedError(
+                        INTERRUPTED, f"{self.path} can't be written: {error.strerror}. Go on with the same command."
+                    ) from None
+            else:
+                return
+            self.stop.wait(wait)
+            wait = min(_LONGEST_WAIT, 2 * wait)
+
+    def _require_mine(self) -> None:
+        content = _content(self.path)
+        found = state_in(content, str(self.path)) if content is not None else None
         if found and (found["run"], found["claim"]) != (self.run, _CLAIM):
             raise LostStateError(f"{self.path} was taken over by another run: this one stops.")
-        self._beats += 1
-        _replace(self.path, self.as_json())
-        self._written_at = time.monotonic()
 
     def as_json(self) -> dict[str, Any]:
         """What is in the file."""
@@ -141,10 +192,10 @@ def claimed(
     `identity` holds project, account and rules, `said` the options that decide what is covered. Raises
     RefusedStateError for a file of another shop, account or configuration, and for one that another run is at work on.
     """
-    state = StateFile(path, identity, said, began)
+    state = StateFile(path, identity, said, began, stop)
     found = _read(path)
     if found is None:
-        _create(path, state.as_json())
+        state.create()
         return state
     _require_nobody(path, found, stop)
     found = _read(path) or found
@@ -165,7 +216,7 @@ def claimed(
         state.passes = {
             name: PassState(unfinished=one["unfinished"]) for name, one in found["passes"].items() if one["unfinished"]
         }
-    _replace(path, state.as_json())
+    state.take_over()
     return state
 
 
@@ -212,10 +263,8 @@ def is_gone(owner: Mapping[str, Any]) -> bool:
         return bool(me["execution"] == owner["execution"])
     if owner["host"] != me["host"]:
         return False
-    if owner["pid"] == me["pid"]:
-        return True  # of a container before this one
     try:
-        os.kill(owner["pid"], 0)
+        os.kill(owner["pid"], 0)  # also of this process's own id: that may be one in another container of this name
     except ProcessLookupError:
         return True
     except PermissionError:
@@ -225,12 +274,17 @@ def is_gone(owner: Mapping[str, Any]) -> bool:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return None
+        content = _content(path)
     except OSError as error:
         raise RefusedStateError(f"{path} can't be read: {error.strerror}.") from None
-    return state_in(content, str(path))
+    return None if content is None else state_in(content, str(path))
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 def state_in(content: bytes, name: str) -> dict[str, Any]:
@@ -242,26 +296,3 @@ def state_in(content: bytes, name: str) -> dict[str, Any]:
     if not isinstance(found, dict) or found.get("version") != _VERSION or "claim" not in found:
         raise RefusedStateError(f"{name} is not the state file of a backfill: name another --state.")
     return found
-
-
-def _create(path: Path, state: Mapping[str, Any]) -> None:
-    """Write a file that is not there yet; of two runs that try, one succeeds."""
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(json.dumps(state))
-    except FileExistsError:
-        raise RefusedStateError(f"{path} is in use: another run has just begun.") from None
-    except OSError as error:
-        raise RefusedStateError(f"{path} can't be written: {error.strerror}.") from None
-
-
-def _replace(path: Path, state: Mapping[str, Any]) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(state))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise LostStateError(f"{path} can't be written: {error.strerror}.") from None

@@ -1,5 +1,6 @@
 """One unit of work, such as one order: done again until it is settled, and never failed for being throttled."""
 
+import math
 import random
 import threading
 import time
@@ -10,7 +11,7 @@ from datetime import UTC, datetime
 
 from clients.retrying import message_budget
 from clients.verdicts import ACCESS_DENIED
-from core.errors import DeadLetter, Ignored, SyncError, TryAgain
+from core.errors import DeadLetter, Ignored, SyncError, TryAgain, Unmappable
 from core.rules import Limits
 from jobs.ending import DENIED, INTERRUPTED, StoppedError
 from pipeline import where
@@ -18,9 +19,9 @@ from pipeline import where
 UNIT_SECONDS = 600.0
 """Wall clock for one attempt: a job holds no message of Pub/Sub's, and a large order has to end at any share."""
 _ATTEMPTS = 5
-"""After which a unit is given up if others get through; throttled ones are not counted."""
+"""After which a unit is given up if others got through since its first failure; throttled ones are not counted."""
 OUTAGE = 600.0
-"""Seconds without any success after which the run stops."""
+"""Seconds without any success after which the run stops, or the unit is given up if it is the only one that fails."""
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
 
 
@@ -48,9 +49,13 @@ class Settled:
 
 @dataclass(slots=True)
 class Health:
-    """When the last unit was settled, `time.monotonic`: while others get through, what fails is the unit's fault."""
+    """When a backend last took what a unit sent, `time.monotonic`: while others get through, a failure is the unit's.
+
+    `failing` holds the units that have failed and are tried again.
+    """
 
     succeeded_at: float = field(default_factory=time.monotonic)
+    failing: set[object] = field(default_factory=set)
 
 
 def settled(work: Callable[[Attempt], None], limits: Limits, health: Health, stop: threading.Event) -> Settled:
@@ -58,32 +63,54 @@ def settled(work: Callable[[Attempt], None], limits: Limits, health: Health, sto
 
     Raises StoppedError for a key or scope that is missing, and when nothing at all gets through for ten minutes.
     """
+    unit = object()
+    try:
+        return _settled(unit, work, limits, health, stop)
+    finally:
+        health.failing.discard(unit)
+
+
+def _settled(
+    unit: object, work: Callable[[Attempt], None], limits: Limits, health: Health, stop: threading.Event
+) -> Settled:
     began, began_at = datetime.now(UTC), time.monotonic()
+    first_failed_at = math.inf
     calls: Counter[str] = Counter()
     number = failures = 0
     while True:
         number += 1
+        # Looked at before the attempt: one that ends in the moment in which an outage does proves nothing.
+        others_get_through = health.succeeded_at > first_failed_at
         with message_budget(limits, waits=True) as budget:
             error = _tried(work, Attempt(number, began))
         calls.update(budget.calls)
         if not isinstance(error, TryAgain):
-            health.succeeded_at = time.monotonic()
-            if isinstance(error, Ignored):
-                return Settled(skipped=error.reason, calls=calls)
-            return Settled(failed=error, calls=calls)
+            if not isinstance(error, Ignored | Unmappable):  # those say nothing of a backend
+                health.succeeded_at = time.monotonic()
+            return _final(error, calls)
         if error.status in ACCESS_DENIED:
             raise denied(error)
         if error.reason != "throttled":
             failures += 1
-            if failures >= _ATTEMPTS and health.succeeded_at > began_at:
+            first_failed_at = min(first_failed_at, time.monotonic())
+            health.failing.add(unit)
+            if failures >= _ATTEMPTS and others_get_through:
                 return Settled(failed=error, calls=calls)
             if time.monotonic() - max(health.succeeded_at, began_at) > OUTAGE:
+                if health.failing == {unit} and health.succeeded_at > began_at:
+                    return Settled(failed=error, calls=calls)
                 raise StoppedError(
                     INTERRUPTED, f"Nothing gets through for ten minutes ({error.reason}). Go on with the same command."
                 )
         wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** max(0, failures - 1))
         if stop.wait(wait * random.uniform(0.5, 1.0)):  # noqa: S311 - jitter
             raise StoppedError(INTERRUPTED, "Interrupted. Go on with the same command.")
+
+
+def _final(error: SyncError | None, calls: Counter[str]) -> Settled:
+    if isinstance(error, Ignored):
+        return Settled(skipped=error.reason, calls=calls)
+    return Settled(failed=error, calls=calls)
 
 
 def denied(error: TryAgain) -> StoppedError:

@@ -6,6 +6,11 @@ from typing import Any
 import pytest
 
 from commands.running import Sandbox
+from core.settings import Settings
+from jobs.ending import DONE
+from jobs.entry import carried_out
+from jobs.options import parsed
+from jobs.progress import Snapshot
 from tests.functional.backfilling import Job
 from tests.functional.conftest import ManagePy
 from tests.functional.documents import customer, line_item, order, payment, product, reference
@@ -78,6 +83,54 @@ def test_products_are_mapped(sandbox: Sandbox, job: Job) -> None:
     sandbox.commercetools.put("products", product("product-2", name="not localized"))
     told = job.run("--dry-run", "--only", "products").report["passes"]["products"]
     assert (told["read"], told["unmappable_ids"]) == (2, ["product/product-2"])
+
+
+class Shown:
+    """Progress that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.snapshots: list[Snapshot] = []
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Keep it."""
+        self.snapshots.append(snapshot)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "total"),
+    [
+        ([], 6),
+        (["--since", "2026-06-01"], 4),
+        (["--since", "2026-06-01", "--until", "2026-07-15"], 2),
+        (["--ids", "ids"], 3),
+    ],
+    ids=str,
+)
+def test_progress_foresees_the_end(
+    sandbox: Sandbox,
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    total: int,
+) -> None:
+    """Of what is asked for, at the rate of this run."""
+    monkeypatch.chdir(tmp_path)
+    Path("ids").write_text("order-1\norder-2\norder-3\n", encoding="utf-8")
+    for number, month in enumerate((5, 5, 6, 7, 8, 8)):
+        made = f"2026-{month:02}-11T10:00:00.000Z"
+        sandbox.commercetools.put("orders", order(f"order-{number}", lines=[], createdAt=made))
+    shown = Shown()
+    options = parsed(["--dry-run", "--only", "orders", "--page", "1", *arguments], settings.sync.backfill, "backfill")
+    assert carried_out(options, settings, shown).code == DONE
+    first = next(one for one in shown.snapshots if one.done == 1)
+    assert (first.total, first.is_capped) == (total, False)
+    assert first.rate > 0
+    assert first.minutes_left == pytest.approx((total - 1) / first.rate)
+    assert shown.snapshots[-1].done == total
 
 
 @pytest.mark.usefixtures("people")

@@ -9,8 +9,6 @@ from commands.running import Sandbox
 from tests.functional.backfilling import Job, asked
 from tests.functional.documents import customer, order, payment, product, reference
 
-TIMED_OUT = {"statusCode": 400, "message": "", "errors": [{"code": "QueryTimedOut", "message": ""}]}
-
 
 @pytest.fixture
 def orders(sandbox: Sandbox) -> Sandbox:
@@ -148,28 +146,6 @@ def test_so_much_is_refused_that_it_stops(sandbox: Sandbox, job: Job) -> None:
     stopped = job.run("--only", "customers")
     assert (stopped.code, "something is wrong with the configuration" in stopped.said) == (4, True)
     assert stopped.report["passes"]["customers"]["read"] == 200
-
-
-@pytest.mark.parametrize(
-    "fault", [{"status": 400, "body": TIMED_OUT}, {"status": 504, "body": "html"}, {"status": 502}], ids=str
-)
-def test_a_page_that_takes_too_long_is_halved(orders: Sandbox, job: Job, fault: dict[str, Any]) -> None:
-    """Until it arrives; the pass goes on with the smaller page."""
-    orders.commercetools.fail("^/shop/orders$", skip=2, count=5, **fault)
-    assert job.run("--only", "orders").code == 0
-    pages = [call for call in orders.commercetools.requests(kind="api") if call["operation"] == "orders.query"]
-    sizes = [call["query"]["limit"][0] for call in pages if call["query"].get("sort") == ["id asc"]]
-    assert sizes[:6] == ["100", "50", "25", "12", "6", "3"]
-    assert _placed(orders) == ALL_PLACED
-
-
-def test_a_shop_that_does_not_answer_stops_it(orders: Sandbox, job: Job) -> None:
-    """After ten tries; the same command goes on."""
-    orders.commercetools.fail("^/shop/orders$", status=503)
-    stopped = job.run("--only", "orders")
-    assert (stopped.code, "commercetools does not answer for orders" in stopped.said) == (75, True)
-    orders.commercetools.clear_failures()
-    assert job.run("--only", "orders").code == 0
 
 
 def test_a_shop_that_refuses_the_predicate_of_refunds(orders: Sandbox, job: Job) -> None:

@@ -183,7 +183,7 @@ def test_a_signal_ends_it_while_a_job_is_queued(wide_shop: Sandbox, job: Job, se
         awaited(_has_begun(wide_shop, ITEMS))
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(SECONDS_TO_END + 2)  # of a busy machine
+            process.wait(SECONDS_TO_END)
         except subprocess.TimeoutExpired:
             pytest.fail("it has not ended")
         assert ended(process).code == 75

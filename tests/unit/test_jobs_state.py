@@ -1,15 +1,19 @@
 """The state file: whose it is, and that a kill leaves a whole one."""
 
+import errno
 import json
 import os
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import jobs.state
-from jobs.ending import InterruptedRunError, LostStateError, RefusedStateError
+import jobs.whole_file
+from jobs.ending import INTERRUPTED, InterruptedRunError, LostStateError, RefusedStateError, StoppedError
 from jobs.state import StateFile, claimed
 
 IDENTITY = {"project": "shop", "account": "A1", "rules": "r1"}
@@ -62,6 +66,151 @@ def test_a_write_leaves_a_whole_file(path: Path, monkeypatch: pytest.MonkeyPatch
     assert path.read_text(encoding="utf-8") == before
 
 
+class Clock(threading.Event):
+    """Time that passes when somebody sleeps, or waits for a signal that does not come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass at once."""
+        self.now += seconds
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """False at once, as after that time."""
+        self.now += timeout or 0.0
+        return False
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of the state file."""
+    clock = Clock()
+    monkeypatch.setattr(jobs.state, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def written_at(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """When the file was written; every write takes a tenth of a second."""
+    times: list[float] = []
+
+    def noted(write: Callable[[Path, str], None], path: Path, content: str) -> None:
+        times.append(clock.now)
+        clock.sleep(0.1)
+        write(path, content)
+
+    for name in ("create", "replace"):
+        monkeypatch.setattr(jobs.whole_file, name, partial(noted, getattr(jobs.whole_file, name)))
+    return times
+
+
+def test_a_bucket_takes_one_write_a_second(path: Path, clock: Clock, written_at: list[float]) -> None:
+    """However little a page takes; and what is written is the newest."""
+    state = _claimed(path, clock)
+    for number in range(3):
+        state.pass_state("orders").after = f"o{number}"
+        state.write()
+        assert json.loads(path.read_text(encoding="utf-8"))["passes"]["orders"]["after"] == f"o{number}"
+    clock.sleep(0.7)
+    state.release()
+    _claimed(path, clock)
+    assert written_at == pytest.approx([1000.0, 1001.0, 1002.0, 1003.0, 1004.0, 1004.1])  # the last is another run's
+
+
+def _fails(monkeypatch: pytest.MonkeyPatch, target: object, name: str, times: int) -> None:
+    """A function of files that fails so often."""
+    left, function = iter(range(times)), getattr(target, name)
+
+    def fail(*arguments: Any, **named: Any) -> Any:
+        if next(left, None) is not None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return function(*arguments, **named)
+
+    monkeypatch.setattr(target, name, fail)
+
+
+@pytest.mark.parametrize(("target", "name"), [(Path, "read_bytes"), (Path, "replace"), (os, "fsync")])
+def test_a_write_that_fails_is_repeated(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, target: object, name: str
+) -> None:
+    """A bucket that does not answer for some seconds ends no run."""
+    state = _claimed(path, clock)
+    state.pass_state("orders").after = "o7"
+    began = clock.now
+    _fails(monkeypatch, target, name, 5)
+    state.write()
+    assert json.loads(path.read_text(encoding="utf-8"))["passes"]["orders"]["after"] == "o7"
+    assert clock.now - began < jobs.state.REPEATED_FOR
+
+
+@pytest.mark.parametrize("is_asked_to_end", [False, True])
+def test_a_file_that_can_not_be_written_ends_the_run(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, *, is_asked_to_end: bool
+) -> None:
+    """After half a minute, or at once if it is asked to end; the same command goes on. Nothing is written then."""
+    state = _claimed(path, clock)
+    before = path.read_text(encoding="utf-8")
+    if is_asked_to_end:
+        clock.set()
+    _fails(monkeypatch, Path, "replace", 9)
+    began = clock.now
+    with pytest.raises(StoppedError, match=r"can't be written: Input/output error\. Go on") as stopped:
+        state.write()
+    assert (stopped.value.code, stopped.value.abandons) == (INTERRUPTED, True)
+    assert (clock.now - began <= 1.0) if is_asked_to_end else (20.0 < clock.now - began <= 30.0)
+    monkeypatch.undo()
+    state.release()
+    assert path.read_text(encoding="utf-8") == before
+
+
+def test_a_run_that_is_asked_to_end_writes_once_more(path: Path, clock: Clock) -> None:
+    """When it ends: it must not wait then for the second after a heartbeat."""
+    state = _claimed(path, clock)
+    clock.sleep(jobs.state.BEAT_EVERY)
+    clock.set()
+    before = path.read_text(encoding="utf-8")
+    state.beat()
+    assert path.read_text(encoding="utf-8") == before
+    state.release()
+    assert clock.now == 1000.0 + jobs.state.BEAT_EVERY
+
+
+def test_a_kill_before_the_first_write_leaves_no_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty one would be nobody's state file, and refused for ever."""
+
+    def killed(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", killed)
+        with pytest.raises(KeyboardInterrupt):
+            _claimed(path)
+    assert not path.exists()
+    assert _claimed(path).is_new
+
+
+def test_a_mounted_bucket_has_no_links(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There the file is renamed; one that is there by now stays."""
+
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refused)
+    assert _claimed(path).is_new
+    before = path.read_text(encoding="utf-8")
+    monkeypatch.setattr(jobs.state, "_read", lambda _: None)
+    with pytest.raises(RefusedStateError, match="another run has just begun"):
+        _claimed(path)
+    assert path.read_text(encoding="utf-8") == before
+    assert list(path.parent.iterdir()) == [path]
+
+
 def test_who_lost_it_writes_no_more(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that was taken for dead and is not: it stops at its next write, and leaves the file to the other one."""
     state = _claimed(path)
@@ -90,10 +239,11 @@ def test_a_dead_owner_is_followed_at_once(
     assert not _claimed(path).is_new
 
 
-def test_a_heartbeat_that_moves_is_anothers(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On another machine nobody can look for the process: it is watched."""
+@pytest.mark.parametrize("owner", [{"host": "elsewhere"}, {}], ids=["host", "container of the same name"])
+def test_a_heartbeat_that_moves_is_anothers(path: Path, monkeypatch: pytest.MonkeyPatch, owner: dict[str, str]) -> None:
+    """On another machine nobody can look for the process, and in another container it has the same id: watched."""
     _claimed(path)
-    _belongs_to(path, monkeypatch, host="elsewhere")
+    _belongs_to(path, monkeypatch, **owner)
 
     class Beating(threading.Event):
         def wait(self, timeout: float | None = None) -> bool:

@@ -1,6 +1,7 @@
 """A unit of a job's work: what it is tried again for, what it is given up for, and what ends the run."""
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -93,6 +94,50 @@ def test_given_up_while_others_get_through(error: Exception) -> None:
     assert done.failed
     assert not done.is_refused
     assert "Jane" not in f"{done.failed} {getattr(done.failed, 'code', '')}"
+
+
+@pytest.mark.parametrize("succeeds_in", [0, 6], ids=["before it", "while an attempt at it is under way"])
+def test_an_outage_that_passes_costs_nothing(succeeds_in: int) -> None:
+    """Others got through before the first failure, or when the last attempt had begun: neither proves a fault."""
+    health = Health()
+    attempts = 0
+
+    def work(_: Attempt) -> None:
+        nonlocal attempts
+        if attempts == succeeds_in:
+            health.succeeded_at = time.monotonic()
+        attempts += 1
+        if attempts <= 7:
+            raise TryAgain("klaviyo_error", status=503)
+
+    assert _settled(work, health) == Settled(calls={})
+    assert attempts == 8
+
+
+@pytest.mark.parametrize("outcome", [Ignored("no_profile"), Unmappable("KeyError")], ids=str)
+def test_what_sends_nothing_proves_nothing(outcome: Exception) -> None:
+    """A unit that is skipped, or can't be mapped, did not get through to anybody."""
+    health = Health(succeeded_at=0.0)
+    _settled(_failing(outcome), health)
+    assert health.succeeded_at == 0.0
+
+
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_the_last_of_a_page_is_given_up_in_the_end(monkeypatch: pytest.MonkeyPatch, *, is_alone: bool) -> None:
+    """Nobody is left who could get through: after ten minutes it is its own fault, if it fails alone."""
+    monkeypatch.setattr(jobs.units, "OUTAGE", -1.0)
+    health = Health() if is_alone else Health(failing={"another"})
+
+    def work(_: Attempt) -> None:
+        health.succeeded_at = time.monotonic()
+        raise TryAgain("klaviyo_error", status=500)
+
+    if is_alone:
+        assert _settled(work, health).failed
+    else:
+        with pytest.raises(StoppedError, match="ten minutes"):
+            _settled(work, health)
+    assert health.failing == (set() if is_alone else {"another"})
 
 
 def test_an_outage_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
