@@ -40,25 +40,28 @@ class StateChange:
     old_state: str = ""
 
 
-def metrics_by_state(rules: SyncRules) -> dict[str, str]:
-    """The metric of each shipment state that has one which is on."""
+def metrics_of(state: str, rules: SyncRules) -> list[tuple[str, bool]]:
+    """The metrics that a shipment state makes, and whether an order may have them again; a state may be in several lists.
+
+    A metric that is off hides none of the others.
+    """
     shipment, metrics = rules.shipment, rules.metrics
-    named = {
-        **dict.fromkeys(shipment.shipped_states, metrics.shipped_order),
-        **dict.fromkeys(shipment.partial_states, metrics.partially_shipped_order),
-        **dict.fromkeys(shipment.delivered_states, metrics.delivered_order),
-    }
-    return {state: metric for state, metric in named.items() if metric}
+    lists = (
+        (shipment.shipped_states, metrics.shipped_order, False),
+        (shipment.partial_states, metrics.partially_shipped_order, True),
+        (shipment.delivered_states, metrics.delivered_order, False),
+    )
+    return [(metric, is_repeated) for states, metric, is_repeated in lists if metric and state in states]
 
 
 def is_told_of(state: str, rules: SyncRules) -> bool:
     """Whether coming into a shipment state makes any event."""
-    return state in metrics_by_state(rules) or state in rules.order.fulfilled_shipment_states
+    return bool(metrics_of(state, rules)) or state in rules.order.fulfilled_shipment_states
 
 
 @mapper
 def shipment_state(order: Order, change: StateChange, settings: Settings) -> list[Fact]:
-    """What it means that an order came into a shipment state: its own metric, and Fulfilled Order where that is set.
+    """What it means that an order came into a shipment state: its own metrics, and Fulfilled Order where that is set.
 
     An order is shipped, delivered and fulfilled once. It may be shipped in part again and again, so that is unique by
     the message, and nothing where there is none.
@@ -76,22 +79,21 @@ def shipment_state(order: Order, change: StateChange, settings: Settings) -> lis
                 is_estimated=is_estimated,
             )
         )
-    metric = metrics_by_state(rules).get(change.state)
-    is_partial = change.state in rules.shipment.partial_states
-    if metric and not (is_partial and is_estimated):
-        states = {"ShipmentState": change.state, "OldShipmentState": change.old_state}
-        in_deliveries = [part for one in shipments(order) for part in parts_in(order, one.delivery.get("items") or [])]
-        facts.append(
-            Fact(
-                metric,
-                f"{order['id']}:{change.message_id}" if is_partial else order["id"],
-                change.occurred_at,
-                worth(order, settings),
-                lambda known: present(states) | deliveries_fields(order, known, settings),
-                cuts=_cuts("Deliveries[].Items[]", in_deliveries),
-                is_estimated=is_estimated,
-            )
+    states = {"ShipmentState": change.state, "OldShipmentState": change.old_state}
+    in_deliveries = [part for one in shipments(order) for part in parts_in(order, one.delivery.get("items") or [])]
+    facts.extend(
+        Fact(
+            metric,
+            f"{order['id']}:{change.message_id}" if is_repeated else order["id"],
+            change.occurred_at,
+            worth(order, settings),
+            lambda known: present(states) | deliveries_fields(order, known, settings),
+            cuts=_cuts("Deliveries[].Items[]", in_deliveries),
+            is_estimated=is_estimated,
         )
+        for metric, is_repeated in metrics_of(change.state, rules)
+        if not (is_repeated and is_estimated)
+    )
     return facts
 
 

@@ -101,6 +101,31 @@ def test_one_metric_of_three_is_off(sandbox: Sandbox, serve: Serve, settings_fil
     assert function.deliver(shipment_state("Shipped")).outcome == "synced"
 
 
+_EACH = {"Delivered Order": "order-1", "Partially Shipped Order": "order-1:message-7", "Shipped Order": "order-1"}
+
+
+@pytest.mark.parametrize(
+    ("off", "metrics"),
+    [
+        ([], ["Delivered Order", "Partially Shipped Order", "Shipped Order"]),
+        (["delivered_order"], ["Partially Shipped Order", "Shipped Order"]),
+        (["delivered_order", "partially_shipped_order"], ["Shipped Order"]),
+        (["shipped_order", "delivered_order"], ["Partially Shipped Order"]),
+    ],
+)
+def test_a_state_in_several_lists(
+    sandbox: Sandbox, serve: Serve, settings_file: Callable[[str], str], off: list[str], metrics: list[str]
+) -> None:
+    """Makes the metric of each list; one that is off hides none. Only the partial one is unique by the message."""
+    lists = "".join(f'{name}_states = ["Partial", "Shipped"]\n' for name in ("shipped", "partial", "delivered"))
+    empty = "".join(f'{name} = ""\n' for name in off)
+    function = serve(SYNC_CONFIG=settings_file(f"[shipment]\n{lists}[metrics]\n{empty}"))
+    _holds(sandbox, shipmentState="Shipped")
+    assert function.deliver(shipment_state("Shipped", id="message-7")).outcome == "synced"
+    found = {one["metric"]: one["unique_id"] for one in sandbox.klaviyo.state()["events"]}
+    assert found == {metric: _EACH[metric] for metric in metrics}
+
+
 OFF = {
     "shipped_order": None,
     "partially_shipped_order": None,
