@@ -19,7 +19,7 @@ from mappers.order_documents import Delivery, DeliveryItem, Order, Parcel, Shipp
 from mappers.order_parts import Part, order_lines, parts_of
 from mappers.order_properties import Known
 from mappers.properties import present
-from mappers.url_template import filled, placeholders
+from core.url_template import filled, placeholders
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,6 @@ PAGE = "https://carrier.example/{{ trackingId }}"
         (PAGE, {"carrier": "DHL"}, None),
         ("https://x.test/{{trackingId}}?zip={{postalCode}}&l={{locale}}", DHL, "https://x.test/T-1?zip=10115&l=de-AT"),
         ("https://x.test/{{carrier}}", DHL, "https://x.test/DHL"),
-        ("https://x.test/{other}", DHL, "https://x.test/{other}"),
     ],
 )
 def test_tracking_links(template: str, tracking: Any, expected: str | None) -> None:
