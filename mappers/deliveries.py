@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import cast
 
 from core.settings import Settings
+from core.url_template import filled, placeholders
 from mappers.documents import Address
 from mappers.localized import text
 from mappers.mapped import JsonObject
@@ -19,7 +20,6 @@ from mappers.order_documents import Delivery, DeliveryItem, Order, Parcel, Shipp
 from mappers.order_parts import Part, order_lines, parts_of
 from mappers.order_properties import Known
 from mappers.properties import present
-from core.url_template import filled, placeholders
 
 
 @dataclass(frozen=True, slots=True)

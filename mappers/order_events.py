@@ -53,8 +53,8 @@ class _Happened:
     money: Money | None
     later: timedelta = timedelta()
     starts_flows: bool | None = None
-    told_at: str = ""
-    """When commercetools told of it, where that may be long after it happened: a bank takes days for a refund."""
+    age_from: str = ""
+    """What its age is counted from, where that is not when it happened: a bank takes days for a refund."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,8 @@ class Fact:
     """Something else that happened to an order, before it is known whose it is.
 
     `properties` makes what is said beside the order's own fields; `money` is None for an event without a value. `cuts`
-    says what the order no longer has, and `is_estimated` that `occurred_at` is a guess. `told_at` is when commercetools
-    told of it, where that may be long after it happened.
+    says what the order no longer has, and `is_estimated` that `occurred_at` is a guess. `age_from` is what its age is
+    counted from, where that is not `occurred_at`.
     """
 
     metric: str
@@ -73,7 +73,7 @@ class Fact:
     properties: Callable[[Known], JsonObject]
     cuts: tuple[str, ...] = ()
     is_estimated: bool = False
-    told_at: str = ""
+    age_from: str = ""
 
 
 @mapper
@@ -129,13 +129,14 @@ def refunded_order(
     Its time is the transaction's `timestamp`, else `occurred_at`, the message's `createdAt`.
     """
     refunded = transaction["amount"]
+    written_time = transaction.get("timestamp") or occurred_at
     happened = _Happened(
         settings.sync.metrics.refunded_order,
         f"{payment_id}:{transaction['id']}",
-        transaction.get("timestamp") or occurred_at,
+        written_time,
         refunded,
         starts_flows=owned.starts_flows,
-        told_at=occurred_at,
+        age_from=max(written_time, occurred_at),
     )
     schema = order_fields(owned.order, owned.known, settings) | {
         "RefundAmount": number(amount(refunded)),
@@ -154,7 +155,7 @@ def fact_event(owned: OwnedOrder, fact: Fact, settings: Settings, *, now: dateti
         fact.occurred_at,
         fact.money,
         starts_flows=owned.starts_flows,
-        told_at=fact.told_at,
+        age_from=fact.age_from,
     )
     schema = order_fields(owned.order, owned.known, settings) | fact.properties(owned.known)
     if fact.is_estimated:
@@ -229,7 +230,7 @@ def _is_backfill(happened: _Happened, now: datetime, settings: Settings) -> bool
     """Whether Klaviyo is to record the event and start no flow."""
     if happened.starts_flows is not None:
         return not happened.starts_flows
-    return starts_no_flow(max(happened.written_time, happened.told_at), now, settings.sync.events.flow_max_age)
+    return starts_no_flow(happened.age_from or happened.written_time, now, settings.sync.events.flow_max_age)
 
 
 def _placed_at(order: Order) -> str:

@@ -41,9 +41,9 @@ class StateChange:
 
 
 def metrics_of(state: str, rules: SyncRules) -> list[tuple[str, bool]]:
-    """The metrics that a shipment state makes, and whether an order may have them again; a state may be in several lists.
+    """The metrics that a shipment state makes, and whether an order may have them again.
 
-    A metric that is off hides none of the others.
+    A state may stand in several lists. A metric that is off hides none of the others.
     """
     shipment, metrics = rules.shipment, rules.metrics
     lists = (

@@ -315,7 +315,15 @@ def test_states_that_commercetools_does_not_have_are_doubted(load: Load, tmp_pat
 
 @pytest.mark.parametrize(
     "broken",
-    ["{trackingId}", "{{tracking-id}}", "{{ trackingId }", "{{{trackingId}}}", "{{trackingId}}}", "{{}}", "{{trackingid}}"],
+    [
+        "{trackingId}",
+        "{{tracking-id}}",
+        "{{ trackingId }",
+        "{{{trackingId}}}",
+        "{{trackingId}}}",
+        "{{}}",
+        "{{trackingid}}",
+    ],
 )
 def test_a_tracking_link_with_a_broken_placeholder_is_refused(load: Load, tmp_path: Path, broken: str) -> None:
     """It would reach shoppers as it stands, also beside one that is right."""
@@ -330,7 +338,7 @@ def test_a_tracking_link_without_the_number_is_doubted(load: Load, tmp_path: Pat
     """It is the same for all parcels; with the number, in any spacing, it is not."""
     rules = tmp_path / "rules.toml"
     rules.write_text(
-        '[shipment]\ntracking_urls = { DHL = "https://x.test/{{postalCode}}", DPD = "https://x.test/{{ trackingId }}" }\n',
+        '[shipment.tracking_urls]\nDHL = "https://x.test/{{postalCode}}"\nDPD = "https://x.test/{{ trackingId }}"\n',
         encoding="utf-8",
     )
     assert list(doubts(load(SYNC_CONFIG=str(rules)).sync)) == [
