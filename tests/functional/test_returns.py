@@ -89,6 +89,18 @@ def test_two_returns_that_are_alike(sandbox: Sandbox, function: Function, *, lat
     assert len(events(sandbox, REQUESTED)) == 2
 
 
+def test_returns_on_two_dates(sandbox: Sandbox, function: Function) -> None:
+    """Without number the date says which return it is, also where the other has left the list."""
+    monday, friday = (
+        return_info(return_item(day), tracking=None, date=f"2026-05-0{day}T10:00:00.000Z") for day in (4, 8)
+    )
+    for held in ([monday], [friday], [friday, monday]):
+        _holds(sandbox, *held)
+        function.deliver(returns_set(*held))
+    found = events(sandbox, REQUESTED).values()
+    assert sorted(one["properties"]["ReturnDate"][:10] for one in found) == ["2026-05-04", "2026-05-08"]
+
+
 def test_items_with_keys_of_their_own(sandbox: Sandbox, function: Function) -> None:
     """The key says which item it is, so two of the same line and quantity are two even within one number."""
     one, two = (return_info(return_item(number, key=f"key-{number}")) for number in (1, 2))

@@ -1,6 +1,7 @@
 """Shipment states of orders become events; and what both kinds of messages about shipments have in common."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -124,6 +125,22 @@ def test_a_state_in_several_lists(
     assert function.deliver(shipment_state("Shipped", id="message-7")).outcome == "synced"
     found = {one["metric"]: one["unique_id"] for one in sandbox.klaviyo.state()["events"]}
     assert found == {metric: _EACH[metric] for metric in metrics}
+
+
+@pytest.mark.parametrize(("age", "flagged"), [(timedelta(), False), (timedelta(days=5), True)], ids=["now", "old"])
+def test_an_old_message_starts_no_flow(sandbox: Sandbox, function: Function, age: timedelta, *, flagged: bool) -> None:
+    """An ERP that is days late: recorded, and nobody is mailed."""
+    whole = delivery(1, None, parcel(1, DHL))
+    _holds(sandbox, whole)
+    for told in (shipment_state("Shipped"), shipment_state("Partial"), parcel_added(whole, parcel(1, DHL))):
+        told["createdAt"] = (datetime.now(UTC) - age).isoformat()
+        assert function.deliver(told).outcome == "synced"
+    found = sandbox.klaviyo.state()["events"]
+    assert [(one["metric"], one["backfill"]) for one in found] == [
+        ("Shipped Order", flagged),
+        ("Partially Shipped Order", flagged),
+        ("Confirmed Shipment", flagged),
+    ]
 
 
 OFF = {
