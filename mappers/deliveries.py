@@ -84,12 +84,16 @@ def parts_in(order: Order, items: Iterable[DeliveryItem]) -> list[Part | None]:
 
 
 def remaining_count(order: Order) -> int:
-    """Units of the order that are in no delivery yet, custom line items included."""
+    """Units of the order that are in no delivery yet, custom line items included.
+
+    Return labels take nothing away: neither what stands in them, nor a delivery that has no other parcels.
+    """
     delivered: Counter[str] = Counter()
     for shipment in shipments(order):
-        whole = _quantities(shipment.delivery.get("items"))
-        parcelled = _quantities(item for parcel in shipment.parcels for item in parcel.get("items") or [])
-        delivered += whole | parcelled
+        leaving = [parcel for parcel in shipment.parcels if not is_return_label(parcel)]
+        if leaving or not shipment.parcels:
+            whole = _quantities(shipment.delivery.get("items"))
+            delivered += whole | _quantities(item for parcel in leaving for item in parcel.get("items") or [])
     return sum(max(0, (line.get("quantity") or 0) - delivered[own]) for own, line in order_lines(order).items())
 
 
@@ -111,7 +115,7 @@ def tracking_number(parcel: Parcel) -> str | None:
 
 
 def is_return_label(parcel: Parcel) -> bool:
-    """Whether a parcel is none yet, but a label in the box for sending things back."""
+    """True for a return label: nothing is on its way."""
     return tracking_of(parcel).get("isReturn") is True
 
 
