@@ -1,5 +1,6 @@
 """Shipments become events: the state that an order's shipment comes into, and each parcel with its tracking number."""
 
+from dataclasses import replace
 from typing import cast
 
 from core.conditions import setting
@@ -12,7 +13,7 @@ from handlers.registry import handles
 from handlers.services import Services
 from mappers.deliveries import Shipment, shipment_told, shipments, tracking_number
 from mappers.mapped import mapper
-from mappers.order_documents import Delivery, Order, Parcel, TrackingData
+from mappers.order_documents import Order, Parcel, TrackingData
 from mappers.shipment_events import StateChange, confirmed_shipment, is_told_of, shipment_state, why_unconfirmed
 
 _UPDATED = "ParcelTrackingDataUpdated"
@@ -81,7 +82,7 @@ def _told_parcel(notification: Notification) -> Parcel | None:
 
 @mapper
 def _why_unconfirmed(parcel: Parcel, notification: Notification, services: Services) -> str:
-    """Why a parcel makes no event. Tracking data that are taken away never do: what was told is told."""
+    """Why a parcel makes no event. Removing a number sends nothing."""
     if notification.type == _UPDATED and not tracking_number(parcel):
         return "no_tracking"
     return why_unconfirmed(parcel, services.settings.sync.shipment)
@@ -89,7 +90,10 @@ def _why_unconfirmed(parcel: Parcel, notification: Notification, services: Servi
 
 @mapper
 def _as_told(notification: Notification, told: Parcel, order: Order) -> tuple[Parcel, Shipment]:
-    """The parcel that the message tells of and its delivery, with what the order knows of them."""
+    """The parcel that the message tells of and its delivery, with what the order knows of them.
+
+    What was in a parcel that the order no longer has is not known: all of the delivery would be too much.
+    """
     payload = notification.payload
     shipping_key = str(payload.get("shippingKey") or "")
     if "parcel" in payload:
@@ -97,8 +101,8 @@ def _as_told(notification: Notification, told: Parcel, order: Order) -> tuple[Pa
     for parcel, shipment in _all_parcels(order):
         if parcel["id"] == told["id"]:
             return cast("Parcel", {**parcel, **told}), shipment
-    delivery: Delivery = {"id": str(payload.get("deliveryId") or "")}
-    return told, shipment_told(order, delivery, shipping_key)
+    shipment = shipment_told(order, {"id": str(payload.get("deliveryId") or "")}, shipping_key)
+    return told, replace(shipment, delivery={**shipment.delivery, "items": []})
 
 
 @mapper

@@ -255,6 +255,16 @@ def test_a_delivery_that_is_gone_has_the_method_of_its_key(sandbox: Sandbox, fun
     assert found["parcel-3:T-3"]["value"] is None
 
 
+def test_the_number_of_a_parcel_that_was_removed(sandbox: Sandbox, function: Function) -> None:
+    """Its delivery is still there, and holds more than it: nobody knows what was in it, so no items and no value."""
+    _holds(sandbox, delivery(1, {"line-1": 2}, parcel(2, DHL)))
+    assert function.deliver(tracked(DHL, 1)).outcome == "synced"
+    (event,) = events(sandbox, CONFIRMED).values()
+    said = event["properties"]
+    assert (event["unique_id"], event["value"], said["DeliveryId"]) == ("parcel-1:T-1", None, "delivery-1")
+    assert {"ShippedItems", "ShippedItemCount"}.isdisjoint(said)
+
+
 def test_custom_line_items(sandbox: Sandbox, function: Function) -> None:
     """They are in parcels like others, without a product, and count in what remains."""
     custom = {**CUSTOM, "quantity": 2, "totalPrice": money(501)}
