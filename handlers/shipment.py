@@ -14,7 +14,7 @@ from handlers.services import Services
 from mappers.deliveries import Shipment, shipment_told, shipments, tracking_number
 from mappers.mapped import mapper
 from mappers.order_documents import Order, Parcel, TrackingData
-from mappers.shipment_events import StateChange, confirmed_shipment, is_told_of, shipment_state, why_unconfirmed
+from mappers.shipment_events import Left, StateChange, confirmed_shipments, is_told_of, shipment_state, why_unconfirmed
 
 _UPDATED = "ParcelTrackingDataUpdated"
 
@@ -59,11 +59,12 @@ def confirm_shipment(notification: Notification, services: Services) -> None:
     services.prepare("Events")
     order = order_now(notification, services)
     parcels = [_as_told(notification, told, order)] if told else _all_parcels(order)
-    facts = [
-        confirmed_shipment(order, parcel, shipment, notification.created_at, services.settings)
+    left = [
+        Left(parcel, shipment, notification.created_at)
         for parcel, shipment in parcels
         if not _why_unconfirmed(parcel, notification, services)
     ]
+    facts = confirmed_shipments(order, left, services.settings)
     if not facts:
         raise Ignored("no_tracking")
     send_facts(notification, order, facts, services)

@@ -17,7 +17,7 @@ from mappers.documents import Address
 from mappers.localized import text
 from mappers.mapped import JsonObject
 from mappers.order_documents import Delivery, DeliveryItem, Order, Parcel, ShippingInfo, TrackingData
-from mappers.order_parts import Part, order_lines, parts_of
+from mappers.order_parts import Lines, Part, order_lines, parts_of
 from mappers.order_properties import Known
 from mappers.properties import present
 
@@ -78,9 +78,9 @@ def _methods(order: Order) -> Iterator[Shipment]:
             yield Shipment({}, info, own, text(shipping.get("shippingKey")) or "")
 
 
-def parts_in(order: Order, items: Iterable[DeliveryItem]) -> list[Part | None]:
-    """The parts of the order that are in a delivery or parcel; None for a line that the order no longer has."""
-    return parts_of(order, [(item.get("id"), item["quantity"]) for item in items])
+def parts_in(lines: Lines, items: Iterable[DeliveryItem]) -> list[Part | None]:
+    """The parts of these lines that are in a delivery or parcel; None for a line that the order no longer has."""
+    return parts_of(lines, [(item.get("id"), item["quantity"]) for item in items])
 
 
 def remaining_count(order: Order) -> int:
@@ -159,7 +159,7 @@ def _plain(carrier: str) -> str:
 
 def deliveries_fields(order: Order, known: Known, settings: Settings) -> JsonObject:
     """`Deliveries`, `TrackingNumbers` and `TrackingURLs` of an order; those two without return labels."""
-    found = shipments(order)
+    found, lines = shipments(order), order_lines(order)
     leaving = [
         tracking_fields(order, parcel, shipment, settings)
         for shipment in found
@@ -168,7 +168,7 @@ def deliveries_fields(order: Order, known: Known, settings: Settings) -> JsonObj
     ]
     return present(
         {
-            "Deliveries": [_delivery_fields(order, shipment, known, settings) for shipment in found],
+            "Deliveries": [_delivery_fields(order, lines, shipment, known, settings) for shipment in found],
             "TrackingNumbers": _each(leaving, "TrackingNumber"),
             "TrackingURLs": _each(leaving, "TrackingURL"),
         }
@@ -179,9 +179,9 @@ def _each(tracked: Iterable[JsonObject], name: str) -> list[str]:
     return list(dict.fromkeys(fields[name] for fields in tracked if name in fields))
 
 
-def _delivery_fields(order: Order, shipment: Shipment, known: Known, settings: Settings) -> JsonObject:
+def _delivery_fields(order: Order, lines: Lines, shipment: Shipment, known: Known, settings: Settings) -> JsonObject:
     delivery = shipment.delivery
-    parts = parts_in(order, delivery.get("items") or [])
+    parts = parts_in(lines, delivery.get("items") or [])
     return present(
         {
             "DeliveryId": delivery["id"],

@@ -4,7 +4,7 @@
 unless told otherwise. Sources: mapping.md; Klaviyo, Events API.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from core.settings import Settings
 from mappers.documents import Money
 from mappers.event_time import event_time, is_moved, starts_no_flow
+from mappers.json_safe import SharedSizes
 from mappers.limits import fit_event_properties, fit_profile
 from mappers.mapped import JsonObject, Mapped, mapper
 from mappers.money import amount, number
@@ -149,19 +150,31 @@ def refunded_order(
 @mapper
 def fact_event(owned: OwnedOrder, fact: Fact, settings: Settings, *, now: datetime | None = None) -> Mapped:
     """The event of a fact, with the order's own fields and those of Klaviyo's schema."""
-    happened = _Happened(
-        fact.metric,
-        fact.unique_id,
-        fact.occurred_at,
-        fact.money,
-        starts_flows=owned.starts_flows,
-        age_from=fact.age_from,
-    )
-    schema = order_fields(owned.order, owned.known, settings) | fact.properties(owned.known)
-    if fact.is_estimated:
-        schema |= _ESTIMATED
-    event = _event(happened, _raw_fields(owned.order, settings), schema, fit_profile(owned.whose), settings, now)
-    return Mapped(event.body, (*fact.cuts, *event.cuts))
+    (event,) = fact_events(owned, [fact], settings, now=now)
+    return event
+
+
+@mapper
+def fact_events(
+    owned: OwnedOrder, facts: Sequence[Fact], settings: Settings, *, now: datetime | None = None
+) -> list[Mapped]:
+    """The events of facts; what all of them say of the order is made once, as an order may have hundreds of parcels."""
+    raw, profile, sizes = _raw_fields(owned.order, settings), fit_profile(owned.whose), SharedSizes()
+    schema = order_fields(owned.order, owned.known, settings)
+    events = []
+    for fact in facts:
+        happened = _Happened(
+            fact.metric,
+            fact.unique_id,
+            fact.occurred_at,
+            fact.money,
+            starts_flows=owned.starts_flows,
+            age_from=fact.age_from,
+        )
+        own = schema | fact.properties(owned.known) | (_ESTIMATED if fact.is_estimated else {})
+        event = _event(happened, raw, own, profile, settings, now, sizes)
+        events.append(Mapped(event.body, (*fact.cuts, *event.cuts)))
+    return events
 
 
 def _estimated(owned: OwnedOrder) -> JsonObject:
@@ -202,9 +215,10 @@ def _event(
     profile: tuple[JsonObject, tuple[str, ...]],
     settings: Settings,
     now: datetime | None,
+    sizes: SharedSizes | None = None,
 ) -> Mapped:
     now = now or datetime.now(UTC)
-    properties, cuts = fit_event_properties(raw | schema, schema.keys())
+    properties, cuts = fit_event_properties(raw | schema, schema.keys(), sizes)
     attributes, profile_cuts = profile
     event: dict[str, Any] = {
         "properties": properties,

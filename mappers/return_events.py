@@ -15,7 +15,7 @@ from mappers.localized import text
 from mappers.mapped import JsonObject, mapper
 from mappers.order_documents import Order, ReturnInfo, ReturnItem
 from mappers.order_events import Fact
-from mappers.order_parts import Part, parts_of, total
+from mappers.order_parts import Part, order_lines, parts_of, total
 from mappers.order_properties import Known
 from mappers.properties import present
 
@@ -174,7 +174,7 @@ def _ids(info: ReturnInfo) -> str:
 
 
 def _part(order: Order, item: ReturnItem) -> Part | None:
-    return parts_of(order, [(_line_id(item), item["quantity"])])[0]
+    return parts_of(order_lines(order), [(_line_id(item), item["quantity"])])[0]
 
 
 def _line_id(item: ReturnItem) -> str:
