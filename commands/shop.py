@@ -1,4 +1,4 @@
-"""What `manage.py check` asks commercetools: each scope of the API client, the catalog model, and ids by key."""
+"""What `manage.py check` asks commercetools: scopes of the API client, states, the catalog model, and ids by key."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -79,7 +79,7 @@ _KINDS = {
 
 
 def findings(settings: Settings) -> Iterator[Finding]:
-    """A finding for each scope, and one about the catalog model. Ends early where nothing answers."""
+    """Findings for each scope, about workflow states and the catalog model. Ends early where nothing answers."""
     client = Commercetools(settings)
     try:
         for scope in SCOPES:
@@ -98,6 +98,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
                 return
             else:
                 yield _readable(scope, what, settings)
+        yield from _transitions(client, settings)
         yield _catalog_model(client, settings)
     finally:
         client.close()
@@ -146,6 +147,29 @@ def _silent(error: TryAgain, what: str) -> Finding:
             "commercetools gives no token: check CT_API_CLIENT, CT_AUTH_URL and every scope of CT_SCOPE.",
         )
     return Finding("failed", what, f"It does not answer ({error}): check CT_API_URL and CT_AUTH_URL.")
+
+
+def _transitions(client: Commercetools, settings: Settings) -> Iterator[Finding]:
+    """Whether each key of `[order] transitions` is that of a state that orders can have."""
+    for key, metric in settings.sync.order.transitions.items():
+        what = f"commercetools: the workflow state {key} of [order] transitions"
+        try:
+            with message_budget(settings.sync.limits):
+                state = client.with_key("states", key)
+        except SyncError as error:
+            if error.status == _FORBIDDEN:  # the line about the scope says what to do
+                return
+            yield Finding("unknown", what, f"It can't be looked for ({error}).")
+            continue
+        kind = state.get("type") if state else None
+        if kind == "OrderState":
+            yield Finding("ok", f"{what} is there")
+        elif state:
+            yield Finding("warning", f"{what} is of the type {kind}", f"Orders never have it: no {metric} is sent.")
+        else:
+            yield Finding(
+                "warning", f"{what} is not there", f"No {metric} is sent: correct the key, or make the state."
+            )
 
 
 def _catalog_model(client: Commercetools, settings: Settings) -> Finding:

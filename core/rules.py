@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from core.countries import currencies_by_country
 from core.problems import like, meant
+from core.url_template import has_other_braces, placeholders
 
 CONSUMED = "consumed"
 """Of the context in which the rules are validated: the keys of all messages that are consumed under some settings."""
@@ -119,10 +120,9 @@ TRACKING_PLACEHOLDERS = ("trackingId", "carrier", "postalCode", "locale")
 
 
 def _tracking_url(template: str) -> str:
-    unknown = set(re.findall(r"\{\{\s*(\w+)\s*\}\}", template)).difference(TRACKING_PLACEHOLDERS)
-    if unknown:
+    if has_other_braces(template, TRACKING_PLACEHOLDERS):
         known = ", ".join(f"{{{{{name}}}}}" for name in TRACKING_PLACEHOLDERS)
-        raise ValueError(f"must hold no placeholders but {known}")
+        raise ValueError(f"must have no braces but those of {known}")
     return template
 
 
@@ -254,7 +254,7 @@ class SyncRules(_Section):
 
 
 def doubts(rules: SyncRules) -> Iterator[str]:
-    """What looks like a mistake and may be none: states that commercetools does not have, or not yet."""
+    """What looks like a mistake and may be none: states that commercetools does not have (yet), links to no parcel."""
     for name, states, known in (
         ("order.placed_states", rules.order.placed_states, ORDER_STATES),
         ("order.fulfilled_states", rules.order.fulfilled_states, ORDER_STATES),
@@ -268,3 +268,6 @@ def doubts(rules: SyncRules) -> Iterator[str]:
         for state in states:
             if state not in known:
                 yield f"{name} names {state}, which commercetools does not have{meant(state, known)}"
+    for carrier, template in rules.shipment.tracking_urls.items():
+        if "trackingId" not in placeholders(template):
+            yield f"shipment.tracking_urls.{carrier} has no {{{{trackingId}}}}, so all parcels get the same link"

@@ -6,11 +6,9 @@ from core.notification import Notification
 from handlers.people import send_order_events
 from handlers.services import Services
 from mappers.order_documents import Order
-from mappers.order_events import Fact, fact_event
+from mappers.order_events import Fact, fact_events
 
 
 def send_facts(notification: Notification, order: Order, facts: Sequence[Fact], services: Services) -> None:
     """Send an event for each fact, as those of the person whom the order belongs to now."""
-    send_order_events(
-        notification, order, services, lambda owned: [[fact_event(owned, fact, services.settings) for fact in facts]]
-    )
+    send_order_events(notification, order, services, lambda owned: [fact_events(owned, facts, services.settings)])

@@ -16,10 +16,10 @@ from mappers.order_documents import Order, ReturnInfo
 from mappers.order_events import Fact
 from mappers.return_events import CAME_BACK, RETURNED, makes_event, return_facts, returned_items, returned_order
 
+_ADDED = "ReturnInfoAdded"
 
-@handles(
-    "order", "ReturnInfoAdded", "ReturnInfoSet", when=setting("metrics.requested_return", "metrics.returned_order")
-)
+
+@handles("order", _ADDED, "ReturnInfoSet", when=setting("metrics.requested_return", "metrics.returned_order"))
 def send_returns(notification: Notification, services: Services) -> None:
     """Send Requested Return for a return with advised items, and Returned Order for each item that came back."""
     settings, told = services.settings, _told_returns(notification)
@@ -28,7 +28,8 @@ def send_returns(notification: Notification, services: Services) -> None:
     services.prepare("Events")
     order = order_now(notification, services)
     returns = (order.get("returnInfo") or []) if told is None else told
-    facts = return_facts(order, returns, notification.created_at, settings)
+    is_news = told is not None and notification.type == _ADDED
+    facts = return_facts(order, returns, notification.created_at, settings, is_news=is_news)
     if not facts:
         raise Ignored("no_return")
     send_facts(notification, order, facts, services)
@@ -62,10 +63,14 @@ def _told_returns(notification: Notification) -> Sequence[ReturnInfo] | None:
 
 @mapper
 def _came_back(order: Order, notification: Notification, settings: Settings) -> list[Fact]:
-    """The named item as it was told, whatever became of it since."""
-    item_id = notification.payload.get("returnItemId")
+    """The named item as it was told, whatever became of it since; all that came back where none is named."""
+    item_id, occurred_at = notification.payload.get("returnItemId"), notification.created_at
+    items = returned_items(order)
+    if item_id is None:
+        back = [one for one in items if one.item.get("shipmentState") in CAME_BACK]
+        return [returned_order(order, one, occurred_at, settings) for one in back]
     return [
-        returned_order(order, one if item_id is None else one.in_state(RETURNED), notification.created_at, settings)
-        for one in returned_items(order)
-        if (one.item.get("shipmentState") in CAME_BACK if item_id is None else one.item["id"] == item_id)
+        returned_order(order, one.in_state(RETURNED), occurred_at, settings, is_news=True)
+        for one in items
+        if one.item["id"] == item_id
     ]

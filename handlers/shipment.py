@@ -1,5 +1,6 @@
 """Shipments become events: the state that an order's shipment comes into, and each parcel with its tracking number."""
 
+from dataclasses import replace
 from typing import cast
 
 from core.conditions import setting
@@ -12,8 +13,8 @@ from handlers.registry import handles
 from handlers.services import Services
 from mappers.deliveries import Shipment, shipment_told, shipments, tracking_number
 from mappers.mapped import mapper
-from mappers.order_documents import Delivery, Order, Parcel, TrackingData
-from mappers.shipment_events import StateChange, confirmed_shipment, is_told_of, shipment_state, why_unconfirmed
+from mappers.order_documents import Order, Parcel, TrackingData
+from mappers.shipment_events import Left, StateChange, confirmed_shipments, is_told_of, shipment_state, why_unconfirmed
 
 _UPDATED = "ParcelTrackingDataUpdated"
 
@@ -58,11 +59,12 @@ def confirm_shipment(notification: Notification, services: Services) -> None:
     services.prepare("Events")
     order = order_now(notification, services)
     parcels = [_as_told(notification, told, order)] if told else _all_parcels(order)
-    facts = [
-        confirmed_shipment(order, parcel, shipment, notification.created_at, services.settings)
+    left = [
+        Left(parcel, shipment, notification.created_at)
         for parcel, shipment in parcels
         if not _why_unconfirmed(parcel, notification, services)
     ]
+    facts = confirmed_shipments(order, left, services.settings)
     if not facts:
         raise Ignored("no_tracking")
     send_facts(notification, order, facts, services)
@@ -81,7 +83,7 @@ def _told_parcel(notification: Notification) -> Parcel | None:
 
 @mapper
 def _why_unconfirmed(parcel: Parcel, notification: Notification, services: Services) -> str:
-    """Why a parcel makes no event. Tracking data that are taken away never do: what was told is told."""
+    """Why a parcel makes no event. Removing a number sends nothing."""
     if notification.type == _UPDATED and not tracking_number(parcel):
         return "no_tracking"
     return why_unconfirmed(parcel, services.settings.sync.shipment)
@@ -89,7 +91,10 @@ def _why_unconfirmed(parcel: Parcel, notification: Notification, services: Servi
 
 @mapper
 def _as_told(notification: Notification, told: Parcel, order: Order) -> tuple[Parcel, Shipment]:
-    """The parcel that the message tells of and its delivery, with what the order knows of them."""
+    """The parcel that the message tells of and its delivery, with what the order knows of them.
+
+    What was in a parcel that the order no longer has is not known: all of the delivery would be too much.
+    """
     payload = notification.payload
     shipping_key = str(payload.get("shippingKey") or "")
     if "parcel" in payload:
@@ -97,8 +102,8 @@ def _as_told(notification: Notification, told: Parcel, order: Order) -> tuple[Pa
     for parcel, shipment in _all_parcels(order):
         if parcel["id"] == told["id"]:
             return cast("Parcel", {**parcel, **told}), shipment
-    delivery: Delivery = {"id": str(payload.get("deliveryId") or "")}
-    return told, shipment_told(order, delivery, shipping_key)
+    shipment = shipment_told(order, {"id": str(payload.get("deliveryId") or "")}, shipping_key)
+    return told, replace(shipment, delivery={**shipment.delivery, "items": []})
 
 
 @mapper

@@ -12,14 +12,14 @@ from functools import lru_cache
 from typing import cast
 
 from core.settings import Settings
+from core.url_template import filled, placeholders
 from mappers.documents import Address
 from mappers.localized import text
 from mappers.mapped import JsonObject
 from mappers.order_documents import Delivery, DeliveryItem, Order, Parcel, ShippingInfo, TrackingData
-from mappers.order_parts import Part, order_lines, parts_of
+from mappers.order_parts import Lines, Part, order_lines, parts_of
 from mappers.order_properties import Known
 from mappers.properties import present
-from mappers.url_template import filled, placeholders
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +78,22 @@ def _methods(order: Order) -> Iterator[Shipment]:
             yield Shipment({}, info, own, text(shipping.get("shippingKey")) or "")
 
 
-def parts_in(order: Order, items: Iterable[DeliveryItem]) -> list[Part | None]:
-    """The parts of the order that are in a delivery or parcel; None for a line that the order no longer has."""
-    return parts_of(order, [(item.get("id"), item["quantity"]) for item in items])
+def parts_in(lines: Lines, items: Iterable[DeliveryItem]) -> list[Part | None]:
+    """The parts of these lines that are in a delivery or parcel; None for a line that the order no longer has."""
+    return parts_of(lines, [(item.get("id"), item["quantity"]) for item in items])
 
 
 def remaining_count(order: Order) -> int:
-    """Units of the order that are in no delivery yet, custom line items included."""
+    """Units of the order that are in no delivery yet, custom line items included.
+
+    Return labels take nothing away: neither what stands in them, nor a delivery that has no other parcels.
+    """
     delivered: Counter[str] = Counter()
     for shipment in shipments(order):
-        whole = _quantities(shipment.delivery.get("items"))
-        parcelled = _quantities(item for parcel in shipment.parcels for item in parcel.get("items") or [])
-        delivered += whole | parcelled
+        leaving = [parcel for parcel in shipment.parcels if not is_return_label(parcel)]
+        if leaving or not shipment.parcels:
+            whole = _quantities(shipment.delivery.get("items"))
+            delivered += whole | _quantities(item for parcel in leaving for item in parcel.get("items") or [])
     return sum(max(0, (line.get("quantity") or 0) - delivered[own]) for own, line in order_lines(order).items())
 
 
@@ -111,7 +115,7 @@ def tracking_number(parcel: Parcel) -> str | None:
 
 
 def is_return_label(parcel: Parcel) -> bool:
-    """Whether a parcel is none yet, but a label in the box for sending things back."""
+    """True for a return label: nothing is on its way."""
     return tracking_of(parcel).get("isReturn") is True
 
 
@@ -155,7 +159,7 @@ def _plain(carrier: str) -> str:
 
 def deliveries_fields(order: Order, known: Known, settings: Settings) -> JsonObject:
     """`Deliveries`, `TrackingNumbers` and `TrackingURLs` of an order; those two without return labels."""
-    found = shipments(order)
+    found, lines = shipments(order), order_lines(order)
     leaving = [
         tracking_fields(order, parcel, shipment, settings)
         for shipment in found
@@ -164,7 +168,7 @@ def deliveries_fields(order: Order, known: Known, settings: Settings) -> JsonObj
     ]
     return present(
         {
-            "Deliveries": [_delivery_fields(order, shipment, known, settings) for shipment in found],
+            "Deliveries": [_delivery_fields(order, lines, shipment, known, settings) for shipment in found],
             "TrackingNumbers": _each(leaving, "TrackingNumber"),
             "TrackingURLs": _each(leaving, "TrackingURL"),
         }
@@ -175,9 +179,9 @@ def _each(tracked: Iterable[JsonObject], name: str) -> list[str]:
     return list(dict.fromkeys(fields[name] for fields in tracked if name in fields))
 
 
-def _delivery_fields(order: Order, shipment: Shipment, known: Known, settings: Settings) -> JsonObject:
+def _delivery_fields(order: Order, lines: Lines, shipment: Shipment, known: Known, settings: Settings) -> JsonObject:
     delivery = shipment.delivery
-    parts = parts_in(order, delivery.get("items") or [])
+    parts = parts_in(lines, delivery.get("items") or [])
     return present(
         {
             "DeliveryId": delivery["id"],

@@ -7,7 +7,7 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from mappers.json_safe import Cuts, depth, json_safe, sound_size, wire_size, without_levels_below
+from mappers.json_safe import Cuts, SharedSizes, depth, json_safe, sound_size, wire_size, without_levels_below
 from mappers.mapped import JsonObject
 
 MAX_PROPERTIES = 400
@@ -23,14 +23,15 @@ _IDENTIFIERS = ("external_id", "email", "phone_number")
 
 
 def fit_event_properties(
-    properties: Mapping[str, Any], protected: Collection[str]
+    properties: Mapping[str, Any], protected: Collection[str], shared: SharedSizes | None = None
 ) -> tuple[JsonObject, tuple[str, ...]]:
     """Properties that Klaviyo takes, and what was cut of them.
 
     Levels, entries and strings are held to their limits everywhere. When there are too many properties, or too many
     bytes, the raw ones are cut, the deepest first; the protected ones are shortened only when nothing else is left.
+    `shared` holds the sizes of values that other events have too.
     """
-    size = sound_size(properties)
+    size = shared.of(properties) if shared else sound_size(properties)
     if size is not None and size <= MAX_EVENT_BYTES and len(properties) <= MAX_PROPERTIES:
         return dict(properties), ()
     cuts = Cuts()

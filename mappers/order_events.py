@@ -4,7 +4,7 @@
 unless told otherwise. Sources: mapping.md; Klaviyo, Events API.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from core.settings import Settings
 from mappers.documents import Money
 from mappers.event_time import event_time, is_moved, starts_no_flow
+from mappers.json_safe import SharedSizes
 from mappers.limits import fit_event_properties, fit_profile
 from mappers.mapped import JsonObject, Mapped, mapper
 from mappers.money import amount, number
@@ -53,8 +54,8 @@ class _Happened:
     money: Money | None
     later: timedelta = timedelta()
     starts_flows: bool | None = None
-    told_at: str = ""
-    """When commercetools told of it, where that may be long after it happened: a bank takes days for a refund."""
+    age_from: str = ""
+    """What its age is counted from, where that is not when it happened: a bank takes days for a refund."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,8 @@ class Fact:
     """Something else that happened to an order, before it is known whose it is.
 
     `properties` makes what is said beside the order's own fields; `money` is None for an event without a value. `cuts`
-    says what the order no longer has, and `is_estimated` that `occurred_at` is a guess. `told_at` is when commercetools
-    told of it, where that may be long after it happened.
+    says what the order no longer has, and `is_estimated` that `occurred_at` is a guess. `age_from` is what its age is
+    counted from, where that is not `occurred_at`.
     """
 
     metric: str
@@ -73,7 +74,7 @@ class Fact:
     properties: Callable[[Known], JsonObject]
     cuts: tuple[str, ...] = ()
     is_estimated: bool = False
-    told_at: str = ""
+    age_from: str = ""
 
 
 @mapper
@@ -129,13 +130,14 @@ def refunded_order(
     Its time is the transaction's `timestamp`, else `occurred_at`, the message's `createdAt`.
     """
     refunded = transaction["amount"]
+    written_time = transaction.get("timestamp") or occurred_at
     happened = _Happened(
         settings.sync.metrics.refunded_order,
         f"{payment_id}:{transaction['id']}",
-        transaction.get("timestamp") or occurred_at,
+        written_time,
         refunded,
         starts_flows=owned.starts_flows,
-        told_at=occurred_at,
+        age_from=max(written_time, occurred_at),
     )
     schema = order_fields(owned.order, owned.known, settings) | {
         "RefundAmount": number(amount(refunded)),
@@ -148,19 +150,31 @@ def refunded_order(
 @mapper
 def fact_event(owned: OwnedOrder, fact: Fact, settings: Settings, *, now: datetime | None = None) -> Mapped:
     """The event of a fact, with the order's own fields and those of Klaviyo's schema."""
-    happened = _Happened(
-        fact.metric,
-        fact.unique_id,
-        fact.occurred_at,
-        fact.money,
-        starts_flows=owned.starts_flows,
-        told_at=fact.told_at,
-    )
-    schema = order_fields(owned.order, owned.known, settings) | fact.properties(owned.known)
-    if fact.is_estimated:
-        schema |= _ESTIMATED
-    event = _event(happened, _raw_fields(owned.order, settings), schema, fit_profile(owned.whose), settings, now)
-    return Mapped(event.body, (*fact.cuts, *event.cuts))
+    (event,) = fact_events(owned, [fact], settings, now=now)
+    return event
+
+
+@mapper
+def fact_events(
+    owned: OwnedOrder, facts: Sequence[Fact], settings: Settings, *, now: datetime | None = None
+) -> list[Mapped]:
+    """The events of facts; what all of them say of the order is made once, as an order may have hundreds of parcels."""
+    raw, profile, sizes = _raw_fields(owned.order, settings), fit_profile(owned.whose), SharedSizes()
+    schema = order_fields(owned.order, owned.known, settings)
+    events = []
+    for fact in facts:
+        happened = _Happened(
+            fact.metric,
+            fact.unique_id,
+            fact.occurred_at,
+            fact.money,
+            starts_flows=owned.starts_flows,
+            age_from=fact.age_from,
+        )
+        own = schema | fact.properties(owned.known) | (_ESTIMATED if fact.is_estimated else {})
+        event = _event(happened, raw, own, profile, settings, now, sizes)
+        events.append(Mapped(event.body, (*fact.cuts, *event.cuts)))
+    return events
 
 
 def _estimated(owned: OwnedOrder) -> JsonObject:
@@ -201,9 +215,10 @@ def _event(
     profile: tuple[JsonObject, tuple[str, ...]],
     settings: Settings,
     now: datetime | None,
+    sizes: SharedSizes | None = None,
 ) -> Mapped:
     now = now or datetime.now(UTC)
-    properties, cuts = fit_event_properties(raw | schema, schema.keys())
+    properties, cuts = fit_event_properties(raw | schema, schema.keys(), sizes)
     attributes, profile_cuts = profile
     event: dict[str, Any] = {
         "properties": properties,
@@ -229,7 +244,7 @@ def _is_backfill(happened: _Happened, now: datetime, settings: Settings) -> bool
     """Whether Klaviyo is to record the event and start no flow."""
     if happened.starts_flows is not None:
         return not happened.starts_flows
-    return starts_no_flow(max(happened.written_time, happened.told_at), now, settings.sync.events.flow_max_age)
+    return starts_no_flow(happened.age_from or happened.written_time, now, settings.sync.events.flow_max_age)
 
 
 def _placed_at(order: Order) -> str:

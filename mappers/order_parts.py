@@ -54,15 +54,18 @@ class Part:
         return {name: fields[name] for name in _BRIEF if name in fields}
 
 
-def order_lines(order: Order) -> dict[str, LineItem | CustomLineItem]:
-    """An order's line items and custom line items by their ids."""
+Lines = dict[str, LineItem | CustomLineItem]
+"""Lines of an order by their ids."""
+
+
+def order_lines(order: Order) -> Lines:
+    """An order's line items and custom line items."""
     lines: list[LineItem | CustomLineItem] = [*(order.get("lineItems") or []), *(order.get("customLineItems") or [])]
     return {line["id"]: line for line in lines}
 
 
-def parts_of(order: Order, quantities: Iterable[tuple[str | None, int]]) -> list[Part | None]:
+def parts_of(lines: Lines, quantities: Iterable[tuple[str | None, int]]) -> list[Part | None]:
     """The parts by ids of lines and quantities; None for a line that an edit of the order took away."""
-    lines = order_lines(order)
     return [Part(lines[line_id], quantity) if line_id in lines else None for line_id, quantity in quantities]
 
 

@@ -13,7 +13,7 @@ from mappers.mapped import mapper
 from mappers.order_documents import Order
 from mappers.order_events import Fact
 from mappers.return_events import CAME_BACK, requested_returns, returned_items, returned_order
-from mappers.shipment_events import StateChange, confirmed_shipment, is_told_of, shipment_state, why_unconfirmed
+from mappers.shipment_events import Left, StateChange, confirmed_shipments, is_told_of, shipment_state, why_unconfirmed
 from mappers.state_events import PAID, paid_order
 
 
@@ -28,12 +28,13 @@ def _parcels(order: Order, settings: Settings) -> list[Fact]:
     """Confirmed Shipment at the parcel's own time."""
     if not settings.sync.metrics.confirmed_shipment:
         return []
-    return [
-        confirmed_shipment(order, parcel, shipment, parcel["createdAt"], settings)
+    parcels = [
+        Left(parcel, shipment, parcel["createdAt"])
         for shipment in shipments(order)
         for parcel in shipment.parcels
         if not why_unconfirmed(parcel, settings.sync.shipment)
     ]
+    return confirmed_shipments(order, parcels, settings)
 
 
 def _requested(order: Order, settings: Settings) -> list[Fact]:

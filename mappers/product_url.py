@@ -1,10 +1,10 @@
 """Address of a product in the shop, from PRODUCT_URL_TEMPLATE."""
 
 from core.settings import Settings
+from core.url_template import filled, placeholders
 from mappers.catalog_documents import ProductProjection, Variant
 from mappers.ids import variant_sku
 from mappers.localized import localized_with_locale, text
-from mappers.url_template import filled, placeholders
 
 _NAMES = frozenset({"productSlug", "productKey", "productId", "sku", "locale"})
 

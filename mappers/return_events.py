@@ -1,7 +1,7 @@
 """What comes back of an order: Requested Return for a return that was announced, Returned Order for each item.
 
-A return has no id, and `setReturnInfo` gives its items new ones each time. So what is told once and not again is known
-by what is in it: the tracking number or the date, and the lines with their quantities, or the items' own keys.
+A return has no id, and `setReturnInfo` gives its items new ones each time. So an event's id is made from the return's
+content: the tracking number or the date, and the lines with their quantities, or the items' own keys.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from mappers.localized import text
 from mappers.mapped import JsonObject, mapper
 from mappers.order_documents import Order, ReturnInfo, ReturnItem
 from mappers.order_events import Fact
-from mappers.order_parts import Part, parts_of, total
+from mappers.order_parts import Part, order_lines, parts_of, total
 from mappers.order_properties import Known
 from mappers.properties import present
 
@@ -50,12 +50,18 @@ def makes_event(told: Iterable[ReturnInfo], settings: Settings) -> bool:
 
 
 @mapper
-def return_facts(order: Order, told: Sequence[ReturnInfo], occurred_at: str, settings: Settings) -> list[Fact]:
-    """Requested Return for each of these returns with advised items, Returned Order for each item that came back."""
+def return_facts(
+    order: Order, told: Sequence[ReturnInfo], occurred_at: str, settings: Settings, *, is_news: bool
+) -> list[Fact]:
+    """Requested Return for each of these returns with advised items, Returned Order for each item that came back.
+
+    `is_news`: all of them are new with the message, whatever date they have. Else there are old ones among them, as in
+    a list that was replaced.
+    """
     return [
-        *requested_returns(order, told, occurred_at, settings),
+        *requested_returns(order, told, occurred_at, settings, is_news=is_news),
         *(
-            returned_order(order, one, occurred_at, settings)
+            returned_order(order, one, occurred_at, settings, is_news=is_news)
             for one in returned_items(order, told)
             if one.item.get("shipmentState") in CAME_BACK and settings.sync.metrics.returned_order
         ),
@@ -63,10 +69,13 @@ def return_facts(order: Order, told: Sequence[ReturnInfo], occurred_at: str, set
 
 
 @mapper
-def requested_returns(order: Order, told: Sequence[ReturnInfo], occurred_at: str, settings: Settings) -> list[Fact]:
+def requested_returns(
+    order: Order, told: Sequence[ReturnInfo], occurred_at: str, settings: Settings, *, is_news: bool = False
+) -> list[Fact]:
     """Requested Return for each of these returns that has items in the state Advised.
 
-    It is unique by all that is in the return, also by what has come back by now.
+    It is unique by all that is in the return, also by what has come back by now. The age of one that is news counts
+    from `occurred_at` where that is after the return's date.
     """
     metric = settings.sync.metrics.requested_return
     if not metric:
@@ -77,9 +86,8 @@ def requested_returns(order: Order, told: Sequence[ReturnInfo], occurred_at: str
     for info, (item_ids, unique_id) in zip(told, own, strict=True):
         advised = [item for item in _items(info) if item.get("shipmentState") == ADVISED]
         if advised:
-            facts.append(
-                _requested(order, info, advised, ids.get(item_ids, unique_id), occurred_at, settings),
-            )
+            fact = _requested(order, info, advised, ids.get(item_ids, unique_id), occurred_at, settings)
+            facts.append(replace(fact, age_from=max(fact.occurred_at, occurred_at)) if is_news else fact)
     return facts
 
 
@@ -107,7 +115,6 @@ def _requested(
             }
         ),
         cuts=(f"ReturnItems[]: {_GONE}",) if None in parts else (),
-        told_at=occurred_at,
     )
 
 
@@ -126,9 +133,18 @@ def returned_items(order: Order, told: Sequence[ReturnInfo] | None = None) -> li
 
 @mapper
 def returned_order(
-    order: Order, returned: Returned, occurred_at: str, settings: Settings, *, is_estimated: bool = False
+    order: Order,
+    returned: Returned,
+    occurred_at: str,
+    settings: Settings,
+    *,
+    is_estimated: bool = False,
+    is_news: bool = False,
 ) -> Fact:
-    """One item came back: unique by its return and by what it is."""
+    """One item came back: unique by its return and by what it is.
+
+    Unless it is news its age counts from the return's date, where that is before `occurred_at`.
+    """
     item, part = returned.item, _part(order, returned.item)
     return Fact(
         settings.sync.metrics.returned_order,
@@ -141,6 +157,7 @@ def returned_order(
         ),
         cuts=() if part else (f"the item that came back: {_GONE}",),
         is_estimated=is_estimated,
+        age_from="" if is_news else min(text(returned.info.get("returnDate")) or occurred_at, occurred_at),
     )
 
 
@@ -157,7 +174,7 @@ def _ids(info: ReturnInfo) -> str:
 
 
 def _part(order: Order, item: ReturnItem) -> Part | None:
-    return parts_of(order, [(_line_id(item), item["quantity"])])[0]
+    return parts_of(order_lines(order), [(_line_id(item), item["quantity"])])[0]
 
 
 def _line_id(item: ReturnItem) -> str:

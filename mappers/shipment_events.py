@@ -1,7 +1,8 @@
 """What the shipping of an order becomes: Shipped, Partially Shipped and Delivered Order, and Confirmed Shipment."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from core.rules import ShipmentRules, SyncRules
 from core.settings import Settings
@@ -21,7 +22,7 @@ from mappers.localized import text
 from mappers.mapped import JsonObject, mapper
 from mappers.order_documents import Order, Parcel
 from mappers.order_events import Fact, worth
-from mappers.order_parts import Part, total
+from mappers.order_parts import Part, order_lines, parts_of, total
 from mappers.order_properties import Known
 from mappers.properties import present
 
@@ -40,25 +41,28 @@ class StateChange:
     old_state: str = ""
 
 
-def metrics_by_state(rules: SyncRules) -> dict[str, str]:
-    """The metric of each shipment state that has one which is on."""
+def metrics_of(state: str, rules: SyncRules) -> list[tuple[str, bool]]:
+    """The metrics that a shipment state makes, and whether an order may have them again.
+
+    A state may stand in several lists. A metric that is off hides none of the others.
+    """
     shipment, metrics = rules.shipment, rules.metrics
-    named = {
-        **dict.fromkeys(shipment.shipped_states, metrics.shipped_order),
-        **dict.fromkeys(shipment.partial_states, metrics.partially_shipped_order),
-        **dict.fromkeys(shipment.delivered_states, metrics.delivered_order),
-    }
-    return {state: metric for state, metric in named.items() if metric}
+    lists = (
+        (shipment.shipped_states, metrics.shipped_order, False),
+        (shipment.partial_states, metrics.partially_shipped_order, True),
+        (shipment.delivered_states, metrics.delivered_order, False),
+    )
+    return [(metric, is_repeated) for states, metric, is_repeated in lists if metric and state in states]
 
 
 def is_told_of(state: str, rules: SyncRules) -> bool:
     """Whether coming into a shipment state makes any event."""
-    return state in metrics_by_state(rules) or state in rules.order.fulfilled_shipment_states
+    return bool(metrics_of(state, rules)) or state in rules.order.fulfilled_shipment_states
 
 
 @mapper
 def shipment_state(order: Order, change: StateChange, settings: Settings) -> list[Fact]:
-    """What it means that an order came into a shipment state: its own metric, and Fulfilled Order where that is set.
+    """What it means that an order came into a shipment state: its own metrics, and Fulfilled Order where that is set.
 
     An order is shipped, delivered and fulfilled once. It may be shipped in part again and again, so that is unique by
     the message, and nothing where there is none.
@@ -76,22 +80,22 @@ def shipment_state(order: Order, change: StateChange, settings: Settings) -> lis
                 is_estimated=is_estimated,
             )
         )
-    metric = metrics_by_state(rules).get(change.state)
-    is_partial = change.state in rules.shipment.partial_states
-    if metric and not (is_partial and is_estimated):
-        states = {"ShipmentState": change.state, "OldShipmentState": change.old_state}
-        in_deliveries = [part for one in shipments(order) for part in parts_in(order, one.delivery.get("items") or [])]
-        facts.append(
-            Fact(
-                metric,
-                f"{order['id']}:{change.message_id}" if is_partial else order["id"],
-                change.occurred_at,
-                worth(order, settings),
-                lambda known: present(states) | deliveries_fields(order, known, settings),
-                cuts=_cuts("Deliveries[].Items[]", in_deliveries),
-                is_estimated=is_estimated,
-            )
+    states = {"ShipmentState": change.state, "OldShipmentState": change.old_state}
+    lines = order_lines(order)
+    in_deliveries = [part for one in shipments(order) for part in parts_in(lines, one.delivery.get("items") or [])]
+    facts.extend(
+        Fact(
+            metric,
+            f"{order['id']}:{change.message_id}" if is_repeated else order["id"],
+            change.occurred_at,
+            worth(order, settings),
+            lambda known: present(states) | deliveries_fields(order, known, settings),
+            cuts=_cuts("Deliveries[].Items[]", in_deliveries),
+            is_estimated=is_estimated,
         )
+        for metric, is_repeated in metrics_of(change.state, rules)
+        if not (is_repeated and is_estimated)
+    )
     return facts
 
 
@@ -102,35 +106,67 @@ def why_unconfirmed(parcel: Parcel, rules: ShipmentRules) -> str:
     return "no_tracking" if rules.wait_for_tracking and not tracking_number(parcel) else ""
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A parcel that left, its delivery, and when."""
+
+    parcel: Parcel
+    shipment: Shipment
+    occurred_at: str
+
+
+class _Content:
+    """What is in a parcel, with the fields of its items made once: parcels may share all that is in their delivery."""
+
+    def __init__(self, found: Sequence[Part | None]) -> None:
+        self.parts = [part for part in found if part]
+        self.cuts = _cuts("ShippedItems[]", found)
+        self._fields: list[JsonObject] = []
+
+    def fields(self, known: Known, settings: Settings) -> list[JsonObject]:
+        """`ShippedItems`."""
+        self._fields = self._fields or [part.fields(known, settings) for part in self.parts]
+        return self._fields
+
+
 @mapper
-def confirmed_shipment(order: Order, parcel: Parcel, shipment: Shipment, occurred_at: str, settings: Settings) -> Fact:
-    """A parcel left, with its tracking number: unique by both, so that a corrected number is told again."""
-    number, parcel_id = tracking_number(parcel), parcel["id"]
-    found = parts_in(order, shipment.items_of(parcel))
-    parts = [part for part in found if part]
-    return Fact(
-        settings.sync.metrics.confirmed_shipment,
-        f"{parcel_id}:{number}" if number else parcel_id,
-        occurred_at,
-        total(parts),
-        lambda known: _parcel_fields(order, parcel, shipment, parts, known, settings),
-        cuts=_cuts("ShippedItems[]", found),
-    )
+def confirmed_shipments(order: Order, parcels: Iterable[Left], settings: Settings) -> list[Fact]:
+    """Parcels left, with their tracking numbers: unique by both, so that a corrected number is told again."""
+    lines, remaining = order_lines(order), remaining_count(order)
+    contents: dict[tuple[tuple[str | None, int], ...], _Content] = {}
+    facts = []
+    for left in parcels:
+        items = left.shipment.items_of(left.parcel)
+        key = tuple((item.get("id"), item["quantity"]) for item in items)
+        content = contents[key] = contents.get(key) or _Content(parts_of(lines, key))
+        number, parcel_id = tracking_number(left.parcel), left.parcel["id"]
+        facts.append(
+            Fact(
+                settings.sync.metrics.confirmed_shipment,
+                f"{parcel_id}:{number}" if number else parcel_id,
+                left.occurred_at,
+                total(content.parts),
+                partial(_parcel_fields, order, left, content, remaining, settings),
+                cuts=content.cuts,
+            )
+        )
+    return facts
 
 
 def _parcel_fields(
-    order: Order, parcel: Parcel, shipment: Shipment, parts: Sequence[Part], known: Known, settings: Settings
+    order: Order, left: Left, content: _Content, remaining: int, settings: Settings, known: Known
 ) -> JsonObject:
+    shipment = left.shipment
     expected = shipment.info.get("estimatedDelivery") or {}
     return {
-        **tracking_fields(order, parcel, shipment, settings),
+        **tracking_fields(order, left.parcel, shipment, settings),
         **present(
             {
                 "DeliveryId": shipment.delivery.get("id"),
-                "Provider": text(tracking_of(parcel).get("provider")),
-                "ShippedItems": [part.fields(known, settings) for part in parts],
-                "ShippedItemCount": sum(part.quantity for part in parts) if parts else None,
-                "RemainingItemCount": remaining_count(order),
+                "Provider": text(tracking_of(left.parcel).get("provider")),
+                "ShippedItems": content.fields(known, settings),
+                "ShippedItemCount": sum(part.quantity for part in content.parts) if content.parts else None,
+                "RemainingItemCount": remaining,
                 "ShippingMethod": text(shipment.info.get("shippingMethodName")),
                 "EstimatedDeliveryFrom": text(expected.get("from")),
                 "EstimatedDeliveryUntil": text(expected.get("until")),

@@ -138,6 +138,27 @@ def test_the_catalog_model_by_a_product(
     assert lines[0].endswith(said)
 
 
+@pytest.mark.parametrize("denied", [False, True], ids=["readable", "denied"])
+def test_workflow_states_that_the_settings_name(
+    sandbox: Sandbox, manage_py: ManagePy, settings_file: Callable[[str], str], *, denied: bool
+) -> None:
+    """A key without a state, or of one that is not for orders, would never make its event: a warning, no failure."""
+    sandbox.commercetools.put("states", {"id": "state-1", "key": "packed", "type": "OrderState"})
+    sandbox.commercetools.put("states", {"id": "state-2", "key": "ordered", "type": "LineItemState"})
+    sandbox.commercetools.tokens(deny_scopes=["view_states"] if denied else [])
+    rules = settings_file('[order]\ntransitions = { packed = "Packed", packd = "Packd", ordered = "Ordered" }\n')
+    lines = manage_py("check", SYNC_CONFIG=rules).output.splitlines()
+    found = [(line.split(maxsplit=1)[0], line.partition("state ")[2]) for line in lines if "workflow state " in line]
+    of = "of [order] transitions is"
+    wanted = [
+        ("ok", f"packed {of} there"),
+        ("WARNING", f"packd {of} not there"),
+        ("WARNING", f"ordered {of} of the type LineItemState"),
+    ]
+    assert found == ([] if denied else wanted)
+    assert any("No Packd is sent" in line for line in lines) is not denied
+
+
 KINDS = {"channel": "channels", "customer group": "customer-groups", "store": "stores"}
 
 

@@ -1,6 +1,7 @@
 """Shipment states of orders become events; and what both kinds of messages about shipments have in common."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -99,6 +100,47 @@ def test_one_metric_of_three_is_off(sandbox: Sandbox, serve: Serve, settings_fil
     done = measured(sandbox, function, shipment_state("Delivered"))
     assert (done.outcome, done.calls) == ("ignored shipment_state", (0, 0))
     assert function.deliver(shipment_state("Shipped")).outcome == "synced"
+
+
+_EACH = {"Delivered Order": "order-1", "Partially Shipped Order": "order-1:message-7", "Shipped Order": "order-1"}
+
+
+@pytest.mark.parametrize(
+    ("off", "metrics"),
+    [
+        ([], ["Delivered Order", "Partially Shipped Order", "Shipped Order"]),
+        (["delivered_order"], ["Partially Shipped Order", "Shipped Order"]),
+        (["delivered_order", "partially_shipped_order"], ["Shipped Order"]),
+        (["shipped_order", "delivered_order"], ["Partially Shipped Order"]),
+    ],
+)
+def test_a_state_in_several_lists(
+    sandbox: Sandbox, serve: Serve, settings_file: Callable[[str], str], off: list[str], metrics: list[str]
+) -> None:
+    """Makes the metric of each list; one that is off hides none. Only the partial one is unique by the message."""
+    lists = "".join(f'{name}_states = ["Partial", "Shipped"]\n' for name in ("shipped", "partial", "delivered"))
+    empty = "".join(f'{name} = ""\n' for name in off)
+    function = serve(SYNC_CONFIG=settings_file(f"[shipment]\n{lists}[metrics]\n{empty}"))
+    _holds(sandbox, shipmentState="Shipped")
+    assert function.deliver(shipment_state("Shipped", id="message-7")).outcome == "synced"
+    found = {one["metric"]: one["unique_id"] for one in sandbox.klaviyo.state()["events"]}
+    assert found == {metric: _EACH[metric] for metric in metrics}
+
+
+@pytest.mark.parametrize(("age", "flagged"), [(timedelta(), False), (timedelta(days=5), True)], ids=["now", "old"])
+def test_an_old_message_starts_no_flow(sandbox: Sandbox, function: Function, age: timedelta, *, flagged: bool) -> None:
+    """An ERP that is days late: recorded, and nobody is mailed."""
+    whole = delivery(1, None, parcel(1, DHL))
+    _holds(sandbox, whole)
+    for told in (shipment_state("Shipped"), shipment_state("Partial"), parcel_added(whole, parcel(1, DHL))):
+        told["createdAt"] = (datetime.now(UTC) - age).isoformat()
+        assert function.deliver(told).outcome == "synced"
+    found = sandbox.klaviyo.state()["events"]
+    assert [(one["metric"], one["backfill"]) for one in found] == [
+        ("Shipped Order", flagged),
+        ("Partially Shipped Order", flagged),
+        ("Confirmed Shipment", flagged),
+    ]
 
 
 OFF = {

@@ -158,6 +158,29 @@ def test_a_parcel_without_items_has_those_of_its_delivery(sandbox: Sandbox, func
     assert [one["value"] for one in found] == [20, 20]
 
 
+def test_tracking_of_a_parcel_with_items_of_its_own(sandbox: Sandbox, function: Function) -> None:
+    """The message brings the number alone: the parcel's own items are those that the order has, not the delivery's."""
+    _holds(sandbox, delivery(1, {"line-1": 2, "line-2": 3}, parcel(1, None, {"line-2": 1})))
+    assert function.deliver(tracked({**DHL, "trackingId": "T-7"})).outcome == "synced"
+    (event,) = events(sandbox, CONFIRMED).values()
+    assert (event["unique_id"], _shipped_items(event)) == ("parcel-1:T-7", [("SKU-2", 1, 3.33)])
+
+
+def test_a_delivery_is_that_of_the_message(sandbox: Sandbox, function: Function) -> None:
+    """Not what became of it since; what the message does not tell is that of the order."""
+    _holds(sandbox, delivery(1, {"line-2": 3}, parcel(1, DHL), address=address(city="Potsdam", postalCode="14467")))
+    told = delivery(1, {"line-1": 1}, address=address(city="Kiel"))
+    assert function.deliver(parcel_added(told, parcel(1, DHL))).outcome == "synced"
+    bare = {"id": "delivery-1", "items": []}
+    assert function.deliver(parcel_added(bare, parcel(2, DHL))).outcome == "synced"
+    found = events(sandbox, CONFIRMED)
+    said = {own: (_shipped_items(one), one["properties"]["DeliveryAddress"]["City"]) for own, one in found.items()}
+    assert said == {
+        "parcel-1:T-1": ([("SKU-1", 1, 10)], "Kiel"),
+        "parcel-2:T-1": ([("SKU-2", 3, 10)], "Potsdam"),
+    }
+
+
 def test_quantities_over_several_parcels(sandbox: Sandbox, function: Function) -> None:
     """Three units for 10.00 in three parcels: each has its share, rounded half up; nothing of the line remains."""
     parcels = [parcel(n, {**DHL, "trackingId": f"T-{n}"}, {"line-2": 1}) for n in (1, 2, 3)]
@@ -232,6 +255,16 @@ def test_a_delivery_that_is_gone_has_the_method_of_its_key(sandbox: Sandbox, fun
     assert found["parcel-3:T-3"]["value"] is None
 
 
+def test_the_number_of_a_parcel_that_was_removed(sandbox: Sandbox, function: Function) -> None:
+    """Its delivery is still there, and holds more than it: nobody knows what was in it, so no items and no value."""
+    _holds(sandbox, delivery(1, {"line-1": 2}, parcel(2, DHL)))
+    assert function.deliver(tracked(DHL, 1)).outcome == "synced"
+    (event,) = events(sandbox, CONFIRMED).values()
+    said = event["properties"]
+    assert (event["unique_id"], event["value"], said["DeliveryId"]) == ("parcel-1:T-1", None, "delivery-1")
+    assert {"ShippedItems", "ShippedItemCount"}.isdisjoint(said)
+
+
 def test_custom_line_items(sandbox: Sandbox, function: Function) -> None:
     """They are in parcels like others, without a product, and count in what remains."""
     custom = {**CUSTOM, "quantity": 2, "totalPrice": money(501)}
@@ -266,20 +299,20 @@ def test_a_parcel_message_whose_payload_is_left_out(sandbox: Sandbox, function: 
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "told", "reason"),
     [
-        ({}, tracked({"trackingId": ["no text"]})),
-        ({}, parcel_added({"id": "delivery-1"}, {"id": "parcel-1", "trackingData": "none"})),
-        ({}, parcel_added(delivery(items=[{"id": "line-1"}]), parcel(1, DHL))),
-        ({"shippingInfo": {"deliveries": 5}}, tracked(DHL)),
-        ({"shippingInfo": {"deliveries": [5]}}, shipment_state("Shipped")),
+        ({}, tracked({"trackingId": ["no text"]}), "no_tracking"),
+        ({}, parcel_added({"id": "delivery-1"}, {"id": "parcel-1", "trackingData": "none"}), "unmappable"),
+        ({}, parcel_added(delivery(items=[{"id": "line-1"}]), parcel(1, DHL)), "unmappable"),
+        ({"shippingInfo": {"deliveries": 5}}, tracked(DHL), "unmappable"),
+        ({"shippingInfo": {"deliveries": [5]}}, shipment_state("Shipped"), "unmappable"),
     ],
     ids=["number", "tracking", "quantity", "deliveries", "delivery"],
 )
-def test_what_can_not_be_read(sandbox: Sandbox, function: Function, fields: Json, told: Json) -> None:
-    """It is unmappable, which goes to the dead letters, or says no number."""
+def test_what_can_not_be_read(sandbox: Sandbox, function: Function, fields: Json, told: Json, reason: str) -> None:
+    """It is unmappable, which goes to the dead letters; a number that is no text is none."""
     _holds(sandbox, **fields)
-    assert function.deliver(told).reason in ("unmappable", "no_tracking")
+    assert function.deliver(told).reason == reason
 
 
 def test_a_price_in_yen(sandbox: Sandbox, function: Function) -> None:

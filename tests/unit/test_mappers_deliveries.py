@@ -9,6 +9,7 @@ from mappers.order_parts import Part, total
 from tests.functional.shipment_documents import DHL, delivery, method, parcel, shipped
 from tests.unit.strategies import euros, settings_with
 
+LABEL = {**DHL, "isReturn": True}
 PAGE = "https://carrier.example/{{ trackingId }}"
 
 
@@ -23,7 +24,6 @@ PAGE = "https://carrier.example/{{ trackingId }}"
         (PAGE, {"carrier": "DHL"}, None),
         ("https://x.test/{{trackingId}}?zip={{postalCode}}&l={{locale}}", DHL, "https://x.test/T-1?zip=10115&l=de-AT"),
         ("https://x.test/{{carrier}}", DHL, "https://x.test/DHL"),
-        ("https://x.test/{other}", DHL, "https://x.test/{other}"),
     ],
 )
 def test_tracking_links(template: str, tracking: Any, expected: str | None) -> None:
@@ -56,8 +56,20 @@ def test_a_link_in_the_shops_language() -> None:
         ([delivery(1, {}, parcel(1, DHL, {"line-2": 1}), parcel(2, DHL, {"line-2": 2}))], 2),
         ([delivery(1, {"line-2": 2}, parcel(1, DHL, {"line-2": 1}), parcel(2, DHL, {"line-2": 1}))], 3),
         ([delivery(1, {"line-1": 2}), delivery(2, {"line-2": 3})], 0),
+        ([delivery(1, {"line-1": 1}, parcel(1, DHL, {"line-1": 1}), parcel(2, LABEL, {"line-1": 2}))], 4),
+        ([delivery(1, {"line-1": 1}, parcel(1, DHL)), delivery(2, {"line-1": 1}, parcel(2, LABEL))], 4),
     ],
-    ids=["nothing", "one", "more than ordered", "gone", "parcels alone", "both", "all"],
+    ids=[
+        "nothing",
+        "one",
+        "more than ordered",
+        "gone",
+        "parcels alone",
+        "both",
+        "all",
+        "label in the box",
+        "label alone",
+    ],
 )
 def test_what_remains(deliveries: list[Any], remaining: int) -> None:
     """Of two units and three, by what stands in deliveries, or in their parcels where that is more."""

@@ -261,7 +261,7 @@ def test_the_heading_says_what_it_is(load: Load, changes: dict[str, str | None],
         (
             '[shipment]\ntracking_urls = { DHL = "https://dhl.example/{{number}}" }',
             (
-                "shipment.tracking_urls.DHL must hold no placeholders but"
+                "shipment.tracking_urls.DHL must have no braces but those of"
                 " {{trackingId}}, {{carrier}}, {{postalCode}}, {{locale}}"
             ),
         ),
@@ -311,6 +311,39 @@ def test_states_that_commercetools_does_not_have_are_doubted(load: Load, tmp_pat
         "payment.refund_states names succes, which commercetools does not have; did you mean Success?",
     ]
     assert list(doubts(load().sync)) == []
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "{trackingId}",
+        "{{tracking-id}}",
+        "{{ trackingId }",
+        "{{{trackingId}}}",
+        "{{trackingId}}}",
+        "{{}}",
+        "{{trackingid}}",
+    ],
+)
+def test_a_tracking_link_with_a_broken_placeholder_is_refused(load: Load, tmp_path: Path, broken: str) -> None:
+    """It would reach shoppers as it stands, also beside one that is right."""
+    rules = tmp_path / "rules.toml"
+    for query in (broken, f"{{{{trackingId}}}}&zip={broken}"):
+        rules.write_text(f'[shipment]\ntracking_urls = {{ DHL = "https://x.test/?id={query}" }}\n', encoding="utf-8")
+        with pytest.raises(ConfigurationError, match="DHL must have no braces but those of"):
+            load(SYNC_CONFIG=str(rules))
+
+
+def test_a_tracking_link_without_the_number_is_doubted(load: Load, tmp_path: Path) -> None:
+    """It is the same for all parcels; with the number, in any spacing, it is not."""
+    rules = tmp_path / "rules.toml"
+    rules.write_text(
+        '[shipment.tracking_urls]\nDHL = "https://x.test/{{postalCode}}"\nDPD = "https://x.test/{{ trackingId }}"\n',
+        encoding="utf-8",
+    )
+    assert list(doubts(load(SYNC_CONFIG=str(rules)).sync)) == [
+        "shipment.tracking_urls.DHL has no {{trackingId}}, so all parcels get the same link"
+    ]
 
 
 def test_sync_toml_that_is_no_text(load: Load, tmp_path: Path) -> None:

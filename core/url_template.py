@@ -1,7 +1,7 @@
 """Addresses with placeholders in double braces."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from urllib.parse import quote
 
@@ -9,7 +9,7 @@ _PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 
 def filled(template: str, values: Mapping[str, str | None]) -> str:
-    """The template with these placeholders filled in, URL-encoded; one without value is filled with nothing.
+    """The template with these placeholders filled in, URL-encoded; a missing value becomes an empty string.
 
     Other text in braces stays.
     """
@@ -26,3 +26,9 @@ def filled(template: str, values: Mapping[str, str | None]) -> str:
 def placeholders(template: str) -> tuple[str, ...]:
     """The names in a template, without doubles."""
     return tuple(dict.fromkeys(_PLACEHOLDER.findall(template)))
+
+
+def has_other_braces(template: str, names: Collection[str]) -> bool:
+    """Whether there are braces in a template which are not those of a placeholder with one of these names."""
+    rest = _PLACEHOLDER.sub(lambda found: "" if found[1] in names else found[0], template)
+    return "{" in rest or "}" in rest

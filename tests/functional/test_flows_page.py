@@ -1,0 +1,66 @@
+"""docs/flows.md: the properties that it names are those of the samples' events."""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from commands.running import ROOT, Sandbox
+from sandbox.samples import samples
+from tests.functional.conftest import ACKNOWLEDGED, Serve
+from tests.functional.test_samples import load_documents
+
+SYNC = """
+[metrics]
+paid_order = "Paid Order"
+[order]
+transitions = { "follow-up" = "workflow states" }
+[shipment]
+tracking_urls = { DHL = "https://carrier.example/{{trackingId}}" }
+"""
+"""With every metric of the page on; that of workflow states has the name of its row."""
+
+
+def _rows(heading: str) -> list[list[str]]:
+    """The cells of the table whose first heading this is, below its head."""
+    text = (ROOT / "docs/flows.md").read_text(encoding="utf-8")
+    table = text.split(f"\n| {heading} |", 1)[1].split("\n\n", 1)[0]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()[2:]]
+
+
+def _named(cell: str) -> set[str]:
+    return set(re.findall(r"`([A-Z]\w+)`", cell))
+
+
+def test_the_properties_of_the_page_are_those_of_events(
+    sandbox: Sandbox, serve: Serve, settings_file: Callable[[str], str]
+) -> None:
+    """Each that a table names is in an event of that metric, and each that a list's entry is to have in an entry."""
+    function = serve(SYNC_CONFIG=settings_file(SYNC))
+    load_documents(sandbox)
+    for sample in samples():
+        sample.prepare(sandbox.commercetools)
+        assert function.deliver(sample.data).status == ACKNOWLEDGED
+    found: dict[str, set[str]] = defaultdict(set)
+    for event in sandbox.klaviyo.state()["events"]:
+        for name, value in event["properties"].items():
+            found[event["metric"]].add(name)
+            entries: list[Any] = value if isinstance(value, list) else []
+            for entry in entries:
+                found[name].update(_names(entry))
+    missing = {
+        subject: _named(row[1].removeprefix("those of `Items`")) - found[subject]
+        for heading in ("metric", "list")
+        for row in _rows(heading)
+        for subject in re.findall(r"[*`]([\w ]+)[*`]", row[0]) or [row[0]]
+    }
+    assert len(missing) == 11
+    assert {subject: names for subject, names in missing.items() if names} == {}
+
+
+def _names(entry: Any) -> set[str]:
+    """Names in an entry of a list, and in the entries of its own lists."""
+    if not isinstance(entry, dict):
+        return set()
+    inner = (_names(one) for value in entry.values() if isinstance(value, list) for one in value)
+    return set(entry).union(*inner)
