@@ -18,7 +18,14 @@ from handlers.registry import is_consumed
 from handlers.services import Services
 from mappers.mapped import mapper
 from mappers.order_documents import Order, Payment, Transaction
-from mappers.order_events import OwnedOrder, fact_event, fulfilled_order, ordered_products, placed_order, refunded_order
+from mappers.order_events import (
+    OwnedOrder,
+    fact_events,
+    fulfilled_order,
+    ordered_products,
+    placed_order,
+    refunded_order,
+)
 from mappers.past_events import PAST
 
 History = Callable[[OwnedOrder], Stages]
@@ -90,7 +97,7 @@ def order_history(order: Order, settings: Settings) -> History:
     def stages(owned: OwnedOrder) -> Stages:
         placed = [[placed_order(owned, settings)], ordered_products(owned, settings)] if is_placed else []
         became = [changed(owned, changed_at(order), settings)] if changed else []
-        return [*placed, [*became, *(fact_event(owned, fact, settings) for fact in facts)]]
+        return [*placed, [*became, *fact_events(owned, facts, settings)]]
 
     return stages
 
