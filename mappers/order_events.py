@@ -148,17 +148,13 @@ def refunded_order(
 
 
 @mapper
-def fact_event(owned: OwnedOrder, fact: Fact, settings: Settings, *, now: datetime | None = None) -> Mapped:
-    """The event of a fact, with the order's own fields and those of Klaviyo's schema."""
-    (event,) = fact_events(owned, [fact], settings, now=now)
-    return event
-
-
-@mapper
 def fact_events(
     owned: OwnedOrder, facts: Sequence[Fact], settings: Settings, *, now: datetime | None = None
 ) -> list[Mapped]:
-    """The events of facts; what all of them say of the order is made once, as an order may have hundreds of parcels."""
+    """The events of facts, with the order's own fields and those of Klaviyo's schema.
+
+    What all of them say of the order is made once, as an order may have hundreds of parcels.
+    """
     raw, profile, sizes = _raw_fields(owned.order, settings), fit_profile(owned.whose), SharedSizes()
     schema = order_fields(owned.order, owned.known, settings)
     events = []

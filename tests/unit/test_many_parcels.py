@@ -8,7 +8,7 @@ import pytest
 
 from mappers.deliveries import shipments
 from mappers.json_safe import SharedSizes, sound_size
-from mappers.order_events import OwnedOrder, fact_event, fact_events
+from mappers.order_events import OwnedOrder, fact_events
 from mappers.order_properties import NOTHING
 from mappers.shipment_events import Left, confirmed_shipments
 from tests.functional.documents import line_item
@@ -41,9 +41,9 @@ def test_events_made_together_are_those_made_one_by_one() -> None:
     owned = OwnedOrder(order, {"email": "a@x.io"}, NOTHING)
     together = fact_events(owned, confirmed_shipments(order, _left(order), SETTINGS), SETTINGS, now=NOW)
     alone = [
-        fact_event(owned, fact, SETTINGS, now=NOW)
+        event
         for left in _left(order)
-        for fact in confirmed_shipments(order, [left], SETTINGS)
+        for event in fact_events(owned, confirmed_shipments(order, [left], SETTINGS), SETTINGS, now=NOW)
     ]
     assert together == alone
     assert [bool(event.cuts) for event in together] == [False] * 20 + [True] * 10

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from core.errors import Unmappable
-from mappers.order_events import OwnedOrder, fact_event
+from mappers.order_events import OwnedOrder, fact_events
 from mappers.order_properties import NOTHING
 from mappers.past_events import PAST
 from tests.functional.shipment_documents import (
@@ -121,8 +121,9 @@ def test_an_estimate_is_marked_and_starts_no_flow() -> None:
     owned = OwnedOrder(document, {"email": "a@x.io"}, NOTHING, backfill=True)
     marks = {}
     for facts in PAST.values():
-        for fact in facts(document, settings):
-            attributes = fact_event(owned, fact, settings, now=NOW).body["data"]["attributes"]
+        found = facts(document, settings)
+        for fact, event in zip(found, fact_events(owned, found, settings, now=NOW), strict=True):
+            attributes = event.body["data"]["attributes"]
             marks[fact.metric] = (attributes["backfill"], attributes["properties"].get("TimeEstimated"))
     assert marks == {"Shipped Order": (True, True), "Confirmed Shipment": (True, None)}
 
