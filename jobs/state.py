@@ -28,7 +28,7 @@ STANDS_STILL = 120.0
 """Seconds without a heartbeat after which a run is taken for dead."""
 _LOOK_EVERY = 0.5
 _WRITE_EVERY = 1.0
-"""Seconds between two writes, at least. Source: Cloud Storage, quotas: one write a second to the same object."""
+"""Seconds between two writes to a bucket, at least. Source: Cloud Storage, quotas: one a second to the same object."""
 REPEATED_FOR = 30.0
 """Seconds for which a write is tried that fails."""
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 5.0
@@ -110,7 +110,7 @@ class StateFile:
             self.write()
 
     def write(self) -> None:
-        """Write the state, a second after the last write or later.
+        """Write the state; in Cloud Run a second after the last write or later.
 
         Raises LostStateError if another run took the file over, and StoppedError if it can't be written for half a
         minute, or once the run is asked to end.
@@ -139,7 +139,8 @@ class StateFile:
         self._beats += 1
         until, wait = time.monotonic() + REPEATED_FOR, _FIRST_WAIT
         while True:
-            time.sleep(max(0.0, self._tried_at + _WRITE_EVERY - time.monotonic()))
+            if _myself()["execution"]:  # in Cloud Run the file lies in a bucket
+                time.sleep(max(0.0, self._tried_at + _WRITE_EVERY - time.monotonic()))
             self._tried_at = time.monotonic()
             try:
                 require()

@@ -1,6 +1,7 @@
 """What goes wrong during a backfill: throttled it waits, refused it goes on and says so, denied it stops."""
 
 from collections import Counter
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -70,6 +71,7 @@ def test_what_is_refused_is_noted_and_can_be_done_again(orders: Sandbox, job: Jo
     assert done.report["passes"]["orders"]["errors"] == 2
     assert "--ids backfill-errors.jsonl does those again" in done.said
     unmapped, refused = sorted(job.failed(), key=lambda line: line["reason"], reverse=True)
+    assert unmapped.pop("since") < datetime.now(UTC).isoformat()
     assert unmapped == {"resource": "order/order-3", "pass": "orders", "reason": "unmappable", "code": "KeyError"}
     left = refused["resource"].partition("/")[2]
     assert (refused["reason"], refused["status"]) == ("klaviyo_refused", 400)

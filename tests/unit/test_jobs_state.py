@@ -89,7 +89,8 @@ class Clock(threading.Event):
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock of the state file."""
+    """The clock of the state file, of a run in Cloud Run."""
+    monkeypatch.setenv("CLOUD_RUN_EXECUTION", "execution-1")
     clock = Clock()
     monkeypatch.setattr(jobs.state, "time", clock)
     return clock
