@@ -19,7 +19,7 @@ from sandbox.samples import DOCUMENTS, ENVIRONMENT, Sample, samples
 _ACKNOWLEDGED = 204
 _COLOURS = {"synced": "green", "ignored": "dim", "retried": "red", "dead-lettered": "red"}
 _MARKS = {"synced": "✓", "ignored": "·"}
-_LATER = "And later"
+_LATER = ("And later", "And later still", "In the end")
 """What is told of resources that had their heading already."""
 _NAME = 35
 
@@ -64,7 +64,7 @@ def demo(port: int, *, is_served: bool, verbose: bool) -> None:
             problems += delivered.problems
             title = heading(delivered.line)
             if title in seen and title != under:
-                title = _LATER
+                title = under if under in _LATER else next((later for later in _LATER if later not in seen), "")
             if title != under:
                 terminal.print(f"\n[bold]{title}[/]")
                 under = title

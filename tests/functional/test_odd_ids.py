@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from commands.running import Sandbox
+from core.rules import SyncRules
 from handlers.registry import registrations
 from tests.functional.conftest import REFUSED, Function
 from tests.functional.documents import change, entry, line_item, message, money, order, product, variant
@@ -72,7 +73,7 @@ NO_IDS: list[Any] = [
     7,
     {},
 ]
-KEYS = [(one.resource_type, one.type, one.is_change) for one in registrations()]
+KEYS = [(one.resource_type, one.type, one.is_change) for one in registrations() if not one.switched_off_by(SyncRules())]
 
 
 @pytest.mark.parametrize(("type_id", "name", "is_change"), KEYS)
