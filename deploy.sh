@@ -510,8 +510,8 @@ deploy_container() {
   fi
 }
 
-# mount-options is known to gcloud beta alone before version 530 or so. One task at a time works on the state; an attempt goes on
-# where the one before was cut off.
+# gcloud 528 knows mount-options in beta alone. One task at a time works on the state; an attempt goes on where the one before was
+# cut off.
 deploy_backfill() {
   local source=("--source=$ROOT")
   if [[ ${IMAGE-} ]]; then source=("--image=$IMAGE"); fi
