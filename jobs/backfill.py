@@ -4,14 +4,12 @@ What a page may have sent when the run is killed is sent again by the next run, 
 erased meanwhile is looked for: nobody comes back.
 """
 
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from clients.predicates import IDS_PER_QUERY, any_of, chunks
 from core.errors import TryAgain
@@ -20,22 +18,18 @@ from handlers.erasure import erase_if_back
 from jobs.batch import Batch, Work
 from jobs.ending import InterruptedRunError
 from jobs.passes import ALL, CHANGED, Bulk, Document, Pass
-from jobs.progress import Snapshot
-from jobs.reading import COUNTED, Page, PageSize
-from jobs.run import GRACE, Run
+from jobs.reading import Page, PageSize
+from jobs.run import Run
 from jobs.selection import Selection, Window, written
 from jobs.state import PassState
-from jobs.units import Attempt, Settled, settled
+from jobs.units import Attempt, Settled
+from jobs.workers import Workers
 
 _DELETED = "deleted_meanwhile"
-_MINUTE = 60.0
-
 SYNCED_WITHIN = 20.0
 """Seconds after which the messages about a change are taken for synced."""
 _ROUNDS = 6
 """How often what goes on changing is looked at."""
-
-T = TypeVar("T")
 
 
 def backfill(run: Run, passes: Sequence[Pass]) -> None:
@@ -47,7 +41,11 @@ def backfill(run: Run, passes: Sequence[Pass]) -> None:
         if state.finished:
             continue
         if one.is_on(run.services.settings.sync):
-            _PassRun(run, one).do()
+            with Workers(run, one) as workers:
+                try:
+                    _PassRun(run, one, workers).do()
+                finally:
+                    workers.done(0)
         else:
             log.info(f"backfill: {one.name} are switched off in sync.toml")
         state.finished = True
@@ -58,7 +56,8 @@ def _look_for_the_erased(run: Run, one: Pass, state: PassState | None) -> None:
     """Erase whom a page that was killed has brought back, also of a pass that is not asked for any more."""
     if state is None or not state.unfinished:
         return
-    _PassRun(run, one).look_for_the_erased(state.unfinished)
+    with Workers(run, one) as workers:
+        _PassRun(run, one, workers).look_for_the_erased(state.unfinished)
     state.unfinished = None
     if state == PassState():
         del run.state.passes[one.name]
@@ -67,26 +66,28 @@ def _look_for_the_erased(run: Run, one: Pass, state: PassState | None) -> None:
 class _PassRun:
     """One pass of a run."""
 
-    def __init__(self, run: Run, one: Pass) -> None:
+    def __init__(self, run: Run, one: Pass, workers: Workers) -> None:
         self._run = run
         self._pass = one
         self._state = run.state.pass_state(one.name)
         self._size = PageSize(run.page or one.size)
         self._narrow = one.narrow(run.services.settings.sync)
-        self._began = self._noted = time.monotonic()
-        self._done_here = 0
-        self._under_way = 0
-        """Units of the current page that are settled."""
+        self._workers = workers
 
     def do(self) -> None:
         """Do the pass from where it is."""
-        # The reader's own thread keeps signals and heartbeats going while a page is awaited.
-        workers = ThreadPoolExecutor(self._pass.workers + 1, thread_name_prefix=self._pass.name)
-        try:
-            self._do(workers)
-        finally:
-            self._note_time()
-            workers.shutdown(wait=False, cancel_futures=True)
+        ids = self._run.selection.ids
+        if ids is not None:
+            self._do_ids([one for one in ids[self._pass.name] if one > self._state.after])
+            self._do_late()
+        elif self._pass.windows:
+            for window in self._windows():
+                self._do_pages(window)
+            self._do_late()
+        elif bulk := self._bulk():
+            self._do_batches(bulk)
+        else:
+            self._do_pages(None)
 
     def look_for_the_erased(self, unfinished: Mapping[str, Any]) -> None:
         """Erase those customers of the page who are gone, and whose profile was made since it began.
@@ -99,43 +100,24 @@ class _PassRun:
         def look(customer_id: str, _: Attempt) -> None:
             erase_if_back(customer_id, began, self._run.services)
 
-        workers = ThreadPoolExecutor(self._pass.workers + 1, thread_name_prefix=self._pass.name)
-        try:
-            works: dict[str, Work] = {}
-            if bulk:
-                batch = self._new_batch(bulk)
-                batch.began = began
-                self._alone(workers, partial(batch.resume, unfinished))
-                works |= {f"{self._pass.type_id}/{own_id}": work for own_id, work in batch.left.items()}
-            works |= {f"customer/{own_id}": partial(look, own_id) for own_id in customers}
-            units = self._settled_by_id(workers, works)
-        finally:
-            workers.shutdown(wait=False, cancel_futures=True)
-        for resource, unit in units.items():
+        works: dict[str, Work] = {}
+        if bulk:
+            batch = self._new_batch(bulk)
+            batch.began = began
+            self._workers.alone(partial(batch.resume, unfinished))
+            works |= {f"{self._pass.type_id}/{own_id}": work for own_id, work in batch.left.items()}
+        works |= {f"customer/{own_id}": partial(look, own_id) for own_id in customers}
+        for resource, unit in self._workers.settled(works).items():
             if unit.failed:
                 name = "customers" if resource.startswith("customer/") else self._pass.name
                 self._run.errors.add(resource, name, unit.failed, unfinished["began"])
                 self._state.errors += 1
 
-    def _do(self, workers: ThreadPoolExecutor) -> None:
-        ids = self._run.selection.ids
-        if ids is not None:
-            self._do_ids(workers, [one for one in ids[self._pass.name] if one > self._state.after])
-            self._do_late(workers)
-        elif self._pass.windows:
-            for window in self._windows(workers):
-                self._do_pages(workers, window)
-            self._do_late(workers)
-        elif bulk := self._bulk(workers):
-            self._do_batches(workers, bulk)
-        else:
-            self._do_pages(workers, None)
-
-    def _windows(self, workers: ThreadPoolExecutor) -> Iterator[Window]:
+    def _windows(self) -> Iterator[Window]:
         """The windows that are left; the cursor is in the first of them."""
         state, run = self._state, self._run
         if state.span is None:
-            first = self._alone(workers, lambda: run.reader.first_created(self._pass.collection))
+            first = self._workers.alone(lambda: run.reader.first_created(self._pass.collection))
             state.span = [written(first or run.selection.until), written(run.selection.until)]
         windows = run.selection.windows(datetime.fromisoformat(state.span[0]))
         noted = [[written(begin), written(end)] for begin, end in windows]
@@ -145,18 +127,18 @@ class _PassRun:
                 state.window, state.after = as_noted, ""
             yield window
 
-    def _do_pages(self, workers: ThreadPoolExecutor, window: Window | None) -> None:
-        self._total(workers)
+    def _do_pages(self, window: Window | None) -> None:
+        self._total()
         is_last = False
         while not is_last:
-            page = self._alone(workers, partial(self._read, window, self._state.after))
+            page = self._workers.alone(partial(self._read, window, self._state.after))
             is_last = page.is_last
             if page.documents:
-                self._do_page(workers, page.documents, self._run.selection, after=page.documents[-1]["id"])
+                self._do_page(page.documents, self._run.selection, after=page.documents[-1]["id"])
 
-    def _bulk(self, workers: ThreadPoolExecutor) -> Bulk | None:
+    def _bulk(self) -> Bulk | None:
         """How Klaviyo's bulk jobs do this pass; None where they are off, or not worth it."""
-        bulk, total = self._pass.bulk, self._total(workers)
+        bulk, total = self._pass.bulk, self._total()
         if bulk is None or not bulk.is_on(self._run.services.settings.sync):
             return None
         return None if total is not None and total < bulk.few else bulk
@@ -164,31 +146,31 @@ class _PassRun:
     def _new_batch(self, bulk: Bulk) -> Batch:
         return bulk.batch(self._run, self._pass.where(self._run.selection, None))
 
-    def _do_batches(self, workers: ThreadPoolExecutor, bulk: Bulk) -> None:
+    def _do_batches(self, bulk: Bulk) -> None:
         """Do the pass batch after batch, and page after page from where the key turns out to lack a scope."""
         self._size = PageSize(self._run.page or bulk.size)
         is_last = False
         while not is_last and self._pass.name not in self._run.without_bulk:
             batch, after = self._new_batch(bulk), self._state.after
             while not (is_last or batch.is_full):
-                page = self._alone(workers, partial(self._read, None, after, bulk.expand))
+                page = self._workers.alone(partial(self._read, None, after, bulk.expand))
                 is_last = page.is_last
                 if page.documents:
-                    self._alone(workers, partial(batch.add, page.documents))
+                    self._workers.alone(partial(batch.add, page.documents))
                     after = page.documents[-1]["id"]
-            self._do_batch(workers, batch, after)
+            self._do_batch(batch, after)
         if not is_last:
             self._size = PageSize(self._run.page or self._pass.size)
-            self._do_pages(workers, None)
+            self._do_pages(None)
 
-    def _do_ids(self, workers: ThreadPoolExecutor, ids: Sequence[str]) -> None:
+    def _do_ids(self, ids: Sequence[str]) -> None:
         self._state.total = self._state.total or len(ids)
         for start in range(0, len(ids), IDS_PER_QUERY):
             chunk = ids[start : start + IDS_PER_QUERY]
-            documents = self._alone(workers, partial(self._named, chunk))
-            self._do_page(workers, documents, self._run.selection, after=chunk[-1], ids=chunk)
+            documents = self._workers.alone(partial(self._named, chunk))
+            self._do_page(documents, self._run.selection, after=chunk[-1], ids=chunk)
 
-    def _do_late(self, workers: ThreadPoolExecutor) -> None:
+    def _do_late(self) -> None:
         """Do what has changed since the run began: the messages about it are synced by now, and may start flows.
 
         Klaviyo keeps the first event of an id, so one of ours before its message would keep a flow from starting. What
@@ -199,11 +181,11 @@ class _PassRun:
             late = list(state.late)
             if not late:
                 return
-            self._alone(workers, self._wait_for_messages)
+            self._workers.alone(self._wait_for_messages)
             selection = replace(run.selection, until=datetime.now(UTC) - timedelta(seconds=SYNCED_WITHIN))
             for ids in chunks(late):
-                documents = self._alone(workers, partial(self._named, ids))
-                self._do_page(workers, documents, selection, after=state.after, ids=ids)
+                documents = self._workers.alone(partial(self._named, ids))
+                self._do_page(documents, selection, after=state.after, ids=ids)
         for own_id in state.late:
             resource = f"{self._pass.type_id}/{own_id}"
             run.errors.add(resource, self._pass.name, TryAgain(CHANGED), datetime.now(UTC).isoformat())
@@ -232,17 +214,16 @@ class _PassRun:
         where = one.where(run.selection, window)
         return run.reader.page(one.collection, where, after, self._size, self._narrow, expand)
 
-    def _total(self, workers: ThreadPoolExecutor) -> int | None:
+    def _total(self) -> int | None:
         """About how many documents the pass has, counted once in a run."""
         if self._state.total is None:
             run = self._run
             total = partial(self._pass.total, run.selection, run.reader, run.services.settings.sync)
-            self._state.total = self._alone(workers, total)
+            self._state.total = self._workers.alone(total)
         return self._state.total
 
     def _do_page(
         self,
-        workers: ThreadPoolExecutor,
         documents: Sequence[Document],
         selection: Selection,
         *,
@@ -253,20 +234,20 @@ class _PassRun:
 
         Raises StoppedError.
         """
-        customers = self._alone(workers, lambda: sorted(self._pass.customers(documents, self._run.reader)))
+        customers = self._workers.alone(lambda: sorted(self._pass.customers(documents, self._run.reader)))
         began = self._begin(datetime.now(UTC), customers)
         works = {document["id"]: partial(self._work, document, selection) for document in documents}
-        units = self._settled_by_id(workers, works)
+        units = self._workers.settled(works)
         late = {own_id for own_id, unit in units.items() if unit.skipped == CHANGED}
         self._state.late = sorted({*self._state.late} - {*ids} | late)
         done = {own_id: unit for own_id, unit in units.items() if own_id not in late}
         self._end(done, Counter(), began, after=after, deleted=max(0, len(ids) - len(documents)))
 
-    def _do_batch(self, workers: ThreadPoolExecutor, batch: Batch, after: str) -> None:
+    def _do_batch(self, batch: Batch, after: str) -> None:
         """Have a batch written, settle what it leaves, then move the cursor behind it. Raises StoppedError."""
         began = self._begin(batch.began, batch.customers, in_bulk=True, **batch.noted)
-        self._alone(workers, batch.send)
-        self._end(batch.settled | self._settled_by_id(workers, batch.left), batch.calls, began, after=after)
+        self._workers.alone(batch.send)
+        self._end(batch.settled | self._workers.settled(batch.left), batch.calls, began, after=after)
 
     def _begin(self, began: datetime, customers: Sequence[str], *, in_bulk: bool = False, **more: Any) -> str:
         """Note whom to look for, and what `more` a batch has to know, should the run be killed; the time, as noted."""
@@ -274,9 +255,6 @@ class _PassRun:
         self._state.unfinished = {"began": noted, "customers": customers, "in_bulk": in_bulk, **more}
         self._run.state.write()
         return noted
-
-    def _settled_by_id(self, workers: ThreadPoolExecutor, works: Mapping[str, Work]) -> dict[str, Settled]:
-        return dict(zip(works, self._settled(workers, list(works.values())), strict=True))
 
     def _end(
         self, units: Mapping[str, Settled], calls: Counter[str], began: str, *, after: str, deleted: int = 0
@@ -296,8 +274,7 @@ class _PassRun:
                 sent += 1
         state.count(skipped, failed, sent, calls)
         state.after, state.unfinished = after, None
-        self._done_here += len(units)
-        self._note_time()
+        self._workers.done(len(units))
         if run.selection.ids is None:  # what is named was refused before
             run.brake(units[own_id] for own_id in sorted(units))
         if run.stop.is_set():
@@ -310,44 +287,3 @@ class _PassRun:
         if since:
             attempt = replace(attempt, number=attempt.number + 1, began=since)
         self._pass.work(document, attempt, selection, self._run.services)
-
-    def _settled(self, workers: ThreadPoolExecutor, works: Sequence[Callable[[Attempt], None]]) -> list[Settled]:
-        """What became of the units, in their order."""
-        run = self._run
-        limits = run.services.settings.sync.limits
-        futures = [workers.submit(settled, work, limits, run.health, run.stop) for work in works]
-
-        def tick() -> None:
-            self._under_way = sum(future.done() for future in futures)
-            self._tick()
-
-        run.wait_for(futures, tick, GRACE)
-        self._under_way = 0
-        return [future.result() for future in futures]
-
-    def _alone(self, workers: ThreadPoolExecutor, read: Callable[[], T]) -> T:
-        """What a read gives, made by a worker so that signals are heard meanwhile."""
-        future: Future[T] = workers.submit(read)
-        self._run.wait_for([future], self._tick)
-        return future.result()
-
-    def _tick(self) -> None:
-        run, state = self._run, self._state
-        run.state.beat()
-        minutes = (time.monotonic() - self._began) / _MINUTE
-        run.progress.show(
-            Snapshot(
-                self._pass.name,
-                state.read + self._under_way,
-                state.total,
-                state.total == COUNTED,
-                (self._done_here + self._under_way) / minutes if minutes else 0.0,
-                state.errors,
-                run.services.klaviyo.refusals + run.services.commercetools.refusals,
-            )
-        )
-
-    def _note_time(self) -> None:
-        now = time.monotonic()
-        self._state.seconds += now - self._noted
-        self._noted = now
