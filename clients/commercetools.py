@@ -1,74 +1,37 @@
-"""Reading commercetools, through the SDK's own client, as plain JSON.
+"""What is read of commercetools: which documents, and the queries that find them.
 
-The SDK's models are never used: they cost 30 to 190 times the CPU of `json.loads` and refuse values that are valid
-today. What does not exist is None, every other failure one of `errors`.
+What does not exist is None, every other failure one of `errors`.
 """
 
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
+from clients.commercetools_reads import CommercetoolsReads
 from clients.predicates import IDS_PER_QUERY, PREDICATE_CHARACTERS, any_of, chunks, literal, shown_prices
 from clients.recent_prices import RecentPrices
-from clients.retrying import Operation, Pauses, call
-from clients.verdicts import BACKEND_COMMERCETOOLS as BACKEND
-from clients.verdicts import Failure, judged, not_json, retry_after
-from core.errors import Refused, TryAgain
+from core.errors import TryAgain
 from core.logs import log
 from core.settings import Settings
-from core.wire import decoded
 from mappers.catalog_documents import Category, InventoryEntry, Price, ProductProjection
 from mappers.documents import Customer
 from mappers.item import stocked_skus
-from mappers.mapped import JsonObject
 from mappers.order_documents import DiscountCode, Order, Payment, State
 
-if TYPE_CHECKING:
-    import requests
-
-    from clients.commercetools_session import CommercetoolsSession
-
-_OK = 200
-_NOT_FOUND = 404
 _FORBIDDEN = 403
 _NO_SCOPE = "insufficient_scope"
-_MISSING = "ResourceNotFound"
-"""The code of commercetools' own 404: any other may come from a proxy, and what it hides is not to pass for deleted."""
-_PAGE = 500
 CUSTOMER_GROUPS = ("customerGroup", "customerGroupAssignments[*].customerGroup")
 
-Params = list[tuple[str, str]]
 
-
-class Commercetools:
+class Commercetools(CommercetoolsReads):
     """The reads that handlers need. Safe to share between threads."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._pauses = Pauses()
-        self._lock = threading.Lock()
-        self._session: CommercetoolsSession | None = None
+        super().__init__(settings)
         self._denied: set[str] = set()
         self.recent_prices = RecentPrices(settings.sync.price)
         channels = settings.sync.inventory.channel
         self._channels = f"supplyChannel(id in {any_of(channels)})" if channels else ""
         """Predicate of the inventory entries of the configured channels; empty with none configured."""
-
-    def prepare(self) -> None:
-        """Import the SDK, if that has not been done: a cold start is not to pass for a slow write."""
-        self._shared_session()
-
-    def close(self) -> None:
-        """Close the connections."""
-        if self._session:
-            self._session.close()
-
-    @property
-    def refusals(self) -> int:
-        """Calls that were answered 429."""
-        return self._pauses.refusals
 
     def customer(self, customer_id: str, *, groups: bool = False) -> Customer | None:
         """The customer as it is now; with its `groups` expanded, where the API client may read them."""
@@ -225,97 +188,9 @@ class Commercetools:
             self._denied.add(scope)
             log.warning(f"{what} are left out", reason=f"no {scope} scope")
 
-    def probe(self, collection: str) -> JsonObject | None:
-        """Any one document of a collection, None while it is empty; raises what reading it would raise."""
-        current = [("staged", "false")] if collection == "product-projections" else []
-        found: list[JsonObject] = self._query(collection, [("limit", "1"), *current])
-        return found[0] if found else None
-
-    def with_key(self, collection: str, key: str) -> JsonObject | None:
-        """The document of a collection that has this key."""
-        return self._fetch(f"{collection}.get", f"/{collection}/key={quote(key, safe='')}", [])
-
-    def project(self) -> JsonObject | None:
-        """The project's own settings."""
-        return self._fetch("project.get", "", [])
-
     def _entries(self, skus: Sequence[str], where: str) -> dict[str, list[InventoryEntry]]:
         found: dict[str, list[InventoryEntry]] = {sku: [] for sku in skus}
         for chunk in chunks(skus):
             for entry in self._pages("inventory", f"sku in {any_of(chunk)} and {where}"):
                 found.setdefault(entry["sku"], []).append(entry)
         return found
-
-    def _get(self, collection: str, resource_id: str, params: Params | None = None) -> Any:
-        document = self._fetch(f"{collection}.get", f"/{collection}/{quote(resource_id, safe='')}", params or [])
-        if document is not None and "id" not in document:
-            raise not_json(BACKEND, _OK)
-        return document
-
-    def listed(self, collection: str, params: Params) -> JsonObject:
-        """One page of a collection, as commercetools answers it."""
-        page = self._fetch(f"{collection}.query", f"/{collection}", params)
-        if page is None:
-            raise Refused(BACKEND, f"{collection}.query", status=_NOT_FOUND)
-        if not isinstance(page.get("results"), list):
-            raise not_json(BACKEND, _OK)
-        return page
-
-    def _query(self, collection: str, params: Params) -> list[Any]:
-        results: list[Any] = self.listed(collection, [*params, ("withTotal", "false")])["results"]
-        return results
-
-    def _pages(self, collection: str, where: str, params: Params | None = None, size: int = _PAGE) -> Iterator[Any]:
-        """All results, paged by id: an offset would skip what moves between two pages."""
-        paging: Params = [("where", where), ("sort", "id asc"), ("limit", str(size)), *(params or [])]
-        after: Params = []
-        while True:
-            page = self._query(collection, paging + after)
-            yield from page
-            if len(page) < size:
-                return
-            after = [("where", f"id > {literal(page[-1]['id'])}")]
-
-    def _fetch(self, name: str, path: str, params: Params) -> JsonObject | None:
-        session = self._shared_session()
-        operation = Operation(BACKEND, name)
-        path = f"/{self._settings.ct_project_id}{path}"
-        return call(
-            operation,
-            self._pauses,
-            lambda timeouts: _document(operation, session.get(path, timeouts, params)),
-        )
-
-    def _shared_session(self) -> "CommercetoolsSession":
-        if self._session is None:
-            with self._lock:
-                if self._session is None:
-                    from clients.commercetools_session import CommercetoolsSession  # noqa: PLC0415 - cold start
-
-                    self._session = CommercetoolsSession(self._settings)
-        return self._session
-
-
-def _document(operation: Operation, response: "requests.Response") -> JsonObject | None:
-    try:
-        body = decoded(response.content)
-    except (ValueError, RecursionError):
-        body = None
-    if response.status_code == _OK:
-        if not isinstance(body, dict):
-            raise not_json(BACKEND, response.status_code)
-        return body
-    errors = body.get("errors") if isinstance(body, dict) else None
-    code = str(errors[0].get("code", "")) if isinstance(errors, list) and errors and isinstance(errors[0], dict) else ""
-    if response.status_code == _NOT_FOUND and code == _MISSING:
-        return None
-    raise judged(
-        Failure(
-            BACKEND,
-            operation.name,
-            response.status_code,
-            retry_after(response.headers),
-            readable=bool(code),
-            code=code,
-        )
-    )

@@ -8,7 +8,8 @@ from datetime import datetime
 from itertools import count
 from typing import Any, TypeVar
 
-from clients.commercetools import Commercetools, Params
+from clients.commercetools import Commercetools
+from clients.commercetools_reads import Params
 from clients.predicates import IDS_PER_QUERY, any_of, chunks, literal
 from clients.retrying import message_budget
 from clients.transport import NO_ANSWER_IN_TIME
