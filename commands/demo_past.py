@@ -21,7 +21,7 @@ _PASSES = ("customers", "orders", "refunds")
 
 def show_past(sandbox: Sandbox, console: Console) -> list[str]:
     """Empty Klaviyo, run a small backfill and print what it did; what is wrong with that, a line each."""
-    console.print("\n[bold]And what was before the first message[/]")
+    console.print("\n[bold]And what happened before the first message[/]")
     console.print(
         "A new account knows nothing of old orders. Klaviyo is emptied, and `manage.py backfill` loads the shop's past"
         " by the same handlers:"

@@ -1,7 +1,11 @@
 """Writing a file whole: a kill leaves the one before, or none. A mounted bucket will do, which knows no links."""
 
 import os
+import uuid
 from pathlib import Path
+
+_MINE = uuid.uuid4().hex
+"""In the names of this process's temporary files: containers may share a host name and have one pid."""
 
 
 def create(path: Path, content: str) -> None:
@@ -29,7 +33,7 @@ def replace(path: Path, content: str) -> None:
 
 def _written(path: Path, content: str) -> Path:
     """A file beside that one which holds the content."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{path.name}.{_MINE}.tmp")
     with temporary.open("w", encoding="utf-8") as file:
         file.write(content)
         file.flush()

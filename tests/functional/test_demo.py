@@ -41,7 +41,7 @@ def test_it_ends_with_something_to_look_at(columns: int) -> None:
     timeline = [" ".join(line.split()) for line in end]
     for entry in ("Placed Order 311.90 EUR", "Refunded Order 64.00 EUR", "Confirmed Shipment 243.00 EUR"):
         assert any(f"{entry} S-20001" in line for line in timeline)
-    past = lines[lines.index("And what was before the first message") :]
+    past = lines[lines.index("And what happened before the first message") :]
     assert any(line.startswith("✓ orders") and "Placed Order x" in line for line in past)
     assert any("none of which starts a flow" in line for line in past)
     assert any(line.startswith("Next: make page") for line in past)
