@@ -16,7 +16,7 @@ from mappers.mapped import JsonObject
 
 MOST_BYTES = 4_500_000
 """Of a job's rows; Klaviyo takes 5 MB in all."""
-_OPEN = ("queued", "processing")
+_OPEN, _ENDED = ("queued", "processing"), ("complete", "cancelled")
 _ROW = re.compile(r"/data/attributes/profiles/data/(\d+)/")
 
 
@@ -30,7 +30,7 @@ class ImportState:
     @property
     def is_open(self) -> bool:
         """Whether rows may still be written."""
-        return self.status in _OPEN
+        return self.status not in _ENDED
 
 
 @dataclass(frozen=True, slots=True)

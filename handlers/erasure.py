@@ -13,6 +13,8 @@ from mappers.documents import Customer
 from mappers.mapped import mapper
 from mappers.order_documents import Order
 
+BROUGHT_BACK = "brought_back"
+"""The reason of a dead letter about a profile that could not be erased again."""
 TIME_TO_LOOK = 0.12
 """Share of a message's time (3 of 25 seconds) that is kept for the look afterwards, and the erasure it may lead to."""
 
@@ -23,7 +25,7 @@ def erase_if_brought_back(customer: Customer, since: datetime, services: Service
     A customer who was made under a minute ago may only not be shown: that is a dead letter, for people to look at.
     """
     if services.settings.sync.customer.erase and is_young(customer):
-        raise DeadLetter("brought_back", code="young_customer")
+        raise _not_erased(customer["id"], DeadLetter(BROUGHT_BACK, code="young_customer"))
     _erase_if_new(customer["id"], since, services)
 
 
@@ -71,5 +73,12 @@ def _erase_if_new(customer_id: str, since: datetime, services: Services) -> None
         return
     try:
         services.klaviyo.erase_if_new(customer_id, since)
-    except TryAgain as error:
-        raise DeadLetter("brought_back", status=error.status, code=error.code or error.reason) from None
+    except (TryAgain, DeadLetter) as error:
+        failed = DeadLetter(BROUGHT_BACK, status=error.status, code=error.code or error.reason)
+        raise _not_erased(customer_id, failed) from None
+
+
+def _not_erased(customer_id: str, error: DeadLetter) -> DeadLetter:
+    """The error, with whom it is about: an order's message does not tell."""
+    error.part = f"customer {customer_id}"
+    return error

@@ -1,4 +1,4 @@
-"""The backfill: pass after pass, window after window, page after page. A page is noted before it begins and after.
+"""The backfill: pass after pass, window after window, page after page. A page is noted before it begins.
 
 What a page may have sent when the run is killed is sent again by the next run, under the same ids. And whoever was
 erased meanwhile is looked for: nobody comes back.
@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from clients.predicates import IDS_PER_QUERY, any_of, chunks
-from core.errors import TryAgain
+from clients.predicates import chunks
+from core.errors import DeadLetter, SyncError, TryAgain
 from core.logs import log
-from handlers.erasure import erase_if_back
+from handlers.erasure import BROUGHT_BACK, erase_if_back
 from jobs.batch import Batch, Work
 from jobs.ending import InterruptedRunError
 from jobs.passes import ALL, CHANGED, Bulk, Document, Pass
@@ -79,15 +79,14 @@ class _PassRun:
         ids = self._run.selection.ids
         if ids is not None:
             self._do_ids([one for one in ids[self._pass.name] if one > self._state.after])
-            self._do_late()
         elif self._pass.windows:
             for window in self._windows():
                 self._do_pages(window)
-            self._do_late()
         elif bulk := self._bulk():
             self._do_batches(bulk)
         else:
             self._do_pages(None)
+        self._do_late()
 
     def look_for_the_erased(self, unfinished: Mapping[str, Any]) -> None:
         """Erase those customers of the page who are gone, and whose profile was made since it began.
@@ -111,7 +110,7 @@ class _PassRun:
             if unit.failed:
                 name = "customers" if resource.startswith("customer/") else self._pass.name
                 self._run.errors.add(resource, name, unit.failed, unfinished["began"])
-                self._state.errors += 1
+                self._run.failed_looks += 1
 
     def _windows(self) -> Iterator[Window]:
         """The windows that are left; the cursor is in the first of them."""
@@ -165,8 +164,7 @@ class _PassRun:
 
     def _do_ids(self, ids: Sequence[str]) -> None:
         self._state.total = self._state.total or len(ids)
-        for start in range(0, len(ids), IDS_PER_QUERY):
-            chunk = ids[start : start + IDS_PER_QUERY]
+        for chunk in chunks(ids):
             documents = self._workers.alone(partial(self._named, chunk))
             self._do_page(documents, self._run.selection, after=chunk[-1], ids=chunk)
 
@@ -182,13 +180,12 @@ class _PassRun:
             if not late:
                 return
             self._workers.alone(self._wait_for_messages)
-            selection = replace(run.selection, until=datetime.now(UTC) - timedelta(seconds=SYNCED_WITHIN))
+            selection = replace(run.selection, started=datetime.now(UTC) - timedelta(seconds=SYNCED_WITHIN))
             for ids in chunks(late):
                 documents = self._workers.alone(partial(self._named, ids))
                 self._do_page(documents, selection, after=state.after, ids=ids)
         for own_id in state.late:
-            resource = f"{self._pass.type_id}/{own_id}"
-            run.errors.add(resource, self._pass.name, TryAgain(CHANGED), datetime.now(UTC).isoformat())
+            run.errors.add(f"{self._pass.type_id}/{own_id}", self._pass.name, TryAgain(CHANGED))
         state.errors += len(state.late)
         state.late = []
 
@@ -200,14 +197,7 @@ class _PassRun:
         """The documents with these ids. Of what handlers read themselves the id is enough, also when it is gone."""
         if self._pass.copies:
             return [{"id": own_id} for own_id in ids]
-        size = PageSize(IDS_PER_QUERY)
-        found: list[Document] = []
-        after, is_last = "", False
-        while not is_last:
-            page = self._run.reader.page(self._pass.collection, [f"id in {any_of(ids)}"], after, size)
-            found += page.documents
-            after, is_last = page.documents[-1]["id"] if page.documents else "", page.is_last
-        return found
+        return self._run.reader.named(self._pass.collection, ids)
 
     def _read(self, window: Window | None, after: str, expand: Sequence[str] = ()) -> Page:
         one, run = self._pass, self._run
@@ -267,7 +257,7 @@ class _PassRun:
             calls.update(unit.calls)
             if unit.failed:
                 failed += 1
-                run.errors.add(f"{self._pass.type_id}/{own_id}", self._pass.name, unit.failed, began)
+                self._note(own_id, unit.failed, began)
             elif unit.skipped:
                 skipped["deleted" if unit.skipped == _DELETED else unit.skipped] += 1
             else:
@@ -280,10 +270,22 @@ class _PassRun:
         if run.stop.is_set():
             raise InterruptedRunError(abandons=False)
 
+    def _note(self, own_id: str, error: SyncError, began: str) -> None:
+        """Note what failed, and since when something may have been sent for it; an erasure as the customer's."""
+        since = self._failed_since(own_id)
+        told = since.isoformat() if since else began
+        if isinstance(error, DeadLetter) and error.reason == BROUGHT_BACK:
+            self._run.errors.add(error.part.replace(" ", "/"), "customers", error, told)
+        else:
+            resource = f"{self._pass.type_id}/{own_id}"
+            self._run.errors.add(resource, self._pass.name, error, told if isinstance(error, TryAgain) else "")
+
+    def _failed_since(self, own_id: str) -> datetime | None:
+        ids = self._run.selection.ids
+        return ids[self._pass.name].get(own_id) if ids is not None else None
+
     def _work(self, document: Document, selection: Selection, attempt: Attempt) -> None:
         """Do a document. One that failed before is tried again: that attempt may have sent something."""
-        ids = selection.ids
-        since = ids[self._pass.name].get(document["id"]) if ids is not None else None
-        if since:
+        if since := self._failed_since(document["id"]):
             attempt = replace(attempt, number=attempt.number + 1, began=since)
         self._pass.work(document, attempt, selection, self._run.services)

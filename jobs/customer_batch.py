@@ -46,11 +46,12 @@ class CustomerBatch(Batch):
         self._copy = copy
         self._rows: dict[str, _Row] = {}
         self._bytes = 0
+        self._is_out_of_bytes = False
 
     @property
     def is_full(self) -> bool:
         """Whether it has as many customers, or as much of them, as one job takes."""
-        return len(self._rows) >= MOST_ROWS or self._bytes >= MOST_BYTES
+        return len(self._rows) >= MOST_ROWS or self._is_out_of_bytes
 
     @property
     def customers(self) -> list[str]:
@@ -70,6 +71,7 @@ class CustomerBatch(Batch):
             else:
                 size = len(encoded(row.data)) + 1
                 if self._bytes + size > MOST_BYTES:
+                    self._is_out_of_bytes = True
                     self._leave([own_id])
                     continue
                 self._bytes += size
@@ -161,7 +163,7 @@ class CustomerBatch(Batch):
         """Those whose profile was there before, and has something to clear, which an import does not."""
         imports = self.run.services.klaviyo.imports
         found: list[str] = []
-        for ids in chunks([own_id for own_id, row in self._rows.items() if row.clears]):
+        for ids in chunks([own_id for own_id, row in self._rows.items() if row.clears and own_id not in self.left]):
             try:
                 found += self.surely(partial(imports.made_before, ids, self.began - CLOCKS_DIFFER))
             except DeadLetter:

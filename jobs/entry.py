@@ -66,6 +66,7 @@ def carried_out(options: Options, settings: Settings, progress: Progress) -> Out
 
 def _run(options: Options, services: Services, progress: Progress, stop: threading.Event) -> Outcome:
     state: StateFile | None = None
+    run: Run | None = None
     passes = _passes(options)
     stopped: StoppedError | None = None
     try:
@@ -87,19 +88,17 @@ def _run(options: Options, services: Services, progress: Progress, stop: threadi
                 f"backfill: goes on with the run that {options.state} tells of, which loads what was there at"
                 f" {state.began['until']}; {', '.join(done)} are done. --restart begins anew"
             )
-        backfill(
-            Run(
-                services=services,
-                reader=_reader(services, stop),
-                selection=selection,
-                state=state,
-                errors=errors,
-                progress=progress,
-                stop=stop,
-                page=options.page,
-            ),
-            passes,
+        run = Run(
+            services=services,
+            reader=_reader(services, stop),
+            selection=selection,
+            state=state,
+            errors=errors,
+            progress=progress,
+            stop=stop,
+            page=options.page,
         )
+        backfill(run, passes)
     except StoppedError as error:
         stopped = error
     try:
@@ -112,7 +111,7 @@ def _run(options: Options, services: Services, progress: Progress, stop: threadi
         report["passes"] = {name: one.reported() for name, one in state.passes.items()}
     if stopped:
         return Outcome(stopped.code, report, str(stopped), stopped.abandons)
-    failed = sum(one["errors"] for one in report["passes"].values())
+    failed = sum(one["errors"] for one in report["passes"].values()) + (run.failed_looks if run else 0)
     said = f"{failed} could not be done: {options.errors} says why; --ids {options.errors} does those again."
     return Outcome(WITH_ERRORS, report, said) if failed else Outcome(DONE, report)
 

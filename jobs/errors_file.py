@@ -16,9 +16,10 @@ class ErrorsFile:
         """Begin without the lines of the last run."""
         self.path.unlink(missing_ok=True)
 
-    def add(self, resource: str, pass_name: str, error: SyncError, since: str) -> None:
-        """Note a resource, what decided against it, and since when something may have been sent for it."""
-        entry: dict[str, object] = {"resource": resource, "pass": pass_name, "reason": error.reason, "since": since}
+    def add(self, resource: str, pass_name: str, error: SyncError, since: str = "") -> None:
+        """Note a resource, what decided against it, and since when something may have been sent for it, if so."""
+        entry: dict[str, object] = {"resource": resource, "pass": pass_name, "reason": error.reason}
+        entry |= {"since": since} if since else {}
         details = {name: getattr(error, name, None) for name in ("status", "code", "pointer")}
         details["part"] = error.part if isinstance(error, DeadLetter) else None
         entry |= {name: value for name, value in details.items() if value}

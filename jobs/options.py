@@ -51,7 +51,7 @@ def parsed(arguments: Sequence[str], rules: BackfillRules, program: str) -> Opti
             times[name] = moment(text, now) if text else None
         except (ValueError, OverflowError):
             parser.error(f"--{name} must be a date, a time, or a span such as 26h or 30d, not {text!r}")
-    since, until = times["since"], times["until"] or now
+    since, until = times["since"], min(times["until"] or now, now)
     ids = None
     errors = told.errors or told.state.with_name(f"{told.state.stem.removesuffix('-state')}-errors.jsonl")
     if told.ids:
@@ -68,7 +68,7 @@ def parsed(arguments: Sequence[str], rules: BackfillRules, program: str) -> Opti
     if since and since >= until:
         parser.error("--since must be before --until")
     wanted = Wanted(told.flows, not told.skip_guests)
-    selection = Selection(passes, since, until, told.window, not told.oldest_first, ids, wanted)
+    selection = Selection(passes, since, until, now, told.window, not told.oldest_first, ids, wanted)
     said: dict[str, object] = {"since": told.since, "until": told.until, "window": told.window}
     said |= {"oldest_first": told.oldest_first, "flows": told.flows, "skip_guests": told.skip_guests}
     said |= {"ids": digest(ids) if ids is not None else None}
@@ -93,12 +93,17 @@ def resumed(selection: Selection, began: Mapping[str, str]) -> Selection:
         selection,
         since=datetime.fromisoformat(since) if since else None,
         until=datetime.fromisoformat(began["until"]),
+        started=datetime.fromisoformat(began["started"]),
     )
 
 
 def began_with(selection: Selection) -> dict[str, str]:
     """What `resumed` takes."""
-    return {"since": written(selection.since) if selection.since else "", "until": written(selection.until)}
+    return {
+        "since": written(selection.since) if selection.since else "",
+        "until": written(selection.until),
+        "started": written(selection.started),
+    }
 
 
 def _parser(rules: BackfillRules, program: str) -> argparse.ArgumentParser:
@@ -119,8 +124,8 @@ def _parser(rules: BackfillRules, program: str) -> argparse.ArgumentParser:
     add("--state", type=Path, metavar="FILE", help="where the run notes how far it is (BACKFILL_STATE, else"
         " backfill-state.json)", default=default_state())  # fmt: skip
     add("--errors", type=Path, metavar="FILE", help="what can't be done (backfill-errors.jsonl, beside the state)")
-    add("--share", type=_share, default=rules.share, metavar="0.5", help="part of Klaviyo's limits to use"
-        f" ({rules.share})")  # fmt: skip
+    add("--share", type=_share, default=rules.share, metavar="0.5", help="part of Klaviyo's limits to use when"
+        f" others call too ({rules.share})")  # fmt: skip
     add("--oldest-first", action="store_true", help="begin with the oldest orders, not with the newest")
     add("--window", type=_count, default=rules.order_window, metavar="DAYS", help="days of orders that are read as one"
         f" window ({rules.order_window})")  # fmt: skip

@@ -111,26 +111,36 @@ def _copied(message_type: str, type_id: str) -> Work:
     return work
 
 
-def _order(document: Document, attempt: Attempt, selection: Selection, services: Services) -> None:
-    """Send an order's events. Raises Ignored for one that has changed since `until`: its messages come first."""
-    if datetime.fromisoformat(changed_at(document)) >= selection.until:
+def _require_settled(document: Document, selection: Selection) -> None:
+    """Raise Ignored for an order or a payment that has changed since the run began: its messages come first."""
+    if datetime.fromisoformat(changed_at(document)) >= selection.started:
         raise Ignored(CHANGED)
+
+
+def _order(document: Document, attempt: Attempt, selection: Selection, services: Services) -> None:
+    _require_settled(document, selection)
     told = _told("order", document["id"], "Backfill", attempt, services)
     send_order_history(told, document, services, selection.wanted)
 
 
 def _refunds(document: Document, attempt: Attempt, selection: Selection, services: Services) -> None:
+    _require_settled(document, selection)
     told = _told("payment", document["id"], "Backfill", attempt, services)
     send_refund_history(told, document, services, partial(is_covered, selection=selection), selection.wanted)
 
 
 @mapper
 def is_covered(refund: Transaction, payment: Payment, *, selection: Selection) -> bool:
-    """Whether a refund was made in the time that is asked for; those that are named by id always count."""
+    """Whether a refund was made in the time that is asked for; those that are named by id always count.
+
+    One without a time was made before the payment's last change, so nothing but `since` can leave it out.
+    """
     if selection.ids is not None:
         return True
-    made = datetime.fromisoformat(refund.get("timestamp") or payment["lastModifiedAt"])
-    return made < selection.until and (selection.since is None or made >= selection.since)
+    timestamp = refund.get("timestamp")
+    made = datetime.fromisoformat(timestamp or payment["lastModifiedAt"])
+    is_early = not timestamp or made < selection.until
+    return is_early and (selection.since is None or made >= selection.since)
 
 
 def _told(type_id: str, own_id: str, message_type: str, attempt: Attempt, services: Services) -> Notification:

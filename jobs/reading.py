@@ -124,9 +124,13 @@ class Reader:
         """The orders that hold any of the payments."""
         return list(self._among("orders", payment_ids, "paymentInfo(payments(id in {}))"))
 
+    def named(self, collection: str, ids: Sequence[str]) -> list[Any]:
+        """The documents that there are of the ids."""
+        return list(self._among(collection, ids, "id in {}"))
+
     def existing(self, collection: str, ids: Sequence[str]) -> set[str]:
         """Those of the ids that there is a document of."""
-        return {document["id"] for document in self._among(collection, ids, "id in {}")}
+        return {document["id"] for document in self.named(collection, ids)}
 
     def customers_with(self, emails: Sequence[str]) -> dict[str, str]:
         """Ids of the customers who have one of these e-mails, by e-mail; all in lower case."""

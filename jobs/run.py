@@ -38,6 +38,8 @@ class Run:
     health: Health = field(default_factory=Health)
     without_bulk: set[str] = field(default_factory=set)
     """Passes whose bulk jobs the key may not begin."""
+    failed_looks: int = 0
+    """Looks after a kill that failed: they belong to no document of a pass."""
     _judged: deque[bool] = field(default_factory=lambda: deque(maxlen=_JUDGED))
 
     def wait_for(self, futures: Collection["Future[Any]"], tick: Callable[[], None], grace: float = 0.0) -> None:

@@ -25,12 +25,14 @@ Window = tuple[datetime, datetime]
 class Selection:
     """What is asked for. `ids` are those to do alone, by pass; None: all that the times let through.
 
-    `wanted` says what is wanted of orders and refunds.
+    `started` is when the run began: what has changed since then has messages of its own. `wanted` says what is wanted
+    of orders and refunds.
     """
 
     passes: tuple[str, ...]
     since: datetime | None
     until: datetime
+    started: datetime
     window_days: int
     newest_first: bool
     ids: Mapping[str, Mapping[str, datetime | None]] | None = None

@@ -13,6 +13,7 @@ from clients.retrying import message_budget
 from clients.verdicts import ACCESS_DENIED
 from core.errors import DeadLetter, Ignored, SyncError, TryAgain, Unmappable
 from core.rules import Limits
+from handlers.erasure import BROUGHT_BACK
 from jobs.ending import DENIED, INTERRUPTED, StoppedError
 from pipeline import where
 
@@ -44,7 +45,7 @@ class Settled:
     @property
     def is_refused(self) -> bool:
         """Whether a backend, or the SDK's validation, did not want its content."""
-        return isinstance(self.failed, DeadLetter)
+        return isinstance(self.failed, DeadLetter) and self.failed.reason != BROUGHT_BACK
 
 
 @dataclass(slots=True)
@@ -85,7 +86,7 @@ def _settled(
             error = _tried(work, Attempt(number, began))
         calls.update(budget.calls)
         if not isinstance(error, TryAgain):
-            if not isinstance(error, Ignored | Unmappable):  # those say nothing of a backend
+            if not _says_nothing(error):
                 health.succeeded_at = time.monotonic()
             return _final(error, calls)
         if error.status in ACCESS_DENIED:
@@ -105,6 +106,11 @@ def _settled(
         wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** max(0, failures - 1))
         if stop.wait(wait * random.uniform(0.5, 1.0)):  # noqa: S311 - jitter
             raise StoppedError(INTERRUPTED, "Interrupted. Go on with the same command.")
+
+
+def _says_nothing(error: SyncError | None) -> bool:
+    """Whether an end tells nothing of a backend that takes what it is sent."""
+    return isinstance(error, Ignored | Unmappable) or (error is not None and error.reason == BROUGHT_BACK)
 
 
 def _final(error: SyncError | None, calls: Counter[str]) -> Settled:

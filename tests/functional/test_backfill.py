@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from commands.running import Sandbox
+from core.settings import Settings
 from jobs.selection import written
 from sandbox.documents import now
 from tests.functional.backfilling import Job, asked, holdings
@@ -28,6 +29,7 @@ from tests.functional.documents import (
     transaction,
     young,
 )
+from tests.functional.expected_state import catalog_problems
 from tests.functional.random_shop import RandomShop
 
 TODAYS = {"version", "lastModifiedAt", "orderState", "TimeEstimated"}
@@ -44,17 +46,23 @@ def _past(event: Mapping[str, Any], metric: str) -> dict[str, Any]:
 
 
 def _without_old_prices(live: Mapping[str, Any], past: Mapping[str, Any]) -> dict[str, Any]:
-    """Records of a live shop, with the price of the past's where the shop has none now: live the last one stays."""
+    """Records of a live shop, with the price of the past's where the past has none: live the last one stays.
+
+    That it has none where the shop has none is for `catalog_problems` to say.
+    """
     found = {}
     for own, one in live.items():
-        now = past.get(own, {})
-        told = {name: value for name, value in now.items() if name == "price"}
-        found[own] = one if now.get("price") else {**{n: v for n, v in one.items() if n != "price"}, **told}
+        backfilled = past.get(own, {})
+        told = {name: value for name, value in backfilled.items() if name == "price"}
+        kept = {name: value for name, value in one.items() if name != "price"}
+        found[own] = one if backfilled.get("price") else {**kept, **told}
     return found
 
 
 @pytest.mark.timeout(180)
-def test_a_backfilled_shop_is_the_one_that_was_delivered_live(sandbox: Sandbox, job: Job, serve: Serve) -> None:
+def test_a_backfilled_shop_is_the_one_that_was_delivered_live(
+    sandbox: Sandbox, job: Job, serve: Serve, settings: Settings
+) -> None:
     """Every category, item, variant, profile and event of a random shop; guests are told by their e-mail alone."""
     seed = random.randrange(2**32)
     shop = RandomShop(random.Random(seed), sandbox.commercetools)
@@ -82,6 +90,7 @@ def test_a_backfilled_shop_is_the_one_that_was_delivered_live(sandbox: Sandbox, 
     past = holdings(sandbox)
 
     assert done.code == 0, f"seed {seed}: {done.lines} {job.failed()}"
+    assert catalog_problems(sandbox, settings) == [], f"seed {seed}"
     assert past["categories"] == live["categories"], f"seed {seed}"
     for kind in ("items", "variants"):
         assert past[kind] == _without_old_prices(live[kind], past[kind]), f"seed {seed}"

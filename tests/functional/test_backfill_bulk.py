@@ -169,6 +169,20 @@ def test_a_few_bad_rows_are_no_wrong_configuration(sandbox: Sandbox, job: Job) -
     assert (done.code, len(job.failed())) == (0, len(bad)), done.said
 
 
+def test_a_batch_has_as_much_as_a_job_takes(sandbox: Sandbox, job: Job) -> None:
+    """What is too much for one job goes into the next one, not one by one."""
+    sandbox.klaviyo.limits(enforce=False, scale=20)
+    large = {"custom": {"type": reference("type", "t"), "fields": {"notes": "x" * 4_500}}}
+    sandbox.commercetools.put_all({"customers": [one(number, **large) for number in range(2_000)]})
+    settings = job.folder / "sync.toml"
+    settings.write_text('[customer]\ncustom_fields = { include = ["notes"] }\n', encoding="utf-8")
+    done = job.run(*BACKFILL, SYNC_CONFIG=str(settings))
+    assert (done.code, job.failed()) == (0, []), done.lines
+    assert len(asked(sandbox, "bulk_import_profiles")) == 2
+    assert 0 < len(written_one_by_one(sandbox)) < 200
+    assert len(profiles(sandbox)) == 2_000
+
+
 def test_failures_on_the_way(shop: Sandbox, job: Job) -> None:
     """Throttled, failing, slow and lost calls: the import ends all the same, and nobody is left out."""
     for failure in ({"status": 429, "headers": {"Retry-After": "1"}}, {"status": 503}, {"reset": "answering"}):

@@ -15,7 +15,7 @@ NOW = datetime(2026, 11, 28, 10, 0, tzinfo=UTC)
 
 
 def _selection(days: int = 30, since: datetime | None = None, *, newest_first: bool = True) -> Selection:
-    return Selection(("orders",), since, NOW, days, newest_first)
+    return Selection(("orders",), since, NOW, NOW, days, newest_first)
 
 
 @pytest.mark.parametrize(
