@@ -21,7 +21,8 @@ class Outcome:
     """How a message ended, and what it took.
 
     `error` is what decided it, None for a message that was synced; `notification` is None for one that can't be read.
-    `calls` counts them by backend, `cuts` says what was left out of the bodies because of Klaviyo's limits.
+    `calls` counts them by backend, `cuts` says what was left out of the bodies because of Klaviyo's limits, `consent`
+    what was decided of a person's consent, and why.
     """
 
     kind: Kind
@@ -30,6 +31,7 @@ class Outcome:
     calls: Mapping[str, int]
     cuts: Sequence[str]
     seconds: float
+    consent: Sequence[str] = ()
 
     @property
     def acknowledged(self) -> bool:
@@ -76,7 +78,7 @@ def settle(envelope: Envelope, services: Services) -> Outcome:
             kind, error = "retried", again
         except Exception as unforeseen:  # noqa: BLE001 - whatever it is, the message must not be lost
             kind, error = "retried", TryAgain("unforeseen", code=where(unforeseen))
-    return Outcome(kind, error, notification, budget.calls, budget.cuts, time.monotonic() - started)
+    return Outcome(kind, error, notification, budget.calls, budget.cuts, time.monotonic() - started, budget.consent)
 
 
 def sync(notification: Notification, services: Services) -> None:
@@ -139,6 +141,7 @@ def _log(outcome: Outcome, envelope: Envelope, trace: Mapping[str, Any]) -> None
         "milliseconds": round(outcome.seconds * 1000, 1),
         "calls": dict(outcome.calls),
         "cuts": list(outcome.cuts),
+        "consent": list(outcome.consent),
     }
     told = {name: value for name, value in fields.items() if value not in (None, "", [])}
     write = log.error if outcome.needs_somebody else {"retried": log.warning}.get(outcome.kind, log.info)

@@ -28,6 +28,7 @@ class Commercetools(CommercetoolsReads):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._denied: set[str] = set()
+        self._group_ids: dict[str, str] = {}
         self.recent_prices = RecentPrices(settings.sync.price)
         channels = settings.sync.inventory.channel
         self._channels = f"supplyChannel(id in {any_of(channels)})" if channels else ""
@@ -43,6 +44,15 @@ class Commercetools(CommercetoolsReads):
         where = f"lowercaseEmail={literal(email.lower())}"
         found = self._query("customers", [("where", where), ("sort", "createdAt asc"), ("limit", "1")])
         return found[0] if found else None
+
+    def customer_group_id(self, key: str) -> str | None:
+        """Id of the customer group with this key: read once, as it never changes."""
+        if key not in self._group_ids:
+            group = self.with_key("customer-groups", key)
+            if not group:
+                return None
+            self._group_ids[key] = str(group["id"])
+        return self._group_ids[key]
 
     def order(self, order_id: str, *, with_state: bool = False) -> Order | None:
         """The order as it is now; with its workflow state expanded, where the API client may read that."""

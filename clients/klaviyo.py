@@ -1,11 +1,12 @@
 """Writing Klaviyo: profiles, events and the catalog, each write fit to be repeated, with Klaviyo's own rules."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from clients.klaviyo_catalog import KlaviyoCatalog
 from clients.klaviyo_catalog_jobs import CatalogJobs
+from clients.klaviyo_consent import SUBSCRIPTIONS, Consent
 from clients.klaviyo_imports import ProfileImports
 from clients.klaviyo_items import noted
 from clients.retrying import current_budget
@@ -25,10 +26,14 @@ CLOCKS_DIFFER = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class KnownProfile:
-    """A profile as Klaviyo answers it: its own id (empty where that can't be read), and when it was made."""
+    """A profile as Klaviyo answers it: its own id (empty where that can't be read), and when it was made.
+
+    `attributes` tell of consent where it was asked for.
+    """
 
     id: str
     created: datetime | None
+    attributes: JsonObject = field(default_factory=dict, repr=False)
 
     def is_newer_than(self, moment: datetime) -> bool:
         """Whether it was made after that moment of this machine's clock."""
@@ -73,19 +78,26 @@ class Klaviyo(KlaviyoCatalog):
         """Bulk jobs that create items and variants, for jobs."""
         return CatalogJobs(self._calls)
 
-    def upsert_profile(self, profile: Mapped) -> KnownProfile:
+    @property
+    def consent(self) -> Consent:
+        """What changes consent, by the rules of [consent]."""
+        return Consent(self._calls, self._settings.sync.consent)
+
+    def upsert_profile(self, profile: Mapped, *, with_consent: bool = False) -> KnownProfile:
         """Create or update a profile; what identifies another profile, or is no phone number, is left out.
 
         Source: Klaviyo answers 409 `duplicate_profile` when identifiers point at different profiles, and 400 for a
         phone number it does not take. The weaker identifier goes first: phone, then e-mail, never `external_id`.
+        `with_consent`: the answer tells of consent.
         """
         body = noted(profile)
+        more = {"additional_fields_profile": SUBSCRIPTIONS} if with_consent else {}
         for _ in range(2):
             try:
-                return _known(self._calls.send("Profiles", "create_or_update_profile", body))
+                return _known(self._calls.send("Profiles", "create_or_update_profile", body, **more))
             except Refused as refused:
                 body = _without_refused_identifier(body, refused)
-        return _known(self._calls.send("Profiles", "create_or_update_profile", body))
+        return _known(self._calls.send("Profiles", "create_or_update_profile", body, **more))
 
     def erase_customer(self, customer_id: str) -> None:
         """Ask Klaviyo to delete the profile of a customer and all it knows of it.
@@ -175,6 +187,6 @@ def _known(answer: JsonObject) -> KnownProfile:
     try:
         profile = answer["data"]
         created = datetime.fromisoformat(profile["attributes"]["created"])
-        return KnownProfile(str(profile["id"]), created.astimezone(UTC))
+        return KnownProfile(str(profile["id"]), created.astimezone(UTC), profile["attributes"])
     except (LookupError, TypeError, ValueError):
         return KnownProfile("", None)

@@ -49,7 +49,7 @@ class Budget:
 
     `has_written` says whether it has begun to change Klaviyo: then it waits for its quota to the end of its time.
     `waits` is for jobs, which hold no message and keep no thread from one: they wait for the quota from the start, and
-    while an operation is paused, and a 429 costs no retry.
+    while an operation is paused, and a 429 costs no retry. `consent` says what was decided of it, and why.
     """
 
     limits: Limits
@@ -60,6 +60,7 @@ class Budget:
     waits: bool = False
     calls: Counter[str] = field(default_factory=Counter)
     cuts: list[str] = field(default_factory=list)
+    consent: list[str] = field(default_factory=list)
     _over: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from core.countries import currencies_by_country
 from core.problems import like, meant
+from core.rules_consent import ConsentRules
 from core.url_template import has_other_braces, placeholders
 
 CONSUMED = "consumed"
@@ -245,6 +246,7 @@ class SyncRules(_Section):
     order: OrderRules = OrderRules()
     shipment: ShipmentRules = ShipmentRules()
     customer: CustomerRules = CustomerRules()
+    consent: ConsentRules = ConsentRules()
     payment: PaymentRules = PaymentRules()
     product: ProductRules = ProductRules()
     price: PriceRules = PriceRules()
@@ -271,3 +273,5 @@ def doubts(rules: SyncRules) -> Iterator[str]:
     for carrier, template in rules.shipment.tracking_urls.items():
         if "trackingId" not in placeholders(template):
             yield f"shipment.tracking_urls.{carrier} has no {{{{trackingId}}}}, so all parcels get the same link"
+    if rules.consent.confirmed and rules.consent.places and not rules.consent.consented_at:
+        yield "consent.confirmed needs consent.consented_at: without a time nobody is subscribed by a plain change"

@@ -1,12 +1,11 @@
 """Customers become profiles."""
 
-from clients.retrying import current_budget
 from core.conditions import setting
 from core.errors import DeadLetter, Ignored, TryAgain
 from core.notification import Notification
+from handlers.consent import after_a_copy
 from handlers.current import Sharing, as_told
-from handlers.customer_profile import copy_with
-from handlers.erasure import erase_if_brought_back_before
+from handlers.customer_profile import copy_own
 from handlers.registry import handles
 from handlers.services import Services
 from mappers.documents import Customer
@@ -17,19 +16,14 @@ _SHOWN_AT_MOST = 600.0
 
 @handles("customer", "CustomerCreated", "ResourceUpdated")
 def sync_customer(notification: Notification, services: Services) -> None:
-    """Put the customer into Klaviyo as a profile."""
+    """Put the customer into Klaviyo as a profile, and have consent follow the customer's answer."""
     customer_id = notification.resource.id
 
     def read() -> Customer | None:
         customer = services.commercetools.customer(customer_id, groups=True)
         return as_told(notification, customer, creates=notification.type == "CustomerCreated")
 
-    try:
-        copy_with(read, notification, services, sharing=Sharing(alone=True))
-    except Ignored as ignored:
-        if ignored.reason == "deleted_meanwhile" and not current_budget().has_written:
-            erase_if_brought_back_before(notification, customer_id, services)
-        raise
+    copy_own(read, notification, services, sharing=Sharing(alone=True), then=after_a_copy(services))
 
 
 @handles("customer", "ResourceDeleted", when=setting("customer.erase"))

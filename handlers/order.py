@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import cast
 
 from core.conditions import setting
-from core.errors import Ignored
+from core.errors import DeadLetter, Ignored
 from core.notification import Notification
 from core.rules import OrderRules
 from core.settings import Settings
+from handlers.checkout_consent import follow_checkout
 from handlers.current import as_told
 from handlers.people import send_order_events
 from handlers.registry import handles
@@ -16,14 +17,25 @@ from mappers.mapped import Mapped
 from mappers.order_documents import Order
 from mappers.order_events import OwnedOrder, cancelled_order, fulfilled_order, ordered_products, placed_order
 
+_STATE = "order_state"
+"""Why an order makes no event."""
+
 
 @handles("order", "OrderCreated", "OrderImported", "OrderCreatedFromRecurringOrder")
 def place_order(notification: Notification, services: Services) -> None:
-    """Send Placed Order, as the message tells it, and Ordered Product for each line item."""
+    """Send Placed Order, as the message tells it, and Ordered Product for each line item; then see to the box."""
     services.prepare("Events")
     told = notification.payload.get("order")
     order = cast("Order", told) if isinstance(told, dict) else order_now(notification, services, creates=True)
-    _send_placed_order(notification, order, services)
+    ticked = notification.type == "OrderCreated"  # an import is the past, and nobody ticks the box of a recurring order
+    try:
+        _send_placed_order(notification, order, services)
+    except (DeadLetter, Ignored) as failed:
+        if ticked and (isinstance(failed, DeadLetter) or failed.reason == _STATE):
+            follow_checkout(order, services)
+        raise
+    if ticked:
+        follow_checkout(order, services)
 
 
 @handles("order", "OrderCustomerSet")
@@ -51,7 +63,7 @@ def change_order_state(notification: Notification, services: Services) -> None:
         state = order.get("orderState")
     event = events.get(str(state))
     if not event:
-        raise Ignored("order_state")
+        raise Ignored(_STATE)
     order = order or order_now(notification, services)
     send_order_events(
         notification, order, services, lambda owned: [[event(owned, notification.created_at, services.settings)]]
@@ -83,7 +95,7 @@ def _send_placed_order(notification: Notification, order: Order, services: Servi
     if (rules.placed_states and state not in rules.placed_states) or (
         not rules.placed_states and state in rules.cancelled_states
     ):
-        raise Ignored("order_state")
+        raise Ignored(_STATE)
     send_order_events(
         notification,
         order,

@@ -17,6 +17,7 @@ from core.errors import DeadLetter, TryAgain
 from core.locks import KeyedLocks
 from core.settings import Settings
 from handlers.copies import RecentCopies
+from handlers.recent_consents import RecentConsents
 
 
 class Services:
@@ -35,6 +36,7 @@ class Services:
         self.dead_letters = DeadLetters(settings)
         self.locks = KeyedLocks(settings.sync.limits.message_seconds)
         self.copies = RecentCopies()
+        self.consents = RecentConsents()
         self._writers = ThreadPoolExecutor(writers, thread_name_prefix="write")
         self._parallel = writers
 

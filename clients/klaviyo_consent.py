@@ -1,0 +1,96 @@
+"""Changing consent in Klaviyo. Each call is taken at once, and done some time later."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from clients.klaviyo_calls import KlaviyoCalls
+from clients.retrying import current_budget
+from core.errors import Refused
+from core.logs import log
+from core.rules_consent import Channel, ConsentRules
+from mappers.consent import Marker
+from mappers.consent_bodies import Subscriber, marks, subscription, unsubscription
+from mappers.mapped import JsonObject
+
+SUBSCRIPTIONS = ["subscriptions"]
+"""`additional-fields[profile]`: what makes an answer tell of consent. It costs no rate."""
+_NOT_FOUND = 404
+
+
+class Consent:
+    """The calls that consent takes; they need the scopes subscriptions:write and lists:write beside profiles:write."""
+
+    def __init__(self, calls: KlaviyoCalls, rules: ConsentRules) -> None:
+        self._calls = calls
+        self._rules = rules
+
+    def profile_with(self, email: str) -> tuple[str, JsonObject] | None:
+        """Klaviyo's id and the attributes, with consent, of the profile that has this e-mail. The list may lag."""
+        found = self._calls.send(
+            "Profiles",
+            "get_profiles",
+            filter=f"equals(email,{json.dumps(email)})",
+            additional_fields_profile=SUBSCRIPTIONS,
+        )["data"]
+        return (str(found[0]["id"]), found[0]["attributes"]) if found else None
+
+    def profiles_of(self, external_ids: Sequence[str]) -> list[JsonObject]:
+        """The profiles of customers, with consent. At most 100 ids; the list may lag."""
+        condition = f"any(external_id,{json.dumps(list(external_ids))})"
+        return list(
+            self._calls.pages("Profiles", "get_profiles", filter=condition, additional_fields_profile=SUBSCRIPTIONS)
+        )
+
+    def subscribe(self, subscriber: Subscriber) -> frozenset[Channel]:
+        """Subscribe somebody; the channels that Klaviyo took.
+
+        It refuses SMS at once where the region of the number is not served, or an age is asked for: then the e-mail
+        goes alone. An unknown list is a mistake in the settings, which the profile must not wait for.
+        """
+        try:
+            return self._subscribe(subscriber)
+        except Refused as refused:
+            if self._is_about_the_list(refused):
+                return frozenset()
+            if "sms" not in subscriber.addresses:
+                raise
+        current_budget().cuts.append("consent sms: refused by Klaviyo")
+        try:
+            return self._subscribe(subscriber.only("email")) if "email" in subscriber.addresses else frozenset()
+        except Refused as refused:
+            if self._is_about_the_list(refused):
+                return frozenset()
+            raise
+
+    def subscribe_all(self, subscribers: Sequence[Subscriber]) -> None:
+        """Subscribe people at the time of their yes, without a confirmation mail. At most 1,000."""
+        body = subscription(subscribers, self._rules, historical=True)
+        self._calls.send("Profiles", "bulk_subscribe_profiles", body)
+
+    def unsubscribe(self, addresses: Mapping[Channel, str]) -> None:
+        """Unsubscribe somebody from these channels."""
+        self._calls.send("Profiles", "bulk_unsubscribe_profiles", unsubscription(addresses))
+
+    def mark(self, profile_id: str, markers: Mapping[Channel, Marker]) -> None:
+        """Leave markers at a profile. One that is gone needs none."""
+        attributes = {"properties": marks(markers)}
+        body = {"data": {"type": "profile", "id": profile_id, "attributes": attributes}}
+        self._calls.find("Profiles", "update_profile", profile_id, body)
+
+    def mark_email(self, email: str, markers: Mapping[Channel, Marker]) -> None:
+        """The same by e-mail, for a profile that is only being made."""
+        attributes = {"email": email, "properties": marks(markers)}
+        body = {"data": {"type": "profile", "attributes": attributes}}
+        self._calls.send("Profiles", "create_or_update_profile", body)
+
+    def _subscribe(self, subscriber: Subscriber) -> frozenset[Channel]:
+        body = subscription([subscriber], self._rules, historical=self._rules.confirmed)
+        self._calls.send("Profiles", "bulk_subscribe_profiles", body)
+        return frozenset(subscriber.addresses)
+
+    def _is_about_the_list(self, refused: Refused) -> bool:
+        if not self._rules.list or not ("list" in refused.pointer or refused.status == _NOT_FOUND):
+            return False
+        current_budget().cuts.append("consent: the list is unknown")
+        log.error("[consent] list names a list that Klaviyo does not have: nobody is subscribed", reason="consent_list")
+        return True
