@@ -195,7 +195,7 @@ def found(attributes: JsonObject, channel: Channel) -> Found:
         subscriptions = attributes["subscriptions"]
         marketing = (subscriptions.get(channel) or {}).get("marketing")
         marker = marker_of((attributes.get("properties") or {}).get(property_of(channel)))
-        if not marketing:
+        if marketing is None:
             return Found(NEVER_SUBSCRIBED, marker=marker)
         suppressed: dict[str, datetime | None] = {}
         for one in (*(marketing.get("suppression") or ()), *(marketing.get("list_suppressions") or ())):

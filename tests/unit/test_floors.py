@@ -24,7 +24,19 @@ TOOLS = ("manage", "commands", "sandbox", "bench", "tests")
 """What is never deployed."""
 
 PURE = frozenset(
-    {"babel", "collections", "dataclasses", "datetime", "decimal", "functools", "hashlib", "json", "math", "operator"}
+    {
+        "babel",
+        "collections",
+        "dataclasses",
+        "datetime",
+        "decimal",
+        "enum",
+        "functools",
+        "hashlib",
+        "json",
+        "math",
+        "operator",
+    }
     | {"idna", "phonenumbers", "re", "typing", "urllib.parse"}
 )
 """What mappers may import from outside of this project. Nothing here knows a backend or does I/O."""
