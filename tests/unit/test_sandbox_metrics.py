@@ -140,7 +140,7 @@ class TestAggregates:
         """404."""
         assert calls("POST", AGGREGATES, query("M99999")).status == 404
 
-    def test_scope_and_limits(self, control: Control, calls: Calls, metric: str) -> None:
+    def test_scope_and_limits(self, control: Control, metric: str) -> None:
         """It needs no right to write, and a minute takes 60."""
         control.keys(["reader"], scopes=["metrics:read"])
         with klaviyo(control.url, "reader") as reader:
