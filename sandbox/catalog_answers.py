@@ -7,7 +7,7 @@ from sandbox.catalog import PREFIX, SPARSE, Catalog, Record
 from sandbox.klaviyo_content import check_catalog
 from sandbox.klaviyo_errors import Refused
 from sandbox.messages import Answer, Request
-from sandbox.pages import Row, filters, matches, page, sparse
+from sandbox.pages import Row, Rows, filters, matches, page, sparse
 
 KINDS = {
     "items": "catalog-item", "item": "catalog-item",
@@ -99,19 +99,17 @@ class CatalogAnswers:
         included = _included(request, kind)
         cut = sparse(request, kind, SPARSE[kind])
         conditions = filters(request, _FILTERS[kind])
-        found = [
-            record
-            for record in records
-            if all(matches(condition, self._value(record, condition.field)) for condition in conditions)
-        ]
+        found = records
+        for condition in conditions:
+            found = [record for record in found if matches(condition, self._value(record, condition.field))]
         sort = request.query.get("sort", ["created"])[-1]
         if sort not in ("created", "-created"):
             raise Refused(400, f"'{sort}' is no way to sort.", parameter="sort")
         falling = sort == "-created"
-        rows = [
-            Row(record.place, lambda record=record: cut(self._listed(record, kind, request.origin)))  # type: ignore[misc]
-            for record in (reversed(found) if falling else found)
-        ]
+        rows = Rows(
+            found[::-1] if falling else found,
+            lambda record: Row(record.place, lambda: cut(self._listed(record, kind, request.origin))),
+        )
         answer = page(request, rows, default=CATALOG_PAGE, largest=CATALOG_PAGE, falling=falling)
         if included:
             self._include_variants(request, answer)
