@@ -1,7 +1,7 @@
 """One comparison: kind after kind, each settled before the next, and what it comes to."""
 
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -174,7 +174,8 @@ def with_errors(failed: int, options: Options, told: dict[str, Any]) -> Outcome:
 
 
 def _stored(found: Findings) -> dict[str, Any]:
-    return {name: sorted(value) if isinstance(value, set) else value for name, value in asdict(found).items()}
+    values = {one.name: getattr(found, one.name) for one in fields(found)}
+    return {name: sorted(value) if isinstance(value, set) else value for name, value in values.items()}
 
 
 def _restored(stored: dict[str, Any]) -> Findings:
