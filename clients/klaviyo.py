@@ -9,6 +9,7 @@ from clients.klaviyo_catalog_jobs import CatalogJobs
 from clients.klaviyo_consent import SUBSCRIPTIONS, Consent
 from clients.klaviyo_imports import ProfileImports
 from clients.klaviyo_items import noted
+from clients.klaviyo_lists import KlaviyoLists
 from clients.retrying import current_budget
 from clients.verdicts import BACKEND_KLAVIYO, not_json
 from core.errors import Refused
@@ -82,6 +83,11 @@ class Klaviyo(KlaviyoCatalog):
     def consent(self) -> Consent:
         """What changes consent, by the rules of [consent]."""
         return Consent(self._calls, self._settings.sync.consent)
+
+    @property
+    def lists(self) -> KlaviyoLists:
+        """The account's whole lists, for jobs."""
+        return KlaviyoLists(self._calls)
 
     def upsert_profile(self, profile: Mapped, *, with_consent: bool = False) -> KnownProfile:
         """Create or update a profile; what identifies another profile, or is no phone number, is left out.
