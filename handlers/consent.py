@@ -34,8 +34,8 @@ class Person:
 
 
 def after_a_copy(services: Services) -> Following | None:
-    """What follows the copy of a customer to a profile; None with consent switched off."""
-    if not services.settings.sync.consent.places:
+    """What follows the copy of a customer to a profile; None with consent switched off, and in most jobs."""
+    if not (services.follows_consent and services.settings.sync.consent.places):
         return None
     return lambda customer, mapped, known: follow(customer, person(mapped, known), services, {})
 

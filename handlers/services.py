@@ -23,11 +23,13 @@ from handlers.recent_consents import RecentConsents
 class Services:
     """One per process, shared by all threads. Making it opens no connection and imports no SDK.
 
-    `calls` replaces what sends to Klaviyo, for a preview.
+    `calls` replaces what sends to Klaviyo, for a preview. `follows_consent` says whether the copy of a customer changes
+    consent, where [consent] is on: a job that copies thousands would send as many confirmation mails.
     """
 
-    def __init__(self, settings: Settings, calls: KlaviyoCalls | None = None) -> None:
+    def __init__(self, settings: Settings, calls: KlaviyoCalls | None = None, *, follows_consent: bool = True) -> None:
         self.settings = settings
+        self.follows_consent = follows_consent
         writers = settings.sync.limits.parallel_writes or settings.threads
         self.commercetools = Commercetools(settings)
         self._waiting = WaitingRoom(settings.threads)

@@ -1,5 +1,6 @@
 """What a job is given: as the function is, with a share of Klaviyo's limits, and threads and time of its own."""
 
+from core.rules import SyncRules
 from core.settings import Settings
 from handlers.services import Services
 from jobs.units import UNIT_SECONDS
@@ -7,8 +8,19 @@ from jobs.units import UNIT_SECONDS
 THREADS = 16
 
 
-def job_services(settings: Settings, share: float) -> Services:
-    """Backends, locks and writers of a job that uses this share of Klaviyo's limits."""
+def job_services(settings: Settings, share: float, *, with_consent: bool = False) -> Services:
+    """Backends, locks and writers of a job that uses this share of Klaviyo's limits.
+
+    No job changes consent, but one that is to load what the shop has of it, `with_consent`.
+    """
     limits = settings.sync.limits.model_copy(update={"message_seconds": UNIT_SECONDS})
     sync = settings.sync.model_copy(update={"limits": limits})
-    return Services(settings.model_copy(update={"sync": sync, "klaviyo_limit_share": share, "threads": THREADS}))
+    if with_consent:
+        sync = _loading_consent(sync)
+    changed = settings.model_copy(update={"sync": sync, "klaviyo_limit_share": share, "threads": THREADS})
+    return Services(changed, follows_consent=with_consent)
+
+
+def _loading_consent(sync: SyncRules) -> SyncRules:
+    """The past's consent was given long ago: no confirmation mails, at its own time, and nobody is unsubscribed."""
+    return sync.model_copy(update={"consent": sync.consent.model_copy(update={"confirmed": True, "unsubscribed": ()})})

@@ -194,6 +194,25 @@ class Control:
         answer: dict[str, str] = self.call("POST", "profiles", attributes)
         return answer["id"]
 
+    def consent(self, **rules: Any) -> None:
+        """How the account takes consent: `consent(double_optin=True, lists={"LIST": False}, unserved=["+1"])`.
+
+        `lists` says of each whether it asks for double opt-in; `unserved` are beginnings of phone numbers that can't be
+        subscribed; `age_gated` asks for a date of birth.
+        """
+        self.call("POST", "consent", rules)
+
+    def says(self, address: str, consent: str, **more: Any) -> None:
+        """Somebody uses a form or the link in a mail: `says("a@x.io", "UNSUBSCRIBED")`.
+
+        `more` is what else Klaviyo has of that channel from then on: `consent_timestamp`, `suppression`, ….
+        """
+        self.call("POST", "consent/words", {"address": address, "says": {"consent": consent, **more}})
+
+    def confirm(self, address: str) -> None:
+        """Somebody follows the link in the confirmation mail of double opt-in."""
+        self.call("POST", "consent/confirmed", {"address": address})
+
     def drop_events(self, metric: str, *, day: str | None = None, most: int | None = None) -> int:
         """Lose events of a metric, those of one day (`2026-05-01`, in UTC) if told, and `most` of them if told.
 

@@ -31,6 +31,8 @@ OPERATIONS = {
     ("PATCH", "profiles/{id}"): "update_profile",
     ("POST", "data-privacy-deletion-jobs"): "request_profile_deletion",
     ("POST", "profile-bulk-import-jobs"): "bulk_import_profiles",
+    ("POST", "profile-subscription-bulk-create-jobs"): "bulk_subscribe_profiles",
+    ("POST", "profile-subscription-bulk-delete-jobs"): "bulk_unsubscribe_profiles",
     ("GET", "profile-bulk-import-jobs"): "get_bulk_import_profiles_jobs",
     ("GET", "profile-bulk-import-jobs/{id}"): "get_bulk_import_profiles_job",
     ("GET", "profile-bulk-import-jobs/{id}/import-errors"): "get_errors_for_bulk_import_profiles_job",
@@ -72,10 +74,15 @@ _AREAS = (
 )
 
 
+_OF_CONSENT = ("bulk_subscribe_profiles", "bulk_unsubscribe_profiles")
+
+
 def scope(operation: str) -> str:
     """The scope that a key needs for a call; of the two of a bulk import the one that no other call needs."""
     if operation == "bulk_import_profiles":
         return "lists:write"
+    if operation in _OF_CONSENT:
+        return "subscriptions:write"
     if operation.startswith("get_bulk_import_profiles"):
         return "lists:read"
     kind = "read" if operation.startswith(("get_", "query_")) else "write"
@@ -116,6 +123,7 @@ class Klaviyo(Backend):
             "events": [event.as_json() for event in self.events.all],
             **self.catalog.as_json(),
             "erased": self._answers.erased,
+            "confirmations": self._answers.consents.asked,
         }
 
     def operation(self, request: Request) -> str:
@@ -160,8 +168,10 @@ class Klaviyo(Backend):
             raise Refused(401, "Incorrect authentication credentials." if given else "")
         if operation == "unknown":
             raise Refused(404, f"There is no {request.method} {request.path}.")
-        if self._scopes is not None and scope(operation) not in self._scopes:
-            raise Refused(403, f"Your key is missing the scope {scope(operation)}.")
+        needed = [scope(operation), *(("lists:write", "profiles:write") if operation in _OF_CONSENT else ())]
+        for name in needed if self._scopes is not None else ():
+            if name not in (self._scopes or ()):
+                raise Refused(403, f"Your key is missing the scope {name}.")
         if not _REVISION.fullmatch(request.headers.get("revision", "")):
             raise Refused(400, "A revision header is required.", parameter="revision")
 
@@ -201,11 +211,28 @@ class Klaviyo(Backend):
                 return {"id": self.events.add_metric(rules["name"], of).id}
             case "POST", ["profiles"]:
                 return {"id": self.profiles.put(told(request))["id"]}
+            case "POST", ["consent", *what]:
+                return self._control_consent(request, what)
             case "DELETE", ["events"]:
                 rules = told(request, "metric", "day", "most")
                 day, most = rules.get("day"), rules.get("most")
                 return {"dropped": self.events.drop(rules["metric"], day and date.fromisoformat(day), most)}
         return NotImplemented
+
+    def _control_consent(self, request: Request, what: list[str]) -> Any:
+        """How the account takes consent, and what people do in Klaviyo themselves."""
+        consents = self._answers.consents
+        match what:
+            case []:
+                consents.set_up(told(request, "double_optin", "lists", "unserved", "age_gated"))
+            case ["words"]:
+                rules = told(request, "address", "says")
+                consents.says(rules["address"], rules["says"])
+            case ["confirmed"]:
+                consents.confirm(told(request, "address")["address"])
+            case _:
+                return NotImplemented
+        return {}
 
 
 def _set_or_none(names: Any) -> frozenset[str] | None:

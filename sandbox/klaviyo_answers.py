@@ -7,13 +7,14 @@ from sandbox.bulk_answers import BulkAnswers
 from sandbox.bulk_jobs import BulkJobs
 from sandbox.catalog import Catalog
 from sandbox.catalog_answers import CatalogAnswers
+from sandbox.consent import Consents, subscriptions
 from sandbox.events import Events
 from sandbox.klaviyo_content import check_event, identifier_problems
 from sandbox.klaviyo_errors import Refused
 from sandbox.messages import Answer, Request
 from sandbox.metric_answers import MetricAnswers
 from sandbox.pages import Row, filters, page, sparse
-from sandbox.profiles import Profiles, as_compared, resource
+from sandbox.profiles import Profile, Profiles, as_compared, resource
 
 ACCOUNT = {
     "type": "account",
@@ -41,7 +42,7 @@ PROFILE_PAGES = (20, 100)
 _PROFILE_FILTERS = dict.fromkeys(("id", "email", "phone_number", "external_id"), ("equals", "any"))
 _PROFILE_FIELDS = (
     "id", "email", "phone_number", "external_id", "first_name", "last_name", "organization", "locale", "title",
-    "image", "created", "updated", "last_event_date", "location", "properties",
+    "image", "created", "updated", "last_event_date", "location", "properties", "subscriptions",
 )  # fmt: skip
 
 
@@ -54,6 +55,7 @@ class Answers:
         self.of_catalog = CatalogAnswers(catalog)
         self._of_metrics = MetricAnswers(events)
         self._bulk = BulkAnswers(profiles, catalog, jobs)
+        self.consents = Consents(profiles, jobs)
         self.erased: list[str] = []
 
     def answer(self, operation: str, request: Request, body: Any) -> Answer:
@@ -62,6 +64,8 @@ class Answers:
         data = body["data"] if body else {}
         if request.method == "PATCH" and isinstance(data, dict) and data["id"] != identity:
             raise Refused(400, "The id of the body is not the one of the URL.", pointer="/data/id")
+        if operation in ("bulk_subscribe_profiles", "bulk_unsubscribe_profiles"):
+            return self.consents.answer(operation, request, data)
         if "bulk" in operation:
             return self._bulk.answer(operation, request, identity, data)
         if "catalog" in operation:
@@ -102,18 +106,18 @@ class Answers:
         """201 for a new profile, 200 for a known one."""
         _check_identifiers(data["attributes"])
         profile, new = self._profiles.upsert(data.get("id"), data["attributes"], data.get("meta"))
-        return Answer(201 if new else 200, {"data": resource(profile, request.origin)})
+        return Answer(201 if new else 200, {"data": _shown(profile, request)})
 
     def create_profile(self, request: Request, _: str, data: Mapping[str, Any]) -> Answer:
         """201."""
         _check_identifiers(data["attributes"])
-        return Answer(201, {"data": resource(self._profiles.create(data["attributes"]), request.origin)})
+        return Answer(201, {"data": _shown(self._profiles.create(data["attributes"]), request)})
 
     def update_profile(self, request: Request, identity: str, data: Mapping[str, Any]) -> Answer:
         """200."""
         _check_identifiers(data["attributes"], at_least_one=False)
         profile = self._profiles.update(identity, data["attributes"], data.get("meta"))
-        return Answer(200, {"data": resource(profile, request.origin)})
+        return Answer(200, {"data": _shown(profile, request)})
 
     def get_profile(self, request: Request, identity: str, _: Any) -> Answer:
         """One profile."""
@@ -121,7 +125,7 @@ class Answers:
         profile = self._profiles.find("id", identity)
         if profile is None:
             raise Refused(404, f"A profile with id {identity} does not exist.")
-        return Answer(200, {"data": cut(resource(profile, request.origin))})
+        return Answer(200, {"data": cut(_shown(profile, request))})
 
     def get_profiles(self, request: Request, _: str, __: Any) -> Answer:
         """A page of profiles."""
@@ -135,7 +139,7 @@ class Answers:
                 profile for profile in found if as_compared(condition.field, profile.get(condition.field, "")) in named
             ]
         rows = [
-            Row(int(profile["id"][-10:]), lambda profile=profile: cut(resource(profile, request.origin)))  # type: ignore[misc]
+            Row(int(profile["id"][-10:]), lambda profile=profile: cut(_shown(profile, request)))  # type: ignore[misc]
             for profile in found
         ]
         default, largest = PROFILE_PAGES
@@ -164,3 +168,15 @@ def _check_identifiers(attributes: Mapping[str, Any], *, at_least_one: bool = Tr
         raise Refused.for_problems(problems)
     if at_least_one and not any(attributes.get(name) for name in ("email", "phone_number", "external_id", "_kx")):
         raise Refused(400, "At least one identifier is needed.", pointer="/data/attributes")
+
+
+def _shown(profile: Profile, request: Request) -> dict[str, Any]:
+    """A profile as JSON:API shows it, with what `additional-fields[profile]` asks for."""
+    shown = resource(profile, request.origin)
+    more = ",".join(request.query.get("additional-fields[profile]", [])).split(",")
+    unknown = [name for name in more if name not in ("", "subscriptions", "predictive_analytics")]
+    if unknown:
+        raise Refused(400, f"'{unknown[0]}' is no additional field.", parameter="additional-fields[profile]")
+    if "subscriptions" in more:
+        shown["attributes"]["subscriptions"] = subscriptions(profile)
+    return shown

@@ -139,6 +139,27 @@ _NEW_VARIANT = _data(
 _UPSERTED = _data("profile", {**PROFILE, **_strings("_kx")}, {**OPTIONAL_ID, **_META})
 
 
+def _subscribers(consent: str, more: Fields) -> Field:
+    """`profiles.data[]` of the jobs that change consent; no id where consent is taken away."""
+    marketing = _object({"consent": Field("string", True, choices=(consent,)), **more}, required=False)
+    channels = {
+        "email": _object({"marketing": marketing}, required=False),
+        "sms": _object({"marketing": marketing, "transactional": marketing}, required=False),
+    }
+    attributes = {**_strings("email phone_number"), "subscriptions": _object(channels)}
+    own_id = OPTIONAL_ID if consent == "SUBSCRIBED" else {}
+    age = {"age_gated_date_of_birth": Field("string")} if consent == "SUBSCRIBED" else {}
+    row = {"type": _type("profile"), **own_id, "attributes": _object({**attributes, **age})}
+    return Field("references", required=True, nullable=False, fields=row)
+
+
+_OF_LIST: Fields = {
+    "relationships": _object(
+        {"list": _object({"data": _object({"type": _type("list"), **ID})}, required=False)}, required=False
+    )
+}
+
+
 def _job(kind: str, name: str, row: Field, more: Fields | None = None) -> Fields:
     """A bulk job: `data.attributes.<name>.data[]`."""
     rows = Field("references", required=True, nullable=False, fields=row.fields)
@@ -152,6 +173,20 @@ BODIES: dict[str, Fields] = {
     "create_or_update_profile": {"data": _UPSERTED},
     "bulk_import_profiles": _job("profile-bulk-import-job", "profiles", _UPSERTED, _relationships("lists", "list")),
     "query_metric_aggregates": _resource("metric-aggregate", _AGGREGATES),
+    "bulk_subscribe_profiles": _resource(
+        "profile-subscription-bulk-create-job",
+        {
+            "custom_source": Field("string"),
+            "historical_import": Field("boolean"),
+            "profiles": _object({"data": _subscribers("SUBSCRIBED", {"consented_at": Field("string")})}),
+        },
+        _OF_LIST,
+    ),
+    "bulk_unsubscribe_profiles": _resource(
+        "profile-subscription-bulk-delete-job",
+        {"profiles": _object({"data": _subscribers("UNSUBSCRIBED", {})})},
+        _OF_LIST,
+    ),
     "request_profile_deletion": _resource("data-privacy-deletion-job", {"profile": _object({"data": _ERASED})}),
     "create_catalog_item": {"data": _NEW_ITEM},
     "bulk_create_catalog_items": _job("catalog-item-bulk-create-job", "items", _NEW_ITEM),

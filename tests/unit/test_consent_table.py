@@ -1,4 +1,4 @@
-"""Consent: the whole table of wanted, found, conflict, times and channel, against an oracle that is written from words."""
+"""Consent: the whole table of wanted, found, conflict, times and channel, against an oracle made from words."""
 
 import itertools
 from datetime import UTC, datetime, timedelta
@@ -40,9 +40,9 @@ def profile_with(
     return {"subscriptions": {channel: {"marketing": marketing}}, "properties": {}}
 
 
-def expected(  # noqa: PLR0911, PLR0912, PLR0913, C901 - the rules, one after the other, as they are told
-    answer: bool | None, consent: str, suppression: str | None, conflict: str, time: str, source: str | None,
-    *, confirmed: bool,
+def expected(  # noqa: PLR0911, C901 - the rules, one after the other, as they are told
+    *, answer: bool | None, consent: str, suppression: str | None, conflict: str, time: str, source: str | None,
+    confirmed: bool,
 ) -> str:  # fmt: skip
     """The rules as docs/consent.md tells them, case by case, with none of the code under test."""
     has_time = time in ("before", "at once", "after")
@@ -80,13 +80,16 @@ def expected(  # noqa: PLR0911, PLR0912, PLR0913, C901 - the rules, one after th
 @pytest.mark.parametrize("conflict", CONFLICTS)
 @pytest.mark.parametrize("consent", CONSENTS)
 @pytest.mark.parametrize("answer", [True, False, None], ids=["yes", "no", "nothing"])
-def test_the_table(answer: bool | None, consent: str, conflict: Any, time: str, channel: Channel) -> None:
+def test_the_table(*, answer: bool | None, consent: str, conflict: Any, time: str, channel: Channel) -> None:
     """Every case does what the rules say, whatever suppressions and sources there are."""
     for suppression, source, confirmed in itertools.product(SUPPRESSIONS, SOURCES, (False, True)):
         rules = ConsentRules(conflict=conflict, confirmed=confirmed)
         attributes = profile_with(channel, consent, suppression=suppression, source=source)
         decision = decided(Wanted(answer, TIMES[time]), found(attributes, channel), rules, NOW)
-        wanted = expected(answer, consent, suppression, conflict, time, source, confirmed=confirmed)
+        wanted = expected(
+            answer=answer, consent=consent, suppression=suppression, conflict=conflict, time=time, source=source,
+            confirmed=confirmed,
+        )  # fmt: skip
         assert decision.action == wanted, (suppression, source, confirmed, decision.why)
         assert (decision.marker is not None) is (wanted != "nothing")
 
@@ -96,7 +99,7 @@ def test_the_table(answer: bool | None, consent: str, conflict: Any, time: str, 
 @pytest.mark.parametrize("reason", ["SPAM_COMPLAINT", "HARD_BOUNCE", "INVALID_EMAIL"])
 @pytest.mark.parametrize("consent", CONSENTS)
 def test_complaints_and_bounces_are_never_lifted(consent: str, reason: str, conflict: Any, channel: Channel) -> None:
-    """Not by the newest yes, nor by a shop that always wins; a subscription that a list suppresses is left alone too."""
+    """Not by the newest yes, nor by a shop that always wins; those of a single list neither."""
     for more in (
         {"suppression": [_suppressed(reason)]},
         {"suppression": [], "list_suppressions": [_suppressed(reason)]},
@@ -125,7 +128,7 @@ def _suppressed(reason: str) -> dict[str, str]:
     ],
 )
 @pytest.mark.parametrize("answer", [True, False])
-def test_what_klaviyo_does_not_say_changes_nothing(answer: bool, attributes: Any) -> None:
+def test_what_klaviyo_does_not_say_changes_nothing(*, answer: bool, attributes: Any) -> None:
     """An answer without consent, one of a shape that is not known, and a word that is new."""
     for conflict in CONFLICTS:
         rules = ConsentRules(conflict=conflict)  # type: ignore[arg-type]
@@ -193,13 +196,13 @@ def test_what_we_did_before_counts(marker: str, consent: str, wanted: Wanted, ac
 def test_a_marker_reads_as_it_was_written() -> None:
     """In UTC, to the microsecond."""
     for word in ("yes", "no", "order"):
-        marker = Marker(word, NOW + timedelta(microseconds=7))  # type: ignore[arg-type]
+        marker = Marker(word, NOW + timedelta(microseconds=7))
         assert marker_of(str(marker)) == marker
     assert str(Marker("yes", NOW)) == "yes@2026-06-01T12:00:00+00:00"
 
 
 def test_a_shop_that_always_wins_asks_once_a_no() -> None:
-    """With `conflict = "commercetools"` an old yes beats a no; the marker is later than that no, so it is not repeated."""
+    """With `conflict = "commercetools"` an old yes beats a no; the marker is later than that no: no second mail."""
     rules = ConsentRules(conflict="commercetools")
     attributes = profile_with("email", "UNSUBSCRIBED")
     first = decided(Wanted(True, THEN - HOUR), found(attributes, "email"), rules, NOW)

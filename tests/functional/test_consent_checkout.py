@@ -1,0 +1,151 @@
+"""The box at checkout subscribes, for guests and customers, and never takes a consent away."""
+
+from typing import Any
+
+import pytest
+
+from commands.running import Sandbox
+from tests.functional.conftest import Function
+from tests.functional.consenting import (
+    ASK,
+    EMAIL,
+    MARK,
+    RULES,
+    SUBSCRIBE,
+    UNSUBSCRIBE,
+    UPSERT,
+    ago,
+    answering,
+    calls,
+    consent,
+    field_message,
+    profile_of,
+)  # fmt: skip
+from tests.functional.documents import Json, change, message, order
+from tests.functional.measuring import Measured, measured
+from tests.functional.test_consent import Asked, asked  # noqa: F401 - a fixture
+
+BOX = '[consent]\norders = "custom.newsletter"\n'
+BOTH = RULES + 'orders = "custom.newsletter"\n'
+GUEST = "guest@example.com"
+EVENT = "create_event"
+
+
+def placed(*, ticked: Any = True, guest: bool = True, at: str = "", name: str = "OrderCreated", **fields: Any) -> Json:
+    """An order whose box is ticked."""
+    whose = {"customerId": None, "customerEmail": GUEST} if guest else {}
+    at = at or ago(minutes=1)
+    told = order(**{**whose, "custom": {"fields": {"newsletter": ticked}}, "createdAt": at, **fields})
+    return message(name, "order", told["id"]) | {"order": told, "createdAt": at}
+
+
+def consent_calls(result: Measured) -> tuple[str, ...]:
+    """Klaviyo's operations, but for the events."""
+    return tuple(operation for operation in result.written if operation != EVENT)
+
+
+@pytest.fixture
+def function(asked: Asked) -> Function:  # noqa: F811
+    """A function that reads the box of orders alone."""
+    return asked(BOX)
+
+
+def test_a_guest_who_ticks_the_box(sandbox: Sandbox, function: Function) -> None:
+    """+3 calls where consent changes, +1 where it agrees."""
+    assert consent_calls(measured(sandbox, function, placed())) == (ASK, SUBSCRIBE, MARK)
+    assert consent(sandbox, email=GUEST) == "SUBSCRIBED"
+    assert profile_of(sandbox, GUEST)["properties"]["ct_consent_email"].startswith("order@")
+    again = placed(id="order-2")
+    assert consent_calls(measured(sandbox, function, again)) == (ASK,)
+
+
+def test_a_guest_whom_klaviyo_does_not_show_yet(sandbox: Sandbox, function: Function) -> None:
+    """The list lags: the guest is subscribed by e-mail, marked by e-mail, and asked once."""
+    sandbox.klaviyo.consent(double_optin=True)
+    sandbox.klaviyo.lag(30, of="profiles")
+    assert consent_calls(measured(sandbox, function, placed())) == (ASK, SUBSCRIBE, UPSERT)
+    assert consent_calls(measured(sandbox, function, placed(id="order-2"))) == (ASK,)
+    assert sandbox.klaviyo.state()["confirmations"] == [GUEST]
+    assert profile_of(sandbox, GUEST)["properties"]["ct_consent_email"].startswith("order@")
+
+
+@pytest.mark.parametrize("ticked", [False, "no", None, "", 1], ids=repr)
+def test_an_empty_box_says_nothing(sandbox: Sandbox, function: Function, ticked: Any) -> None:
+    """No call, and nobody is unsubscribed."""
+    sandbox.klaviyo.says(GUEST, "SUBSCRIBED", custom_method_detail="commercetools", consent_timestamp=ago(days=1))
+    assert consent_calls(measured(sandbox, function, placed(ticked=ticked))) == ()
+    assert consent(sandbox, email=GUEST) == "SUBSCRIBED"
+
+
+@pytest.mark.parametrize("name", ["OrderImported", "OrderCreatedFromRecurringOrder"])
+def test_orders_that_nobody_ticked_just_now(sandbox: Sandbox, function: Function, name: str) -> None:
+    """An import is the past, and a recurring order repeats what was ticked once."""
+    assert consent_calls(measured(sandbox, function, placed(name=name))) == ()
+
+
+def test_the_link_in_a_mail_against_the_box(sandbox: Sandbox, function: Function) -> None:
+    """A box that was ticked before does not win, one that was ticked after does."""
+    sandbox.klaviyo.says(GUEST, "UNSUBSCRIBED", consent_timestamp=ago(hours=2))
+    assert consent_calls(measured(sandbox, function, placed(at=ago(hours=3)))) == (ASK,)
+    assert consent(sandbox, email=GUEST) == "UNSUBSCRIBED"
+    assert consent_calls(measured(sandbox, function, placed(at=ago(hours=1)))) == (ASK, SUBSCRIBE, MARK)
+    assert consent(sandbox, email=GUEST) == "SUBSCRIBED"
+
+
+def test_a_customer_who_ticks_the_box(sandbox: Sandbox, asked: Asked) -> None:  # noqa: F811
+    """The customer's own field was never ticked: it takes nothing back, until it is unticked itself."""
+    function = asked(BOTH)
+    sandbox.commercetools.put("customers", answering(newsletter=False))
+    result = measured(sandbox, function, placed(guest=False))
+    assert consent_calls(result) == (UPSERT, SUBSCRIBE, MARK)
+    assert consent(sandbox) == "SUBSCRIBED"
+    sandbox.commercetools.put("customers", answering(newsletter=False, version=2))
+    change_of = change("ResourceUpdated", "customer", "customer-1", version=2)
+    assert measured(sandbox, function, change_of).written == (UPSERT,)
+    assert consent(sandbox) == "SUBSCRIBED"
+    sandbox.commercetools.put("customers", answering(newsletter=False, version=3))
+    unticked = field_message(False, previous=True, at=ago(), version=3)
+    assert measured(sandbox, function, unticked).written == (UPSERT, UNSUBSCRIBE, MARK)
+
+
+def test_a_customer_who_said_no_after_the_order(sandbox: Sandbox, asked: Asked) -> None:  # noqa: F811
+    """The order's message is late: the customer has changed since, and the field says no."""
+    function = asked(BOTH)
+    sandbox.commercetools.put("customers", answering(newsletter=False) | {"lastModifiedAt": ago(minutes=1)})
+    result = measured(sandbox, function, placed(guest=False, at=ago(minutes=5)))
+    assert consent_calls(result) == ()
+    assert result.answer.line["consent"] == ["email nothing: customer_changed_since_the_order"]
+
+
+def test_a_customer_who_is_gone(sandbox: Sandbox, function: Function) -> None:
+    """Nobody who was erased is subscribed."""
+    result = measured(sandbox, function, placed(guest=False))
+    assert result.outcome == "ignored customer_gone"
+    assert calls(sandbox) == []
+
+
+def test_a_customer_who_goes_meanwhile(sandbox: Sandbox, function: Function) -> None:
+    """Erased while the box is seen to: the profile that this brought back is erased again."""
+    sandbox.commercetools.put("customers", answering(newsletter=True))
+    read = "^/shop/customers/"
+    gone = {"statusCode": 404, "errors": [{"code": "ResourceNotFound"}]}
+    sandbox.commercetools.fail(read, status=404, body=gone, skip=3)
+    result = measured(sandbox, function, placed(guest=False))
+    assert SUBSCRIBE in result.written
+    assert "request_profile_deletion" in result.written
+    assert [one for one in sandbox.klaviyo.state()["profiles"] if one.get("email") == EMAIL] == []
+
+
+def test_an_order_that_makes_no_event(sandbox: Sandbox, function: Function) -> None:
+    """Cancelled by now: the box was ticked all the same."""
+    result = measured(sandbox, function, placed(orderState="Cancelled"))
+    assert (result.outcome, result.written) == ("ignored order_state", (ASK, SUBSCRIBE, UPSERT))
+    assert consent(sandbox, email=GUEST) == "SUBSCRIBED"
+
+
+def test_an_event_that_is_refused(sandbox: Sandbox, function: Function) -> None:
+    """The box does not depend on the events."""
+    sandbox.klaviyo.fail("^/api/events", status=400, count=1)
+    result = measured(sandbox, function, placed())
+    assert result.answer.outcome in ("dead-lettered", "retried")
+    assert consent(sandbox, email=GUEST) == "SUBSCRIBED"
