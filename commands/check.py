@@ -6,7 +6,7 @@ import click
 
 from clients.klaviyo_calls import KlaviyoCalls
 from clients.retrying import message_budget
-from commands import shop
+from commands import consent_findings, shop
 from commands.env_file import reads_env_file
 from commands.environment import settings_or_exit
 from commands.finding import Finding
@@ -55,6 +55,16 @@ _BACKFILL_SCOPES: dict[str, Callable[[KlaviyoCalls], object]] = {
 }
 """What a backfill has besides; without it, it goes another way."""
 
+_CONSENT_SCOPES: dict[str, Callable[[KlaviyoCalls], object]] = {
+    "lists:write": _BACKFILL_SCOPES["lists:write"],
+    "subscriptions:write": lambda calls: calls.send(
+        "Profiles",
+        "bulk_subscribe_profiles",
+        {"data": {"type": "profile-subscription-bulk-create-job", "attributes": {"profiles": {"data": []}}}},
+    ),
+}
+"""What [consent] needs. Klaviyo asks for both of who subscribes somebody, so without the first the second fails too."""
+
 
 @click.command(epilog="Example:  python3 manage.py check --topic projects/my-project/topics/commercetools")
 @reads_env_file
@@ -79,7 +89,8 @@ def check(topic: PubSubName | None, prefix: str, key: str | None, *, backfill: b
     Finding("ok", f"environment: complete (project {settings.ct_project_id}, keys masked)").say()
     for part in (
         shop.findings(settings),
-        _klaviyo(settings, _KLAVIYO_SCOPES | (_BACKFILL_SCOPES if backfill else {})),
+        _klaviyo(settings, _scopes(settings, backfill=backfill)),
+        consent_findings.findings(settings),
         _topics(topic, settings.dead_letter_topic),
         _subscriptions(settings, topic, prefix),
     ):
@@ -88,6 +99,12 @@ def check(topic: PubSubName | None, prefix: str, key: str | None, *, backfill: b
             failed = failed or finding.state == "failed"
     if failed:
         raise click.ClickException("Not everything is there yet; each line says what to do.")
+
+
+def _scopes(settings: Settings, *, backfill: bool) -> Mapping[str, Callable[[KlaviyoCalls], object]]:
+    """The scopes that the settings need."""
+    more = _CONSENT_SCOPES if settings.sync.consent.is_on else {}
+    return _KLAVIYO_SCOPES | more | (_BACKFILL_SCOPES if backfill else {})
 
 
 def _klaviyo(settings: Settings, scopes: Mapping[str, Callable[[KlaviyoCalls], object]]) -> Iterator[Finding]:

@@ -85,6 +85,11 @@ class ConsentRules(BaseModel):
         return {channel: place for channel, place in told.items() if place}
 
     @property
+    def is_on(self) -> bool:
+        """Whether anything of consent is synced."""
+        return bool(self.places or self.orders)
+
+    @property
     def reads_fields(self) -> bool:
         """Whether an answer stands in a customer's custom field."""
         return any(place.startswith(CUSTOM) for place in self.places.values())

@@ -13,7 +13,7 @@ _Stock = dict[str, list[Document]]
 
 COLLECTIONS = (
     "customers", "customer-groups", "orders", "payments", "discount-codes", "categories", "products", "inventory",
-    "standalone-prices", "states", "channels", "stores", "subscriptions", "messages",
+    "standalone-prices", "states", "channels", "stores", "subscriptions", "messages", "types",
 )  # fmt: skip
 _COLLECTION_OF_TYPE = {
     "customer": "customers",

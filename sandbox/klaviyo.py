@@ -24,6 +24,7 @@ OPERATIONS = {
     ("GET", "metrics"): "get_metrics",
     ("POST", "metric-aggregates"): "query_metric_aggregates",
     ("GET", "accounts"): "get_accounts",
+    ("GET", "lists/{id}"): "get_list",
     ("POST", "profile-import"): "create_or_update_profile",
     ("POST", "profiles"): "create_profile",
     ("GET", "profiles"): "get_profiles",
@@ -83,7 +84,7 @@ def scope(operation: str) -> str:
         return "lists:write"
     if operation in _OF_CONSENT:
         return "subscriptions:write"
-    if operation.startswith("get_bulk_import_profiles"):
+    if operation.startswith("get_bulk_import_profiles") or operation == "get_list":
         return "lists:read"
     kind = "read" if operation.startswith(("get_", "query_")) else "write"
     if operation == "request_profile_deletion":

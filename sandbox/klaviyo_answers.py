@@ -102,6 +102,15 @@ class Answers:
         """The one account."""
         return Answer(200, {"data": [ACCOUNT], "links": {"self": f"{request.origin}/api/accounts"}})
 
+    def get_list(self, request: Request, identity: str, _: Any) -> Answer:
+        """A list that the account was told to have."""
+        if identity not in self.consents.lists:
+            raise Refused(404, f"A list with id {identity} does not exist.")
+        opt_in = "double_opt_in" if self.consents.lists[identity] else "single_opt_in"
+        attributes = {"name": f"List {identity}", "opt_in_process": opt_in}
+        links = {"self": f"{request.origin}/api/lists/{identity}/"}
+        return Answer(200, {"data": {"type": "list", "id": identity, "attributes": attributes, "links": links}})
+
     def create_or_update_profile(self, request: Request, _: str, data: Mapping[str, Any]) -> Answer:
         """201 for a new profile, 200 for a known one."""
         _check_identifiers(data["attributes"])

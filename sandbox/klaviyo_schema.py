@@ -153,11 +153,8 @@ def _subscribers(consent: str, more: Fields) -> Field:
     return Field("references", required=True, nullable=False, fields=row)
 
 
-_OF_LIST: Fields = {
-    "relationships": _object(
-        {"list": _object({"data": _object({"type": _type("list"), **ID})}, required=False)}, required=False
-    )
-}
+_LIST = _object({"data": _object({"type": _type("list"), **ID}, required=False)}, required=False)
+_OF_LIST: Fields = {"relationships": _object({"list": _LIST}, required=False)}
 
 
 def _job(kind: str, name: str, row: Field, more: Fields | None = None) -> Fields:

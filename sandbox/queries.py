@@ -30,6 +30,7 @@ FIELDS: dict[str, frozenset[str]] = {
         "locale", "taxMode", "inventoryMode", "completedAt", "recurringOrder", "deleteDaysAfterLastModification",
     },
     "customer-groups": _COMMON | {"name"},
+    "types": _COMMON | {"name", "description", "resourceTypeIds", "fieldDefinitions"},
     "discount-codes": _COMMON
     | {
         "name", "description", "code", "cartDiscounts", "cartPredicate", "isActive", "references", "maxApplications",

@@ -21,6 +21,7 @@ _SCOPES = {
     "product-projections": ("view_published_products", "view_products", "manage_products"),
     "inventory": ("view_products", "manage_products"),
     "standalone-prices": ("view_standalone_prices", "manage_standalone_prices"),
+    "types": ("view_types", "manage_types"),
     "states": ("view_states", "manage_states"),
     "channels": ("view_channels", "view_products", "manage_channels", "manage_products"),
     "stores": ("view_stores", "manage_stores"),

@@ -14,6 +14,12 @@ pytestmark = needs_contract
 LEFT_OUT = {
     # The SDK's revision has `meta` beside a profile's attributes; the contract's older one also inside them.
     "create_event/data/attributes/profile/data/attributes/meta",
+    # Channels that nobody here subscribes to.
+    *(
+        f"{operation}/data/attributes/profiles/data/attributes/subscriptions/{channel}"
+        for operation in ("bulk_subscribe_profiles", "bulk_unsubscribe_profiles")
+        for channel in ("email/open_tracking", "whatsapp", "push")
+    ),
 }
 """What the contract has and the stand-in refuses."""
 
@@ -68,6 +74,8 @@ def test_paths_are_those_of_the_contract() -> None:
     told = contract()["operations"]
     theirs = {entry["id"]: (entry["method"], entry["path"].replace("{job_id}", "{id}")) for entry in told}
     for (method, path), operation in OPERATIONS.items():
+        if operation == "get_list":  # which this excerpt of the contract leaves out
+            continue
         assert theirs[operation] == (method, f"/api/{path}")
 
 
