@@ -19,6 +19,8 @@ _MANY = 4
 """Neighbours of the same value from which on they are one line."""
 
 _EVENTS = "/api/events"
+_PROFILES = "/api/profiles/"
+_SUBSCRIPTIONS = "/api/profile-subscription-bulk-"
 _VERBS = {"POST": "create", "PATCH": "update", "DELETE": "delete"}
 _KINDS = {
     "/api/catalog-items": "item",
@@ -125,11 +127,22 @@ def _what(write: Write) -> str:
             return f"send event {metric} {attributes.get('unique_id', '')}".rstrip()
         case "/api/data-privacy-deletion-jobs":
             return f"erase profile {attributes['profile']['data']['id']}"
+        case path if path.startswith((_SUBSCRIPTIONS, _PROFILES)):
+            return _consent(path, attributes)
     collection = next((one for one in _KINDS if write.path.startswith(one)), "")
     if not collection:
         return f"{write.method} {write.path}"
     own_id = attributes.get("external_id") or external_id(write.path.removeprefix(f"{collection}/"))
     return f"{_VERBS[write.method]} {_KINDS[collection]} {own_id}"
+
+
+def _consent(path: str, attributes: Mapping[str, Any]) -> str:
+    if path.startswith(_PROFILES):
+        return f"note it at profile {path.removeprefix(_PROFILES)}"
+    (profile,) = attributes["profiles"]["data"]
+    told = profile["attributes"]
+    verb = "subscribe" if "create" in path else "unsubscribe"
+    return f"{verb} {told.get('email') or told['phone_number']} ({' and '.join(told['subscriptions'])})"
 
 
 def _refusal(write: Write) -> str:

@@ -69,6 +69,7 @@ def preview(what: Sequence[str], documents: Path | None, save: Path | None, *, a
                 write_private(data, save)
                 click.echo(f"Saved as {save}. Next: python3 manage.py send {save}", err=True)
             calls.forget()
+            services.consents.forget()
             outcome = settle(Envelope(data), services)
             failed = failed or outcome.kind in FAILURES
             if as_json:
@@ -118,6 +119,7 @@ def _report(title: str, outcome: Outcome, writes: Sequence[Write]) -> dict[str, 
         "outcome": outcome.kind,
         "reason": error.reason if error else None,
         "cuts": list(outcome.cuts),
+        "consent": list(outcome.consent),
         "requests": [
             {"method": write.method, "path": write.path, "body": write.body, "status": int(write.status)}
             for write in writes

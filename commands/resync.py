@@ -77,6 +77,7 @@ def _previewed(terminal: Console, resources: Sequence[Live], settings: Settings)
     with services_that_write_nothing(settings=settings) as (services, calls):
         for live in resources:
             calls.forget()
+            services.consents.forget()
             outcome = settle(Envelope(live.notification(settings.ct_project_id)), services)
             show_preview(terminal, str(live), outcome, calls.writes, diff=True)
             errors += [outcome.error] if outcome.kind in FAILURES else []

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.syntax import Syntax
 
 from commands.changes import Call, calls_in_words, differences
+from commands.consent_words import consent_in_words
 from commands.unsent import Write
 from pipeline import Outcome
 
@@ -43,6 +44,8 @@ def show_preview(console: Console, title: str, outcome: Outcome, writes: Sequenc
             _show_differences(console, call)
         else:
             _show_request(console, call.write)
+    for said in outcome.consent:
+        console.print(f"[bold]consent[/] {escape(consent_in_words(said))}", soft_wrap=True)
     for cut in outcome.cuts:
         console.print(f"[yellow]left out[/] {escape(cut)}")
     console.print()

@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -17,7 +18,15 @@ from mappers.ids import external_id, item_id
 _CATALOG = ("/api/catalog-items", "/api/catalog-variants", "/api/catalog-categories")
 _COLLECTIONS = {"catalog-item": _CATALOG[0], "catalog-variant": _CATALOG[1], "catalog-category": _CATALOG[2]}
 _UPSERT = "/api/profile-import"
-_ACCEPTED = ("/api/events", "/api/data-privacy-deletion-jobs")
+_NEW = "preview"
+"""Id of a profile that is only pretended."""
+_PROFILES = "/api/profiles/"
+_ACCEPTED = (
+    "/api/events",
+    "/api/data-privacy-deletion-jobs",
+    "/api/profile-subscription-bulk-create-jobs",
+    "/api/profile-subscription-bulk-delete-jobs",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +141,12 @@ class _Unsent:
         target = _own_path(path, body)
         current = there(target) if target else None
         if path == _UPSERT:
-            current = _profile(read, (body or {})["data"]["attributes"])
+            known = _profile(read, (body or {})["data"]["attributes"], f"&{parts.query}" if parts.query else "")
+            current = known and dict(known["attributes"])
+            self.writes.append(Write(method, unquote(path), body, current))
+            return HTTPStatus.OK, {"data": _upserted(known, (body or {})["data"]["attributes"])}
+        if path.startswith(_PROFILES):
+            current = (read(path) or {}).get("attributes") if not path.endswith(_NEW) else {}
         elif current and "categories" in _relationships(body):
             ids = read(f"{target}/relationships/categories") or []
             current["categories"] = sorted(external_id(one["id"]) for one in ids)
@@ -151,7 +165,7 @@ class _Unsent:
         if path in _ACCEPTED:
             return HTTPStatus.ACCEPTED, "", None
         if not target:
-            return HTTPStatus.OK, "", {"data": {"id": "preview", **(body or {})["data"]}}
+            return HTTPStatus.OK, "", {"data": {"id": _NEW, **(body or {})["data"]}}
         if method == "POST" and is_there:
             return HTTPStatus.CONFLICT, "was there", _refusal("conflict", "/data/attributes/external_id")
         if method != "POST" and not is_there:
@@ -160,17 +174,25 @@ class _Unsent:
         return (HTTPStatus.NO_CONTENT, "", None) if method == "DELETE" else (HTTPStatus.OK, "", body)
 
 
-def _profile(read: Callable[[str], Any], attributes: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The attributes of the profile that an upsert would change, None if it would make one.
+def _profile(read: Callable[[str], Any], attributes: Mapping[str, Any], more: str) -> dict[str, Any] | None:
+    """The profile that an upsert would change, None if it would make one.
 
-    Klaviyo looks for the strongest identifier first.
+    Klaviyo looks for the strongest identifier first. `more` is what else the answer is to tell, as the query has it.
     """
     for name in ("external_id", "email", "phone_number"):
         if attributes.get(name):
             condition = f"equals({name},{json.dumps(attributes[name])})"
-            for found in read(f"/api/profiles?filter={quote(condition)}") or ():
-                return dict(found["attributes"])
+            for found in read(f"/api/profiles?filter={quote(condition)}{more}") or ():
+                return dict(found)
     return None
+
+
+def _upserted(known: Mapping[str, Any] | None, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """The profile as Klaviyo would answer it: one that is new has said nothing yet."""
+    before: Mapping[str, Any] = known["attributes"] if known else {"subscriptions": {}}
+    properties = {**(before.get("properties") or {}), **(attributes.get("properties") or {})}
+    now = {"created": datetime.now(UTC).isoformat(), **before, **attributes, "properties": properties}
+    return {"type": "profile", "id": known["id"] if known else _NEW, "attributes": now}
 
 
 def _own_path(path: str, body: dict[str, Any] | None) -> str:

@@ -42,6 +42,11 @@ class RecentConsents:
         recent = self._of(channel, address)
         return recent.marker if recent and not recent.is_left else None
 
+    def forget(self) -> None:
+        """Start anew: what a preview did was not done."""
+        with self._lock:
+            self._recent.clear()
+
     def _of(self, channel: Channel, address: str) -> _Recent | None:
         with self._lock:
             return self._recent.get((channel, address.lower()))

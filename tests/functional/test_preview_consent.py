@@ -1,0 +1,71 @@
+"""`manage.py preview` says in words what would happen to consent and why, and does nothing of it."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from commands.consent_words import consent_in_words
+from commands.running import Sandbox
+from mappers.consent import Why
+from tests.functional.conftest import Run
+from tests.functional.consenting import BOTH, EMAIL, ago, answering
+
+Previewed = Callable[[str], str]
+
+
+@pytest.fixture
+def previewed(run: Run, settings_file: Callable[[str], str]) -> Callable[..., str]:
+    """The output of a preview of the customer, under these rules."""
+
+    def preview(rules: str, *options: str) -> str:
+        result = run("preview", "customer", "customer-1", *options, SYNC_CONFIG=settings_file(rules), COLUMNS="300")
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    return preview
+
+
+def test_a_yes_and_a_no(sandbox: Sandbox, previewed: Callable[..., str]) -> None:
+    """The calls that would be made, and the reason a channel; asked twice it says the same, and nothing is changed."""
+    sandbox.commercetools.put("customers", answering(newsletter=True, texts=False))
+    sandbox.klaviyo.says(EMAIL, "NEVER_SUBSCRIBED")
+    before = sandbox.klaviyo.state()
+    for _ in range(2):
+        output = previewed(BOTH)
+        assert f"subscribe {EMAIL} (email)" in output
+        assert "consent email: subscribed, as the shop says yes, and Klaviyo has no answer yet" in output
+        assert "consent sms: nothing is done, as Klaviyo agrees with the shop" in output
+        assert "note it at profile 01SANDBOX" in output
+    assert sandbox.klaviyo.state() == before
+
+
+def test_a_customer_whom_klaviyo_does_not_know(sandbox: Sandbox, previewed: Callable[..., str]) -> None:
+    """A new profile has said nothing yet."""
+    sandbox.commercetools.put("customers", answering(newsletter=True))
+    (report,) = json.loads(previewed(BOTH, "--json"))
+    assert report["consent"] == ["email subscribe: yes_and_never_subscribed", "sms nothing: shop_says_nothing"]
+    assert [request["path"] for request in report["requests"]] == [
+        "/api/profile-import",
+        "/api/profile-subscription-bulk-create-jobs",
+        "/api/profiles/preview",
+    ]
+    assert sandbox.klaviyo.state()["profiles"] == []
+
+
+def test_what_stays_as_it_is(sandbox: Sandbox, previewed: Callable[..., str]) -> None:
+    """The reason why somebody who ticked the box gets no mail: the question that support is asked."""
+    sandbox.commercetools.put("customers", answering(newsletter=True))
+    sandbox.klaviyo.says(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=1))
+    output = previewed(BOTH, "--diff")
+    assert "the person said no in Klaviyo, and nobody knows since when the shop's yes stands" in output
+    assert "subscribe " not in output.replace("subscribed", "")
+
+
+@pytest.mark.parametrize("why", list(Why))
+def test_every_reason_has_words(why: Why) -> None:
+    """None is shown as it stands in the log."""
+    said: Any = consent_in_words(f"email nothing: {why}")
+    assert said.startswith("email: nothing is done, as ")
+    assert not said.endswith(why.value)
