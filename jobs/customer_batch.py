@@ -16,6 +16,7 @@ from core.wire import encoded
 from handlers.customer_profile import has_email
 from handlers.erasure import erase_if_back
 from jobs.batch import BLIND, LISTS_LAG, Batch
+from jobs.consent_batch import ConsentBatch
 from jobs.reading import PageSize
 from jobs.run import Run
 from jobs.units import Attempt, Settled
@@ -47,6 +48,7 @@ class CustomerBatch(Batch):
         self._rows: dict[str, _Row] = {}
         self._bytes = 0
         self._is_out_of_bytes = False
+        self._consents = ConsentBatch(run.services) if run.services.follows_consent else None
 
     @property
     def is_full(self) -> bool:
@@ -76,6 +78,8 @@ class CustomerBatch(Batch):
                     continue
                 self._bytes += size
                 self._rows[own_id] = row
+                if self._consents:
+                    self._consents.add(customer, row.data["attributes"])
 
     def send(self) -> None:
         """Import the customers, wait for the job, and read them again."""
@@ -98,6 +102,8 @@ class CustomerBatch(Batch):
         self.wait_for_jobs()
         self._leave(self._to_clear())
         self._look_again()
+        if self._consents:
+            self._leave(self._consents.subscribed(self.surely, [own_id for own_id in ids if own_id not in self.left]))
         self.settled |= {own_id: Settled() for own_id in ids if own_id not in self.left}
 
     def wait_for_jobs(self) -> None:

@@ -17,7 +17,7 @@ from handlers.services import Services
 from jobs.arenas import share_one_heap
 from jobs.backfill import backfill
 from jobs.dry_run import DryRun
-from jobs.ending import DONE, INTERRUPTED, WITH_ERRORS, Outcome, StoppedError, signals_caught
+from jobs.ending import BAD_ARGUMENTS, DONE, INTERRUPTED, WITH_ERRORS, Outcome, StoppedError, signals_caught
 from jobs.errors_file import ErrorsFile
 from jobs.for_a_job import job_services
 from jobs.options import Options, began_with, resumed
@@ -30,12 +30,18 @@ from jobs.tally import reported
 from jobs.units import denied
 
 _WITHOUT_EFFECT_ON_BODIES = {"limits", "backfill", "reconcile"}
+_NO_TIME = (
+    "--with-consent needs [consent] email or sms, and consented_at: without the time of their yes nobody may be taken"
+    " for subscribed. Nothing was done."
+)
 
 
 def carried_out(options: Options, settings: Settings, progress: Progress) -> Outcome:
     """Do what the options ask for. SIGTERM and SIGINT end it early, within ten seconds."""
+    if options.with_consent and not (settings.sync.consent.places and settings.sync.consent.consented_at):
+        return Outcome(BAD_ARGUMENTS, {"command": "backfill", "passes": {}}, _NO_TIME)
     share_one_heap()
-    services = job_services(settings, options.share)
+    services = job_services(settings, options.share, with_consent=options.with_consent)
     abandons = False
     try:
         if options.dry_run:  # it writes nothing, so a signal may end it anywhere
@@ -128,8 +134,9 @@ def _reader(services: Services, stop: threading.Event | None = None) -> Reader:
 def _identity(services: Services, stop: threading.Event) -> dict[str, str]:
     """What a state belongs to: project, account, and a hash of what decides how bodies look."""
     settings = services.settings
+    without = _WITHOUT_EFFECT_ON_BODIES | (set() if services.follows_consent else {"consent"})
     rules = {
-        "sync": settings.sync.model_dump(mode="json", exclude=_WITHOUT_EFFECT_ON_BODIES),
+        "sync": settings.sync.model_dump(mode="json", exclude=without),
         "locale": settings.preferred_locale,
         "currency": settings.preferred_currency,
         "url": settings.product_url_template,

@@ -31,6 +31,7 @@ class Options:
     dry_run: bool
     as_json: bool
     yes: bool
+    with_consent: bool = False
 
     @property
     def asks(self) -> bool:
@@ -72,9 +73,11 @@ def parsed(arguments: Sequence[str], rules: BackfillRules, program: str) -> Opti
     said: dict[str, object] = {"since": told.since, "until": told.until, "window": told.window}
     said |= {"oldest_first": told.oldest_first, "flows": told.flows, "skip_guests": told.skip_guests}
     said |= {"ids": digest(ids) if ids is not None else None}
+    if told.with_consent:
+        said["with_consent"] = True
     options = Options(
         selection, said, told.state, errors, told.share, told.page, told.restart, told.keep_rules, told.dry_run,
-        told.json, told.yes,
+        told.json, told.yes, told.with_consent,
     )  # fmt: skip
     if options.asks and not sys.stdin.isatty():
         parser.error("--flows may mail people about old orders: where nobody can be asked, --yes must say so")
@@ -128,6 +131,8 @@ def _parser(rules: BackfillRules, program: str) -> argparse.ArgumentParser:
     add("--window", type=_count, default=rules.order_window, metavar="DAYS", help="days of orders that are read as one"
         f" window ({rules.order_window})")  # fmt: skip
     add("--skip-guests", action="store_true", help="leave out orders without a customer, and their refunds")
+    add("--with-consent", action="store_true", help="subscribe customers whose field says yes, at its own time and"
+        " without a confirmation mail; needs [consent] consented_at")  # fmt: skip
     add("--flows", action="store_true", help="have Klaviyo start flows for old orders: asks first, as it may mail"
         " people")  # fmt: skip
     add("--yes", action="store_true", help="do not ask")

@@ -165,11 +165,17 @@ def _no(at: datetime | None, found: Found, rules: ConsentRules) -> tuple[Why, bo
         return Why.AGREES, False
     if rules.conflict == "commercetools":
         return Why.SHOP_WINS, True
-    if at and found.at and at > found.at:
-        return Why.NEWER_NO, True
-    # The field of a customer who ticked the box at checkout may have been false all the time.
-    if rules.source and found.source == rules.source and not (asked and asked.word == "order"):
+    is_ours = bool(rules.source) and found.source == rules.source
+    if is_ours and asked and asked.word == "order":
+        # The field of whoever ticked the box at checkout may have been false all the time. Klaviyo's time is that of
+        # its job, the marker's that of the order.
+        since: datetime | None = asked.at
+    elif is_ours:
         return Why.OWN, True
+    else:
+        since = found.at
+    if at and since and at > since:
+        return Why.NEWER_NO, True
     return (Why.YES_IS_NEWER if at else Why.NOT_OURS), False
 
 

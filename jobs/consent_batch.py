@@ -1,0 +1,89 @@
+"""Consent of customers whom a bulk import wrote: a hundred are looked up, and a thousand subscribed with one call."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from clients.predicates import chunks
+from core.errors import DeadLetter
+from core.logs import log
+from core.rules_consent import Channel
+from handlers.consent import Person
+from handlers.services import Services
+from mappers.consent import Wanted, decided, found
+from mappers.consent_answer import wanted
+from mappers.consent_bodies import MOST_SUBSCRIBED, Subscriber
+from mappers.documents import Customer
+from mappers.mapped import JsonObject
+
+Surely = Callable[[Callable[[], Any]], Any]
+"""The answer of a call of a job, which waits where Klaviyo does not answer. Raises DeadLetter where it is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Yes:
+    """A customer with a yes: since when by channel, and the addresses."""
+
+    wants: Mapping[Channel, Wanted]
+    addresses: Mapping[Channel, str]
+
+
+class ConsentBatch:
+    """The customers of a batch whose field says yes, and since when. A no changes nothing here."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._rules = services.settings.sync.consent
+        self._said: dict[str, _Yes] = {}
+
+    def add(self, customer: Customer, attributes: JsonObject) -> None:
+        """Note what a customer says; `attributes` are those of the profile."""
+        wants = {
+            channel: want
+            for channel, place in self._rules.places.items()
+            if (want := wanted(customer, place, self._rules)).answer and want.at
+        }
+        addresses: dict[Channel, str] = {"email": attributes["email"]}
+        if phone := attributes.get("phone_number"):
+            addresses["sms"] = phone
+        if wants:
+            self._said[customer["id"]] = _Yes(wants, addresses)
+
+    def subscribed(self, surely: Surely, ids: Sequence[str]) -> list[str]:
+        """Subscribe those of the customers who are to be; the ids of those whom Klaviyo does not show, or refuses."""
+        wanting = [own_id for own_id in ids if own_id in self._said]
+        shown: set[str] = set()
+        due: list[tuple[str, Subscriber]] = []
+        for some in chunks(wanting):
+            profiles = surely(partial(self._services.klaviyo.consent.profiles_of, some))
+            for profile in profiles:
+                own_id = profile["attributes"]["external_id"]
+                shown.add(own_id)
+                if subscriber := self._subscriber(own_id, profile):
+                    due.append((own_id, subscriber))
+        left = [own_id for own_id in wanting if own_id not in shown]
+        for begin in range(0, len(due), MOST_SUBSCRIBED):
+            part = due[begin : begin + MOST_SUBSCRIBED]
+            try:
+                call = partial(self._services.klaviyo.consent.subscribe_all, [subscriber for _, subscriber in part])
+                surely(call)
+            except DeadLetter as refused:  # for one of them, most likely: the live handler tells which
+                log.warning("bulk subscribe refused", status=refused.status, code=refused.code)
+                left += [own_id for own_id, _ in part]
+        return left
+
+    def _subscriber(self, own_id: str, profile: JsonObject) -> Subscriber | None:
+        said, now = self._said[own_id], datetime.now(UTC)
+        person = Person(str(profile["id"]), profile["attributes"], said.addresses)
+        channels = dict(self._to_subscribe(said, person, now))
+        if not channels:
+            return None
+        return Subscriber(person.id, channels, {channel: said.wants[channel].at for channel in channels})
+
+    def _to_subscribe(self, said: _Yes, person: Person, now: datetime) -> Iterator[tuple[Channel, str]]:
+        for channel, want in said.wants.items():
+            decision = decided(want, found(person.attributes, channel), self._rules, now)
+            if decision.action == "subscribe" and (address := person.address(channel)):
+                yield channel, address
