@@ -80,6 +80,44 @@ resource "google_monitoring_alert_policy" "unforeseen" {
   }
 }
 
+resource "google_monitoring_alert_policy" "consent_list" {
+  project = var.project_id
+
+  display_name          = "${var.name}: nobody is subscribed"
+  severity              = "ERROR"
+  combiner              = "OR"
+  notification_channels = local.notification_channels
+
+  conditions {
+    display_name = "Klaviyo does not have the list of [consent]"
+
+    condition_matched_log {
+      filter = "${local.log_of_function} AND jsonPayload.reason=\"consent_list\""
+    }
+  }
+
+  alert_strategy {
+    auto_close = "86400s"
+
+    notification_rate_limit {
+      period = "3600s"
+    }
+  }
+
+  documentation {
+    subject   = "${var.name}: nobody is subscribed"
+    mime_type = "text/markdown"
+    content   = <<-EOT
+      `[consent] list` in sync.toml names a list that Klaviyo does not have. Customers are synced, and nobody who says yes is subscribed.
+
+      1. `manage.py check` says whether the list is there. Its id stands in the address of its page in Klaviyo.
+      2. Put it right in sync.toml, and deploy. Whoever said yes meanwhile is subscribed by the next change of the customer, or by `manage.py resync customer`.
+
+      More: docs/failures.md and docs/consent.md in the repository.
+    EOT
+  }
+}
+
 locals {
   # With the names of this deployment, so that whoever is paged can paste them.
   remedies = concat(

@@ -289,7 +289,7 @@ run "watching" {
   }
 
   assert {
-    condition     = alltrue([for policy in [google_monitoring_alert_policy.dead_letters, google_monitoring_alert_policy.oldest_message, google_monitoring_alert_policy.errors, google_monitoring_alert_policy.denied, google_monitoring_alert_policy.unforeseen] : length(policy.notification_channels) == 1 && strcontains(policy.documentation[0].content, "docs/failures.md")])
+    condition     = alltrue([for policy in [google_monitoring_alert_policy.dead_letters, google_monitoring_alert_policy.oldest_message, google_monitoring_alert_policy.errors, google_monitoring_alert_policy.denied, google_monitoring_alert_policy.unforeseen, google_monitoring_alert_policy.consent_list] : length(policy.notification_channels) == 1 && strcontains(policy.documentation[0].content, "docs/failures.md")])
     error_message = "Every alert reaches somebody and says what to do."
   }
 
@@ -312,7 +312,7 @@ run "watching" {
   }
 
   assert {
-    condition     = alltrue([for policy in [google_monitoring_alert_policy.denied, google_monitoring_alert_policy.unforeseen] : policy.alert_strategy[0].notification_rate_limit[0].period == "3600s"])
+    condition     = alltrue([for policy in [google_monitoring_alert_policy.denied, google_monitoring_alert_policy.unforeseen, google_monitoring_alert_policy.consent_list] : policy.alert_strategy[0].notification_rate_limit[0].period == "3600s"])
     error_message = "A line a message is no notification a message; without a limit Google refuses the policy."
   }
 

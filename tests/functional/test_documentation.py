@@ -144,7 +144,7 @@ def test_the_handler_of_the_guide_works_as_written(sandbox: Sandbox, tmp_path: P
     handler, _queue = blocks("docs/extending.md", "python")
     (sample,) = blocks("docs/extending.md", "json")
     (copy / "handlers/review.py").write_text(handler, encoding="utf-8")
-    (copy / "samples/88-review-created.json").write_text(sample, encoding="utf-8")
+    (copy / "samples/95-review-created.json").write_text(sample, encoding="utf-8")
     for edit in blocks("docs/extending.md", "diff"):
         command = ["git", "apply", "--unidiff-zero", "-"]
         ran = subprocess.run(command, cwd=copy, input=edit, capture_output=True, text=True, check=False)

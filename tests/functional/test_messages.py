@@ -27,6 +27,10 @@ pytestmark = pytest.mark.usefixtures("buyer")
 
 TABLE = {
     ("customer", "CustomerCreated"), ("customer", "ResourceUpdated"), ("customer", "ResourceDeleted"),
+    *(("customer", f"CustomerCustom{rest}") for rest in ("FieldAdded", "FieldChanged", "TypeSet")),
+    *(("customer", f"CustomerGroup{rest}") for rest in (
+        "Set", "AssignmentAdded", "AssignmentRemoved", "AssignmentsSet",
+    )),
     ("order", "OrderCreated"), ("order", "OrderImported"), ("order", "OrderCreatedFromRecurringOrder"),
     ("order", "OrderCustomerSet"), ("order", "OrderStateChanged"),
     ("order", "OrderShipmentStateChanged"), ("order", "ParcelAddedToDelivery"), ("order", "ParcelTrackingDataUpdated"),
