@@ -1,5 +1,6 @@
 """`manage.py backfill`: the job of the same name, for people: a progress bar, and words instead of JSON."""
 
+import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -37,13 +38,13 @@ def backfill(arguments: tuple[str, ...]) -> None:
     if arguments[:1] == ("status",):
         backfill_status.main(arguments[1:], prog_name=f"{_PROGRAM} status")
     if _HELP & set(arguments):
-        parsed(["--help"], SyncRules().backfill, _PROGRAM)
+        parsed(["--help"], SyncRules().backfill, _PROGRAM, described=[_of_the_command()])
     try:
         settings = settings_or_exit()
     except click.ClickException as wrong:
         wrong.show()
         sys.exit(REFUSED)
-    options = parsed(arguments, settings.sync.backfill, _PROGRAM)
+    options = parsed(arguments, settings.sync.backfill, _PROGRAM, described=[_of_the_command()])
     leave_unless_wanted(options, settings)
     console = Console(stderr=options.as_json)
     progress = Bar(console) if console.is_terminal else LoggedProgress()
@@ -60,6 +61,17 @@ def backfill(arguments: tuple[str, ...]) -> None:
     if outcome.said:
         click.secho(outcome.said, fg="yellow", err=True)
     leave(outcome, outcome.code)
+
+
+def _of_the_command() -> argparse.ArgumentParser:
+    """What `python -m jobs` does not have, for the help alone: click has read it by then."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--env-file", metavar="FILE", help="settings that the environment does not have (ENV_FILE, else"
+        " .env, if it is there)")  # fmt: skip
+    parser.add_argument_group(
+        "status", f"{_PROGRAM} status says how far a run is and when it will end; see its --help."
+    )
+    return parser
 
 
 def _summed_up(report: Mapping[str, Any]) -> Iterator[str]:

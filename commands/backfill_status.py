@@ -27,7 +27,7 @@ _WORDS = {
 _Report = dict[str, Any]
 
 
-@click.command()
+@click.command(epilog="Example:  python3 manage.py backfill status --state backfill-state.json")
 @reads_env_file
 @click.option(
     "--state",

@@ -117,3 +117,17 @@ def test_the_errors_file_lies_beside_the_state(sandbox: Sandbox, job: Job, tmp_p
     folder.mkdir()
     assert job.run("--only", "orders", BACKFILL_STATE=str(folder / "shop-state.json")).code == 0
     assert sorted(path.name for path in folder.iterdir()) == ["shop-errors.jsonl", "shop-state.json"]
+
+
+@pytest.mark.parametrize(
+    ("door", "has"), [(["-m", "jobs"], False), ([str(ROOT / "manage.py")], True)], ids=["jobs", "manage"]
+)
+def test_help_has_what_only_the_command_takes(tmp_path: Path, door: list[str], has: bool) -> None:
+    """The env file and `status`: `python -m jobs` takes neither, and does not offer them."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    told = subprocess.run(
+        [sys.executable, *door, "backfill", "--help"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=True,
+    ).stdout  # fmt: skip
+    assert "--since TIME" in told
+    assert [text in told for text in ("--env-file FILE", "manage.py backfill status")] == [has, has]
