@@ -130,7 +130,7 @@ def _told(one: _Report) -> Iterator[str]:
         yield "done"
         yield f"{one['read']:,} read"
     elif one["left"] is None:
-        yield f"{one['read']:,} read of {'10,000 or more' if one['total'] else 'nobody knows how many'}"
+        yield f"{one['read']:,} read{' of 10,000 or more' if one['total'] else ', total unknown'}"
     else:
         yield f"{one['read']:,} of about {one['total']:,} read"
     yield f"{one['sent']:,} sent"

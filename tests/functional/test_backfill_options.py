@@ -122,7 +122,7 @@ def test_the_errors_file_lies_beside_the_state(sandbox: Sandbox, job: Job, tmp_p
 @pytest.mark.parametrize(
     ("door", "has"), [(["-m", "jobs"], False), ([str(ROOT / "manage.py")], True)], ids=["jobs", "manage"]
 )
-def test_help_has_what_only_the_command_takes(tmp_path: Path, door: list[str], has: bool) -> None:
+def test_help_has_what_only_the_command_takes(tmp_path: Path, door: list[str], *, has: bool) -> None:
     """The env file and `status`: `python -m jobs` takes neither, and does not offer them."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     told = subprocess.run(

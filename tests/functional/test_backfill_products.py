@@ -142,6 +142,7 @@ def test_what_jobs_can_not_do_the_handler_does(
     assert found == []
     assert done.report["passes"]["products"]["sent"] == 12
     count, (items, variants) = used(wide_shop), FALLBACKS[happens]
+    open("/tmp/left_counts.txt", "a").write(f"{happens.__name__} {[count[n] for n in sorted(SINGLE)]}\n")
     assert count["create_catalog_item"] + count["update_catalog_item"] <= 2 * items
     assert count["create_catalog_variant"] + count["update_catalog_variant"] <= 2 * variants + bool(variants)
     assert bool(count["create_catalog_variant"] + count["update_catalog_variant"]) == bool(variants)
