@@ -62,7 +62,7 @@ def test_the_properties_of_the_page_are_those_of_events(
 
 
 def _ours(names: set[str]) -> set[str]:
-    """Without the fields of the order as commercetools names them, in lower case: the page leaves them to mapping.md."""
+    """Without the order's fields under commercetools' own names, in lower case: the page leaves them to mapping.md."""
     return {name for name in names if name[0].isupper()}
 
 
