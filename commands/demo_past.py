@@ -33,8 +33,8 @@ def show_past(sandbox: Sandbox, console: Console) -> list[str]:
         console.print(Text.assemble(("✓ ", "green"), line))
     flows = sum(not event["backfill"] for event in events)
     console.print(
-        f"{counted(len(events), 'event')} at the time at which they happened, {flows or 'none'} of which starts a flow."
-        " Killed and started again, it goes on.",
+        f"{counted(len(events), 'event')} with historical times (some estimated); {flows or 'none'} starts a flow. If"
+        " a run is interrupted, the same command resumes it.",
         style="dim",
     )
     problems = [f"the backfill ended with {code}"] if code else []
@@ -67,5 +67,5 @@ def _told(report: dict[str, Any], events: list[dict[str, Any]]) -> Iterator[str]
     for name, one in report["passes"].items():
         sent = {"orders": metrics, "refunds": refunds}.get(name, {})
         told = ", ".join(metric if count == 1 else f"{metric} x{count}" for metric, count in sent.items() if count)
-        told = told or counted(one["sent"], "profile")
+        told = told or counted(one["sent"], "profile" if name == "customers" else "event")
         yield f"{name:<12} {one['read']} read: {told}"
