@@ -11,8 +11,8 @@ from mappers.mapped import JsonObject
 
 PROFILES_PER_FILTER = 100
 _PAGE = 100
-_API = "API"
-"""Name of the integration that metrics belong to whose events came by the API."""
+_API = "api"
+"""Key, or name in small letters, of the integration that metrics belong to whose events came by the API."""
 
 
 class KlaviyoLists:
@@ -44,10 +44,14 @@ class KlaviyoLists:
     def metric_id(self, name: str) -> str | None:
         """Klaviyo's id of the metric of this name whose events come by the API; None before the first of them.
 
-        Another integration may have a metric of the same name.
+        Another integration may have a metric of the same name. What the one of the API is called is not documented: of
+        a single metric of the name it does not matter.
         """
-        metrics = self._calls.pages("Metrics", "get_metrics", sized=False, filter=f'equals(integration.name,"{_API}")')
-        return next((metric["id"] for metric in metrics if metric["attributes"]["name"] == name), None)
+        metrics = self._calls.pages("Metrics", "get_metrics", sized=False)
+        found = [metric for metric in metrics if metric["attributes"]["name"] == name]
+        ours = [metric for metric in found if _is_by_api(metric["attributes"].get("integration"))]
+        chosen = ours or (found if len(found) == 1 else [])
+        return str(chosen[0]["id"]) if chosen else None
 
     def events_by_day(self, metric_id: str, begin: datetime, end: datetime) -> dict[str, int]:
         """How many events a metric has, by UTC day (`2026-11-28`), from a time on and before another."""
@@ -71,3 +75,8 @@ class KlaviyoLists:
 
 def _moment(time: datetime) -> str:
     return time.isoformat(timespec="seconds").replace("+00:00", "")
+
+
+def _is_by_api(integration: Any) -> bool:
+    told = integration if isinstance(integration, dict) else {}
+    return _API in (str(told.get("key") or "").lower(), str(told.get("name") or "").lower())

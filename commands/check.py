@@ -65,14 +65,20 @@ _CONSENT_SCOPES: dict[str, Callable[[KlaviyoCalls], object]] = {
 }
 """What [consent] needs. Klaviyo asks for both of who subscribes somebody, so without the first the second fails too."""
 
+_RECONCILE_SCOPES: dict[str, Callable[[KlaviyoCalls], object]] = {
+    "metrics:read": lambda calls: calls.send("Metrics", "get_metrics"),
+}
+"""What a comparison needs besides, to count Placed Orders."""
+
 
 @click.command(epilog="Example:  python3 manage.py check --topic projects/my-project/topics/commercetools")
 @reads_env_file
 @click.option("--topic", type=TOPIC, envvar="TOPIC", show_envvar=True, help="The topic commercetools publishes to.")
 @click.option("--prefix", default="klaviyo-sync", show_default=True, help="What the subscriptions' keys begin with.")
 @click.option("--backfill", is_flag=True, help="Check the Klaviyo scopes of a backfill too.")
+@click.option("--reconcile", is_flag=True, help="Check the Klaviyo scope of a comparison too.")
 @click.option("--find", "key", metavar="KEY", help="Print the id of the channel, group or store with KEY instead.")
-def check(topic: PubSubName | None, prefix: str, key: str | None, *, backfill: bool) -> None:
+def check(topic: PubSubName | None, prefix: str, key: str | None, *, backfill: bool, reconcile: bool) -> None:
     """Say, line by line, whether the sync has all it needs, before and after a deployment.
 
     Looks at the environment, at commercetools and each scope of its API client, at Klaviyo and each scope of its key,
@@ -86,10 +92,12 @@ def check(topic: PubSubName | None, prefix: str, key: str | None, *, backfill: b
         shop.find(settings, key)
         return
     failed = False
+    scopes = _KLAVIYO_SCOPES | (_CONSENT_SCOPES if settings.sync.consent.is_on else {})
+    scopes |= (_BACKFILL_SCOPES if backfill else {}) | (_RECONCILE_SCOPES if reconcile else {})
     Finding("ok", f"environment: complete (project {settings.ct_project_id}, keys masked)").say()
     for part in (
         shop.findings(settings),
-        _klaviyo(settings, _scopes(settings, backfill=backfill)),
+        _klaviyo(settings, scopes),
         consent_findings.findings(settings),
         _topics(topic, settings.dead_letter_topic),
         _subscriptions(settings, topic, prefix),
@@ -99,12 +107,6 @@ def check(topic: PubSubName | None, prefix: str, key: str | None, *, backfill: b
             failed = failed or finding.state == "failed"
     if failed:
         raise click.ClickException("Not everything is there yet; each line says what to do.")
-
-
-def _scopes(settings: Settings, *, backfill: bool) -> Mapping[str, Callable[[KlaviyoCalls], object]]:
-    """The scopes that the settings need."""
-    more = _CONSENT_SCOPES if settings.sync.consent.is_on else {}
-    return _KLAVIYO_SCOPES | more | (_BACKFILL_SCOPES if backfill else {})
 
 
 def _klaviyo(settings: Settings, scopes: Mapping[str, Callable[[KlaviyoCalls], object]]) -> Iterator[Finding]:

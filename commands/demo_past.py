@@ -1,10 +1,5 @@
 """The last act of the demo: the shop's past, loaded into an account that knows nothing of it."""
 
-import json
-import os
-import subprocess
-import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -12,9 +7,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from commands.running import PATIENCE, ROOT, Sandbox
+from commands.demo_job import ran_job
+from commands.running import Sandbox
 from commands.telling import counted
-from sandbox.samples import ENVIRONMENT
 
 _PASSES = ("customers", "orders", "refunds")
 
@@ -27,14 +22,15 @@ def show_past(sandbox: Sandbox, console: Console) -> list[str]:
         " by the same handlers:"
     )
     sandbox.klaviyo.reset()
-    code, report = _backfilled(sandbox)
+    only = [word for name in _PASSES for word in ("--only", name)]
+    code, report = ran_job(sandbox, "backfill", *only)
     events = sandbox.klaviyo.state()["events"]
     for line in _told(report, events):
         console.print(Text.assemble(("✓ ", "green"), line))
     flows = sum(not event["backfill"] for event in events)
     console.print(
-        f"{counted(len(events), 'event')} at the time at which they happened, {flows or 'none'} of which starts a flow."
-        " Killed and started again, it goes on.",
+        f"{counted(len(events), 'event')} with historical times (some estimated); {flows or 'none'} starts a flow. If"
+        " a run is interrupted, the same command resumes it.",
         style="dim",
     )
     problems = [f"the backfill ended with {code}"] if code else []
@@ -42,30 +38,12 @@ def show_past(sandbox: Sandbox, console: Console) -> list[str]:
     return problems if events else [*problems, "the backfill sent nothing"]
 
 
-def _backfilled(sandbox: Sandbox) -> tuple[int, dict[str, Any]]:
-    """Exit code and report of the program that a Cloud Run job starts."""
-    command = [sys.executable, "-m", "jobs", "backfill", "--json", "--share", "1"]
-    with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            [*command, *(word for name in _PASSES for word in ("--only", name))],
-            cwd=folder,
-            env={**os.environ, **sandbox.environment, **ENVIRONMENT, "PYTHONPATH": str(ROOT), "BACKFILL_STATE": ""},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-    lines = done.stdout.splitlines()
-    report: dict[str, Any] = json.loads(lines[-1]) if lines else {"passes": {}}
-    return done.returncode, report
-
-
 def _told(report: dict[str, Any], events: list[dict[str, Any]]) -> Iterator[str]:
     """`orders       9 read: Placed Order x9, Ordered Product x13`."""
     metrics = Counter(event["metric"] for event in events)
     refunds = {"Refunded Order": metrics.pop("Refunded Order", 0)}
-    for name, one in report["passes"].items():
+    for name, one in report.get("passes", {}).items():
         sent = {"orders": metrics, "refunds": refunds}.get(name, {})
         told = ", ".join(metric if count == 1 else f"{metric} x{count}" for metric, count in sent.items() if count)
-        told = told or counted(one["sent"], "profile")
+        told = told or counted(one["sent"], "profile" if name == "customers" else "event")
         yield f"{name:<12} {one['read']} read: {told}"

@@ -1,5 +1,6 @@
 """[consent] of sync.toml: where a customer's yes or no stands, and what it may change in Klaviyo."""
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -75,7 +76,9 @@ class ConsentRules(BaseModel):
         """A value that means both would subscribe whoever said no."""
         both = answers(values) & answers(info.data.get("subscribed", ()))
         if both:
-            raise ValueError(f"has {', '.join(sorted(repr(value) for _, value in both))} in common with subscribed")
+            raise ValueError(
+                f"has {', '.join(sorted(json.dumps(value) for _, value in both))} in common with subscribed"
+            )
         return values
 
     @property

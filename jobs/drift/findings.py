@@ -64,6 +64,7 @@ class Findings:
             "extra": self.extra,
             "differing": self.differing_ids,
             "failed": self.failed,
+            "duplicates": self.duplicates,
         }
         return {
             "same": self.same,

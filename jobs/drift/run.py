@@ -1,6 +1,6 @@
 """One comparison: kind after kind, each settled before the next, and what it comes to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from functools import partial
@@ -108,7 +108,10 @@ class DriftRun:
             candidates = sweep.candidates([kind for kind in kinds if kind == "categories"])
             if {"items", "variants"} & set(kinds):
                 candidates |= self._changed_products(since)
-        may_delete = self._may_delete(kinds, sweep) if self._options.delete_extra else None
+        shrunk = [kind for kind, count in sweep.counts.items() if count < _HALF * self._memory.counts.get(kind, 0)]
+        if not shrunk:
+            self._counts |= sweep.counts
+        may_delete = partial(self._may_delete, kinds, sweep, shrunk) if self._options.delete_extra else None
         self._settle(candidates, may_delete)
 
     def _changed_products(self, since: datetime) -> Candidates:
@@ -142,28 +145,21 @@ class DriftRun:
             deletes = may_delete() if may_delete else frozenset[str]()
             mend(found, seconds, self._crew, self._report, self._errors, may_delete=deletes)
 
-    def _may_delete(self, kinds: tuple[str, ...], sweep: CatalogSweep) -> Callable[[], frozenset[str]]:
-        """The kinds of which extra records may be deleted, known once the drift is."""
-        shrunk = [kind for kind, count in sweep.counts.items() if count < _HALF * self._memory.counts.get(kind, 0)]
-
-        def may_delete() -> frozenset[str]:
-            over = kinds_over(self._options.max_delete, self._report, sweep.found)
-            for kind in over:
-                extra, of = len(self._report.of(kind).extra), sweep.found.get(kind, 0)
-                self._brakes.append(
-                    f"Nothing was deleted: {extra} of {of} {kind} in Klaviyo would go, which is more than"
-                    f" {self._options.max_delete:.0%} (--max-delete)."
-                )
-            if shrunk:
-                self._brakes.append(
-                    f"Nothing was deleted: commercetools listed fewer than half of the {' and '.join(shrunk)} that it"
-                    f" had in the last run. If that is right, remove {self._options.state}."
-                )
-            return frozenset() if over or shrunk else frozenset(kinds)
-
-        if not shrunk:
-            self._counts |= sweep.counts
-        return may_delete
+    def _may_delete(self, kinds: tuple[str, ...], sweep: CatalogSweep, shrunk: Sequence[str]) -> frozenset[str]:
+        """The kinds of which extra records may be deleted: all or none. Asked once it is known what is extra."""
+        over = kinds_over(self._options.max_delete, self._report, sweep.found)
+        for kind in over:
+            extra, of = len(self._report.of(kind).extra), sweep.found.get(kind, 0)
+            self._brakes.append(
+                f"Nothing was deleted: {extra} of {of} {kind} in Klaviyo would go, which is more than"
+                f" {self._options.max_delete:.0%} (--max-delete)."
+            )
+        if shrunk:
+            self._brakes.append(
+                f"Nothing was deleted: commercetools listed fewer than half of the {' and '.join(shrunk)} that it"
+                f" had in the last run. If that is right, remove {self._options.state}."
+            )
+        return frozenset() if over or shrunk else frozenset(kinds)
 
 
 def with_errors(failed: int, options: Options, told: dict[str, Any]) -> Outcome:

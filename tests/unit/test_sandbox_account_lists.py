@@ -5,6 +5,10 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 import pytest
+from openapi_client.models.get_catalog_item_response_collection_compound_document import (
+    GetCatalogItemResponseCollectionCompoundDocument,
+)
+from openapi_client.models.get_catalog_variant_response_collection import GetCatalogVariantResponseCollection
 
 from sandbox import Control, ControlError
 from sandbox.calls import Calls
@@ -117,6 +121,10 @@ class TestWhoseVariants:
             [{"sku": "s1"}, {"sku": "s2"}] if included else []
         )
         assert all("links" in one for one in related)
+        GetCatalogVariantResponseCollection.model_validate(calls("GET", VARIANTS).body)
+        GetCatalogItemResponseCollectionCompoundDocument.model_validate(
+            calls("GET", ITEMS, query={"include": "variants"}).body
+        )
 
     def test_a_read_by_id_always_tells(self, control: Control, calls: Calls) -> None:
         """Only lists leave it out, until the account is reset."""

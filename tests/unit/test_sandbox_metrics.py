@@ -3,6 +3,10 @@
 from typing import Any
 
 import pytest
+from openapi_client.models.get_metric_response_collection_compound_document import (
+    GetMetricResponseCollectionCompoundDocument,
+)
+from openapi_client.models.post_metric_aggregate_response import PostMetricAggregateResponse
 
 from sandbox import Control, ControlError
 from sandbox.calls import Answered, Calls, klaviyo
@@ -98,6 +102,19 @@ class TestAggregates:
             "2026-05-02T00:00:00+00:00": 0,
             "2026-05-03T00:00:00+00:00": 1,
         }
+
+    def test_answers_are_those_of_the_sdk(self, calls: Calls, metric: str) -> None:
+        """The SDK's models read what both calls answer."""
+        listed = GetMetricResponseCollectionCompoundDocument.model_validate(calls("GET", "/api/metrics").body)
+        assert listed.data[0].id == metric
+        counted = PostMetricAggregateResponse.model_validate(calls("POST", AGGREGATES, query(metric)).body)
+        (row,) = counted.data.attributes.data
+        assert (row.dimensions, row.measurements) == ([], {"count": [2, 0, 1]})
+        assert [day.isoformat()[:10] for day in counted.data.attributes.dates] == [
+            "2026-05-01",
+            "2026-05-02",
+            "2026-05-03",
+        ]
 
     def test_range_within_days(self, calls: Calls, metric: str) -> None:
         """A range may begin and end within a day: that day is listed, and what is outside the range is not counted."""
