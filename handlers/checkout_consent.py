@@ -19,8 +19,7 @@ _NOBODY: JsonObject = {"subscriptions": {}}
 
 def follow_checkout(order: Order, services: Services) -> None:
     """Subscribe whoever ticked the box of an order, if nothing newer speaks against it."""
-    at = _ordered_at(order)
-    if not is_ticked(order, services.settings.sync.consent) or at is None:
+    if not is_ticked(order, services.settings.sync.consent) or (at := _ordered_at(order)) is None:
         return
     yes = Wanted(answer=True, at=min(at, datetime.now(UTC)), order=True)
     customer_id = order.get("customerId")

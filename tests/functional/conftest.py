@@ -276,6 +276,15 @@ def steady(serve: Serve, settings_file: Callable[[str], str]) -> Function:
     return serve(SYNC_CONFIG=settings_file(STEADY))
 
 
+Asked = Callable[[str], Function]
+
+
+@pytest.fixture
+def asked(serve: Serve, settings_file: Callable[[str], str]) -> Asked:
+    """A function with these rules of consent, which reads no resource a second time: `asked(RULES)`."""
+    return lambda rules: serve(SYNC_CONFIG=settings_file(f"{rules}\n{STEADY}backoff = 0.01\n"))
+
+
 class _Silent(WSGIRequestHandler):
     def log(self, *_: Any, **__: Any) -> None:
         """The log under test is the function's own."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from commands.running import Sandbox
-from tests.functional.documents import Json, customer, message, reference
+from tests.functional.documents import Json, change, customer, message, reference
 
 EMAIL = "customer-1@example.com"
 PHONE = "+491713920014"
@@ -35,6 +35,11 @@ def field_message(value: Any, previous: Any = None, *, at: str, version: int = 1
     before = {} if previous is None else {"previousValue": previous}
     payload = {"name": "newsletter", "value": value, **before, "createdAt": at, "resourceVersion": version, **more}
     return message(name, "customer", "customer-1") | payload
+
+
+def updated(version: int = 1) -> dict[str, Any]:
+    """The change of a customer, without a word about what changed."""
+    return change("ResourceUpdated", "customer", "customer-1", version=version)
 
 
 def marketing(sandbox: Sandbox, channel: str = "email", email: str = EMAIL) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from commands.running import Sandbox
-from tests.functional.conftest import Function
+from tests.functional.conftest import Asked, Function
 from tests.functional.consenting import (
     ASK,
     EMAIL,
@@ -23,7 +23,6 @@ from tests.functional.consenting import (
 )  # fmt: skip
 from tests.functional.documents import Json, change, message, order
 from tests.functional.measuring import Measured, measured
-from tests.functional.test_consent import Asked, asked  # noqa: F401 - a fixture
 
 BOX = '[consent]\norders = "custom.newsletter"\n'
 BOTH = RULES + 'orders = "custom.newsletter"\n'
@@ -45,7 +44,7 @@ def consent_calls(result: Measured) -> tuple[str, ...]:
 
 
 @pytest.fixture
-def function(asked: Asked) -> Function:  # noqa: F811
+def function(asked: Asked) -> Function:
     """A function that reads the box of orders alone."""
     return asked(BOX)
 
@@ -92,7 +91,7 @@ def test_the_link_in_a_mail_against_the_box(sandbox: Sandbox, function: Function
     assert consent(sandbox, email=GUEST) == "SUBSCRIBED"
 
 
-def test_a_customer_who_ticks_the_box(sandbox: Sandbox, asked: Asked) -> None:  # noqa: F811
+def test_a_customer_who_ticks_the_box(sandbox: Sandbox, asked: Asked) -> None:
     """The customer's own field was never ticked: it takes nothing back, until it is unticked itself."""
     function = asked(BOTH)
     sandbox.commercetools.put("customers", answering(newsletter=False))
@@ -108,7 +107,7 @@ def test_a_customer_who_ticks_the_box(sandbox: Sandbox, asked: Asked) -> None:  
     assert measured(sandbox, function, unticked).written == (UPSERT, UNSUBSCRIBE, MARK)
 
 
-def test_a_customer_who_said_no_after_the_order(sandbox: Sandbox, asked: Asked) -> None:  # noqa: F811
+def test_a_customer_who_said_no_after_the_order(sandbox: Sandbox, asked: Asked) -> None:
     """The order's message is late: the customer has changed since, and the field says no."""
     function = asked(BOTH)
     sandbox.commercetools.put("customers", answering(newsletter=False) | {"lastModifiedAt": ago(minutes=1)})

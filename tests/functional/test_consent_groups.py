@@ -5,17 +5,16 @@ from typing import Any
 import pytest
 
 from commands.running import Sandbox
-from tests.functional.conftest import Function
+from tests.functional.conftest import Asked, Function
 from tests.functional.consenting import EMAIL, MARK, SUBSCRIBE, UNSUBSCRIBE, UPSERT, ago, consent
 from tests.functional.documents import Json, change, customer, message, reference
 from tests.functional.measuring import measured
-from tests.functional.test_consent import Asked, asked  # noqa: F401 - a fixture
 
 GROUP = '[consent]\nemail = "group:newsletter"\n'
 
 
 @pytest.fixture
-def function(sandbox: Sandbox, asked: Asked) -> Function:  # noqa: F811
+def function(sandbox: Sandbox, asked: Asked) -> Function:
     """A function that takes the group for the answer, and a shop with two groups."""
     for key in ("newsletter", "vip"):
         sandbox.commercetools.put("customer-groups", {"id": f"group-{key}", "version": 1, "key": key, "name": key})
