@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from clients.klaviyo import KnownProfile
+from clients.klaviyo import CLOCKS_DIFFER, KnownProfile
 from clients.retrying import current_budget
+from core.errors import DeadLetter
 from core.rules_consent import Channel
 from handlers.customer_profile import Following
 from handlers.services import Services
@@ -62,13 +63,17 @@ def settle(whose: Person, wants: Mapping[Channel, Wanted], services: Services) -
     """Change the consent of a person where the table says so, and leave the markers.
 
     Decided once more under a lock: another message of this instance may be at the same address, and two confirmation
-    mails are one too many.
+    mails are one too many. What Klaviyo refuses otherwise than `Consent` knows names consent as its part.
     """
     decisions = _decisions(whose, wants, services)
     if _is_to_do(whose, decisions, services):
         with services.one_at_a_time([f"consent/{whose.addresses.get('email', whose.id).lower()}"]):
             decisions = _decisions(whose, wants, services)
-            _act(whose, wants, decisions, services)
+            try:
+                _act(whose, wants, decisions, services)
+            except DeadLetter as refused:
+                refused.part = refused.part or "consent"
+                raise
     for channel, decision in decisions.items():
         current_budget().consent.append(f"{channel} {decision.action}: {decision.why}")
         if decision.why in (Why.UNCONFIRMED, Why.UNKNOWN):
@@ -119,13 +124,18 @@ def _act(
         for channel in addresses:
             acted(channel)
     if addresses := by_action["subscribe"]:
-        since = {channel: wants[channel].at for channel in addresses}
+        since = {channel: _in_the_past(wants[channel].at) for channel in addresses}
         for channel in consent.subscribe(Subscriber(whose.id, addresses, since)):
             acted(channel)
     for channel, address in by_action["nothing"].items():
         if marker := services.consents.not_left(channel, address):
             markers[channel] = marker
     _leave(whose, markers, services)
+
+
+def _in_the_past(at: datetime | None) -> datetime | None:
+    """The time of a yes as Klaviyo takes it: its clock may be behind this one, and it refuses what is to come."""
+    return min(at, datetime.now(UTC) - CLOCKS_DIFFER) if at else None
 
 
 def _leave(whose: Person, markers: Mapping[Channel, Marker], services: Services) -> None:

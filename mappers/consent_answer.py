@@ -1,14 +1,18 @@
-"""What the shop says of consent: the answer in a customer's field or group, in a message, or in an order's box."""
+"""What the shop says of consent: the answer in a customer's field or group, in a message, or in an order's box.
+
+And where Klaviyo has it otherwise.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Literal
 
-from core.rules_consent import CUSTOM, GROUP, ConsentRules, answers
-from mappers.consent import Wanted, moment
+from core.rules_consent import CUSTOM, GROUP, Channel, ConsentRules, answers
+from core.settings import Settings
+from mappers.consent import SUBSCRIBED, Action, Wanted, Why, decided, found, moment
 from mappers.documents import Customer
-from mappers.mapped import mapper
+from mappers.mapped import JsonObject, mapper
 from mappers.order_documents import Order
 
 
@@ -176,3 +180,38 @@ def answered_since(customer: Customer, moment_of_order: datetime, rules: Consent
 def _consented_at(customer: Customer, rules: ConsentRules) -> datetime | None:
     fields = (customer.get("custom") or {}).get("fields")
     return moment(value_at(fields, rules.consented_at)) if rules.consented_at else None
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentDifference:
+    """A channel in which the shop and Klaviyo say something else, for a report: a comparison changes nobody's.
+
+    Holds nothing personal. `action` is what a plain change of the customer would bring about, `why` the reason, also
+    where it is nothing.
+    """
+
+    channel: Channel
+    wanted: Literal["yes", "no"]
+    found: str
+    action: Action
+    why: Why
+
+
+def consent_difference(
+    customer: Customer, profile_attributes: JsonObject, settings: Settings, now: datetime | None = None
+) -> tuple[ConsentDifference, ...]:
+    """The channels in which a customer's answer and the profile's consent differ; none where the shop says nothing.
+
+    The customer's groups are expanded, and the attributes hold `subscriptions`: where Klaviyo does not say what it has,
+    there is nothing to compare.
+    """
+    rules = settings.sync.consent
+    differences = []
+    for channel, place in rules.places.items():
+        want, have = wanted(customer, place, rules), found(profile_attributes, channel)
+        if want.answer is None or not have.consent or want.answer is (have.consent == SUBSCRIBED):
+            continue
+        decision = decided(want, have, rules, now or datetime.now(UTC))
+        said: Literal["yes", "no"] = "yes" if want.answer else "no"
+        differences.append(ConsentDifference(channel, said, have.consent, decision.action, decision.why))
+    return tuple(differences)

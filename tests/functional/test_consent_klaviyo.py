@@ -230,3 +230,37 @@ def test_many_messages_at_once_ask_once(sandbox: Sandbox, asked: Asked) -> None:
         answers = [function.deliver(one) for one in waiting]
         deliveries = waiting
     assert sandbox.klaviyo.state()["confirmations"] == [EMAIL]
+
+
+def test_a_yes_of_this_moment_with_confirmed(sandbox: Sandbox, asked: Asked) -> None:
+    """Klaviyo's clock may be behind: the time that it is told lies in its past as well."""
+    function = asked(f"{RULES}confirmed = true")
+    sandbox.commercetools.put("customers", answering(newsletter=True))
+    told = field_message(True, previous=False, at=ago(seconds=-2))
+    assert measured(sandbox, function, told).written == (UPSERT, SUBSCRIBE, MARK)
+    assert marketing(sandbox)["consent_timestamp"] < ago(seconds=4)
+
+
+@pytest.mark.parametrize("operation", ["bulk-create-jobs", "bulk-delete-jobs"])
+def test_a_refusal_that_nobody_knows(sandbox: Sandbox, function: Function, operation: str) -> None:
+    """The profile is written, and the letter says that it is about consent."""
+    answer = "create" in operation
+    sandbox.klaviyo.says(EMAIL, "NEVER_SUBSCRIBED" if answer else "SUBSCRIBED", consent_timestamp=ago(days=3))
+    sandbox.commercetools.put("customers", answering(newsletter=answer))
+    sandbox.klaviyo.fail(f"subscription-{operation}", status=400)
+    result = measured(sandbox, function, field_message(answer, previous=not answer, at=ago(hours=1)))
+    assert (result.answer.reason, result.answer.line["part"]) == ("klaviyo_refused", "consent")
+    assert profile_of(sandbox)["first_name"] == "Annika"
+
+
+@pytest.mark.parametrize("operation", ["bulk-create-jobs", "bulk-delete-jobs"])
+def test_an_outage_between_profile_and_consent(sandbox: Sandbox, function: Function, operation: str) -> None:
+    """Retried, and done by the next attempt."""
+    subscribes = "create" in operation
+    sandbox.klaviyo.says(EMAIL, "NEVER_SUBSCRIBED" if subscribes else "SUBSCRIBED", consent_timestamp=ago(days=3))
+    sandbox.commercetools.put("customers", answering(newsletter=subscribes))
+    sandbox.klaviyo.fail(f"subscription-{operation}", status=503, count=3)
+    told = field_message(subscribes, previous=not subscribes, at=ago(hours=1))
+    assert measured(sandbox, function, told).outcome == "retried klaviyo_error"
+    assert measured(sandbox, function, told).written == (UPSERT, SUBSCRIBE if subscribes else UNSUBSCRIBE, MARK)
+    assert consent(sandbox) == ("SUBSCRIBED" if subscribes else "UNSUBSCRIBED")

@@ -17,6 +17,7 @@ from mappers.consent_answer import (
     Told,
     answer_of,
     answered_since,
+    consent_difference,
     holds,
     is_member,
     is_ticked,
@@ -24,7 +25,6 @@ from mappers.consent_answer import (
     told_by_group,
     wanted,
 )  # fmt: skip
-from mappers.consent_difference import consent_difference
 from tests.unit.strategies import settings_with
 
 AT = datetime(2026, 5, 1, 10, tzinfo=UTC)
