@@ -31,7 +31,7 @@ resource "google_monitoring_alert_policy" "denied" {
     content   = <<-EOT
       `$${log.extracted_label.reason}`, status $${log.extracted_label.status}: a key is wrong, was revoked, or lacks a scope. Messages wait in Pub/Sub, and become dead letters after 100 attempts in about 16 hours.
 
-      1. `klaviyo_denied`: Klaviyo's private key. 401: it is wrong or revoked. 403: it lacks a scope (profiles and catalogs, read and write; events:write; data-privacy:write).
+      1. `klaviyo_denied`: Klaviyo's private key. 401: it is wrong or revoked. 403: it lacks a scope (profiles and catalogs, read and write; events:write; data-privacy:write; subscriptions:write and lists:write for `[consent]`).
       2. `commercetools_denied`: the API client, or `ct_scope`. 401: the client is wrong or was deleted. 403: it lacks a scope. 400: `ct_scope` names a scope that the client does not have.
       3. Put it right: ${local.remedy}
       4. Look at the log: lines with `outcome="synced"` come again, and the messages that waited are delivered within ten minutes.

@@ -116,7 +116,7 @@ variable "ct_api_client" {
 }
 
 variable "klaviyo_auth_key" {
-  description = "Klaviyo's private key (KLAVIYO_AUTH_KEY) with the scopes profiles and catalogs (read and write), events:write and data-privacy:write."
+  description = "Klaviyo's private key (KLAVIYO_AUTH_KEY) with the scopes profiles and catalogs (read and write), events:write and data-privacy:write; subscriptions:write and lists:write for [consent]."
   type        = string
   default     = null
   sensitive   = true
