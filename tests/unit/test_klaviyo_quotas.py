@@ -221,4 +221,4 @@ def test_headers_are_read_while_they_are_news() -> None:
     assert not quotas.wants_headers(UPSERT)
     time.sleep(0.002)
     assert quotas.wants_headers(UPSERT)
-    assert not quotas.wants_headers(Operation("klaviyo", "update_profile")), "no quota is known of it"
+    assert not quotas.wants_headers(Operation("klaviyo", "get_list")), "no quota is known of it"
