@@ -39,6 +39,7 @@ def comparison(products: int, share: float, bars: Bars) -> dict[str, Any]:
     with running_sandbox() as sandbox:
         shop.open(sandbox, bars)
         shop.fill(sandbox, bars)
+        sandbox.klaviyo.forget_requests()
         sandbox.klaviyo.limits()
         sandbox.klaviyo.lag(_LAG)
         with counting(sandbox.klaviyo) as statuses, bars.task("comparing", 1):
