@@ -223,12 +223,13 @@ def test_secrets_are_sensitive_and_no_output_is() -> None:
 
 
 def test_nobody_is_let_in_from_outside() -> None:
-    """No right for everybody, one invoker, and no Eventarc trigger beside the push subscription."""
+    """No right for everybody, no invoker but push and schedules, and no Eventarc trigger beside the subscription."""
     resources = _blocks("resource")
     rights = {name: body for name, body in resources.items() if "_iam_" in name}
     assert not [name for name, body in rights.items() if re.search(r"allUsers|allAuthenticatedUsers", str(body))]
     assert [name for name, body in rights.items() if body["role"] == "roles/run.invoker"] == [
-        "google_cloud_run_v2_service_iam_member.push_invokes"
+        "google_cloud_run_v2_service_iam_member.push_invokes",
+        "google_cloud_run_v2_job_iam_member.schedule_starts",
     ]
     assert "event_trigger" not in resources["google_cloudfunctions2_function.sync"]
     assert not [name for name in resources if "eventarc" in name]
@@ -241,6 +242,13 @@ def test_jobs_may_do_no_more_than_they_need() -> None:
         "google_secret_manager_secret_iam_member.jobs_read": "roles/secretmanager.secretAccessor",
         "google_storage_bucket_iam_member.jobs_write": "roles/storage.objectUser",
     }
+
+
+def test_drift_that_alerts_is_that_of_the_rules() -> None:
+    """The dashboard's limit and the alert's text have the default of `[reconcile] max_drift`."""
+    most = SyncRules().reconcile.max_drift
+    assert f'limits = {{ "max_drift" = {most} }}' in (MODULE / "dashboard.tf").read_text(encoding="utf-8")
+    assert f"({most:.1%})".replace("%", " %") in (MODULE / "drift.tf").read_text(encoding="utf-8")
 
 
 def test_the_images_user_may_write_to_the_jobs_folder() -> None:
