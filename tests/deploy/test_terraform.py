@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 MODULE = ROOT / "terraform"
 CHECK = ROOT.parent / "shared/tools/terraform-check/check"
 JOB_SCHEMAS = Path(__file__).with_name("job_schemas.json")
-"""Of google 7.45, written by hand from the provider's documentation: of jobs, their schedules and rights what is used here."""
+"""Of google 7.45, by hand from its documentation: what is used here of jobs, their schedules and their rights."""
 
 SECRETS = {"CT_API_CLIENT", "KLAVIYO_AUTH_KEY"}
 ELSEWHERE = {"APP_TYPE", "SKIP_BASE64_ENCODING", "PUB_SUB_PORT", "PUSH_AUDIENCE", "PUSH_SERVICE_ACCOUNT", "SYNC_CONFIG"}
