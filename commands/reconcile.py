@@ -18,7 +18,7 @@ _PROGRAM = "python3 manage.py reconcile"
 _COLUMNS = ("same", "missing", "differing", "extra", "moved", "mended", "failed", "foreign")
 _NAMED = 5
 _HEADS = {"missing": "missing in Klaviyo", "extra": "not in the shop", "differing": "differing", "failed": "failed",
-          "duplicates": "customers with several profiles"}  # fmt: skip
+          "duplicates": "customers with several profiles", "consent": "with another consent in Klaviyo"}  # fmt: skip
 
 
 @click.command(
@@ -75,6 +75,8 @@ def _any(kinds: Mapping[str, Any], name: str) -> bool:
 
 
 def _number(found: Mapping[str, Any], name: str) -> int:
+    if name == "consent":
+        return sum(found[name].values())
     return found["differing_records"] if name == "differing" else int(found[name])
 
 
@@ -83,5 +85,6 @@ def _details(kind: str, found: Mapping[str, Any]) -> Iterator[str]:
     for name, ids in found["ids"].items():
         more = _number(found, name) - _NAMED
         listed = ", ".join(ids[:_NAMED]) + (f" and {more} more" if more > 0 else "")
-        fields = ", ".join(f"{field} {count}" for field, count in sorted(found["differing"].items()))
-        yield f"{kind} {_HEADS[name]}: {listed}" + (f" ({fields})" if name == "differing" else "")
+        counts = found.get(name) if name in ("differing", "consent") else None
+        fields = ", ".join(f"{field} {count}" for field, count in sorted((counts or {}).items()))
+        yield f"{kind} {_HEADS[name]}: {listed}" + (f" ({fields})" if fields else "")

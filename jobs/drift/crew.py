@@ -70,6 +70,11 @@ class Crew:
         with self._lock:
             findings.total += number
 
+    def note(self, finding: Callable[[], None]) -> None:
+        """Note a finding that others may be noting too."""
+        with self._lock:
+            finding()
+
     def surely(self, call: Callable[[], T]) -> T:
         """What a call gives, however often it takes; for the crew's own threads.
 

@@ -29,6 +29,10 @@ class Findings:
     moved: set[str] = field(default_factory=set)
     mended: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
+    consent: dict[str, int] = field(default_factory=dict)
+    """Of profiles alone: how many customers by what the shop and Klaviyo say of a channel. No drift, and never mended:
+    consent has two masters."""
+    consent_ids: set[str] = field(default_factory=set)
     days: dict[str, int] = field(default_factory=dict)
     """Of events alone: how many are missing by day. Klaviyo can't be asked which."""
 
@@ -40,6 +44,12 @@ class Findings:
                 self.differing.update(one.fields)
         else:
             (self.missing if one.what == "missing" else self.extra).add(one.own_id)
+
+    def add_consent(self, channel: str, wanted: str, found: str, customer_id: str) -> None:
+        """Note a customer of whose consent the shop and Klaviyo say something else."""
+        said = f"{channel}: {wanted} in the shop, {found} in Klaviyo"
+        self.consent[said] = self.consent.get(said, 0) + 1
+        self.consent_ids.add(customer_id)
 
     @property
     def drifted(self) -> int:
@@ -65,6 +75,7 @@ class Findings:
             "differing": self.differing_ids,
             "failed": self.failed,
             "duplicates": self.duplicates,
+            "consent": self.consent_ids,
         }
         return {
             "same": self.same,
@@ -77,6 +88,7 @@ class Findings:
             "mended": len(self.mended),
             "failed": len(self.failed),
             "duplicates": len(self.duplicates),
+            "consent": self.consent,
             "ids": {name: sorted(ids)[:_NAMED] for name, ids in named.items() if ids},
         }
 

@@ -14,7 +14,9 @@ from jobs.drift.findings import Report
 from jobs.drift.looks import Candidates, note_failure
 from jobs.errors_file import ErrorsFile
 from jobs.reading import Page, PageSize
+from mappers.consent_answer import consent_difference
 from mappers.documents import Customer
+from mappers.mapped import JsonObject
 
 _PAGE = 500
 
@@ -27,6 +29,7 @@ class ProfileSweep:
         self._report = report
         self._errors = errors
         self._where = where
+        self._rules = crew.services.settings.sync.consent
         self._candidates: Candidates = {}
 
     def candidates(self) -> Candidates:
@@ -54,7 +57,8 @@ class ProfileSweep:
 
     def _compare(self, customers: Sequence[Customer]) -> None:
         services, findings = self._crew.services, self._report.of("profiles")
-        read = partial(services.klaviyo.lists.profiles, [one["id"] for one in customers])
+        asks = services.klaviyo.consent.profiles_of if self._rules.is_on else services.klaviyo.lists.profiles
+        read = partial(asks, [one["id"] for one in customers])
         listed = self._crew.read("Klaviyo's list of profiles", read)
         profiles: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         for one in listed:
@@ -69,7 +73,17 @@ class ProfileSweep:
                 continue
             if look.differences:
                 self._candidates["customer", own_id] = look.shop
-            self._crew.count(findings, 0 if look.shop == GONE else 1)
+            if look.shop != GONE:
+                self._crew.count(findings, 1)
+                self._compare_consent(customer, found)
             if len(found) > 1:
                 findings.duplicates.append(own_id)
         self._crew.step(len(customers))
+
+    def _compare_consent(self, customer: Customer, profiles: Sequence[JsonObject]) -> None:
+        """Note where the shop and Klaviyo say something else of consent: for people to look at, never mended."""
+        if self._rules.is_on and len(profiles) == 1:
+            for one in consent_difference(customer, profiles[0], self._crew.services.settings):
+                self._crew.note(
+                    partial(self._report.of("profiles").add_consent, one.channel, one.wanted, one.found, customer["id"])
+                )
