@@ -27,9 +27,9 @@ def show_past(sandbox: Sandbox, console: Console) -> list[str]:
         " by the same handlers:"
     )
     sandbox.klaviyo.reset()
-    code, report = _backfilled(sandbox)
+    code, report = backfilled(sandbox)
     events = sandbox.klaviyo.state()["events"]
-    for line in _told(report, events):
+    for line in in_lines(report, events):
         console.print(Text.assemble(("✓ ", "green"), line))
     flows = sum(not event["backfill"] for event in events)
     console.print(
@@ -42,7 +42,7 @@ def show_past(sandbox: Sandbox, console: Console) -> list[str]:
     return problems if events else [*problems, "the backfill sent nothing"]
 
 
-def _backfilled(sandbox: Sandbox) -> tuple[int, dict[str, Any]]:
+def backfilled(sandbox: Sandbox) -> tuple[int, dict[str, Any]]:
     """Exit code and report of the program that a Cloud Run job starts."""
     command = [sys.executable, "-m", "jobs", "backfill", "--json", "--share", "1"]
     with tempfile.TemporaryDirectory() as folder:
@@ -60,7 +60,7 @@ def _backfilled(sandbox: Sandbox) -> tuple[int, dict[str, Any]]:
     return done.returncode, report
 
 
-def _told(report: dict[str, Any], events: list[dict[str, Any]]) -> Iterator[str]:
+def in_lines(report: dict[str, Any], events: list[dict[str, Any]]) -> Iterator[str]:
     """`orders       9 read: Placed Order x9, Ordered Product x13`."""
     metrics = Counter(event["metric"] for event in events)
     refunds = {"Refunded Order": metrics.pop("Refunded Order", 0)}

@@ -1,0 +1,85 @@
+"""What can be done to the account beside messages: empty it, load the shop's past, damage it."""
+
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from commands.demo_past import backfilled, in_lines
+from commands.running import Sandbox
+from commands.telling import counted
+from sandbox.calls import Calls, klaviyo
+
+_OK = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One entry of the account's menu. `restarts`: the function has to forget what it wrote."""
+
+    label: str
+    shows: str
+    run: Callable[[Sandbox], Sequence[str]]
+    restarts: bool = False
+
+
+def _empty(sandbox: Sandbox) -> Sequence[str]:
+    sandbox.klaviyo.reset()
+    return ["Klaviyo holds nothing now. Send something, or load the shop's past."]
+
+
+def _past(sandbox: Sandbox) -> Sequence[str]:
+    sandbox.klaviyo.reset()
+    try:
+        code, report = backfilled(sandbox)
+    except subprocess.TimeoutExpired:
+        return ["The backfill did not end in time. Is a failure switched on?"]
+    events = sandbox.klaviyo.state()["events"]
+    flows = sum(not event["backfill"] for event in events)
+    told = f"{counted(len(events), 'event')} at the time at which they happened; {flows or 'none'} starts a flow."
+    return [*in_lines(report, events), told if not code else f"The backfill ended with {code}."]
+
+
+def _damage(sandbox: Sandbox) -> Sequence[str]:
+    """What somebody may do in Klaviyo's own pages: a price, a name and an address are wrong, a variant is gone."""
+    state = sandbox.klaviyo.state()
+    done: list[str] = []
+    with klaviyo(sandbox.klaviyo.url) as call:
+        for own_id, item in list(state["items"].items())[:1]:
+            body = _resource("catalog-item", own_id, {"title": f"{item['title']} (old)", "price": 1.0})
+            done += _did(call, "PATCH", f"/api/catalog-items/{_id(own_id)}", body, f"{item['title']}: title, price 1.00")
+            for sku in [sku for sku, one in state["variants"].items() if one["item"] == own_id][:1]:
+                done += _did(call, "DELETE", f"/api/catalog-variants/{_id(sku)}", None, f"{sku}: variant deleted")
+        for profile in state["profiles"][:1]:
+            body = {"data": {"type": "profile", "id": profile["id"], "attributes": {"first_name": "Nobody"}}}
+            name = profile.get("email") or profile["id"]
+            done += _did(call, "PATCH", f"/api/profiles/{profile['id']}", body, f"{name}: first name Nobody")
+    return done or ["There is nothing to damage yet: send something first."]
+
+
+def _did(call: Calls, method: str, path: str, body: object, told: str) -> list[str]:
+    return [told] if call(method, path, body).status < _OK else []
+
+
+def _id(own_id: str) -> str:
+    return f"$custom:::$default:::{own_id}"
+
+
+def _resource(kind: str, own_id: str, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"data": {"type": kind, "id": _id(own_id), "attributes": attributes}}
+
+
+JOBS: Mapping[str, Job] = {
+    "past": Job(
+        "Load the shop's past",
+        "Empties Klaviyo, then runs the backfill: customers, orders and refunds.",
+        _past,
+        restarts=True,
+    ),
+    "damage": Job(
+        "Damage something",
+        "Changes a price, a title and a name in Klaviyo, and deletes a variant, as somebody might by hand.",
+        _damage,
+    ),
+    "empty": Job("Empty the account", "Klaviyo forgets everything; the shop does not.", _empty, restarts=True),
+}
