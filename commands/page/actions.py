@@ -14,7 +14,7 @@ from commands.page.jobs import JOBS
 from commands.page.stage import Stage
 
 Told = Mapping[str, Any]
-_OWN = "own-message"
+_OWN = "Your own message"
 _TWICE = 2
 _PATIENCE = 90
 """Seconds for what is done between two messages: the one under way may take half a minute."""
@@ -58,7 +58,7 @@ def _send(stage: Stage, told: Told) -> Response:
 
 
 def _send_own(stage: Stage, told: Told) -> Response:
-    stage.send(Message(_OWN, "A message that you wrote", _text(told, "text").encode()))
+    stage.send(Message(_OWN, "A text that you wrote", _text(told, "text").encode()))
     return _done()
 
 

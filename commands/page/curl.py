@@ -27,14 +27,16 @@ def called(call: Call, sandbox: Sandbox) -> str:
     control = sandbox.klaviyo if call.backend == "Klaviyo" else sandbox.commercetools
     query = f"?{urlencode(record['query'], doseq=True)}" if record["query"] else ""
     headers: dict[str, str] = {}
-    secret = "Authorization: Bearer $CT_TOKEN"
+    authorization = "Bearer $CT_TOKEN"
     if call.backend == "Klaviyo":
         headers = {"revision": _REVISION, "Accept": "application/vnd.api+json"}
-        secret = "Authorization: Klaviyo-API-Key $KLAVIYO_AUTH_KEY"
+        authorization = "Klaviyo-API-Key $KLAVIYO_AUTH_KEY"
     body = json.dumps(record["body"], ensure_ascii=False) if record["body"] else ""
     if body:
         headers["Content-Type"] = "application/vnd.api+json"
-    return _command(record["method"], f"{control.url}{record['path']}{query}", headers, body, (secret,))
+    return _command(
+        record["method"], f"{control.url}{record['path']}{query}", headers, body, (f"Authorization: {authorization}",)
+    )
 
 
 def _command(method: str, url: str, headers: Mapping[str, Any], body: str, open_headers: tuple[str, ...]) -> str:

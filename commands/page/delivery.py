@@ -24,7 +24,7 @@ class Message:
     @classmethod
     def of(cls, sample: Sample) -> "Message":
         """The message of a sample."""
-        return cls(sample.file.removesuffix(".json"), sample.shows, sample.data, sample)
+        return cls(sample.name.replace("-", " ").capitalize(), sample.shows, sample.data, sample)
 
 
 @dataclass(frozen=True, slots=True)

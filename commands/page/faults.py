@@ -57,9 +57,9 @@ FAULTS = (
     ),
     Fault(
         "error",
-        "500, three times",
-        "As often as one call is tried, so the message goes back to Pub/Sub.",
-        {"status": 500, "count": 3},
+        "500",
+        "Once. The call is made again at once, and the message has its effect.",
+        {"status": 500},
     ),
     Fault(
         "down",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from commands.demo_past import backfilled, in_lines
+from commands.page.words import times
 from commands.running import Sandbox
 from commands.telling import counted
 from sandbox.calls import Calls, klaviyo
@@ -19,13 +20,14 @@ class Job:
 
     label: str
     shows: str
+    told: str
     run: Callable[[Sandbox], Sequence[str]]
     restarts: bool = False
 
 
 def _empty(sandbox: Sandbox) -> Sequence[str]:
     sandbox.klaviyo.reset()
-    return ["Klaviyo holds nothing now. Send something, or load the shop's past."]
+    return []
 
 
 def _past(sandbox: Sandbox) -> Sequence[str]:
@@ -37,7 +39,8 @@ def _past(sandbox: Sandbox) -> Sequence[str]:
     events = sandbox.klaviyo.state()["events"]
     flows = sum(not event["backfill"] for event in events)
     told = f"{counted(len(events), 'event')} at the time at which they happened; {flows or 'none'} starts a flow."
-    return [*in_lines(report, events), told if not code else f"The backfill ended with {code}."]
+    lines = [times(" ".join(line.split())) for line in in_lines(report, events)]
+    return [*lines, told if not code else f"The backfill ended with {code}."]
 
 
 def _damage(sandbox: Sandbox) -> Sequence[str]:
@@ -47,7 +50,7 @@ def _damage(sandbox: Sandbox) -> Sequence[str]:
     with klaviyo(sandbox.klaviyo.url) as call:
         for own_id, item in list(state["items"].items())[:1]:
             body = _resource("catalog-item", own_id, {"title": f"{item['title']} (old)", "price": 1.0})
-            done += _did(call, "PATCH", f"/api/catalog-items/{_id(own_id)}", body, f"{item['title']}: title, price 1.00")
+            done += _did(call, "PATCH", f"/api/catalog-items/{_id(own_id)}", body, f"{item['title']}: title and price")
             for sku in [sku for sku, one in state["variants"].items() if one["item"] == own_id][:1]:
                 done += _did(call, "DELETE", f"/api/catalog-variants/{_id(sku)}", None, f"{sku}: variant deleted")
         for profile in state["profiles"][:1]:
@@ -73,13 +76,21 @@ JOBS: Mapping[str, Job] = {
     "past": Job(
         "Load the shop's past",
         "Empties Klaviyo, then runs the backfill: customers, orders and refunds.",
+        "Klaviyo was emptied, and the backfill loaded what happened before. Old events start no flow.",
         _past,
         restarts=True,
     ),
     "damage": Job(
         "Damage something",
         "Changes a price, a title and a name in Klaviyo, and deletes a variant, as somebody might by hand.",
+        "Klaviyo is not true to the shop any more: somebody changed it by hand.",
         _damage,
     ),
-    "empty": Job("Empty the account", "Klaviyo forgets everything; the shop does not.", _empty, restarts=True),
+    "empty": Job(
+        "Empty the account",
+        "Klaviyo forgets everything; the shop does not.",
+        "Klaviyo holds nothing now. Send something, or load the shop's past.",
+        _empty,
+        restarts=True,
+    ),
 }

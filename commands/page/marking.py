@@ -1,8 +1,8 @@
 """Which values of a request came from commercetools: found by comparing both, as a reader would.
 
 A value of the request counts as taken over when commercetools' JSON holds it too: the same text, the same moment, an
-amount of money in major units, a phone number in another spelling, or a text that stands inside a longer one. An event's
-properties also hold the order as it is: what keeps its name and its value there was not mapped, and is not marked.
+amount of money in major units, a phone number in another spelling, or a text that stands inside a longer one.
+An event's properties also hold the order as it is: what keeps its name and its value was not mapped, and is not marked.
 """
 
 import json

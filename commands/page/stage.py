@@ -21,11 +21,12 @@ from sandbox.samples import DOCUMENTS, ENVIRONMENT, Sample, samples
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What a job said, a line each."""
+class Note:
+    """What the page's banner says, where it is not the story's last act."""
 
-    title: str
-    lines: Sequence[str]
+    step: str
+    lead: str
+    lines: Sequence[str] = ()
 
 
 class Stage:
@@ -36,7 +37,7 @@ class Stage:
         self.samples: Mapping[str, Sample] = {sample.file.split("-", 1)[0]: sample for sample in samples()}
         self.settings = DEFAULT
         self.fault = ""
-        self.report: Report | None = None
+        self.note: Note | None = None
         self.acts_done = 0
         self.shown = 0
         self._file = folder / "sync.toml"
@@ -76,7 +77,7 @@ class Stage:
 
     def send(self, message: Message, times: int = 1) -> None:
         """Send a message, and show it."""
-        self.report = None
+        self.note = Note("You sent", f"{message.shows.rstrip('.')}.")
         self.shown = self.subscription.send(message, times)
 
     def play(self) -> None:
@@ -85,7 +86,7 @@ class Stage:
         if not act or (act.deed == "replay" and not self.subscription.letters):
             return
         self.acts_done += 1
-        self.report = None
+        self.note = None
         if act.fault:
             self.arm(act.fault)
         elif self.is_failing:
@@ -107,7 +108,8 @@ class Stage:
 
     def send_all(self) -> None:
         """Send every sample in the order of the story; the order that it tells of is shown."""
-        self.report = None
+        told = "The order that the story begins with is shown; the others stand in the list."
+        self.note = Note(f"You sent all {len(self.samples)}", told)
         self.acts_done = len(ACTS)
         for number, sample in self.samples.items():
             sent = self.subscription.send(Message.of(sample))
@@ -149,7 +151,7 @@ class Stage:
             lines = job.run(self.sandbox)
             if job.restarts:
                 self.subscription.restart()
-            self.report = Report(job.label, lines)
+            self.note = Note(job.label, job.told, lines)
 
         return self.subscription.do(run)
 
@@ -165,7 +167,7 @@ class Stage:
                 {name: list(collection.values()) for name, collection in documents.collections.items()}
             )
             self._file.write_text(for_page(DEFAULT), encoding="utf-8")
-            self.settings, self.fault, self.report = DEFAULT, "", None
+            self.settings, self.fault, self.note = DEFAULT, "", None
             self.acts_done = self.shown = 0
             self.subscription.forget()
             self.subscription.restart()

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from urllib.parse import unquote
 
 from commands.page.delivery import Attempt, Backend, Call
-from commands.page.words import resource_noun, titles
+from commands.page.words import TIMES, resource_noun, titles
 from commands.telling import counted, money
 from mappers.ids import external_id
 
@@ -20,6 +20,11 @@ _AGAIN = frozenset({0, 408, 429, *range(500, 600)})
 _DENIED = frozenset({401, 403})
 _NOT_FOUND, _CONFLICT = 404, 409
 _VERBS = {"create": "Created", "update": "Changed", "delete": "Deleted"}
+_DEEDS = {
+    "create_event": "Sent",
+    "create_or_update_profile": "Changed",
+    "request_profile_deletion": "Asked to erase",
+}
 _CATALOG = re.compile(r"(create|update|delete)_catalog_(item|variant|category)")
 _LOOKUP = re.compile(r"get_(?:\w+_for_)?catalog_(items?|variants?|categor(?:y|ies))")
 
@@ -68,48 +73,52 @@ def _look(call: Call, attempt: Attempt) -> Look:
 
 
 def _text(calls: Sequence[Call], look: Look) -> str:
-    what = _what(calls)
-    status = calls[0].status
-    match look:
-        case "again":
-            said = "did not answer" if not status else f"answered {status}"
-            return f"{calls[0].backend} {said}: asked again ({what[:1].lower()}{what[1:]})"
-        case "refused":
-            said = "did not answer" if not status else f"answered {status}"
-            return f"{calls[0].backend} {said}: {what[:1].lower()}{what[1:]}"
-        case "miss":
-            why = {_NOT_FOUND: "not there yet", _CONFLICT: "there already"}.get(status, f"answered {status}")
-            if calls[0].backend == "commercetools":
-                why = {_NOT_FOUND: "gone"}.get(status, why)
-            return f"{_tried(calls, what)}: {why}"
-    return what
+    status, backend = calls[0].status, calls[0].backend
+    if look in ("read", "write"):
+        return _done(calls)
+    if look == "miss":
+        why = {_NOT_FOUND: "not there yet", _CONFLICT: "there already"}.get(status, f"answered {status}")
+        if backend == "commercetools" and status == _NOT_FOUND:
+            why = "gone"
+        return f"{_done(calls) if _is_lookup(calls[0]) else f'Tried to write {_object(calls)}'}: {why}"
+    said = f"answered {status}" if status else "did not answer"
+    if look == "refused" and status not in _AGAIN | _DENIED:
+        return f"{backend} refused {_object(calls)} ({status})"
+    return f"{backend} {said}: {_object(calls)}" + (", asked again" if look == "again" else "")
 
 
-def _tried(calls: Sequence[Call], what: str) -> str:
-    """`Created the item` did not happen where it missed."""
-    found = _CATALOG.fullmatch(calls[0].operation)
-    return f"Tried to {found[1]} {_names(calls, found[2])}" if found else what
+def _is_lookup(call: Call) -> bool:
+    return str(call.record["method"]) == "GET"
 
 
-def _what(calls: Sequence[Call]) -> str:
+def _done(calls: Sequence[Call]) -> str:
+    """What calls that were answered did."""
     first = calls[0]
     if first.backend == "commercetools":
-        return f"Read the {resource_noun(first.operation)}" + (f", {len(calls)} times" if len(calls) > 1 else "")
+        return f"Read {_object(calls)}" + (f", {len(calls)} times" if len(calls) > 1 else "")
+    if _is_lookup(first):
+        return f"Looked up {_object(calls)}"
+    verb = _VERBS.get(first.operation.partition("_catalog_")[0]) or _DEEDS.get(first.operation, "")
+    if first.operation == "create_or_update_profile" and first.status == _CREATED:
+        verb = "Created"
+    return f"{verb} {_object(calls)}" if verb else _object(calls).capitalize()
+
+
+def _object(calls: Sequence[Call]) -> str:
+    """What calls are about."""
+    first = calls[0]
+    if first.backend == "commercetools":
+        return f"the {resource_noun(first.operation)}"
     if found := _CATALOG.fullmatch(first.operation):
-        return f"{_VERBS[found[1]]} {_names(calls, found[2])}"
+        return _names(calls, found[2])
     if found := _LOOKUP.fullmatch(first.operation):
-        return f"Looked up the {_singular(found[1])}"
+        return f"the {found[1]}"
     match first.operation:
         case "create_event":
-            return "Sent " + titles([*_events(calls)])
-        case "create_or_update_profile":
-            verb = "Created" if first.status == _CREATED else "Changed"
-            return f"{verb} the profile {_attributes(first).get('email') or ''}".rstrip()
-        case "request_profile_deletion":
-            return "Asked to erase the profile"
-        case "get_profiles" | "get_profile":
-            return "Looked for the profile"
-    return first.operation.replace("_", " ").capitalize()
+            return titles([*_events(calls)])
+        case "create_or_update_profile" | "request_profile_deletion" | "get_profiles" | "get_profile":
+            return f"the profile {_attributes(first).get('email') or ''}".rstrip()
+    return first.operation.replace("_", " ")
 
 
 def _names(calls: Sequence[Call], kind: str) -> str:
@@ -131,16 +140,12 @@ def _events(calls: Sequence[Call]) -> Iterator[str]:
     for name, events in counts.items():
         value = events[0].get("value")
         worth = f" ({money(value, events[0].get('value_currency'))})" if value is not None and len(events) == 1 else ""
-        yield f"{name}{worth}" if len(events) == 1 else f"{len(events)} × {name}"
+        yield f"{name}{worth}" if len(events) == 1 else f"{len(events)} {TIMES} {name}"
 
 
 def _attributes(call: Call) -> Mapping[str, Any]:
     attributes: Mapping[str, Any] = ((call.record["body"] or {}).get("data") or {}).get("attributes") or {}
     return attributes
-
-
-def _singular(noun: str) -> str:
-    return {"categories": "categories", "category": "category"}.get(noun, noun)
 
 
 def _detail(call: Call) -> str:

@@ -11,8 +11,8 @@ Deed = Literal["", "heal", "replay", "past", "damage", "reconcile"]
 class Act:
     """One press of the page's main button.
 
-    `label` says what will be done, `told` what was seen. `samples` are sent, after the failure `fault` was switched on
-    or the `deed` done; `shown` is the sample that the page then shows, and `area` what of Klaviyo it is about.
+    `label` says what will be done, `told` what was seen (empty: a job says it). `samples` are sent after the failure
+    `fault` was switched on or the `deed` done; `shown` is the one that the page then shows.
     """
 
     label: str
@@ -21,7 +21,6 @@ class Act:
     shown: str = ""
     fault: str = ""
     deed: Deed = ""
-    area: Literal["people", "catalog"] = "people"
 
 
 ACTS = (
@@ -69,7 +68,6 @@ ACTS = (
         "Prices went down live, without a publish. The catalog has the new price, and the one before it.",
         ("44", "50"),
         "50",
-        area="catalog",
     ),
     Act(
         "Send something back",
@@ -85,8 +83,7 @@ ACTS = (
     ),
     Act(
         "Load the shop's past",
-        "Klaviyo was emptied, and the backfill loaded customers, orders and refunds from before the first message. "
-        "Old events start no flow.",
+        "",
         deed="past",
     ),
 )

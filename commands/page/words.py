@@ -9,6 +9,8 @@ from commands.page.delivery import Attempt, Call, Delivery
 from commands.page.subscription import ATTEMPTS
 from commands.telling import counted, effect
 
+TIMES = "\N{MULTIPLICATION SIGN}"
+
 _OK = 300
 _TIMES = re.compile(r"([^,;]+?) x(\d+)")
 
@@ -113,10 +115,18 @@ def _headline(delivery: Delivery, last: Attempt, written: str) -> tuple[str, str
 
 def _read(attempt: Attempt) -> str:
     """`a customer, 2 products`; each resource once, however often it was looked at."""
-    paths = {call.record["path"] + str(call.record["query"]): call for call in attempt.calls if _is_read(call)}
+    paths = {_address(call): call for call in attempt.calls if _is_read(call)}
     nouns = Counter(_READ.get(call.operation.split(".")[0], call.operation) for call in paths.values())
-    named = (f"the {noun}" if count == 1 or noun in _UNCOUNTED else counted(count, noun) for noun, count in nouns.items())
+    named = (
+        f"the {noun}" if count == 1 or noun in _UNCOUNTED else counted(count, noun) for noun, count in nouns.items()
+    )
     return ", ".join(named)
+
+
+def _address(call: Call) -> str:
+    """What is asked for; a resource with its references expanded is the same resource."""
+    path = str(call.record["path"])
+    return path if call.operation.endswith(".get") else path + str(call.record["query"].get("where"))
 
 
 def _is_read(call: Call) -> bool:
@@ -124,18 +134,19 @@ def _is_read(call: Call) -> bool:
 
 
 def times(text: str) -> str:
-    """`Placed Order, 2 × Ordered Product` of `Placed Order, Ordered Product x2`."""
+    """`2 times Ordered Product`, with a sign for times, of `Ordered Product x2`."""
     return _TIMES.sub(lambda found: _turned(found[1], found[2]), text)
 
 
 def _turned(name: str, count: str) -> str:
     blank = " " if name.startswith(" ") else ""
-    return f"{blank}{count} × {name.strip()}"
+    return f"{blank}{count} {TIMES} {name.strip()}"
 
 
 def resource_noun(operation: str) -> str:
     """What a call to commercetools is about: `customers.get` is about a customer."""
-    return _READ.get(operation.split(".")[0], operation.split(".")[0])
+    collection = operation.partition(".")[0]
+    return _READ.get(collection, collection)
 
 
 def titles(names: Sequence[str]) -> str:
