@@ -124,9 +124,12 @@ class Holdings:
         return next(named, self.profiles[0] if self.profiles else None)
 
 
-def held_by(state: Mapping[str, Any], requests: Iterable[Mapping[str, Any]], changes: Changes) -> Holdings:
-    """What Klaviyo holds, with what a message was about, by its requests, and what it changed."""
-    return holdings(state, touched_by(requests), changes)
+def held_by(
+    state: Mapping[str, Any], requests: Iterable[Mapping[str, Any]], changes: Changes, resource: str = ""
+) -> Holdings:
+    """What Klaviyo holds, with what a message was about, by its requests and its resource, and what it changed."""
+    about = ("external_id", resource.rpartition("/")[-1])
+    return holdings(state, touched_by(requests) | {about}, changes)
 
 
 def holdings(state: Mapping[str, Any], touched: Touched, changes: Changes = NOTHING) -> Holdings:

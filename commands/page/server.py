@@ -152,7 +152,8 @@ def _seen(stage: Stage) -> Seen:
 
 def _holdings(stage: Stage, chosen: Delivery | None) -> Holdings:
     requests = [entry for attempt in (chosen.attempts if chosen else ()) for entry in attempt.requests]
-    return held_by(stage.sandbox.klaviyo.state(), requests, chosen.changes if chosen else {})
+    state = stage.sandbox.klaviyo.state()
+    return held_by(state, requests, chosen.changes, chosen.resource) if chosen else held_by(state, (), {})
 
 
 def _version(stage: Stage, seen: Seen) -> str:
