@@ -21,6 +21,8 @@ COMMANDS = {
     "demo": "commands.demo:demo",
     "emulator": "commands.emulated:emulator",
     "preview": "commands.preview:preview",
+    "prices": "commands.prices:prices",
+    "reconcile": "commands.reconcile:reconcile",
     "resync": "commands.resync:resync",
     "send": "commands.send:send",
     "status": "commands.status:status",

@@ -77,6 +77,10 @@ class Commercetools(CommercetoolsReads):
         product: ProductProjection | None = self._get("product-projections", product_id, params)
         return product if product and product.get("published") is not False else None
 
+    def has_product(self, product_id: str) -> bool:
+        """Whether the product exists, published or not."""
+        return self._get("products", product_id) is not None
+
     def published_products(self, category_ids: Iterable[str]) -> Iterator[ProductProjection]:
         """The published products that are in any of the categories, with these and their ancestors; read as needed."""
         params = [("staged", "false"), ("expand", "categories[*].ancestors[*]")]

@@ -8,6 +8,7 @@ from clients.klaviyo_catalog import KlaviyoCatalog
 from clients.klaviyo_catalog_jobs import CatalogJobs
 from clients.klaviyo_imports import ProfileImports
 from clients.klaviyo_items import noted
+from clients.klaviyo_lists import KlaviyoLists
 from clients.retrying import current_budget
 from clients.verdicts import BACKEND_KLAVIYO, not_json
 from core.errors import Refused
@@ -72,6 +73,11 @@ class Klaviyo(KlaviyoCatalog):
     def catalog_jobs(self) -> CatalogJobs:
         """Bulk jobs that create items and variants, for jobs."""
         return CatalogJobs(self._calls)
+
+    @property
+    def lists(self) -> KlaviyoLists:
+        """The account's whole lists, for jobs."""
+        return KlaviyoLists(self._calls)
 
     def upsert_profile(self, profile: Mapped) -> KnownProfile:
         """Create or update a profile; what identifies another profile, or is no phone number, is left out.

@@ -6,7 +6,7 @@ the `…_without_preload_content` form of an operation does none of the three.
 """
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -33,6 +33,14 @@ _SUCCESS = range(200, 300)
 _NOT_FOUND = 404
 _PAGE = 100
 """The largest page of every list that is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Results of one page of a list, and the cursor of the next; empty for the last one."""
+
+    results: Sequence[JsonObject]
+    cursor: str
 
 
 class KlaviyoCalls:
@@ -103,12 +111,18 @@ class KlaviyoCalls:
         """All results of a list, page by page; some lists are not `sized`: their pages are as Klaviyo likes."""
         options |= {"page_size": _PAGE} if sized else {}
         while True:
-            page = self.send(group, operation, *arguments, **options)
-            yield from page["data"]
-            following = (page.get("links") or {}).get("next")
-            if not following:
+            page = self.page(group, operation, *arguments, **options)
+            yield from page.results
+            if not page.cursor:
                 return
-            options["page_cursor"] = parse_qs(urlsplit(following).query)["page[cursor]"][0]
+            options["page_cursor"] = page.cursor
+
+    def page(self, group: str, operation: str, *arguments: Any, **options: Any) -> Page:
+        """One page of a list."""
+        answer = self.send(group, operation, *arguments, **options)
+        following = (answer.get("links") or {}).get("next")
+        cursor = parse_qs(urlsplit(following).query)["page[cursor]"][0] if following else ""
+        return Page(answer["data"], cursor)
 
     def is_ready(self, group: str) -> bool:
         """Whether a group of the SDK's is imported."""

@@ -17,7 +17,7 @@ from mappers.mapped import JsonObject, Mapped
 _NOT_FOUND = 404
 _CONFLICT = 409
 
-_COMPARED = [
+COMPARED_OF_ITEMS = [
     "external_id",
     "title",
     "description",
@@ -29,6 +29,7 @@ _COMPARED = [
     "published",
     "updated",
 ]
+"""What is compared, and `updated`, which tells which of two answers is the newer one."""
 
 
 class KlaviyoItems(KlaviyoCategories):
@@ -40,7 +41,9 @@ class KlaviyoItems(KlaviyoCategories):
 
     def item(self, product_id: str) -> KnownItem | None:
         """The item of a product; None where Klaviyo does not have it, or where nothing tells how it is."""
-        answer = self._calls.find("Catalogs", "get_catalog_item", item_id(product_id), fields_catalog_item=_COMPARED)
+        answer = self._calls.find(
+            "Catalogs", "get_catalog_item", item_id(product_id), fields_catalog_item=COMPARED_OF_ITEMS
+        )
         return self._recent_items.corrected(product_id, answer["data"]["attributes"]) if answer else None
 
     def existing_items(self, product_ids: Sequence[str]) -> frozenset[str]:

@@ -28,6 +28,8 @@ _ROUNDED = 2.0
 """Seconds: a window's end is told in whole ones, and the answer takes its time."""
 _HEADERS_EVERY = 0.05
 """Seconds between two answers of an operation whose headers are read: reading all of them takes 10 % more CPU."""
+_READS = ("get_", "query_")
+"""How operations begin that change nothing."""
 _NUMBER = re.compile(r"\d+")
 _TOLD = ("ratelimit-limit", "ratelimit-remaining", "ratelimit-reset")
 
@@ -53,8 +55,11 @@ QUOTAS: Mapping[str, Quota] = {
     "get_bulk_import_profiles_job": _MEDIUM,
     "get_errors_for_bulk_import_profiles_job": _MEDIUM,
     "request_profile_deletion": Quota(3, 60),
+    "get_metrics": _MEDIUM,
+    "query_metric_aggregates": Quota(3, 60),
     "get_catalog_categories": _EXTRA_LARGE,
     "get_catalog_items": _EXTRA_LARGE,
+    "get_catalog_variants": _EXTRA_LARGE,
     "get_catalog_category": _EXTRA_LARGE,
     "get_category_ids_for_catalog_item": _EXTRA_LARGE,
     "get_item_ids_for_catalog_category": _EXTRA_LARGE,
@@ -167,7 +172,7 @@ class KlaviyoQuotas(Pauses):
             if wait > 0:
                 self._sleep(wait)
         probes = super().admit(operation)
-        if not operation.name.startswith("get_"):
+        if not operation.name.startswith(_READS):
             current_budget().has_written = True
         return probes
 

@@ -46,7 +46,7 @@ def backfill(arguments: tuple[str, ...]) -> None:
     options = parsed(arguments, settings.sync.backfill, _PROGRAM)
     leave_unless_wanted(options, settings)
     console = Console(stderr=options.as_json)
-    progress = Bar(console) if console.is_terminal else LoggedProgress()
+    progress = Bar(console) if console.is_terminal else LoggedProgress("backfill")
     outcome = carried_out(options, settings, progress)
     if options.as_json:
         click.echo(json.dumps(outcome.report))

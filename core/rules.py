@@ -236,6 +236,15 @@ class BackfillRules(_Section):
     read_timeout: Annotated[float, Field(gt=0)] = 60.0
 
 
+class ReconcileRules(_Section):
+    """Seconds until a difference is looked at again, share of Klaviyo's limits, and bounds of deletes and of drift."""
+
+    second_look: Annotated[float, Field(ge=0)] = 60.0
+    share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    max_delete: Annotated[float, Field(ge=0, le=1)] = 0.05
+    max_drift: Annotated[float, Field(ge=0, le=1)] = 0.001
+
+
 class SyncRules(_Section):
     """sync.toml as a whole."""
 
@@ -251,6 +260,7 @@ class SyncRules(_Section):
     inventory: InventoryRules = InventoryRules()
     limits: Limits = Limits()
     backfill: BackfillRules = BackfillRules()
+    reconcile: ReconcileRules = ReconcileRules()
 
 
 def doubts(rules: SyncRules) -> Iterator[str]:

@@ -93,8 +93,8 @@ def copy_with(
         if not written and not (priced and is_standalone(again)):
             return None
         seen = supplies_of(written, priced, services, standalone=is_standalone(again))
-        now = _state(seen, written, priced, services)
-        return None if now == _state(copied.supplies, written, priced, services) else Moved(again)
+        now = state_of(seen, written, priced, services)
+        return None if now == state_of(copied.supplies, written, priced, services) else Moved(again)
 
     copy_current(notification, services, Source(read=read, keys=_stock_keys, look=look), write, sharing=sharing)
 
@@ -239,7 +239,7 @@ def supplies_of(stocked: Sequence[str], priced: Sequence[str], services: Service
     return Supplies(entries, services.commercetools.standalone_prices(priced) if reads_prices else None)
 
 
-def _state(supplies: Supplies, stocked: Sequence[str], priced: Sequence[str], services: Services) -> object:
+def state_of(supplies: Supplies, stocked: Sequence[str], priced: Sequence[str], services: Services) -> object:
     """What tells one state of these SKUs' stock and standalone prices from the next."""
     channels, prices = services.settings.sync.inventory.channel, supplies.prices
     stock = [(sku, entry_versions(supplies.entries.get(sku, ()), channels)) for sku in stocked]

@@ -6,6 +6,7 @@ already stays as it is: Klaviyo keeps the first event of a `unique_id`.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from core.errors import Ignored
 from core.notification import Notification
@@ -16,6 +17,7 @@ from handlers.payment import refunds_among
 from handlers.people import Stages, send_order_events
 from handlers.registry import is_consumed
 from handlers.services import Services
+from mappers.event_time import event_time
 from mappers.mapped import mapper
 from mappers.order_documents import Order, Payment, Transaction
 from mappers.order_events import (
@@ -23,6 +25,7 @@ from mappers.order_events import (
     fact_events,
     fulfilled_order,
     ordered_products,
+    placed_at,
     placed_order,
     refunded_order,
 )
@@ -82,7 +85,7 @@ def order_history(order: Order, settings: Settings) -> History:
     """
     rules = settings.sync
     state = str(order.get("orderState"))
-    is_placed = places_orders(rules) and (not rules.order.placed_states or state in rules.order.placed_states)
+    was_placed = is_placed(order, settings)
     changed = events_by_state(rules.order).get(state) if changes_states(rules) else None
     is_fulfilled = changed is fulfilled_order
     facts = [
@@ -91,15 +94,41 @@ def order_history(order: Order, settings: Settings) -> History:
         for fact in PAST[name](order, settings)
         if not (is_fulfilled and fact.metric == rules.metrics.fulfilled_order)
     ]
-    if not is_placed and not changed and not facts:
+    if not was_placed and not changed and not facts:
         raise Ignored("order_state")
 
     def stages(owned: OwnedOrder) -> Stages:
-        placed = [[placed_order(owned, settings)], ordered_products(owned, settings)] if is_placed else []
+        placed = [[placed_order(owned, settings)], ordered_products(owned, settings)] if was_placed else []
         became = [changed(owned, changed_at(order), settings)] if changed else []
         return [*placed, [*became, *fact_events(owned, facts, settings)]]
 
     return stages
+
+
+@mapper
+def is_placed(order: Order, settings: Settings) -> bool:
+    """Whether an order counts as placed, by the state that it is in now."""
+    states = settings.sync.order.placed_states
+    return places_orders(settings.sync) and (not states or str(order.get("orderState")) in states)
+
+
+@mapper
+def placed_time(order: Order) -> datetime:
+    """UTC time of an order's Placed Order, as its event has it."""
+    return event_time(placed_at(order), datetime.now(UTC))
+
+
+def send_placed_again(notification: Notification, order: Order, services: Services) -> None:
+    """Send an order's Placed Order and Ordered Products as history: what Klaviyo has of them stays, no flow starts."""
+    services.prepare("Events")
+    settings = services.settings
+
+    def stages(owned: OwnedOrder) -> Stages:
+        return [[placed_order(owned, settings)], ordered_products(owned, settings)]
+
+    if not is_placed(order, settings):
+        raise Ignored("order_state")
+    send_order_events(notification, order, services, stages, backfill=True)
 
 
 def refunds_of(payment: Payment, settings: Settings, counts: Counts) -> list[Transaction]:

@@ -1,6 +1,7 @@
-"""`python -m jobs backfill …`: what a Cloud Run job starts. Everything that it says is a line of JSON.
+"""`python -m jobs backfill|reconcile|prices …`: what a Cloud Run job starts. Everything it says is a line of JSON.
 
-Cloud Run runs a job again that exits with anything but 0, so "done with errors" is 0 here: the last line tells.
+Cloud Run runs a job again that exits with anything but 0, so "done with errors" and "something differs" are 0 here: the
+last line tells.
 """
 
 import sys
@@ -9,44 +10,89 @@ from collections.abc import Sequence
 from core.errors import ConfigurationError
 from core.logs import log
 from core.rules import SyncRules
-from core.settings import load_settings
+from core.settings import Settings, load_settings
 from core.wire import encoded
 from handlers.registry import consumed
-from jobs.ending import BAD_ARGUMENTS, DONE, REFUSED, WITH_ERRORS
+from jobs import options as backfill_options
+from jobs import prices_due
+from jobs.drift import options as drift_options
+from jobs.drift.entry import reconcile
+from jobs.ending import BAD_ARGUMENTS, DONE, DRIFT, REFUSED, WITH_ERRORS, Outcome
 from jobs.entry import carried_out
 from jobs.flows import leave_unless_wanted
 from jobs.leaving import leave
-from jobs.options import parsed
 from jobs.progress import LoggedProgress
 
 _PROGRAM = "python -m jobs"
+_JOBS = ("backfill", "reconcile", "prices")
+_FINE = (WITH_ERRORS, DRIFT)
+_RUNS_THAT_ALERT = 2
+"""In a row, with more drift than `[reconcile] max_drift`."""
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run a job, and exit."""
-    if arguments[:1] != ["backfill"]:
-        sys.stderr.write(f"usage: {_PROGRAM} backfill [-h] ...\n")
+    name = arguments[0] if arguments else ""
+    if name not in _JOBS:
+        sys.stderr.write(f"usage: {_PROGRAM} {{{','.join(_JOBS)}}} [-h] ...\n")
         sys.exit(BAD_ARGUMENTS)
-    rules = SyncRules().backfill
-    problem: ConfigurationError | None = None
+    rules = SyncRules()
+    settings: Settings | None = None
+    problems: Sequence[str] = ()
     try:
         settings = load_settings(consumed())
-        rules = settings.sync.backfill
+        rules = settings.sync
     except ConfigurationError as error:
-        problem = error
-    options = parsed(arguments[1:], rules, f"{_PROGRAM} backfill")
-    if problem:
-        log.error("settings are wrong", problems=list(problem.problems))
-        sys.exit(REFUSED)
-    leave_unless_wanted(options, settings)
-    outcome = carried_out(options, settings, LoggedProgress())
+        problems = error.problems
+    run = {"backfill": _backfill, "reconcile": _reconcile, "prices": _prices}[name]
+    outcome, is_printed = run(arguments[1:], rules, settings, problems)
     if outcome.said:
-        log.warning("backfill stopped" if outcome.code > WITH_ERRORS else "backfill done with errors", why=outcome.said)
-    if options.as_json or outcome.report.get("dry_run"):
+        log.warning(f"{name} stopped" if outcome.code > DRIFT else f"{name} ended", why=outcome.said)
+    if is_printed:
         sys.stdout.write(encoded(outcome.report).decode() + "\n")
+    elif "drifting_runs" in outcome.report:
+        _log_reconciled(outcome)
     else:
-        log.info("backfill ended", code=outcome.code, **outcome.report)
-    leave(outcome, DONE if outcome.code == WITH_ERRORS else outcome.code)
+        log.info(f"{name} ended", code=outcome.code, **outcome.report)
+    leave(outcome, DONE if outcome.code in _FINE else outcome.code)
+
+
+def _log_reconciled(outcome: Outcome) -> None:
+    """The line that the metric and the alert on drift are made of: an error once it drifts run after run."""
+    write = log.error if outcome.report["drifting_runs"] >= _RUNS_THAT_ALERT else log.info
+    write("reconciled", code=outcome.code, **outcome.report)
+
+
+def _backfill(
+    arguments: Sequence[str], rules: SyncRules, settings: Settings | None, problems: Sequence[str]
+) -> tuple[Outcome, bool]:
+    options = backfill_options.parsed(arguments, rules.backfill, f"{_PROGRAM} backfill")
+    ready = _required(settings, problems)
+    leave_unless_wanted(options, ready)
+    outcome = carried_out(options, ready, LoggedProgress("backfill"))
+    return outcome, options.as_json or bool(outcome.report.get("dry_run"))
+
+
+def _reconcile(
+    arguments: Sequence[str], rules: SyncRules, settings: Settings | None, problems: Sequence[str]
+) -> tuple[Outcome, bool]:
+    options = drift_options.parsed(arguments, rules.reconcile, f"{_PROGRAM} reconcile")
+    return reconcile(options, _required(settings, problems), LoggedProgress("reconcile")), options.as_json
+
+
+def _prices(
+    arguments: Sequence[str], rules: SyncRules, settings: Settings | None, problems: Sequence[str]
+) -> tuple[Outcome, bool]:
+    options = prices_due.parsed(arguments, rules.reconcile, f"{_PROGRAM} prices")
+    return prices_due.copy_due(options, _required(settings, problems), LoggedProgress("prices")), options.as_json
+
+
+def _required(settings: Settings | None, problems: Sequence[str]) -> Settings:
+    """The settings; wrong ones end the process once the options are known to be right."""
+    if settings is None:
+        log.error("settings are wrong", problems=list(problems))
+        sys.exit(REFUSED)
+    return settings
 
 
 if __name__ == "__main__":

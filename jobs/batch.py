@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from core.errors import TryAgain
 from jobs.ending import INTERRUPTED, InterruptedRunError, StoppedError
 from jobs.run import Run
-from jobs.units import Attempt, Settled, settled
+from jobs.units import Attempt, Settled, surely
 
 LISTS_LAG = 5.0
 """Seconds after which a list shows what was written before: of Klaviyo's jobs, or of commercetools' documents."""
@@ -75,16 +75,9 @@ class Batch(ABC):
 
     def surely(self, call: Callable[[], T]) -> T:
         """What a call gives, however often it takes. Raises what refuses it, and StoppedError."""
-        found: list[T] = []
-
-        def unit(_: Attempt) -> None:
-            found.append(call())
-
-        told = settled(unit, self.run.services.settings.sync.limits, self.run.health, self.run.stop)
-        self.calls.update(told.calls)
-        if told.failed:
-            raise told.failed
-        return found[-1]
+        found, calls = surely(call, self.run.services.settings.sync.limits, self.run.health, self.run.stop)
+        self.calls.update(calls)
+        return found
 
     def allowed(self, call: Callable[[], T]) -> T | None:
         """The same, but None for a call whose scope the key lacks."""

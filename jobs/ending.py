@@ -4,10 +4,25 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
-DONE, WITH_ERRORS, BAD_ARGUMENTS, BRAKE, INTERRUPTED, DENIED, REFUSED = 0, 1, 2, 4, 75, 77, 78
+DONE, WITH_ERRORS, BAD_ARGUMENTS, DRIFT, BRAKE, INTERRUPTED, DENIED, REFUSED = 0, 1, 2, 3, 4, 75, 77, 78
 """Exit codes. 75: the same command goes on; 77: a right is missing; 78: state file or configuration are refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended: its exit code, the report as JSON has it, and what to say to people where it was stopped.
+
+    With `abandons` threads are still at work, which the process must not wait for.
+    """
+
+    code: int
+    report: dict[str, Any]
+    said: str = ""
+    abandons: bool = False
 
 
 class StoppedError(Exception):

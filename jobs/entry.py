@@ -5,7 +5,6 @@ import json
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import handlers  # noqa: F401 - registers every handler
@@ -18,8 +17,9 @@ from handlers.services import Services
 from jobs.arenas import share_one_heap
 from jobs.backfill import backfill
 from jobs.dry_run import DryRun
-from jobs.ending import DONE, INTERRUPTED, WITH_ERRORS, StoppedError, signals_caught
+from jobs.ending import DONE, INTERRUPTED, WITH_ERRORS, Outcome, StoppedError, signals_caught
 from jobs.errors_file import ErrorsFile
+from jobs.for_a_job import job_services
 from jobs.options import Options, began_with, resumed
 from jobs.passes import ALL, Pass
 from jobs.progress import Progress
@@ -27,29 +27,15 @@ from jobs.reading import Reader
 from jobs.run import Run, await_all
 from jobs.state import StateFile, claimed
 from jobs.tally import reported
-from jobs.units import UNIT_SECONDS, denied
+from jobs.units import denied
 
-_THREADS = 16
-_WITHOUT_EFFECT_ON_BODIES = {"limits", "backfill"}
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a run ended: its exit code, the report as JSON has it, and what to say to people where it was stopped.
-
-    With `abandons` threads are still at work, which the process must not wait for.
-    """
-
-    code: int
-    report: dict[str, Any]
-    said: str = ""
-    abandons: bool = False
+_WITHOUT_EFFECT_ON_BODIES = {"limits", "backfill", "reconcile"}
 
 
 def carried_out(options: Options, settings: Settings, progress: Progress) -> Outcome:
     """Do what the options ask for. SIGTERM and SIGINT end it early, within ten seconds."""
     share_one_heap()
-    services = Services(_for_a_job(settings, options.share))
+    services = job_services(settings, options.share)
     abandons = False
     try:
         if options.dry_run:  # it writes nothing, so a signal may end it anywhere
@@ -137,13 +123,6 @@ def _passes(options: Options) -> Sequence[Pass]:
 def _reader(services: Services, stop: threading.Event | None = None) -> Reader:
     rules = services.settings.sync
     return Reader(services.commercetools, rules.limits, rules.backfill.read_timeout, stop)
-
-
-def _for_a_job(settings: Settings, share: float) -> Settings:
-    """The settings of the function, with a job's share of the limits, threads and time."""
-    limits = settings.sync.limits.model_copy(update={"message_seconds": UNIT_SECONDS})
-    sync = settings.sync.model_copy(update={"limits": limits})
-    return settings.model_copy(update={"sync": sync, "klaviyo_limit_share": share, "threads": _THREADS})
 
 
 def _identity(services: Services, stop: threading.Event) -> dict[str, str]:

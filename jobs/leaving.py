@@ -3,7 +3,7 @@
 import os
 import sys
 
-from jobs.entry import Outcome
+from jobs.ending import Outcome
 
 
 def leave(outcome: Outcome, code: int) -> None:

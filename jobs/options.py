@@ -10,10 +10,10 @@ from pathlib import Path
 
 from core.rules import BackfillRules
 from handlers.history import Wanted
+from jobs.parsing import parser_of, share_of
 from jobs.selection import PASSES, Selection, digest, moment, read_ids, written
 
 _EXAMPLE = "Example:  %(prog)s --only orders --since 365d --dry-run"
-_WIDTH = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +107,11 @@ def began_with(selection: Selection) -> dict[str, str]:
 
 
 def _parser(rules: BackfillRules, program: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = parser_of(
         program,
-        description="Load a shop's past into Klaviyo: catalog, customers, orders and refunds. Events are sent with"
+        "Load a shop's past into Klaviyo: catalog, customers, orders and refunds. Events are sent with"
         " `backfill` and start no flow, unless --flows says so. Kill it at any moment: the same command goes on.",
-        epilog=_EXAMPLE,
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=_WIDTH),
-        allow_abbrev=False,
+        _EXAMPLE,
     )
     add = parser.add_argument
     add("--only", action="append", choices=PASSES, metavar="PASS", help=f"{', '.join(PASSES)}; may be repeated")
@@ -124,7 +122,7 @@ def _parser(rules: BackfillRules, program: str) -> argparse.ArgumentParser:
     add("--state", type=Path, metavar="FILE", help="where the run notes how far it is (BACKFILL_STATE, else"
         " backfill-state.json)", default=default_state())  # fmt: skip
     add("--errors", type=Path, metavar="FILE", help="what can't be done (backfill-errors.jsonl, beside the state)")
-    add("--share", type=_share, default=rules.share, metavar="0.5", help="part of Klaviyo's limits to use when"
+    add("--share", type=share_of, default=rules.share, metavar="0.5", help="part of Klaviyo's limits to use when"
         f" others call too ({rules.share})")  # fmt: skip
     add("--oldest-first", action="store_true", help="begin with the oldest orders, not with the newest")
     add("--window", type=_count, default=rules.order_window, metavar="DAYS", help="days of orders that are read as one"
@@ -139,13 +137,6 @@ def _parser(rules: BackfillRules, program: str) -> argparse.ArgumentParser:
     add("--dry-run", action="store_true", help="count, and send nothing: events, money, hours")
     add("--json", action="store_true", help="print one JSON object at the end")
     return parser
-
-
-def _share(text: str) -> float:
-    share = float(text)
-    if not 0 < share <= 1:
-        raise ValueError
-    return share
 
 
 def _count(text: str) -> int:

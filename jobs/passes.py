@@ -9,7 +9,6 @@ from typing import Any
 from clients.commercetools import CUSTOMER_GROUPS
 from clients.predicates import any_of, literal
 from core.errors import Ignored
-from core.notification import Notification, Resource
 from core.rules import SyncRules
 from handlers.history import (
     changed_at,
@@ -27,10 +26,10 @@ from jobs.product_batch import ProductBatch
 from jobs.reading import Reader
 from jobs.run import Run
 from jobs.selection import Selection, Window, written
+from jobs.telling import copy, told
 from jobs.units import Attempt
 from mappers.mapped import mapper
 from mappers.order_documents import Payment, Transaction
-from pipeline import sync
 
 CHANGED = "changed_meanwhile"
 """Why a document is left for the end of its pass."""
@@ -106,7 +105,7 @@ def _copied(message_type: str, type_id: str) -> Work:
     """The work of the handler of a message about the resource, which reads and copies it as it is now."""
 
     def work(document: Document, attempt: Attempt, _: Selection, services: Services) -> None:
-        sync(_told(type_id, document["id"], message_type, attempt, services), services)
+        copy(type_id, document["id"], message_type, attempt, services)
 
     return work
 
@@ -119,14 +118,14 @@ def _require_settled(document: Document, selection: Selection) -> None:
 
 def _order(document: Document, attempt: Attempt, selection: Selection, services: Services) -> None:
     _require_settled(document, selection)
-    told = _told("order", document["id"], "Backfill", attempt, services)
-    send_order_history(told, document, services, selection.wanted)
+    notification = told("order", document["id"], "Backfill", attempt, services)
+    send_order_history(notification, document, services, selection.wanted)
 
 
 def _refunds(document: Document, attempt: Attempt, selection: Selection, services: Services) -> None:
     _require_settled(document, selection)
-    told = _told("payment", document["id"], "Backfill", attempt, services)
-    send_refund_history(told, document, services, partial(is_covered, selection=selection), selection.wanted)
+    notification = told("payment", document["id"], "Backfill", attempt, services)
+    send_refund_history(notification, document, services, partial(is_covered, selection=selection), selection.wanted)
 
 
 @mapper
@@ -143,29 +142,13 @@ def is_covered(refund: Transaction, payment: Payment, *, selection: Selection) -
     return is_early and (selection.since is None or made >= selection.since)
 
 
-def _told(type_id: str, own_id: str, message_type: str, attempt: Attempt, services: Services) -> Notification:
-    """The notification of a unit. One that is tried again says so, and since when: handlers then look for erasures.
-
-    A first attempt says no time, which makes it an old message.
-    """
-    again = {"createdAt": attempt.began.isoformat()} if attempt.number > 1 and type_id not in _CATALOG else {}
-    return Notification(Resource(type_id, own_id), message_type, services.settings.ct_project_id, again, attempt.number)
-
-
-_CATALOG = ("category", "product")
-"""Their handlers take a message that says a time under a minute ago for a young one, which costs more."""
-
-
 def _batch(
     made: Callable[[Run, Sequence[str], Copy], Batch], message_type: str, type_id: str
 ) -> Callable[[Run, Sequence[str]], Batch]:
     """Batches that leave documents to the handler of a message about the resource."""
 
     def batch(run: Run, where: Sequence[str]) -> Batch:
-        def copy(own_id: str, attempt: Attempt) -> None:
-            _copied(message_type, type_id)({"id": own_id}, attempt, run.selection, run.services)
-
-        return made(run, where, copy)
+        return made(run, where, lambda own_id, attempt: copy(type_id, own_id, message_type, attempt, run.services))
 
     return batch
 

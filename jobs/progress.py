@@ -45,7 +45,8 @@ class Progress(Protocol):
 class LoggedProgress:
     """One JSON line every 30 seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, command: str) -> None:
+        self._command = command
         self._next = time.monotonic() + _EVERY
 
     def show(self, snapshot: Snapshot) -> None:
@@ -55,7 +56,7 @@ class LoggedProgress:
         self._next = time.monotonic() + _EVERY
         left = snapshot.minutes_left
         log.info(
-            f"backfill: {snapshot.name}",
+            f"{self._command}: {snapshot.name}",
             done=snapshot.done,
             total=snapshot.total,
             total_is_capped=snapshot.is_capped,

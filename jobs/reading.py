@@ -78,6 +78,9 @@ class Reader:
         self._commercetools = commercetools
         self._stop = stop or threading.Event()
         self._refused: set[str] = set()
+        self.calls = 0
+        """Of commercetools, so far."""
+        self._lock = threading.Lock()
         # One attempt a call: the next one may be for a smaller page.
         self._limits = limits.model_copy(
             update={"read_timeout": seconds, "message_seconds": seconds + limits.connect_timeout, "call_attempts": 1}
@@ -189,8 +192,12 @@ class Reader:
         raise StoppedError(INTERRUPTED, f"commercetools does not answer for {collection}. Go on with the same command.")
 
     def _listed(self, collection: str, params: Params, *, total: bool = False) -> dict[str, Any]:
-        with message_budget(self._limits, waits=True):
-            return self._commercetools.listed(collection, [*params, ("withTotal", "true" if total else "false")])
+        with message_budget(self._limits, waits=True) as budget:
+            try:
+                return self._commercetools.listed(collection, [*params, ("withTotal", "true" if total else "false")])
+            finally:
+                with self._lock:
+                    self.calls += budget.calls.total()
 
 
 def _is_too_much(error: TryAgain) -> bool:

@@ -14,7 +14,8 @@ from handlers.history import EVERYTHING, Wanted
 PASSES = ("categories", "products", "customers", "orders", "refunds")
 """In the order in which they run: an item needs its categories, an event finds its profile."""
 
-_SPAN = re.compile(r"(\d+)([hd])")
+_SPAN = re.compile(r"(\d+)([mhd])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
 
 Window = tuple[datetime, datetime]
@@ -51,9 +52,9 @@ class Selection:
 
 
 def moment(text: str, now: datetime) -> datetime:
-    """UTC time of a date, a time, or a span before `now` (`26h`, `30d`). Raises ValueError."""
+    """UTC time of a date, a time, or a span before `now` (`30m`, `26h`, `30d`). Raises ValueError."""
     if span := _SPAN.fullmatch(text):
-        return now - timedelta(**{"h": {"hours": int(span[1])}, "d": {"days": int(span[1])}}[span[2]])
+        return now - timedelta(**{_UNITS[span[2]]: int(span[1])})
     found = datetime.fromisoformat(text)
     return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 

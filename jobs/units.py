@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from clients.retrying import message_budget
 from clients.verdicts import ACCESS_DENIED
@@ -24,6 +25,8 @@ _ATTEMPTS = 5
 OUTAGE = 600.0
 """Seconds without any success after which the run stops, or the unit is given up if it is the only one that fails."""
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,22 @@ def settled(work: Callable[[Attempt], None], limits: Limits, health: Health, sto
         return _settled(unit, work, limits, health, stop)
     finally:
         health.failing.discard(unit)
+
+
+def surely(call: Callable[[], T], limits: Limits, health: Health, stop: threading.Event) -> tuple[T, Mapping[str, int]]:
+    """What a call gives, however often it takes, and the calls that it took.
+
+    Raises what refuses it, and StoppedError.
+    """
+    found: list[T] = []
+
+    def unit(_: Attempt) -> None:
+        found.append(call())
+
+    told = settled(unit, limits, health, stop)
+    if told.failed:
+        raise told.failed
+    return found[-1], told.calls
 
 
 def _settled(

@@ -1,24 +1,28 @@
 """Whether what Klaviyo has of an item or a variant is what we would write."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from mappers.mapped import JsonObject
 
 
 def differs(attributes: Mapping[str, Any], existing: Mapping[str, Any], own: Collection[str]) -> bool:
-    """Whether Klaviyo's item or variant differs from ours in an attribute we send.
+    """Whether Klaviyo's item or variant differs from ours in an attribute we send: see `differing`."""
+    return next(differing(attributes, existing, own), None) is not None
+
+
+def differing(attributes: Mapping[str, Any], existing: Mapping[str, Any], own: Collection[str]) -> Iterator[str]:
+    """Names of the attributes we send in which Klaviyo's item or variant differs; `custom_metadata.<key>` of a key.
 
     Numbers are compared by value, `custom_metadata` key by key, tables as the JSON they hold, and null counts as
     absent. Of the `own` keys of `custom_metadata` one that is there and no longer sent is a difference.
     """
-    return any(
-        _metadata_differs(value or {}, existing.get(name), own)
-        if name == "custom_metadata"
-        else value != existing.get(name)
-        for name, value in attributes.items()
-    )
+    for name, value in attributes.items():
+        if name == "custom_metadata":
+            yield from (f"{name}.{key}" for key in _metadata_differing(value or {}, existing.get(name), own))
+        elif value != existing.get(name):
+            yield name
 
 
 def clearing(attributes: JsonObject, existing: Mapping[str, Any], own: Collection[str]) -> JsonObject:
@@ -35,11 +39,12 @@ def clearing(attributes: JsonObject, existing: Mapping[str, Any], own: Collectio
     return {**attributes, "custom_metadata": {**ours, **gone}} if gone else attributes
 
 
-def _metadata_differs(ours: Mapping[str, Any], found: object, own: Collection[str]) -> bool:
+def _metadata_differing(ours: Mapping[str, Any], found: object, own: Collection[str]) -> Iterator[str]:
     theirs = found if isinstance(found, dict) else {}
-    if any(key not in ours and theirs.get(key) is not None for key in own):
-        return True
-    return any(value != theirs.get(key) and _parsed(value) != _parsed(theirs.get(key)) for key, value in ours.items())
+    yield from (key for key in sorted(own) if key not in ours and theirs.get(key) is not None)
+    for key, value in ours.items():
+        if value != theirs.get(key) and _parsed(value) != _parsed(theirs.get(key)):
+            yield key
 
 
 def _parsed(table: object) -> object:

@@ -80,7 +80,7 @@ class Fact:
 @mapper
 def placed_order(owned: OwnedOrder, settings: Settings, *, now: datetime | None = None) -> Mapped:
     """Placed Order: unique by the order, at the time an imported order was completed, else when it was created."""
-    return _order_event(settings.sync.metrics.placed_order, owned, _placed_at(owned.order), settings, now)
+    return _order_event(settings.sync.metrics.placed_order, owned, placed_at(owned.order), settings, now)
 
 
 @mapper
@@ -93,7 +93,7 @@ def ordered_products(owned: OwnedOrder, settings: Settings, *, now: datetime | N
         happened = _Happened(
             settings.sync.metrics.ordered_product,
             line_item["id"],
-            _placed_at(order),
+            placed_at(order),
             line_item["totalPrice"],
             later=timedelta(seconds=1),
             starts_flows=owned.starts_flows,
@@ -243,7 +243,8 @@ def _is_backfill(happened: _Happened, now: datetime, settings: Settings) -> bool
     return starts_no_flow(happened.age_from or happened.written_time, now, settings.sync.events.flow_max_age)
 
 
-def _placed_at(order: Order) -> str:
+def placed_at(order: Order) -> str:
+    """When an order was placed: an imported one when it was completed, else when it was created."""
     return order.get("completedAt") or order["createdAt"]
 
 

@@ -148,6 +148,9 @@ class Commercetools(Backend):
         documents: Iterable[Document]
         if collection == "product-projections":
             documents = self.documents.projections(staged=flag(request.query, "staged", default=True))
+        elif collection == "messages" and not self.project.get("messages", {}).get("enabled", True):
+            # What a project without them answers is not documented; the same as one in which nothing has happened.
+            documents = ()
         else:
             documents = self.documents.listed(collection)
             if collection == "customers":

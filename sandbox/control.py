@@ -8,6 +8,7 @@ from urllib.parse import quote, urlsplit
 
 TIMEOUT = 30
 OK = 200
+_ONLY_DELIVERED = ("notificationType", "projectKey")
 
 
 class ControlError(Exception):
@@ -166,6 +167,47 @@ class Control:
     def jobs(self, seconds: float) -> None:
         """How long each of Klaviyo's bulk jobs takes from now on: half of it queued, then row by row."""
         self.call("POST", "jobs", {"seconds": seconds})
+
+    def linkage(self, lists: Literal["filled", "included", "links"]) -> None:
+        """What lists of Klaviyo's catalog tell of relationships (`filled` after the start).
+
+        `filled`: a variant names its item. `included`: only a list of items that includes its variants says which are
+        whose. `links`: not even that one, which includes none. Reads by id always tell.
+        """
+        self.call("POST", "linkage", {"lists": lists})
+
+    def put_metric(self, name: str, *, integration: str, key: str, category: str = "eCommerce") -> str:
+        """A metric of another integration, without events, such as `("Placed Order", integration="Shopify", ...)`.
+
+        Returns its id. It may have the name of one of ours.
+        """
+        answer: dict[str, str] = self.call(
+            "POST", "metrics", {"name": name, "integration": integration, "key": key, "category": category}
+        )
+        return answer["id"]
+
+    def put_profile(self, **attributes: Any) -> str:
+        """A new profile, also with an identifier that another one has. Returns its id.
+
+        Calls that match by this identifier find the one that had it first; the list finds both.
+        """
+        answer: dict[str, str] = self.call("POST", "profiles", attributes)
+        return answer["id"]
+
+    def drop_events(self, metric: str, *, day: str | None = None, most: int | None = None) -> int:
+        """Lose events of a metric, those of one day (`2026-05-01`, in UTC) if told, and `most` of them if told.
+
+        Returns how many. The same events may be sent again, and are kept then.
+        """
+        answer: dict[str, int] = self.call("DELETE", "events", {"metric": metric, "day": day, "most": most})
+        return answer["dropped"]
+
+    def keep_message(self, delivery: Mapping[str, Any]) -> None:
+        """Let the Messages API show a message that a subscription delivered.
+
+        `put("messages", ...)` stores one as it is; `project(messages={"enabled": False})` hides them all.
+        """
+        self.put("messages", {name: told for name, told in delivery.items() if name not in _ONLY_DELIVERED})
 
     def lag(
         self,

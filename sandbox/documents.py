@@ -13,7 +13,7 @@ _Stock = dict[str, list[Document]]
 
 COLLECTIONS = (
     "customers", "customer-groups", "orders", "payments", "discount-codes", "categories", "products", "inventory",
-    "standalone-prices", "states", "channels", "stores", "subscriptions",
+    "standalone-prices", "states", "channels", "stores", "subscriptions", "messages",
 )  # fmt: skip
 _COLLECTION_OF_TYPE = {
     "customer": "customers",
@@ -28,6 +28,9 @@ _COLLECTION_OF_TYPE = {
     "state": "states",
     "channel": "channels",
 }
+
+_ALWAYS_SET: Mapping[str, Document] = {"standalone-prices": {"active": True}}
+"""By collection: what a document has, beside its version, also where whoever made it left it out."""
 
 
 def now() -> str:
@@ -47,8 +50,8 @@ class Documents:
         self._views: dict[tuple[str, bool], Document] = {}
 
     def put(self, collection: str, document: Document) -> Document:
-        """Store a document as it is; one without version gets 1."""
-        stored = document if "version" in document else {**document, "version": 1}
+        """Store a document as it is; what commercetools always sets and it lacks is added."""
+        stored = {"version": 1, **_ALWAYS_SET.get(collection, {}), **document}
         self._about_to_change(collection)
         self.collections[collection][stored["id"]] = stored
         self._forget_views(collection)

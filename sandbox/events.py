@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sandbox.klaviyo_content import moment
-from sandbox.profiles import Profile
+from sandbox.profiles import Profile, moment_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,50 @@ class Event:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric; other integrations may have one of the same name. `number` counts them as they came."""
+
+    number: int
+    name: str
+    integration: Mapping[str, str]
+    created: str
+
+    @property
+    def id(self) -> str:
+        """Klaviyo's id of it."""
+        return f"M{self.number:05d}"
+
+    def resource(self, origin: str) -> dict[str, Any]:
+        """The metric as JSON:API shows it."""
+        return {
+            "type": "metric",
+            "id": self.id,
+            "attributes": {
+                "name": self.name,
+                "created": self.created,
+                "updated": self.created,
+                "integration": dict(self.integration),
+            },
+            "links": {"self": f"{origin}/api/metrics/{self.id}/"},
+        }
+
+
+def integration(name: str, key: str, category: str) -> dict[str, str]:
+    """What a metric tells of where its events come from."""
+    return {"object": "integration", "id": f"sandbox-{key}", "key": key, "name": name, "category": category}
+
+
+API = integration("API", "api", "API")
+
+
 class Events:
-    """All events."""
+    """All events. They are the API's, as are the metrics that they bring with them."""
 
     def __init__(self) -> None:
         self.all: list[Event] = []
-        self.metrics: dict[str, str] = {}
+        self.metrics: dict[str, Metric] = {}
+        self._ids: dict[str, str] = {}
         self._known: set[tuple[str, str, str]] = set()
         self._made = 0
 
@@ -49,7 +87,8 @@ class Events:
         told = attributes.get("time")
         time = moment(told) if told else datetime.now(UTC).replace(microsecond=0)
         unique_id = attributes.get("unique_id") or str(int(time.timestamp()))
-        self.metrics.setdefault(metric, f"M{len(self.metrics) + 1:05d}")
+        if metric not in self._ids:
+            self._ids[metric] = self.add_metric(metric, API).id
         key = (profile["id"], metric, unique_id)
         if key in self._known:
             return
@@ -58,10 +97,30 @@ class Events:
         self.all.append(Event(self._made, metric, profile["id"], unique_id, time, attributes))
         profile["last_event_date"] = max(profile.get("last_event_date", ""), time.isoformat())
 
+    def add_metric(self, name: str, of: Mapping[str, str]) -> Metric:
+        """A new metric of an integration."""
+        metric = Metric(len(self.metrics) + 1, name, of, moment_now())
+        self.metrics[metric.id] = metric
+        return metric
+
+    def metric_id(self, event: Event) -> str:
+        """The id of an event's metric."""
+        return self._ids[event.metric]
+
     def erase(self, profile_id: str) -> None:
         """Forget a profile's events."""
-        self.all = [event for event in self.all if event.profile_id != profile_id]
-        self._known = {key for key in self._known if key[0] != profile_id}
+        self._forget([event for event in self.all if event.profile_id == profile_id])
+
+    def drop(self, metric: str, day: date | None, most: int | None) -> int:
+        """Lose events of a metric, on one day (UTC) if told, `most` of them if told. Returns how many."""
+        lost = [event for event in self.all if event.metric == metric and day in (None, event.time.date())][:most]
+        self._forget(lost)
+        return len(lost)
+
+    def _forget(self, lost: list[Event]) -> None:
+        gone = {event.number for event in lost}
+        self.all = [event for event in self.all if event.number not in gone]
+        self._known -= {(event.profile_id, event.metric, event.unique_id) for event in lost}
 
     def counts(self) -> dict[str, int]:
         """Events by profile."""
@@ -90,17 +149,7 @@ class Events:
             },
             "relationships": {
                 "profile": {"data": {"type": "profile", "id": event.profile_id}},
-                "metric": {"data": {"type": "metric", "id": self.metrics[event.metric]}},
+                "metric": {"data": {"type": "metric", "id": self.metric_id(event)}},
             },
             "links": {"self": f"{origin}/api/events/{identity}/"},
-        }
-
-    def metric_resource(self, name: str, origin: str) -> dict[str, Any]:
-        """A metric as JSON:API shows it."""
-        identity = self.metrics[name]
-        return {
-            "type": "metric",
-            "id": identity,
-            "attributes": {"name": name, "created": None, "updated": None, "integration": {"name": "API"}},
-            "links": {"self": f"{origin}/api/metrics/{identity}/"},
         }

@@ -2,12 +2,14 @@
 
 import math
 import re
+from datetime import date
 from typing import Any
 
 from sandbox.backend import Backend, Mistake, told
 from sandbox.bulk_jobs import BulkJobs
 from sandbox.catalog import Catalog
-from sandbox.events import Events
+from sandbox.catalog_answers import LINKAGES
+from sandbox.events import Events, integration
 from sandbox.klaviyo_answers import Answers
 from sandbox.klaviyo_content import LARGEST_BODY, LARGEST_PROFILE
 from sandbox.klaviyo_errors import JSON_API, Refused
@@ -20,6 +22,7 @@ OPERATIONS = {
     ("POST", "events"): "create_event",
     ("GET", "events"): "get_events",
     ("GET", "metrics"): "get_metrics",
+    ("POST", "metric-aggregates"): "query_metric_aggregates",
     ("GET", "accounts"): "get_accounts",
     ("POST", "profile-import"): "create_or_update_profile",
     ("POST", "profiles"): "create_profile",
@@ -75,7 +78,7 @@ def scope(operation: str) -> str:
         return "lists:write"
     if operation.startswith("get_bulk_import_profiles"):
         return "lists:read"
-    kind = "read" if operation.startswith("get_") else "write"
+    kind = "read" if operation.startswith(("get_", "query_")) else "write"
     if operation == "request_profile_deletion":
         return "data-privacy:write"
     area = next((area for part, area in _AREAS if part in operation), "profiles")
@@ -163,7 +166,7 @@ class Klaviyo(Backend):
             raise Refused(400, "A revision header is required.", parameter="revision")
 
     def control_own(self, request: Request, path: list[str]) -> Any:
-        """`/_control/keys`, `/_control/limits` and `/_control/jobs`."""
+        """`/_control/keys`, `limits`, `jobs`, `linkage`, `metrics`, `profiles` and `events`."""
         match request.method, path:
             case "POST", ["keys"]:
                 rules = told(request, "accepted", "scopes")
@@ -181,6 +184,27 @@ class Klaviyo(Backend):
             case "POST", ["jobs"]:
                 self.jobs.seconds = float(told(request, "seconds")["seconds"])
                 return {"seconds": self.jobs.seconds}
+            case "POST", ["linkage"]:
+                linkage = told(request, "lists")["lists"]
+                if linkage not in LINKAGES:
+                    raise Mistake(f"what lists may tell: {', '.join(LINKAGES)}")
+                self._answers.of_catalog.linkage = linkage
+                return {"lists": linkage}
+        return self._control_content(request, path)
+
+    def _control_content(self, request: Request, path: list[str]) -> Any:
+        """What no call of Klaviyo's API can bring about."""
+        match request.method, path:
+            case "POST", ["metrics"]:
+                rules = told(request, "name", "integration", "key", "category")
+                of = integration(rules["integration"], rules["key"], rules["category"])
+                return {"id": self.events.add_metric(rules["name"], of).id}
+            case "POST", ["profiles"]:
+                return {"id": self.profiles.put(told(request))["id"]}
+            case "DELETE", ["events"]:
+                rules = told(request, "metric", "day", "most")
+                day, most = rules.get("day"), rules.get("most")
+                return {"dropped": self.events.drop(rules["metric"], day and date.fromisoformat(day), most)}
         return NotImplemented
 
 

@@ -1,16 +1,18 @@
 """What each Klaviyo call does: one method an operation, named after the SDK's."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sandbox.bulk_answers import BulkAnswers
 from sandbox.bulk_jobs import BulkJobs
-from sandbox.catalog import PREFIX, SPARSE, Catalog, Record
+from sandbox.catalog import Catalog
+from sandbox.catalog_answers import CatalogAnswers
 from sandbox.events import Events
-from sandbox.klaviyo_content import check_catalog, check_event, identifier_problems
+from sandbox.klaviyo_content import check_event, identifier_problems
 from sandbox.klaviyo_errors import Refused
 from sandbox.messages import Answer, Request
-from sandbox.pages import Row, filters, matches, page, sparse
+from sandbox.metric_answers import MetricAnswers
+from sandbox.pages import Row, filters, page, sparse
 from sandbox.profiles import Profiles, as_compared, resource
 
 ACCOUNT = {
@@ -33,24 +35,9 @@ ACCOUNT = {
     },
     "links": {"self": "https://a.klaviyo.com/api/accounts/SANDBX/"},
 }
-KINDS = {
-    "items": "catalog-item", "item": "catalog-item",
-    "variants": "catalog-variant", "variant": "catalog-variant",
-    "categories": "catalog-category", "category": "catalog-category",
-}  # fmt: skip
-CATALOG_PAGE = 100
 EVENT_PAGES = (200, 1000)
 PROFILE_PAGES = (20, 100)
 
-_CATALOG_FILTERS = {
-    "catalog-item": {
-        "ids": ("any",), "category.id": ("equals",), "title": ("contains",), "published": ("equals",),
-    },
-    "catalog-variant": {
-        "ids": ("any",), "item.id": ("equals",), "sku": ("equals",), "title": ("contains",), "published": ("equals",),
-    },
-    "catalog-category": {"ids": ("any",), "item.id": ("equals",), "name": ("contains",)},
-}  # fmt: skip
 _PROFILE_FILTERS = dict.fromkeys(("id", "email", "phone_number", "external_id"), ("equals", "any"))
 _PROFILE_FIELDS = (
     "id", "email", "phone_number", "external_id", "first_name", "last_name", "organization", "locale", "title",
@@ -64,7 +51,8 @@ class Answers:
     def __init__(self, profiles: Profiles, events: Events, catalog: Catalog, jobs: BulkJobs) -> None:
         self._profiles = profiles
         self._events = events
-        self._catalog = catalog
+        self.of_catalog = CatalogAnswers(catalog)
+        self._of_metrics = MetricAnswers(events)
         self._bulk = BulkAnswers(profiles, catalog, jobs)
         self.erased: list[str] = []
 
@@ -77,7 +65,9 @@ class Answers:
         if "bulk" in operation:
             return self._bulk.answer(operation, request, identity, data)
         if "catalog" in operation:
-            return self._of_catalog(operation, request, identity, data)
+            return self.of_catalog.answer(operation, request, identity, data)
+        if "metric" in operation:
+            return self._of_metrics.answer(operation, request, data)
         own: Callable[[Request, str, Any], Answer] = getattr(self, operation)
         return own(request, identity, data)
 
@@ -98,16 +88,11 @@ class Answers:
         rows = [
             Row(event.number, lambda event=event: self._events.resource(event, request.origin))  # type: ignore[misc]
             for event in reversed(self._events.all)
-            if wanted.get("metric_id", self._events.metrics[event.metric]) == self._events.metrics[event.metric]
+            if wanted.get("metric_id", self._events.metric_id(event)) == self._events.metric_id(event)
             and wanted.get("profile_id", event.profile_id) == event.profile_id
         ]
         default, largest = EVENT_PAGES
         return Answer(200, page(request, rows, default=default, largest=largest, falling=True))
-
-    def get_metrics(self, request: Request, _: str, __: Any) -> Answer:
-        """All metrics."""
-        data = [self._events.metric_resource(name, request.origin) for name in self._events.metrics]
-        return Answer(200, {"data": data, "links": {"self": f"{request.origin}/api/metrics", "next": None}})
 
     def get_accounts(self, request: Request, _: str, __: Any) -> Answer:
         """The one account."""
@@ -171,88 +156,6 @@ class Answers:
             who = str(erased.get("external_id", erased["id"]))
             self.erased += [who] if who not in self.erased else []
         return Answer(202)
-
-    def _of_catalog(self, operation: str, request: Request, identity: str, data: Any) -> Answer:
-        verb, _, what = operation.partition("_")
-        related = {
-            "get_variants_for_catalog_item": self._variants_of_item,
-            "get_item_ids_for_catalog_category": self._items_of_category,
-            "get_category_ids_for_catalog_item": self._categories_of_item,
-        }.get(operation)
-        if related:
-            return related(request, identity)
-        if operation.endswith(("to_catalog_item", "for_catalog_item", "from_catalog_item")):
-            self._catalog.relate(identity, data, operation)
-            return Answer(204)
-        kind = KINDS[what.removeprefix("catalog_")]
-        if verb == "get" and not identity:
-            return self._list(request, kind, list(self._catalog.listed().of(kind).values()))
-        if verb == "delete":
-            self._catalog.delete(kind, identity)
-            return Answer(204)
-        cut = sparse(request, kind, SPARSE[kind])
-        if verb == "get":
-            record = self._catalog.find(kind, identity)
-        else:
-            check_catalog(data["attributes"])
-            record = (
-                self._catalog.create(kind, data) if verb == "create" else self._catalog.update(kind, identity, data)
-            )
-        return Answer(201 if verb == "create" else 200, {"data": cut(record.resource(kind, request.origin))})
-
-    def _variants_of_item(self, request: Request, identity: str) -> Answer:
-        tables = self._catalog.listed()
-        item = identity.removeprefix(PREFIX)
-        if not identity.startswith(PREFIX) or item not in tables.items:
-            raise Refused(404, f"A catalog-item with id {identity} does not exist.")
-        variants = [tables.variants[name] for name in tables.variants_of.get(item, ())]
-        return self._list(request, "catalog-variant", variants)
-
-    def _categories_of_item(self, request: Request, identity: str) -> Answer:
-        categories = self._catalog.find("catalog-item", identity).categories
-        references = [{"type": "catalog-category", "id": PREFIX + name} for name in categories]
-        return Answer(200, {"data": references, "links": {"self": request.origin + request.target, "next": None}})
-
-    def _items_of_category(self, request: Request, identity: str) -> Answer:
-        tables = self._catalog.listed()
-        category = identity.removeprefix(PREFIX)
-        if not identity.startswith(PREFIX) or category not in tables.categories:
-            raise Refused(404, f"A catalog-category with id {identity} does not exist.")
-        rows = [
-            Row(item.place, lambda item=item: {"type": "catalog-item", "id": PREFIX + item.external_id})  # type: ignore[misc]
-            for item in tables.items.values()
-            if category in item.categories
-        ]
-        return Answer(200, page(request, rows, default=CATALOG_PAGE, largest=CATALOG_PAGE))
-
-    def _list(self, request: Request, kind: str, records: Sequence[Record]) -> Answer:
-        cut = sparse(request, kind, SPARSE[kind])
-        conditions = filters(request, _CATALOG_FILTERS[kind])
-        found = [
-            record
-            for record in records
-            if all(matches(condition, self._value(record, condition.field)) for condition in conditions)
-        ]
-        sort = request.query.get("sort", ["created"])[-1]
-        if sort not in ("created", "-created"):
-            raise Refused(400, f"'{sort}' is no way to sort.", parameter="sort")
-        falling = sort == "-created"
-        rows = [
-            Row(record.place, lambda record=record: cut(record.resource(kind, request.origin)))  # type: ignore[misc]
-            for record in (reversed(found) if falling else found)
-        ]
-        return Answer(200, page(request, rows, default=CATALOG_PAGE, largest=CATALOG_PAGE, falling=falling))
-
-    @staticmethod
-    def _value(record: Record, field: str) -> Any:
-        match field:
-            case "ids":
-                return PREFIX + record.external_id
-            case "item.id":
-                return PREFIX + record.item
-            case "category.id":
-                return [PREFIX + name for name in record.categories]
-        return record.attributes.get(field)
 
 
 def _check_identifiers(attributes: Mapping[str, Any], *, at_least_one: bool = True) -> None:

@@ -8,6 +8,7 @@ _TIERS = {
     "create_event": XL,
     "get_events": XL,
     "get_metrics": M,
+    "query_metric_aggregates": S,
     "get_accounts": XS,
     "request_profile_deletion": S,
     "bulk_import_profiles": M,

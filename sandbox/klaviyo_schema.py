@@ -107,6 +107,16 @@ _VARIANT: Fields = {
     "inventory_quantity": Field("number"),
     "inventory_policy": Field("integer", choices=(0, 1, 2)),
 }
+_AGGREGATES: Fields = {
+    "metric_id": Field("string", required=True),
+    "measurements": Field("strings", required=True),
+    "filter": Field("strings", required=True),
+    "by": Field("strings"),
+    "return_fields": Field("strings"),
+    "interval": Field("string", choices=("day", "hour", "month", "week")),
+    "page_size": Field("integer"),
+    **_strings("page_cursor timezone sort"),
+}
 _ERASED = _data("profile", _strings("email phone_number"), OPTIONAL_ID)
 _PARENT = _object({"data": _object({"type": _type("catalog-item"), **ID})})
 
@@ -141,6 +151,7 @@ BODIES: dict[str, Fields] = {
     "update_profile": _resource("profile", PROFILE, {**ID, **_META}),
     "create_or_update_profile": {"data": _UPSERTED},
     "bulk_import_profiles": _job("profile-bulk-import-job", "profiles", _UPSERTED, _relationships("lists", "list")),
+    "query_metric_aggregates": _resource("metric-aggregate", _AGGREGATES),
     "request_profile_deletion": _resource("data-privacy-deletion-job", {"profile": _object({"data": _ERASED})}),
     "create_catalog_item": {"data": _NEW_ITEM},
     "bulk_create_catalog_items": _job("catalog-item-bulk-create-job", "items", _NEW_ITEM),

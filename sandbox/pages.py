@@ -3,9 +3,10 @@
 import base64
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar, overload
 from urllib.parse import urlencode
 
 from sandbox.klaviyo_errors import Refused
@@ -13,6 +14,8 @@ from sandbox.messages import Request
 
 _CALL = re.compile(r"\s*([a-z-]+)\(\s*([A-Za-z_.]+)\s*,\s*")
 _decoder = json.JSONDecoder()
+
+Record = TypeVar("Record")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,24 @@ class Row:
     show: Callable[[], dict[str, Any]]
 
 
+class Rows(Sequence[Row], Generic[Record]):
+    """Rows of records, each made when it is looked at: a page of a long list makes few of them."""
+
+    def __init__(self, records: Sequence[Record], row: Callable[[Record], Row]) -> None:
+        self._records = records
+        self._row = row
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @overload
+    def __getitem__(self, at: int) -> Row: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Row]: ...
+    def __getitem__(self, at: int | slice) -> Row | list[Row]:
+        return [self._row(one) for one in self._records[at]] if isinstance(at, slice) else self._row(self._records[at])
+
+
 def page(request: Request, rows: Sequence[Row], *, default: int, largest: int, falling: bool = False) -> dict[str, Any]:
     """One page of rows in the order of their places (or `falling`: in the reverse order); raises Refused."""
     size = _size(request, default, largest)
@@ -72,8 +93,8 @@ def page(request: Request, rows: Sequence[Row], *, default: int, largest: int, f
     start = 0
     if cursor:
         after = _place(cursor)
-        passed = (row.place >= after if falling else row.place <= after for row in rows)
-        start = next((index for index, past in enumerate(passed) if not past), len(rows))
+        sign = -1 if falling else 1
+        start = bisect_right(rows, sign * after, key=lambda row: sign * row.place)
     shown = rows[start : start + size]
     more = start + size < len(rows)
     query = [(name, value) for name, values in request.query.items() if name != "page[cursor]" for value in values]

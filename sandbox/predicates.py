@@ -14,6 +14,7 @@ import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -38,6 +39,7 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq, ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le,
 }  # fmt: skip
 _UNEQUAL = ("<>", "!=")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)")
 
 
 class PredicateError(ValueError):
@@ -87,14 +89,29 @@ def _same_kind(value: Any, told: Any) -> tuple[bool, Any]:
 
 def _compares(sign: str, told: Any) -> Test:
     compare = _ORDER[sign]
+    text = told.text if isinstance(told, _FromUrl) else told
+    moment = _moment(text)
 
     def matches(value: Any) -> bool:
         if isinstance(value, list):
             return any(matches(element) for element in value)
+        at = _moment(value) if moment else None
+        if moment and at:
+            return compare(at, moment)
         comparable, other = _same_kind(value, told)
         return comparable and compare(value, other)
 
     return matches
+
+
+def _moment(value: Any) -> datetime | None:
+    """The time that a text is: as texts, `…00Z` would be later than `…00.500Z`."""
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
+        return None
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        return None
 
 
 def _inside(test: Test) -> Test:

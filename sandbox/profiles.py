@@ -88,6 +88,13 @@ class Profiles:
         }
         return self._write(profile, given, meta or {})
 
+    def put(self, attributes: Mapping[str, Any]) -> Profile:
+        """A new profile, also with identifiers that others have: who has them first is still found by them."""
+        owners = dict(self._owners)
+        profile = self._write(self._new(), attributes, {})
+        self._owners |= owners
+        return profile
+
     def erase(self, identifier: str, value: str) -> Profile | None:
         """Forget a profile, and say which it was."""
         profile = self.find(identifier, value)
@@ -147,8 +154,8 @@ class Profiles:
         return profile
 
     def _own(self, profile: Profile, name: str, value: str | None) -> None:
-        if profile.get(name):
-            self._owners.pop(as_compared(name, profile[name]), None)
+        if profile.get(name) and self._owners.get(as_compared(name, profile[name])) == profile["id"]:
+            del self._owners[as_compared(name, profile[name])]
         if value:
             self._owners[as_compared(name, value)] = profile["id"]
 

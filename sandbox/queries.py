@@ -66,6 +66,7 @@ FIELDS: dict[str, frozenset[str]] = {
     "channels": _COMMON | {"name", "description", "roles", "address", "geoLocation", "reviewRatingStatistics"},
     "stores": _COMMON
     | {"name", "languages", "countries", "distributionChannels", "supplyChannels", "productSelections"},
+    "messages": _COMMON | {"sequenceNumber", "resource", "resourceVersion", "resourceUserProvidedIdentifiers", "type"},
     "subscriptions": _COMMON | {"destination", "messages", "changes", "events", "format", "status"},
 }  # fmt: skip
 

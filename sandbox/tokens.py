@@ -24,6 +24,7 @@ _SCOPES = {
     "states": ("view_states", "manage_states"),
     "channels": ("view_channels", "view_products", "manage_channels", "manage_products"),
     "stores": ("view_stores", "manage_stores"),
+    "messages": ("view_messages",),
     "subscriptions": ("manage_subscriptions",),
     "project": ("view_project_settings", "manage_project_settings"),
 }

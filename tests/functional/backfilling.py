@@ -1,4 +1,4 @@
-"""Running `python -m jobs backfill` against the sandbox, as the program that a Cloud Run job starts."""
+"""Running `python -m jobs` against the sandbox, as the program that a Cloud Run job starts."""
 
 import json
 import os
@@ -40,20 +40,21 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Backfills of one shop, in a folder of their own."""
+    """A job of one shop, in a folder of its own."""
 
     sandbox: Sandbox
     folder: Path
+    name: str = "backfill"
 
     @property
     def state(self) -> Json:
         """What is in the state file."""
-        found: Json = json.loads((self.folder / "backfill-state.json").read_text(encoding="utf-8"))
+        found: Json = json.loads((self.folder / f"{self.name}-state.json").read_text(encoding="utf-8"))
         return found
 
-    def failed(self, name: str = "backfill-errors.jsonl") -> list[Json]:
+    def failed(self, name: str = "") -> list[Json]:
         """The lines of an errors file."""
-        path = self.folder / name
+        path = self.folder / (name or f"{self.name}-errors.jsonl")
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
     def run(self, *arguments: str, **environment: str) -> Ended:
@@ -66,7 +67,7 @@ class Job:
         """A run under way; killed at the end, if it has not ended."""
         told = {**os.environ, **self.sandbox.environment, **ENVIRONMENT, "PYTHONPATH": str(ROOT), "SYNC_CONFIG": ""}
         process = subprocess.Popen(
-            [sys.executable, "-m", "jobs", "backfill", "--json", "--share", "1", *arguments],
+            [sys.executable, "-m", "jobs", *self.name.split("-"), "--json", "--share", "1", *arguments],
             cwd=self.folder,
             env={**told, **environment},
             stdout=subprocess.PIPE,

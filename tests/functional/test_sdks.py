@@ -116,7 +116,7 @@ def test_every_call_of_a_bulk_job_is_made_by_an_sdk(
     monkeypatch.chdir(tmp_path)
     options = parsed(["--only", "categories", "--only", "products"], settings.sync.backfill, "backfill")
     wide_shop.klaviyo.fail("^/api/catalog-item-bulk-create-jobs", method="POST", reset="answering", apply=True, count=1)
-    assert carried_out(options, settings, LoggedProgress()).code == DONE
+    assert carried_out(options, settings, LoggedProgress("backfill")).code == DONE
     asked = {one["operation"] for one in wide_shop.klaviyo.requests(kind="api")}
     assert {"bulk_create_catalog_items", "get_bulk_create_catalog_items_jobs", "get_catalog_items"} <= asked
     _assert_made_by_sdks(wide_shop, sent)

@@ -34,7 +34,7 @@ def test_a_line_every_30_seconds(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     """However often it is told."""
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    progress = LoggedProgress()
+    progress = LoggedProgress("backfill")
     for _ in range(240):
         now += 0.25
         progress.show(_snapshot())

@@ -1,0 +1,33 @@
+"""`manage.py prices due`: the job of the same name, for people."""
+
+import click
+
+from commands.env_file import reads_env_file
+from commands.job import run_job
+from commands.telling import counted
+from jobs.ending import Outcome
+from jobs.prices_due import copy_due, parsed
+
+_PROGRAM = "python3 manage.py prices"
+
+
+@click.command(
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True},
+    short_help="Copy products of which a price has begun or ended.",
+)
+@reads_env_file
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def prices(arguments: tuple[str, ...]) -> None:
+    """Copy products of which a price has begun or ended."""
+    run_job("prices", arguments, lambda given, rules: parsed(given, rules.reconcile, _PROGRAM), copy_due, _tell)
+
+
+def _tell(outcome: Outcome) -> None:
+    report = outcome.report
+    if "products" in report:
+        click.echo(
+            f"{counted(report['products'], 'product')} with a price that began or ended since {report['since']}:"
+            f" {report.get('embedded', 0)} with embedded, {report.get('standalone', 0)} with standalone prices;"
+            f" {report['failed']} failed, {report['seconds']:g} s."
+        )

@@ -1,0 +1,185 @@
+"""Categories, items and variants: both sides as whole lists, and what of them may have drifted."""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import Any
+
+from core.errors import SyncError
+from handlers.catalog_product import Supplies, is_standalone
+from handlers.comparing import GONE, Found, Wanted, category_differences, category_shop, differences_of, wanted_of
+from jobs.drift.crew import Crew
+from jobs.drift.findings import Report
+from jobs.drift.kept import Kept, read_all
+from jobs.drift.looks import Candidates, note_failure
+from jobs.drift.stock import Stock
+from jobs.errors_file import ErrorsFile
+from jobs.reading import Page, PageSize
+from mappers.catalog_documents import ProductProjection
+from mappers.ids import external_id
+from mappers.item import stocked_skus
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+"""commercetools' ids: an item or a category of Klaviyo's with another one is not ours."""
+_CATEGORIES_PAGE, _PRODUCTS_PAGE = 500, 50
+_EXPANDED = ("categories[*].ancestors[*]",)
+
+
+class CatalogSweep:
+    """One pass over the catalogs of both sides. `counts` is how many the shop's lists had, by kind."""
+
+    def __init__(self, crew: Crew, report: Report, errors: ErrorsFile) -> None:
+        self._crew = crew
+        self._services = crew.services
+        self._reader = crew.reader
+        self._report = report
+        self._errors = errors
+        self._lists = crew.services.klaviyo.lists
+        self._names: dict[str, str] = {}
+        self._items, self._variants = Kept(), Kept()
+        self._stock = Stock(crew.services, crew.reader)
+        self._members: defaultdict[str, set[str]] = defaultdict(set)
+        self._candidates: Candidates = {}
+        self._products: set[str] = set()
+        self._skus: set[str] = set()
+        self.counts: dict[str, int] = {}
+        self.found: dict[str, int] = {}
+        """How many Klaviyo's lists had, by kind."""
+
+    def candidates(self, kinds: Collection[str]) -> Candidates:
+        """What may have drifted of these kinds, with the state of the shop's side that was seen."""
+        with_products = bool({"items", "variants"} & set(kinds))
+        crew, lists = self._crew, self._lists
+        reads: list[Callable[[], None]] = [partial(read_all, crew, lists.categories, self._take_category)]
+        if with_products:
+            reads += [
+                partial(read_all, crew, lists.variants, self._variants.put),
+                partial(read_all, crew, lists.items, self._items.put),
+                self._stock.read,
+            ]
+        crew.begin("catalog: Klaviyo's lists")
+        crew.together(reads)
+        self.found = {"categories": len(self._names), "items": len(self._items), "variants": len(self._variants)}
+        if "categories" in kinds:
+            crew.alone(self._compare_categories)
+        if with_products:
+            crew.begin("catalog: members of categories", len(self._names))
+            crew.each(self._read_members, list(self._names))
+            crew.begin("catalog: products", crew.alone(partial(self._reader.count, "product-projections", [])))
+            self._compare_products()
+            crew.alone(self._find_extra)
+        return self._candidates
+
+    def _take_category(self, record: dict[str, Any]) -> None:
+        self._names[external_id(record["id"])] = record["attributes"]["name"]
+
+    def _read_members(self, category_id: str) -> None:
+        members = self._crew.surely(partial(self._services.klaviyo.products_in_category, category_id))
+        for product_id in members:
+            self._members[product_id].add(category_id)
+
+    def _compare_categories(self) -> None:
+        seen: set[str] = set()
+        after, size, is_last = "", PageSize(_CATEGORIES_PAGE), False
+        findings = self._report.of("categories")
+        while not is_last:
+            page = self._reader.page("categories", [], after, size, expand=("ancestors[*]",))
+            for category in page.documents:
+                own_id = category["id"]
+                seen.add(own_id)
+                try:
+                    if any(category_differences(own_id, category, self._names.get(own_id), self._services)):
+                        self._candidates["category", own_id] = category_shop(category, self._services)
+                except SyncError as error:
+                    note_failure(("category", own_id), error, self._report, self._errors)
+            after, is_last = page.documents[-1]["id"] if page.documents else "", page.is_last
+        findings.total = self.counts["categories"] = len(seen)
+        for own_id in self._names.keys() - seen:
+            if _UUID.fullmatch(own_id):
+                self._candidates["category", own_id] = GONE
+            else:
+                findings.foreign += 1
+
+    def _compare_products(self) -> None:
+        """Page after page; while one is compared the next one is read."""
+        documents: list[ProductProjection] = []
+        size, after, is_last = PageSize(_PRODUCTS_PAGE), "", False
+        while documents or not is_last:
+            works: list[Any] = [partial(self._compare_page, documents)] if documents else []
+            works += [] if is_last else [partial(self._read_page, after, size)]
+            found = self._crew.together(works)
+            documents = []
+            if not is_last:
+                page: Page = found[-1]
+                documents, is_last = list(page.documents), page.is_last
+                after = documents[-1]["id"] if documents else after
+        self.counts |= {"items": len(self._products), "variants": len(self._skus)}
+        for kind in ("items", "variants"):
+            self._report.of(kind).total = self.counts[kind]
+
+    def _read_page(self, after: str, size: PageSize) -> Page:
+        return self._reader.page("product-projections", [], after, size, expand=_EXPANDED)
+
+    def _compare_page(self, documents: Sequence[ProductProjection]) -> None:
+        published = [product for product in documents if product.get("published") is not False]
+        stock, prices = self._supplies(published)
+        for product in published:
+            self._products.add(product["id"])
+            try:
+                standalone = is_standalone(product)
+                wanted = wanted_of(product, Supplies(stock, prices if standalone else {}), self._services)
+                self._compare(wanted)
+            except SyncError as error:
+                note_failure(("product", product["id"]), error, self._report, self._errors)
+        self._crew.step(len(documents))
+
+    def _supplies(self, products: Sequence[ProductProjection]) -> tuple[Any, Any]:
+        """Stock of all SKUs of some products, and the prices of those that are standalone, as the handler has them."""
+        skus = [sku for product in products for sku in stocked_skus(product)]
+        stock = self._crew.surely(partial(self._stock.of, skus))
+        if not self._services.settings.sync.price.standalone:
+            return stock, None
+        priced = [sku for product in products if is_standalone(product) for sku in stocked_skus(product)]
+        read = partial(self._services.commercetools.standalone_prices, priced)
+        return stock, self._crew.surely(read) if priced else {}
+
+    def _compare(self, wanted: Wanted) -> None:
+        product_id = wanted.product_id
+        self._skus.update(wanted.variants)
+        owners = self._variants.owners
+        elsewhere = {sku for sku in wanted.variants if owners.get(sku, product_id) != product_id}
+        variants = {
+            sku: attributes
+            for sku in wanted.variants
+            if sku not in elsewhere and (attributes := self._variants.get(sku)) is not None
+        }
+        found = Found(self._items.get(product_id), variants, frozenset(self._members.get(product_id, ())), elsewhere)
+        if any(differences_of(wanted, found, self._services)):
+            self._candidates["product", product_id] = wanted.shop
+
+    def _find_extra(self) -> None:
+        """What Klaviyo has and the shop does not show."""
+        unseen = [own_id for own_id in self._items if own_id not in self._products]
+        ours = [own_id for own_id in unseen if _UUID.fullmatch(own_id)]
+        self._report.of("items").foreign = len(unseen) - len(ours)
+        for own_id in {*ours} - self._rightly_hidden(ours):
+            self._candidates["product", own_id] = GONE
+        foreign = 0
+        for sku in self._variants:
+            if sku not in self._skus:
+                owner = self._variants.owners.get(sku) or self._crew.surely(
+                    partial(self._services.klaviyo.product_of, sku)
+                )
+                if owner in self._products:
+                    self._candidates.setdefault(("product", str(owner)), None)
+                elif not _UUID.fullmatch(owner or ""):
+                    foreign += 1
+        self._report.of("variants").foreign = foreign
+
+    def _rightly_hidden(self, product_ids: Sequence[str]) -> set[str]:
+        """Those of the items that are hidden as their products exist and are not published."""
+        if self._services.settings.sync.product.unpublished != "hide":
+            return set()
+        hidden = [own for own in product_ids if (self._items.get(own) or {}).get("published") is False]
+        return self._reader.existing("products", hidden)

@@ -1,0 +1,163 @@
+"""The threads of a comparison: they ask and mend while the run's own thread hears signals and shows how far it is."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from types import TracebackType
+from typing import Self, TypeVar
+
+from core.settings import Settings
+from handlers.services import Services
+from jobs.arenas import share_one_heap
+from jobs.drift.findings import Findings
+from jobs.ending import InterruptedRunError, Outcome, signals_caught
+from jobs.for_a_job import THREADS, job_services
+from jobs.progress import Progress, Snapshot
+from jobs.reading import Reader
+from jobs.run import GRACE, await_all
+from jobs.units import Attempt, Health, Settled, settled, surely
+
+_MINUTE = 60.0
+_AT_ONCE = 1_000
+"""Units that are handed out at a time: a shop may have millions."""
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+
+
+class Crew:
+    """Both backends, asked by many threads. What fails is tried again as `jobs.units` does it."""
+
+    def __init__(self, services: Services, reader: Reader, stop: threading.Event, progress: Progress) -> None:
+        self.services = services
+        self.reader = reader
+        self._stop = stop
+        self._progress = progress
+        self._limits = services.settings.sync.limits
+        self._health = Health()
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="drift")
+        self._lock = threading.Lock()
+        self._calls: Counter[str] = Counter()
+        self._task = _Task("", None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def calls(self) -> dict[str, int]:
+        """Calls so far, by backend."""
+        with self._lock:
+            return dict(self._calls + Counter(commercetools=self.reader.calls))
+
+    def begin(self, name: str, total: int | None = None) -> None:
+        """Show a new task, with about so many steps."""
+        self._task = _Task(name, total)
+
+    def step(self, count: int = 1) -> None:
+        """So many more steps of the task are done."""
+        with self._lock:
+            self._task.done += count
+
+    def count(self, findings: Findings, number: int) -> None:
+        """Count so many more records of the shop's."""
+        with self._lock:
+            findings.total += number
+
+    def surely(self, call: Callable[[], T]) -> T:
+        """What a call gives, however often it takes; for the crew's own threads.
+
+        Raises what refuses it, and StoppedError.
+        """
+        found, calls = surely(call, self._limits, self._health, self._stop)
+        with self._lock:
+            self._calls.update(calls)
+        return found
+
+    def alone(self, work: Callable[[], T]) -> T:
+        """What a piece of work gives, done by a thread of the crew."""
+        return self.together([work])[0]
+
+    def together(self, works: Iterable[Callable[[], T]]) -> list[T]:
+        """What pieces of work give, done side by side. Raises what any of them raises, and StoppedError."""
+        futures = [self._pool.submit(work) for work in works]
+        self._await(futures)
+        return [future.result() for future in futures]
+
+    def each(self, work: Callable[[Item], T], items: Sequence[Item]) -> list[T]:
+        """The same for every item, each a step of the task. Raises as `together` does."""
+
+        def stepped(item: Item) -> T:
+            found = work(item)
+            self.step()
+            return found
+
+        found: list[T] = []
+        for start in range(0, len(items), _AT_ONCE):
+            found += self.together([partial(stepped, item) for item in items[start : start + _AT_ONCE]])
+        return found
+
+    def settled(self, works: Mapping[str, Callable[[Attempt], None]]) -> dict[str, Settled]:
+        """What became of units of work, by name; those under way have some seconds to end when a signal comes."""
+
+        def do(work: Callable[[Attempt], None]) -> Settled:
+            told = settled(work, self._limits, self._health, self._stop)
+            with self._lock:
+                self._calls.update(told.calls)
+                self._task.done += 1
+            return told
+
+        named, done = list(works.items()), dict[str, Settled]()
+        for start in range(0, len(named), _AT_ONCE):
+            futures = {name: self._pool.submit(do, work) for name, work in named[start : start + _AT_ONCE]}
+            self._await(list(futures.values()), GRACE)
+            done |= {name: future.result() for name, future in futures.items()}
+        return done
+
+    def pause(self, seconds: float) -> None:
+        """Wait. Raises InterruptedRunError when the run is asked to end."""
+        if self._stop.wait(seconds):
+            raise InterruptedRunError(abandons=False)
+
+    def _await(self, futures: Sequence["Future[T]"], grace: float = 0.0) -> None:
+        await_all(futures, self._stop, self._tick, grace)
+
+    def _tick(self) -> None:
+        task = self._task
+        minutes = (time.monotonic() - task.began) / _MINUTE
+        rate = task.done / minutes if minutes else 0.0
+        throttled = self.services.klaviyo.refusals + self.services.commercetools.refusals
+        self._progress.show(Snapshot(task.name, task.done, task.total, False, rate, 0, throttled))
+
+
+def with_crew(settings: Settings, share: float, progress: Progress, work: Callable[[Crew], Outcome]) -> Outcome:
+    """Have a crew do some work, with a share of Klaviyo's limits.
+
+    SIGTERM and SIGINT end it within ten seconds. What is then still under way is not waited for.
+    """
+    share_one_heap()
+    services = job_services(settings, share)
+    rules, abandons = settings.sync, True
+    try:
+        with signals_caught() as stop:
+            reader = Reader(services.commercetools, rules.limits, rules.backfill.read_timeout, stop)
+            with Crew(services, reader, stop, progress) as crew:
+                outcome = work(crew)
+        abandons = outcome.abandons
+        return outcome
+    finally:
+        progress.close()
+        if not abandons:
+            services.close()
+
+
+class _Task:
+    """What the crew is at."""
+
+    def __init__(self, name: str, total: int | None) -> None:
+        self.name, self.total, self.done, self.began = name, total, 0, time.monotonic()

@@ -1,0 +1,174 @@
+"""Placed Orders, counted by day: Klaviyo can't be asked for an event by its id.
+
+Only that metric is counted, by the event's time: commercetools keeps no time of a state, and other events are told by
+messages alone. More than expected is no drift: another system may send the metric too.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from clients.predicates import literal
+from handlers.history import is_placed, placed_time, send_placed_again
+from jobs.drift.crew import Crew
+from jobs.drift.findings import Findings, Report
+from jobs.drift.looks import note_failure
+from jobs.errors_file import ErrorsFile
+from jobs.reading import PageSize
+from jobs.selection import written
+from jobs.telling import told
+from jobs.units import Attempt
+from mappers.mapped import mapper
+from mappers.order_documents import Order
+
+DAYS = 7
+"""That are counted unless `--since` says more or less."""
+LAG = timedelta(hours=1)
+"""Before now, which is left out: Klaviyo counts an event some time after it has taken it."""
+_LONGEST = timedelta(days=360)
+"""Of one question: Klaviyo answers for at most a year."""
+_PAGE = 500
+
+
+@dataclass(slots=True)
+class _Expected:
+    """What a day's orders became: how many events, and how many belong to someone else by now."""
+
+    events: int = 0
+    changed_hands: int = 0
+
+
+class EventCount:
+    """The days from `begin` to an hour ago."""
+
+    def __init__(self, crew: Crew, report: Report, errors: ErrorsFile, since: datetime | None) -> None:
+        now = datetime.now(UTC)
+        self._crew = crew
+        self._services = crew.services
+        self._findings: Findings = report.of("events")
+        self._report = report
+        self._errors = errors
+        self._end = now - LAG
+        self._begin = (since or now - timedelta(days=DAYS)).replace(hour=0, minute=0, second=0, microsecond=0)
+        self._expected: dict[str, _Expected] = {}
+        self._metric = ""
+
+    def compare(self, seconds: float) -> None:
+        """Count both sides. Klaviyo is asked once more, so many seconds later, for days that lack some."""
+        crew = self._crew
+        crew.begin(
+            "events: orders", crew.alone(partial(crew.reader.count, "orders", [self._where(self._begin, self._end)]))
+        )
+        crew.alone(self._expect)
+        self._findings.total = sum(one.events for one in self._expected.values())
+        lost = crew.alone(self._lost)
+        if lost:
+            crew.begin("waiting for events under way")
+            crew.pause(seconds)
+            again = crew.alone(self._lost)
+            lost = {day: min(count, again[day]) for day, count in lost.items() if day in again}
+        self._findings.days = dict(sorted(lost.items()))
+
+    def mend(self, *, all_days: bool) -> None:
+        """Send the Placed Orders of the days that lack some: those that are there stay, as Klaviyo keeps the first.
+
+        Uniqueness is per profile, so a day with an order that belongs to someone else by now could get one twice: such
+        a day is left alone, unless `all_days`. They start no flow either way.
+        """
+        days = {
+            day: lost for day, lost in self._findings.days.items() if all_days or not self._expected[day].changed_hands
+        }
+        crew = self._crew
+        for day, lost in days.items():
+            crew.begin(f"events: sending those of {day}", self._expected[day].events)
+            failed = False
+            for orders in self._pages(*self._bounds(day), threaded=True):
+                units = {order["id"]: partial(self._send, order) for order in orders if self._day(order) == day}
+                for own_id, unit in crew.settled(units).items():
+                    if unit.failed:
+                        failed = True
+                        note_failure(("order", own_id), unit.failed, self._report, self._errors)
+            if not failed:
+                self._findings.mended |= {f"{day} #{number}" for number in range(lost)}
+
+    def _expect(self) -> None:
+        for orders in self._pages(self._begin, self._end):
+            customers = self._customers(orders)
+            for order in orders:
+                self._count(order, customers)
+            self._crew.step(len(orders))
+
+    def _count(self, order: Order, customers: dict[str, Any]) -> None:
+        day = self._day(order)
+        if day is None or not self._is_expected(order, customers):
+            return
+        expected = self._expected.setdefault(day, _Expected())
+        expected.events += 1
+        expected.changed_hands += changed_hands(order, customers.get(order.get("customerId") or ""))
+
+    def _day(self, order: Order) -> str | None:
+        """UTC day of an order's event; None for one outside of what is counted."""
+        at = placed_time(order)
+        return at.date().isoformat() if self._begin <= at < self._end else None
+
+    def _is_expected(self, order: Order, customers: dict[str, Any]) -> bool:
+        if not is_placed(order, self._services.settings):
+            return False
+        customer_id, email = order.get("customerId"), (order.get("customerEmail") or "").strip()
+        if not customer_id:
+            return bool(email)
+        by_email = self._services.settings.sync.order.deleted_customers == "email"
+        return customer_id in customers or (by_email and bool(email))
+
+    def _customers(self, orders: Sequence[Order]) -> dict[str, Any]:
+        ids = sorted({order["customerId"] for order in orders if order.get("customerId")})
+        return {one["id"]: one for one in self._crew.reader.named("customers", ids)} if ids else {}
+
+    def _pages(self, begin: datetime, end: datetime, *, threaded: bool = False) -> Iterator[Sequence[Order]]:
+        reader, size, after, is_last = self._crew.reader, PageSize(_PAGE), "", False
+        while not is_last:
+            read = partial(reader.page, "orders", [self._where(begin, end)], after, size)
+            page = self._crew.alone(read) if threaded else read()
+            if page.documents:
+                yield page.documents
+            after, is_last = page.documents[-1]["id"] if page.documents else "", page.is_last
+
+    def _where(self, begin: datetime, end: datetime) -> str:
+        first, last = literal(written(begin)), literal(written(end))
+        return (
+            f"(completedAt is not defined and createdAt >= {first} and createdAt < {last})"
+            f" or (completedAt >= {first} and completedAt < {last})"
+        )
+
+    def _lost(self) -> dict[str, int]:
+        """How many events each day lacks."""
+        lists, found = self._services.klaviyo.lists, Counter[str]()
+        if self._expected:
+            name = self._services.settings.sync.metrics.placed_order
+            self._metric = self._metric or self._crew.surely(partial(lists.metric_id, name)) or ""
+        begin = self._begin
+        while self._metric and begin < self._end:
+            end = min(self._end, begin + _LONGEST)
+            found.update(self._crew.surely(partial(lists.events_by_day, self._metric, begin, end)))
+            begin = end
+        return {day: one.events - found[day] for day, one in self._expected.items() if found[day] < one.events}
+
+    def _bounds(self, day: str) -> tuple[datetime, datetime]:
+        begin = datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC)
+        return begin, min(begin + timedelta(days=1), self._end)
+
+    def _send(self, order: Order, attempt: Attempt) -> None:
+        send_placed_again(told("order", order["id"], "Reconcile", attempt, self._services), order, self._services)
+
+
+@mapper
+def changed_hands(order: Order, customer: Any) -> bool:
+    """Whether an order's event may have gone to another profile: its customer registered later, or has a new e-mail."""
+    if not customer:
+        return False
+    email = (order.get("customerEmail") or "").lower()
+    is_newer = datetime.fromisoformat(customer["createdAt"]) > datetime.fromisoformat(order["createdAt"])
+    return is_newer or (bool(email) and email != (customer.get("email") or "").lower())

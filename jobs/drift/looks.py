@@ -1,0 +1,85 @@
+"""Looking at candidates until each is the same, has drifted, or goes on moving."""
+
+from collections.abc import Mapping
+from functools import partial
+
+from core.errors import SyncError
+from handlers.comparing import Look, look_at_category, look_at_customer, look_at_product
+from jobs.drift.crew import Crew
+from jobs.drift.findings import Report
+from jobs.errors_file import ErrorsFile
+
+_LOOKS = 4
+"""At one candidate, at most: what has moved each time is left to its messages."""
+
+Target = tuple[str, str]
+"""Type and id of a resource of the shop's."""
+Candidates = dict[Target, str | None]
+"""What may have drifted, and the state in which the shop's side was seen; None: it was not."""
+
+_BY_TYPE = {"category": look_at_category, "product": look_at_product, "customer": look_at_customer}
+_PASSES = {"category": "categories", "product": "products", "customer": "customers", "order": "orders"}
+"""What `backfill --ids` calls them."""
+_KINDS = {"category": "categories", "product": "items", "customer": "profiles", "order": "events"}
+
+
+def drifted(
+    candidates: Candidates, seconds: float, crew: Crew, report: Report, errors: ErrorsFile
+) -> dict[Target, Look]:
+    """Those of the candidates that have drifted, as last seen; they are noted in the report.
+
+    A difference is drift if the shop's side was the same at two looks, so many seconds apart.
+    """
+    found: dict[Target, Look] = {}
+    waiting = dict(candidates)
+    for number in range(_LOOKS):
+        if not waiting:
+            break
+        if number or None not in waiting.values():
+            crew.begin("waiting for messages under way")
+            crew.pause(seconds)
+        looks = looked(waiting, crew, report, errors)
+        still: Candidates = {}
+        for target, look in looks.items():
+            if look.differences and look.shop == waiting[target]:
+                found[target] = look
+                report.add(look.differences)
+            elif look.differences:
+                still[target] = look.shop
+                if number == _LOOKS - 1:
+                    note_moved(look, report)
+        waiting = still
+    return found
+
+
+def looked(targets: Mapping[Target, object], crew: Crew, report: Report, errors: ErrorsFile) -> dict[Target, Look]:
+    """A look at each of them; what can't be looked at is noted as failed."""
+
+    def look(target: Target) -> Look | None:
+        type_id, own_id = target
+        try:
+            return crew.surely(partial(_BY_TYPE[type_id], own_id, crew.services))
+        except SyncError as error:
+            note_failure(target, error, report, errors)
+            return None
+
+    crew.begin("looking again", len(targets))
+    found = zip(targets, crew.each(look, list(targets)), strict=True)
+    return {target: one for target, one in found if one is not None}
+
+
+def note_moved(look: Look, report: Report) -> None:
+    """Note differences that the shop's own movement explains."""
+    for one in look.differences:
+        if one.kind in report.kinds:
+            report.of(one.kind).moved.add(one.own_id)
+
+
+def note_failure(target: Target, error: SyncError, report: Report, errors: ErrorsFile, since: str = "") -> None:
+    """Note what could not be compared or mended."""
+    type_id, own_id = target
+    kind = _KINDS[type_id]
+    if kind not in report.kinds and type_id == "product":
+        kind = "variants"
+    report.of(kind).failed.add(own_id)
+    errors.add(f"{type_id}/{own_id}", _PASSES[type_id], error, since)

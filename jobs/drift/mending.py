@@ -1,0 +1,107 @@
+"""Mending what has drifted: by the live handlers alone, which read both sides again under their locks and guards."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from clients.retrying import current_budget
+from core.errors import TryAgain
+from handlers.comparing import GONE, Look
+from handlers.services import Services
+from jobs.drift.crew import Crew
+from jobs.drift.findings import KINDS, Report
+from jobs.drift.looks import Target, looked, note_failure, note_moved
+from jobs.errors_file import ErrorsFile
+from jobs.telling import copy
+from jobs.units import Attempt
+
+_ORDER = ("category", "product", "customer")
+_STILL = "still_differs"
+"""Why something counts as failed that its handler has copied."""
+
+Unit = Callable[[Attempt], None]
+
+
+def mend(
+    drifted: Mapping[Target, Look],
+    seconds: float,
+    crew: Crew,
+    report: Report,
+    errors: ErrorsFile,
+    *,
+    may_delete: frozenset[str],
+) -> None:
+    """Have the handlers copy what has drifted, then look at it once more, so many seconds later.
+
+    What the shop does not have is left alone, but for the kinds that `may_delete` names.
+    """
+    due = {target: look for target, look in drifted.items() if _is_due(look, may_delete)}
+    wrote: set[Target] = set()
+    done: list[Target] = []
+    for type_id in _ORDER:  # an item finds its categories mended
+        units = {
+            f"{type_id}/{own_id}": partial(_copied, (type_id, own_id), look, wrote, crew.services)
+            for (type_id_of, own_id), look in due.items()
+            if type_id_of == type_id
+        }
+        crew.begin("mending", len(units))
+        for name, unit in crew.settled(units).items():
+            target = (type_id, name.partition("/")[2])
+            if unit.failed:
+                note_failure(target, unit.failed, report, errors)
+            else:
+                done.append(target)
+    if done:
+        crew.begin("waiting for lists to show it")
+        crew.pause(seconds)
+        for target, look in looked(dict.fromkeys(done), crew, report, errors).items():
+            _judge(target, due[target], look, report, errors, wrote=target in wrote, may_delete=may_delete)
+
+
+def _judge(
+    target: Target,
+    before: Look,
+    after: Look,
+    report: Report,
+    errors: ErrorsFile,
+    *,
+    wrote: bool,
+    may_delete: frozenset[str],
+) -> None:
+    """Note what became of something that its handler has copied: mended, moved by the shop meanwhile, or failed."""
+    left = [one for one in after.differences if one.what != "extra" or one.kind in may_delete]
+    if not left and wrote:
+        for one in before.differences:
+            if one.kind in report.kinds and one not in after.differences:
+                report.of(one.kind).mended.add(one.own_id)
+    elif not left or after.shop != before.shop:
+        note_moved(before, report)
+    else:
+        note_failure(target, TryAgain(_STILL), report, errors)
+
+
+def _is_due(look: Look, may_delete: frozenset[str]) -> bool:
+    return any(one.what != "extra" or one.kind in may_delete for one in look.differences)
+
+
+def _copied(target: Target, look: Look, wrote: set[Target], services: Services, attempt: Attempt) -> None:
+    """Tell the resource's handler; whether it wrote is noted, also where it says that there was nothing to copy."""
+    type_id, own_id = target
+    try:
+        copy(type_id, own_id, _message_type(type_id, look), attempt, services)
+    finally:
+        if current_budget().has_written:
+            wrote.add(target)
+
+
+def _message_type(type_id: str, look: Look) -> str:
+    """What the handler is told. Each of these looks first: who is there by now stays."""
+    if type_id != "product":
+        return "ResourceUpdated"
+    if look.shop != GONE:
+        return "ProductPublished"
+    return "ProductDeleted" if any(one.what == "extra" for one in look.differences) else "ProductUnpublished"
+
+
+def kinds_over(share: float, report: Report, found: Mapping[str, int]) -> list[str]:
+    """The kinds of which more than this share of what Klaviyo has would be deleted."""
+    return [kind for kind in KINDS if kind in report.kinds and len(report.of(kind).extra) > share * found.get(kind, 0)]

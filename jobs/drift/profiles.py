@@ -1,0 +1,74 @@
+"""Customers and their profiles. Profiles of others are none of our business."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from clients.commercetools import CUSTOMER_GROUPS
+from clients.klaviyo_lists import PROFILES_PER_FILTER
+from core.errors import SyncError
+from handlers.comparing import GONE, look_at_profiles
+from jobs.drift.crew import Crew
+from jobs.drift.findings import Report
+from jobs.drift.looks import Candidates, note_failure
+from jobs.errors_file import ErrorsFile
+from jobs.reading import Page, PageSize
+from mappers.documents import Customer
+
+_PAGE = 500
+
+
+class ProfileSweep:
+    """One pass over all customers, or over those who have changed (`where`)."""
+
+    def __init__(self, crew: Crew, report: Report, errors: ErrorsFile, where: Sequence[str]) -> None:
+        self._crew = crew
+        self._report = report
+        self._errors = errors
+        self._where = where
+        self._candidates: Candidates = {}
+
+    def candidates(self) -> Candidates:
+        """The customers whose profile may have drifted, with the state of the shop's side that was seen."""
+        crew = self._crew
+        crew.begin("profiles", crew.alone(partial(crew.reader.count, "customers", self._where)))
+        size, after, is_last = PageSize(_PAGE), "", False
+        documents: list[Customer] = []
+        while documents or not is_last:
+            parts = range(0, len(documents), PROFILES_PER_FILTER)
+            works: list[Any] = [
+                partial(self._compare, documents[start : start + PROFILES_PER_FILTER]) for start in parts
+            ]
+            works += [] if is_last else [partial(self._read, after, size)]
+            found = crew.together(works)
+            documents = []
+            if not is_last:
+                page: Page = found[-1]
+                documents, is_last = list(page.documents), page.is_last
+                after = documents[-1]["id"] if documents else after
+        return self._candidates
+
+    def _read(self, after: str, size: PageSize) -> Page:
+        return self._crew.reader.page("customers", self._where, after, size, expand=CUSTOMER_GROUPS)
+
+    def _compare(self, customers: Sequence[Customer]) -> None:
+        services, findings = self._crew.services, self._report.of("profiles")
+        listed = self._crew.surely(partial(services.klaviyo.lists.profiles, [one["id"] for one in customers]))
+        profiles: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        for one in listed:
+            profiles[one["attributes"]["external_id"]].append(one["attributes"])
+        for customer in customers:
+            own_id = customer["id"]
+            found = profiles.get(own_id, [])
+            try:
+                look = look_at_profiles(own_id, customer, found, services)
+            except SyncError as error:
+                note_failure(("customer", own_id), error, self._report, self._errors)
+                continue
+            if look.differences:
+                self._candidates["customer", own_id] = look.shop
+            self._crew.count(findings, 0 if look.shop == GONE else 1)
+            if len(found) > 1:
+                findings.duplicates.append(own_id)
+        self._crew.step(len(customers))

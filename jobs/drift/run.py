@@ -1,0 +1,181 @@
+"""One comparison: kind after kind, each settled before the next, and what it comes to."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from clients.predicates import literal
+from core.logs import log
+from jobs.drift.catalog import CatalogSweep
+from jobs.drift.crew import Crew
+from jobs.drift.events import EventCount
+from jobs.drift.findings import KINDS, Findings, Report
+from jobs.drift.looks import Candidates, drifted
+from jobs.drift.memory import Memory
+from jobs.drift.mending import kinds_over, mend
+from jobs.drift.options import Options
+from jobs.drift.profiles import ProfileSweep
+from jobs.ending import BRAKE, DONE, DRIFT, WITH_ERRORS, Outcome
+from jobs.errors_file import ErrorsFile
+from jobs.reading import PageSize
+from jobs.selection import written
+
+_CATALOG = ("categories", "items", "variants")
+_PAGE = 500
+_HALF = 0.5
+
+
+class DriftRun:
+    """One comparison."""
+
+    def __init__(self, options: Options, crew: Crew, memory: Memory, errors: ErrorsFile) -> None:
+        self._options = options
+        self._crew = crew
+        self._memory = memory
+        self._errors = errors
+        self._rules = crew.services.settings.sync.reconcile
+        self._report = Report()
+        self._phases = memory.done(options.said)
+        self._counts = dict(memory.counts)
+        self._brakes: list[str] = []
+
+    def do(self) -> None:
+        """Compare kind after kind, and mend what differs if that is asked for. Raises StoppedError."""
+        wanted = self._options.kinds
+        catalog = tuple(kind for kind in _CATALOG if kind in wanted)
+        if catalog:
+            self._phase(catalog, partial(self._do_catalog, catalog))
+        if "profiles" in wanted:
+            self._phase(("profiles",), self._do_profiles)
+        if "events" in wanted:
+            self._phase(("events",), self._do_events)
+        drifts = self._report.drift > self._rules.max_drift
+        self._memory.drifting_runs = self._memory.drifting_runs + 1 if drifts else 0
+        self._memory.counts, self._memory.unfinished = self._counts, {}
+        self._memory.write()
+
+    def reported(self) -> dict[str, Any]:
+        """What is told of the run so far."""
+        kinds = {kind: self._report.kinds[kind].reported() for kind in KINDS if kind in self._report.kinds}
+        drift = round(self._report.drift, 6)
+        return {"fix": self._options.fix, "kinds": kinds, "drift": drift, "calls": self._crew.calls}
+
+    def ended(self, told: dict[str, Any]) -> Outcome:
+        """How the run ended."""
+        found = self._report.kinds.values()
+        if self._brakes:
+            return Outcome(BRAKE, told, " ".join(self._brakes))
+        if failed := sum(len(one.failed) for one in found):
+            return with_errors(failed, self._options, told)
+        if sum(one.left - len(one.moved & (one.missing | one.extra | one.differing_ids)) for one in found):
+            return Outcome(DRIFT, told, self._advice())
+        return Outcome(DONE, told)
+
+    def _advice(self) -> str:
+        if not self._options.fix:
+            return "Klaviyo differs from the shop: --fix mends it."
+        extra = [kind for kind, one in self._report.kinds.items() if one.extra - one.mended]
+        if extra:
+            return (
+                f"The shop does not have some of Klaviyo's {' and '.join(extra)}: --fix --delete-extra deletes those."
+            )
+        return "Days whose orders may have gone to other profiles are left alone: --only events --fix sends them again."
+
+    def _phase(self, kinds: tuple[str, ...], do: Callable[[], None]) -> None:
+        """Do a phase, unless the run that was stopped has done it, and note it."""
+        name = " ".join(kinds)
+        if name in self._phases:
+            for kind, stored in self._phases[name].items():
+                self._report.kinds[kind] = _restored(stored)
+            log.info(f"reconcile: {name} were compared by the run that was stopped")
+            return
+        for kind in kinds:
+            self._report.of(kind)
+        do()
+        self._phases[name] = {kind: _stored(self._report.of(kind)) for kind in kinds}
+        now = datetime.now(UTC).isoformat()
+        self._memory.unfinished = {"said": self._options.said, "began": now, "phases": self._phases}
+        self._memory.write()
+
+    def _do_catalog(self, kinds: tuple[str, ...]) -> None:
+        sweep = CatalogSweep(self._crew, self._report, self._errors)
+        since = self._options.since
+        if since is None:
+            candidates = sweep.candidates(kinds)
+        else:
+            candidates = sweep.candidates([kind for kind in kinds if kind == "categories"])
+            if {"items", "variants"} & set(kinds):
+                candidates |= self._changed_products(since)
+        shrunk = [kind for kind, count in sweep.counts.items() if count < _HALF * self._memory.counts.get(kind, 0)]
+        if not shrunk:
+            self._counts |= sweep.counts
+        may_delete = partial(self._may_delete, kinds, sweep, shrunk) if self._options.delete_extra else None
+        self._settle(candidates, may_delete)
+
+    def _changed_products(self, since: datetime) -> Candidates:
+        """Products that have changed since then, all of which are looked at by their id."""
+        where = [f"lastModifiedAt >= {literal(written(since))}"]
+        size, after, is_last = PageSize(_PAGE), "", False
+        found: Candidates = {}
+        while not is_last:
+            read = partial(self._crew.reader.page, "product-projections", where, after, size)
+            page = self._crew.alone(read)
+            found |= {("product", one["id"]): None for one in page.documents}
+            after, is_last = page.documents[-1]["id"] if page.documents else "", page.is_last
+        self._report.of("items").total = len(found)
+        return found
+
+    def _do_profiles(self) -> None:
+        since = self._options.since
+        where = [f"lastModifiedAt >= {literal(written(since))}"] if since else []
+        self._settle(ProfileSweep(self._crew, self._report, self._errors, where).candidates(), None)
+
+    def _do_events(self) -> None:
+        count = EventCount(self._crew, self._report, self._errors, self._options.since)
+        count.compare(self._rules.second_look)
+        if self._options.fix and self._report.of("events").days:
+            count.mend(all_days=self._options.resends_all_days)
+
+    def _settle(self, candidates: Candidates, may_delete: Callable[[], frozenset[str]] | None) -> None:
+        seconds = self._rules.second_look
+        found = drifted(candidates, seconds, self._crew, self._report, self._errors)
+        if found and self._options.fix:
+            deletes = may_delete() if may_delete else frozenset[str]()
+            mend(found, seconds, self._crew, self._report, self._errors, may_delete=deletes)
+
+    def _may_delete(self, kinds: tuple[str, ...], sweep: CatalogSweep, shrunk: Sequence[str]) -> frozenset[str]:
+        """The kinds of which extra records may be deleted: all or none. Asked once it is known what is extra."""
+        over = kinds_over(self._options.max_delete, self._report, sweep.found)
+        for kind in over:
+            extra, of = len(self._report.of(kind).extra), sweep.found.get(kind, 0)
+            self._brakes.append(
+                f"Nothing was deleted: {extra} of {of} {kind} in Klaviyo would go, which is more than"
+                f" {self._options.max_delete:.0%} (--max-delete)."
+            )
+        if shrunk:
+            self._brakes.append(
+                f"Nothing was deleted: commercetools listed fewer than half of the {' and '.join(shrunk)} that it"
+                f" had in the last run. If that is right, remove {self._options.state}."
+            )
+        return frozenset() if over or shrunk else frozenset(kinds)
+
+
+def with_errors(failed: int, options: Options, told: dict[str, Any]) -> Outcome:
+    """The end of a run of which so much could not be done."""
+    if not failed:
+        return Outcome(DONE, told)
+    return Outcome(WITH_ERRORS, told, f"{failed} could not be done: {options.errors} says why.")
+
+
+def _stored(found: Findings) -> dict[str, Any]:
+    values = {one.name: getattr(found, one.name) for one in fields(found)}
+    return {name: sorted(value) if isinstance(value, set) else value for name, value in values.items()}
+
+
+def _restored(stored: dict[str, Any]) -> Findings:
+    found = Findings()
+    for one in fields(found):
+        setattr(found, one.name, type(getattr(found, one.name))(stored[one.name]))
+    return found

@@ -1,0 +1,65 @@
+"""The whole inventory of a shop, packed small."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import cast
+
+from clients.predicates import any_of
+from handlers.services import Services
+from jobs.reading import COUNTED, PageSize, Reader
+from mappers.catalog_documents import InventoryEntry
+from mappers.json_safe import encodable
+
+_PAGE = 500
+_Packed = tuple[str, int, str, int | None]
+"""Id, version, channel, quantity."""
+
+
+class Stock:
+    """Inventory entries by SKU, of those that may count, as `Commercetools.inventory_entries` has them.
+
+    With no channel configured the entries without one are listed, and those of channels if they are few: a SKU can have
+    one in each of 500 stores. Else SKUs without an entry of their own are asked for when their product is compared.
+    """
+
+    def __init__(self, services: Services, reader: Reader) -> None:
+        self._services = services
+        self._reader = reader
+        self._channels = services.settings.sync.inventory.channel
+        self._entries: defaultdict[str, list[_Packed]] = defaultdict(list)
+        self._asks = False
+
+    def read(self) -> None:
+        """Read all of it."""
+        if self._channels:
+            self._list(f"supplyChannel(id in {any_of(self._channels)})")
+            return
+        self._list("supplyChannel is not defined")
+        elsewhere = "supplyChannel is defined"
+        count = self._reader.count("inventory", [elsewhere])
+        self._asks = count is None or count >= COUNTED
+        if not self._asks and count:
+            self._list(elsewhere)
+
+    def of(self, skus: Sequence[str]) -> dict[str, list[InventoryEntry]]:
+        """The entries of some SKUs."""
+        found = {sku: [_unpacked(one) for one in self._entries.get(sku, ())] for sku in skus}
+        unknown = [sku for sku in skus if not found[sku]] if self._asks else []
+        return found | (self._services.commercetools.inventory_entries(unknown) if unknown else {})
+
+    def _list(self, where: str) -> None:
+        after, size, is_last = "", PageSize(_PAGE), False
+        while not is_last:
+            page = self._reader.page("inventory", [where], after, size)
+            for entry in page.documents:
+                channel = (entry.get("supplyChannel") or {}).get("id") or ""
+                available = entry.get("availableQuantity")
+                quantity = entry.get("quantityOnStock") if available is None else available
+                self._entries[encodable(entry["sku"])].append((entry["id"], entry["version"], channel, quantity))
+            after, is_last = page.documents[-1]["id"] if page.documents else "", page.is_last
+
+
+def _unpacked(entry: _Packed) -> InventoryEntry:
+    own_id, version, channel, quantity = entry
+    unpacked = {"id": own_id, "version": version, "availableQuantity": quantity}
+    return cast("InventoryEntry", {**unpacked, **({"supplyChannel": {"id": channel}} if channel else {})})

@@ -1,0 +1,157 @@
+"""Prices whose validity begins or ends: commercetools sends no message then, so their products are copied in time.
+
+A run looks back from now; two intervals of the schedule are enough, and what was copied before is not written again.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import handlers  # noqa: F401 - registers every handler
+from clients.predicates import any_of, chunks, literal
+from core.rules import ReconcileRules
+from core.settings import Settings
+from jobs.drift.crew import Crew, with_crew
+from jobs.ending import DENIED, DONE, INTERRUPTED, REFUSED, WITH_ERRORS, Outcome, StoppedError
+from jobs.errors_file import ErrorsFile
+from jobs.parsing import parser_of, share_of
+from jobs.progress import Progress
+from jobs.reading import PageSize
+from jobs.selection import moment, written
+from jobs.telling import copy
+from jobs.units import Attempt
+
+_SINCE = "1h"
+_PAGE = 500
+_EMBEDDED_PAGE = 100
+_CHARACTERS = 3_000
+"""Of SKUs in a predicate that names them twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for."""
+
+    since: datetime
+    errors: Path
+    share: float
+    as_json: bool
+
+
+def parsed(arguments: Sequence[str], rules: ReconcileRules, program: str) -> Options:
+    """The options of `prices due`. Wrong ones end the process with 2, and what is wrong on stderr."""
+    parser = parser_of(
+        program,
+        "due: copy the products of which a price has begun or ended since then. commercetools sends no message when"
+        " the validity of a price begins or ends.",
+        "Example:  %(prog)s due --since 1h   (every 15 minutes)",
+    )
+    add = parser.add_argument
+    add("what", choices=["due"], help="what to do")
+    add("--since", default=_SINCE, metavar="TIME", help=f"a time, or a span such as 30m or 2h ({_SINCE}); more than"
+        " the time between two runs")  # fmt: skip
+    add("--errors", type=Path, metavar="FILE", default=Path("prices-errors.jsonl"), help="what can't be done"
+        " (prices-errors.jsonl)")  # fmt: skip
+    add("--share", type=share_of, default=rules.share, metavar="0.5", help="part of Klaviyo's limits to use when others"
+        f" call too ({rules.share})")  # fmt: skip
+    add("--json", action="store_true", help="print one JSON object at the end")
+    told = parser.parse_args(arguments)
+    now = datetime.now(UTC)
+    try:
+        since = moment(told.since, now)
+    except (ValueError, OverflowError):
+        parser.error(f"--since must be a date, a time, or a span such as 30m or 2h, not {told.since!r}")
+    if since >= now:
+        parser.error("--since must be before now")
+    return Options(since, told.errors, told.share, told.json)
+
+
+def copy_due(options: Options, settings: Settings, progress: Progress) -> Outcome:
+    """Copy the products. SIGTERM and SIGINT end it early, within ten seconds."""
+    return with_crew(settings, options.share, progress, lambda crew: _Due(options, crew).do())
+
+
+class _Due:
+    """One run."""
+
+    def __init__(self, options: Options, crew: Crew) -> None:
+        self._options = options
+        self._crew = crew
+        self._errors = ErrorsFile(options.errors)
+        since, now = literal(written(options.since)), literal(written(datetime.now(UTC)))
+        self._in_time = (
+            f"(validFrom > {since} and validFrom <= {now}) or (validUntil > {since} and validUntil <= {now})"
+        )
+
+    def do(self) -> Outcome:
+        """Look for the products, and have the live handler copy them."""
+        began = time.monotonic()
+        self._errors.clear()
+        report: dict[str, Any] = {"command": "prices due", "since": written(self._options.since)}
+        products: set[str] = set()
+        unread = ""
+        try:
+            for name, find in (("standalone", self._standalone), ("embedded", self._embedded)):
+                try:
+                    found = self._crew.alone(find)
+                except StoppedError as stopped:  # one that can't be asked for must not keep the other from being copied
+                    if stopped.code not in (INTERRUPTED, REFUSED) or stopped.abandons:
+                        raise
+                    unread = f"{unread} {name.capitalize()} prices: {stopped} `reconcile` finds what was missed."
+                else:
+                    report[name] = len(found)
+                    products |= found
+            failed = self._copy(products)
+        except StoppedError as stopped:
+            return Outcome(stopped.code, report, str(stopped), stopped.abandons)
+        report |= {"products": len(products), "failed": failed, "calls": self._crew.calls}
+        report["seconds"] = round(time.monotonic() - began, 1)
+        said = f"{failed} could not be copied: {self._options.errors} says why." if failed else ""
+        return Outcome(WITH_ERRORS if said or unread else DONE, report, f"{said}{unread}".strip())
+
+    def _standalone(self) -> set[str]:
+        """Ids of the published products of which a standalone price has begun or ended."""
+        if not self._crew.services.settings.sync.price.standalone:
+            return set()
+        try:
+            prices = list(self._listed("standalone-prices", ["not(active=false)", self._in_time], _PAGE))
+        except StoppedError as stopped:
+            if stopped.code == DENIED:  # without that scope standalone prices are not synced at all
+                return set()
+            raise
+        found: set[str] = set()
+        for skus in chunks((price["sku"] for price in prices), _CHARACTERS):
+            listed = any_of(skus)
+            holding = f"masterVariant(sku in {listed}) or variants(sku in {listed})"
+            found |= {product["id"] for product in self._listed("product-projections", [holding], _EMBEDDED_PAGE)}
+        return found
+
+    def _embedded(self) -> set[str]:
+        """Ids of the published products of which an embedded price has begun or ended."""
+        prices = f"prices({self._in_time})"
+        where = f"masterVariant({prices}) or variants({prices})"
+        return {product["id"] for product in self._listed("product-projections", [where], _EMBEDDED_PAGE)}
+
+    def _listed(self, collection: str, where: Sequence[str], page_size: int) -> Iterator[Any]:
+        size, after, is_last = PageSize(page_size), "", False
+        while not is_last:
+            page = self._crew.reader.page(collection, where, after, size)
+            yield from page.documents
+            after, is_last = page.documents[-1]["id"] if page.documents else "", page.is_last
+
+    def _copy(self, product_ids: set[str]) -> int:
+        """Have the live handler copy them; how many could not be."""
+
+        def unit(product_id: str, attempt: Attempt) -> None:
+            copy("product", product_id, "ProductPublished", attempt, self._crew.services)
+
+        self._crew.begin("copying", len(product_ids))
+        done = self._crew.settled({own_id: partial(unit, own_id) for own_id in sorted(product_ids)})
+        for own_id, one in done.items():
+            if one.failed:
+                self._errors.add(f"product/{own_id}", "products", one.failed)
+        return sum(1 for one in done.values() if one.failed)

@@ -1,0 +1,58 @@
+"""Looking for drift beside the live function: what its messages are about to change is no drift."""
+
+import random
+
+import pytest
+
+from commands.running import Sandbox, running_function
+from core.settings import load_settings
+from sandbox.samples import ENVIRONMENT
+from tests.functional.backfilling import Job, awaited, ended
+from tests.functional.comparing import comparison, config_of
+from tests.functional.expected_state import problems
+from tests.functional.random_shop import RandomShop
+from tests.functional.redelivery import Subscription
+
+AT_A_TIME, SECONDS = 4, 60
+SECOND_LOOK = 6
+KINDS = [
+    "edit_customer", "erase_customer", "edit_product", "change_variants", "move_sku", "unpublish_product",
+    "publish_product", "set_stock", "rename_category", "edit_price_live", "place_order",
+]  # fmt: skip
+
+
+@pytest.mark.timeout(240)
+def test_traffic_is_not_taken_for_drift(sandbox: Sandbox, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shop changes from the first read to the last one, and lists lag; in the end the newest state stands."""
+    seed = random.randrange(2**32)
+    rng = random.Random(seed)
+    shop = RandomShop(rng, sandbox.commercetools, KINDS)
+    environment = {**sandbox.environment, **ENVIRONMENT, "SYNC_CONFIG": ""}
+    compare = comparison(job)
+    config = job.folder / "reconcile.toml"
+    config.write_text(f"[reconcile]\nsecond_look = {SECOND_LOOK}\n", encoding="utf-8")
+    sandbox.klaviyo.lag(1)
+    with running_function(environment) as function:
+        subscription = Subscription([function.url], random.Random(rng.random()))
+        with subscription.pushing(AT_A_TIME):
+            for delivery in shop.open(10):
+                subscription.publish(delivery, 0.1)
+            assert subscription.drained(SECONDS), f"seed {seed}"
+            sandbox.klaviyo.forget_requests()
+            told = ("--fix", "--delete-extra", "--max-delete", "100%")
+            with compare.started(*told, SYNC_CONFIG=config_of(job.folder)) as process:
+                awaited(lambda: sandbox.klaviyo.requests(kind="api"))
+                changes = 0
+                while process.poll() is None:
+                    subscription.wait_for_room(AT_A_TIME, soon=0.1)
+                    for delivery in shop.change():
+                        subscription.publish(delivery, 0.1)
+                    changes += 1
+                done = ended(process)
+            assert subscription.drained(SECONDS), f"seed {seed}"
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert changes > 20, f"seed {seed}"
+    assert done.report["drift"] == 0, f"seed {seed}: {done.report['kinds']}"
+    assert (done.code, compare.failed()) == (0, []), f"seed {seed}"
+    assert problems(sandbox, load_settings(), shop) == [], f"seed {seed}"

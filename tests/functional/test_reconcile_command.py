@@ -1,0 +1,219 @@
+"""`reconcile` as people and schedules use it: tables, JSON, options, the state file, and what ends a run early."""
+
+import json
+import signal
+from typing import Any
+
+import pytest
+
+from commands.running import Sandbox
+from jobs.ending import BAD_ARGUMENTS, DRIFT, INTERRUPTED, REFUSED
+from tests.functional.backfilling import Job, asked, awaited, ended
+from tests.functional.comparing import comparison, config_of, make_true, writes
+from tests.functional.conftest import ManagePy, Serve
+from tests.functional.documents import category, customer, order, product, reference, variant
+from tests.functional.races import create_profile, create_variant, delete_from_catalog
+
+QUICK = "[reconcile]\nsecond_look = 0\n"
+
+
+@pytest.fixture
+def shop(sandbox: Sandbox, serve: Serve) -> Sandbox:
+    """A small shop that Klaviyo is true to."""
+    sandbox.commercetools.put("categories", category("category-1", "Bags"))
+    sandbox.commercetools.put("products", product("product-1", [variant("sku-1"), variant("sku-2", 2)]))
+    sandbox.commercetools.put("products", product("product-2", [variant("sku-3")]))
+    sandbox.commercetools.put("customers", customer())
+    make_true(serve(SYNC_CONFIG=""), sandbox)
+    return sandbox
+
+
+@pytest.fixture
+def told(settings_file: Any, job: Job) -> dict[str, str]:
+    """The environment of `manage.py reconcile`."""
+    return {"SYNC_CONFIG": settings_file(QUICK), "RECONCILE_STATE": str(job.folder / "reconcile-state.json")}
+
+
+def test_a_table_tells_what_differs_and_what_to_do(shop: Sandbox, manage_py: ManagePy, told: dict[str, str]) -> None:
+    """3 while something does, 0 once it is mended."""
+    delete_from_catalog(shop, "catalog-items", "product-1")
+    found = manage_py("reconcile", **told)
+    assert found.exit_code == DRIFT
+    lines = found.stdout.splitlines()
+    assert lines[0].split() == ["same", "missing", "differing", "extra"]
+    assert [line.split() for line in lines[1:6]] == [
+        ["categories", "1", "0", "0", "0"],
+        ["items", "1", "1", "0", "0"],
+        ["variants", "1", "2", "0", "0"],
+        ["profiles", "1", "0", "0", "0"],
+        ["events", "0", "0", "0", "0"],
+    ]
+    assert "items missing in Klaviyo: product-1" in lines
+    assert "variants missing in Klaviyo: sku-1, sku-2" in lines
+    assert "Klaviyo differs from the shop: --fix mends it." in found.stderr
+    mended = manage_py("reconcile", "--fix", "--json", **told)
+    assert mended.exit_code == 0
+    report = json.loads(mended.stdout)
+    assert {kind: one["mended"] for kind, one in report["kinds"].items()} == {
+        "categories": 0, "items": 1, "variants": 2, "profiles": 0, "events": 0,
+    }  # fmt: skip
+    assert report["calls"].keys() == {"commercetools", "klaviyo"}
+    assert manage_py("reconcile", **told).exit_code == 0
+
+
+def test_one_kind_alone(shop: Sandbox, manage_py: ManagePy, told: dict[str, str]) -> None:
+    """Nothing else is compared, or told of."""
+    delete_from_catalog(shop, "catalog-categories", "category-1")
+    shop.klaviyo.forget_requests()
+    found = manage_py("reconcile", "--only", "profiles", "--json", **told)
+    assert (found.exit_code, json.loads(found.stdout)["kinds"].keys()) == (0, {"profiles"})
+    assert {call["operation"] for call in shop.klaviyo.requests(kind="api")} == {"get_profiles"}
+
+
+def test_since_looks_at_what_has_changed(shop: Sandbox, manage_py: ManagePy, told: dict[str, str]) -> None:
+    """Two products lack their items; the one that was changed lately is looked at, without any list of items."""
+    for own_id in ("product-1", "product-2"):
+        delete_from_catalog(shop, "catalog-items", own_id)
+    shop.commercetools.patch("products", "product-2", {"key": "new"})
+    shop.klaviyo.forget_requests()
+    found = json.loads(manage_py("reconcile", "--since", "1h", "--only", "items", "--json", **told).stdout)
+    assert found["kinds"]["items"]["ids"] == {"missing": ["product-2"]}
+    assert asked(shop, "get_catalog_items") == []
+
+
+def test_links_without_linkage_do_not_hide_what_is_wrong(
+    shop: Sandbox, manage_py: ManagePy, told: dict[str, str]
+) -> None:
+    """Klaviyo's lists may not say whose a variant is: a surplus one is then asked for by its id."""
+    shop.klaviyo.linkage("links")
+    create_variant(shop, "surplus", "product-1")
+    delete_from_catalog(shop, "catalog-variants", "sku-3")
+    found = json.loads(manage_py("reconcile", "--only", "variants", "--json", **told).stdout)
+    assert found["kinds"]["variants"]["ids"] == {"missing": ["sku-3"], "extra": ["surplus"]}
+
+
+def test_customers_with_several_profiles_are_named(shop: Sandbox, manage_py: ManagePy, told: dict[str, str]) -> None:
+    """That is Klaviyo's to merge, and no drift; a profile of somebody else is none of our business."""
+    shop.klaviyo.put_profile(external_id="customer-1", email="double@example.com")
+    create_profile(shop, external_id="nobody", email="nobody@example.com")
+    found = manage_py("reconcile", "--only", "profiles", **told)
+    assert found.exit_code == 0
+    assert "profiles customers with several profiles: customer-1" in found.stdout
+
+
+def test_what_klaviyo_refuses_is_named_and_the_rest_is_mended(
+    shop: Sandbox, manage_py: ManagePy, told: dict[str, str], job: Job
+) -> None:
+    """1, and an errors file that `backfill --ids` takes."""
+    for own_id in ("product-1", "product-2"):
+        delete_from_catalog(shop, "catalog-items", own_id)
+    refused = {"errors": [{"code": "invalid", "detail": "no", "source": {"pointer": "/data/attributes/title"}}]}
+    shop.klaviyo.fail("^/api/catalog-items", method="POST", count=1, status=400, body=refused)
+    found = manage_py("reconcile", "--fix", **told)
+    assert found.exit_code == 1
+    [line] = comparison(job).failed()
+    assert line["pass"] == "products"
+    assert line["resource"] in ("product/product-1", "product/product-2")
+    assert len(shop.klaviyo.state()["items"]) == 1
+    again = manage_py("backfill", "--ids", str(job.folder / "reconcile-errors.jsonl"), "--state",
+                      str(job.folder / "again.json"), **told)  # fmt: skip
+    assert again.exit_code == 0
+    assert len(shop.klaviyo.state()["items"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--delete-extra"], "--delete-extra needs --fix"),
+        (["--from-messages"], "--from-messages needs --since"),
+        (["--from-messages", "--since", "1h", "--only", "items"], "leave --only"),
+        (["--since", "soon"], "--since must be a date"),
+        (["--max-delete", "120%"], "--max-delete"),
+        (["--only", "orders"], "--only"),
+    ],
+)
+def test_wrong_options_are_told(
+    sandbox: Sandbox, manage_py: ManagePy, told: dict[str, str], arguments: list[str], said: str
+) -> None:
+    """Before anything is asked of anybody."""
+    found = manage_py("reconcile", *arguments, **told)
+    assert (found.exit_code, sandbox.klaviyo.requests()) == (BAD_ARGUMENTS, [])
+    assert said in found.stderr
+
+
+@pytest.mark.parametrize("content", ["{}", "no JSON", '{"version": 1, "command": "backfill"}'])
+def test_a_file_of_something_else_is_not_overwritten(
+    shop: Sandbox, manage_py: ManagePy, told: dict[str, str], job: Job, content: str
+) -> None:
+    """The state file may be named by mistake."""
+    state = job.folder / "reconcile-state.json"
+    state.write_text(content, encoding="utf-8")
+    found = manage_py("reconcile", **told)
+    assert (found.exit_code, state.read_text(encoding="utf-8")) == (REFUSED, content)
+    assert "is not the state file of a reconcile" in found.stderr
+    assert shop
+
+
+def test_a_run_that_was_stopped_goes_on_with_the_next_phase(shop: Sandbox, job: Job) -> None:
+    """The catalog is not read again, and its findings are told; the runs of a row that drift are counted."""
+    delete_from_catalog(shop, "catalog-items", "product-1")
+    compare, environment = comparison(job), {"SYNC_CONFIG": config_of(job.folder)}
+    shop.klaviyo.fail("^/api/profiles", delay=60, count=1)
+    with compare.started(**environment) as process:
+        awaited(lambda: asked_for_profiles(shop))
+        process.send_signal(signal.SIGTERM)
+        stopped = ended(process)
+    assert stopped.code == INTERRUPTED
+    shop.klaviyo.clear_failures()
+    shop.klaviyo.forget_requests()
+    done = compare.run(**environment)
+    assert done.report["kinds"]["items"]["missing"] == 1
+    assert asked(shop, "get_catalog_items") == []
+    assert done.report["drifting_runs"] == 1
+    assert compare.run(**environment).report["drifting_runs"] == 2
+    compare.run("--fix", **environment)
+    assert compare.run(**environment).report["drifting_runs"] == 0
+
+
+def asked_for_profiles(sandbox: Sandbox) -> bool:
+    """Whether Klaviyo was asked for profiles, which it does not answer yet."""
+    return any(call["operation"] == "get_profiles" for call in sandbox.klaviyo.requests())
+
+
+def test_messages_are_done_again(shop: Sandbox, manage_py: ManagePy, told: dict[str, str]) -> None:
+    """Those since the outage, of all that is consumed: counted, or given to their handlers once more."""
+    placed = order("order-1")
+    shop.commercetools.put("orders", placed)
+    for number, (name, resource, more) in enumerate(
+        [
+            ("OrderCreated", reference("order", "order-1"), {"order": placed}),
+            ("ProductPublished", reference("product", "product-1"), {}),
+            ("CartCreated", reference("cart", "cart-1"), {}),
+        ]
+    ):
+        told_of = {"type": name, "resource": resource, "resourceVersion": 1, "sequenceNumber": 1, **more}
+        times = {"createdAt": placed["createdAt"], "lastModifiedAt": placed["createdAt"]}
+        shop.commercetools.put("messages", {"id": f"message-{number}", "version": 1, **times, **told_of})
+    delete_from_catalog(shop, "catalog-items", "product-1")
+    shop.klaviyo.forget_requests()
+    since = ("--from-messages", "--since", "2020-01-01")
+    counted = manage_py("reconcile", *since, "--json", **told)
+    assert json.loads(counted.stdout)["messages"]["read"] == {"order/OrderCreated": 1, "product/ProductPublished": 1}
+    assert writes(shop) == []
+    done = manage_py("reconcile", *since, "--fix", **told)
+    assert done.exit_code == 0
+    assert "2 synced, 0 ignored, 0 failed; 1 of no interest" in done.stdout
+    assert "product-1" in shop.klaviyo.state()["items"]
+    assert {one["metric"] for one in shop.klaviyo.state()["events"]} == {"Placed Order", "Ordered Product"}
+
+
+def test_the_job_logs_one_line_for_metrics(shop: Sandbox, job: Job) -> None:
+    """`reconciled`, an error from the second run on that drifts."""
+    delete_from_catalog(shop, "catalog-items", "product-1")
+    compare, environment = comparison(job), {"SYNC_CONFIG": config_of(job.folder)}
+    found = []
+    for _ in range(2):
+        with compare.started(**environment, CLOUD_RUN_JOB="reconcile") as process:
+            ended(process)
+        found.append(compare.state["drifting_runs"])
+    assert found == [1, 2]

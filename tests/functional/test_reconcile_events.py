@@ -1,0 +1,113 @@
+"""Lost Placed Orders are found by day and number, and come back as history with their Ordered Products."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from commands.running import Sandbox
+from jobs.ending import DRIFT
+from tests.functional.backfilling import Job, asked, holdings
+from tests.functional.comparing import comparison, config_of, writes
+from tests.functional.conftest import ManagePy, Serve
+from tests.functional.documents import Json, customer, line_item, order, reference
+
+EVENTS = ("--only", "events")
+A_DAY, DAYS = 6, 4
+
+
+def _ago(days: float) -> str:
+    return (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _day(days: int) -> str:
+    return (datetime.now(UTC) - timedelta(days=days)).date().isoformat()
+
+
+def _noon(days: int) -> str:
+    return f"{_day(days)}T12:00:00.000Z"
+
+
+def _created(document: Json) -> Json:
+    told = {"resource": reference("order", document["id"]), "projectKey": "shop", "version": 1, "resourceVersion": 1}
+    return {**told, "notificationType": "Message", "type": "OrderCreated", "createdAt": document["createdAt"],
+            "order": document}  # fmt: skip
+
+
+@pytest.fixture
+def shop(sandbox: Sandbox, serve: Serve) -> Sandbox:
+    """Some days of orders, of a customer and of guests, whose messages were delivered; one was imported."""
+    long_ago = {"createdAt": _ago(400), "lastModifiedAt": _ago(400)}
+    sandbox.commercetools.put("customers", customer(**long_ago))
+    function = serve(SYNC_CONFIG="")
+    for days in range(1, DAYS + 1):
+        for number in range(A_DAY):
+            own_id = f"order-{days}-{number}"
+            fields: Json = {"createdAt": _noon(days), "lastModifiedAt": _noon(days)}
+            fields |= {"customerId": None, "customerEmail": f"guest-{own_id}@example.com"} if number % 2 else {}
+            if number == 0:
+                fields |= {"createdAt": _ago(0.5), "completedAt": _noon(days)}
+            document = order(own_id, lines=[line_item(1, id=f"{own_id}-line")], **fields)
+            sandbox.commercetools.put("orders", document)
+            assert function.deliver(_created(document)).status == 204
+    return sandbox
+
+
+def test_lost_events_are_named_by_day_and_sent_again(shop: Sandbox, job: Job) -> None:
+    """As history, which starts no flow; what is there stays as it is, and nothing else is sent."""
+    whole = holdings(shop)["events"]
+    assert len(whole) == 2 * A_DAY * DAYS
+    shop.klaviyo.drop_events("Placed Order", day=_day(2), most=3)
+    shop.klaviyo.drop_events("Placed Order", day=_day(4), most=1)
+    shop.klaviyo.drop_events("Ordered Product", day=_day(2))
+    compare, told = comparison(job), {"SYNC_CONFIG": config_of(job.folder)}
+
+    shop.klaviyo.forget_requests()
+    found = compare.run(*EVENTS, **told).report["kinds"]["events"]
+    assert (found["missing"], found["same"]) == (4, A_DAY * DAYS - 4)
+    assert found["ids"]["missing"] == [f"{_day(4)}: 1", f"{_day(2)}: 3"]
+    assert writes(shop) == []
+
+    mended = compare.run(*EVENTS, "--fix", **told)
+    assert (mended.report["kinds"]["events"]["mended"], compare.failed()) == (4, [])
+    back = holdings(shop)["events"]
+    assert back.keys() == whole.keys()
+    sent = [call["body"]["data"]["attributes"] for call in asked(shop, "create_event")]
+    assert {one["backfill"] for one in sent} == {True}
+    assert {one["time"][:10] for one in sent} == {_day(2), _day(4)}
+    assert {one["metric"]["data"]["attributes"]["name"] for one in sent} == {"Placed Order", "Ordered Product"}
+    again = compare.run(*EVENTS, **told).report
+    assert (again["drift"], again["kinds"]["events"]["same"]) == (0, A_DAY * DAYS)
+
+
+def test_more_than_expected_and_a_metric_of_others_are_no_drift(shop: Sandbox, job: Job) -> None:
+    """An order that is gone in the shop; a metric of the same name that a shop system's integration has."""
+    shop.klaviyo.put_metric("Placed Order", integration="Shopify", key="shopify")
+    shop.commercetools.delete("orders", "order-3-1")
+    done = comparison(job).run(*EVENTS, SYNC_CONFIG=config_of(job.folder))
+    assert (done.report["drift"], done.report["kinds"]["events"]["missing"]) == (0, 0)
+
+
+def test_a_day_whose_orders_changed_hands_is_left_alone(shop: Sandbox, job: Job, manage_py: ManagePy) -> None:
+    """A guest's order that belongs to a customer by now may get a second Placed Order: only if that is asked for."""
+    changed = {"customerId": "customer-1", "customerEmail": "old@example.com"}
+    shop.commercetools.patch("orders", "order-3-1", changed)
+    shop.klaviyo.drop_events("Placed Order", day=_day(3), most=2)
+    shop.klaviyo.forget_requests()
+    compare, told = comparison(job), {"SYNC_CONFIG": config_of(job.folder)}
+    left = compare.run("--fix", "--only", "events", "--only", "profiles", **told)
+    assert left.report["kinds"]["events"]["missing"] == 2
+    assert asked(shop, "create_event") == []
+    assert "left alone" in left.said
+    assert manage_py("reconcile", "--only", "events", **told).exit_code == DRIFT
+    mended = compare.run("--fix", *EVENTS, **told)
+    assert mended.report["kinds"]["events"]["mended"] == 2
+    assert len(asked(shop, "create_event")) == 2 * A_DAY
+
+
+def test_without_the_scope_of_metrics_it_stops_and_says_so(shop: Sandbox, job: Job) -> None:
+    """77: a right is missing."""
+    scopes = ["catalogs:read", "profiles:read", "events:write"]
+    shop.klaviyo.keys(scopes=scopes)
+    done = comparison(job).run(*EVENTS, SYNC_CONFIG=config_of(job.folder))
+    assert done.code == 77
+    assert "scopes" in done.said

@@ -1,0 +1,188 @@
+"""The stand-in for Klaviyo: metrics, their counts by day, and events that get lost."""
+
+from typing import Any
+
+import pytest
+from openapi_client.models.get_metric_response_collection_compound_document import (
+    GetMetricResponseCollectionCompoundDocument,
+)
+from openapi_client.models.post_metric_aggregate_response import PostMetricAggregateResponse
+
+from sandbox import Control, ControlError
+from sandbox.calls import Answered, Calls, klaviyo
+from tests.unit.klaviyo_bodies import event, refusal
+
+AGGREGATES = "/api/metric-aggregates"
+SINCE, UNTIL = "2026-05-01T00:00:00Z", "2026-05-04T00:00:00Z"
+METRICS_A_PAGE = 200
+
+
+def query(metric_id: str, since: str = SINCE, until: str = UNTIL, **attributes: Any) -> dict[str, Any]:
+    """The body of a query."""
+    told = {
+        "metric_id": metric_id,
+        "measurements": ["count"],
+        "interval": "day",
+        "filter": [f"greater-or-equal(datetime,{since})", f"less-than(datetime,{until})"],
+        "timezone": "UTC",
+        "page_size": 500,
+        **attributes,
+    }
+    return {"data": {"type": "metric-aggregate", "attributes": told}}
+
+
+def place(calls: Calls, *times: str, metric: str = "Placed Order") -> None:
+    """Send an event for each time."""
+    for time in times:
+        assert calls("POST", "/api/events", event(time=time, unique_id=time, metric=metric)).status == 202
+
+
+def by_day(answer: Answered) -> dict[str, int]:
+    """The count of each day."""
+    assert answer.status == 200
+    (row,) = answer.body["data"]["attributes"]["data"]
+    return dict(zip(answer.body["data"]["attributes"]["dates"], row["measurements"]["count"], strict=True))
+
+
+@pytest.fixture
+def metric(calls: Calls) -> str:
+    """The id of a metric with events on two days, at the edges of both."""
+    place(calls, "2026-05-01T00:00:00Z", "2026-05-01T23:59:59Z", "2026-05-03T23:59:59Z", "2026-05-04T00:00:00Z")
+    place(calls, "2026-05-02T12:00:00Z", metric="Cancelled Order")
+    metric_id: str = calls("GET", "/api/metrics").body["data"][0]["id"]
+    return metric_id
+
+
+class TestMetrics:
+    """GET /api/metrics."""
+
+    def test_names_the_integration(self, control: Control, calls: Calls) -> None:
+        """Events of the API bring metrics of the API with them; another integration may have one of the same name."""
+        shopify = control.put_metric("Placed Order", integration="Shopify", key="shopify")
+        place(calls, SINCE)
+        found = calls("GET", "/api/metrics").body["data"]
+        told = [(one["attributes"]["name"], one["attributes"]["integration"]["name"]) for one in found]
+        assert told == [("Placed Order", "Shopify"), ("Placed Order", "API")]
+        assert found[0]["id"] == shopify != found[1]["id"]
+        assert [one["attributes"]["integration"]["key"] for one in found] == ["shopify", "api"]
+        assert sum(by_day(calls("POST", AGGREGATES, query(shopify))).values()) == 0
+        assert sum(by_day(calls("POST", AGGREGATES, query(found[1]["id"]))).values()) == 1
+
+    def test_filters_and_fields(self, control: Control, calls: Calls) -> None:
+        """By name or category of the integration, not by that of the metric."""
+        control.put_metric("Placed Order", integration="Shopify", key="shopify", category="eCommerce")
+        place(calls, SINCE)
+        for condition, count in (
+            ('equals(integration.name,"API")', 1),
+            ('equals(integration.category,"eCommerce")', 1),
+            ('equals(integration.name,"Magento")', 0),
+        ):
+            assert len(calls("GET", "/api/metrics", query={"filter": condition}).body["data"]) == count
+        assert calls("GET", "/api/metrics", query={"filter": 'equals(name,"Placed Order")'}).status == 400
+        (first, _) = calls("GET", "/api/metrics", query={"fields[metric]": "name"}).body["data"]
+        assert first["attributes"] == {"name": "Placed Order"}
+
+    def test_pages(self, control: Control, calls: Calls) -> None:
+        """200 a page."""
+        for number in range(METRICS_A_PAGE + 1):
+            control.put_metric(f"Metric {number}", integration="Shopify", key="shopify")
+        first = calls("GET", "/api/metrics").body
+        rest = calls("GET", first["links"]["next"]).body
+        assert [len(page["data"]) for page in (first, rest)] == [METRICS_A_PAGE, 1]
+        assert rest["links"]["next"] is None
+
+
+class TestAggregates:
+    """POST /api/metric-aggregates."""
+
+    def test_counts_by_day(self, calls: Calls, metric: str) -> None:
+        """Every day of the range with its events of this metric; the range's end is not in it."""
+        assert by_day(calls("POST", AGGREGATES, query(metric))) == {
+            "2026-05-01T00:00:00+00:00": 2,
+            "2026-05-02T00:00:00+00:00": 0,
+            "2026-05-03T00:00:00+00:00": 1,
+        }
+
+    def test_answers_are_those_of_the_sdk(self, calls: Calls, metric: str) -> None:
+        """The SDK's models read what both calls answer."""
+        listed = GetMetricResponseCollectionCompoundDocument.model_validate(calls("GET", "/api/metrics").body)
+        assert listed.data[0].id == metric
+        counted = PostMetricAggregateResponse.model_validate(calls("POST", AGGREGATES, query(metric)).body)
+        (row,) = counted.data.attributes.data
+        assert (row.dimensions, row.measurements) == ([], {"count": [2, 0, 1]})
+        assert [day.isoformat()[:10] for day in counted.data.attributes.dates] == [
+            "2026-05-01",
+            "2026-05-02",
+            "2026-05-03",
+        ]
+
+    def test_range_within_days(self, calls: Calls, metric: str) -> None:
+        """A range may begin and end within a day: that day is listed, and what is outside the range is not counted."""
+        body = query(metric, "2026-05-01T00:00:01", "2026-05-03T23:59:59")
+        assert list(by_day(calls("POST", AGGREGATES, body)).values()) == [1, 0, 0]
+
+    def test_timezone(self, calls: Calls, metric: str) -> None:
+        """Days are those of the timezone."""
+        body = query(metric, "2026-05-01T00:00:00", "2026-05-03T00:00:00", timezone="Europe/Berlin")
+        assert by_day(calls("POST", AGGREGATES, body)) == {
+            "2026-05-01T00:00:00+02:00": 1,
+            "2026-05-02T00:00:00+02:00": 1,
+        }
+
+    @pytest.mark.parametrize(
+        ("attributes", "field"),
+        [
+            ({"filter": []}, "filter"),
+            ({"filter": [f"greater-or-equal(datetime,{SINCE})"]}, "filter"),
+            ({"filter": [f"greater-or-equal(datetime,{SINCE})", "less-than(datetime,tomorrow)"]}, "filter"),
+            ({"filter": f"greater-or-equal(datetime,{SINCE})"}, "filter"),
+            ({"filter": None}, "filter"),
+            ({"measurements": ["average"]}, "measurements"),
+            ({"measurements": ["sum_value"]}, "measurements"),
+            ({"interval": "minute"}, "interval"),
+            ({"interval": "week"}, "interval"),
+            ({"page_size": 501}, "page_size"),
+            ({"page_size": "500"}, "page_size"),
+            ({"timezone": "Europe/Nowhere"}, "timezone"),
+            ({"by": ["URL"]}, "by"),
+            ({"metric": "Placed Order"}, "metric"),
+        ],
+    )
+    def test_refusals(self, calls: Calls, metric: str, attributes: dict[str, Any], field: str) -> None:
+        """400 that points at the field."""
+        answer = calls("POST", AGGREGATES, query(metric, **attributes))
+        assert refusal(answer) == (400, "invalid", f"/data/attributes/{field}")
+
+    def test_unknown_metric(self, calls: Calls) -> None:
+        """404."""
+        assert calls("POST", AGGREGATES, query("M99999")).status == 404
+
+    def test_scope_and_limits(self, control: Control, metric: str) -> None:
+        """It needs no right to write, and a minute takes 60."""
+        control.keys(["reader"], scopes=["metrics:read"])
+        with klaviyo(control.url, "reader") as reader:
+            answer = reader("POST", AGGREGATES, query(metric))
+            assert (answer.status, answer.headers["ratelimit-limit"]) == (200, "60")
+        control.keys(["writer"], scopes=["metrics:write"])
+        with klaviyo(control.url, "writer") as writer:
+            assert writer("POST", AGGREGATES, query(metric)).status == 403
+
+
+class TestLostEvents:
+    """What the control API takes away."""
+
+    def test_by_metric_and_day(self, control: Control, calls: Calls, metric: str) -> None:
+        """Those of one day, or some of them; others stay."""
+        assert control.drop_events("Placed Order", day="2026-05-01", most=1) == 1
+        assert list(by_day(calls("POST", AGGREGATES, query(metric))).values()) == [1, 0, 1]
+        assert control.drop_events("Placed Order", day="2026-05-02") == 0
+        assert control.drop_events("Placed Order") == 3
+        assert [kept["metric"] for kept in control.state()["events"]] == ["Cancelled Order"]
+        with pytest.raises(ControlError, match="Invalid isoformat"):
+            control.drop_events("Placed Order", day="yesterday")
+
+    def test_can_be_sent_again(self, control: Control, calls: Calls, metric: str) -> None:
+        """The unique id of a lost event is free, that of a kept one is not."""
+        control.drop_events("Placed Order", day="2026-05-01", most=1)
+        place(calls, "2026-05-01T00:00:00Z", "2026-05-01T23:59:59Z")
+        assert list(by_day(calls("POST", AGGREGATES, query(metric))).values()) == [2, 0, 1]

@@ -1,0 +1,182 @@
+"""The stand-in for commercetools: the Messages API, whole collections, and what falls due in a while."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from sandbox import Control, Sandbox
+from sandbox.calls import Calls, ask_token, commercetools
+
+PAGE = 500
+A, B = "2026-05-01T00:00:00Z", "2026-05-01T00:15:00.000Z"
+DUE = f'(validFrom > "{A}" and validFrom <= "{B}") or (validUntil > "{A}" and validUntil <= "{B}")'
+DELIVERED = {
+    "notificationType": "Message",
+    "projectKey": "shop",
+    "id": "m1",
+    "version": 1,
+    "sequenceNumber": 4,
+    "resource": {"typeId": "product", "id": "p1"},
+    "resourceVersion": 6,
+    "type": "ProductUnpublished",
+    "createdAt": "2026-05-01T00:00:01.000Z",
+    "lastModifiedAt": "2026-05-01T00:00:01.000Z",
+}
+
+
+@pytest.fixture
+def shop(running: Sandbox) -> Control:
+    """An empty shop."""
+    control = Control(running.commercetools.url)
+    control.reset()
+    return control
+
+
+@pytest.fixture
+def calls(shop: Control) -> Iterator[Calls]:
+    """Calls with a token."""
+    with commercetools(shop.url) as calls:
+        yield calls
+
+
+def found(calls: Calls, collection: str, where: str, **query: Any) -> list[str]:
+    """The ids that a query finds, in the order of the ids if no other is told."""
+    answer = calls("GET", f"/shop/{collection}", query={"where": where, "sort": "id asc", **query})
+    assert answer.status == 200, answer.body
+    return [document["id"] for document in answer.body["results"]]
+
+
+def product(name: str, master: dict[str, Any], *others: dict[str, Any], published: bool = True) -> dict[str, Any]:
+    """A product whose variants have one embedded price each."""
+    variants = [{"id": 1 + index, "prices": [price]} for index, price in enumerate((master, *others))]
+    current = {"masterVariant": variants[0], "variants": variants[1:]}
+    return {"id": name, "masterData": {"published": published, "current": current}}
+
+
+class TestMessages:
+    """GET /messages."""
+
+    def test_since(self, shop: Control, calls: Calls) -> None:
+        """By time, those of one time by id; page after page."""
+        for number, time in ((3, "00:00:02.000Z"), (1, "00:00:01.000Z"), (2, "00:00:01.000Z"), (0, "00:00:00.000Z")):
+            shop.put("messages", {"id": f"m{number}", "type": "ProductPublished", "createdAt": f"2026-05-01T{time}"})
+        order = {"sort": ["createdAt asc", "id asc"], "withTotal": "false"}
+        since = 'createdAt > "2026-05-01T00:00:00Z"'
+        assert found(calls, "messages", since, limit=2, **order) == ["m1", "m2"]
+        rest = 'createdAt > "2026-05-01T00:00:01.000Z" or (createdAt = "2026-05-01T00:00:01Z" and id > "m2")'
+        assert found(calls, "messages", rest, limit=2, **order) == ["m3"]
+
+    def test_what_was_delivered(self, shop: Control, calls: Calls) -> None:
+        """A delivered message has in the API what it had in its delivery, without what belongs to that."""
+        shop.keep_message(DELIVERED)
+        told = {name: value for name, value in DELIVERED.items() if name not in ("notificationType", "projectKey")}
+        assert calls("GET", "/shop/messages/m1").body == told
+        assert found(calls, "messages", 'type="ProductUnpublished" and resource(typeId="product")') == ["m1"]
+
+    def test_can_be_off(self, shop: Control, calls: Calls) -> None:
+        """A project that does not keep messages has none; its settings say so."""
+        shop.keep_message(DELIVERED)
+        shop.project(messages={"enabled": False})
+        assert found(calls, "messages", 'id > ""') == []
+        assert calls("GET", "/shop").body["messages"] == {"enabled": False}
+        shop.project(messages={"enabled": True, "deleteDaysAfterCreation": 15})
+        assert found(calls, "messages", 'id > ""') == ["m1"]
+
+    def test_scope(self, shop: Control, calls: Calls) -> None:
+        """`view_messages`, and no other."""
+        shop.tokens(enforce_scopes=True)
+        for scope, status in (("view_orders:shop view_products:shop", 403), ("view_messages:shop", 200)):
+            token = ask_token(calls, scope=scope).body["access_token"]
+            assert calls("GET", "/shop/messages", headers={"Authorization": f"Bearer {token}"}).status == status
+
+
+@pytest.mark.parametrize(
+    "collection", ["inventory", "product-projections", "customers", "orders", "categories", "standalone-prices"]
+)
+def test_every_document_without_an_offset(shop: Control, calls: Calls, collection: str) -> None:
+    """500 a page, each after the last id of the one before."""
+    names = [f"d{number:04d}" for number in range(2 * PAGE + 1)]
+    stored, document = (
+        ("products", {"masterData": {"published": True}}) if collection == "product-projections" else (collection, {})
+    )
+    shop.put_all({stored: [{**document, "id": name} for name in reversed(names)]})
+    seen: list[str] = []
+    while page := found(
+        calls, collection, f'id > "{seen[-1] if seen else ""}"', limit=PAGE, withTotal="false", staged="false"
+    ):
+        assert len(page) <= PAGE
+        seen += page
+    assert seen == names
+
+
+def test_orders_of_a_time(shop: Control, calls: Calls) -> None:
+    """Imported orders have their time in `completedAt`, others in `createdAt`."""
+    shop.put_all(
+        {
+            "orders": [
+                {"id": "late", "createdAt": "2026-05-02T00:00:00.000Z"},
+                {"id": "imported", "createdAt": "2026-06-01T00:00:00.000Z", "completedAt": "2026-05-01T10:00:00.000Z"},
+                {"id": "placed", "createdAt": "2026-05-01T23:59:59.999Z"},
+                {"id": "before", "createdAt": "2026-05-01T10:00:00.000Z", "completedAt": "2026-04-30T23:59:59.999Z"},
+            ]
+        }
+    )
+    day = '"2026-05-01T00:00:00Z"', '"2026-05-02T00:00:00Z"'
+    where = " or ".join(
+        (
+            f"(completedAt >= {day[0]} and completedAt < {day[1]})",
+            f"(completedAt is not defined and createdAt >= {day[0]} and createdAt < {day[1]})",
+        )
+    )
+    assert found(calls, "orders", where) == ["imported", "placed"]
+
+
+class TestDuePrices:
+    """Prices whose time begins or ends within a quarter of an hour."""
+
+    PRICES: tuple[tuple[str, dict[str, str]], ...] = (
+        ("at-the-start", {"validFrom": A}),
+        ("begins", {"validFrom": "2026-05-01T00:00:00.001Z"}),
+        ("begins-last", {"validFrom": "2026-05-01T00:15:00Z"}),
+        ("ends", {"validFrom": "2020-01-01T00:00:00Z", "validUntil": "2026-05-01T00:10:00.000Z"}),
+        ("no-times", {}),
+        ("over", {"validFrom": "2020-01-01T00:00:00Z", "validUntil": "2026-05-01T00:15:00.001Z"}),
+    )
+    EXPECTED = ("begins", "begins-last", "ends")
+
+    def test_standalone(self, shop: Control, calls: Calls) -> None:
+        """Active ones; a price whose document does not say is active."""
+        shop.put_all({"standalone-prices": [{"id": name, "sku": name, **times} for name, times in self.PRICES]})
+        shop.put("standalone-prices", {"id": "off", "sku": "off", "active": False, "validFrom": B})
+        assert found(calls, "standalone-prices", f"active=true and ({DUE})") == [*self.EXPECTED]
+        assert found(calls, "standalone-prices", DUE) == [*self.EXPECTED, "off"]
+        assert calls("GET", "/shop/standalone-prices/ends").body["active"] is True
+
+    @pytest.mark.parametrize("is_master", [True, False])
+    def test_embedded(self, shop: Control, calls: Calls, *, is_master: bool) -> None:
+        """Prices of the master variant and of the others, on the published side."""
+        documents = [product(name, times) if is_master else product(name, {}, {}, times) for name, times in self.PRICES]
+        hidden = product("hidden", {"validFrom": B}, published=False)
+        shop.put_all({"products": [*documents, hidden]})
+        where = f"masterVariant(prices({DUE})) or variants(prices({DUE}))"
+        assert found(calls, "product-projections", where, staged="false") == [*self.EXPECTED]
+
+    def test_one_price_has_to_meet_both_bounds(self, shop: Control, calls: Calls) -> None:
+        """Two prices of a variant, one before and one after, are not one within."""
+        outside = product("p1", {"validFrom": "2020-01-01T00:00:00Z"})
+        outside["masterData"]["current"]["masterVariant"]["prices"].append({"validFrom": "2030-01-01T00:00:00Z"})
+        shop.put("products", outside)
+        where = f'masterVariant(prices(validFrom > "{A}" and validFrom <= "{B}"))'
+        assert found(calls, "product-projections", where, staged="false") == []
+
+    def test_a_query_that_takes_too_long(self, shop: Control, calls: Calls) -> None:
+        """One collection's query may time out, as a 400 of its own code, while its documents can be read."""
+        timed_out = {"statusCode": 400, "message": "", "errors": [{"code": "QueryTimedOut", "message": ""}]}
+        shop.put("products", product("p1", {}))
+        shop.fail("/product-projections$", status=400, body=timed_out, count=1)
+        shop.fail("/product-projections$", status=504, count=1)
+        answers = [calls("GET", "/shop/product-projections") for _ in range(3)]
+        assert [answer.status for answer in answers] == [400, 504, 200]
+        assert answers[0].body["errors"][0]["code"] == "QueryTimedOut"
+        assert calls("GET", "/shop/product-projections/p1").status == 200
