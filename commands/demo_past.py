@@ -42,21 +42,36 @@ def show_past(sandbox: Sandbox, console: Console) -> list[str]:
     return problems if events else [*problems, "the backfill sent nothing"]
 
 
-def backfilled(sandbox: Sandbox) -> tuple[int, dict[str, Any]]:
-    """Exit code and report of the program that a Cloud Run job starts."""
-    command = [sys.executable, "-m", "jobs", "backfill", "--json", "--share", "1"]
+def backfilled(sandbox: Sandbox, **environment: str) -> tuple[int, dict[str, Any]]:
+    """Exit code and report of a small backfill."""
+    code, report = job_report(
+        sandbox, "backfill", *(word for name in _PASSES for word in ("--only", name)), **environment
+    )
+    return code, report or {"passes": {}}
+
+
+def job_report(sandbox: Sandbox, *arguments: str, **environment: str) -> tuple[int, dict[str, Any]]:
+    """Exit code and report of the program that a Cloud Run job starts; the report is empty where it made none."""
+    states = {"BACKFILL_STATE": "", "RECONCILE_STATE": ""}
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            [*command, *(word for name in _PASSES for word in ("--only", name))],
+            [sys.executable, "-m", "jobs", *arguments, "--json", "--share", "1"],
             cwd=folder,
-            env={**os.environ, **sandbox.environment, **ENVIRONMENT, "PYTHONPATH": str(ROOT), "BACKFILL_STATE": ""},
+            env={
+                **os.environ,
+                **sandbox.environment,
+                **ENVIRONMENT,
+                **states,
+                "PYTHONPATH": str(ROOT),
+                **environment,
+            },
             capture_output=True,
             text=True,
             timeout=PATIENCE,
             check=False,
         )
     lines = done.stdout.splitlines()
-    report: dict[str, Any] = json.loads(lines[-1]) if lines else {"passes": {}}
+    report: dict[str, Any] = json.loads(lines[-1]) if lines else {}
     return done.returncode, report
 
 

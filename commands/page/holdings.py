@@ -129,7 +129,8 @@ def held_by(
 ) -> Holdings:
     """What Klaviyo holds, with what a message was about, by its requests and its resource, and what it changed."""
     about = ("external_id", resource.rpartition("/")[-1])
-    return holdings(state, touched_by(requests) | {about}, changes)
+    changed = {(name, own_id) for _, own_id, _ in changes for name in ("id", "external_id")}
+    return holdings(state, touched_by(requests) | changed | {about}, changes)
 
 
 def holdings(state: Mapping[str, Any], touched: Touched, changes: Changes = NOTHING) -> Holdings:

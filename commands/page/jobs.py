@@ -1,41 +1,47 @@
-"""What can be done to the account beside messages: empty it, load the shop's past, damage it."""
+"""What can be done to the account beside messages: load the shop's past, damage it and mend it, empty it."""
 
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from commands.demo_past import backfilled, in_lines
+from commands.demo_past import backfilled, in_lines, job_report
 from commands.page.words import times
 from commands.running import Sandbox
 from commands.telling import counted
 from sandbox.calls import Calls, klaviyo
 
 _OK = 300
+_TOO_LONG = "It did not end in time. Is a failure switched on?"
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One entry of the account's menu. `restarts`: the function has to forget what it wrote."""
+    """One entry of the account's menu.
+
+    `run` takes the sandbox and the sync.toml in force, and says what it did, a line each. `restarts`: the function has
+    to forget what it wrote.
+    """
 
     label: str
     shows: str
     told: str
-    run: Callable[[Sandbox], Sequence[str]]
+    run: Callable[[Sandbox, Path], Sequence[str]]
     restarts: bool = False
 
 
-def _empty(sandbox: Sandbox) -> Sequence[str]:
+def _empty(sandbox: Sandbox, _config: Path) -> Sequence[str]:
     sandbox.klaviyo.reset()
     return []
 
 
-def _past(sandbox: Sandbox) -> Sequence[str]:
+def _past(sandbox: Sandbox, config: Path) -> Sequence[str]:
     sandbox.klaviyo.reset()
     try:
-        code, report = backfilled(sandbox)
+        code, report = backfilled(sandbox, SYNC_CONFIG=str(config))
     except subprocess.TimeoutExpired:
-        return ["The backfill did not end in time. Is a failure switched on?"]
+        return [_TOO_LONG]
     events = sandbox.klaviyo.state()["events"]
     flows = sum(not event["backfill"] for event in events)
     told = f"{counted(len(events), 'event')} at the time at which they happened; {flows or 'none'} starts a flow."
@@ -43,7 +49,7 @@ def _past(sandbox: Sandbox) -> Sequence[str]:
     return [*lines, told if not code else f"The backfill ended with {code}."]
 
 
-def _damage(sandbox: Sandbox) -> Sequence[str]:
+def _damage(sandbox: Sandbox, _config: Path) -> Sequence[str]:
     """What somebody may do in Klaviyo's own pages: a price, a name and an address are wrong, a variant is gone."""
     state = sandbox.klaviyo.state()
     done: list[str] = []
@@ -58,6 +64,29 @@ def _damage(sandbox: Sandbox) -> Sequence[str]:
             name = profile.get("email") or profile["id"]
             done += _did(call, "PATCH", f"/api/profiles/{profile['id']}", body, f"{name}: first name Nobody")
     return done or ["There is nothing to damage yet: send something first."]
+
+
+def _reconcile(sandbox: Sandbox, config: Path) -> Sequence[str]:
+    try:
+        _, report = job_report(sandbox, "reconcile", "--fix", SYNC_CONFIG=str(config))
+    except subprocess.TimeoutExpired:
+        return [_TOO_LONG]
+    kinds: Mapping[str, Any] = report.get("kinds", {})
+    lines = [f"{kind}: {_found(one)}; {one['mended']} mended" for kind, one in kinds.items() if _found(one)]
+    return lines or ["Nothing differs: Klaviyo is true to the shop."]
+
+
+def _found(one: Mapping[str, Any]) -> str:
+    """`1 differed (title, price), 4 were missing` of what was compared; empty when nothing did."""
+    fields = ", ".join(one["differing"])
+    return ", ".join(
+        told
+        for count, told in (
+            (one["differing_records"], f"{one['differing_records']} differed" + (f" ({fields})" if fields else "")),
+            (one["missing"], f"{one['missing']} {'was' if one['missing'] == 1 else 'were'} missing"),
+        )
+        if count
+    )
 
 
 def _did(call: Calls, method: str, path: str, body: object, told: str) -> list[str]:
@@ -85,6 +114,13 @@ JOBS: Mapping[str, Job] = {
         "Changes a price, a title and a name in Klaviyo, and deletes a variant, as somebody might by hand.",
         "Klaviyo is not true to the shop any more: somebody changed it by hand.",
         _damage,
+    ),
+    "reconcile": Job(
+        "Reconcile",
+        "Compares all that Klaviyo holds with the shop, and mends what differs by the live handlers.",
+        "Klaviyo was compared with the shop, and what differed was mended by the live handlers.",
+        _reconcile,
+        restarts=True,
     ),
     "empty": Job(
         "Empty the account",

@@ -153,6 +153,8 @@ def _seen(stage: Stage) -> Seen:
 def _holdings(stage: Stage, chosen: Delivery | None) -> Holdings:
     requests = [entry for attempt in (chosen.attempts if chosen else ()) for entry in attempt.requests]
     state = stage.sandbox.klaviyo.state()
+    if stage.note and stage.note.changes is not None and "delivery" not in request.args:
+        return held_by(state, (), stage.note.changes)
     return held_by(state, requests, chosen.changes, chosen.resource) if chosen else held_by(state, (), {})
 
 

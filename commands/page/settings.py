@@ -10,9 +10,11 @@ from handlers.registry import consumed
 
 DEFAULT = DEFAULT_SYNC_TOML.read_text(encoding="utf-8")
 
-_AS_IT_IS = "read_timeout = 10.0\n"
-_SHORT = "read_timeout = 2.0\n"
-"""Seconds: the page's timeouts are to be seen, not waited for."""
+_QUICK = (
+    ("limits", "read_timeout = 10.0\n", "read_timeout = 2.0\n"),
+    ("reconcile", "second_look = 60.0\n", "second_look = 0.0\n"),
+)
+"""Tables, what stands there by default, and what stands there on the page: its pauses are to be seen, not waited for."""
 
 
 def problems(text: str) -> Sequence[str]:
@@ -25,7 +27,10 @@ def problems(text: str) -> Sequence[str]:
 
 
 def for_page(text: str) -> str:
-    """The same with a short `read_timeout`, unless it has limits of its own."""
-    if _AS_IT_IS in text:
-        return text.replace(_AS_IT_IS, _SHORT)
-    return text if "limits" in tomllib.loads(text) else f"{text}\n[limits]\n{_SHORT}"
+    """The same with shorter pauses, where its tables do not name others."""
+    for table, default, quick in _QUICK:
+        if default in text:
+            text = text.replace(default, quick)
+        elif table not in tomllib.loads(text):
+            text = f"{text}\n[{table}]\n{quick}"
+    return text

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from commands.page import faults
+from commands.page.changed import Changes, changed
 from commands.page.delivery import Message
 from commands.page.jobs import JOBS
 from commands.page.settings import DEFAULT, for_page
@@ -22,11 +23,12 @@ from sandbox.samples import DOCUMENTS, ENVIRONMENT, Sample, samples
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What the page's banner says, where it is not the story's last act."""
+    """What the page's banner says, where it is not the story's last act; `changes` are those of a job."""
 
     step: str
     lead: str
     lines: Sequence[str] = ()
+    changes: Changes | None = None
 
 
 class Stage:
@@ -148,10 +150,12 @@ class Stage:
         job = JOBS[name]
 
         def run() -> None:
-            lines = job.run(self.sandbox)
+            before = self.sandbox.klaviyo.state()
+            lines = job.run(self.sandbox, self._file)
+            changes = changed(before, self.sandbox.klaviyo.state())
             if job.restarts:
                 self.subscription.restart()
-            self.note = Note(job.label, job.told, lines)
+            self.note = Note(job.label, job.told, lines, changes)
 
         return self.subscription.do(run)
 

@@ -81,6 +81,8 @@ ACTS = (
         ("14", "41"),
         "41",
     ),
+    Act("Damage Klaviyo by hand", "", deed="damage"),
+    Act("Reconcile", "", deed="reconcile"),
     Act(
         "Load the shop's past",
         "",

@@ -14,6 +14,8 @@ from tests.functional.page.browser import FIRST_ACT, Page
 pytestmark = pytest.mark.xdist_group("browser")
 
 NEXT = FIRST_ACT + 1
+_JOBS = {"damage": "variant deleted", "reconcile": "mended", "past": "Placed Order"}
+"""What each job says."""
 
 
 def test_the_first_look_shows_what_happened(page: Page) -> None:
@@ -67,7 +69,9 @@ def test_json_comes_on_demand(page: Page) -> None:
     assert '"S-20001"' in marked
     lines = page.texts(".steps .json .l")
     assert any(line.startswith('"orderNumber": "S-20001"') for line in lines)
-    marked_lines = page.run("return [...document.querySelectorAll('.steps .l:has(mark)')].map((one) => one.textContent)")
+    marked_lines = page.run(
+        "return [...document.querySelectorAll('.steps .l:has(mark)')].map((one) => one.textContent)"
+    )
     assert not any("orderNumber" in line for line in marked_lines)
 
 
@@ -115,8 +119,8 @@ def test_the_story_is_told_to_its_end(page: Page) -> None:
             page.wait_for(".letter", "Klaviyo refuses the content")
         elif act.deed == "replay":
             page.wait(lambda: not page.all(".letter"), "the letter is replayed")
-        elif act.deed == "past":
-            page.wait_for(".report", "Placed Order")
+        elif act.deed in _JOBS:
+            page.wait_for(".report", _JOBS[act.deed])
         elif act.shown == "50":
             page.wait_for(".price.sale del", "35.00")
         elif act.shown == "41":
@@ -168,11 +172,18 @@ def test_what_a_document_says_is_only_text(page: Page) -> None:
     assert page.chrome.title.startswith("commercetools")
 
 
-def test_the_past_is_loaded_and_damage_is_done(page: Page) -> None:
+def test_damage_is_mended_and_the_past_is_loaded(page: Page) -> None:
     """The jobs of the account's menu say what they did, and Klaviyo's side shows it."""
     page.click("jobs-summary")
     page.click("job-damage")
     page.wait_for(".report", "variant deleted")
+    page.wait_for("#profile-name.changed", "Nobody Falkner")
+    page.click("jobs-summary")
+    page.click("job-reconcile")
+    page.wait_for(".report", "items: 1 differed (")
+    page.wait_for("#profile-name.changed", "Mira Falkner")
+    page.click("jobs-summary")
+    page.click("job-damage")
     page.wait_for("#profile-name", "Nobody")
     page.click("jobs-summary")
     page.click("job-past")

@@ -26,12 +26,13 @@ def test_a_sample_is_edited_and_the_difference_seen(page: Page) -> None:
     page.click("edit")
     page.wait(lambda: page.run("return document.getElementById('own-text').value"), "the text is there")
     message = json.loads(page.run("return document.getElementById('own-text').value"))
-    message["order"] |= {"id": "0d000000-0000-4000-8000-0000000000ff", "orderNumber": "S-77777"}
-    message["resource"]["id"] = message["order"]["id"]
+    message["order"]["orderNumber"] = "S-77777"
     _write(page, "own", json.dumps(message))
     _submit(page, "own", "compare")
     page.wait_for("#own .part li", '"S-20001" -> "S-77777"')
     assert len(page.stage.subscription.deliveries) == FIRST_ACT
+    message["order"]["id"] = message["resource"]["id"] = "0d000000-0000-4000-8000-0000000000ff"
+    _write(page, "own", json.dumps(message))
     _submit(page, "own", "send-own")
     page.wait_for_outcome(NEXT, "synced")
     page.wait_for(".timeline .about", "S-77777")
