@@ -147,7 +147,13 @@ def _seen(stage: Stage) -> Seen:
     if area not in ("people", "catalog"):
         kind = chosen.resource.split("/")[0] if chosen else ""
         area = "catalog" if kind in _CATALOG else "people"
-    return Seen(chosen, area, request.args.get("who", ""))
+    return Seen(chosen, area, request.args.get("who") or _changed_by_job(stage))
+
+
+def _changed_by_job(stage: Stage) -> str:
+    """The profile that a job changed, rather than one that it made."""
+    changes = (stage.note.changes if stage.note else None) or {}
+    return next((own_id for kind, own_id, field in changes if kind == "profile" and field), "")
 
 
 def _holdings(stage: Stage, chosen: Delivery | None) -> Holdings:

@@ -14,7 +14,7 @@ _QUICK = (
     ("limits", "read_timeout = 10.0\n", "read_timeout = 2.0\n"),
     ("reconcile", "second_look = 60.0\n", "second_look = 0.0\n"),
 )
-"""Tables, what stands there by default, and what stands there on the page: its pauses are to be seen, not waited for."""
+"""Tables, their defaults, and what stands there on the page: its pauses are to be seen, not waited for."""
 
 
 def problems(text: str) -> Sequence[str]:

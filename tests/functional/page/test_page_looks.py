@@ -24,8 +24,9 @@ return [...document.querySelectorAll("body *")]
 """
 _AXE = """
 const done = arguments[arguments.length - 1];
-axe.run(document, {resultTypes: ["violations"]}).then((found) => done(found.violations.map((one) =>
-  `${one.impact} ${one.id}: ${one.nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`)), (error) => done([`${error}`]));
+const told = (one) => `${one.impact} ${one.id}: ${one.nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`;
+axe.run(document, {resultTypes: ["violations"]})
+  .then((found) => done(found.violations.map(told)), (error) => done([`${error}`]));
 """
 
 
