@@ -45,18 +45,9 @@ def _outage(chrome: Chrome) -> None:
     _await(chrome, ".wait p", "Pub/Sub delivers it again")
 
 
-def _phone(chrome: Chrome) -> None:
-    """Once Klaviyo is back, its side on a small screen."""
-    _await(chrome, "#next", ACTS[3].label)
-    chrome.find_element(By.ID, "next").click()
-    chrome.find_element(By.CSS_SELECTOR, ".areas [data-view=klaviyo]").click()
-    _await(chrome, "#profile-name", "Falkner-Roth")
-
-
 PICTURES = (
     Picture("page.png", 1280, 860, "light", _order),
     Picture("page-outage.png", 1280, 860, "dark", _outage),
-    Picture("page-phone.png", 390, 844, "light", _phone),
 )
 """In the order in which they are taken, one after the other from the same page."""
 

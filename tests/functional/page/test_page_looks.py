@@ -115,7 +115,7 @@ def test_on_a_phone_one_area_is_seen_at_a_time(page: Page) -> None:
     assert page.run(seen) == ["function"]
 
 
-@pytest.mark.parametrize(("name", "width"), [("page.png", 1280), ("page-outage.png", 1280), ("page-phone.png", 390)])
+@pytest.mark.parametrize(("name", "width"), [("page.png", 1280), ("page-outage.png", 1280)])
 def test_the_pictures_of_the_docs_are_of_this_page(name: str, width: int) -> None:
     """As wide as they say, and small enough to be loaded with a README."""
     picture = (Path(__file__).parents[3] / "docs" / name).read_bytes()
