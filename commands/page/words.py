@@ -12,6 +12,8 @@ from commands.telling import counted, effect
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 _OK = 300
+_NOTHING = "nothing to change"
+"""What `effect` says where nothing was written."""
 _TIMES = re.compile(r"([^,;]+?) x(\d+)")
 
 REASONS: Mapping[str, str] = {
@@ -68,23 +70,22 @@ _UNCOUNTED = frozenset({"stock"})
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A delivery in four short texts; `tone` is good, calm, wait or bad."""
+    """A delivery in four short texts."""
 
     headline: str
     came: str
     read: str
     written: str
-    tone: str
 
 
 def told(delivery: Delivery) -> Told:
     """What came in, what was read, what was written, and how it ended."""
     if not delivery.attempts:
-        return Told("It is being delivered.", _came(delivery), "", "", "calm")
+        return Told("It is being delivered.", _came(delivery), "", "")
     last = delivery.attempts[-1]
     written = times(effect({"outcome": "synced"}, last.requests))
-    headline, tone = _headline(delivery, last, written)
-    return Told(headline, _came(delivery), _read(last), "nothing" if written == "nothing to change" else written, tone)
+    headline = _headline(delivery, last, written)
+    return Told(headline, _came(delivery), _read(last), "nothing" if written == _NOTHING else written)
 
 
 def reason(word: str) -> str:
@@ -96,21 +97,20 @@ def _came(delivery: Delivery) -> str:
     return delivery.message.shows.rstrip(".")
 
 
-def _headline(delivery: Delivery, last: Attempt, written: str) -> tuple[str, str]:
+def _headline(delivery: Delivery, last: Attempt, written: str) -> str:
     tries = len(delivery.attempts)
     again = f" At attempt {tries}." if tries > 1 else ""
     why = reason(last.reason)
     if delivery.letter and delivery.letter.forwarded:
-        return f"Given up after {ATTEMPTS} attempts: {why}. It lies among the dead letters.", "bad"
+        return f"Given up after {ATTEMPTS} attempts: {why}. It lies among the dead letters."
     match delivery.outcome:
         case "synced":
-            nothing = written == "nothing to change"
-            return (f"Klaviyo has it already.{again}" if nothing else f"Klaviyo has it: {written}.{again}"), "good"
+            return f"Klaviyo has it already.{again}" if written == _NOTHING else f"Klaviyo has it: {written}.{again}"
         case "ignored":
-            return f"Nothing to do: {why}.", "calm"
+            return f"Nothing to do: {why}."
         case "dead-lettered":
-            return f"It can never succeed: {why}. It lies among the dead letters.", "bad"
-    return f"Back to Pub/Sub: {why}. It will be delivered again.", "wait"
+            return f"It can never succeed: {why}. It lies among the dead letters."
+    return f"Back to Pub/Sub: {why}. It will be delivered again."
 
 
 def _read(attempt: Attempt) -> str:
