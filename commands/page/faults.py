@@ -72,7 +72,7 @@ FAULTS = (
         "timeout",
         "Timeout",
         "Once. Two seconds without an answer (deployed: ten), then the call is made again.",
-        {"delay": _SLOW},
+        {"delay": _SLOW, "reset": "answering"},
     ),
     Fault(
         "refused",

@@ -117,8 +117,8 @@ JOBS: Mapping[str, Job] = {
     ),
     "reconcile": Job(
         "Reconcile",
-        "Compares all that Klaviyo holds with the shop, and mends what differs by the live handlers.",
-        "Klaviyo was compared with the shop, and what differed was mended by the live handlers.",
+        "Compares all that Klaviyo holds with the shop, and mends what differs by the same handlers.",
+        "Klaviyo was compared with the shop, and what differed was mended by the same handlers.",
         _reconcile,
         restarts=True,
     ),

@@ -136,7 +136,9 @@ def _events(calls: Sequence[Call]) -> Iterator[str]:
     counts: dict[str, list[Mapping[str, Any]]] = {}
     for call in calls:
         attributes = _attributes(call)
-        counts.setdefault(attributes["metric"]["data"]["attributes"]["name"], []).append(attributes)
+        # A connection that broke early has no body in the record.
+        name = attributes["metric"]["data"]["attributes"]["name"] if attributes else "an event"
+        counts.setdefault(name, []).append(attributes)
     for name, events in counts.items():
         value = events[0].get("value")
         worth = f" ({money(value, events[0].get('value_currency'))})" if value is not None and len(events) == 1 else ""

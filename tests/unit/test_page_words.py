@@ -119,6 +119,7 @@ def test_calls_that_are_alike_are_one_step() -> None:
         (_call("commercetools", "customers.get", 404), "ignored", "miss", "Read the customer: gone"),
         (_event("Placed Order", 429), "synced", "again", "Klaviyo answered 429: Placed Order, asked again"),
         (_event("Placed Order", 0), "synced", "again", "Klaviyo did not answer: Placed Order, asked again"),
+        (_call("Klaviyo", "create_event", 0, "POST"), "retried", "refused", "Klaviyo did not answer: an event"),
         (_event("Placed Order", 503), "retried", "refused", "Klaviyo answered 503: Placed Order"),
         (_event("Placed Order", 401), "retried", "refused", "Klaviyo answered 401: Placed Order"),
         (_event("Placed Order", 400), "dead-lettered", "refused", "Klaviyo refused Placed Order (400)"),

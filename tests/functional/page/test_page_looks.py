@@ -19,7 +19,7 @@ _BEYOND = """
 const scrolls = (element) => element.closest("pre, textarea, .sr, .skip, dialog:not([open])");
 return [...document.querySelectorAll("body *")]
   .filter((element) => !scrolls(element) && element.checkVisibility()
-    && element.getBoundingClientRect().right > arguments[0] + 1)
+    && (element.getBoundingClientRect().right > arguments[0] + 1 || element.getBoundingClientRect().left < -1))
   .map((element) => element.outerHTML.slice(0, 160));
 """
 _AXE = """
