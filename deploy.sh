@@ -77,7 +77,8 @@ Where:
   REGION                 e.g. europe-west1 (required)
   FUNCTION_NAME          name of the function; all else is named after it (klaviyo-sync)
   TOPIC                  topic that commercetools publishes to, T or projects/PROJECT_ID/topics/T (the function's name)
-  BUILD_SERVICE_ACCOUNT  projects/P/serviceAccounts/EMAIL that builds (one is made)
+  BUILD_SERVICE_ACCOUNT  projects/P/serviceAccounts/EMAIL that builds the function or the container (one is made); a job's
+                         image is built by the project's default build account
   IMAGE                  for a container or a job: an image that exists, best by digest; nothing is built
 
 Backends:
@@ -244,6 +245,10 @@ read_arguments() {
     fi
     if [[ $name == ENV_FILE ]]; then file=$value; else flags+=("$name=$value"); fi
   done
+  if [[ $container && $backfill ]]; then wrong "--container and --backfill are two deployments: run one after the other"; fi
+  if [[ $delete && ($container || $backfill) ]]; then
+    wrong "--delete takes away everything, not the container or the job alone: leave --container and --backfill out"
+  fi
   if [[ $file ]]; then read_env_file "$file"; fi
   for value in ${flags[@]+"${flags[@]}"}; do
     printf -v "${value%%=*}" %s "${value#*=}"
@@ -510,8 +515,8 @@ deploy_container() {
   fi
 }
 
-# gcloud 528 knows mount-options in beta alone. One task at a time works on the state; an attempt goes on where the one before was
-# cut off.
+# gcloud 528 knows mount-options in beta alone, and no --build-service-account for jobs. One task at a time works on the state;
+# an attempt goes on where the one before was cut off.
 deploy_backfill() {
   local source=("--source=$ROOT")
   if [[ ${IMAGE-} ]]; then source=("--image=$IMAGE"); fi

@@ -1,4 +1,4 @@
-"""`python -m bench`: measure the mix; `growth`, `limits`, `sale` and `past` are its other studies."""
+"""`python -m bench`: measure the mix; `growth`, `limits`, `sale`, `past` and `drift` are its other studies."""
 
 import json
 import sys
@@ -12,6 +12,7 @@ from rich.console import Console
 from bench.bars import progress
 from bench.calls import calls_sheet, compared_calls
 from bench.cold import FIRST_MESSAGES, cold_starts, import_times
+from bench.drift import comparison, drift_sheet
 from bench.figures import medians
 from bench.growth import by_concurrency, by_line_items, by_variants, growth_sheets, memory_over
 from bench.limits import beyond_limits, limits_sheet
@@ -152,6 +153,21 @@ def past(share: float, scale: float, json_file: Path, *, markdown: bool) -> None
     with progress() as bars:
         result |= backfills(share, scale, bars)
     _finish(result, past_sheets(result), json_file, markdown=markdown)
+
+
+@main.command(epilog="Example:  python -m bench drift --products 500")
+@click.option(
+    "--share", type=click.FloatRange(0, 1, min_open=True), default=0.5, show_default=True, help="Of the limits."
+)
+@click.option("--products", type=click.IntRange(20), default=10_000, show_default=True, help="Of ten variants each.")
+@_json_option("drift.json")
+@_markdown
+def drift(share: float, products: int, json_file: Path, *, markdown: bool) -> None:
+    """Compare a catalog in which nothing differs: calls, minutes, memory."""
+    result: dict[str, Any] = {"machine": machine(), "share": share}
+    with progress() as bars:
+        result |= comparison(products, share, bars)
+    _finish(result, [drift_sheet(result)], json_file, markdown=markdown)
 
 
 @main.command()

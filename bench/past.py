@@ -81,13 +81,14 @@ def backfills(share: float, scale: float, bars: Bars) -> dict[str, Any]:
 
 def _speed(one: Speed, share: float, bars: Bars) -> dict[str, Any]:
     with running_sandbox() as sandbox:
-        _put(sandbox, one.fill, one.name, bars)
+        sandbox.commercetools.put_all({"categories": documents.categories()})
+        put(sandbox, one.fill, one.name, bars)
         sandbox.klaviyo.limits()
         sandbox.klaviyo.jobs(_JOB_SECONDS)
         sandbox.klaviyo.lag(_LAG)
         sandbox.klaviyo.lag(_LAG, of="profiles")
         with counting(sandbox.klaviyo) as statuses, bars.task(one.name, 1):
-            ran = _ran(sandbox, one.only, share, one.rules)
+            ran = ran_job(sandbox, ["backfill", "--only", one.only], share, one.rules)
         done = ran["report"]["passes"][one.only]
         events = len(sandbox.klaviyo.state()["events"])
     minutes = done["seconds"] / 60
@@ -117,10 +118,11 @@ def _memory(times: int, scale: float, bars: Bars) -> dict[str, Any]:
         "products": (some(200), _product),
     }
     with running_sandbox() as sandbox:
-        _put(sandbox, fill, f"a shop {times} times as large", bars)
+        sandbox.commercetools.put_all({"categories": documents.categories()})
+        put(sandbox, fill, f"a shop {times} times as large", bars)
         sandbox.klaviyo.limits(enforce=False, scale=_WIDE_LIMITS)
         with bars.task(f"memory, {times} times the shop", 1):
-            ran = _ran(sandbox, "", 1.0, "")
+            ran = ran_job(sandbox, ["backfill"], 1.0)
     passes = ran["report"]["passes"]
     return {
         "documents": {name: one["read"] for name, one in passes.items()},
@@ -129,9 +131,8 @@ def _memory(times: int, scale: float, bars: Bars) -> dict[str, Any]:
     }
 
 
-def _put(sandbox: Sandbox, fill: Fill, name: str, bars: Bars) -> None:
-    """The documents, and the categories that products are in."""
-    sandbox.commercetools.put_all({"categories": documents.categories()})
+def put(sandbox: Sandbox, fill: Fill, name: str, bars: Bars) -> None:
+    """The documents."""
     with bars.task(f"{name}: the shop", sum(count for count, _ in fill.values())) as task:
         for collection, (count, make) in fill.items():
             for start in range(0, count, _BATCH):
@@ -140,12 +141,12 @@ def _put(sandbox: Sandbox, fill: Fill, name: str, bars: Bars) -> None:
                 task.advanced(len(numbers))
 
 
-def _ran(sandbox: Sandbox, only: str, share: float, rules: str) -> dict[str, Any]:
-    """The report of a run, and the most memory that it used, in MB (PSS)."""
+def ran_job(sandbox: Sandbox, arguments: Sequence[str], share: float, rules: str = "") -> dict[str, Any]:
+    """The report of a job, and the most memory that it used, in MB (PSS)."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "sync.toml").write_text(rules, encoding="utf-8")
         process = subprocess.Popen(
-            [PYTHON, "-m", "jobs", "backfill", "--json", "--share", str(share), *(["--only", only] if only else [])],
+            [PYTHON, "-m", "jobs", *arguments, "--json", "--share", str(share)],
             cwd=folder,
             env={
                 **os.environ, **ENVIRONMENT, **sandbox.environment, "PYTHONPATH": str(ROOT),
@@ -157,7 +158,7 @@ def _ran(sandbox: Sandbox, only: str, share: float, rules: str) -> dict[str, Any
         with _watched(process) as peaks:
             out, _ = process.communicate()
         if process.returncode:
-            raise click.ClickException(f"The backfill ended with {process.returncode}:\n{out[-2000:]}")
+            raise click.ClickException(f"{arguments[0]} ended with {process.returncode}:\n{out[-2000:]}")
         return {"report": json.loads(out.splitlines()[-1]), "peak": round(max(peaks), 1)}
 
 

@@ -1,5 +1,6 @@
 """`manage.py backfill`: the job of the same name, for people: a progress bar, and words instead of JSON."""
 
+import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from commands.backfill_status import backfill_status
-from commands.env_file import reads_env_file
+from commands.env_file import env_file_described, reads_env_file
 from commands.environment import settings_or_exit
 from commands.telling import counted, money
 from core.rules import SyncRules
@@ -37,13 +38,13 @@ def backfill(arguments: tuple[str, ...]) -> None:
     if arguments[:1] == ("status",):
         backfill_status.main(arguments[1:], prog_name=f"{_PROGRAM} status")
     if _HELP & set(arguments):
-        parsed(["--help"], SyncRules().backfill, _PROGRAM)
+        parsed(["--help"], SyncRules().backfill, _PROGRAM, described=[_of_the_command()])
     try:
         settings = settings_or_exit()
     except click.ClickException as wrong:
         wrong.show()
         sys.exit(REFUSED)
-    options = parsed(arguments, settings.sync.backfill, _PROGRAM)
+    options = parsed(arguments, settings.sync.backfill, _PROGRAM, described=[_of_the_command()])
     leave_unless_wanted(options, settings)
     console = Console(stderr=options.as_json)
     progress = Bar(console) if console.is_terminal else LoggedProgress("backfill")
@@ -60,6 +61,15 @@ def backfill(arguments: tuple[str, ...]) -> None:
     if outcome.said:
         click.secho(outcome.said, fg="yellow", err=True)
     leave(outcome, outcome.code)
+
+
+def _of_the_command() -> argparse.ArgumentParser:
+    """What manage.py reads besides, as the help shows it."""
+    parser = env_file_described()
+    parser.add_argument_group(
+        "status", f"{_PROGRAM} status says how far a run is and when it will end; see its --help."
+    )
+    return parser
 
 
 def _summed_up(report: Mapping[str, Any]) -> Iterator[str]:

@@ -27,7 +27,7 @@ _WORDS = {
 _Report = dict[str, Any]
 
 
-@click.command()
+@click.command(epilog="Example:  python3 manage.py backfill status --state backfill-state.json")
 @reads_env_file
 @click.option(
     "--state",
@@ -130,7 +130,7 @@ def _told(one: _Report) -> Iterator[str]:
         yield "done"
         yield f"{one['read']:,} read"
     elif one["left"] is None:
-        yield f"{one['read']:,} read of {'10,000 or more' if one['total'] else 'nobody knows how many'}"
+        yield f"{one['read']:,} read{' of 10,000 or more' if one['total'] else ', total unknown'}"
     else:
         yield f"{one['read']:,} of about {one['total']:,} read"
     yield f"{one['sent']:,} sent"

@@ -55,14 +55,20 @@ _BACKFILL_SCOPES: dict[str, Callable[[KlaviyoCalls], object]] = {
 }
 """What a backfill has besides; without it, it goes another way."""
 
+_RECONCILE_SCOPES: dict[str, Callable[[KlaviyoCalls], object]] = {
+    "metrics:read": lambda calls: calls.send("Metrics", "get_metrics"),
+}
+"""What a comparison needs besides, to count Placed Orders."""
+
 
 @click.command(epilog="Example:  python3 manage.py check --topic projects/my-project/topics/commercetools")
 @reads_env_file
 @click.option("--topic", type=TOPIC, envvar="TOPIC", show_envvar=True, help="The topic commercetools publishes to.")
 @click.option("--prefix", default="klaviyo-sync", show_default=True, help="What the subscriptions' keys begin with.")
 @click.option("--backfill", is_flag=True, help="Check the Klaviyo scopes of a backfill too.")
+@click.option("--reconcile", is_flag=True, help="Check the Klaviyo scope of a comparison too.")
 @click.option("--find", "key", metavar="KEY", help="Print the id of the channel, group or store with KEY instead.")
-def check(topic: PubSubName | None, prefix: str, key: str | None, *, backfill: bool) -> None:
+def check(topic: PubSubName | None, prefix: str, key: str | None, *, backfill: bool, reconcile: bool) -> None:
     """Say, line by line, whether the sync has all it needs, before and after a deployment.
 
     Looks at the environment, at commercetools and each scope of its API client, at Klaviyo and each scope of its key,
@@ -76,10 +82,11 @@ def check(topic: PubSubName | None, prefix: str, key: str | None, *, backfill: b
         shop.find(settings, key)
         return
     failed = False
+    scopes = _KLAVIYO_SCOPES | (_BACKFILL_SCOPES if backfill else {}) | (_RECONCILE_SCOPES if reconcile else {})
     Finding("ok", f"environment: complete (project {settings.ct_project_id}, keys masked)").say()
     for part in (
         shop.findings(settings),
-        _klaviyo(settings, _KLAVIYO_SCOPES | (_BACKFILL_SCOPES if backfill else {})),
+        _klaviyo(settings, scopes),
         _topics(topic, settings.dead_letter_topic),
         _subscriptions(settings, topic, prefix),
     ):

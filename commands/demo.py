@@ -9,6 +9,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from commands.demo_drift import show_drift
 from commands.demo_past import show_past
 from commands.holdings import show_holdings
 from commands.running import Function, Sandbox, running_function, running_sandbox
@@ -38,8 +39,8 @@ def demo(port: int, *, is_served: bool, verbose: bool) -> None:
     """Send every sample through the function, against stand-ins for both backends.
 
     Starts the sandbox and the function, delivers the samples as Pub/Sub pushes, and says what each one did in Klaviyo
-    and what Klaviyo holds at the end; then it loads the shop's past into an empty Klaviyo. Exits with 1 if a sample did
-    not have its effect. Needs no account, no network.
+    and what Klaviyo holds at the end; then it damages Klaviyo and mends it, and loads the shop's past into an empty
+    Klaviyo. Exits with 1 if a sample did not have its effect. Needs no account, no network.
 
     With --serve a page tells it as a story, a press at a time: what happened in the shop, what the function did, what
     Klaviyo holds. Any sample can be sent there too, with failures to choose from.
@@ -73,6 +74,7 @@ def demo(port: int, *, is_served: bool, verbose: bool) -> None:
             if verbose and (calls := _calls(delivered)):
                 terminal.print(calls)
         show_holdings(sandbox.klaviyo.state(), terminal)
+        problems += show_drift(sandbox, terminal)
         problems += show_past(sandbox, terminal)
     for problem in problems:
         terminal.print(f"[red]x[/] {problem}", soft_wrap=True)

@@ -6,6 +6,7 @@ around JSON, every character counts. In single quotes Docker, systemd and shells
 never reads such a file.
 """
 
+import argparse
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -76,6 +77,14 @@ def _value(written: str) -> str | None:
         return _ESCAPED.sub(r"\1", found[1])
     found = _IN_SINGLE_QUOTES.fullmatch(stripped) or _WITH_QUOTES_INSIDE.fullmatch(stripped)
     return found[1] if found else None
+
+
+def env_file_described() -> argparse.ArgumentParser:
+    """The same option for the help of a job's own parser: click has read it by then."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--env-file", metavar="FILE", help="settings that the environment does not have (ENV_FILE, else"
+        " .env, if it is there)")  # fmt: skip
+    return parser
 
 
 def _put_into_environment(context: click.Context, _parameter: click.Parameter, file: Path | None) -> None:

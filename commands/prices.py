@@ -2,7 +2,7 @@
 
 import click
 
-from commands.env_file import reads_env_file
+from commands.env_file import env_file_described, reads_env_file
 from commands.job import run_job
 from commands.telling import counted
 from jobs.ending import Outcome
@@ -20,7 +20,13 @@ _PROGRAM = "python3 manage.py prices"
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def prices(arguments: tuple[str, ...]) -> None:
     """Copy products of which a price has begun or ended."""
-    run_job("prices", arguments, lambda given, rules: parsed(given, rules.reconcile, _PROGRAM), copy_due, _tell)
+    run_job(
+        "prices",
+        arguments,
+        lambda given, rules: parsed(given, rules.reconcile, _PROGRAM, described=[env_file_described()]),
+        copy_due,
+        _tell,
+    )
 
 
 def _tell(outcome: Outcome) -> None:

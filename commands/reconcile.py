@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from commands.env_file import reads_env_file
+from commands.env_file import env_file_described, reads_env_file
 from commands.job import run_job
 from jobs.drift.entry import reconcile as compare
 from jobs.drift.options import parsed
@@ -33,7 +33,7 @@ def reconcile(arguments: tuple[str, ...]) -> None:
     run_job(
         "reconcile",
         arguments,
-        lambda given, rules: parsed(given, rules.reconcile, _PROGRAM),
+        lambda given, rules: parsed(given, rules.reconcile, _PROGRAM, described=[env_file_described()]),
         compare,
         partial(_tell, Console(soft_wrap=True)),
     )

@@ -59,8 +59,8 @@ def advice(seen: Status, topic: PubSubName, service: str | None) -> Iterator[Adv
     waits = max((queue.oldest or 0 for queue in seen.queues.values()), default=0)
     if waits > _LONG and not seen.outcomes and LOG not in seen.unseen:
         yield Advice(
-            "Messages wait, and the log has no line of one that was worked on: the function does not start, Pub/Sub may"
-            " not call it, or its log is kept elsewhere, as that of a VM may be.",
+            "Messages wait, and the log shows none that was processed. Either the function does not start, or Pub/Sub"
+            " may not call it, or its log is kept elsewhere (on a VM, for example).",
             check,
         )
     unforeseen = [reason for reason in seen.reasons if "unforeseen" in reason]

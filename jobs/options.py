@@ -38,9 +38,14 @@ class Options:
         return self.selection.wanted.flows and not (self.dry_run or self.yes)
 
 
-def parsed(arguments: Sequence[str], rules: BackfillRules, program: str) -> Options:
-    """The options. Wrong ones end the process with 2, and what is wrong on stderr."""
-    parser = _parser(rules, program)
+def parsed(
+    arguments: Sequence[str], rules: BackfillRules, program: str, *, described: Sequence[argparse.ArgumentParser] = ()
+) -> Options:
+    """The options. Wrong ones end the process with 2, and what is wrong on stderr.
+
+    `described` are parsers whose options the help shows too: the caller has read those already.
+    """
+    parser = _parser(rules, program, described)
     told = parser.parse_args(arguments)
     now = datetime.now(UTC)
     passes = tuple(name for name in PASSES if name in told.only) if told.only else PASSES
@@ -106,12 +111,15 @@ def began_with(selection: Selection) -> dict[str, str]:
     }
 
 
-def _parser(rules: BackfillRules, program: str) -> argparse.ArgumentParser:
+def _parser(
+    rules: BackfillRules, program: str, described: Sequence[argparse.ArgumentParser]
+) -> argparse.ArgumentParser:
     parser = parser_of(
         program,
         "Load a shop's past into Klaviyo: catalog, customers, orders and refunds. Events are sent with"
         " `backfill` and start no flow, unless --flows says so. Kill it at any moment: the same command goes on.",
         _EXAMPLE,
+        described,
     )
     add = parser.add_argument
     add("--only", action="append", choices=PASSES, metavar="PASS", help=f"{', '.join(PASSES)}; may be repeated")

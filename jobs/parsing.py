@@ -1,14 +1,21 @@
 """What the options of all jobs have in common."""
 
 import argparse
+from collections.abc import Sequence
 
 _WIDTH = 80
 
 
-def parser_of(program: str, description: str, epilog: str) -> argparse.ArgumentParser:
-    """A parser of a job's options; a wrong one ends the process with 2."""
+def parser_of(
+    program: str, description: str, epilog: str, described: Sequence[argparse.ArgumentParser] = ()
+) -> argparse.ArgumentParser:
+    """A parser of a job's options; a wrong one ends the process with 2.
+
+    `described` are parsers whose options the help shows too: the caller has read those already.
+    """
     return argparse.ArgumentParser(
         program,
+        parents=described,
         description=description,
         epilog=epilog,
         formatter_class=lambda prog: argparse.HelpFormatter(prog, width=_WIDTH),

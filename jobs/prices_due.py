@@ -3,6 +3,7 @@
 A run looks back from now; two intervals of the schedule are enough, and what was copied before is not written again.
 """
 
+import argparse
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -42,13 +43,16 @@ class Options:
     as_json: bool
 
 
-def parsed(arguments: Sequence[str], rules: ReconcileRules, program: str) -> Options:
-    """The options of `prices due`. Wrong ones end the process with 2, and what is wrong on stderr."""
+def parsed(
+    arguments: Sequence[str], rules: ReconcileRules, program: str, *, described: Sequence[argparse.ArgumentParser] = ()
+) -> Options:
+    """The options of `prices due`. Wrong ones end the process with 2. `described` as in `parser_of`."""
     parser = parser_of(
         program,
         "due: copy the products of which a price has begun or ended since then. commercetools sends no message when"
         " the validity of a price begins or ends.",
         "Example:  %(prog)s due --since 1h   (every 15 minutes)",
+        described,
     )
     add = parser.add_argument
     add("what", choices=["due"], help="what to do")

@@ -3,14 +3,16 @@
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from commands.demo_past import backfilled, in_lines, job_report
+from commands.demo_job import ran_job
+from commands.demo_past import backfilled, in_lines
 from commands.page.words import times
 from commands.running import Sandbox
 from commands.telling import counted
 from sandbox.calls import Calls, klaviyo
+from sandbox.catalog import PREFIX
 
 _OK = 300
 _TOO_LONG = "It did not end in time. Is a failure switched on?"
@@ -27,29 +29,29 @@ class Job:
     label: str
     shows: str
     told: str
-    run: Callable[[Sandbox, Path], Sequence[str]]
+    run: Callable[[Sandbox, str], Sequence[str]]
     restarts: bool = False
 
 
-def _empty(sandbox: Sandbox, _config: Path) -> Sequence[str]:
+def _empty(sandbox: Sandbox, _rules: str) -> Sequence[str]:
     sandbox.klaviyo.reset()
     return []
 
 
-def _past(sandbox: Sandbox, config: Path) -> Sequence[str]:
+def _past(sandbox: Sandbox, rules: str) -> Sequence[str]:
     sandbox.klaviyo.reset()
     try:
-        code, report = backfilled(sandbox, SYNC_CONFIG=str(config))
+        code, report = backfilled(sandbox, rules)
     except subprocess.TimeoutExpired:
         return [_TOO_LONG]
     events = sandbox.klaviyo.state()["events"]
     flows = sum(not event["backfill"] for event in events)
-    told = f"{counted(len(events), 'event')} at the time at which they happened; {flows or 'none'} starts a flow."
+    told = f"{counted(len(events), 'event')} with historical times (some estimated); {flows or 'none'} starts a flow."
     lines = [times(" ".join(line.split())) for line in in_lines(report, events)]
     return [*lines, told if not code else f"The backfill ended with {code}."]
 
 
-def _damage(sandbox: Sandbox, _config: Path) -> Sequence[str]:
+def _damage(sandbox: Sandbox, _rules: str) -> Sequence[str]:
     """What somebody may do in Klaviyo's own pages: a price, a name and an address are wrong, a variant is gone."""
     state = sandbox.klaviyo.state()
     done: list[str] = []
@@ -66,9 +68,9 @@ def _damage(sandbox: Sandbox, _config: Path) -> Sequence[str]:
     return done or ["There is nothing to damage yet: send something first."]
 
 
-def _reconcile(sandbox: Sandbox, config: Path) -> Sequence[str]:
+def _reconcile(sandbox: Sandbox, rules: str) -> Sequence[str]:
     try:
-        _, report = job_report(sandbox, "reconcile", "--fix", SYNC_CONFIG=str(config))
+        _, report = ran_job(sandbox, "reconcile", "--fix", rules=rules)
     except subprocess.TimeoutExpired:
         return [_TOO_LONG]
     kinds: Mapping[str, Any] = report.get("kinds", {})
@@ -94,11 +96,12 @@ def _did(call: Calls, method: str, path: str, body: object, told: str) -> list[s
 
 
 def _id(own_id: str) -> str:
-    return f"$custom:::$default:::{own_id}"
+    """As a path names it."""
+    return quote(PREFIX + own_id, safe="")
 
 
 def _resource(kind: str, own_id: str, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"data": {"type": kind, "id": _id(own_id), "attributes": attributes}}
+    return {"data": {"type": kind, "id": PREFIX + own_id, "attributes": attributes}}
 
 
 JOBS: Mapping[str, Job] = {

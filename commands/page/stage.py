@@ -151,7 +151,7 @@ class Stage:
 
         def run() -> None:
             before = self.sandbox.klaviyo.state()
-            lines = job.run(self.sandbox, self._file)
+            lines = job.run(self.sandbox, for_page(self.settings))
             changes = changed(before, self.sandbox.klaviyo.state())
             if job.restarts:
                 self.subscription.restart()

@@ -38,9 +38,11 @@ class Options:
         return self.kinds == ("events",)
 
 
-def parsed(arguments: Sequence[str], rules: ReconcileRules, program: str) -> Options:
-    """The options. Wrong ones end the process with 2, and what is wrong on stderr."""
-    parser = _parser(rules, program)
+def parsed(
+    arguments: Sequence[str], rules: ReconcileRules, program: str, *, described: Sequence[argparse.ArgumentParser] = ()
+) -> Options:
+    """The options. Wrong ones end the process with 2, and what is wrong on stderr. `described` as in `parser_of`."""
+    parser = _parser(rules, program, described)
     told = parser.parse_args(arguments)
     since = None
     if told.since:
@@ -68,13 +70,16 @@ def default_state() -> Path:
     return Path(os.environ.get("RECONCILE_STATE") or "reconcile-state.json")
 
 
-def _parser(rules: ReconcileRules, program: str) -> argparse.ArgumentParser:
+def _parser(
+    rules: ReconcileRules, program: str, described: Sequence[argparse.ArgumentParser]
+) -> argparse.ArgumentParser:
     parser = parser_of(
         program,
         "Compare what Klaviyo has with the shop: catalog, profiles, and how many orders were placed by day. It only"
         " reports, unless --fix has the live handlers mend what differs.",
         f"Exit codes: 0 nothing differs, or all is mended; 3 something differs; 1 something could not be mended;"
         f" 4 too much would be deleted; docs/drift.md has the others. {_EXAMPLE}",
+        described,
     )
     add = parser.add_argument
     add("--only", action="append", choices=KINDS, metavar="KIND", help=f"{', '.join(KINDS)}; may be repeated")

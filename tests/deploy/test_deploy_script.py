@@ -496,6 +496,21 @@ def test_wrong_options(cloud: Cloud, argument: str, says: str) -> None:
     assert "s3cr3t" not in run.err
 
 
+@pytest.mark.parametrize(
+    ("pair", "says"),
+    [
+        (("--container", "--backfill"), "are two deployments: run one after the other"),
+        (("--delete", "--backfill"), "--delete takes away everything"),
+        (("--container", "--delete"), "--delete takes away everything"),
+    ],
+)
+def test_options_that_do_not_go_together(deployed: Cloud, pair: tuple[str, str], says: str) -> None:
+    """One of the two would be left undone, or more be taken away than was meant."""
+    run = deployed.run(*pair, "--yes")
+    assert (run.status, run.calls, run.err.count("\n")) == (2, [], 1)
+    assert says in run.err
+
+
 def test_help_names_every_setting(cloud: Cloud) -> None:
     """--help has every setting of the README's table, every option and examples."""
     run = cloud.run("--help", settings={})

@@ -38,6 +38,11 @@ class Ended:
         return " ".join(str(line["why"]) for line in self.lines if "why" in line)
 
 
+def environment_of(sandbox: Sandbox) -> dict[str, str]:
+    """The environment of a backfill of the sandbox's shop, in whatever folder it runs."""
+    return {**os.environ, **sandbox.environment, **ENVIRONMENT, "PYTHONPATH": str(ROOT), "SYNC_CONFIG": ""}
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """A job of one shop, in a folder of its own."""
@@ -65,11 +70,10 @@ class Job:
     @contextmanager
     def started(self, *arguments: str, **environment: str) -> Iterator["subprocess.Popen[str]"]:
         """A run under way; killed at the end, if it has not ended."""
-        told = {**os.environ, **self.sandbox.environment, **ENVIRONMENT, "PYTHONPATH": str(ROOT), "SYNC_CONFIG": ""}
         process = subprocess.Popen(
             [sys.executable, "-m", "jobs", *self.name.split("-"), "--json", "--share", "1", *arguments],
             cwd=self.folder,
-            env={**told, **environment},
+            env={**environment_of(self.sandbox), **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

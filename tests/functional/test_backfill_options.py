@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from commands.running import ROOT, Sandbox
-from sandbox.samples import ENVIRONMENT
-from tests.functional.backfilling import Job
+from tests.functional.backfilling import Job, environment_of
 from tests.functional.documents import customer, order, payment, reference
 
 REFUNDED: dict[str, Any] = {"paymentInfo": {"payments": [reference("payment", "payment-1")]}}
+DOORS = {"jobs": ["-m", "jobs"], "manage": [str(ROOT / "manage.py")]}
 OLD: dict[str, Any] = {"createdAt": "2024-02-03T10:00:00.000Z", "lastModifiedAt": "2024-02-05T10:00:00.000Z"}
 
 
@@ -60,7 +60,7 @@ def test_flows_are_started_by_nobody_who_was_not_asked(old_orders: Sandbox, job:
 @pytest.mark.parametrize(
     ("answer", "code", "events"), [("y", 0, {("Placed Order", False), ("Refunded Order", False)}), ("n", 1, set())]
 )
-@pytest.mark.parametrize("door", [["-m", "jobs"], [str(ROOT / "manage.py")]], ids=["jobs", "manage"])
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
 def test_whoever_is_at_the_terminal_is_asked(
     sandbox: Sandbox, tmp_path: Path, door: list[str], answer: str, code: int, events: set[tuple[str, bool]]
 ) -> None:
@@ -74,7 +74,7 @@ def test_whoever_is_at_the_terminal_is_asked(
     ran = subprocess.run(
         [sys.executable, *door, "backfill", "--flows", "--share", "1", "--only", "orders", "--only", "refunds"],
         cwd=tmp_path,
-        env={**os.environ, **sandbox.environment, **ENVIRONMENT, "PYTHONPATH": str(ROOT), "SYNC_CONFIG": ""},
+        env=environment_of(sandbox),
         stdin=terminal,
         capture_output=True,
         text=True,
@@ -117,3 +117,19 @@ def test_the_errors_file_lies_beside_the_state(sandbox: Sandbox, job: Job, tmp_p
     folder.mkdir()
     assert job.run("--only", "orders", BACKFILL_STATE=str(folder / "shop-state.json")).code == 0
     assert sorted(path.name for path in folder.iterdir()) == ["shop-errors.jsonl", "shop-state.json"]
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_help_has_what_only_the_command_takes(sandbox: Sandbox, tmp_path: Path, door: str) -> None:
+    """The env file and `status`: `python -m jobs` takes neither, and does not offer them."""
+    told = subprocess.run(
+        [sys.executable, *DOORS[door], "backfill", "--help"],
+        cwd=tmp_path,
+        env=environment_of(sandbox),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+    assert "--since TIME" in told
+    assert [text in told for text in ("--env-file FILE", "manage.py backfill status")] == [door == "manage"] * 2

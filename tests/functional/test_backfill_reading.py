@@ -14,6 +14,7 @@ from jobs.ending import INTERRUPTED, InterruptedRunError, StoppedError
 from jobs.reading import PageSize, Reader
 from tests.functional.backfilling import Job, awaited
 from tests.functional.documents import order
+from tests.passing import Passing
 
 ORDERS = "^/shop/orders$"
 TIMED_OUT = {"statusCode": 400, "message": "", "errors": [{"code": "QueryTimedOut", "message": ""}]}
@@ -21,27 +22,10 @@ GROWING = [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 30.0, 30.0]
 TEN_MINUTES = 600.0
 
 
-class Waits(threading.Event):
-    """A signal that never comes, and a clock that moves on by what is waited for it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seconds: list[float] = []
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """False at once, as after that time."""
-        self.seconds.append(timeout or 0.0)
-        return False
-
-    def monotonic(self) -> float:
-        """Seconds that were waited so far."""
-        return sum(self.seconds)
-
-
 @pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
+def waits(monkeypatch: pytest.MonkeyPatch) -> Passing:
     """What the reader waits, in no time."""
-    waits = Waits()
+    waits = Passing()
     monkeypatch.setattr(jobs.reading, "time", waits)
     return waits
 
@@ -57,7 +41,7 @@ def services(sandbox: Sandbox, settings: Settings) -> Iterator[Services]:
 
 
 @pytest.fixture
-def reader(services: Services, settings: Settings, waits: Waits) -> Reader:
+def reader(services: Services, settings: Settings, waits: Passing) -> Reader:
     """A reader of that shop."""
     return Reader(services.commercetools, settings.sync.limits, 0.5, waits)
 
@@ -72,7 +56,7 @@ def _read(reader: Reader, size: PageSize) -> list[str]:
     ids=str,
 )
 def test_a_page_that_takes_too_long_is_halved(
-    sandbox: Sandbox, reader: Reader, waits: Waits, fault: dict[str, Any]
+    sandbox: Sandbox, reader: Reader, waits: Passing, fault: dict[str, Any]
 ) -> None:
     """Until it arrives; the pass goes on with the smaller page."""
     sandbox.commercetools.fail(ORDERS, count=4, **fault)
@@ -81,42 +65,42 @@ def test_a_page_that_takes_too_long_is_halved(
     assert size.size == 6
     pages = [call for call in sandbox.commercetools.requests(kind="api") if call["operation"] == "orders.query"]
     assert [call["query"]["limit"][0] for call in pages] == ["100", "50", "25", "12", "6"]
-    assert waits.seconds == GROWING[:4]
+    assert waits.waits == GROWING[:4]
 
 
 @pytest.mark.parametrize("fault", [{"status": 503}, {"status": 500}, {"reset": "answering"}], ids=str)
-def test_an_outage_is_waited_for(sandbox: Sandbox, reader: Reader, waits: Waits, fault: dict[str, Any]) -> None:
+def test_an_outage_is_waited_for(sandbox: Sandbox, reader: Reader, waits: Passing, fault: dict[str, Any]) -> None:
     """Beyond ten tries, and a smaller page would not help: it stays as it is."""
     sandbox.commercetools.fail(ORDERS, count=12, **fault)
     size = PageSize(100)
     assert _read(reader, size) == ["order-0", "order-1", "order-2"]
     assert size.size == 100
-    assert waits.seconds[:10] == GROWING
-    assert len(waits.seconds) == 12
+    assert waits.waits[:10] == GROWING
+    assert len(waits.waits) == 12
 
 
-def test_the_oldest_document_is_waited_for_as_well(sandbox: Sandbox, reader: Reader, waits: Waits) -> None:
+def test_the_oldest_document_is_waited_for_as_well(sandbox: Sandbox, reader: Reader, waits: Passing) -> None:
     """It decides the windows of a pass, and is read before the first page."""
     sandbox.commercetools.fail(ORDERS, status=503, count=12)
     assert reader.first_created("orders") is not None
-    assert len(waits.seconds) == 12
+    assert len(waits.waits) == 12
 
 
-def test_an_outage_of_ten_minutes_ends_the_run(sandbox: Sandbox, reader: Reader, waits: Waits) -> None:
+def test_an_outage_of_ten_minutes_ends_the_run(sandbox: Sandbox, reader: Reader, waits: Passing) -> None:
     """The same command goes on."""
     sandbox.commercetools.fail(ORDERS, status=503)
     with pytest.raises(StoppedError, match="commercetools does not answer for orders") as stopped:
         _read(reader, PageSize(100))
     assert stopped.value.code == INTERRUPTED
-    assert TEN_MINUTES <= sum(waits.seconds) < TEN_MINUTES + GROWING[-1]
+    assert TEN_MINUTES <= sum(waits.waits) < TEN_MINUTES + GROWING[-1]
 
 
-def test_what_waiting_does_not_change_is_tried_ten_times(sandbox: Sandbox, reader: Reader, waits: Waits) -> None:
+def test_what_waiting_does_not_change_is_tried_ten_times(sandbox: Sandbox, reader: Reader, waits: Passing) -> None:
     """An answer of commercetools that nobody expects."""
     sandbox.commercetools.fail(ORDERS, status=405)
     with pytest.raises(StoppedError, match="commercetools does not answer for orders"):
         _read(reader, PageSize(100))
-    assert waits.seconds == GROWING[:9]
+    assert waits.waits == GROWING[:9]
 
 
 def test_a_signal_ends_the_waiting(sandbox: Sandbox, services: Services, settings: Settings) -> None:

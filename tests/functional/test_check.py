@@ -46,6 +46,18 @@ def test_a_missing_scope_of_the_key_is_named(sandbox: Sandbox, manage_py: Manage
 
 
 @pytest.mark.usefixtures("subscribed")
+def test_a_comparison_needs_more(sandbox: Sandbox, manage_py: ManagePy) -> None:
+    """With --reconcile the scope of metrics is checked too."""
+    sandbox.klaviyo.keys(scopes=ALL_SCOPES)
+    assert manage_py("check").exit_code == 0
+    result = manage_py("check", "--reconcile")
+    assert result.exit_code == 1
+    assert "FAILED  Klaviyo: the key has the scope metrics:read" in result.output
+    sandbox.klaviyo.keys(scopes=[*ALL_SCOPES, "metrics:read"])
+    assert manage_py("check", "--reconcile").exit_code == 0
+
+
+@pytest.mark.usefixtures("subscribed")
 def test_a_backfill_needs_more(sandbox: Sandbox, manage_py: ManagePy) -> None:
     """With --backfill its scopes are checked too, and nothing is imported."""
     sandbox.klaviyo.keys(scopes=[*ALL_SCOPES, "lists:read", "accounts:read"])

@@ -41,9 +41,12 @@ def test_it_ends_with_something_to_look_at(columns: int) -> None:
     timeline = [" ".join(line.split()) for line in end]
     for entry in ("Placed Order 311.90 EUR", "Refunded Order 64.00 EUR", "Confirmed Shipment 243.00 EUR"):
         assert any(f"{entry} S-20001" in line for line in timeline)
+    drift = [" ".join(line.split()) for line in lines[lines.index("And if somebody changes Klaviyo") :]]
+    assert "! items 1 missing, 1 differing (title)" in drift
+    assert "✓ items 2 mended" in drift
     past = lines[lines.index("And what happened before the first message") :]
     assert any(line.startswith("✓ orders") and "Placed Order x" in line for line in past)
-    assert any("none of which starts a flow" in line for line in past)
+    assert "events with historical times (some estimated); none starts a flow" in " ".join(past)
     assert any(line.startswith("Next: make page") for line in past)
     assert "create_catalog_item" not in ran.stdout
     headings = [line for line in lines[: lines.index("What Klaviyo knows of one customer now")] if line.isalpha()]

@@ -187,6 +187,7 @@ def test_the_queue_of_the_guide_works_as_written(sandbox: Sandbox, monkeypatch: 
     [
         "",
         "backfill",
+        "backfill status",
         "demo",
         "preview",
         "resync",

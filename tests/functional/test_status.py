@@ -223,7 +223,7 @@ def test_messages_wait_and_none_is_worked_on(shop: Shop) -> None:
     """The function may not start; or it runs where no log of this project hears of it."""
     shop.cloud.oldest, shop.cloud.backlog, shop.cloud.lines = 700, 5, []
     result = shop.status()
-    assert "the log has no line of one that was worked on" in result.stdout
+    assert "the log shows none that was processed" in result.stdout
     assert "or its log is kept elsewhere" in result.stdout
     assert result.exit_code == 1
 

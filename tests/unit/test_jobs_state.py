@@ -15,6 +15,7 @@ import jobs.state
 import jobs.whole_file
 from jobs.ending import INTERRUPTED, InterruptedRunError, LostStateError, RefusedStateError, StoppedError
 from jobs.state import StateFile, claimed
+from tests.passing import Passing
 
 IDENTITY = {"project": "shop", "account": "A1", "rules": "r1"}
 SAID: dict[str, object] = {"since": None, "ids": None}
@@ -66,43 +67,22 @@ def test_a_write_leaves_a_whole_file(path: Path, monkeypatch: pytest.MonkeyPatch
     assert path.read_text(encoding="utf-8") == before
 
 
-class Clock(threading.Event):
-    """Time that passes when somebody sleeps, or waits for a signal that does not come."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        """Seconds."""
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        """Let time pass at once."""
-        self.now += seconds
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """False at once, as after that time."""
-        self.now += timeout or 0.0
-        return False
-
-
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Passing:
     """The clock of the state file, of a run in Cloud Run."""
     monkeypatch.setenv("CLOUD_RUN_EXECUTION", "execution-1")
-    clock = Clock()
+    clock = Passing()
     monkeypatch.setattr(jobs.state, "time", clock)
     return clock
 
 
 @pytest.fixture
-def written_at(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def written_at(clock: Passing, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """When the file was written; every write takes a tenth of a second."""
     times: list[float] = []
 
     def noted(write: Callable[[Path, str], None], path: Path, content: str) -> None:
-        times.append(clock.now)
+        times.append(clock.monotonic())
         clock.sleep(0.1)
         write(path, content)
 
@@ -111,7 +91,7 @@ def written_at(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return times
 
 
-def test_a_bucket_takes_one_write_a_second(path: Path, clock: Clock, written_at: list[float]) -> None:
+def test_a_bucket_takes_one_write_a_second(path: Path, clock: Passing, written_at: list[float]) -> None:
     """However little a page takes; and what is written is the newest."""
     state = _claimed(path, clock)
     for number in range(3):
@@ -138,21 +118,21 @@ def _fails(monkeypatch: pytest.MonkeyPatch, target: object, name: str, times: in
 
 @pytest.mark.parametrize(("target", "name"), [(Path, "read_bytes"), (Path, "replace"), (os, "fsync")])
 def test_a_write_that_fails_is_repeated(
-    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, target: object, name: str
+    path: Path, clock: Passing, monkeypatch: pytest.MonkeyPatch, target: object, name: str
 ) -> None:
     """A bucket that does not answer for some seconds ends no run."""
     state = _claimed(path, clock)
     state.pass_state("orders").after = "o7"
-    began = clock.now
+    began = clock.monotonic()
     _fails(monkeypatch, target, name, 5)
     state.write()
     assert json.loads(path.read_text(encoding="utf-8"))["passes"]["orders"]["after"] == "o7"
-    assert clock.now - began < jobs.state.REPEATED_FOR
+    assert clock.monotonic() - began < jobs.state.REPEATED_FOR
 
 
 @pytest.mark.parametrize("is_asked_to_end", [False, True])
 def test_a_file_that_can_not_be_written_ends_the_run(
-    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, *, is_asked_to_end: bool
+    path: Path, clock: Passing, monkeypatch: pytest.MonkeyPatch, *, is_asked_to_end: bool
 ) -> None:
     """After half a minute, or at once if it is asked to end; the same command goes on. Nothing is written then."""
     state = _claimed(path, clock)
@@ -160,26 +140,27 @@ def test_a_file_that_can_not_be_written_ends_the_run(
     if is_asked_to_end:
         clock.set()
     _fails(monkeypatch, Path, "replace", 9)
-    began = clock.now
+    began = clock.monotonic()
     with pytest.raises(StoppedError, match=r"can't be written: Input/output error\. Go on") as stopped:
         state.write()
     assert (stopped.value.code, stopped.value.abandons) == (INTERRUPTED, True)
-    assert (clock.now - began <= 1.0) if is_asked_to_end else (20.0 < clock.now - began <= 30.0)
+    assert (clock.monotonic() - began <= 1.0) if is_asked_to_end else (20.0 < clock.monotonic() - began <= 30.0)
     monkeypatch.undo()
     state.release()
     assert path.read_text(encoding="utf-8") == before
 
 
-def test_a_run_that_is_asked_to_end_writes_once_more(path: Path, clock: Clock) -> None:
+def test_a_run_that_is_asked_to_end_writes_once_more(path: Path, clock: Passing) -> None:
     """When it ends: it must not wait then for the second after a heartbeat."""
     state = _claimed(path, clock)
     clock.sleep(jobs.state.BEAT_EVERY)
+    asked_at = clock.monotonic()
     clock.set()
     before = path.read_text(encoding="utf-8")
     state.beat()
     assert path.read_text(encoding="utf-8") == before
     state.release()
-    assert clock.now == 1000.0 + jobs.state.BEAT_EVERY
+    assert clock.monotonic() == asked_at
 
 
 def test_a_kill_before_the_first_write_leaves_no_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,23 +11,11 @@ from core.errors import Ignored, Refused, TryAgain, Unmappable
 from core.rules import Limits
 from jobs.ending import DENIED, INTERRUPTED, StoppedError
 from jobs.units import Attempt, Health, Settled, settled
-
-
-class Impatient(threading.Event):
-    """A signal that never comes, and is not waited for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.waits: list[float] = []
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """False at once, as after that time."""
-        self.waits.append(timeout or 0.0)
-        return False
+from tests.passing import Passing
 
 
 def _settled(work: Callable[[Attempt], None], health: Health | None = None) -> Settled:
-    return settled(work, Limits(), health or Health(), Impatient())
+    return settled(work, Limits(), health or Health(), Passing())
 
 
 def _failing(*errors: Exception) -> Callable[[Attempt], None]:
@@ -166,7 +154,7 @@ def test_a_signal_ends_the_waiting() -> None:
 
 def test_waits_grow_and_are_bounded() -> None:
     """From a second to a minute."""
-    stop = Impatient()
+    stop = Passing()
     settled(_failing(*[TryAgain("klaviyo_error")] * 12), Limits(), Health(succeeded_at=-1e9), stop)
     assert 0.5 <= stop.waits[0] <= 1.0
     assert 30 <= stop.waits[-1] <= 60

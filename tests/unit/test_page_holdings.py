@@ -142,6 +142,10 @@ def test_a_shopper_sees_what_is_on_sale_and_what_is_sold_out() -> None:
     (item,) = holdings({**STATE, "items": items, "variants": variants}, frozenset()).items
     assert (item.full_price, item.is_sold_out) == ("70.00", True)
     assert not holdings(STATE, frozenset()).items[1].is_sold_out
+    (item,) = holdings(
+        {**STATE, "items": items, "variants": variants | {"C": STATE["variants"]["C"]}}, frozenset()
+    ).items
+    assert not item.is_sold_out
 
 
 PAIRS = [

@@ -1,0 +1,33 @@
+"""Jobs of the demo: run as the program that a Cloud Run job starts."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from commands.running import PATIENCE, ROOT, Sandbox
+from sandbox.samples import ENVIRONMENT
+
+
+def ran_job(sandbox: Sandbox, *arguments: str, rules: str = "") -> tuple[int, dict[str, Any]]:
+    """Exit code and report of a job against the sandbox; `rules` are its sync.toml."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder, "sync.toml")
+        config.write_text(rules, encoding="utf-8")
+        told = {"PYTHONPATH": str(ROOT), "BACKFILL_STATE": "", "RECONCILE_STATE": ""}
+        told |= {"SYNC_CONFIG": str(config)} if rules else {}
+        done = subprocess.run(
+            [sys.executable, "-m", "jobs", *arguments, "--json", "--share", "1"],
+            cwd=folder,
+            env={**os.environ, **sandbox.environment, **ENVIRONMENT, **told},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    lines = done.stdout.splitlines()
+    report: dict[str, Any] = json.loads(lines[-1]) if lines else {}
+    return done.returncode, report
