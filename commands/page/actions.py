@@ -103,8 +103,7 @@ def _job(stage: Stage, told: Told) -> Response:
 
 def _compare(stage: Stage, told: Told) -> Response:
     """The chosen message with another text or another sync.toml, each only where it is told."""
-    delivery = stage.subscription.delivery(told.get("number"))
-    data = delivery.message.data if delivery else b""
+    data = _compared_to(stage, told)
     text, toml = told.get("text"), told.get("settings")
     if isinstance(toml, str) and (wrong := settings.problems(toml)):
         return jsonify({"problems": wrong})
@@ -115,6 +114,12 @@ def _compare(stage: Stage, told: Told) -> Response:
     after = Side(other, toml if isinstance(toml, str) else stage.settings)
     found = stage.subscription.do(lambda: compare(stage.sandbox, before, after)).result(_PATIENCE)
     return jsonify({"html": render_template("comparison.html", comparison=found)})
+
+
+def _compared_to(stage: Stage, told: Told) -> bytes:
+    """The sample or the message that was named; empty when there is none."""
+    sample, delivery = stage.samples.get(told.get("sample") or ""), stage.subscription.delivery(told.get("number"))
+    return sample.data if sample else delivery.message.data if delivery else b""
 
 
 def _settings(stage: Stage, told: Told) -> Response:

@@ -16,8 +16,8 @@ from commands.changes import Difference, compared
 from commands.running import PATIENCE, ROOT, Sandbox
 from sandbox.samples import ENVIRONMENT
 
-_NEVER_REAL = {"KLAVIYO_AUTH_KEY": "", "KLAVIYO_API_URL": "", "ENV_FILE": "", "DEAD_LETTER_TOPIC": ""}
-"""Set to nothing, which no file overrides: Klaviyo is taken to be empty."""
+_EMPTY_KLAVIYO = {"KLAVIYO_AUTH_KEY": "", "KLAVIYO_API_URL": "", "ENV_FILE": "", "DEAD_LETTER_TOPIC": ""}
+"""Set to nothing, which no file overrides: Klaviyo is taken to be empty, whoever has a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def _previewed(sandbox: Sandbox, side: Side) -> Mapping[str, Any]:
     with tempfile.TemporaryDirectory(prefix="page-") as folder:
         settings = Path(folder, "sync.toml")
         settings.write_text(side.settings, encoding="utf-8")
-        environment = {**sandbox.environment, **ENVIRONMENT, **_NEVER_REAL, "SYNC_CONFIG": str(settings)}
+        environment = {**sandbox.environment, **ENVIRONMENT, **_EMPTY_KLAVIYO, "SYNC_CONFIG": str(settings)}
         done = subprocess.run(
             [sys.executable, str(ROOT / "manage.py"), "preview", "--json", "-"],
             input=side.data,

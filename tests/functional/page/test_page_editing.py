@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from selenium.webdriver.support.select import Select
 
 from tests.functional.page.browser import FIRST_ACT, Page
 
@@ -36,6 +37,22 @@ def test_a_sample_is_edited_and_the_difference_seen(page: Page) -> None:
     _submit(page, "own", "send-own")
     page.wait_for_outcome(NEXT, "synced")
     page.wait_for(".timeline .about", "S-77777")
+
+
+def test_a_sample_is_edited_before_it_was_ever_sent(page: Page) -> None:
+    """Chosen from the list in the dialog, where it can be compared with what was changed."""
+    page.click("open-own")
+    page.wait(lambda: page.all("#own[open]"), "the dialog is open")
+    assert not page.all("#own [data-submit=compare]")[0].is_displayed()
+    Select(page.all("#own-sample")[0]).select_by_visible_text("Order created guest")
+    page.wait(lambda: "S-20002" in page.run("return document.getElementById('own-text').value"), "the text is there")
+    text = page.run("return document.getElementById('own-text').value")
+    _write(page, "own", text.replace("noor.visser@example.com", "other@example.com"))
+    _submit(page, "own", "compare")
+    page.wait_for("#own .part li", '"noor.visser@example.com" -> "other@example.com"')
+    _submit(page, "own", "send-own")
+    page.wait_for_outcome(NEXT, "synced")
+    page.wait_for(".person", "other@example.com")
 
 
 @pytest.mark.parametrize(

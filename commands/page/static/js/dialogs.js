@@ -5,9 +5,7 @@ import { text } from "./load.js";
 
 const fill = {
   async own(dialog, button) {
-    dialog.dataset.number = button.dataset.number ?? "";
-    dialog.querySelector("textarea").value = button.dataset.text ? await text(button.dataset.text) : "";
-    dialog.querySelector("[data-submit=compare]").hidden = !button.dataset.number;
+    await start(dialog, button.dataset.text, button.dataset.number);
   },
   async settings(dialog) {
     dialog.querySelector("textarea").value = await text("/text/settings");
@@ -17,6 +15,16 @@ const fill = {
   },
 };
 
+// What is edited, and what the difference is then shown to: a message that was sent, a sample, or nothing.
+async function start(dialog, path, number = "", sample = "") {
+  dialog.dataset.number = number;
+  dialog.dataset.sample = sample;
+  dialog.querySelector("select").value = sample;
+  dialog.querySelector("textarea").value = path ? await text(path) : "";
+  dialog.querySelector(".result").replaceChildren();
+  dialog.querySelector("[data-submit=compare]").hidden = !path;
+}
+
 const submit = {
   "send-own": (dialog) => act("send-own", { text: dialog.querySelector("textarea").value }),
   settings: (dialog) => act("settings", { settings: dialog.querySelector("textarea").value }),
@@ -24,7 +32,8 @@ const submit = {
   compare: (dialog) => {
     const written = dialog.querySelector("textarea").value;
     const chosen = document.querySelector("#edit")?.dataset.number;
-    if (dialog.id === "own") return act("compare", { number: Number(dialog.dataset.number) || null, text: written });
+    const { number, sample } = dialog.dataset;
+    if (dialog.id === "own") return act("compare", { number: Number(number) || null, sample: sample || null, text: written });
     return act("compare", { number: Number(chosen) || null, settings: written });
   },
 };
@@ -39,6 +48,10 @@ export function listenToDialogs() {
     if (button && dialog) await send(dialog, button);
   });
   for (const form of document.querySelectorAll("dialog form")) form.addEventListener("submit", (event) => event.preventDefault());
+  document.getElementById("own-sample").addEventListener("change", (event) => {
+    const sample = event.target.value;
+    start(document.getElementById("own"), sample && `/text/sample/${sample}`, "", sample);
+  });
   document.getElementById("only-marked").addEventListener("change", (event) => {
     document.getElementById("sides").classList.toggle("only-marked", event.target.checked);
   });
