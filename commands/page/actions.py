@@ -118,7 +118,7 @@ def _compare(stage: Stage, told: Told) -> Response:
 
 def _compared_to(stage: Stage, told: Told) -> bytes:
     """The sample or the message that was named; empty when there is none."""
-    sample, delivery = stage.samples.get(told.get("sample") or ""), stage.subscription.delivery(told.get("number"))
+    sample, delivery = stage.samples.get(str(told.get("sample"))), stage.subscription.delivery(told.get("number"))
     return sample.data if sample else delivery.message.data if delivery else b""
 
 

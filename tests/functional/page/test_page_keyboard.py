@@ -21,7 +21,6 @@ def test_the_filter_finds_a_sample_and_enter_sends_it(page: Page) -> None:
     assert page.focused() == "filter"
     page.press("guest", Keys.ARROW_DOWN)
     assert page.focused() == "send-17"
-    assert page.texts("#samples .group:not([hidden]) h3") == ["Orders 1", "Categories 0"] or page.all("#send-17")
     page.press(Keys.ENTER)
     page.wait_for_outcome(NEXT, "synced")
     page.wait_for(".headline", "Klaviyo has it")

@@ -69,7 +69,16 @@ def _json(page: Page) -> None:
     page.wait(lambda: page.all(".steps .json"), "the JSON is there")
 
 
-STATES = (_first, _waiting, _letter, _catalog, _sides, _settings, _menu, _json)
+def _own(page: Page) -> None:
+    page.click("open-own")
+    page.wait(lambda: page.all("#own[open]"), "the dialog is open")
+
+
+def _account(page: Page) -> None:
+    page.click("jobs-summary")
+
+
+STATES = (_first, _waiting, _letter, _catalog, _sides, _settings, _own, _menu, _account, _json)
 
 
 @pytest.mark.parametrize("state", STATES)
