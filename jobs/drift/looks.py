@@ -9,8 +9,8 @@ from jobs.drift.crew import Crew
 from jobs.drift.findings import Report
 from jobs.errors_file import ErrorsFile
 
-_LOOKS = 4
-"""At one candidate, at most: what has moved each time is left to its messages."""
+_LOOKS = 3
+"""Of those that confirm, at most: what has moved each time is left to its messages."""
 
 Target = tuple[str, str]
 """Type and id of a resource of the shop's."""
@@ -31,16 +31,18 @@ def drifted(
     A difference is drift if the shop's side was the same at two looks, so many seconds apart.
     """
     found: dict[Target, Look] = {}
-    waiting = dict(candidates)
+    unseen = {target for target, shop in candidates.items() if shop is None}
+    waiting: Candidates = {target: shop for target, shop in candidates.items() if target not in unseen}
+    if unseen:
+        seen = looked(dict.fromkeys(unseen), crew, report, errors)
+        waiting |= {target: look.shop for target, look in seen.items() if look.differences}
     for number in range(_LOOKS):
         if not waiting:
             break
-        if number or None not in waiting.values():
-            crew.begin("waiting for messages under way")
-            crew.pause(seconds)
-        looks = looked(waiting, crew, report, errors)
+        crew.begin("waiting for messages under way")
+        crew.pause(seconds)
         still: Candidates = {}
-        for target, look in looks.items():
+        for target, look in looked(waiting, crew, report, errors).items():
             if look.differences and look.shop == waiting[target]:
                 found[target] = look
                 report.add(look.differences)

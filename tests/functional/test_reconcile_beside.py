@@ -7,9 +7,12 @@ import pytest
 from commands.running import Sandbox, running_function
 from core.settings import load_settings
 from sandbox.samples import ENVIRONMENT
-from tests.functional.backfilling import Job, awaited, ended
-from tests.functional.comparing import comparison, config_of
+from tests.functional.backfilling import Job, asked, awaited, ended
+from tests.functional.comparing import comparison, config_of, make_true
+from tests.functional.conftest import Serve
+from tests.functional.documents import product, reference, variant
 from tests.functional.expected_state import problems
+from tests.functional.races import create_variant
 from tests.functional.random_shop import RandomShop
 from tests.functional.redelivery import Subscription
 
@@ -56,3 +59,28 @@ def test_traffic_is_not_taken_for_drift(sandbox: Sandbox, job: Job, monkeypatch:
     assert done.report["drift"] == 0, f"seed {seed}: {done.report['kinds']}"
     assert (done.code, compare.failed()) == (0, []), f"seed {seed}"
     assert problems(sandbox, load_settings(), shop) == [], f"seed {seed}"
+
+
+def test_what_is_to_be_asked_for_first_does_not_hurry_the_others(sandbox: Sandbox, job: Job, serve: Serve) -> None:
+    """A surplus variant names a product that no list tells the state of; another product's message is on its way."""
+    for number in (1, 2):
+        sandbox.commercetools.put("products", product(f"product-{number}", [variant(f"sku-{number}")]))
+    function = serve(SYNC_CONFIG="")
+    make_true(function, sandbox)
+    create_variant(sandbox, "surplus", "product-1")
+    edited = product("product-2", [variant("sku-2")], name={"en-US": "Edited"}, version=2)
+    sandbox.commercetools.put("products", edited)
+    compare = comparison(job)
+    config = job.folder / "reconcile.toml"
+    config.write_text(f"[reconcile]\nsecond_look = {SECOND_LOOK}\n", encoding="utf-8")
+    sandbox.klaviyo.forget_requests()
+    only = ("--only", "items", "--only", "variants")
+    with compare.started(*only, SYNC_CONFIG=config_of(job.folder)) as process:
+        awaited(lambda: asked(sandbox, "get_variants_for_catalog_item"))
+        told = {"resource": reference("product", "product-2"), "projectKey": "shop", "version": 1, "resourceVersion": 2}
+        assert function.deliver({**told, "notificationType": "Message", "type": "ProductPublished"}).status == 204
+        done = ended(process)
+    assert {kind: found["ids"] for kind, found in done.report["kinds"].items()} == {
+        "items": {},
+        "variants": {"extra": ["surplus"]},
+    }
