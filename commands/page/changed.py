@@ -11,7 +11,7 @@ Changes = Mapping[Place, str]
 NOTHING: Changes = {}
 
 _SELF = ""
-_UNTOLD = frozenset({"updated", "created", "events", "custom_metadata"})
+_UNTOLD = frozenset({"updated", "created", "events", "last_event_date", "custom_metadata"})
 """Times and counts of the account itself, and JSON that nobody reads."""
 
 

@@ -28,12 +28,20 @@ def test_what_is_new_has_no_name() -> None:
 def test_a_change_has_what_was_before() -> None:
     """Nested fields by their own names; times and raw metadata are no change that people look for."""
     before = _state(
-        profiles=[{"id": "P", "updated": "1", "location": {"city": "Ulm", "zip": "1"}}],
+        profiles=[{"id": "P", "updated": "1", "last_event_date": "1", "location": {"city": "Ulm", "zip": "1"}}],
         variants={"v": {"price": 5, "images": ["a"], "custom_metadata": {"price_json": "1"}}},
         categories={"k": "Home"},
     )
     after = _state(
-        profiles=[{"id": "P", "updated": "2", "location": {"city": "Bonn", "zip": "1"}, "title": "Dr."}],
+        profiles=[
+            {
+                "id": "P",
+                "updated": "2",
+                "last_event_date": "2",
+                "location": {"city": "Bonn", "zip": "1"},
+                "title": "Dr.",
+            }
+        ],
         variants={"v": {"price": 6, "images": ["b"], "custom_metadata": {"price_json": "2"}}},
         categories={"k": "House"},
     )

@@ -40,6 +40,7 @@ def test_the_first_look_shows_what_happened(page: Page) -> None:
     assert page.text("#profile-name") == "Mira Falkner"
     timeline = page.texts(".timeline .is-new strong")
     assert sorted(timeline) == ["Ordered Product", "Ordered Product", "Placed Order"]
+    assert page.all(".two.facts-first") == []
     assert page.texts(".primary:not(dialog *)") == [ACTS[1].label]
     assert "If Klaviyo is down" in page.text(".what-if")
 
