@@ -44,11 +44,14 @@ class Copied:
 Write = Callable[[ProductProjection | None], Copied | None]
 
 
-def copy_product(product_id: str, notification: Notification, services: Services) -> None:
-    """Copy a published product for a message about something else, under the product's own lock."""
+def copy_product(product_id: str, notification: Notification, services: Services, *, lets_go: bool = True) -> None:
+    """Copy a published product for a message about something else, under the product's own lock.
+
+    Without `lets_go` variants stay that the product does not have.
+    """
 
     def write(product: ProductProjection | None) -> Copied | None:
-        return put_product(product, notification, services, moves="yes") if product else None
+        return put_product(product, notification, services, moves="yes", lets_go=lets_go) if product else None
 
     with services.one_at_a_time([str(Resource("product", product_id))], remembered=False):
         copy_with(write, lambda: services.commercetools.product_projection(product_id), notification, services)
@@ -100,9 +103,14 @@ def copy_with(
 
 
 def put_product(
-    product: ProductProjection, notification: Notification, services: Services, *, moves: Moves = "perhaps"
+    product: ProductProjection,
+    notification: Notification,
+    services: Services,
+    *,
+    moves: Moves = "perhaps",
+    lets_go: bool = True,
 ) -> Copied:
-    """The item first, then the variants: what differs is written, variants that are gone are deleted.
+    """The item first, then the variants: what differs is written, variants that are gone are deleted (`lets_go`).
 
     What is refused for its content does not keep the rest from being written; then the first refusal is raised.
     """
@@ -127,7 +135,7 @@ def put_product(
         for sku, attributes in wanted.items()
         if sku not in existing or differs(attributes.body, existing[sku], own)
     }
-    gone = {sku: attributes for sku, attributes in existing.items() if sku not in wanted}
+    gone = {sku: attributes for sku, attributes in existing.items() if sku not in wanted} if lets_go else {}
     item_was_gone = threading.Event()
     put = partial(
         _put_variant, item=item, services=services, item_was_gone=item_was_gone, young=notification.age < YOUNG

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> None:
         log.warning(f"{name} stopped" if outcome.code > DRIFT else f"{name} ended", why=outcome.said)
     if is_printed:
         sys.stdout.write(encoded(outcome.report).decode() + "\n")
-    elif "drifting_runs" in outcome.report:
+    elif "drifting_runs" in outcome.report and "seconds" in outcome.report:
         _log_reconciled(outcome)
     else:
         log.info(f"{name} ended", code=outcome.code, **outcome.report)

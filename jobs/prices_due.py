@@ -4,6 +4,7 @@ A run looks back from now; two intervals of the schedule are enough, and what wa
 """
 
 import argparse
+import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,11 +18,20 @@ from clients.predicates import any_of, chunks, literal
 from core.rules import ReconcileRules
 from core.settings import Settings
 from jobs.drift.crew import Crew, with_crew
-from jobs.ending import DENIED, DONE, INTERRUPTED, REFUSED, WITH_ERRORS, Outcome, StoppedError
+from jobs.ending import (
+    DENIED,
+    DONE,
+    INTERRUPTED,
+    REFUSED,
+    WITH_ERRORS,
+    InterruptedRunError,
+    Outcome,
+    StoppedError,
+)
 from jobs.errors_file import ErrorsFile
 from jobs.parsing import parser_of, share_of
 from jobs.progress import Progress
-from jobs.reading import PageSize
+from jobs.reading import PageSize, Patience
 from jobs.selection import moment, written
 from jobs.telling import copy
 from jobs.units import Attempt
@@ -29,6 +39,8 @@ from jobs.units import Attempt
 _SINCE = "1h"
 _PAGE = 500
 _EMBEDDED_PAGE = 100
+_PATIENCE = Patience(tries=4, seconds=60.0)
+"""For a run that comes again in minutes."""
 _CHARACTERS = 3_000
 """Of SKUs in a predicate that names them twice."""
 
@@ -76,7 +88,7 @@ def parsed(
 
 def copy_due(options: Options, settings: Settings, progress: Progress) -> Outcome:
     """Copy the products. SIGTERM and SIGINT end it early, within ten seconds."""
-    return with_crew(settings, options.share, progress, lambda crew: _Due(options, crew).do())
+    return with_crew(settings, options.share, progress, lambda crew: _Due(options, crew).do(), _PATIENCE)
 
 
 class _Due:
@@ -92,27 +104,27 @@ class _Due:
         )
 
     def do(self) -> Outcome:
-        """Look for the products, and have the live handler copy them."""
+        """Look for the products, and have the live handler copy them: what is found first is copied first."""
         began = time.monotonic()
         self._errors.clear()
         report: dict[str, Any] = {"command": "prices due", "since": written(self._options.since)}
-        products: set[str] = set()
-        unread = ""
+        done: set[str] = set()
+        unread, failed = "", 0
         try:
             for name, find in (("standalone", self._standalone), ("embedded", self._embedded)):
                 try:
                     found = self._crew.alone(find)
                 except StoppedError as stopped:  # one that can't be asked for must not keep the other from being copied
-                    if stopped.code not in (INTERRUPTED, REFUSED) or stopped.abandons:
+                    if isinstance(stopped, InterruptedRunError) or stopped.code not in (INTERRUPTED, REFUSED):
                         raise
                     unread = f"{unread} {name.capitalize()} prices: {stopped} `reconcile` finds what was missed."
                 else:
                     report[name] = len(found)
-                    products |= found
-            failed = self._copy(products)
+                    failed += self._copy(found - done)
+                    done |= found
         except StoppedError as stopped:
             return Outcome(stopped.code, report, str(stopped), stopped.abandons)
-        report |= {"products": len(products), "failed": failed, "calls": self._crew.calls}
+        report |= {"products": len(done), "failed": failed, "calls": self._crew.calls}
         report["seconds"] = round(time.monotonic() - began, 1)
         said = f"{failed} could not be copied: {self._options.errors} says why." if failed else ""
         return Outcome(WITH_ERRORS if said or unread else DONE, report, f"{said}{unread}".strip())
@@ -154,7 +166,9 @@ class _Due:
             copy("product", product_id, "ProductPublished", attempt, self._crew.services)
 
         self._crew.begin("copying", len(product_ids))
-        done = self._crew.settled({own_id: partial(unit, own_id) for own_id in sorted(product_ids)})
+        ids = sorted(product_ids)
+        random.shuffle(ids)  # a run that is not given time for all of them is followed by one that begins with others
+        done = self._crew.settled({own_id: partial(unit, own_id) for own_id in ids})
         for own_id, one in done.items():
             if one.failed:
                 self._errors.add(f"product/{own_id}", "products", one.failed)

@@ -22,8 +22,6 @@ from jobs.units import OUTAGE, denied
 
 T = TypeVar("T")
 
-_TRIES = 10
-"""Which are made at least, and at most of what can't pass by itself."""
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
 """Seconds between two tries, doubled from one to the next."""
 _UNEXPECTED = "_unexpected"
@@ -66,15 +64,32 @@ class PageSize:
             self.size, self._good = min(self.most, self.size * 2), 0
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a page that fails is asked for again: so many seconds, and so many tries at least.
+
+    What can't pass by itself is tried as often, and no longer.
+    """
+
+    tries: int = 10
+    seconds: float = OUTAGE
+
+
 class Reader:
-    """Reads pages within a time of their own, and again what fails: for ten minutes, or until `stop` is set.
+    """Reads pages within a time of their own, and again what fails: with `patience`, or until `stop` is set.
 
     What took too long is read in smaller pages.
     """
 
     def __init__(
-        self, commercetools: Commercetools, limits: Limits, seconds: float, stop: threading.Event | None = None
+        self,
+        commercetools: Commercetools,
+        limits: Limits,
+        seconds: float,
+        stop: threading.Event | None = None,
+        patience: Patience | None = None,
     ) -> None:
+        self._patience = patience or Patience()
         self._commercetools = commercetools
         self._stop = stop or threading.Event()
         self._refused: set[str] = set()
@@ -177,7 +192,8 @@ class Reader:
                 if size and _is_too_much(error):
                     size.halve()
                 may_pass = not error.reason.endswith(_UNEXPECTED)
-                if tried >= _TRIES and not (may_pass and time.monotonic() - began_at < OUTAGE):
+                is_patient = may_pass and time.monotonic() - began_at < self._patience.seconds
+                if tried >= self._patience.tries and not is_patient:
                     break
                 log.warning(
                     "commercetools can't be read: trying again",

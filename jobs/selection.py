@@ -14,6 +14,9 @@ from handlers.history import EVERYTHING, Wanted
 PASSES = ("categories", "products", "customers", "orders", "refunds")
 """In the order in which they run: an item needs its categories, an event finds its profile."""
 
+MESSAGES = "messages"
+"""In the errors file: what failed of resources that no pass is about. `--ids` leaves it out."""
+
 _SPAN = re.compile(r"(\d+)([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
@@ -99,6 +102,6 @@ def _named(line: str, passes: Sequence[str], number: int) -> tuple[str, str, dat
         name, own_id, since = passes[0], line, None
     else:
         raise ValueError(f"line {number} is an id, so --only must name the one pass that it is for")
-    if name not in PASSES or not _ID.fullmatch(own_id):
+    if name not in (*PASSES, MESSAGES) or not _ID.fullmatch(own_id):
         raise ValueError(f"line {number} names no resource")
     return name, own_id, since

@@ -1,5 +1,5 @@
 locals {
-  apis = [
+  apis = concat([
     "artifactregistry.googleapis.com",
     "cloudbuild.googleapis.com",
     "cloudfunctions.googleapis.com",
@@ -11,7 +11,7 @@ locals {
     "run.googleapis.com",
     "secretmanager.googleapis.com",
     "storage.googleapis.com",
-  ]
+  ], local.has_schedules ? ["cloudscheduler.googleapis.com"] : [])
 }
 
 # Left on by `terraform destroy`: others in the project may use them.

@@ -7,6 +7,12 @@ locals {
   # PromQL's name of a metric: only it can add up a distribution.
   calls_sum = "logging_googleapis_com:user_${replace(google_logging_metric.klaviyo_calls.name, "/[^A-Za-z0-9]/", "_")}_sum"
 
+  # With one value in a period the mean is that value; percentiles of a distribution are guesses within a bucket.
+  drift_chart = {
+    title = "Drift found by a comparison, part of the shop's records", plot = "STACKED_BAR", limits = { "max_drift" = 0.001 }
+    lines = [{ legend = "drift", filter = "${local.user_metric}/${local.drift_metric}\" AND resource.type=\"cloud_run_job\"", align = "ALIGN_DELTA", join = "REDUCE_MEAN", by = [] }]
+  }
+
   # Each line: legend, filter or PromQL query, and how its series are aligned and joined.
   charts = [
     {
@@ -58,7 +64,7 @@ locals {
     },
   ]
 
-  chart_widgets = [for chart in local.charts : {
+  chart_widgets = [for chart in concat(local.charts, [for chart in [local.drift_chart] : chart if local.has_drift]) : {
     title = chart.title
     xyChart = {
       thresholds = [for label, value in chart.limits : { label = label, value = value }]
@@ -106,5 +112,5 @@ resource "google_monitoring_dashboard" "sync" {
     mosaicLayout = { columns = 12, tiles = local.tiles }
   })
 
-  depends_on = [google_project_service.required]
+  depends_on = [google_project_service.required, google_logging_metric.drift]
 }

@@ -1,15 +1,47 @@
-# Long runs: `python -m jobs NAME` as a Cloud Run job, in an image built from the Dockerfile. None starts by itself. What
-# has to outlive a run lies in a bucket, which a job sees as a folder.
+# Jobs: `python -m jobs NAME` as a Cloud Run job, in an image built from the Dockerfile. What has to outlive a run lies in a
+# bucket, which a job sees as a folder. Those with a schedule are started by schedules.tf, the others by hand.
 
 locals {
   state_folder = "/state"
 
-  # Another long run is another entry. `arguments` are those of `python -m jobs`, `environment` is on top of the function's.
+  # `arguments` are those of `python -m jobs`, `environment` is on top of the function's. `timeout` is of each attempt, in
+  # seconds, and `max_retries` the attempts after the first: "done with errors" and "something differs" end with 0.
   jobs = { for name, job in {
     backfill = {
       is_on       = var.backfill
       arguments   = ["backfill"]
       environment = { BACKFILL_STATE = "${local.state_folder}/backfill-state.json" } # its errors file lies beside it
+      timeout     = 86400
+      max_retries = 3 # an attempt goes on where the one before was cut off
+      schedule    = null
+      time_zone   = null
+    }
+
+    # A night's run ends before the next begins. Where two overlap, e.g. one that was started by hand, neither does harm: both
+    # mend by the live handlers, under their locks, and the state is the one's that ends last.
+    reconcile = {
+      is_on = var.reconcile != null
+      arguments = concat(
+        ["reconcile"],
+        [for kind in try(var.reconcile.only, []) : "--only=${kind}"],
+        try(var.reconcile.fix, false) ? ["--fix"] : [],
+      )
+      environment = { RECONCILE_STATE = "${local.state_folder}/reconcile-state.json" } # likewise
+      timeout     = 82800
+      max_retries = 1 # it goes on with the kinds that are left; what fails twice needs somebody, or the next night
+      schedule    = try(var.reconcile.schedule, null)
+      time_zone   = try(var.reconcile.time_zone, null)
+    }
+
+    # It keeps no state, but looks back an hour: what a run could not do, each of the next three does.
+    prices = {
+      is_on       = var.price_validity
+      arguments   = ["prices", "due", "--since=1h", "--errors=${local.state_folder}/prices-errors.jsonl"]
+      environment = {}
+      timeout     = 600
+      max_retries = 0
+      schedule    = "*/15 * * * *"
+      time_zone   = "Etc/UTC"
     }
   } : name => job if job.is_on }
   has_jobs = length(local.jobs) > 0
@@ -28,7 +60,7 @@ resource "google_service_account" "jobs" {
 
   project      = var.project_id
   account_id   = "${var.name}-jobs"
-  display_name = "${var.name}: long runs"
+  display_name = "${var.name}: jobs"
   description  = "Reads the two secrets, and reads and writes the jobs' bucket."
 
   depends_on = [google_project_service.required]
@@ -81,14 +113,14 @@ resource "google_cloud_run_v2_job" "job" {
   deletion_protection = false # `terraform destroy` takes it away, as it does the function
 
   template {
-    # Two tasks would work on one state.
+    # Two tasks would do the same, on one state.
     task_count  = 1
     parallelism = 1
 
     template {
       service_account = google_service_account.jobs[0].email
-      timeout         = "86400s" # for each attempt
-      max_retries     = 3        # an attempt goes on where the one before was cut off
+      timeout         = "${each.value.timeout}s"
+      max_retries     = each.value.max_retries
 
       containers {
         image   = local.job_image
@@ -152,17 +184,18 @@ resource "google_monitoring_alert_policy" "job_stopped" {
   count = local.has_jobs ? 1 : 0
 
   project               = var.project_id
-  display_name          = "${var.name}: a long run needs somebody"
+  display_name          = "${var.name}: a job needs somebody"
   severity              = "WARNING"
   combiner              = "OR"
   notification_channels = local.notification_channels
 
-  # `why` is in the last line of a run that was stopped, or that could not do all of it.
+  # `why` is in the last line of a run that was stopped, or that could not do all of it. What a comparison leaves undone it
+  # finds again and counts as drift, and what a run of `prices` does the next does again: they are told of if they stop.
   conditions {
-    display_name = "A run stopped, or left something undone"
+    display_name = "A run stopped, or a backfill left something undone"
 
     condition_matched_log {
-      filter           = "resource.type=\"cloud_run_job\" AND resource.labels.job_name=~\"^${var.name}-(${join("|", keys(local.jobs))})$\" AND resource.labels.location=\"${var.region}\" AND (jsonPayload.why:* OR severity>=ERROR)"
+      filter           = "resource.type=\"cloud_run_job\" AND resource.labels.job_name=~\"^${var.name}-(${join("|", keys(local.jobs))})$\" AND resource.labels.location=\"${var.region}\" AND ((jsonPayload.why:* AND NOT jsonPayload.message=~\"^(reconcile|prices) ended$\") OR (severity>=ERROR AND NOT jsonPayload.message=\"reconciled\"))"
       label_extractors = { job = "EXTRACT(resource.labels.job_name)", why = "EXTRACT(jsonPayload.why)" }
     }
   }
@@ -176,16 +209,16 @@ resource "google_monitoring_alert_policy" "job_stopped" {
   }
 
   documentation {
-    subject   = "${var.name}: a long run needs somebody"
+    subject   = "${var.name}: a job needs somebody"
     mime_type = "text/markdown"
     content   = <<-EOT
       `$${log.extracted_label.job}`: $${log.extracted_label.why}
 
-      1. "Interrupted": Google moved the container. It is started again by itself, three times at most, and goes on where it was.
+      1. "Interrupted": Google moved the container. A backfill is started again by itself, three times at most, a comparison once, and goes on where it was. `prices` runs again within 15 minutes.
       2. Anything else says what to do. Then start the job again with the same arguments: it goes on where it was.
       3. How far a backfill is: `gcloud storage cat gs://${google_storage_bucket.jobs[0].name}/backfill-state.json | python3 manage.py backfill status --state -`.
 
-      More: docs/history.md in the repository.
+      More: docs/history.md and docs/drift.md in the repository.
     EOT
   }
 }

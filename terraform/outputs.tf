@@ -39,12 +39,12 @@ output "commercetools_subscriptions" {
 }
 
 output "job_commands" {
-  description = "How each long run is started, by name; empty without any. Started again it goes on where it was."
+  description = "How each job is started by hand, by name; empty without any. Those with a schedule start by themselves as well. A run that was stopped is gone on with."
   value       = { for name, job in google_cloud_run_v2_job.job : name => "gcloud run jobs execute ${job.name} --region=${var.region} --project=${var.project_id}" }
 }
 
 output "jobs_bucket" {
-  description = "Where long runs note how far they are and what they could not do, e.g. backfill-state.json and backfill-errors.jsonl; null without any."
+  description = "Where jobs note how far they are and what they could not do, e.g. backfill-state.json and backfill-errors.jsonl; null without any."
   value       = one(google_storage_bucket.jobs[*].name)
 }
 

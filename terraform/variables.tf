@@ -116,7 +116,7 @@ variable "ct_api_client" {
 }
 
 variable "klaviyo_auth_key" {
-  description = "Klaviyo's private key (KLAVIYO_AUTH_KEY) with the scopes profiles and catalogs (read and write), events:write and data-privacy:write."
+  description = "Klaviyo's private key (KLAVIYO_AUTH_KEY) with the scopes profiles and catalogs (read and write), events:write and data-privacy:write; for reconcile also metrics:read."
   type        = string
   default     = null
   sensitive   = true
@@ -235,7 +235,7 @@ variable "extra_environment" {
     condition = length(setintersection(keys(var.extra_environment), concat(var.image == null ? ["SYNC_CONFIG"] : [], [
       "BACKFILL_STATE", "CT_API_CLIENT", "CT_API_URL", "CT_AUTH_URL", "CT_PROJECT_ID", "CT_SCOPE", "CT_SCOPES", "DEAD_LETTER_TOPIC",
       "GOOGLE_CLOUD_PROJECT", "KLAVIYO_API_URL", "KLAVIYO_AUTH_KEY", "KLAVIYO_LIMIT_SHARE", "PORT", "PREFERRED_CURRENCY", "PREFERRED_LOCALE",
-      "PRODUCT_URL_TEMPLATE", "PUSH_AUDIENCE", "PUSH_SERVICE_ACCOUNT", "SECRETS_VERSION", "THREADS",
+      "PRODUCT_URL_TEMPLATE", "PUSH_AUDIENCE", "PUSH_SERVICE_ACCOUNT", "RECONCILE_STATE", "SECRETS_VERSION", "THREADS",
     ]))) == 0
     error_message = "extra_environment holds a name that has a variable of its own, that is a secret or the platform's, or that is for hosts off Google."
   }

@@ -174,20 +174,6 @@ variable "subscribed_changes" {
   }
 }
 
-# Long runs
-
-variable "backfill" {
-  description = "Whether to make the Cloud Run job that loads the shop's past into Klaviyo, with a bucket for how far it is. It runs when it is started: see the output job_commands."
-  type        = bool
-  default     = false
-  nullable    = false
-
-  validation {
-    condition     = !var.backfill || var.image != null || var.job_image != null
-    error_message = "The backfill runs an image: give image, or beside a function job_image. docs/deploy.md, \"An image of your own\", says how to build one."
-  }
-}
-
 # Who hears of trouble, and when
 
 variable "alert_emails" {
@@ -246,17 +232,6 @@ variable "image" {
   validation {
     condition     = var.image == null || can(regex("^[a-z0-9.-]+\\.[a-z]+/[a-z0-9._/-]+(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?(@sha256:[0-9a-f]{64})?$", var.image))
     error_message = "image is the whole name of an image, e.g. europe-west1-docker.pkg.dev/my-project/sync/klaviyo-sync:1."
-  }
-}
-
-variable "job_image" {
-  description = "Image of the long runs, such as the backfill, beside a function; built from the repository's Dockerfile. Default: image."
-  type        = string
-  default     = null
-
-  validation {
-    condition     = var.job_image == null || can(regex("^[a-z0-9.-]+\\.[a-z]+/[a-z0-9._/-]+(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?(@sha256:[0-9a-f]{64})?$", var.job_image))
-    error_message = "job_image is the whole name of an image, e.g. europe-west1-docker.pkg.dev/my-project/sync/klaviyo-sync:1."
   }
 }
 

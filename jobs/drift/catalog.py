@@ -51,11 +51,11 @@ class CatalogSweep:
         """What may have drifted of these kinds, with the state of the shop's side that was seen."""
         with_products = bool({"items", "variants"} & set(kinds))
         crew, lists = self._crew, self._lists
-        reads: list[Callable[[], None]] = [partial(read_all, crew, lists.categories, self._take_category)]
+        reads: list[Callable[[], None]] = [partial(read_all, crew, "categories", lists.categories, self._take_category)]
         if with_products:
             reads += [
-                partial(read_all, crew, lists.variants, self._variants.put),
-                partial(read_all, crew, lists.items, self._items.put),
+                partial(read_all, crew, "variants", lists.variants, self._variants.put),
+                partial(read_all, crew, "items", lists.items, self._items.put),
                 self._stock.read,
             ]
         crew.begin("catalog: Klaviyo's lists")
@@ -68,14 +68,17 @@ class CatalogSweep:
             crew.each(self._read_members, list(self._names))
             crew.begin("catalog: products", crew.alone(partial(self._reader.count, "product-projections", [])))
             self._compare_products()
-            crew.alone(self._find_extra)
+            surplus = crew.alone(self._find_extra)
+            crew.begin("catalog: surplus variants", len(surplus))
+            self._foreign("variants", sum(crew.each(self._judge_surplus, surplus)))
         return self._candidates
 
     def _take_category(self, record: dict[str, Any]) -> None:
         self._names[external_id(record["id"])] = record["attributes"]["name"]
 
     def _read_members(self, category_id: str) -> None:
-        members = self._crew.surely(partial(self._services.klaviyo.products_in_category, category_id))
+        read = partial(self._services.klaviyo.products_in_category, category_id)
+        members = self._crew.read("Klaviyo's list of a category's items", read)
         for product_id in members:
             self._members[product_id].add(category_id)
 
@@ -115,7 +118,7 @@ class CatalogSweep:
                 documents, is_last = list(page.documents), page.is_last
                 after = documents[-1]["id"] if documents else after
         self.counts |= {"items": len(self._products), "variants": len(self._skus)}
-        for kind in ("items", "variants"):
+        for kind in {"items", "variants"} & self._report.kinds.keys():
             self._report.of(kind).total = self.counts[kind]
 
     def _read_page(self, after: str, size: PageSize) -> Page:
@@ -137,12 +140,12 @@ class CatalogSweep:
     def _supplies(self, products: Sequence[ProductProjection]) -> tuple[Any, Any]:
         """Stock of all SKUs of some products, and the prices of those that are standalone, as the handler has them."""
         skus = [sku for product in products for sku in stocked_skus(product)]
-        stock = self._crew.surely(partial(self._stock.of, skus))
+        stock = self._crew.read("The stock of products", partial(self._stock.of, skus))
         if not self._services.settings.sync.price.standalone:
             return stock, None
         priced = [sku for product in products if is_standalone(product) for sku in stocked_skus(product)]
         read = partial(self._services.commercetools.standalone_prices, priced)
-        return stock, self._crew.surely(read) if priced else {}
+        return stock, self._crew.read("commercetools' list of standalone prices", read) if priced else {}
 
     def _compare(self, wanted: Wanted) -> None:
         product_id = wanted.product_id
@@ -158,24 +161,28 @@ class CatalogSweep:
         if any(differences_of(wanted, found, self._services)):
             self._candidates["product", product_id] = wanted.shop
 
-    def _find_extra(self) -> None:
-        """What Klaviyo has and the shop does not show."""
+    def _find_extra(self) -> list[str]:
+        """Items that Klaviyo has and the shop does not show are due; the SKUs of such variants."""
         unseen = [own_id for own_id in self._items if own_id not in self._products]
         ours = [own_id for own_id in unseen if _UUID.fullmatch(own_id)]
-        self._report.of("items").foreign = len(unseen) - len(ours)
+        self._foreign("items", len(unseen) - len(ours))
         for own_id in {*ours} - self._rightly_hidden(ours):
             self._candidates["product", own_id] = GONE
-        foreign = 0
-        for sku in self._variants:
-            if sku not in self._skus:
-                owner = self._variants.owners.get(sku) or self._crew.surely(
-                    partial(self._services.klaviyo.product_of, sku)
-                )
-                if owner in self._products:
-                    self._candidates.setdefault(("product", str(owner)), None)
-                elif not _UUID.fullmatch(owner or ""):
-                    foreign += 1
-        self._report.of("variants").foreign = foreign
+        return [sku for sku in self._variants if sku not in self._skus]
+
+    def _judge_surplus(self, sku: str) -> bool:
+        """Whose a variant is that the shop does not have: whether it is somebody else's. Of ours the product is due."""
+        owner = self._variants.owners.get(sku)
+        if owner is None:
+            owner = self._crew.read("A variant of Klaviyo's", partial(self._services.klaviyo.product_of, sku)) or ""
+        if owner in self._products:
+            self._candidates.setdefault(("product", owner), None)
+            return False
+        return not _UUID.fullmatch(owner)
+
+    def _foreign(self, kind: str, count: int) -> None:
+        if kind in self._report.kinds:
+            self._report.of(kind).foreign = count
 
     def _rightly_hidden(self, product_ids: Sequence[str]) -> set[str]:
         """Those of the items that are hidden as their products exist and are not published."""

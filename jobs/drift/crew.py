@@ -9,14 +9,15 @@ from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
+from core.errors import DeadLetter, SyncError
 from core.settings import Settings
 from handlers.services import Services
 from jobs.arenas import share_one_heap
 from jobs.drift.findings import Findings
-from jobs.ending import InterruptedRunError, Outcome, signals_caught
+from jobs.ending import INTERRUPTED, REFUSED, InterruptedRunError, Outcome, StoppedError, signals_caught
 from jobs.for_a_job import THREADS, job_services
 from jobs.progress import Progress, Snapshot
-from jobs.reading import Reader
+from jobs.reading import Patience, Reader
 from jobs.run import GRACE, await_all
 from jobs.units import Attempt, Health, Settled, settled, surely
 
@@ -79,6 +80,15 @@ class Crew:
             self._calls.update(calls)
         return found
 
+    def read(self, what: str, call: Callable[[], T]) -> T:
+        """The same for what a run can't do without, such as a page of a list. Raises StoppedError alone."""
+        try:
+            return self.surely(call)
+        except DeadLetter as refused:
+            raise StoppedError(REFUSED, f"{what} can't be read: {refused}.") from None
+        except SyncError as error:
+            raise StoppedError(INTERRUPTED, f"{what} can't be read ({error}). Go on with the same command.") from None
+
     def alone(self, work: Callable[[], T]) -> T:
         """What a piece of work gives, done by a thread of the crew."""
         return self.together([work])[0]
@@ -135,7 +145,13 @@ class Crew:
         self._progress.show(Snapshot(task.name, task.done, task.total, False, rate, 0, throttled))
 
 
-def with_crew(settings: Settings, share: float, progress: Progress, work: Callable[[Crew], Outcome]) -> Outcome:
+def with_crew(
+    settings: Settings,
+    share: float,
+    progress: Progress,
+    work: Callable[[Crew], Outcome],
+    patience: Patience | None = None,
+) -> Outcome:
     """Have a crew do some work, with a share of Klaviyo's limits.
 
     SIGTERM and SIGINT end it within ten seconds. What is then still under way is not waited for.
@@ -145,7 +161,7 @@ def with_crew(settings: Settings, share: float, progress: Progress, work: Callab
     rules, abandons = settings.sync, True
     try:
         with signals_caught() as stop:
-            reader = Reader(services.commercetools, rules.limits, rules.backfill.read_timeout, stop)
+            reader = Reader(services.commercetools, rules.limits, rules.backfill.read_timeout, stop, patience)
             with Crew(services, reader, stop, progress) as crew:
                 outcome = work(crew)
         abandons = outcome.abandons

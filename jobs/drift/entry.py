@@ -28,17 +28,20 @@ def _outcome(options: Options, crew: Crew) -> Outcome:
     told: dict[str, Any] = {"command": "reconcile"}
     try:
         memory = Memory.read(options.state, crew.services.settings.ct_project_id)
-        errors.clear()
+        memory.write()  # a file that can't be written is known before anything is done
         if options.from_messages and options.since:
+            errors.clear()
             messages = do_messages(crew, options.since, errors, fix=options.fix)
             told |= {"messages": messages, "calls": crew.calls, "seconds": _since(began)}
             return with_errors(messages["failed"], options, told)
         run = DriftRun(options, crew, memory, errors)
+        if not run.goes_on:
+            errors.clear()
         run.do()
     except StoppedError as stopped:
         told |= run.reported() if run else {}
         return Outcome(stopped.code, told, str(stopped), stopped.abandons)
-    told |= run.reported() | {"drifting_runs": memory.drifting_runs, "seconds": _since(began)}
+    told |= run.reported() | {"seconds": _since(began)}
     return run.ended(told)
 
 

@@ -45,7 +45,7 @@ class EventCount:
     """The days from `begin` to an hour ago."""
 
     def __init__(self, crew: Crew, report: Report, errors: ErrorsFile, since: datetime | None) -> None:
-        now = datetime.now(UTC)
+        now = datetime.now(UTC).replace(microsecond=0)  # Klaviyo is asked in whole seconds
         self._crew = crew
         self._services = crew.services
         self._findings: Findings = report.of("events")
@@ -148,11 +148,13 @@ class EventCount:
         lists, found = self._services.klaviyo.lists, Counter[str]()
         if self._expected:
             name = self._services.settings.sync.metrics.placed_order
-            self._metric = self._metric or self._crew.surely(partial(lists.metric_id, name)) or ""
+            read = partial(lists.metric_id, name)
+            self._metric = self._metric or self._crew.read("Klaviyo's list of metrics", read) or ""
         begin = self._begin
         while self._metric and begin < self._end:
             end = min(self._end, begin + _LONGEST)
-            found.update(self._crew.surely(partial(lists.events_by_day, self._metric, begin, end)))
+            count = partial(lists.events_by_day, self._metric, begin, end)
+            found.update(self._crew.read("Klaviyo's count of events", count))
             begin = end
         return {day: one.events - found[day] for day, one in self._expected.items() if found[day] < one.events}
 

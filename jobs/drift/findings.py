@@ -1,8 +1,8 @@
 """What a comparison has found, as people and JSON have it."""
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from handlers.comparing import Difference
@@ -79,6 +79,19 @@ class Findings:
             "duplicates": len(self.duplicates),
             "ids": {name: sorted(ids)[:_NAMED] for name, ids in named.items() if ids},
         }
+
+    def stored(self) -> dict[str, Any]:
+        """As JSON that `restored` takes."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {name: sorted(value) if isinstance(value, set) else value for name, value in values.items()}
+
+    @classmethod
+    def restored(cls, stored: Mapping[str, Any]) -> "Findings":
+        """What was stored. Raises LookupError, TypeError or ValueError for anything else."""
+        found = cls()
+        for one in fields(found):
+            setattr(found, one.name, type(getattr(found, one.name))(stored[one.name]))
+        return found
 
 
 class Report:

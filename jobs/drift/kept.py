@@ -49,11 +49,11 @@ class Kept:
         return found
 
 
-def read_all(crew: Crew, page: Callable[[str], Page], take: Callable[[JsonObject], None]) -> None:
+def read_all(crew: Crew, what: str, page: Callable[[str], Page], take: Callable[[JsonObject], None]) -> None:
     """Give all records of a list to `take`, page by page."""
     cursor = ""
     while True:
-        found = crew.surely(partial(page, cursor))
+        found = crew.read(f"Klaviyo's list of {what}", partial(page, cursor))
         for record in found.results:
             take(record)
         crew.step(len(found.results))

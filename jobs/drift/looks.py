@@ -55,18 +55,19 @@ def drifted(
 
 
 def looked(targets: Mapping[Target, object], crew: Crew, report: Report, errors: ErrorsFile) -> dict[Target, Look]:
-    """A look at each of them; what can't be looked at is noted as failed."""
+    """A look at each of them, at the kinds that are compared; what can't be looked at is noted as failed."""
 
-    def look(target: Target) -> Look | None:
+    def look_at(target: Target) -> Look | None:
         type_id, own_id = target
         try:
-            return crew.surely(partial(_BY_TYPE[type_id], own_id, crew.services))
+            look = crew.surely(partial(_BY_TYPE[type_id], own_id, crew.services))
+            return Look(look.shop, tuple(one for one in look.differences if one.kind in report.kinds))
         except SyncError as error:
             note_failure(target, error, report, errors)
             return None
 
     crew.begin("looking again", len(targets))
-    found = zip(targets, crew.each(look, list(targets)), strict=True)
+    found = zip(targets, crew.each(look_at, list(targets)), strict=True)
     return {target: one for target, one in found if one is not None}
 
 

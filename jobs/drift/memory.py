@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs import whole_file
+from jobs.drift.findings import Findings
 from jobs.ending import RefusedStateError
 
 _VERSION = 1
@@ -21,14 +22,14 @@ _STALE = timedelta(hours=12)
 class Memory:
     """The state file of `reconcile`; `project` is the shop's, `counts` are of the last run that ended, by kind.
 
-    `drifting_runs` is how many in a row had more drift than `[reconcile]` allows. `unfinished` is what a stopped run
-    had done, by phase, and how it was called.
+    `drifting_runs` is how many in a row had more drift than `[reconcile]` allows, by the kinds that they compared.
+    `unfinished` is what a stopped run had done, by phase, and how it was called.
     """
 
     path: Path
     project: str
     counts: dict[str, int] = field(default_factory=dict)
-    drifting_runs: int = 0
+    drifting_runs: dict[str, int] = field(default_factory=dict)
     unfinished: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -38,6 +39,9 @@ class Memory:
             found = json.loads(path.read_text(encoding="utf-8"))
             known = (found["version"], found["command"]) == (_VERSION, _WHAT)
             memory = cls(path, found["project"], found["counts"], found["drifting_runs"], found["unfinished"])
+            known = known and all(
+                isinstance(one, dict) for one in (memory.counts, memory.drifting_runs, memory.unfinished)
+            )
         except FileNotFoundError:
             return cls(path, project)
         except OSError as error:
@@ -52,10 +56,13 @@ class Memory:
 
     def done(self, said: Mapping[str, object]) -> dict[str, Any]:
         """What a run that was called the same, and stopped less than twelve hours ago, found in the phases it ended."""
-        with suppress(LookupError, ValueError, TypeError):
+        with suppress(LookupError, ValueError, TypeError, AttributeError):
             is_young = datetime.now(UTC) - datetime.fromisoformat(self.unfinished["began"]) < _STALE
             if is_young and self.unfinished["said"] == said:
-                return dict(self.unfinished["phases"])
+                phases = {name: dict(found) for name, found in self.unfinished["phases"].items()}
+                for found in phases.values():  # another release may have kept something else
+                    [Findings.restored(stored) for stored in found.values()]
+                return phases
         return {}
 
     def write(self) -> None:

@@ -5,13 +5,14 @@ from functools import partial
 
 from clients.retrying import current_budget
 from core.errors import TryAgain
+from handlers.catalog_product import copy_product
 from handlers.comparing import GONE, Look
 from handlers.services import Services
 from jobs.drift.crew import Crew
 from jobs.drift.findings import KINDS, Report
 from jobs.drift.looks import Target, looked, note_failure, note_moved
 from jobs.errors_file import ErrorsFile
-from jobs.telling import copy
+from jobs.telling import copy, told
 from jobs.units import Attempt
 
 _ORDER = ("category", "product", "customer")
@@ -39,7 +40,7 @@ def mend(
     done: list[Target] = []
     for type_id in _ORDER:  # an item finds its categories mended
         units = {
-            f"{type_id}/{own_id}": partial(_copied, (type_id, own_id), look, wrote, crew.services)
+            f"{type_id}/{own_id}": partial(_copied, (type_id, own_id), look, wrote, may_delete, crew.services)
             for (type_id_of, own_id), look in due.items()
             if type_id_of == type_id
         }
@@ -83,11 +84,25 @@ def _is_due(look: Look, may_delete: frozenset[str]) -> bool:
     return any(one.what != "extra" or one.kind in may_delete for one in look.differences)
 
 
-def _copied(target: Target, look: Look, wrote: set[Target], services: Services, attempt: Attempt) -> None:
-    """Tell the resource's handler; whether it wrote is noted, also where it says that there was nothing to copy."""
+def _copied(
+    target: Target,
+    look: Look,
+    wrote: set[Target],
+    may_delete: frozenset[str],
+    services: Services,
+    attempt: Attempt,
+) -> None:
+    """Tell the resource's handler; whether it wrote is noted, also where it says that there was nothing to copy.
+
+    Of a product whose surplus variants are to stay the handler does all but their deletion.
+    """
     type_id, own_id = target
+    message_type = _message_type(type_id, look)
     try:
-        copy(type_id, own_id, _message_type(type_id, look), attempt, services)
+        if message_type == "ProductPublished" and "variants" not in may_delete:
+            copy_product(own_id, told(type_id, own_id, message_type, attempt, services), services, lets_go=False)
+        else:
+            copy(type_id, own_id, message_type, attempt, services)
     finally:
         if current_budget().has_written:
             wrote.add(target)

@@ -8,11 +8,12 @@ from typing import Any
 
 from clients.predicates import literal
 from core.notification import Notification, Resource
+from core.rules import SyncRules
 from handlers.registry import is_consumed
 from jobs.drift.crew import Crew
 from jobs.errors_file import ErrorsFile
 from jobs.reading import PageSize
-from jobs.selection import written
+from jobs.selection import MESSAGES, written
 from jobs.units import Attempt
 from pipeline import sync
 
@@ -34,7 +35,7 @@ def do_messages(crew: Crew, since: datetime, errors: ErrorsFile, *, fix: bool) -
     crew.begin("messages", crew.alone(partial(crew.reader.count, "messages", [where])))
     while not is_last:
         page = crew.alone(partial(crew.reader.page, "messages", [where], after, size))
-        ours = [one for one in page.documents if is_consumed(one["resource"]["typeId"], one["type"], rules)]
+        ours = [one for one in page.documents if one.get("resource") and _is_ours(one, rules)]
         read.update(f"{one['resource']['typeId']}/{one['type']}" for one in ours)
         done["others"] += len(page.documents) - len(ours)
         if fix:
@@ -50,8 +51,12 @@ def _do(messages: list[Mapping[str, Any]], crew: Crew, errors: ErrorsFile, done:
         done["failed" if unit.failed else "ignored" if unit.skipped else "synced"] += 1
         if unit.failed:
             resource = by_id[own_id]["resource"]
-            name = _PASSES.get(resource["typeId"], "products")
+            name = _PASSES.get(resource["typeId"], MESSAGES)
             errors.add(f"{resource['typeId']}/{resource['id']}", name, unit.failed, by_id[own_id]["createdAt"])
+
+
+def _is_ours(message: Mapping[str, Any], rules: SyncRules) -> bool:
+    return is_consumed(message["resource"]["typeId"], message["type"], rules)
 
 
 def _sync(crew: Crew, message: Mapping[str, Any], attempt: Attempt) -> None:

@@ -52,10 +52,12 @@ def parsed(
             parser.error(f"--since must be a date, a time, or a span such as 26h or 7d, not {told.since!r}")
     if told.delete_extra and not told.fix:
         parser.error("--delete-extra needs --fix")
+    if told.delete_extra and since:
+        parser.error("--delete-extra needs a whole comparison, which finds what is extra: leave --since out")
     if told.from_messages and not since:
         parser.error("--from-messages needs --since: from when on messages may be missing")
-    if told.from_messages and (told.only or told.delete_extra):
-        parser.error("--from-messages does messages, whatever they are about: leave --only and --delete-extra out")
+    if told.from_messages and told.only:
+        parser.error("--from-messages does messages, whatever they are about: leave --only out")
     said = {name: getattr(told, name) for name in ("only", "since", "fix", "delete_extra", "max_delete")}
     kinds = tuple(kind for kind in KINDS if not told.only or kind in told.only)
     errors = told.errors or told.state.with_name(f"{told.state.stem.removesuffix('-state')}-errors.jsonl")

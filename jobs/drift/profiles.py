@@ -54,7 +54,8 @@ class ProfileSweep:
 
     def _compare(self, customers: Sequence[Customer]) -> None:
         services, findings = self._crew.services, self._report.of("profiles")
-        listed = self._crew.surely(partial(services.klaviyo.lists.profiles, [one["id"] for one in customers]))
+        read = partial(services.klaviyo.lists.profiles, [one["id"] for one in customers])
+        listed = self._crew.read("Klaviyo's list of profiles", read)
         profiles: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         for one in listed:
             profiles[one["attributes"]["external_id"]].append(one["attributes"])

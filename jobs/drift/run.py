@@ -1,7 +1,6 @@
 """One comparison: kind after kind, each settled before the next, and what it comes to."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -38,8 +37,10 @@ class DriftRun:
         self._rules = crew.services.settings.sync.reconcile
         self._report = Report()
         self._phases = memory.done(options.said)
-        self._counts = dict(memory.counts)
-        self._brakes: list[str] = []
+        self.goes_on = bool(self._phases)
+        """Whether phases of a run that was stopped are done: their errors stay in the file."""
+        self._counts = memory.counts | {} if not self.goes_on else dict(memory.unfinished.get("counts", memory.counts))
+        self._brakes: list[str] = list(memory.unfinished.get("brakes", ())) if self.goes_on else []
 
     def do(self) -> None:
         """Compare kind after kind, and mend what differs if that is asked for. Raises StoppedError."""
@@ -51,8 +52,10 @@ class DriftRun:
             self._phase(("profiles",), self._do_profiles)
         if "events" in wanted:
             self._phase(("events",), self._do_events)
-        drifts = self._report.drift > self._rules.max_drift
-        self._memory.drifting_runs = self._memory.drifting_runs + 1 if drifts else 0
+        if self._options.since is None:
+            runs, compared = self._memory.drifting_runs, " ".join(wanted)
+            drifts = self._report.drift > self._rules.max_drift
+            runs[compared] = runs.get(compared, 0) + 1 if drifts else 0
         self._memory.counts, self._memory.unfinished = self._counts, {}
         self._memory.write()
 
@@ -60,7 +63,9 @@ class DriftRun:
         """What is told of the run so far."""
         kinds = {kind: self._report.kinds[kind].reported() for kind in KINDS if kind in self._report.kinds}
         drift = round(self._report.drift, 6)
-        return {"fix": self._options.fix, "kinds": kinds, "drift": drift, "calls": self._crew.calls}
+        runs = self._memory.drifting_runs.get(" ".join(self._options.kinds), 0)
+        told = {"fix": self._options.fix, "kinds": kinds, "drift": drift, "drifting_runs": runs}
+        return {**told, "calls": self._crew.calls}
 
     def ended(self, told: dict[str, Any]) -> Outcome:
         """How the run ended."""
@@ -88,15 +93,21 @@ class DriftRun:
         name = " ".join(kinds)
         if name in self._phases:
             for kind, stored in self._phases[name].items():
-                self._report.kinds[kind] = _restored(stored)
+                self._report.kinds[kind] = Findings.restored(stored)
             log.info(f"reconcile: {name} were compared by the run that was stopped")
             return
         for kind in kinds:
             self._report.of(kind)
         do()
-        self._phases[name] = {kind: _stored(self._report.of(kind)) for kind in kinds}
+        self._phases[name] = {kind: self._report.of(kind).stored() for kind in kinds}
         now = datetime.now(UTC).isoformat()
-        self._memory.unfinished = {"said": self._options.said, "began": now, "phases": self._phases}
+        self._memory.unfinished = {
+            "said": self._options.said,
+            "began": now,
+            "phases": self._phases,
+            "counts": self._counts,
+            "brakes": self._brakes,
+        }
         self._memory.write()
 
     def _do_catalog(self, kinds: tuple[str, ...]) -> None:
@@ -151,12 +162,12 @@ class DriftRun:
         for kind in over:
             extra, of = len(self._report.of(kind).extra), sweep.found.get(kind, 0)
             self._brakes.append(
-                f"Nothing was deleted: {extra} of {of} {kind} in Klaviyo would go, which is more than"
+                f"Nothing extra was deleted: {extra} of {of} {kind} in Klaviyo would go, which is more than"
                 f" {self._options.max_delete:.0%} (--max-delete)."
             )
         if shrunk:
             self._brakes.append(
-                f"Nothing was deleted: commercetools listed fewer than half of the {' and '.join(shrunk)} that it"
+                f"Nothing extra was deleted: commercetools listed fewer than half of the {' and '.join(shrunk)} that it"
                 f" had in the last run. If that is right, remove {self._options.state}."
             )
         return frozenset() if over or shrunk else frozenset(kinds)
@@ -167,15 +178,3 @@ def with_errors(failed: int, options: Options, told: dict[str, Any]) -> Outcome:
     if not failed:
         return Outcome(DONE, told)
     return Outcome(WITH_ERRORS, told, f"{failed} could not be done: {options.errors} says why.")
-
-
-def _stored(found: Findings) -> dict[str, Any]:
-    values = {one.name: getattr(found, one.name) for one in fields(found)}
-    return {name: sorted(value) if isinstance(value, set) else value for name, value in values.items()}
-
-
-def _restored(stored: dict[str, Any]) -> Findings:
-    found = Findings()
-    for one in fields(found):
-        setattr(found, one.name, type(getattr(found, one.name))(stored[one.name]))
-    return found

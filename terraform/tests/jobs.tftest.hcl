@@ -1,4 +1,4 @@
-# Long runs: a job beside the function or the container, with a folder that outlives it and rights of its own.
+# Jobs: one beside the function or the container, with a folder that outlives it and rights of its own.
 
 mock_provider "archive" {}
 mock_provider "commercetools" {}
@@ -38,13 +38,18 @@ variables {
 
 run "none_by_default" {
   assert {
-    condition     = length(google_cloud_run_v2_job.job) + length(google_storage_bucket.jobs) + length(google_service_account.jobs) + length(google_storage_bucket_iam_member.jobs_write) + length(google_secret_manager_secret_iam_member.jobs_read) + length(google_monitoring_alert_policy.job_stopped) == 0
+    condition     = length(google_cloud_run_v2_job.job) + length(google_storage_bucket.jobs) + length(google_service_account.jobs) + length(google_storage_bucket_iam_member.jobs_write) + length(google_secret_manager_secret_iam_member.jobs_read) + length(google_monitoring_alert_policy.job_stopped) + length(google_cloud_scheduler_job.start) + length(google_service_account.schedule) + length(google_cloud_run_v2_job_iam_member.schedule_starts) + length(google_monitoring_alert_policy.job_not_started) + length(google_logging_metric.drift) + length(google_monitoring_alert_policy.drift) + length(google_monitoring_alert_policy.no_comparison) == 0
     error_message = "Nothing is made that nobody asked for."
   }
 
   assert {
     condition     = output.job_commands == {} && output.jobs_bucket == null
     error_message = "There is nothing to start."
+  }
+
+  assert {
+    condition     = !contains(keys(google_project_service.required), "cloudscheduler.googleapis.com") && !strcontains(google_monitoring_dashboard.sync.dashboard_json, "klaviyo-sync/drift")
+    error_message = "No API is switched on, and no tile stays empty."
   }
 }
 
@@ -138,6 +143,11 @@ run "a_backfill_beside_the_function" {
   assert {
     condition     = strcontains(google_monitoring_alert_policy.job_stopped[0].conditions[0].condition_matched_log[0].filter, "job_name=~\"^klaviyo-sync-(backfill)$\"") && length(google_monitoring_alert_policy.job_stopped[0].notification_channels) == 1 && google_monitoring_alert_policy.job_stopped[0].alert_strategy[0].notification_rate_limit[0].period == "3600s" && strcontains(google_monitoring_alert_policy.job_stopped[0].documentation[0].content, "gs://shop-sync-klaviyo-sync-jobs/backfill-state.json")
     error_message = "Somebody hears of a run that stopped, and is told how far it is."
+  }
+
+  assert {
+    condition     = length(google_cloud_scheduler_job.start) + length(google_service_account.schedule) == 0
+    error_message = "It starts when somebody starts it."
   }
 }
 

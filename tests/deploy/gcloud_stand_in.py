@@ -67,6 +67,8 @@ def main(arguments: list[str]) -> None:  # noqa: C901, PLR0912, PLR0915 - one ca
             _resource("run-jobs", name).touch()
         case ["run", "jobs", "execute", name]:
             _found("run-jobs", name)
+        case ["scheduler", "jobs", "create", "http", name]:
+            _resource("scheduler-jobs", name).touch(exist_ok=False)
         case ["storage", "buckets", what, address]:
             bucket = _resource("storage-buckets", address.removeprefix("gs://"))
             bucket.touch(exist_ok=False) if what == "create" else _found("storage-buckets", bucket.name)

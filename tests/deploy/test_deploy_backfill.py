@@ -75,9 +75,11 @@ def test_job_is_what_terraform_makes(cloud: Cloud) -> None:
     flags: dict[str, Any] = cloud.run("--backfill").one("beta run jobs deploy").flags
     jobs = (ROOT / "terraform" / "jobs.tf").read_text(encoding="utf-8")
     assert 'command = ["python", "-m", "jobs"]' in jobs
-    assert 'arguments   = ["backfill"]' in jobs
-    assert f'timeout         = "{int(flags["task-timeout"].removesuffix("h")) * 3600}s"' in jobs
-    for name, flag in (("task_count ", "tasks"), ("parallelism", "parallelism"), ("max_retries    ", "max-retries")):
+    (backfill,) = re.findall(r"^    backfill = \{\n(.*?)^    \}", jobs, re.MULTILINE | re.DOTALL)
+    assert 'arguments   = ["backfill"]\n' in backfill
+    assert f"timeout     = {int(flags['task-timeout'].removesuffix('h')) * 3600}\n" in backfill
+    assert f"max_retries = {flags['max-retries']} " in backfill
+    for name, flag in (("task_count ", "tasks"), ("parallelism", "parallelism")):
         assert f"{name} = {flags[flag]}" in jobs
     assert f'limits = {{ cpu = "{flags["cpu"]}", memory = "{flags["memory"]}" }}' in jobs
     options = flags["add-volume"].partition("mount-options=")[2].split(";")

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 MODULE = ROOT / "terraform"
 CHECK = ROOT.parent / "shared/tools/terraform-check/check"
 JOB_SCHEMAS = Path(__file__).with_name("job_schemas.json")
-"""Of google 7.45: what terraform/jobs.tf uses of google_cloud_run_v2_job and google_storage_bucket_iam_member."""
+"""Of google 7.45, by hand from its documentation: what is used here of jobs, their schedules and their rights."""
 
 SECRETS = {"CT_API_CLIENT", "KLAVIYO_AUTH_KEY"}
 ELSEWHERE = {"APP_TYPE", "SKIP_BASE64_ENCODING", "PUB_SUB_PORT", "PUSH_AUDIENCE", "PUSH_SERVICE_ACCOUNT", "SYNC_CONFIG"}
@@ -160,7 +160,8 @@ def test_archive_holds_every_module_that_runs_and_no_other() -> None:
     packages = {str(path.relative_to(ROOT)) for name in found if (path := ROOT / name).name == "__init__.py"}
     imported = _imported_from("main.py") | _imported_from("jobs/__main__.py")
     assert found - packages == imported - packages | {"sync.toml", "requirements.txt"}
-    assert packages == {f"{folder}/__init__.py" for folder in ("core", "handlers", "mappers", "clients", "jobs")}
+    folders = ("core", "handlers", "mappers", "clients", "jobs", "jobs/drift")
+    assert packages == {f"{folder}/__init__.py" for folder in folders}
 
 
 def _imported_from(start: str) -> set[str]:
@@ -222,12 +223,13 @@ def test_secrets_are_sensitive_and_no_output_is() -> None:
 
 
 def test_nobody_is_let_in_from_outside() -> None:
-    """No right for everybody, one invoker, and no Eventarc trigger beside the push subscription."""
+    """No right for everybody, no invoker but push and schedules, and no Eventarc trigger beside the subscription."""
     resources = _blocks("resource")
     rights = {name: body for name, body in resources.items() if "_iam_" in name}
     assert not [name for name, body in rights.items() if re.search(r"allUsers|allAuthenticatedUsers", str(body))]
     assert [name for name, body in rights.items() if body["role"] == "roles/run.invoker"] == [
-        "google_cloud_run_v2_service_iam_member.push_invokes"
+        "google_cloud_run_v2_service_iam_member.push_invokes",
+        "google_cloud_run_v2_job_iam_member.schedule_starts",
     ]
     assert "event_trigger" not in resources["google_cloudfunctions2_function.sync"]
     assert not [name for name in resources if "eventarc" in name]
@@ -240,6 +242,13 @@ def test_jobs_may_do_no_more_than_they_need() -> None:
         "google_secret_manager_secret_iam_member.jobs_read": "roles/secretmanager.secretAccessor",
         "google_storage_bucket_iam_member.jobs_write": "roles/storage.objectUser",
     }
+
+
+def test_drift_that_alerts_is_that_of_the_rules() -> None:
+    """The dashboard's limit and the alert's text have the default of `[reconcile] max_drift`."""
+    most = SyncRules().reconcile.max_drift
+    assert f'limits = {{ "max_drift" = {most} }}' in (MODULE / "dashboard.tf").read_text(encoding="utf-8")
+    assert f"({most:.1%})".replace("%", " %") in (MODULE / "drift.tf").read_text(encoding="utf-8")
 
 
 def test_the_images_user_may_write_to_the_jobs_folder() -> None:

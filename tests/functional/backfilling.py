@@ -50,6 +50,7 @@ class Job:
     sandbox: Sandbox
     folder: Path
     name: str = "backfill"
+    as_json: bool = True
 
     @property
     def state(self) -> Json:
@@ -71,7 +72,16 @@ class Job:
     def started(self, *arguments: str, **environment: str) -> Iterator["subprocess.Popen[str]"]:
         """A run under way; killed at the end, if it has not ended."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "jobs", *self.name.split("-"), "--json", "--share", "1", *arguments],
+            [
+                sys.executable,
+                "-m",
+                "jobs",
+                *self.name.split("-"),
+                *(["--json"] if self.as_json else []),
+                "--share",
+                "1",
+                *arguments,
+            ],
             cwd=self.folder,
             env={**environment_of(self.sandbox), **environment},
             stdout=subprocess.PIPE,

@@ -1,5 +1,6 @@
 """A price whose time comes, or is over, is shown at the next run: commercetools sends no message about it."""
 
+import signal
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -7,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from commands.running import Sandbox
-from tests.functional.backfilling import Job, holdings
+from jobs.ending import INTERRUPTED
+from tests.functional.backfilling import Job, awaited, ended, holdings
 from tests.functional.comparing import make_true, writes
 from tests.functional.conftest import Serve
 from tests.functional.documents import Json, money, product, variant
@@ -92,6 +94,29 @@ def test_a_query_that_takes_too_long_is_said_and_keeps_nothing_else_from_being_d
     assert _shown(sandbox) == 9.0
     assert "Embedded prices: commercetools refuses to list product-projections: 400 InvalidInput" in done.said
     assert "`reconcile` finds what was missed" in done.said
+
+
+def test_a_run_that_is_asked_to_end_ends(sandbox: Sandbox, due: Job) -> None:
+    """75: an interrupted read is no list that can't be read."""
+    sandbox.commercetools.fail("/standalone-prices$", delay=60, count=1)
+    with due.started("--since", "1m") as process:
+        awaited(lambda: [call for call in sandbox.commercetools.requests() if "standalone" in call["path"]])
+        process.send_signal(signal.SIGTERM)
+        assert ended(process).code == INTERRUPTED
+
+
+def test_a_query_that_takes_too_long_is_not_waited_for(sandbox: Sandbox, due: Job, serve: Serve) -> None:
+    """What was found first is copied first."""
+    _offer(sandbox, "Standalone", validFrom=_in(86_400))
+    make_true(serve(SYNC_CONFIG=""), sandbox)
+    _offer(sandbox, "Standalone", validFrom=_in(-1))
+    error = {"code": "QueryTimedOut", "message": "no"}
+    body = {"statusCode": 400, "message": "no", "errors": [error]}
+    sandbox.commercetools.fail("/product-projections$", skip=1, status=400, body=body)
+    with due.started("--since", "1m") as process:
+        awaited(lambda: _shown(sandbox) == 7.0)
+        process.send_signal(signal.SIGTERM)
+        ended(process)
 
 
 def _shown(sandbox: Sandbox) -> float:

@@ -2,18 +2,21 @@
 
 import json
 import signal
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from commands.running import Sandbox
-from jobs.ending import BAD_ARGUMENTS, DRIFT, INTERRUPTED, REFUSED
+from jobs.ending import BAD_ARGUMENTS, BRAKE, DRIFT, INTERRUPTED, REFUSED
 from tests.functional.backfilling import Job, asked, awaited, ended
 from tests.functional.comparing import comparison, config_of, make_true, writes
 from tests.functional.conftest import ManagePy, Serve
 from tests.functional.documents import category, customer, order, product, reference, variant
-from tests.functional.races import create_profile, create_variant, delete_from_catalog
+from tests.functional.races import create_profile, create_variant, delete_from_catalog, klaviyo_call
 
+DAMAGED = json.dumps({"version": 1, "command": "reconcile", "project": "shop", "counts": None, "drifting_runs": {},
+                      "unfinished": {}})  # fmt: skip
 QUICK = "[reconcile]\nsecond_look = 0\n"
 
 
@@ -127,6 +130,7 @@ def test_what_klaviyo_refuses_is_named_and_the_rest_is_mended(
         (["--delete-extra"], "--delete-extra needs --fix"),
         (["--from-messages"], "--from-messages needs --since"),
         (["--from-messages", "--since", "1h", "--only", "items"], "leave --only"),
+        (["--fix", "--delete-extra", "--since", "1h"], "leave --since"),
         (["--since", "soon"], "--since must be a date"),
         (["--max-delete", "120%"], "--max-delete"),
         (["--only", "orders"], "--only"),
@@ -141,7 +145,7 @@ def test_wrong_options_are_told(
     assert said in found.stderr
 
 
-@pytest.mark.parametrize("content", ["{}", "no JSON", '{"version": 1, "command": "backfill"}'])
+@pytest.mark.parametrize("content", ["{}", "no JSON", '{"version": 1, "command": "backfill"}', DAMAGED])
 def test_a_file_of_something_else_is_not_overwritten(
     shop: Sandbox, manage_py: ManagePy, told: dict[str, str], job: Job, content: str
 ) -> None:
@@ -208,12 +212,109 @@ def test_messages_are_done_again(shop: Sandbox, manage_py: ManagePy, told: dict[
 
 
 def test_the_job_logs_one_line_for_metrics(shop: Sandbox, job: Job) -> None:
-    """`reconciled`, an error from the second run on that drifts."""
+    """`reconciled`, an error from the second run on that drifts; runs over other kinds, or `--since`, don't count."""
     delete_from_catalog(shop, "catalog-items", "product-1")
+    compare, environment = replace(comparison(job), as_json=False), {"SYNC_CONFIG": config_of(job.folder)}
+    told = []
+    for arguments in ((), ("--only", "events"), ("--since", "1h"), ()):
+        done = compare.run(*arguments, **environment)
+        [line] = [line for line in done.lines if line["message"] == "reconciled"]
+        told.append((line["severity"], line["drifting_runs"], line["kinds"].get("items", {}).get("missing")))
+        assert done.code == 0
+    assert told[0] == ("INFO", 1, 1)
+    assert told[1] == ("INFO", 0, None)
+    assert told[3] == ("ERROR", 2, 1)
+    assert compare.state["project"] == "shop"
+
+
+def test_a_state_of_another_project_is_refused(shop: Sandbox, job: Job) -> None:
+    """Its counts say nothing of this shop."""
     compare, environment = comparison(job), {"SYNC_CONFIG": config_of(job.folder)}
-    found = []
-    for _ in range(2):
-        with compare.started(**environment, CLOUD_RUN_JOB="reconcile") as process:
-            ended(process)
-        found.append(compare.state["drifting_runs"])
-    assert found == [1, 2]
+    compare.run("--only", "items", **environment)
+    state = job.folder / "reconcile-state.json"
+    state.write_text(state.read_text(encoding="utf-8").replace('"shop"', '"another"'), encoding="utf-8")
+    done = compare.run("--only", "items", **environment)
+    assert (done.code, "of the project another" in done.said) == (REFUSED, True)
+    assert shop
+
+
+@pytest.mark.parametrize("operation", ["catalog-items", "catalog-variants", "catalog-categories", "profiles"])
+def test_a_list_that_klaviyo_refuses_ends_the_run_with_a_word(shop: Sandbox, job: Job, operation: str) -> None:
+    """78, the reason, and no traceback."""
+    refused = {"errors": [{"code": "invalid", "detail": "no", "source": {"pointer": "/x"}}]}
+    shop.klaviyo.fail(f"^/api/{operation}$", method="GET", status=400, body=refused)
+    done = comparison(job).run(SYNC_CONFIG=config_of(job.folder))
+    assert done.code == REFUSED
+    assert "can't be read" in done.said
+
+
+def test_a_list_that_fails_now_and_then_is_read_all_the_same(shop: Sandbox, job: Job) -> None:
+    """Nothing is lost or counted twice."""
+    shop.klaviyo.fail("^/api/catalog-(items|variants|categories)$", method="GET", status=503, count=6)
+    done = comparison(job).run(SYNC_CONFIG=config_of(job.folder))
+    assert (done.code, done.report["drift"]) == (0, 0)
+    assert {kind: one["same"] for kind, one in done.report["kinds"].items()} == {
+        "categories": 1, "items": 2, "variants": 3, "profiles": 1, "events": 0,
+    }  # fmt: skip
+
+
+def test_surplus_variants_stay_while_their_product_is_mended(shop: Sandbox, job: Job) -> None:
+    """Whatever else differs of it; only --delete-extra lets them go, and within its bound."""
+    create_variant(shop, "surplus", "product-1")
+    compare, environment = comparison(job), {"SYNC_CONFIG": config_of(job.folder)}
+    for arguments, code in (
+        (("--fix",), 0),
+        (("--fix", "--only", "items"), 0),
+        (("--fix", "--delete-extra", "--max-delete", "0"), BRAKE),
+    ):
+        _rename(shop, "product-1")
+        done = compare.run(*arguments, **environment)
+        assert (done.code, done.report["kinds"]["items"]["mended"]) == (code, 1)
+        assert "surplus" in shop.klaviyo.state()["variants"]
+        assert shop.klaviyo.state()["items"]["product-1"]["title"] != "Somebody's"
+    compare.run("--fix", "--delete-extra", "--max-delete", "50%", **environment)
+    assert "surplus" not in shop.klaviyo.state()["variants"]
+
+
+def test_one_kind_alone_is_reported_and_mended(shop: Sandbox, job: Job) -> None:
+    """Variants of the same product are not told of."""
+    delete_from_catalog(shop, "catalog-variants", "sku-1")
+    done = comparison(job).run("--only", "items", SYNC_CONFIG=config_of(job.folder))
+    assert (done.report["kinds"].keys(), done.report["drift"]) == ({"items"}, 0)
+
+
+def test_a_stopped_run_keeps_what_it_found(shop: Sandbox, job: Job) -> None:
+    """Errors, brakes and counts of the phases that it ended."""
+    delete_from_catalog(shop, "catalog-items", "product-2")
+    create_variant(shop, "surplus", "product-1")
+    refused = {"errors": [{"code": "invalid", "detail": "no", "source": {"pointer": "/x"}}]}
+    shop.klaviyo.fail("^/api/catalog-items$", method="POST", status=400, body=refused)
+    shop.klaviyo.fail("^/api/profiles", delay=60, count=1)
+    told = ("--fix", "--delete-extra", "--max-delete", "0")
+    compare, environment = comparison(job), {"SYNC_CONFIG": config_of(job.folder)}
+    with compare.started(*told, **environment) as process:
+        awaited(lambda: asked_for_profiles(shop))
+        process.send_signal(signal.SIGTERM)
+        assert ended(process).code == INTERRUPTED
+    shop.klaviyo.clear_failures()
+    done = compare.run(*told, **environment)
+    assert (done.code, "Nothing extra was deleted" in done.said) == (BRAKE, True)
+    assert [line["resource"] for line in compare.failed()] == ["product/product-2"]
+    assert compare.state["counts"] == {"categories": 1, "items": 2, "variants": 3}
+
+
+def test_an_email_differs_in_more_than_its_case(shop: Sandbox, job: Job) -> None:
+    """Klaviyo keeps addresses in small letters; and the profile of another address is mended."""
+    document = shop.commercetools.document("customers", "customer-1")
+    shop.commercetools.put("customers", {**document, "email": document["email"].upper()})
+    compare, environment = comparison(job), {"SYNC_CONFIG": config_of(job.folder)}
+    assert compare.run("--only", "profiles", **environment).report["drift"] == 0
+    shop.commercetools.put("customers", {**document, "email": "new@example.com", "version": 9})
+    found = compare.run("--only", "profiles", "--fix", **environment).report["kinds"]["profiles"]
+    assert (found["differing"], found["mended"]) == ({"email": 1}, 1)
+
+
+def _rename(sandbox: Sandbox, product_id: str) -> None:
+    own_id = f"$custom:::$default:::{product_id}"
+    data = {"type": "catalog-item", "id": own_id, "attributes": {"title": "Somebody's"}}
+    klaviyo_call(sandbox, "PATCH", f"catalog-items/{own_id}", {"data": data})

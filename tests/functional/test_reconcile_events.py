@@ -98,10 +98,44 @@ def test_a_day_whose_orders_changed_hands_is_left_alone(shop: Sandbox, job: Job,
     assert left.report["kinds"]["events"]["missing"] == 2
     assert asked(shop, "create_event") == []
     assert "left alone" in left.said
-    assert manage_py("reconcile", "--only", "events", **told).exit_code == DRIFT
+    state = str(job.folder / "another-state.json")
+    assert manage_py("reconcile", "--only", "events", RECONCILE_STATE=state, **told).exit_code == DRIFT
     mended = compare.run("--fix", *EVENTS, **told)
     assert mended.report["kinds"]["events"]["mended"] == 2
     assert len(asked(shop, "create_event")) == 2 * A_DAY
+
+
+def test_what_has_no_event_to_come_is_not_missed(shop: Sandbox, job: Job) -> None:
+    """An order of the last hour, one of a customer who is gone, and one of nobody."""
+    for own_id, fields in (
+        ("just-now", {"createdAt": _ago(0.5 / 24)}),
+        ("gone", {"createdAt": _noon(2), "customerId": "customer-9"}),
+        ("nobody", {"createdAt": _noon(2), "customerId": None, "customerEmail": None}),
+    ):
+        shop.commercetools.put("orders", order(own_id, lines=[], **fields))
+    done = comparison(job).run(*EVENTS, SYNC_CONFIG=config_of(job.folder))
+    assert (done.report["drift"], done.report["kinds"]["events"]["same"]) == (0, A_DAY * DAYS)
+
+
+def test_a_customer_who_registered_later_has_changed_hands(shop: Sandbox, job: Job) -> None:
+    """Also with the e-mail of the order: the guest's event may be another profile's."""
+    document = shop.commercetools.document("customers", "customer-1")
+    shop.commercetools.put("customers", {**document, "createdAt": _ago(0.1)})
+    shop.klaviyo.drop_events("Placed Order", day=_day(3), most=1)
+    shop.klaviyo.forget_requests()
+    done = comparison(job).run("--fix", "--only", "events", "--only", "items", SYNC_CONFIG=config_of(job.folder))
+    assert (done.report["kinds"]["events"]["missing"], asked(shop, "create_event")) == (1, [])
+
+
+def test_a_day_that_could_not_be_sent_whole_is_not_mended(shop: Sandbox, job: Job) -> None:
+    """1, and the order in the errors file."""
+    shop.klaviyo.drop_events("Placed Order", day=_day(3), most=2)
+    refused = {"errors": [{"code": "invalid", "detail": "no", "source": {"pointer": "/x"}}]}
+    shop.klaviyo.fail("^/api/events", method="POST", status=400, count=1, body=refused)
+    compare = comparison(job)
+    done = compare.run("--fix", *EVENTS, SYNC_CONFIG=config_of(job.folder))
+    assert done.report["kinds"]["events"]["mended"] == 0
+    assert [line["pass"] for line in compare.failed()] == ["orders"]
 
 
 def test_without_the_scope_of_metrics_it_stops_and_says_so(shop: Sandbox, job: Job) -> None:
