@@ -39,6 +39,10 @@ demo: $(VENV)/installed ## Every sample through the function, against the sandbo
 page: $(VENV)/installed ## The demo as a page in the browser, until Ctrl-C
 	@$(BIN)/python manage.py demo --serve
 
+.PHONY: pictures
+pictures: $(VENV)/installed ## The pictures of that page in README and docs, anew (needs Chromium)
+	@$(BIN)/python -m commands.screenshot
+
 .PHONY: emulator
 emulator: $(VENV)/installed ## The function behind Pub/Sub's own emulator, if gcloud has it
 	@$(BIN)/python manage.py emulator

@@ -84,6 +84,11 @@ def differences(write: Write) -> list[Difference]:
     return lines
 
 
+def compared(old: Any, new: Any) -> list[Difference]:
+    """What of one JSON document differs in another one, a line a value."""
+    return list(_compared("", old, new, replaces=True))
+
+
 def changes_something(write: Write) -> bool:
     """Whether Klaviyo would take it and hold something else afterwards."""
     return not write.is_refused and (write.body is None or bool(differences(write)))

@@ -42,8 +42,8 @@ def demo(port: int, *, is_served: bool, verbose: bool) -> None:
     and what Klaviyo holds at the end; then it damages Klaviyo and mends it, and loads the shop's past into an empty
     Klaviyo. Exits with 1 if a sample did not have its effect. Needs no account, no network.
 
-    With --serve nothing is sent by itself: the page has a button for each sample, shows what commercetools said beside
-    what Klaviyo was asked, and what Klaviyo holds.
+    With --serve a page tells it as a story, a press at a time: what happened in the shop, what the function did, what
+    Klaviyo holds. Any sample can be sent there too, with failures to choose from.
     """
     if is_served:
         from commands.page.serving import serve  # noqa: PLC0415 - flask, for whom it concerns

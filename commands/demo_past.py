@@ -22,10 +22,9 @@ def show_past(sandbox: Sandbox, console: Console) -> list[str]:
         " by the same handlers:"
     )
     sandbox.klaviyo.reset()
-    only = [word for name in _PASSES for word in ("--only", name)]
-    code, report = ran_job(sandbox, "backfill", *only)
+    code, report = backfilled(sandbox)
     events = sandbox.klaviyo.state()["events"]
-    for line in _told(report, events):
+    for line in in_lines(report, events):
         console.print(Text.assemble(("✓ ", "green"), line))
     flows = sum(not event["backfill"] for event in events)
     console.print(
@@ -38,7 +37,12 @@ def show_past(sandbox: Sandbox, console: Console) -> list[str]:
     return problems if events else [*problems, "the backfill sent nothing"]
 
 
-def _told(report: dict[str, Any], events: list[dict[str, Any]]) -> Iterator[str]:
+def backfilled(sandbox: Sandbox, rules: str = "") -> tuple[int, dict[str, Any]]:
+    """Exit code and report of a small backfill; `rules` are its sync.toml."""
+    return ran_job(sandbox, "backfill", *(word for name in _PASSES for word in ("--only", name)), rules=rules)
+
+
+def in_lines(report: dict[str, Any], events: list[dict[str, Any]]) -> Iterator[str]:
     """`orders       9 read: Placed Order x9, Ordered Product x13`."""
     metrics = Counter(event["metric"] for event in events)
     refunds = {"Refunded Order": metrics.pop("Refunded Order", 0)}

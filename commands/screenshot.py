@@ -1,41 +1,66 @@
-"""`python -m commands.screenshot`: make the README's picture of the page."""
+"""`python -m commands.screenshot`: make the pictures of the page that README and docs show."""
 
 import tempfile
 import threading
-import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from selenium.webdriver import ActionChains, Chrome
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.expected_conditions import visibility_of_element_located
+from selenium.webdriver.support.expected_conditions import text_to_be_present_in_element
 from selenium.webdriver.support.wait import WebDriverWait
 
 from commands.browser import chromium, missing, prefer, resize
 from commands.page.serving import page_server
+from commands.page.story import ACTS
 from commands.running import PATIENCE, ROOT
 
-_BEFORE = ("02", "03", "04", "05", "06", "13")
-_FAILING = "10"
-_SHOWN = "16"
-_LOOK_AT = """
-const line = [...document.querySelectorAll("#delivery .l")].find((line) => line.textContent.includes(arguments[0]));
-line.querySelector("mark").focus();
-document.querySelector(".samples ol").scrollTop = 0;
-"""
+_FOLDER = ROOT / "docs"
 
 
-@click.command(epilog="Example:  python -m commands.screenshot --width 400 --dark phone.png")
-@click.argument("file", type=click.Path(dir_okay=False, writable=True, path_type=Path), default=ROOT / "docs/page.png")
-@click.option("--width", type=click.IntRange(320), default=1280, show_default=True, help="Pixels.")
-@click.option("--height", type=click.IntRange(320), default=860, show_default=True, help="Pixels.")
-@click.option("--dark", is_flag=True, help="With dark colours.")
-@click.option("--whole", is_flag=True, help="As high as the page is.")
-def screenshot(file: Path, width: int, height: int, *, dark: bool, whole: bool) -> None:
-    """Send some samples, one with a failing call, and save what the page shows of the last.
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One file: how large the screen is, its theme, and what is done before it is taken."""
 
-    FILE is docs/page.png unless told otherwise.
-    """
+    name: str
+    width: int
+    height: int
+    scheme: str
+    act: Callable[[Chrome], None]
+
+
+def _order(chrome: Chrome) -> None:
+    _await(chrome, ".headline", "Placed Order")
+    _await(chrome, "#held .timeline", "Placed Order")
+
+
+def _outage(chrome: Chrome) -> None:
+    """The third act: the message waits for Pub/Sub to deliver it again."""
+    for act in ACTS[1:3]:
+        _await(chrome, "#next", act.label)
+        chrome.find_element(By.ID, "next").click()
+        _await(chrome, "#story .lead", act.told)
+    _await(chrome, ".wait p", "Pub/Sub delivers it again")
+
+
+PICTURES = (
+    Picture("page.png", 1280, 860, "light", _order),
+    Picture("page-outage.png", 1280, 860, "dark", _outage),
+)
+"""In the order in which they are taken, one after the other from the same page."""
+
+
+@click.command(epilog="Example:  python -m commands.screenshot")
+@click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False, writable=True, path_type=Path),
+    default=_FOLDER,
+    help="Where the pictures go; docs unless told otherwise.",
+)
+def screenshot(folder: Path) -> None:
+    """Play the first acts of the page's story, and save what README and docs show of them."""
     if programs := missing():
         raise click.ClickException(f"Not installed: {', '.join(programs)} (Debian: chromium, chromium-driver).")
     with page_server(0) as served, tempfile.TemporaryDirectory() as profile:
@@ -43,34 +68,21 @@ def screenshot(file: Path, width: int, height: int, *, dark: bool, whole: bool) 
         serving.start()
         try:
             with chromium(Path(profile)) as chrome:
-                prefer(chrome, "dark" if dark else "light")
-                resize(chrome, width, height)
                 chrome.get(served.url)
-                _act(chrome)
-                if whole:
-                    resize(chrome, width, chrome.execute_script("return document.documentElement.scrollHeight"))
-                chrome.save_screenshot(str(file))
+                for picture in PICTURES:
+                    resize(chrome, picture.width, picture.height)
+                    prefer(chrome, picture.scheme)
+                    picture.act(chrome)
+                    chrome.save_screenshot(str(folder / picture.name))
         finally:
             served.server.shutdown()
             serving.join()
-    click.echo(f"{file}: {file.stat().st_size // 1000} kB")
+    for picture in PICTURES:
+        click.echo(f"{folder / picture.name}: {(folder / picture.name).stat().st_size // 1000} kB")
 
 
-def _act(chrome: Chrome) -> None:
-    wait = WebDriverWait(chrome, PATIENCE)
-    delivered = 0
-    for number in (*_BEFORE, "fail", _FAILING, _SHOWN):
-        if number == "fail":
-            chrome.find_element(By.ID, "fail-next").click()
-            wait.until(visibility_of_element_located((By.CSS_SELECTOR, "#fail-next[aria-pressed=true]")))
-            continue
-        chrome.find_element(By.ID, f"send-{number}").click()
-        delivered += 1
-        wait.until(visibility_of_element_located((By.CSS_SELECTOR, f"#delivery-{delivered} .synced")))
-    wait.until(visibility_of_element_located((By.CSS_SELECTOR, ".timeline .new")))
-    ActionChains(chrome).move_to_element(chrome.find_element(By.TAG_NAME, "h1")).perform()
-    chrome.execute_script(_LOOK_AT, "ShippingCost")
-    time.sleep(0.5)
+def _await(chrome: Chrome, selector: str, text: str) -> None:
+    WebDriverWait(chrome, PATIENCE).until(text_to_be_present_in_element((By.CSS_SELECTOR, selector), text))
 
 
 if __name__ == "__main__":

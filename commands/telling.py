@@ -58,7 +58,7 @@ def _written(asked: Iterable[Request]) -> list[str]:
     things: Counter[tuple[str, str]] = Counter()
     metrics: Counter[str] = Counter()
     for request in asked:
-        if request["status"] >= _ERRORS:
+        if not 0 < request["status"] < _ERRORS:
             continue
         if request["operation"] == "create_event":
             metrics[_metric(request["body"])] += 1

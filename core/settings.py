@@ -231,14 +231,22 @@ def load_rules(consumed: Collection[str] = ()) -> SyncRules:
     """What sync.toml says; nothing else of the environment is needed. Raises ConfigurationError with every problem."""
     path = sync_toml()
     try:
-        return SyncRules.model_validate(tomllib.loads(path.read_text(encoding="utf-8")), context={CONSUMED: consumed})
+        return rules_in(path.read_text(encoding="utf-8"), path.name, consumed)
     except OSError:
         raise ConfigurationError([f"SYNC_CONFIG names {path}, which can't be read"]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ConfigurationError([f"{path.name} is not TOML: {error}"]) from None
+
+
+def rules_in(text: str, name: str, consumed: Collection[str] = ()) -> SyncRules:
+    """What the text of a sync.toml says; `name` is what problems call it. Raises ConfigurationError with each."""
+    try:
+        return SyncRules.model_validate(tomllib.loads(text), context={CONSUMED: consumed})
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError([f"{name} is not TOML: {error}"]) from None
     except ValidationError as error:
         raise ConfigurationError(
-            [f"{path.name}: {_in_toml(place)} {said}" for place, said in problems_of(error, SyncRules)]
+            [f"{name}: {_in_toml(place)} {said}" for place, said in problems_of(error, SyncRules)]
         ) from None
 
 

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
-from commands.telling import about
+from commands.page.changed import NOTHING, Changes
+from commands.telling import about, money
 from sandbox.catalog import external_id
 
 Touched = frozenset[tuple[str, str]]
@@ -15,6 +16,13 @@ Touched = frozenset[tuple[str, str]]
 _IDENTIFIERS = ("external_id", "email", "phone_number", "unique_id", "id")
 _TRACKED = 1
 _UNTITLED = "no name"
+_FACTS = {
+    "phone_number": "phone",
+    "first_name": "name",
+    "last_name": "name",
+    **dict.fromkeys(("address1", "address2", "zip", "city", "region", "country"), "address"),
+}
+"""Facts by the fields that they are made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +36,18 @@ class Event:
     unique_id: str
     is_new: bool
 
+    @property
+    def kind(self) -> str:
+        """The metric as a word of a style sheet."""
+        return self.metric.lower().replace(" ", "-")
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A profile; `facts` are its other fields, `events` the latest first."""
+    """A profile; `facts` are its other fields, `events` the latest first.
+
+    `was` has what a field held before the chosen message changed it.
+    """
 
     id: str
     name: str
@@ -40,6 +56,13 @@ class Profile:
     events: Sequence[Event]
     is_touched: bool
     updated: str
+    was: Mapping[str, str]
+    is_new: bool
+
+    @property
+    def initials(self) -> str:
+        """Of the name."""
+        return _initials(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +73,12 @@ class Variant:
     price: str
     stock: str
     is_touched: bool
+    is_changed: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A catalog item; `tone` is the colour that stands for its picture."""
+    """A catalog item; `tone` is the colour that stands for its picture, `full_price` the one before a discount."""
 
     id: str
     title: str
@@ -69,6 +93,10 @@ class Item:
     variants: Sequence[Variant]
     is_touched: bool
     updated: str
+    full_price: str
+    is_sold_out: bool
+    was: Mapping[str, str]
+    is_new: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +106,7 @@ class Category:
     id: str
     name: str
     is_touched: bool
+    is_changed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +118,31 @@ class Holdings:
     categories: Sequence[Category]
     erased: int
 
+    def profile(self, own_id: str) -> Profile | None:
+        """The profile of this id, else the first one."""
+        named = (profile for profile in self.profiles if profile.id == own_id)
+        return next(named, self.profiles[0] if self.profiles else None)
 
-def holdings(state: Mapping[str, Any], touched: Touched) -> Holdings:
+
+def held_by(
+    state: Mapping[str, Any], requests: Iterable[Mapping[str, Any]], changes: Changes, resource: str = ""
+) -> Holdings:
+    """What Klaviyo holds, with what a message was about, by its requests and its resource, and what it changed."""
+    about = ("external_id", resource.rpartition("/")[-1])
+    changed = {(name, own_id) for _, own_id, _ in changes for name in ("id", "external_id")}
+    return holdings(state, touched_by(requests) | changed | {about}, changes)
+
+
+def holdings(state: Mapping[str, Any], touched: Touched, changes: Changes = NOTHING) -> Holdings:
     """What the state of the sandbox's Klaviyo says."""
     return Holdings(
-        _sorted(_profile(profile, state["events"], touched) for profile in state["profiles"]),
-        _sorted(_item(own_id, state, touched) for own_id in state["items"]),
+        _sorted(_profile(profile, state["events"], touched, changes) for profile in state["profiles"]),
+        _sorted(_item(own_id, state, touched, changes) for own_id in state["items"]),
         sorted(
-            (Category(own_id, name, _names(touched, own_id)) for own_id, name in state["categories"].items()),
+            (
+                Category(own_id, name, _names(touched, own_id), bool(_was(changes, "category", own_id)))
+                for own_id, name in state["categories"].items()
+            ),
             key=lambda category: category.name,
         ),
         len(state["erased"]),
@@ -136,7 +182,14 @@ def _names(touched: Touched, own_id: str) -> bool:
     return ("external_id", own_id) in touched
 
 
-def _profile(profile: Mapping[str, Any], events: Iterable[Mapping[str, Any]], touched: Touched) -> Profile:
+def _was(changes: Changes, kind: str, own_id: str) -> dict[str, str]:
+    """What the fields of a resource held before they changed; a new resource has the field of no name."""
+    return {name: old for (kind_, id_, name), old in changes.items() if (kind_, id_) == (kind, own_id)}
+
+
+def _profile(
+    profile: Mapping[str, Any], events: Iterable[Mapping[str, Any]], touched: Touched, changes: Changes
+) -> Profile:
     location = profile.get("location", {})
     place = (location.get(name) for name in ("address1", "address2", "zip", "city", "region", "country"))
     facts = {
@@ -149,58 +202,79 @@ def _profile(profile: Mapping[str, Any], events: Iterable[Mapping[str, Any]], to
         **profile.get("properties", {}),
     }
     identifiers = ("external_id", "email", "phone_number", "id")
+    was = _was(changes, "profile", profile["id"])
     return Profile(
         profile["id"],
         " ".join(filter(None, (profile.get("first_name"), profile.get("last_name")))) or _UNTITLED,
         profile.get("email", ""),
         {name: _shown(value) for name, value in facts.items() if value not in (None, "", [], {})},
         sorted(
-            (_event(event, touched) for event in events if event["profile_id"] == profile["id"]),
+            (_event(event, touched, changes) for event in events if event["profile_id"] == profile["id"]),
             key=lambda event: event.at,
             reverse=True,
         ),
         any((name, profile.get(name)) in touched for name in identifiers),
         profile["updated"],
+        {_FACTS.get(name, name): old for name, old in was.items()},
+        "" in was,
     )
 
 
-def _event(event: Mapping[str, Any], touched: Touched) -> Event:
+def _event(event: Mapping[str, Any], touched: Touched, changes: Changes) -> Event:
     value = event["value"]
     return Event(
         event["metric"],
         datetime.fromisoformat(event["time"]),
-        "" if value is None else f"{value:,.2f} {event['value_currency'] or ''}".rstrip(),
+        "" if value is None else money(value, event["value_currency"]),
         about(event["properties"]),
         event["unique_id"],
-        ("unique_id", event["unique_id"]) in touched,
+        ("event", f"{event['metric']} {event['unique_id']}", "") in changes
+        if changes
+        else ("unique_id", event["unique_id"]) in touched,
     )
 
 
-def _item(own_id: str, state: Mapping[str, Any], touched: Touched) -> Item:
+def _item(own_id: str, state: Mapping[str, Any], touched: Touched, changes: Changes) -> Item:
     item = state["items"][own_id]
     variants = [
         (sku, variant, _stock(variant)) for sku, variant in state["variants"].items() if variant["item"] == own_id
     ]
     tracked = [variant["inventory_quantity"] for _, variant, _ in variants if variant["inventory_policy"] == _TRACKED]
     title = item.get("title") or _UNTITLED
+    full_price = (item.get("custom_metadata") or {}).get("compare_at_price")
+    was = _was(changes, "item", own_id)
     return Item(
         own_id,
         title,
         _price(item.get("price")),
         item.get("url") or "",
         item.get("image_full_url") or "",
-        "".join(word[0] for word in title.split()[:2]).upper(),
+        _initials(title),
         sum(title.encode()) % 6,
         item["published"],
         f"{sum(tracked)} in stock" if tracked else "stock not tracked",
         [state["categories"].get(category, category) for category in item["categories"]],
         [
-            Variant(sku, _price(variant.get("price")), stock, _names(touched, sku))
+            Variant(
+                sku,
+                _price(variant.get("price")),
+                stock,
+                _names(touched, sku),
+                bool(_was(changes, "variant", sku)),
+            )
             for sku, variant, stock in sorted(variants, key=lambda entry: entry[0])
         ],
         _names(touched, own_id) or any(_names(touched, sku) for sku, _, _ in variants),
         item["updated"],
+        _price(full_price) if isinstance(full_price, int | float) else "",
+        bool(tracked) and sum(tracked) <= 0 and len(tracked) == len(variants),
+        was,
+        "" in was,
     )
+
+
+def _initials(name: str) -> str:
+    return "".join(word[0] for word in name.split()[:2]).upper()
 
 
 def _price(price: float | None) -> str:

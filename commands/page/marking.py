@@ -2,6 +2,7 @@
 
 A value of the request counts as taken over when commercetools' JSON holds it too: the same text, the same moment, an
 amount of money in major units, a phone number in another spelling, or a text that stands inside a longer one.
+An event's properties also hold the order as it is: what keeps its name and its value was not mapped, and is not marked.
 """
 
 import json
@@ -27,6 +28,8 @@ _STRUCTURE = frozenset({"type", "typeid"})
 """Fields that say what an object is: equal only to a field of the same name."""
 _NOBODYS = frozenset({"projectkey", "notificationtype"})
 """Fields of the delivery that never go anywhere."""
+_OF_EVENTS = frozenset({"email", "external_id", "phone_number"})
+"""Names that an event's own fields share with commercetools' documents."""
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
@@ -52,12 +55,14 @@ class Comparison:
         self._documents = documents
         self._numbers: dict[Value, int] = {}
         self._names: dict[Value, set[str]] = {}
+        self._verbatim: set[tuple[str, str]] = set()
         self._used: set[int] = set()
         self._known: dict[tuple[str, object], tuple[int, ...]] = {}
         for document in documents:
             for name, value, parent in _leaves(document):
                 if name.casefold() in _NOBODYS:
                     continue
+                self._verbatim.add((name, repr(value)))
                 for form in _forms(name, value, parent):
                     self._numbers.setdefault(form, len(self._numbers) + 1)
                     self._names.setdefault(form, set()).add(name.casefold())
@@ -74,6 +79,9 @@ class Comparison:
 
     def body(self, body: Any) -> list[Line]:
         """The lines of a request's body, with what came from the documents marked."""
+        match body:
+            case {"data": {"type": "event"}}:
+                return list(_lines(body, self._origins_in_event))
         return list(_lines(body, self._origins))
 
     def path(self, path: str) -> tuple[int, ...]:
@@ -88,6 +96,10 @@ class Comparison:
             return tuple(number for number in found if number in self._used)
 
         return list(_lines(self._documents[index], origins))
+
+    def _origins_in_event(self, name: str, value: Any, parent: Mapping[str, Any]) -> tuple[int, ...]:
+        is_raw = not name[:1].isupper() and name not in _OF_EVENTS and (name, repr(value)) in self._verbatim
+        return () if is_raw else self._origins(name, value, parent)
 
     def _origins(self, name: str, value: Any, _parent: Mapping[str, Any]) -> tuple[int, ...]:
         if (name, value) not in self._known or isinstance(value, bool):  # True == 1

@@ -1,56 +1,79 @@
-"""The page's server: whole pages for browsers without scripts, and their parts for those that keep up by themselves."""
+"""The page's server: the page, its parts for the script that keeps it current, and what is loaded on demand."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, make_response, redirect, render_template, request
+from flask import Flask, Response, abort, make_response, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from commands.page.holdings import holdings, touched_by
-from commands.page.subscription import ATTEMPTS, Delivery, Subscription
-from commands.page.views import view
-from sandbox.samples import Sample
+from commands.page import curl, words
+from commands.page.actions import add_actions
+from commands.page.delivery import Delivery
+from commands.page.faults import BY_NAME, FAULTS
+from commands.page.holdings import Holdings, held_by
+from commands.page.jobs import JOBS
+from commands.page.shop import groups
+from commands.page.stage import Stage
+from commands.page.steps import steps
+from commands.page.story import ACTS
+from commands.page.subscription import ATTEMPTS
+from commands.page.views import call_view, sides
 
-PARTS = ("controls", "deliveries", "delivery", "klaviyo")
+PARTS = ("story", "state", "messages", "letters", "message", "account", "klaviyo")
+LARGEST_BODY = 1 << 20
 _HOSTS = ("127.0.0.1", "localhost")
-_POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
+_POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; form-action 'none'; base-uri 'none'"
 """Nothing is loaded from anywhere else, whatever a document says."""
 _SECONDS_BETWEEN_SIGNS_OF_LIFE = 15
+_CATALOG = frozenset({"product", "category", "inventory-entry", "standalone-price"})
 
 
-def page(subscription: Subscription, samples: Sequence[Sample]) -> Flask:
-    """The application that shows a subscription and sends samples to it."""
+def page(stage: Stage) -> Flask:
+    """The application that shows a stage and steers it."""
     app = Flask(__name__)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    by_number = {sample.file.split("-", 1)[0]: sample for sample in samples}
-    app.before_request(_refuse_strangers)
+    app.jinja_env.filters["reason"] = words.reason
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    token = secrets.token_urlsafe(24)
+    app.before_request(partial(_refuse_strangers, token))
     app.after_request(_with_policy)
+    grouped = groups(stage.samples)
 
     def context() -> dict[str, Any]:
-        """What each of the templates needs; nothing is computed for those that are not shown."""
-        deliveries = subscription.deliveries
-        chosen = _chosen(deliveries)
+        """What the templates need; nothing is computed for those that are not shown."""
+        seen = _seen(stage)
         return {
-            "subscription": subscription,
-            "deliveries": deliveries,
-            "chosen": chosen,
-            "samples": by_number,
+            "stage": stage,
+            "subscription": stage.subscription,
+            "seen": seen,
+            "chosen": seen.chosen,
+            "acts": ACTS,
             "attempts": ATTEMPTS,
-            "view": view,
-            "holdings": lambda: _holdings(subscription, chosen),
+            "faults": FAULTS,
+            "fault": BY_NAME.get(stage.fault) if stage.fault and stage.is_failing else None,
+            "jobs": JOBS,
+            "told": words.told,
+            "steps": steps,
+            "holdings": lambda: _holdings(stage, seen.chosen),
         }
 
     @app.get("/")
-    def whole() -> str:
-        return render_template("page.html", **context())
+    def whole() -> AnyResponse:
+        response = make_response(render_template("page.html", token=token, groups=grouped, **context()))
+        response.cache_control.no_store = True
+        return response
 
     @app.get("/parts/<name>")
     def part(name: str) -> AnyResponse:
         if name not in PARTS:
             abort(404)
         told = context()
-        tag = _version(name, subscription, told["chosen"])
+        tag = _version(stage, told["seen"])
         if request.if_none_match.contains(tag):
             return Response(status=304)
         response = make_response(render_template(f"{name}.html", **told))
@@ -60,82 +83,133 @@ def page(subscription: Subscription, samples: Sequence[Sample]) -> Flask:
 
     @app.get("/changes")
     def changes() -> Response:
-        return Response(_changes(subscription), mimetype="text/event-stream", headers={"Cache-Control": "no-store"})
+        return Response(_changes(stage), mimetype="text/event-stream", headers={"Cache-Control": "no-store"})
 
-    _add_buttons(app, subscription, by_number)
+    _add_on_demand(app, stage)
+    add_actions(app, stage)
     return app
 
 
-def _add_buttons(app: Flask, subscription: Subscription, samples: Mapping[str, Sample]) -> None:
-    """What the page's buttons do; samples go by their number."""
+def _add_on_demand(app: Flask, stage: Stage) -> None:
+    """JSON and texts that are loaded when somebody wants to see them."""
 
-    def send(number: str, times: int) -> AnyResponse:
-        if number not in samples:
-            abort(404)
-        subscription.send(samples[number], times)
-        return _done()
+    def found(number: int) -> Delivery:
+        return stage.subscription.delivery(number) or abort(404)
 
-    app.add_url_rule("/send/<number>", "once", lambda number: send(number, 1), methods=["POST"])
-    app.add_url_rule("/send-twice/<number>", "twice", lambda number: send(number, 2), methods=["POST"])
+    @app.get("/call/<int:number>/<int:attempt>/<int:call>")
+    def call(number: int, attempt: int, call: int) -> str:
+        view = call_view(found(number), attempt, call) or abort(404)
+        return render_template("call.html", view=view, id=f"call-{number}-{attempt}-{call}")
 
-    @app.post("/send-all")
-    def send_all() -> AnyResponse:
-        for sample in samples.values():
-            subscription.send(sample)
-        return _done()
+    @app.get("/sides/<int:number>")
+    def both(number: int) -> str:
+        delivery = found(number)
+        return render_template("sides.html", delivery=delivery, sides=sides(delivery))
 
-    @app.post("/fail-next")
-    def fail_next() -> AnyResponse:
-        subscription.toggle_failure()
-        return _done()
+    @app.get("/curl/<int:number>")
+    def curl_push(number: int) -> Response:
+        return _text(curl.pushed(found(number), stage.subscription.url))
 
-    @app.post("/start-over")
-    def start_over() -> AnyResponse:
-        subscription.start_over()
-        return _done()
+    @app.get("/curl/<int:number>/<int:attempt>/<int:call>")
+    def curl_call(number: int, attempt: int, call: int) -> Response:
+        view = call_view(found(number), attempt, call) or abort(404)
+        return _text(curl.called(view.call, stage.sandbox))
+
+    @app.get("/text/delivery/<int:number>")
+    def text_of_delivery(number: int) -> Response:
+        return _text(_pretty(found(number).message.data))
+
+    @app.get("/text/sample/<number>")
+    def text_of_sample(number: str) -> Response:
+        sample = stage.samples.get(number) or abort(404)
+        return _text(_pretty(sample.data))
+
+    @app.get("/text/settings")
+    def text_of_settings() -> Response:
+        return _text(stage.settings)
 
 
-def _done() -> AnyResponse:
-    """Show the page; the script that asks for the parts needs none."""
-    return Response(status=204) if "X-Part" in request.headers else redirect("/", 303)
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the address says is looked at: a delivery, an area of Klaviyo, a person."""
+
+    chosen: Delivery | None
+    area: str
+    who: str
 
 
-def _chosen(deliveries: Sequence[Delivery]) -> Delivery | None:
-    """The delivery that the address names, else the latest."""
+def _seen(stage: Stage) -> Seen:
+    """As the address says; else the message that was sent last, and what of Klaviyo it is about."""
     number = request.args.get("delivery", type=int)
-    named = (delivery for delivery in deliveries if delivery.number == number)
-    return next(named, deliveries[0] if deliveries else None)
+    named = stage.subscription.delivery(number) or stage.subscription.delivery(stage.shown)
+    chosen = named or next(iter(stage.subscription.deliveries), None)
+    area = request.args.get("area", "")
+    if area not in ("people", "catalog"):
+        kind = chosen.resource.split("/")[0] if chosen else ""
+        area = "catalog" if kind in _CATALOG else "people"
+    return Seen(chosen, area, request.args.get("who") or _changed_by_job(stage))
 
 
-def _version(name: str, subscription: Subscription, chosen: Delivery | None) -> str:
-    """Changes whenever the part does."""
-    number, attempts = (chosen.number, len(chosen.attempts)) if chosen else (0, 0)
-    seen = attempts if name == "delivery" else subscription.version
-    return f"{name}-{subscription.era}-{number}-{seen}"
+def _changed_by_job(stage: Stage) -> str:
+    """The profile that a job changed, rather than one that it made."""
+    changes = (stage.note.changes if stage.note else None) or {}
+    return next((own_id for kind, own_id, field in changes if kind == "profile" and field), "")
 
 
-def _holdings(subscription: Subscription, chosen: Delivery | None) -> Any:
+def _holdings(stage: Stage, chosen: Delivery | None) -> Holdings:
     requests = [entry for attempt in (chosen.attempts if chosen else ()) for entry in attempt.requests]
-    return holdings(subscription.sandbox.klaviyo.state(), touched_by(requests))
+    state = stage.sandbox.klaviyo.state()
+    if stage.note and stage.note.changes is not None and "delivery" not in request.args:
+        return held_by(state, (), stage.note.changes)
+    return held_by(state, requests, chosen.changes, chosen.resource) if chosen else held_by(state, (), {})
 
 
-def _changes(subscription: Subscription) -> Iterator[str]:
+def _version(stage: Stage, seen: Seen) -> str:
+    number = seen.chosen.number if seen.chosen else 0
+    return f"{stage.subscription.era}-{stage.subscription.version}-{number}-{seen.area}-{seen.who}"
+
+
+def _changes(stage: Stage) -> Iterator[str]:
     """Server-sent events: a version whenever there is another one, and signs of life."""
     version = 0
-    while not subscription.ended:
-        version = subscription.wait_for_change(version, _SECONDS_BETWEEN_SIGNS_OF_LIFE)
+    while not stage.subscription.ended:
+        version = stage.subscription.wait_for_change(version, _SECONDS_BETWEEN_SIGNS_OF_LIFE)
         yield f"data: {version}\n\n"
 
 
-def _refuse_strangers() -> None:
-    """Other sites may know the address too: only this page and this machine are served."""
+def _text(text: str) -> Response:
+    return Response(text, mimetype="text/plain")
+
+
+def _pretty(data: bytes) -> str:
+    """JSON with line breaks; any other text as it is."""
+    try:
+        return json.dumps(json.loads(data), indent=2, ensure_ascii=False)
+    except ValueError:
+        return data.decode("utf-8", "replace")
+
+
+def _refuse_strangers(token: str) -> None:
+    """Other sites may know the address too: only this page, as it was served since this start, may change anything.
+
+    That what it sends is JSON is what the actions ask for: no form of another site can say so.
+    """
     host = urlsplit(f"//{request.host}").hostname
     origin = request.headers.get("Origin")
-    if host not in _HOSTS or (origin and urlsplit(origin).netloc != request.host):
+    if host not in _HOSTS or (origin and origin != f"http://{request.host}"):
+        abort(403)
+    if request.method == "GET":
+        return
+    if not secrets.compare_digest(request.headers.get("X-Page-Token", "").encode(), token.encode()):
         abort(403)
 
 
 def _with_policy(response: Response) -> Response:
-    headers: Mapping[str, str] = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
+    headers: Mapping[str, str] = {
+        "Content-Security-Policy": _POLICY,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Resource-Policy": "same-origin",
+    }
     response.headers.update(headers)
     return response

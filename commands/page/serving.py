@@ -13,9 +13,7 @@ import click
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from commands.page.server import page
-from commands.page.subscription import Subscription
-from commands.running import running_function, running_sandbox
-from sandbox.samples import DOCUMENTS, ENVIRONMENT, samples
+from commands.page.stage import Stage, staged
 
 HOST = "127.0.0.1"
 
@@ -37,7 +35,7 @@ class Served:
     """The page's server, and what it shows."""
 
     server: BaseWSGIServer
-    subscription: Subscription
+    stage: Stage
 
     @property
     def url(self) -> str:
@@ -46,17 +44,19 @@ class Served:
 
 
 @contextmanager
-def page_server(port: int) -> Iterator[Served]:
-    """The page with all that belongs to it, ready for `serve_forever`. Port 0: any that is free."""
-    with _bound(port) as listener, running_sandbox(DOCUMENTS) as sandbox:
-        environment = {**sandbox.environment, **ENVIRONMENT}
-        with Subscription(sandbox, lambda: running_function(environment)) as subscription:
-            app = page(subscription, samples())
-            server = make_server(HOST, port, app, threaded=True, request_handler=_Silent, fd=listener.fileno())
-            try:
-                yield Served(server, subscription)
-            finally:
-                server.server_close()
+def page_server(port: int, *, plays: bool = True) -> Iterator[Served]:
+    """The page with all that belongs to it, ready for `serve_forever`; `plays` the first act of its story.
+
+    Port 0: any that is free.
+    """
+    with _bound(port) as listener, staged() as stage:
+        server = make_server(HOST, port, page(stage), threaded=True, request_handler=_Silent, fd=listener.fileno())
+        if plays:
+            stage.play()
+        try:
+            yield Served(server, stage)
+        finally:
+            server.server_close()
 
 
 def _bound(port: int) -> socket.socket:

@@ -1,86 +1,41 @@
-"""Samples delivered as a Pub/Sub push subscription would: in order, and again when they are refused."""
+"""Messages delivered as a Pub/Sub push subscription would: in order, and again when they are refused."""
 
 import contextlib
-import heapq
 import itertools
 import queue
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import click
 import requests
 
-from commands.page.reads import Read, answers
+from commands.page.changed import changed, later
+from commands.page.delivery import Attempt, Call, Delivery, Letter, Message
+from commands.page.reads import answers
 from commands.running import Function, Sandbox
 from sandbox import ControlError
-from sandbox.documents import Documents
-from sandbox.samples import DOCUMENTS, Sample
 
 ATTEMPTS = 5
-"""Deliveries of one message, before a subscription's dead-letter policy takes it."""
+"""Deliveries of one message, before the dead-letter policy takes it; a deployed subscription has 100."""
 LONGEST_HISTORY = 200
 _FIRST_NOT_OK = 300
-_PAUSE_BEFORE_REDELIVERY = 1.0
-_AN_OUTAGE = {"status": 503, "headers": {"Retry-After": "600"}, "count": 1}
-"""Longer than the function waits within a message, which would hide the failure."""
+_FIRST_PAUSE = 10.0
+_LONGEST_PAUSE = 600.0
+"""Seconds: the retry policy of the deployed subscription."""
+_TICK = 0.5
 
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One push of a message: what the function said of it, what it read and what it asked of Klaviyo."""
-
-    at: datetime
-    acknowledged: bool
-    line: Mapping[str, Any]
-    reads: Sequence[Read]
-    requests: Sequence[Mapping[str, Any]]
-
-    @property
-    def outcome(self) -> str:
-        """synced, ignored, dead-lettered or retried."""
-        return str(self.line["outcome"])
-
-    @property
-    def reason(self) -> str:
-        """Why, and the status that a backend answered."""
-        return " ".join(str(self.line[name]) for name in ("reason", "status") if name in self.line)
-
-
-@dataclass(slots=True)
-class Delivery:
-    """One message and its attempts. `repeated`: the same message was delivered before."""
-
-    number: int
-    sample: Sample
-    at: datetime
-    repeated: bool = False
-    attempts: list[Attempt] = field(default_factory=list)
-    given_up: bool = False
-
-    @property
-    def resource(self) -> str:
-        """The resource as the function names it; empty before the first attempt."""
-        return str(self.attempts[-1].line.get("resource", "")) if self.attempts else ""
-
-    @property
-    def type(self) -> str:
-        """The message's type; empty before the first attempt."""
-        return str(self.attempts[-1].line.get("type", "")) if self.attempts else ""
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether another attempt will follow."""
-        return not self.given_up and not (self.attempts and self.attempts[-1].acknowledged)
+Result = TypeVar("Result")
 
 
 class Subscription:
-    """Delivers samples from a thread of its own and keeps the history. A context manager.
+    """Delivers messages from a thread of its own and keeps the history. A context manager.
 
     `version` counts what there is to see, `wait_for_change` waits for more; `era` is another one after each start.
     """
@@ -94,12 +49,12 @@ class Subscription:
         self._running = ExitStack()
         self._function: Function | None = None
         self._deliveries: list[Delivery] = []
-        self._due: list[tuple[float, int, Delivery]] = []
+        self._letters: dict[str, Mapping[str, str]] = {}
+        self._held: dict[str, Any] | None = None
+        self._tasks: deque[Callable[[], None]] = deque()
         self._numbers = itertools.count(1)
-        self._order = itertools.count()
         self._changed = threading.Condition()
         self._ended = False
-        self._starts_over = False
         self._worker = threading.Thread(target=self._work, name="subscription")
 
     def __enter__(self) -> Self:
@@ -120,40 +75,96 @@ class Subscription:
         return self._ended
 
     @property
+    def url(self) -> str:
+        """Where the function takes pushes; empty when it does not run."""
+        return self._function.url if self._function else ""
+
+    @property
     def deliveries(self) -> list[Delivery]:
         """All that was sent since the start, the latest first."""
         with self._changed:
             return self._deliveries[::-1]
 
     @property
-    def is_failing(self) -> bool:
-        """Whether the next call to Klaviyo will fail."""
-        return any(rule["count"] is None or rule["hits"] < rule["count"] for rule in self.sandbox.klaviyo.failures())
+    def letters(self) -> list[Delivery]:
+        """The deliveries that lie in the dead-letter topic, the latest first."""
+        return [delivery for delivery in self.deliveries if delivery.letter and not delivery.replayed_as]
 
-    def send(self, sample: Sample, times: int = 1) -> None:
-        """Queue a message, and the same one again as Pub/Sub may."""
+    def delivery(self, number: int | None) -> Delivery | None:
+        """The delivery of this number; None when there is none."""
+        return next((delivery for delivery in self.deliveries if delivery.number == number), None)
+
+    def send(self, message: Message, times: int = 1) -> int:
+        """Queue a message, and the same one again as Pub/Sub may; the number of the first delivery."""
         with self._changed:
-            for time_ in range(times):
-                delivery = Delivery(next(self._numbers), sample, datetime.now().astimezone(), repeated=time_ > 0)
+            first = 0
+            for turn in range(times):
+                now = datetime.now().astimezone()
+                delivery = Delivery(next(self._numbers), message, now, repeated=turn > 0, due=time.time())
+                first = first or delivery.number
                 self._deliveries.append(delivery)
-                self._queue(delivery)
             del self._deliveries[:-LONGEST_HISTORY]
-            self._note_change()
+            self.note_change()
+        return first
 
-    def toggle_failure(self) -> None:
-        """Make the next call to Klaviyo fail; or not, if it was about to."""
-        if self.is_failing:
-            self.sandbox.klaviyo.clear_failures()
-        else:
-            self.sandbox.klaviyo.fail(**_AN_OUTAGE)  # type: ignore[arg-type] # its fields have several types
+    def deliver_now(self, number: int) -> bool:
+        """Skip the pause before the next attempt; False when the message waits for none."""
         with self._changed:
-            self._note_change()
+            delivery = self.delivery(number)
+            if not delivery or delivery.due is None:
+                return False
+            delivery.due = time.time()
+            self.note_change()
+        return True
 
-    def start_over(self) -> None:
-        """Forget everything: deliveries, what Klaviyo holds, what changed in commercetools."""
+    def replay(self, number: int) -> int:
+        """Publish the original message of a letter again; the number of its delivery, 0 when there is no letter."""
         with self._changed:
-            self._starts_over = True
+            delivery = self.delivery(number)
+            if not delivery or not delivery.letter or delivery.replayed_as:
+                return 0
+            delivery.replayed_as = self.send(delivery.message)
+            return delivery.replayed_as
+
+    def take_letter(self, message_id: str, attributes: Mapping[str, str]) -> None:
+        """What the dead-letter topic was given."""
+        self._letters[message_id] = attributes
+
+    def do(self, task: Callable[[], Result]) -> "Future[Result]":
+        """Have something done between two deliveries, before those that wait."""
+        future: Future[Result] = Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(task())
+            except Exception as error:  # noqa: BLE001 - whoever asked is told
+                future.set_exception(error)
+            self._held = None
+            self.note_change()
+
+        with self._changed:
+            self._tasks.append(run)
             self._changed.notify_all()
+        return future
+
+    def restart(self) -> None:
+        """Start the function anew; a task. It remembers what it wrote, and reads its settings once."""
+        self._running.close()
+        self._function, self.trouble = None, ""
+        try:
+            self._function = self._running.enter_context(self._start_function())
+        except click.ClickException as error:
+            self.trouble = error.message
+
+    def forget(self) -> None:
+        """Forget all deliveries; a task."""
+        with self._changed:
+            self._deliveries.clear()
+            self._letters.clear()
+            self._numbers = itertools.count(1)
+            self.era = secrets.token_hex(4)
 
     def wait_for_change(self, version: int, seconds: float) -> int:
         """The version, once it is another one or the time is over."""
@@ -161,74 +172,78 @@ class Subscription:
             self._changed.wait_for(lambda: self._ended or self.version != version, seconds)
             return self.version
 
-    def _note_change(self) -> None:
-        self.version += 1
-        self._changed.notify_all()
-
-    def _queue(self, delivery: Delivery, pause: float = 0) -> None:
-        heapq.heappush(self._due, (time.monotonic() + pause, next(self._order), delivery))
+    def note_change(self) -> None:
+        """There is something else to see."""
+        with self._changed:
+            self.version += 1
+            self._changed.notify_all()
 
     def _work(self) -> None:
         while True:
             with self._changed:
-                while not (self._ended or self._starts_over or (self._due and self._due[0][0] <= time.monotonic())):
-                    self._changed.wait(max(0.0, self._due[0][0] - time.monotonic()) if self._due else None)
+                while not (self._ended or self._tasks or self._due()):
+                    self._changed.wait(_TICK if self._is_waiting() else None)
                 if self._ended:
                     return
-                delivery = None if self._starts_over else heapq.heappop(self._due)[2]
-            if delivery is None:
-                self._clear()
-            else:
+                task = self._tasks.popleft() if self._tasks else None
+                delivery = None if task else self._due()
+                if delivery:
+                    delivery.due = None
+            if task:
+                task()
+            elif delivery:
                 self._deliver(delivery)
 
+    def _is_waiting(self) -> bool:
+        return any(delivery.due is not None for delivery in self._deliveries)
+
+    def _due(self) -> Delivery | None:
+        """The next delivery whose time has come."""
+        waiting = [(one.due, one.number, one) for one in self._deliveries if one.due is not None]
+        first = min(waiting, default=None)
+        return first[2] if first and first[0] <= time.time() else None
+
     def _deliver(self, delivery: Delivery) -> None:
-        if not delivery.attempts and not delivery.repeated:
+        sample = delivery.message.sample
+        if sample and not delivery.attempts and not delivery.repeated:
             # What is to be deleted may be gone, when a sample is sent a second time.
             with contextlib.suppress(ControlError):
-                delivery.sample.prepare(self.sandbox.commercetools)
-        attempt = self._attempt(delivery)
+                sample.prepare(self.sandbox.commercetools)
+        before = self._held or self.sandbox.klaviyo.state()
+        message_id = f"{delivery.message.name} {delivery.number - delivery.repeated}"
+        attempt = self._attempt(delivery, message_id)
+        self._held = self.sandbox.klaviyo.state()
         with self._changed:
             delivery.attempts.append(attempt)
-            if not attempt.acknowledged:
-                delivery.given_up = len(delivery.attempts) >= ATTEMPTS
-                if not delivery.given_up:
-                    self._queue(delivery, _PAUSE_BEFORE_REDELIVERY * 2 ** (len(delivery.attempts) - 1))
-            self._note_change()
+            delivery.changes = later(delivery.changes, changed(before, self._held))
+            delivery.letter = self._letter(delivery, attempt, message_id)
+            if not attempt.acknowledged and not delivery.letter:
+                pause = min(_FIRST_PAUSE * 2 ** (len(delivery.attempts) - 1), _LONGEST_PAUSE)
+                delivery.due = time.time() + pause
+            self.note_change()
 
-    def _attempt(self, delivery: Delivery) -> Attempt:
+    def _letter(self, delivery: Delivery, attempt: Attempt, message_id: str) -> Letter | None:
+        now = datetime.now().astimezone()
+        if told := self._letters.pop(message_id, None):
+            return Letter(now, told.get("reason", ""), told.get("error", ""))
+        if not attempt.acknowledged and len(delivery.attempts) >= ATTEMPTS:
+            return Letter(now, attempt.reason, forwarded=True)
+        return None
+
+    def _attempt(self, delivery: Delivery, message_id: str) -> Attempt:
         shop, klaviyo = self.sandbox.commercetools, self.sandbox.klaviyo
         shop.forget_requests()
         klaviyo.forget_requests()
         at, acknowledged = datetime.now().astimezone(), False
-        line: Mapping[str, Any] = {"outcome": "retried", "reason": "no answer from the function"}
-        message_id = f"{delivery.sample.file} {delivery.number - delivery.repeated}"
+        line: Mapping[str, Any] = {"outcome": "retried", "reason": "no_answer"}
         if self._function:
             with contextlib.suppress(requests.RequestException, queue.Empty):
-                acknowledged = self._function.push(delivery.sample.data, message_id) < _FIRST_NOT_OK
+                status = self._function.push(delivery.message.data, message_id, len(delivery.attempts) + 1)
+                acknowledged = status < _FIRST_NOT_OK
                 line = self._function.outcome(message_id)
         read = shop.requests(kind="api")
-        return Attempt(at, acknowledged, line, answers(shop.url, read), klaviyo.requests(kind="api"))
-
-    def _clear(self) -> None:
-        """Start the sandbox anew, and the function too: it remembers what it wrote."""
-        self._running.close()
-        self._function, trouble = None, ""
-        documents = Documents()
-        documents.load(DOCUMENTS)
-        self.sandbox.commercetools.reset()
-        self.sandbox.klaviyo.reset()
-        self.sandbox.commercetools.put_all(
-            {name: list(collection.values()) for name, collection in documents.collections.items()}
-        )
-        try:
-            self._function = self._running.enter_context(self._start_function())
-        except click.ClickException as error:
-            trouble = error.message
-        with self._changed:
-            self._deliveries.clear()
-            self._due.clear()
-            self._numbers = itertools.count(1)
-            self.era = secrets.token_hex(4)
-            self.trouble = trouble
-            self._starts_over = False
-            self._note_change()
+        calls = [Call("commercetools", one) for one in read] + [
+            Call("Klaviyo", one) for one in klaviyo.requests(kind="api")
+        ]
+        calls.sort(key=lambda call: call.record["at"])
+        return Attempt(at, acknowledged, line, answers(shop.url, read), calls)

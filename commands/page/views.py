@@ -1,18 +1,14 @@
-"""What the middle of the page shows of a delivery: commercetools' JSON beside the requests to Klaviyo."""
+"""The JSON behind a message, on demand: each call, and commercetools' documents beside the requests to Klaviyo."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, urlencode
 
+from commands.page.delivery import Call, Delivery
 from commands.page.marking import Comparison, Line
-from commands.page.subscription import Attempt, Delivery
-
-_FIRST_NOT_OK = 300
-_OPEN = 3
-"""Requests whose bodies are shown without being asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,47 +20,45 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """A request to Klaviyo; `answer` is only there when it was refused."""
+class CallView:
+    """A call with its JSON: what was sent, or of a read what came back. `answer`: what a refusal said."""
 
-    method: str
+    call: Call
     path: str
     origins: tuple[int, ...]
-    operation: str
-    status: int
-    is_refused: bool
     lines: Sequence[Line]
     answer: str
     marked: int
-    is_open: bool
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptView:
-    """An attempt and its requests."""
+class Sides:
+    """The documents, and the requests of the last attempt that carried something."""
 
-    attempt: Attempt
-    number: int
-    requests: Sequence[Request]
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryView:
-    """A delivery as the page shows it."""
-
-    delivery: Delivery
     documents: Sequence[Document]
-    attempts: Sequence[AttemptView]
+    requests: Sequence[CallView]
 
 
-def view(delivery: Delivery) -> DeliveryView:
-    """The comparison of a delivery, as far as it got."""
-    return _view(_Key(delivery, len(delivery.attempts)))
+def call_view(delivery: Delivery, attempt: int, number: int) -> CallView | None:
+    """A call by its numbers, from 0; None when there is none."""
+    return _views(_key(delivery)).calls.get((attempt, number))
+
+
+def sides(delivery: Delivery) -> Sides:
+    """Both sides of a delivery, as far as it got."""
+    views = _views(_key(delivery))
+    last = len(delivery.attempts) - 1
+    requests = [view for (attempt, _), view in views.calls.items() if attempt == last and _is_write(view)]
+    return Sides(views.documents, requests)
+
+
+def _is_write(view: CallView) -> bool:
+    return view.call.backend == "Klaviyo" and view.call.record["method"] != "GET"
 
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """A delivery changes only when it gets another attempt."""
+    """A delivery's JSON changes only when it gets another attempt."""
 
     delivery: Delivery
     attempts: int
@@ -76,42 +70,49 @@ class _Key:
         return isinstance(other, _Key) and other.delivery is self.delivery and other.attempts == self.attempts
 
 
+@dataclass(frozen=True, slots=True)
+class _Views:
+    documents: Sequence[Document]
+    calls: Mapping[tuple[int, int], CallView]
+
+
+def _key(delivery: Delivery) -> _Key:
+    return _Key(delivery, len(delivery.attempts))
+
+
 @lru_cache(maxsize=16)
-def _view(key: _Key) -> DeliveryView:
+def _views(key: _Key) -> _Views:
     delivery, attempts = key.delivery, key.delivery.attempts[: key.attempts]
     reads = {read.path: read.answer for attempt in attempts for read in attempt.reads}
-    comparison = Comparison([json.loads(delivery.sample.data), *reads.values()])
-    shown = [AttemptView(attempt, number, _requests(attempt, comparison)) for number, attempt in enumerate(attempts, 1)]
-    names = ["The message", *(f"Read: {path}" for path in reads)]
-    documents = [Document(name, comparison.document(index)) for index, name in enumerate(names)]
-    return DeliveryView(delivery, documents, shown)
+    comparison = Comparison([_message(delivery.message.data), *reads.values()])
+    calls = {
+        (turn, number): _view(call, comparison)
+        for turn, attempt in enumerate(attempts)
+        for number, call in enumerate(attempt.calls)
+    }
+    documents = [
+        Document(name, comparison.document(index))
+        for index, name in enumerate(["The message", *(f"Read: {path}" for path in reads)])
+    ]
+    answers = dict(zip(reads, documents[1:], strict=True))
+    for place, view in calls.items():
+        if view.call.backend == "commercetools" and (answer := answers.get(view.call.record["path"])):
+            calls[place] = CallView(view.call, view.path, (), answer.lines, view.answer, 0)
+    return _Views(documents, calls)
 
 
-def _requests(attempt: Attempt, comparison: Comparison) -> list[Request]:
-    shown: list[Request] = []
-    opened = 0
-    for entry in attempt.requests:
-        path = unquote(entry["path"])
-        lines = comparison.body(entry["body"]) if entry["body"] else []
-        is_refused = not 0 < entry["status"] < _FIRST_NOT_OK
-        is_open = bool(lines) and opened < _OPEN
-        opened += is_open
-        shown.append(
-            Request(
-                entry["method"],
-                path + _query(entry["query"]),
-                comparison.path(path),
-                entry["operation"],
-                entry["status"],
-                is_refused,
-                lines,
-                json.dumps(entry["answer"], indent=2, ensure_ascii=False) if entry["answer"] else "",
-                sum(bool(line.origins) for line in lines),
-                is_open,
-            )
-        )
-    return shown
+def _message(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except ValueError:
+        return data.decode("utf-8", "replace")
 
 
-def _query(query: Any) -> str:
-    return "?" + unquote(urlencode(query, doseq=True)) if query else ""
+def _view(call: Call, comparison: Comparison) -> CallView:
+    record = call.record
+    path = unquote(record["path"])
+    lines = comparison.body(record["body"]) if record["body"] else []
+    answer = json.dumps(record["answer"], indent=2, ensure_ascii=False) if record["answer"] else ""
+    query = "?" + unquote(urlencode(record["query"], doseq=True)) if record["query"] else ""
+    marked = sum(bool(line.origins) for line in lines)
+    return CallView(call, path + query, comparison.path(path), lines, answer, marked)

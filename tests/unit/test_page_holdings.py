@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from commands.page.holdings import holdings, touched_by
+from commands.page.holdings import held_by, holdings, touched_by
 from commands.running import ROOT
 
 PREFIX = "$custom:::$default:::"
@@ -114,13 +114,47 @@ def test_new_events_of_a_delivery_are_told_from_older_ones() -> None:
     assert [event.unique_id for event in events if event.is_new] == ["l1"]
 
 
+def test_what_a_message_changed_is_told_with_what_it_was() -> None:
+    """By field; the parts of an address are the address, and a new resource has no other changes."""
+    changes = {
+        ("profile", "P2", "zip"): "1",
+        ("profile", "P2", "phone_number"): "+4931",
+        ("profile", "P1", ""): "",
+        ("item", "p1", "price"): "70",
+        ("variant", "A", "price"): "70",
+        ("event", "Placed Order o1", ""): "",
+    }
+    held = held_by(STATE, (), changes, "product/p1")
+    profiles = {profile.id: profile for profile in held.profiles}
+    assert profiles["P2"].was == {"address": "1", "phone": "+4931"}
+    assert (profiles["P1"].is_new, profiles["P2"].is_new) == (True, False)
+    assert [event.unique_id for event in profiles["P1"].events if event.is_new] == ["o1"]
+    assert held.items[0].was == {"price": "70"}
+    assert [one.sku for one in held.items[0].variants if one.is_changed] == ["A"]
+    assert held.profile("P2") == profiles["P2"]
+    assert held.profile("other") == held.profiles[0]
+
+
+def test_a_shopper_sees_what_is_on_sale_and_what_is_sold_out() -> None:
+    """The price before a discount; no variant that is tracked has stock, and all are tracked."""
+    items = {"p1": STATE["items"]["p1"] | {"custom_metadata": {"compare_at_price": 70.0}}}
+    variants = {"A": STATE["variants"]["A"]}
+    (item,) = holdings({**STATE, "items": items, "variants": variants}, frozenset()).items
+    assert (item.full_price, item.is_sold_out) == ("70.00", True)
+    assert not holdings(STATE, frozenset()).items[1].is_sold_out
+    (item,) = holdings(
+        {**STATE, "items": items, "variants": variants | {"C": STATE["variants"]["C"]}}, frozenset()
+    ).items
+    assert not item.is_sold_out
+
+
 PAIRS = [
-    *(("ink", ground) for ground in ("ground", "panel", "sunk", "accent-ground")),
-    *(("quiet", ground) for ground in ("ground", "panel", "sunk", "accent-ground")),
-    *((colour, ground) for colour in ("text", "number") for ground in ("sunk", "mark")),
-    *((name, f"{name}-ground") for name in ("good", "calm", "bad", "accent")),
-    *((name, "panel") for name in ("good", "bad", "accent")),
-    ("mark-ink", "mark"),
+    *(("ink", ground) for ground in ("ground", "panel", "sunk", "accent-ground", "line")),
+    *(("quiet", ground) for ground in ("ground", "panel", "sunk")),
+    *((colour, "sunk") for colour in ("text", "number")),
+    *((name, f"{name}-ground") for name in ("good", "wait", "bad", "accent")),
+    *((name, "panel") for name in ("good", "wait", "bad", "accent")),
+    ("accent-ink", "accent"),
     ("lit-ink", "lit"),
 ]
 
@@ -129,7 +163,7 @@ PAIRS = [
 @pytest.mark.parametrize(("colour", "ground"), PAIRS)
 def test_text_stands_out_from_its_ground(scheme: str, colour: str, ground: str) -> None:
     """At least 4.5 to 1 (WCAG AA), in both themes."""
-    css = (ROOT / "commands/page/static/page.css").read_text(encoding="utf-8")
+    css = (ROOT / "commands/page/static/css/base.css").read_text(encoding="utf-8")
     block = css.split(":root {")[1 if scheme == "light" else 2].split("}")[0]
     colours = dict(re.findall(r"--([a-z-]+): #([0-9a-f]{6});", block))
     lighter, darker = sorted((_luminance(colours[colour]), _luminance(colours[ground])), reverse=True)

@@ -97,3 +97,12 @@ def test_lines_are_the_json() -> None:
     assert [line.leads_to_marked for line in lines] == [
         True, True, False, True, False, True, True, False, False, False, True,
     ]  # fmt: skip
+
+
+def test_an_order_as_it_is_is_not_marked_in_its_event() -> None:
+    """What keeps its name and value in an event's properties was copied, not mapped."""
+    comparison = Comparison([{"orderNumber": "S-1", "email": "a@example.com", "total": {"centAmount": 500}}])
+    properties = {"orderNumber": "S-1", "OrderNumber": "S-1", "total": {"centAmount": 500}}
+    profile = {"email": "a@example.com"}
+    lines = comparison.body({"data": {"type": "event", "attributes": {"profile": profile, "properties": properties}}})
+    assert [line.key for line in lines if line.origins] == ["email", "OrderNumber"]

@@ -12,9 +12,10 @@ import requests
 
 import sandbox
 from commands.page import subscription as module
-from commands.page.subscription import ATTEMPTS, Delivery, Subscription
-from commands.page.views import view
+from commands.page.delivery import Delivery, Message
+from commands.page.subscription import ATTEMPTS, Subscription
 from commands.running import Function, Sandbox
+from sandbox.calls import klaviyo
 from sandbox.samples import DOCUMENTS, samples
 from sandbox.samples import SAMPLES as SAMPLES_FOLDER
 
@@ -28,11 +29,13 @@ class Told:
     refusals: int = 0
     starts: int = 0
     pushed: list[str] = field(default_factory=list)
+    attempts: list[int] = field(default_factory=list)
     _line: dict[str, Any] = field(default_factory=dict)
 
-    def push(self, _data: bytes, message_id: str) -> int:
+    def push(self, _data: bytes, message_id: str, attempt: int) -> int:
         """Acknowledge, or refuse."""
         self.pushed.append(message_id)
+        self.attempts.append(attempt)
         is_refused = self.refusals > 0
         self.refusals -= is_refused
         outcome = {"outcome": "retried", "reason": "klaviyo_error", "status": 503} if is_refused else {}
@@ -44,7 +47,7 @@ class Told:
         return self._line
 
 
-SAMPLES = {sample.file.split("-", 1)[0]: sample for sample in samples()}
+SAMPLES = {sample.file.split("-", 1)[0]: Message.of(sample) for sample in samples()}
 
 
 @pytest.fixture
@@ -56,7 +59,8 @@ def told() -> Told:
 @pytest.fixture
 def subscription(told: Told, monkeypatch: pytest.MonkeyPatch) -> Iterator[Subscription]:
     """A running one, that delivers again without waiting long."""
-    monkeypatch.setattr(module, "_PAUSE_BEFORE_REDELIVERY", 0.01)
+    monkeypatch.setattr(module, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(module, "_TICK", 0.005)
 
     @contextmanager
     def start() -> Iterator[Function]:
@@ -114,8 +118,26 @@ def test_a_refused_message_is_delivered_again(subscription: Subscription, told: 
     subscription.send(SAMPLES["13"])
     (delivery,) = _settled(subscription, 1)
     assert [attempt.outcome for attempt in delivery.attempts] == ["retried", "synced"]
-    assert delivery.attempts[0].reason == "klaviyo_error 503"
-    assert [step.number for step in view(delivery).attempts] == [1, 2]
+    assert delivery.attempts[0].reason == "klaviyo_error"
+    assert told.attempts == [1, 2]
+
+
+def test_the_pause_is_as_long_as_pubsubs_and_can_be_skipped(
+    subscription: Subscription, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten seconds, then twenty; a message that waits for nothing has nothing to skip."""
+    monkeypatch.setattr(module, "_FIRST_PAUSE", 10.0)
+    told.refusals = 2
+    began = time.time()
+    subscription.send(SAMPLES["13"])
+    for pause in (10, 20):
+        due = _await(lambda: subscription.deliveries[0].due or 0, lambda found: found > time.time() + 1)
+        assert due >= began + pause
+        assert subscription.deliver_now(1)
+    (delivery,) = _settled(subscription, 1)
+    assert delivery.outcome == "synced"
+    assert not subscription.deliver_now(delivery.number)
+    assert not subscription.deliver_now(99)
 
 
 def test_a_message_is_given_up_after_five_attempts(subscription: Subscription, told: Told) -> None:
@@ -123,8 +145,45 @@ def test_a_message_is_given_up_after_five_attempts(subscription: Subscription, t
     told.refusals = 99
     subscription.send(SAMPLES["13"])
     (delivery,) = _settled(subscription, 1)
-    assert delivery.given_up
+    assert delivery.letter is not None
+    assert delivery.letter.forwarded
+    assert delivery.outcome == "dead-lettered"
     assert len(delivery.attempts) == ATTEMPTS
+    assert subscription.letters == [delivery]
+
+
+def test_a_letter_is_replayed_once(subscription: Subscription, told: Told) -> None:
+    """As a message of its own; the letter leaves the lane."""
+    told.refusals = ATTEMPTS
+    subscription.send(SAMPLES["13"])
+    (dead,) = _settled(subscription, 1)
+    assert subscription.replay(dead.number) == 2
+    assert subscription.replay(dead.number) == 0
+    assert subscription.replay(99) == 0
+    _, replayed = _settled(subscription, 2)
+    assert replayed.outcome == "synced"
+    assert replayed.message == dead.message
+    assert subscription.letters == []
+    assert told.pushed[0] != told.pushed[-1]
+
+
+def test_a_letter_of_the_function_has_its_reason(
+    subscription: Subscription, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it published to the topic while it had the message."""
+
+    def push(self: Told, _data: bytes, message_id: str, _attempt: int) -> int:
+        subscription.take_letter(message_id, {"reason": "klaviyo_refused", "error": "Refused invalid /data"})
+        self._line = {"outcome": "dead-lettered", "reason": "klaviyo_refused"}
+        return 204
+
+    monkeypatch.setattr(Told, "push", push)
+    subscription.send(SAMPLES["13"])
+    (delivery,) = _settled(subscription, 1)
+    assert delivery.letter is not None
+    assert (delivery.letter.reason, delivery.letter.error) == ("klaviyo_refused", "Refused invalid /data")
+    assert not delivery.letter.forwarded
+    assert told.starts == 1
 
 
 def test_a_function_that_is_gone_counts_as_a_refusal(
@@ -138,8 +197,8 @@ def test_a_function_that_is_gone_counts_as_a_refusal(
     monkeypatch.setattr(Told, "push", unreachable)
     subscription.send(SAMPLES["01"])
     (delivery,) = _settled(subscription, 1)
-    assert delivery.given_up
-    assert delivery.attempts[0].reason == "no answer from the function"
+    assert delivery.letter is not None
+    assert delivery.attempts[0].reason == "no_answer"
 
 
 def test_a_change_that_was_made_before_is_no_trouble(subscription: Subscription) -> None:
@@ -149,29 +208,40 @@ def test_a_change_that_was_made_before_is_no_trouble(subscription: Subscription)
     assert [delivery.attempts[0].outcome for delivery in _settled(subscription, 2)] == ["synced", "synced"]
 
 
-def test_the_failure_can_be_taken_back(subscription: Subscription) -> None:
-    """The button is a switch, until the failure has hit."""
-    subscription.toggle_failure()
-    assert subscription.is_failing
-    subscription.toggle_failure()
-    assert not subscription.is_failing
-
-
-def test_starting_over_forgets_everything(subscription: Subscription, told: Told) -> None:
-    """Deliveries, changed documents, armed failures; and the function starts anew, as it remembers what it wrote."""
-    shop = subscription.sandbox.commercetools
-    before = shop.state()["documents"]
-    subscription.toggle_failure()
-    subscription.send(SAMPLES["12"])
-    _settled(subscription, 1)
+def test_a_task_is_done_between_two_messages(subscription: Subscription, told: Told) -> None:
+    """It says what came of it, or what went wrong; and whoever shows the page is told."""
+    version = subscription.version
+    assert subscription.do(lambda: 7).result(10) == 7
+    assert subscription.wait_for_change(version, 10) > version
+    assert isinstance(subscription.do(lambda: int("")).exception(10), ValueError)
     era = subscription.era
-    assert shop.state()["documents"] != before
-    subscription.start_over()
-    _await(lambda: subscription.era, lambda now: now != era)
+    subscription.send(SAMPLES["13"])
+    _settled(subscription, 1)
+    subscription.do(subscription.forget).result(10)
+    subscription.do(subscription.restart).result(10)
     assert subscription.deliveries == []
-    assert shop.state()["documents"] == before
-    assert not subscription.is_failing
+    assert subscription.era != era
     assert told.starts == 2
+
+
+def test_what_a_message_changed_is_kept(subscription: Subscription, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A profile that the function writes is new; of the same one later only what differs."""
+    control = subscription.sandbox.klaviyo
+
+    def push(self: Told, data: bytes, _message_id: str, _attempt: int) -> int:
+        self._line = {"outcome": "synced"}
+        with klaviyo(control.url) as call:
+            attributes = {"external_id": "c1", "first_name": data.decode()}
+            call("POST", "/api/profile-import", {"data": {"type": "profile", "attributes": attributes}})
+        return 204
+
+    monkeypatch.setattr(Told, "push", push)
+    for name in (b"Mira", b"Nora"):
+        subscription.send(Message("a customer", "", name))
+    first, second = _settled(subscription, 2)
+    (own_id,) = (profile["id"] for profile in control.state()["profiles"])
+    assert first.changes == {("profile", own_id, ""): ""}
+    assert second.changes == {("profile", own_id, "first_name"): "Mira"}
 
 
 def test_every_change_can_be_waited_for(subscription: Subscription) -> None:

@@ -1,0 +1,68 @@
+// Buttons that do things: [data-do] names the action, [data-body] is its JSON, [data-follow] shows what comes of it.
+import { refresh } from "./parts.js";
+import { say, text } from "./load.js";
+
+const token = document.querySelector("meta[name=page-token]").content;
+
+export async function act(name, body = {}) {
+  const response = await fetch(`/do/${name}`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "X-Page-Token": token },
+    body: JSON.stringify(body),
+  });
+  if (!response.ok) throw new Error(`${name}: ${response.status}`);
+  return response.json();
+}
+
+export function listen(follow) {
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("button[data-do], button[data-copy], button[data-view]");
+    if (!button || button.getAttribute("aria-disabled") === "true") return;
+    if (button.dataset.view) return show(button.dataset.view);
+    if (button.dataset.copy) return copy(button);
+    button.setAttribute("aria-disabled", "true");
+    document.body.classList.add("busy");
+    try {
+      if (button.hasAttribute("data-follow")) {
+        follow();
+        if (button.dataset.do !== "job") show("function");
+      }
+      await act(button.dataset.do, JSON.parse(button.dataset.body ?? "{}"));
+    } catch (error) {
+      say(`That did not work: ${error.message}`);
+    } finally {
+      button.removeAttribute("aria-disabled");
+      document.body.classList.remove("busy");
+    }
+    await refresh();
+    announce(button.dataset.do);
+  });
+}
+
+// On a narrow screen one area is seen at a time.
+export function show(view) {
+  if (document.body.dataset.view === view) return;
+  document.body.dataset.view = view;
+  for (const button of document.querySelectorAll(".areas button"))
+    button.toggleAttribute("aria-current", button.dataset.view === view);
+  for (const button of document.querySelectorAll(".areas button[aria-current]")) button.setAttribute("aria-current", "true");
+}
+
+function announce(action) {
+  const told = document.querySelector(action === "next" || action === "job" ? "#story .lead" : "#message .headline");
+  if (told) say(told.textContent.trim());
+}
+
+async function copy(button) {
+  const command = await text(button.dataset.copy);
+  const label = button.textContent;
+  try {
+    await navigator.clipboard.writeText(command);
+    button.textContent = "Copied";
+    say("Copied");
+  } catch {
+    button.textContent = "Not allowed";
+    say("The browser does not allow copying");
+  }
+  setTimeout(() => (button.textContent = label), 1600);
+}

@@ -1,0 +1,162 @@
+"""What the page says of a message: headlines, the timeline of calls, commands to copy."""
+
+import shlex
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from commands.page import curl
+from commands.page.delivery import Attempt, Backend, Call, Delivery, Letter, Message
+from commands.page.shop import groups
+from commands.page.steps import steps
+from commands.page.words import TIMES, times, told
+from commands.running import Sandbox
+from sandbox.control import Control
+from sandbox.samples import samples
+
+NOW = datetime(2026, 11, 17, tzinfo=UTC)
+ITEM = "$custom:::$default:::p1"
+
+
+def _call(backend: Backend, operation: str, status: int = 200, method: str = "GET", **record: Any) -> Call:
+    told = {
+        "operation": operation,
+        "status": status,
+        "method": method,
+        "path": "/p",
+        "query": {},
+        "body": None,
+        "at": 0.0,
+    }
+    return Call(backend, told | record)
+
+
+def _event(name: str, status: int = 202, value: float | None = None) -> Call:
+    metric = {"data": {"attributes": {"name": name}}}
+    body = {"data": {"attributes": {"metric": metric, "value": value, "value_currency": "EUR"}}}
+    return _call("Klaviyo", "create_event", status, "POST", body=body)
+
+
+def _delivery(*calls: Call, outcome: str = "synced", reason: str = "", letter: Letter | None = None) -> Delivery:
+    line = {"outcome": outcome, "reason": reason, "type": "OrderCreated"}
+    attempt = Attempt(NOW, outcome != "retried", line, [], calls)
+    return Delivery(1, Message("order-created", "An order", b"{}"), NOW, attempts=[attempt], letter=letter)
+
+
+@pytest.mark.parametrize(
+    ("delivery", "headline"),
+    [
+        (_delivery(_event("Placed Order")), "Klaviyo has it: Placed Order."),
+        (_delivery(), "Klaviyo has it already."),
+        (_delivery(outcome="ignored", reason="staged"), "Nothing to do: only the staged side changed."),
+        (_delivery(outcome="ignored", reason="some_word"), "Nothing to do: some word."),
+        (
+            _delivery(outcome="retried", reason="klaviyo_error"),
+            "Back to Pub/Sub: Klaviyo is down. It will be delivered again.",
+        ),
+        (
+            _delivery(outcome="dead-lettered", reason="not_json", letter=Letter(NOW, "not_json")),
+            "It can never succeed: it is no JSON. It lies among the dead letters.",
+        ),
+        (
+            _delivery(outcome="retried", reason="klaviyo_denied", letter=Letter(NOW, "klaviyo_denied", forwarded=True)),
+            "Given up after 5 attempts: Klaviyo does not accept the key. It lies among the dead letters.",
+        ),
+    ],
+)
+def test_a_message_has_a_headline(delivery: Delivery, headline: str) -> None:
+    """How it ended, and why."""
+    assert told(delivery).headline == headline
+
+
+def test_what_was_read_is_told_once() -> None:
+    """A resource that was read again after the write, or with its references, is the same."""
+    reads = [
+        _call("commercetools", "customers.get", path="/shop/customers/1"),
+        _call("commercetools", "customers.get", path="/shop/customers/1", query={"expand": ["group"]}),
+        _call("commercetools", "inventory.query", query={"where": ["a"]}),
+        _call("commercetools", "inventory.query", query={"where": ["b"]}),
+        _call("commercetools", "orders.get", 404, path="/shop/orders/1"),
+    ]
+    assert told(_delivery(*reads)).read == "the customer, the stock"
+
+
+def test_a_lost_answer_is_not_counted_as_written() -> None:
+    """The write is counted where it was confirmed."""
+    assert told(_delivery(_event("Placed Order", 0), _event("Placed Order"))).written == "Placed Order"
+
+
+def test_repeats_are_told_with_a_sign_for_times() -> None:
+    """In front of what is repeated."""
+    assert times("Placed Order, Ordered Product x2") == f"Placed Order, 2 {TIMES} Ordered Product"
+    assert times("Refunded Order x3") == f"3 {TIMES} Refunded Order"
+
+
+def _looks(*calls: Call, outcome: str = "synced") -> list[tuple[str, str]]:
+    return [(step.look, step.text) for step in steps(_delivery(*calls, outcome=outcome).attempts[0])]
+
+
+def test_calls_that_are_alike_are_one_step() -> None:
+    """Twelve variants are a line; two events of a kind are counted, a single one has its value."""
+    variant = _call("Klaviyo", "create_catalog_variant", 201, "POST")
+    assert _looks(*[variant] * 12) == [("write", "Created 12 variants")]
+    sent = _looks(_event("Placed Order", value=5.0), _event("Ordered Product"), _event("Ordered Product"))
+    assert sent == [("write", f"Sent Placed Order (5.00 EUR), 2 {TIMES} Ordered Product")]
+    assert steps(_delivery(*[variant] * 3).attempts[0])[0].numbers == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("call", "outcome", "look", "text"),
+    [
+        (_call("Klaviyo", "get_catalog_item", 404), "synced", "miss", "Looked up the item: not there yet"),
+        (
+            _call("Klaviyo", "update_catalog_item", 404, "PATCH", path=f"/api/catalog-items/{ITEM}"),
+            "synced",
+            "miss",
+            "Tried to write the item p1: not there yet",
+        ),
+        (_call("commercetools", "customers.get", 404), "ignored", "miss", "Read the customer: gone"),
+        (_event("Placed Order", 429), "synced", "again", "Klaviyo answered 429: Placed Order, asked again"),
+        (_event("Placed Order", 0), "synced", "again", "Klaviyo did not answer: Placed Order, asked again"),
+        (_call("Klaviyo", "create_event", 0, "POST"), "retried", "refused", "Klaviyo did not answer: an event"),
+        (_event("Placed Order", 503), "retried", "refused", "Klaviyo answered 503: Placed Order"),
+        (_event("Placed Order", 401), "retried", "refused", "Klaviyo answered 401: Placed Order"),
+        (_event("Placed Order", 400), "dead-lettered", "refused", "Klaviyo refused Placed Order (400)"),
+        (_call("Klaviyo", "create_or_update_profile", 201, "POST"), "synced", "write", "Created the profile"),
+        (_call("Klaviyo", "create_or_update_profile", 200, "POST"), "synced", "write", "Changed the profile"),
+        (_call("Klaviyo", "request_profile_deletion", 202, "POST"), "synced", "write", "Asked to erase the profile"),
+        (_call("Klaviyo", "get_profiles"), "synced", "read", "Looked up the profile"),
+        (_call("Klaviyo", "get_accounts"), "synced", "read", "Looked up get accounts"),
+        (_call("commercetools", "states.get"), "synced", "read", "Read the workflow state"),
+    ],
+)
+def test_a_call_is_told_in_words(call: Call, outcome: str, look: str, text: str) -> None:
+    """Misses are quiet where the message went on; refusals are told where they decided."""
+    assert _looks(call, outcome=outcome) == [(look, text)]
+
+
+def test_commands_are_whole_words_of_a_shell() -> None:
+    """Quotes in a body do not end it; a key is a variable in double quotes."""
+    sandbox = Sandbox(Control("http://127.0.0.1:1"), Control("http://127.0.0.1:2"))
+    body = {"data": {"attributes": {"name": "it's $HOME"}}}
+    command = curl.called(_call("Klaviyo", "create_event", 202, "POST", path="/api/events", body=body), sandbox)
+    words = shlex.split(command)
+    assert words[:4] == ["curl", "-X", "POST", "http://127.0.0.1:2/api/events"]
+    assert "Authorization: Klaviyo-API-Key $KLAVIYO_AUTH_KEY" in words
+    assert words[-1] == '{"data": {"attributes": {"name": "it\'s $HOME"}}}'
+    read = curl.called(_call("commercetools", "orders.query", path="/shop/orders", query={"where": ["a"]}), sandbox)
+    assert "http://127.0.0.1:1/shop/orders?where=a" in shlex.split(read)
+    pushed = shlex.split(curl.pushed(_delivery(), "http://127.0.0.1:3"))
+    assert pushed[:4] == ["curl", "-X", "POST", "http://127.0.0.1:3/"]
+
+
+def test_every_sample_is_in_one_group() -> None:
+    """By its resource; what is after the order stands with its shipments."""
+    listed = {sample.file.split("-", 1)[0]: sample for sample in samples()}
+    found = groups(listed)
+    numbers = [entry.number for group in found for entry in group.entries]
+    assert sorted(numbers) == sorted(listed)
+    by_name = {group.name: [entry.number for entry in group.entries] for group in found}
+    assert by_name["Shipments and returns"][:2] == ["75", "76"]
+    assert by_name["Other messages"] == ["01", "43"]
