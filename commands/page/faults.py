@@ -77,7 +77,7 @@ FAULTS = (
     Fault(
         "refused",
         "400, content refused",
-        "Once, on a write. It can never succeed: the message becomes a dead letter, with the reason.",
+        "Once, on a write. Trying again would not help: the message becomes a dead letter, with the reason.",
         {"path": _WRITES, "method": "POST", "status": 400, "body": _REFUSAL},
     ),
     Fault(

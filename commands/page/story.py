@@ -47,20 +47,20 @@ ACTS = (
     ),
     Act(
         "Bring Klaviyo back",
-        "Klaviyo answers again. The same message was delivered once more, and Mira's new address is there.",
+        "Klaviyo answers again. Pub/Sub delivered the same message again, and Mira's new address is there.",
         deed="heal",
     ),
     Act(
         "Send what Klaviyo refuses",
-        "Klaviyo refuses the content, and always will. The message is not tried for ever: it lies among the dead "
-        "letters, with the reason.",
+        "Klaviyo refuses the content, and another try would change nothing. So the message lies among the dead letters,"
+        " with the reason.",
         ("17",),
         "17",
         fault="refused",
     ),
     Act(
         "Replay the dead letter",
-        "The cause is gone, so the original message was sent again. What was written before counts once.",
+        "Whatever Klaviyo minded is mended by now, so the original message was sent again. No event counts twice.",
         deed="replay",
     ),
     Act(

@@ -12,6 +12,7 @@ from jobs.ending import BAD_ARGUMENTS, BRAKE, DRIFT, INTERRUPTED, REFUSED
 from tests.functional.backfilling import Job, asked, awaited, ended
 from tests.functional.comparing import comparison, config_of, make_true, writes
 from tests.functional.conftest import ManagePy, Serve
+from tests.functional.consenting import RULES, answering
 from tests.functional.documents import category, customer, order, product, reference, variant
 from tests.functional.races import create_profile, create_variant, delete_from_catalog, klaviyo_call
 
@@ -102,6 +103,21 @@ def test_customers_with_several_profiles_are_named(shop: Sandbox, manage_py: Man
     found = manage_py("reconcile", "--only", "profiles", **told)
     assert found.exit_code == 0
     assert "profiles customers with several profiles: customer-1" in found.stdout
+
+
+def test_another_consent_is_named_and_left_alone(shop: Sandbox, job: Job) -> None:
+    """It is no drift, and --fix changes nobody's: consent has two masters."""
+    shop.commercetools.put("customers", answering(newsletter=True))
+    compare = comparison(job, RULES)
+    told = {"SYNC_CONFIG": config_of(job.folder)}
+    compare.run("--only", "profiles", "--fix", **told)  # the field is a property as well
+    for arguments in ((), ("--fix",)):
+        shop.klaviyo.forget_requests()
+        done = compare.run("--only", "profiles", *arguments, **told)
+        found = done.report["kinds"]["profiles"]
+        assert found["consent"] == {"email: yes in the shop, NEVER_SUBSCRIBED in Klaviyo": 1}
+        assert (done.code, done.report["drift"], found["ids"]["consent"]) == (0, 0, ["customer-1"])
+        assert writes(shop) == []
 
 
 def test_what_klaviyo_refuses_is_named_and_the_rest_is_mended(
