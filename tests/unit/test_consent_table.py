@@ -151,6 +151,19 @@ def test_a_no_without_a_time_is_beaten_by_nothing() -> None:
         assert decided(Wanted(False, NOW), found(attributes, "email"), ConsentRules(), NOW).action == "nothing"
 
 
+@pytest.mark.parametrize(
+    ("other", "action"),
+    [((THEN + timedelta(hours=2)).isoformat(), "nothing"), (None, "nothing"), (THEN.isoformat(), "subscribe")],
+)
+def test_the_last_of_several_noes_counts(other: str | None, action: str) -> None:
+    """A yes after one of them and before another changes nothing; nor where the time of one is not known."""
+    suppression = [{"reason": "USER_SUPPRESSED", "timestamp": other}]
+    attributes = profile_with("email", "UNSUBSCRIBED")
+    attributes["subscriptions"]["email"]["marketing"]["suppression"] = suppression
+    wanted = Wanted(True, THEN + timedelta(hours=1))
+    assert decided(wanted, found(attributes, "email"), ConsentRules(), NOW).action == action
+
+
 def test_an_unnamed_source_is_nobodys() -> None:
     """Without `source` no consent is ours: an empty text in Klaviyo is not taken for it."""
     attributes = profile_with("email", "SUBSCRIBED", source="")
@@ -181,6 +194,7 @@ HOUR = timedelta(hours=1)
         (f"order@{THEN.isoformat()}", "SUBSCRIBED", Wanted(False, THEN + HOUR), "unsubscribe", Why.NEWER_NO),
         # Our unsubscribe is under way, and the customer has thought better of it.
         (f"no@{(THEN + HOUR).isoformat()}", "SUBSCRIBED", Wanted(True, THEN + 2 * HOUR), "subscribe", Why.NEWER_YES),
+        (f"no@{(THEN + HOUR).isoformat()}", "SUBSCRIBED", Wanted(True), "subscribe", Why.NEWER_YES),
         (f"no@{(THEN + HOUR).isoformat()}", "SUBSCRIBED", Wanted(True, THEN), "nothing", Why.AGREES),
         (f"no@{(THEN - HOUR).isoformat()}", "SUBSCRIBED", Wanted(True, NOW), "nothing", Why.AGREES),
     ],
