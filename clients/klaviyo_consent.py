@@ -24,16 +24,6 @@ class Consent:
         self._calls = calls
         self._rules = rules
 
-    def profile_with(self, email: str) -> tuple[str, JsonObject] | None:
-        """Klaviyo's id and the attributes, with consent, of the profile that has this e-mail. The list may lag."""
-        found = self._calls.send(
-            "Profiles",
-            "get_profiles",
-            filter=f"equals(email,{json.dumps(email)})",
-            additional_fields_profile=SUBSCRIPTIONS,
-        )["data"]
-        return (str(found[0]["id"]), found[0]["attributes"]) if found else None
-
     def profiles_of(self, external_ids: Sequence[str]) -> list[JsonObject]:
         """The profiles of customers, with consent. At most 100 ids; the list may lag."""
         condition = f"any(external_id,{json.dumps(list(external_ids))})"
@@ -41,14 +31,14 @@ class Consent:
             self._calls.pages("Profiles", "get_profiles", filter=condition, additional_fields_profile=SUBSCRIPTIONS)
         )
 
-    def subscribe(self, subscriber: Subscriber) -> frozenset[Channel]:
-        """Subscribe somebody; the channels that Klaviyo took.
+    def subscribe(self, subscriber: Subscriber, *, confirmed: bool) -> frozenset[Channel]:
+        """Subscribe somebody; the channels that Klaviyo took. Whose yes is `confirmed` gets no mail that asks again.
 
         It refuses SMS at once where the region of the number is not served, or an age is asked for: then the e-mail
         goes alone. An unknown list is a mistake in the settings, which the profile must not wait for.
         """
         try:
-            return self._subscribe(subscriber)
+            return self._subscribe(subscriber, confirmed=confirmed)
         except Refused as refused:
             if self._is_about_the_list(refused):
                 return frozenset()
@@ -56,7 +46,11 @@ class Consent:
                 raise
         current_budget().cuts.append("consent sms: refused by Klaviyo")
         try:
-            return self._subscribe(subscriber.only("email")) if "email" in subscriber.addresses else frozenset()
+            return (
+                self._subscribe(subscriber.only("email"), confirmed=confirmed)
+                if "email" in subscriber.addresses
+                else frozenset()
+            )
         except Refused as refused:
             if self._is_about_the_list(refused):
                 return frozenset()
@@ -77,14 +71,8 @@ class Consent:
         body = {"data": {"type": "profile", "id": profile_id, "attributes": attributes}}
         self._calls.find("Profiles", "update_profile", profile_id, body)
 
-    def mark_email(self, email: str, markers: Mapping[Channel, Marker]) -> None:
-        """The same by e-mail, for a profile that is only being made."""
-        attributes = {"email": email, "properties": marks(markers)}
-        body = {"data": {"type": "profile", "attributes": attributes}}
-        self._calls.send("Profiles", "create_or_update_profile", body)
-
-    def _subscribe(self, subscriber: Subscriber) -> frozenset[Channel]:
-        body = subscription([subscriber], self._rules, historical=self._rules.confirmed)
+    def _subscribe(self, subscriber: Subscriber, *, confirmed: bool) -> frozenset[Channel]:
+        body = subscription([subscriber], self._rules, historical=confirmed)
         self._calls.send("Profiles", "bulk_subscribe_profiles", body)
         return frozenset(subscriber.addresses)
 

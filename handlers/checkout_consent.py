@@ -4,17 +4,14 @@ from datetime import UTC, datetime
 
 from clients.retrying import current_budget
 from core.notification import Resource
-from handlers.consent import Person, person, settle
+from handlers.consent import person, settle
 from handlers.erasure import erase_if_gone
 from handlers.services import Services
 from mappers.consent import Wanted, moment
 from mappers.consent_answer import answered_since, is_ticked
-from mappers.mapped import JsonObject, mapper
+from mappers.mapped import Mapped, mapper
 from mappers.order_documents import Order
-from mappers.profile import email_in_event, email_of
-
-_NOBODY: JsonObject = {"subscriptions": {}}
-"""What Klaviyo says of somebody whom it does not know."""
+from mappers.profile import email_in_event, email_of, profile_body
 
 
 def follow_checkout(order: Order, services: Services) -> None:
@@ -27,7 +24,7 @@ def follow_checkout(order: Order, services: Services) -> None:
         with services.one_at_a_time([str(Resource("customer", customer_id))], remembered=False):
             _follow_customer(customer_id, at, yes, services)
     else:
-        _follow_guest(order, yes, services)
+        _follow_guest(order, at, yes, services)
 
 
 def _follow_customer(customer_id: str, at: datetime, yes: Wanted, services: Services) -> None:
@@ -46,13 +43,22 @@ def _follow_customer(customer_id: str, at: datetime, yes: Wanted, services: Serv
         erase_if_gone(customer, read_at, services)
 
 
-def _follow_guest(order: Order, yes: Wanted, services: Services) -> None:
+def _follow_guest(order: Order, at: datetime, yes: Wanted, services: Services) -> None:
+    """A guest's yes, or a customer's who ordered as one: then that customer's own word in the shop counts as well.
+
+    Whom a list does not show may have complained or said no all the same. So the profile is told by an upsert of the
+    e-mail alone.
+    """
     email = email_in_event(order).get("email")
     if not email:
         return
-    profile = services.klaviyo.consent.profile_with(email)
-    own_id, attributes = profile or ("", _NOBODY)
-    settle(Person(own_id, attributes, {"email": email}), {"email": yes}, services)
+    customer = services.commercetools.customer_with(email)
+    if customer and answered_since(customer, at, services.settings.sync.consent):
+        current_budget().consent.append("email nothing: customer_changed_since_the_order")
+        return
+    mapped = Mapped(profile_body({"email": email}))
+    known = services.klaviyo.upsert_profile(mapped, with_consent=True)
+    settle(person(mapped, known), {"email": yes}, services)
 
 
 @mapper

@@ -21,7 +21,7 @@ _ATTRIBUTES: Mapping[Channel, str] = {"email": "email", "sms": "phone_number"}
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Whose consent it is: Klaviyo's id (empty: no profile yet), what it says, and the addresses of the shop."""
+    """Whose consent it is: Klaviyo's id (empty: it can't be read), what it says, and the addresses of the shop."""
 
     id: str
     attributes: JsonObject
@@ -94,12 +94,14 @@ def _decisions(whose: Person, wants: Mapping[Channel, Wanted], services: Service
 def _found(whose: Person, channel: Channel, services: Services) -> Found:
     told = found(whose.attributes, channel)
     address = whose.address(channel)
-    return services.consents.seen(channel, address, told) if address else told
+    return services.consents.seen(channel, address, whose.id, told) if address else told
 
 
 def _is_to_do(whose: Person, decisions: Mapping[Channel, Decision], services: Services) -> bool:
     return any(
-        decision.action != "nothing" or services.consents.not_left(channel, whose.address(channel))
+        decision.action != "nothing"
+        or decision.marker is not None
+        or services.consents.not_left(channel, whose.address(channel), whose.id)
         for channel, decision in decisions.items()
     )
 
@@ -117,7 +119,7 @@ def _act(
         marker = decisions[channel].marker
         if marker:
             markers[channel] = marker
-            services.consents.acted(channel, whose.address(channel), marker, is_left=False)
+            services.consents.acted(channel, whose.address(channel), whose.id, marker, is_left=False)
 
     if addresses := by_action["unsubscribe"]:
         consent.unsubscribe(addresses)
@@ -125,10 +127,13 @@ def _act(
             acted(channel)
     if addresses := by_action["subscribe"]:
         since = {channel: _in_the_past(wants[channel].at) for channel in addresses}
-        for channel in consent.subscribe(Subscriber(whose.id, addresses, since)):
+        # Nobody can have confirmed a box that was ticked a moment ago.
+        confirmed = services.settings.sync.consent.confirmed and not any(wants[channel].order for channel in addresses)
+        for channel in consent.subscribe(Subscriber(whose.id, addresses, since), confirmed=confirmed):
             acted(channel)
     for channel, address in by_action["nothing"].items():
-        if marker := services.consents.not_left(channel, address):
+        acted(channel)
+        if marker := services.consents.not_left(channel, address, whose.id):
             markers[channel] = marker
     _leave(whose, markers, services)
 
@@ -141,9 +146,6 @@ def _in_the_past(at: datetime | None) -> datetime | None:
 def _leave(whose: Person, markers: Mapping[Channel, Marker], services: Services) -> None:
     if not markers:
         return
-    if whose.id:
-        services.klaviyo.consent.mark(whose.id, markers)
-    else:
-        services.klaviyo.consent.mark_email(whose.addresses["email"], markers)
+    services.klaviyo.consent.mark(whose.id, markers)
     for channel, marker in markers.items():
-        services.consents.acted(channel, whose.address(channel), marker, is_left=True)
+        services.consents.acted(channel, whose.address(channel), whose.id, marker, is_left=True)

@@ -27,7 +27,8 @@ def place_order(notification: Notification, services: Services) -> None:
     services.prepare("Events")
     told = notification.payload.get("order")
     order = cast("Order", told) if isinstance(told, dict) else order_now(notification, services, creates=True)
-    ticked = notification.type == "OrderCreated"  # an import is the past, and nobody ticks the box of a recurring order
+    # An import is the past, nobody ticks the box of a recurring order, and a message without a time is a command's.
+    ticked = notification.type == "OrderCreated" and notification.made_at is not None
     try:
         _send_placed_order(notification, order, services)
     except (DeadLetter, Ignored) as failed:

@@ -19,6 +19,12 @@ SUBSCRIBED, UNSUBSCRIBED, NEVER_SUBSCRIBED = "SUBSCRIBED", "UNSUBSCRIBED", "NEVE
 LIFTED = frozenset({"UNSUBSCRIBE", "USER_SUPPRESSED"})
 """Suppressions that a newer yes may lift. All others stay for good: bounces, complaints, and what is not known yet."""
 
+_SOURCES: Mapping[Channel, tuple[str, ...]] = {
+    "email": ("custom_method_detail",),
+    "sms": ("custom_method_detail", "method_detail"),
+}
+"""Where Klaviyo gives our source back; of texts its model has no field for it alone."""
+
 Action = Literal["nothing", "subscribe", "unsubscribe"]
 Word = Literal["yes", "no", "order"]
 
@@ -63,11 +69,15 @@ class Marker:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the shop says: `answer` None is nothing, `at` None unknown since when. `order`: by the box at checkout."""
+    """What the shop says: `answer` None is nothing, `at` None unknown since when. `order`: by the box at checkout.
+
+    `is_doubted`: a no that may be none, as of somebody who may never have been in a group. It takes back our own yes.
+    """
 
     answer: bool | None
     at: datetime | None = None
     order: bool = False
+    is_doubted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +96,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do about a channel, why, and the marker to leave where something is done."""
+    """What to do about a channel, why, and the marker to leave: where something is done, or a later word was heard."""
 
     action: Action
     why: Why
@@ -106,28 +116,43 @@ def decided(wanted: Wanted, found: Found, rules: ConsentRules, now: datetime) ->
     if found.consent not in (SUBSCRIBED, UNSUBSCRIBED, NEVER_SUBSCRIBED):
         return Decision("nothing", Why.UNKNOWN)
     if not wanted.answer:
-        why, unsubscribes = _no(at, found, rules)
+        is_ours = found.marker is not None and found.marker.word == "yes"
+        why, unsubscribes = (Why.NOT_OURS, False) if wanted.is_doubted and not is_ours else _no(at, found, rules)
         return Decision("unsubscribe", why, Marker("no", at or now)) if unsubscribes else Decision("nothing", why)
     why, subscribes = _yes(at, found, rules)
     if subscribes and rules.confirmed and not at:
         return Decision("nothing", Why.UNCONFIRMED)
     if not subscribes:
-        return Decision("nothing", why)
+        return Decision("nothing", why, _renewed(wanted, at, found, rules))
     beaten = [moment for moment in _noes(found) if moment]
     marked = at if at and all(at > moment for moment in beaten) else now
     return Decision("subscribe", why, Marker("order" if wanted.order else "yes", marked))
 
 
+def _renewed(wanted: Wanted, at: datetime | None, found: Found, rules: ConsentRules) -> Marker | None:
+    """The marker of a later box at checkout, for somebody whom we subscribed, and whose field may take that back.
+
+    An earlier no that comes late, or a field that was false all the time, is then known for what it is.
+    """
+    is_ours = found.consent == SUBSCRIBED and bool(rules.source) and found.source == rules.source
+    is_new = not found.marker or (at is not None and found.marker.at < at)
+    return Marker("order", at) if wanted.order and at and rules.email and is_ours and is_new else None
+
+
 def _yes(at: datetime | None, found: Found, rules: ConsentRules) -> tuple[Why, bool]:
     if found.consent == SUBSCRIBED:
         return _yes_to_a_subscribed_one(at, found)
-    if any(reason not in LIFTED for reason in found.suppressed or ()):
+    if _is_suppressed_for_good(found):
         return Why.SUPPRESSED, False
     noes = _noes(found)
     last_no = None if None in noes else max(filter(None, noes), default=None)
     if _is_asked(found.marker, noes, last_no):
         return Why.ASKED, False
     return _yes_against_no(at, last_no, rules) if noes else (Why.NEW_YES, True)
+
+
+def _is_suppressed_for_good(found: Found) -> bool:
+    return any(reason not in LIFTED for reason in found.suppressed or ())
 
 
 def _yes_against_no(at: datetime | None, last_no: datetime | None, rules: ConsentRules) -> tuple[Why, bool]:
@@ -147,6 +172,8 @@ def _yes_to_a_subscribed_one(at: datetime | None, found: Found) -> tuple[Why, bo
     told = found.marker
     if not told or told.word != "no" or not found.at or found.at > told.at:
         return Why.AGREES, False
+    if _is_suppressed_for_good(found):
+        return Why.SUPPRESSED, False
     return (Why.NEWER_YES, True) if at is None or at > told.at else (Why.AGREES, False)
 
 
@@ -210,7 +237,7 @@ def found(attributes: JsonObject, channel: Channel) -> Found:
             str(marketing["consent"]),
             moment(marketing.get("consent_timestamp")),
             suppressed,
-            str(marketing.get("custom_method_detail") or marketing.get("method_detail") or ""),
+            next((str(marketing[name]) for name in _SOURCES[channel] if marketing.get(name)), ""),
             marker,
         )
     except (LookupError, TypeError, ValueError, AttributeError):

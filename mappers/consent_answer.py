@@ -3,9 +3,10 @@
 And where Klaviyo has it otherwise.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from core.rules_consent import CUSTOM, GROUP, Channel, ConsentRules, answers
@@ -15,17 +16,22 @@ from mappers.documents import Customer
 from mappers.mapped import JsonObject, mapper
 from mappers.order_documents import Order
 
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T.*(Z|[+-]\d{2}:?\d{2})$")
+_CLOCKS_DIFFER = timedelta(seconds=5)
+"""By which the shop's clock may be ahead of this machine's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
     """What a message says of a channel. `at` is when the customer decided; None where the message can't tell.
 
-    `value` is what stood in the field then: the message counts only while it still does.
+    `value` is what stood in the field then: the message counts only while it still does. `is_doubted` as in `Wanted`.
     """
 
     answer: bool | None
     at: datetime | None
     value: Any = None
+    is_doubted: bool = False
 
 
 def answer_of(value: object, rules: ConsentRules) -> bool | None:
@@ -93,7 +99,8 @@ def wanted(customer: Customer, place: str, rules: ConsentRules, told: Told | Non
     answer = (told.answer if told else value or None) if group_of(place) else answer_of(value, rules)
     kept, said = _consented_at(customer, rules), told.at if told else None
     if answer is False:
-        return Wanted(False, max(filter(None, (kept, said)), default=None))
+        at = max(filter(None, (kept, said)), default=None)
+        return Wanted(False, at, is_doubted=bool(told and told.is_doubted))
     return Wanted(answer, kept or said)
 
 
@@ -141,10 +148,11 @@ def told_by_group(message_type: str, payload: Mapping[str, Any], group_id: str, 
     match message_type:
         case "CustomerGroupSet":
             is_in = _id_of(payload.get("customerGroup")) == group_id
-            return Told(is_in, at if is_in else None)
+            return Told(is_in, at if is_in else None, is_doubted=not is_in)
         case "CustomerGroupAssignmentsSet":
             assigned: Sequence[Any] = payload.get("customerGroupAssignments") or []
-            return Told(any(_id_of(one) == group_id for one in assigned), None)
+            is_in = any(_id_of(one) == group_id for one in assigned)
+            return Told(is_in, None, is_doubted=not is_in)
     if _id_of(payload.get("customerGroupAssignment")) != group_id:
         return None
     return Told(message_type == "CustomerGroupAssignmentAdded", at)
@@ -178,8 +186,13 @@ def answered_since(customer: Customer, moment_of_order: datetime, rules: Consent
 
 
 def _consented_at(customer: Customer, rules: ConsentRules) -> datetime | None:
+    """The shop's own time of an answer; None for one without a zone, which may be hours off, and for one to come."""
     fields = (customer.get("custom") or {}).get("fields")
-    return moment(value_at(fields, rules.consented_at)) if rules.consented_at else None
+    text = value_at(fields, rules.consented_at) if rules.consented_at else None
+    if not isinstance(text, str) or not _TIME.match(text) or (at := moment(text)) is None:
+        return None
+    now = datetime.now(UTC)
+    return min(at, now) if at <= now + _CLOCKS_DIFFER else None
 
 
 @dataclass(frozen=True, slots=True)

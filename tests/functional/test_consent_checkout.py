@@ -7,7 +7,6 @@ import pytest
 from commands.running import Sandbox
 from tests.functional.conftest import Asked, Function
 from tests.functional.consenting import (
-    ASK,
     EMAIL,
     MARK,
     RULES,
@@ -51,19 +50,19 @@ def function(asked: Asked) -> Function:
 
 def test_a_guest_who_ticks_the_box(sandbox: Sandbox, function: Function) -> None:
     """+3 calls where consent changes, +1 where it agrees."""
-    assert consent_calls(measured(sandbox, function, placed())) == (ASK, SUBSCRIBE, MARK)
+    assert consent_calls(measured(sandbox, function, placed())) == (UPSERT, SUBSCRIBE, MARK)
     assert consent(sandbox, email=GUEST) == "SUBSCRIBED"
     assert profile_of(sandbox, GUEST)["properties"]["ct_consent_email"].startswith("order@")
     again = placed(id="order-2")
-    assert consent_calls(measured(sandbox, function, again)) == (ASK,)
+    assert consent_calls(measured(sandbox, function, again)) == (UPSERT,)
 
 
 def test_a_guest_whom_klaviyo_does_not_show_yet(sandbox: Sandbox, function: Function) -> None:
     """The list lags: the guest is subscribed by e-mail, marked by e-mail, and asked once."""
     sandbox.klaviyo.consent(double_optin=True)
     sandbox.klaviyo.lag(30, of="profiles")
-    assert consent_calls(measured(sandbox, function, placed())) == (ASK, SUBSCRIBE, UPSERT)
-    assert consent_calls(measured(sandbox, function, placed(id="order-2"))) == (ASK,)
+    assert consent_calls(measured(sandbox, function, placed())) == (UPSERT, SUBSCRIBE, MARK)
+    assert consent_calls(measured(sandbox, function, placed(id="order-2"))) == (UPSERT,)
     assert sandbox.klaviyo.state()["confirmations"] == [GUEST]
     assert profile_of(sandbox, GUEST)["properties"]["ct_consent_email"].startswith("order@")
 
@@ -85,9 +84,9 @@ def test_orders_that_nobody_ticked_just_now(sandbox: Sandbox, function: Function
 def test_the_link_in_a_mail_against_the_box(sandbox: Sandbox, function: Function) -> None:
     """A box that was ticked before does not win, one that was ticked after does."""
     sandbox.klaviyo.says(GUEST, "UNSUBSCRIBED", consent_timestamp=ago(hours=2))
-    assert consent_calls(measured(sandbox, function, placed(at=ago(hours=3)))) == (ASK,)
+    assert consent_calls(measured(sandbox, function, placed(at=ago(hours=3)))) == (UPSERT,)
     assert consent(sandbox, email=GUEST) == "UNSUBSCRIBED"
-    assert consent_calls(measured(sandbox, function, placed(at=ago(hours=1)))) == (ASK, SUBSCRIBE, MARK)
+    assert consent_calls(measured(sandbox, function, placed(at=ago(hours=1)))) == (UPSERT, SUBSCRIBE, MARK)
     assert consent(sandbox, email=GUEST) == "SUBSCRIBED"
 
 
@@ -105,6 +104,22 @@ def test_a_customer_who_ticks_the_box(sandbox: Sandbox, asked: Asked) -> None:
     sandbox.commercetools.put("customers", answering(newsletter=False, version=3))
     unticked = field_message(False, previous=True, at=ago(), version=3)
     assert measured(sandbox, function, unticked).written == (UPSERT, UNSUBSCRIBE, MARK)
+
+
+def test_a_box_of_somebody_whom_the_shop_has_subscribed(sandbox: Sandbox, asked: Asked) -> None:
+    """It leaves its mark: an untick before the order that arrives late, or an edit, takes nothing back."""
+    function = asked(BOTH)
+    sandbox.klaviyo.says(EMAIL, "SUBSCRIBED", consent_timestamp=ago(hours=2), custom_method_detail="commercetools")
+    long_ago = {"lastModifiedAt": ago(days=1)}
+    sandbox.commercetools.put("customers", answering(newsletter=False) | long_ago)
+    assert consent_calls(measured(sandbox, function, placed(guest=False, at=ago(minutes=5)))) == (UPSERT, MARK)
+    sandbox.commercetools.put("customers", answering(newsletter=False, version=2))
+    late = field_message(False, previous=True, at=ago(minutes=10), version=2)
+    assert measured(sandbox, function, late).written == (UPSERT,)
+    phone = change("ResourceUpdated", "customer", "customer-1", version=3)
+    sandbox.commercetools.put("customers", answering(newsletter=False, version=3))
+    assert measured(sandbox, function, phone).written == (UPSERT,)
+    assert consent(sandbox) == "SUBSCRIBED"
 
 
 def test_a_customer_who_said_no_after_the_order(sandbox: Sandbox, asked: Asked) -> None:
@@ -138,7 +153,7 @@ def test_a_customer_who_goes_meanwhile(sandbox: Sandbox, function: Function) -> 
 def test_an_order_that_makes_no_event(sandbox: Sandbox, function: Function) -> None:
     """Cancelled by now: the box was ticked all the same."""
     result = measured(sandbox, function, placed(orderState="Cancelled"))
-    assert (result.outcome, result.written) == ("ignored order_state", (ASK, SUBSCRIBE, UPSERT))
+    assert (result.outcome, result.written) == ("ignored order_state", (UPSERT, SUBSCRIBE, MARK))
     assert consent(sandbox, email=GUEST) == "SUBSCRIBED"
 
 
@@ -148,3 +163,36 @@ def test_an_event_that_is_refused(sandbox: Sandbox, function: Function) -> None:
     result = measured(sandbox, function, placed())
     assert result.answer.outcome in ("dead-lettered", "retried")
     assert consent(sandbox, email=GUEST) == "SUBSCRIBED"
+
+
+def test_a_guest_who_complained_and_whom_no_list_shows(sandbox: Sandbox, function: Function) -> None:
+    """The profile is asked for by an upsert, which can't lag."""
+    complaint = [{"reason": "SPAM_COMPLAINT", "timestamp": ago(days=1)}]
+    sandbox.klaviyo.says(GUEST, "UNSUBSCRIBED", consent_timestamp=ago(days=1), suppression=complaint)
+    sandbox.klaviyo.fail("^/api/profiles$", method="GET", status=200, body={"data": [], "links": {}})
+    assert consent_calls(measured(sandbox, function, placed())) == (UPSERT,)
+    assert consent(sandbox, email=GUEST) == "UNSUBSCRIBED"
+
+
+def test_a_box_is_never_confirmed(sandbox: Sandbox, asked: Asked) -> None:
+    """The shop's own double opt-in is for accounts: a box that was ticked a moment ago gets the account's mail."""
+    function = asked(f'{BOX}confirmed = true\nconsented_at = "custom.newsletterAt"\n')
+    sandbox.klaviyo.consent(double_optin=True)
+    assert consent_calls(measured(sandbox, function, placed())) == (UPSERT, SUBSCRIBE, MARK)
+    assert (consent(sandbox, email=GUEST), sandbox.klaviyo.state()["confirmations"]) == ("NEVER_SUBSCRIBED", [GUEST])
+
+
+def test_a_command_that_copies_an_order_leaves_its_box_alone(sandbox: Sandbox, function: Function) -> None:
+    """`resync` tells of no time: whatever was ticked then was seen to then."""
+    told = {name: value for name, value in placed().items() if name != "createdAt"}
+    assert consent_calls(measured(sandbox, function, told)) == ()
+
+
+def test_a_customer_who_orders_as_a_guest(sandbox: Sandbox, asked: Asked) -> None:
+    """Their own no in the shop, after the order, counts."""
+    function = asked(BOTH)
+    sandbox.commercetools.put("customers", answering(newsletter=False) | {"lastModifiedAt": ago(minutes=1)})
+    result = measured(sandbox, function, placed(customerEmail=EMAIL, at=ago(minutes=5)))
+    assert SUBSCRIBE not in result.written
+    assert "email nothing: customer_changed_since_the_order" in result.answer.line["consent"]
+    assert consent(sandbox) == "NEVER_SUBSCRIBED"

@@ -6,9 +6,10 @@ import pytest
 
 from commands.running import Sandbox
 from tests.functional.conftest import Asked, Function
-from tests.functional.consenting import EMAIL, MARK, SUBSCRIBE, UNSUBSCRIBE, UPSERT, ago, consent
+from tests.functional.consenting import EMAIL, MARK, SUBSCRIBE, UNSUBSCRIBE, UPSERT, ago, consent, profile_of
 from tests.functional.documents import Json, change, customer, message, reference
 from tests.functional.measuring import measured
+from tests.functional.races import klaviyo_call
 
 GROUP = '[consent]\nemail = "group:newsletter"\n'
 
@@ -96,9 +97,27 @@ def test_a_main_group_that_changes(sandbox: Sandbox, function: Function, source:
     sandbox.klaviyo.says(EMAIL, "SUBSCRIBED", consent_timestamp=ago(days=2), custom_method_detail=source)
     sandbox.commercetools.put("customers", in_groups(main="vip", version=2))
     moved = told("CustomerGroupSet", at=ago(days=1), version=2, customerGroup=reference("customer-group", "group-vip"))
+    assert measured(sandbox, function, moved).written == (UPSERT,)
+    profile = profile_of(sandbox)
+    marked = {"properties": {"ct_consent_email": f"yes@{ago(days=3)}"}}
+    data = {"type": "profile", "id": profile["id"], "attributes": marked}
+    klaviyo_call(sandbox, "PATCH", f"profiles/{profile['id']}", {"data": data})
     ours = source == "commercetools"
-    assert measured(sandbox, function, moved).written == ((UPSERT, UNSUBSCRIBE, MARK) if ours else (UPSERT,))
+    sandbox.commercetools.put("customers", in_groups(main="vip", version=3))
+    again = told("CustomerGroupSet", at=ago(days=1), version=3, customerGroup=reference("customer-group", "group-vip"))
+    assert measured(sandbox, function, again).written == ((UPSERT, UNSUBSCRIBE, MARK) if ours else (UPSERT,))
     assert consent(sandbox) == ("UNSUBSCRIBED" if ours else "SUBSCRIBED")
+
+
+@pytest.mark.usefixtures("function")
+def test_a_price_group_unsubscribes_nobody(sandbox: Sandbox, asked: Asked) -> None:
+    """Also where the shop always wins: whoever was never in the group has said nothing."""
+    function = asked('[consent]\nemail = "group:newsletter"\nconflict = "commercetools"\n')
+    sandbox.klaviyo.says(EMAIL, "SUBSCRIBED", consent_timestamp=ago(days=2), custom_method_detail="Footer")
+    sandbox.commercetools.put("customers", in_groups(main="vip", version=2))
+    moved = told("CustomerGroupSet", at=ago(days=1), version=2, customerGroup=reference("customer-group", "group-vip"))
+    assert measured(sandbox, function, moved).written == (UPSERT,)
+    assert consent(sandbox) == "SUBSCRIBED"
 
 
 def test_all_groups_set_at_once(sandbox: Sandbox, function: Function) -> None:

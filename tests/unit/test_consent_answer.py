@@ -77,11 +77,19 @@ def test_the_time_of_a_yes_is_the_shops_own() -> None:
     assert wanted(yes, "custom.newsletter", RULES, Told(True, LATER, True)).at == AT
     assert wanted(no, "custom.newsletter", RULES, Told(False, LATER, False)).at == LATER
     assert wanted(no, "custom.newsletter", RULES).at == AT
-    times: list[Any] = ["soon", 5, None, [], ""]
+    times: list[Any] = ["soon", 5, None, [], "", "2026-05-01", "2026-05-01T10:00:00", "2026-W23-1", "20260501T100000Z"]
     for odd in times:
         assert wanted(with_fields(newsletter=True, at=odd), "custom.newsletter", RULES).at is None
-    dated = wanted(with_fields(newsletter=True, at="2026-05-01"), "custom.newsletter", RULES)
-    assert dated.at == datetime(2026, 5, 1, tzinfo=UTC)
+
+
+def test_a_time_to_come_does_not_hide_the_messages_own() -> None:
+    """The shop's clock may be seconds ahead; further ahead it is no time at all."""
+    now = datetime.now(UTC)
+    for ahead, most in ((timedelta(seconds=3), now + timedelta(seconds=1)), (timedelta(hours=1), AT)):
+        no = with_fields(newsletter=False, at=(now + ahead).isoformat())
+        at = wanted(no, "custom.newsletter", RULES, Told(False, AT, False)).at
+        assert at is not None
+        assert AT <= at <= most
 
 
 def _added(value: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 from core.rules_consent import CHANNELS, Channel, ConsentRules
 from mappers.consent import Decision, Found, Marker, Wanted, Why, decided, found, marker_of
 
+HOUR = timedelta(hours=1)
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 THEN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 """When Klaviyo recorded what it has."""
@@ -164,13 +165,23 @@ def test_the_last_of_several_noes_counts(other: str | None, action: str) -> None
     assert decided(wanted, found(attributes, "email"), ConsentRules(), NOW).action == action
 
 
+def test_a_complaint_stands_while_our_own_no_is_under_way() -> None:
+    """The customer thinks better of it, but has complained meanwhile."""
+    attributes = profile_with("email", "SUBSCRIBED", suppression="SPAM_COMPLAINT", source="commercetools")
+    attributes["properties"] = {"ct_consent_email": f"no@{(THEN + HOUR).isoformat()}"}
+    assert decided(Wanted(True, NOW), found(attributes, "email"), ConsentRules(), NOW).action == "nothing"
+
+
+def test_a_list_of_our_name_is_not_our_source() -> None:
+    """`method_detail` names a list that somebody imported."""
+    attributes = profile_with("email", "SUBSCRIBED", source=None, method_detail="commercetools")
+    assert decided(Wanted(False), found(attributes, "email"), ConsentRules(), NOW).action == "nothing"
+
+
 def test_an_unnamed_source_is_nobodys() -> None:
     """Without `source` no consent is ours: an empty text in Klaviyo is not taken for it."""
     attributes = profile_with("email", "SUBSCRIBED", source="")
     assert decided(Wanted(False), found(attributes, "email"), ConsentRules(source=""), NOW).action == "nothing"
-
-
-HOUR = timedelta(hours=1)
 
 
 @pytest.mark.parametrize(
