@@ -18,7 +18,17 @@ from manage import COMMANDS, manage
 from tests.env_files import WAYS_TO_WRITE
 
 SECRET = "a-very-secret-value"
-ON_REAL_ACCOUNTS = {"backfill", "check", "dead-letters", "preview", "resync", "status", "subscriptions"}
+ON_REAL_ACCOUNTS = {
+    "backfill",
+    "prices",
+    "reconcile",
+    "check",
+    "dead-letters",
+    "preview",
+    "resync",
+    "status",
+    "subscriptions",
+}
 """Commands that read the file, also in each of their subcommands."""
 
 
