@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 from clients.klaviyo_catalog import KlaviyoCatalog
 from clients.klaviyo_catalog_jobs import CatalogJobs
-from clients.klaviyo_consent import SUBSCRIPTIONS, Consent
+from clients.klaviyo_consent import Consent
 from clients.klaviyo_imports import ProfileImports
 from clients.klaviyo_items import noted
-from clients.klaviyo_lists import KlaviyoLists
+from clients.klaviyo_lists import SUBSCRIPTIONS, KlaviyoLists
 from clients.retrying import current_budget
 from clients.verdicts import BACKEND_KLAVIYO, not_json
 from core.errors import Refused

@@ -1,6 +1,5 @@
 """Changing consent in Klaviyo. Each call is taken at once, and done some time later."""
 
-import json
 from collections.abc import Mapping, Sequence
 
 from clients.klaviyo_calls import KlaviyoCalls
@@ -10,10 +9,7 @@ from core.logs import log
 from core.rules_consent import Channel, ConsentRules
 from mappers.consent import Marker
 from mappers.consent_bodies import Subscriber, marks, subscription, unsubscription
-from mappers.mapped import JsonObject
 
-SUBSCRIPTIONS = ["subscriptions"]
-"""`additional-fields[profile]`: what makes an answer tell of consent. It costs no rate."""
 _NOT_FOUND = 404
 
 
@@ -23,13 +19,6 @@ class Consent:
     def __init__(self, calls: KlaviyoCalls, rules: ConsentRules) -> None:
         self._calls = calls
         self._rules = rules
-
-    def profiles_of(self, external_ids: Sequence[str]) -> list[JsonObject]:
-        """The profiles of customers, with consent. At most 100 ids; the list may lag."""
-        condition = f"any(external_id,{json.dumps(list(external_ids))})"
-        return list(
-            self._calls.pages("Profiles", "get_profiles", filter=condition, additional_fields_profile=SUBSCRIPTIONS)
-        )
 
     def subscribe(self, subscriber: Subscriber, *, confirmed: bool) -> frozenset[Channel]:
         """Subscribe somebody; the channels that Klaviyo took. Whose yes is `confirmed` gets no mail that asks again.

@@ -10,6 +10,8 @@ from clients.klaviyo_items import COMPARED_OF_ITEMS
 from mappers.mapped import JsonObject
 
 PROFILES_PER_FILTER = 100
+SUBSCRIPTIONS = ["subscriptions"]
+"""`additional-fields[profile]`: what makes an answer tell of consent. It costs no rate."""
 _PAGE = 100
 _API = "api"
 """Key, or name in small letters, of the integration that metrics belong to whose events came by the API."""
@@ -36,10 +38,11 @@ class KlaviyoLists:
         """
         return self._catalog("get_catalog_variants", cursor)
 
-    def profiles(self, external_ids: Sequence[str]) -> list[JsonObject]:
+    def profiles(self, external_ids: Sequence[str], *, with_consent: bool = False) -> list[JsonObject]:
         """The profiles of these customers, at most PROFILES_PER_FILTER; one customer may have several."""
         wanted = json.dumps(list(external_ids), ensure_ascii=False)
-        return list(self._calls.pages("Profiles", "get_profiles", filter=f"any(external_id,{wanted})"))
+        more: dict[str, Any] = {"additional_fields_profile": SUBSCRIPTIONS} if with_consent else {}
+        return list(self._calls.pages("Profiles", "get_profiles", filter=f"any(external_id,{wanted})", **more))
 
     def metric_id(self, name: str) -> str | None:
         """Klaviyo's id of the metric of this name whose events come by the API; None before the first of them.

@@ -57,7 +57,7 @@ class ConsentBatch:
         shown: set[str] = set()
         due: list[tuple[str, Subscriber]] = []
         for some in chunks(wanting):
-            profiles = surely(partial(self._services.klaviyo.consent.profiles_of, some))
+            profiles = surely(partial(self._services.klaviyo.lists.profiles, some, with_consent=True))
             for profile in profiles:
                 own_id = profile["attributes"]["external_id"]
                 shown.add(own_id)

@@ -41,7 +41,7 @@ def carried_out(options: Options, settings: Settings, progress: Progress) -> Out
     if options.with_consent and not (settings.sync.consent.places and settings.sync.consent.consented_at):
         return Outcome(BAD_ARGUMENTS, {"command": "backfill", "passes": {}}, _NO_TIME)
     share_one_heap()
-    services = job_services(settings, options.share, with_consent=options.with_consent)
+    services = job_services(settings, options.share, consent="loaded" if options.with_consent else "left")
     abandons = False
     try:
         if options.dry_run:  # it writes nothing, so a signal may end it anywhere

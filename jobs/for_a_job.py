@@ -1,5 +1,7 @@
 """What a job is given: as the function is, with a share of Klaviyo's limits, and threads and time of its own."""
 
+from typing import Literal
+
 from core.rules import SyncRules
 from core.settings import Settings
 from handlers.services import Services
@@ -8,17 +10,18 @@ from jobs.units import UNIT_SECONDS
 THREADS = 16
 
 
-def job_services(settings: Settings, share: float, *, with_consent: bool = False) -> Services:
-    """Backends, locks and writers of a job that uses this share of Klaviyo's limits.
+JobConsent = Literal["left", "loaded", "followed"]
+"""What a job does about consent: nothing; load what the shop has of it; or follow it, as messages that come live do."""
 
-    No job changes consent, but one that is to load what the shop has of it, `with_consent`.
-    """
+
+def job_services(settings: Settings, share: float, *, consent: JobConsent = "left") -> Services:
+    """Backends, locks and writers of a job that uses this share of Klaviyo's limits."""
     limits = settings.sync.limits.model_copy(update={"message_seconds": UNIT_SECONDS})
     sync = settings.sync.model_copy(update={"limits": limits})
-    if with_consent:
+    if consent == "loaded":
         sync = _loading_consent(sync)
     changed = settings.model_copy(update={"sync": sync, "klaviyo_limit_share": share, "threads": THREADS})
-    return Services(changed, follows_consent=with_consent)
+    return Services(changed, follows_consent=consent != "left")
 
 
 def _loading_consent(sync: SyncRules) -> SyncRules:

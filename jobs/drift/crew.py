@@ -15,7 +15,7 @@ from handlers.services import Services
 from jobs.arenas import share_one_heap
 from jobs.drift.findings import Findings
 from jobs.ending import INTERRUPTED, REFUSED, InterruptedRunError, Outcome, StoppedError, signals_caught
-from jobs.for_a_job import THREADS, job_services
+from jobs.for_a_job import THREADS, JobConsent, job_services
 from jobs.progress import Progress, Snapshot
 from jobs.reading import Patience, Reader
 from jobs.run import GRACE, await_all
@@ -156,13 +156,14 @@ def with_crew(
     progress: Progress,
     work: Callable[[Crew], Outcome],
     patience: Patience | None = None,
+    consent: JobConsent = "left",
 ) -> Outcome:
     """Have a crew do some work, with a share of Klaviyo's limits.
 
     SIGTERM and SIGINT end it within ten seconds. What is then still under way is not waited for.
     """
     share_one_heap()
-    services = job_services(settings, share)
+    services = job_services(settings, share, consent=consent)
     rules, abandons = settings.sync, True
     try:
         with signals_caught() as stop:

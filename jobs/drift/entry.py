@@ -13,12 +13,14 @@ from jobs.drift.options import Options
 from jobs.drift.run import DriftRun, with_errors
 from jobs.ending import Outcome, StoppedError
 from jobs.errors_file import ErrorsFile
+from jobs.for_a_job import JobConsent
 from jobs.progress import Progress
 
 
 def reconcile(options: Options, settings: Settings, progress: Progress) -> Outcome:
     """Do what the options ask for. SIGTERM and SIGINT end it early, within ten seconds."""
-    return with_crew(settings, options.share, progress, partial(_outcome, options))
+    consent: JobConsent = "followed" if options.from_messages else "left"
+    return with_crew(settings, options.share, progress, partial(_outcome, options), consent=consent)
 
 
 def _outcome(options: Options, crew: Crew) -> Outcome:

@@ -57,8 +57,8 @@ class ProfileSweep:
 
     def _compare(self, customers: Sequence[Customer]) -> None:
         services, findings = self._crew.services, self._report.of("profiles")
-        asks = services.klaviyo.consent.profiles_of if self._rules.is_on else services.klaviyo.lists.profiles
-        read = partial(asks, [one["id"] for one in customers])
+        ids = [one["id"] for one in customers]
+        read = partial(services.klaviyo.lists.profiles, ids, with_consent=self._rules.is_on)
         listed = self._crew.read("Klaviyo's list of profiles", read)
         profiles: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         for one in listed:

@@ -118,7 +118,10 @@ class DriftRun:
         else:
             candidates = sweep.candidates([kind for kind in kinds if kind == "categories"])
             if {"items", "variants"} & set(kinds):
-                candidates |= self._changed_products(since)
+                changed = self._changed_products(since)
+                candidates |= changed
+                if "items" in kinds:
+                    self._report.of("items").total = len(changed)
         shrunk = [kind for kind, count in sweep.counts.items() if count < _HALF * self._memory.counts.get(kind, 0)]
         if not shrunk:
             self._counts |= sweep.counts
@@ -135,7 +138,6 @@ class DriftRun:
             page = self._crew.alone(read)
             found |= {("product", one["id"]): None for one in page.documents}
             after, is_last = page.documents[-1]["id"] if page.documents else "", page.is_last
-        self._report.of("items").total = len(found)
         return found
 
     def _do_profiles(self) -> None:

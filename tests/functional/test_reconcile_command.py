@@ -12,7 +12,7 @@ from jobs.ending import BAD_ARGUMENTS, BRAKE, DRIFT, INTERRUPTED, REFUSED
 from tests.functional.backfilling import Job, asked, awaited, ended
 from tests.functional.comparing import comparison, config_of, make_true, writes
 from tests.functional.conftest import ManagePy, Serve
-from tests.functional.consenting import RULES, answering
+from tests.functional.consenting import EMAIL, RULES, ago, answering, consent
 from tests.functional.documents import category, customer, order, product, reference, variant
 from tests.functional.races import create_profile, create_variant, delete_from_catalog, klaviyo_call
 
@@ -225,6 +225,35 @@ def test_messages_are_done_again(shop: Sandbox, manage_py: ManagePy, told: dict[
     assert "2 synced, 0 ignored, 0 failed; 1 of no interest" in done.stdout
     assert "product-1" in shop.klaviyo.state()["items"]
     assert {one["metric"] for one in shop.klaviyo.state()["events"]} == {"Placed Order", "Ordered Product"}
+
+
+def test_messages_that_are_done_again_say_what_they_said_of_consent(shop: Sandbox, job: Job) -> None:
+    """As if they had just come: at the time of the answer, so a later word in Klaviyo stays."""
+    ticked = {**answering(newsletter=True), "version": 1}
+    shop.commercetools.put("customers", ticked)
+    told = {"resource": reference("customer", "customer-1"), "resourceVersion": 1, "sequenceNumber": 1}
+    told |= {"type": "CustomerCustomFieldAdded", "name": "newsletter", "value": True}
+    times = {"createdAt": ago(hours=2), "lastModifiedAt": ago(hours=2)}
+    shop.commercetools.put("messages", {"id": "message-1", "version": 1, **times, **told})
+    compare, environment = comparison(job, RULES), {"SYNC_CONFIG": config_of(job.folder)}
+    again = ("--from-messages", "--since", "3h", "--fix")
+    shop.klaviyo.says(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(hours=1))
+    assert compare.run(*again, **environment).report["messages"]["synced"] == 1
+    assert consent(shop) == "UNSUBSCRIBED"
+    shop.klaviyo.says(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(hours=3))
+    assert compare.run(*again, **environment).report["messages"]["synced"] == 1
+    assert consent(shop) == "SUBSCRIBED"
+
+
+def test_a_yes_at_registration_is_not_lost_with_its_message(shop: Sandbox, job: Job) -> None:
+    """No other message tells of it; a comparison would only report it."""
+    shop.commercetools.put("customers", answering(newsletter=True))
+    told = {"resource": reference("customer", "customer-1"), "resourceVersion": 1, "sequenceNumber": 1}
+    times = {"createdAt": ago(hours=2), "lastModifiedAt": ago(hours=2)}
+    shop.commercetools.put("messages", {"id": "message-1", "version": 1, **times, **told, "type": "CustomerCreated"})
+    compare, environment = comparison(job, RULES), {"SYNC_CONFIG": config_of(job.folder)}
+    compare.run("--from-messages", "--since", "3h", "--fix", **environment)
+    assert consent(shop) == "SUBSCRIBED"
 
 
 def test_the_job_logs_one_line_for_metrics(shop: Sandbox, job: Job) -> None:
