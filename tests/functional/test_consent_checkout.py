@@ -90,6 +90,13 @@ def test_the_link_in_a_mail_against_the_box(sandbox: Sandbox, function: Function
     assert consent(sandbox, email=GUEST) == "SUBSCRIBED"
 
 
+def test_an_order_of_a_clock_that_is_ahead(sandbox: Sandbox, function: Function) -> None:
+    """A yes of a moment ago, and no time to come."""
+    sandbox.klaviyo.says(GUEST, "UNSUBSCRIBED", consent_timestamp=ago(hours=1))
+    assert consent_calls(measured(sandbox, function, placed(at=ago(seconds=-30)))) == (UPSERT, SUBSCRIBE, MARK)
+    assert consent(sandbox, email=GUEST) == "SUBSCRIBED"
+
+
 def test_a_customer_who_ticks_the_box(sandbox: Sandbox, asked: Asked) -> None:
     """The customer's own field was never ticked: it takes nothing back, until it is unticked itself."""
     function = asked(BOTH)

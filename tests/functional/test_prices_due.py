@@ -96,6 +96,14 @@ def test_a_query_that_takes_too_long_is_said_and_keeps_nothing_else_from_being_d
     assert "`reconcile` finds what was missed" in done.said
 
 
+def test_a_price_that_is_switched_off_is_nobodys(sandbox: Sandbox, due: Job) -> None:
+    """Its time begins, and it is not shown."""
+    sandbox.commercetools.put("products", product("product-1", [variant("sku-1")], priceMode="Standalone"))
+    off = {**_price(1, 900, validFrom=_in(-1)), "sku": "sku-1", "active": False, "version": 1}
+    sandbox.commercetools.put("standalone-prices", off)
+    assert due.run("--since", "1m").report["standalone"] == 0
+
+
 def test_a_run_that_is_asked_to_end_ends(sandbox: Sandbox, due: Job) -> None:
     """75: an interrupted read is no list that can't be read."""
     sandbox.commercetools.fail("/standalone-prices$", delay=60, count=1)

@@ -13,7 +13,7 @@ from tests.functional.backfilling import Job, asked, awaited, ended
 from tests.functional.comparing import comparison, config_of, make_true, writes
 from tests.functional.conftest import ManagePy, Serve
 from tests.functional.consenting import EMAIL, RULES, ago, answering, consent
-from tests.functional.documents import category, customer, order, product, reference, variant
+from tests.functional.documents import category, customer, entry, money, order, product, reference, variant
 from tests.functional.races import create_profile, create_variant, delete_from_catalog, klaviyo_call
 
 DAMAGED = json.dumps({"version": 1, "command": "reconcile", "project": "shop", "counts": None, "drifting_runs": {},
@@ -118,6 +118,56 @@ def test_another_consent_is_named_and_left_alone(shop: Sandbox, job: Job) -> Non
         assert found["consent"] == {"email: yes in the shop, NEVER_SUBSCRIBED in Klaviyo": 1}
         assert (done.code, done.report["drift"], found["ids"]["consent"]) == (0, 0, ["customer-1"])
         assert writes(shop) == []
+
+
+def test_a_variant_of_another_product_is_moved_not_extra(
+    shop: Sandbox, manage_py: ManagePy, told: dict[str, str]
+) -> None:
+    """Where lists do not say whose it is, a look at the item that has it does."""
+    shop.klaviyo.linkage("links")
+    delete_from_catalog(shop, "catalog-variants", "sku-3")
+    create_variant(shop, "sku-3", "product-1")
+    _rename(shop, "product-1")
+    found = json.loads(manage_py("reconcile", "--only", "items", "--only", "variants", "--json", **told).stdout)
+    assert found["kinds"]["variants"]["differing"] == {"item": 1}
+    assert found["kinds"]["variants"]["ids"] == {"differing": ["sku-3"]}
+
+
+def test_lists_are_enough_where_nothing_differs(sandbox: Sandbox, job: Job, serve: Serve) -> None:
+    """Standalone prices and stock of channels included: no product is read by its id."""
+    one = product("product-1", [variant("sku-1")], priceMode="Standalone")
+    sandbox.commercetools.put("products", one)
+    price = {"id": "price-1", "version": 1, "sku": "sku-1", "value": money(900), "active": True}
+    sandbox.commercetools.put("standalone-prices", price)
+    sandbox.commercetools.put("inventory", entry("entry-1", "sku-1", 7, supplyChannel=reference("channel", "north")))
+    make_true(serve(SYNC_CONFIG=""), sandbox)
+    assert sandbox.klaviyo.state()["variants"]["sku-1"]["inventory_quantity"] == 7
+    sandbox.klaviyo.forget_requests()
+    assert comparison(job).run(SYNC_CONFIG=config_of(job.folder)).report["drift"] == 0
+    assert asked(sandbox, "get_catalog_item") == []
+
+
+def test_what_moves_at_every_look_is_left_to_its_messages(shop: Sandbox, job: Job) -> None:
+    """It is counted as moved, and is no drift."""
+    _rename(shop, "product-1")
+    compare = comparison(job)
+    with compare.started("--only", "items", SYNC_CONFIG=config_of(job.folder)) as process:
+        number = 0
+        while process.poll() is None:
+            number += 1
+            shop.commercetools.patch("products", "product-1", {"key": f"key-{number}"})
+        found = ended(process).report
+    assert (found["kinds"]["items"]["moved"], found["drift"]) == (1, 0)
+
+
+def test_a_little_drift_may_be_allowed(shop: Sandbox, job: Job) -> None:
+    """Runs below `max_drift` are none of those in a row."""
+    _rename(shop, "product-1")
+    compare = comparison(job)
+    config = job.folder / "reconcile.toml"
+    config.write_text("[reconcile]\nsecond_look = 0\nmax_drift = 0.5\n", encoding="utf-8")
+    report = compare.run(SYNC_CONFIG=str(config)).report
+    assert (report["drift"] > 0, report["drifting_runs"]) == (True, 0)
 
 
 def test_what_klaviyo_refuses_is_named_and_the_rest_is_mended(

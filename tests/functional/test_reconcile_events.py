@@ -105,6 +105,15 @@ def test_a_day_whose_orders_changed_hands_is_left_alone(shop: Sandbox, job: Job,
     assert len(asked(shop, "create_event")) == 2 * A_DAY
 
 
+def test_a_count_that_comes_late_is_asked_for_again(shop: Sandbox, job: Job) -> None:
+    """Klaviyo counts an event some time after it has taken it."""
+    empty = {"dates": [], "data": [{"dimensions": [], "measurements": {"count": []}}]}
+    data = {"type": "metric-aggregate", "id": "1", "attributes": empty}
+    shop.klaviyo.fail("^/api/metric-aggregates", status=200, count=1, body={"data": data, "links": {}})
+    done = comparison(job).run(*EVENTS, SYNC_CONFIG=config_of(job.folder))
+    assert (done.report["drift"], shop.klaviyo.failures()[0]["hits"]) == (0, 1)
+
+
 def test_what_has_no_event_to_come_is_not_missed(shop: Sandbox, job: Job) -> None:
     """An order of the last hour, one of a customer who is gone, and one of nobody."""
     for own_id, fields in (
