@@ -31,7 +31,7 @@ from jobs.ending import (
 from jobs.errors_file import ErrorsFile
 from jobs.parsing import parser_of, share_of
 from jobs.progress import Progress
-from jobs.reading import PageSize, Patience
+from jobs.reading import Patience
 from jobs.selection import moment, written
 from jobs.telling import copy
 from jobs.units import Attempt
@@ -153,11 +153,8 @@ class _Due:
         return {product["id"] for product in self._listed("product-projections", [where], _EMBEDDED_PAGE)}
 
     def _listed(self, collection: str, where: Sequence[str], page_size: int) -> Iterator[Any]:
-        size, after, is_last = PageSize(page_size), "", False
-        while not is_last:
-            page = self._crew.reader.page(collection, where, after, size)
-            yield from page.documents
-            after, is_last = page.documents[-1]["id"] if page.documents else "", page.is_last
+        for documents in self._crew.reader.pages(collection, where, page_size):
+            yield from documents
 
     def _copy(self, product_ids: set[str]) -> int:
         """Have the live handler copy them; how many could not be."""

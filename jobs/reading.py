@@ -138,6 +138,18 @@ class Reader:
         size.worked()
         return page
 
+    def pages(
+        self, collection: str, where: Sequence[str], most: int, expand: Sequence[str] = ()
+    ) -> Iterator[Sequence[Any]]:
+        """All documents that meet `where`, in pages of at most so many. Raises as `page` does."""
+        size, after, is_last = PageSize(most), "", False
+        while not is_last:
+            page = self.page(collection, where, after, size, expand=expand)
+            if page.documents:
+                yield page.documents
+                after = page.documents[-1]["id"]
+            is_last = page.is_last
+
     def orders_of(self, payment_ids: Sequence[str]) -> list[Any]:
         """The orders that hold any of the payments."""
         return list(self._among("orders", payment_ids, "paymentInfo(payments(id in {}))"))
@@ -158,12 +170,8 @@ class Reader:
     def _among(self, collection: str, values: Sequence[str], where: str) -> Iterator[Any]:
         """The documents of a predicate that takes a list of values."""
         for chunk in chunks(values):
-            size = PageSize(IDS_PER_QUERY)
-            after, is_last = "", False
-            while not is_last:
-                page = self.page(collection, [where.format(any_of(chunk))], after, size)
-                yield from page.documents
-                after, is_last = page.documents[-1]["id"] if page.documents else "", page.is_last
+            for documents in self.pages(collection, [where.format(any_of(chunk))], IDS_PER_QUERY):
+                yield from documents
 
     def count(self, collection: str, where: Sequence[str]) -> int | None:
         """About how many documents there are; None where nobody can tell. With a predicate at most COUNTED."""

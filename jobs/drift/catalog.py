@@ -84,11 +84,9 @@ class CatalogSweep:
 
     def _compare_categories(self) -> None:
         seen: set[str] = set()
-        after, size, is_last = "", PageSize(_CATEGORIES_PAGE), False
         findings = self._report.of("categories")
-        while not is_last:
-            page = self._reader.page("categories", [], after, size, expand=("ancestors[*]",))
-            for category in page.documents:
+        for categories in self._reader.pages("categories", [], _CATEGORIES_PAGE, ("ancestors[*]",)):
+            for category in categories:
                 own_id = category["id"]
                 seen.add(own_id)
                 try:
@@ -96,7 +94,6 @@ class CatalogSweep:
                         self._candidates["category", own_id] = category_shop(category, self._services)
                 except SyncError as error:
                     note_failure(("category", own_id), error, self._report, self._errors)
-            after, is_last = page.documents[-1]["id"] if page.documents else "", page.is_last
         findings.total = self.counts["categories"] = len(seen)
         for own_id in self._names.keys() - seen:
             if _UUID.fullmatch(own_id):

@@ -17,7 +17,6 @@ from jobs.drift.crew import Crew
 from jobs.drift.findings import Findings, Report
 from jobs.drift.looks import note_failure
 from jobs.errors_file import ErrorsFile
-from jobs.reading import PageSize
 from jobs.selection import written
 from jobs.telling import told
 from jobs.units import Attempt
@@ -85,7 +84,7 @@ class EventCount:
         for day, lost in days.items():
             crew.begin(f"events: sending those of {day}", self._expected[day].events)
             failed = False
-            for orders in self._pages(*self._bounds(day), threaded=True):
+            for orders in self._pages(*self._bounds(day)):
                 units = {order["id"]: partial(self._send, order) for order in orders if self._day(order) == day}
                 for own_id, unit in crew.settled(units).items():
                     if unit.failed:
@@ -95,7 +94,7 @@ class EventCount:
                 self._findings.mended |= {f"{day} #{number}" for number in range(lost)}
 
     def _expect(self) -> None:
-        for orders in self._pages(self._begin, self._end):
+        for orders in self._crew.reader.pages("orders", [self._where(self._begin, self._end)], _PAGE):
             customers = self._customers(orders)
             for order in orders:
                 self._count(order, customers)
@@ -127,14 +126,11 @@ class EventCount:
         ids = sorted({order["customerId"] for order in orders if order.get("customerId")})
         return {one["id"]: one for one in self._crew.reader.named("customers", ids)} if ids else {}
 
-    def _pages(self, begin: datetime, end: datetime, *, threaded: bool = False) -> Iterator[Sequence[Order]]:
-        reader, size, after, is_last = self._crew.reader, PageSize(_PAGE), "", False
-        while not is_last:
-            read = partial(reader.page, "orders", [self._where(begin, end)], after, size)
-            page = self._crew.alone(read) if threaded else read()
-            if page.documents:
-                yield page.documents
-            after, is_last = page.documents[-1]["id"] if page.documents else "", page.is_last
+    def _pages(self, begin: datetime, end: datetime) -> Iterator[Sequence[Order]]:
+        """Pages of orders that threads of the crew read while the run's own one hears signals."""
+        pages = self._crew.reader.pages("orders", [self._where(begin, end)], _PAGE)
+        while (orders := self._crew.alone(partial(next, pages, None))) is not None:
+            yield orders
 
     def _where(self, begin: datetime, end: datetime) -> str:
         first, last = literal(written(begin)), literal(written(end))

@@ -12,7 +12,6 @@ from core.rules import SyncRules
 from handlers.registry import is_consumed
 from jobs.drift.crew import Crew
 from jobs.errors_file import ErrorsFile
-from jobs.reading import PageSize
 from jobs.selection import MESSAGES, written
 from jobs.units import Attempt
 from pipeline import sync
@@ -30,17 +29,15 @@ def do_messages(crew: Crew, since: datetime, errors: ErrorsFile, *, fix: bool) -
     """
     where = f"createdAt > {literal(written(since))} and createdAt <= {literal(written(datetime.now(UTC)))}"
     read, done = Counter[str](), Counter[str]()
-    size, after, is_last = PageSize(_PAGE), "", False
+    pages = crew.reader.pages("messages", [where], _PAGE)
     rules = crew.services.settings.sync
     crew.begin("messages", crew.alone(partial(crew.reader.count, "messages", [where])))
-    while not is_last:
-        page = crew.alone(partial(crew.reader.page, "messages", [where], after, size))
-        ours = [one for one in page.documents if one.get("resource") and _is_ours(one, rules)]
+    while (messages := crew.alone(partial(next, pages, None))) is not None:
+        ours = [one for one in messages if one.get("resource") and _is_ours(one, rules)]
         read.update(f"{one['resource']['typeId']}/{one['type']}" for one in ours)
-        done["others"] += len(page.documents) - len(ours)
+        done["others"] += len(messages) - len(ours)
         if fix:
             _do(ours, crew, errors, done)
-        after, is_last = page.documents[-1]["id"] if page.documents else "", page.is_last
     return {"read": dict(read.most_common()), "synced": 0, "ignored": 0, "failed": 0, **done}
 
 

@@ -18,7 +18,6 @@ from jobs.drift.options import Options
 from jobs.drift.profiles import ProfileSweep
 from jobs.ending import BRAKE, DONE, DRIFT, WITH_ERRORS, Outcome
 from jobs.errors_file import ErrorsFile
-from jobs.reading import PageSize
 from jobs.selection import written
 
 _CATALOG = ("categories", "items", "variants")
@@ -130,19 +129,11 @@ class DriftRun:
 
     def _changed_products(self, since: datetime) -> Candidates:
         """Products that have changed since then, all of which are looked at by their id."""
-        where = [f"lastModifiedAt >= {literal(written(since))}"]
-        size, after, is_last = PageSize(_PAGE), "", False
-        found: Candidates = {}
-        while not is_last:
-            read = partial(self._crew.reader.page, "product-projections", where, after, size)
-            page = self._crew.alone(read)
-            found |= {("product", one["id"]): None for one in page.documents}
-            after, is_last = page.documents[-1]["id"] if page.documents else "", page.is_last
-        return found
+        pages = self._crew.reader.pages("product-projections", _changed(since), _PAGE)
+        return self._crew.alone(lambda: {("product", one["id"]): None for page in pages for one in page})
 
     def _do_profiles(self) -> None:
-        since = self._options.since
-        where = [f"lastModifiedAt >= {literal(written(since))}"] if since else []
+        where = _changed(self._options.since) if self._options.since else []
         self._settle(ProfileSweep(self._crew, self._report, self._errors, where).candidates(), None)
 
     def _do_events(self) -> None:
@@ -173,6 +164,11 @@ class DriftRun:
                 f" had in the last run. If that is right, remove {self._options.state}."
             )
         return frozenset() if over or shrunk else frozenset(kinds)
+
+
+def _changed(since: datetime) -> list[str]:
+    """The predicate of documents that have changed since then."""
+    return [f"lastModifiedAt >= {literal(written(since))}"]
 
 
 def with_errors(failed: int, options: Options, told: dict[str, Any]) -> Outcome:

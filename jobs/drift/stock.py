@@ -6,7 +6,7 @@ from typing import cast
 
 from clients.predicates import any_of
 from handlers.services import Services
-from jobs.reading import COUNTED, PageSize, Reader
+from jobs.reading import COUNTED, Reader
 from mappers.catalog_documents import InventoryEntry
 from mappers.json_safe import encodable
 
@@ -48,15 +48,12 @@ class Stock:
         return found | (self._services.commercetools.inventory_entries(unknown) if unknown else {})
 
     def _list(self, where: str) -> None:
-        after, size, is_last = "", PageSize(_PAGE), False
-        while not is_last:
-            page = self._reader.page("inventory", [where], after, size)
-            for entry in page.documents:
+        for entries in self._reader.pages("inventory", [where], _PAGE):
+            for entry in entries:
                 channel = (entry.get("supplyChannel") or {}).get("id") or ""
                 available = entry.get("availableQuantity")
                 quantity = entry.get("quantityOnStock") if available is None else available
                 self._entries[encodable(entry["sku"])].append((entry["id"], entry["version"], channel, quantity))
-            after, is_last = page.documents[-1]["id"] if page.documents else "", page.is_last
 
 
 def _unpacked(entry: _Packed) -> InventoryEntry:
