@@ -25,6 +25,7 @@ from mappers.consent_answer import (
     told_by_group,
     wanted,
 )  # fmt: skip
+from mappers.consent_bodies import unsubscription
 from tests.unit.strategies import settings_with
 
 AT = datetime(2026, 5, 1, 10, tzinfo=UTC)
@@ -266,3 +267,22 @@ def test_differences_for_a_report() -> None:
         ("sms", "yes", "NEVER_SUBSCRIBED", "subscribe", Why.NEW_YES)
     ]
     assert consent_difference(with_fields(newsletter=True), {"email": "a@x.io"}, settings) == ()
+
+
+@pytest.mark.parametrize(("place", "read"), [("group:newsletter", False), ("group:newsletter", True)])
+def test_a_group_that_nobody_is_seen_in_may_be_a_later_no(place: str, *, read: bool) -> None:
+    """Also where the key of the customer's group could not be read: then nobody knows."""
+    group = {"typeId": "customer-group", "id": "g", **({"obj": {"key": "vip"}} if read else {})}
+    customer: Any = {"id": "c", "customerGroup": group, "lastModifiedAt": LATER.isoformat()}
+    rules = ConsentRules(email=place, orders="custom.newsletter")
+    assert answered_since(customer, AT, rules)
+    assert not answered_since(customer, LATER + timedelta(hours=1), rules)
+
+
+def test_one_person_is_unsubscribed_from_nothing_but_what_is_named() -> None:
+    """One profile, its channels, and no list: Klaviyo would unsubscribe whoever is not in that from everything."""
+    body = unsubscription({"email": "a@example.com"})["data"]
+    [profile] = body["attributes"]["profiles"]["data"]
+    assert profile["attributes"]["email"] == "a@example.com"
+    assert profile["attributes"]["subscriptions"] == {"email": {"marketing": {"consent": "UNSUBSCRIBED"}}}
+    assert "relationships" not in body
