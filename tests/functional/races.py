@@ -57,6 +57,12 @@ def create_item(sandbox: Sandbox, product_id: str) -> None:
     klaviyo_call(sandbox, "POST", "catalog-items", {"data": {"type": "catalog-item", "attributes": attributes}})
 
 
+def rename_item(sandbox: Sandbox, product_id: str) -> None:
+    """Give an item another title by somebody else."""
+    data = {"type": "catalog-item", "id": PREFIX + product_id, "attributes": {"title": "Somebody's"}}
+    klaviyo_call(sandbox, "PATCH", f"catalog-items/{quote(PREFIX + product_id, safe='')}", {"data": data})
+
+
 def create_variant(sandbox: Sandbox, sku: str, product_id: str) -> None:
     """Create a variant by somebody else."""
     texts = {"title": "Somebody's", "description": "", "url": "https://example.com"}

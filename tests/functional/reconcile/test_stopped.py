@@ -1,0 +1,106 @@
+"""What ends a comparison early, and what the next one makes of it."""
+
+import json
+import signal
+
+import pytest
+
+from commands.running import Sandbox
+from jobs.ending import BRAKE, INTERRUPTED, REFUSED
+from tests.functional.backfilling import Job, asked, awaited, ended
+from tests.functional.comparing import comparison, config_of
+from tests.functional.conftest import ManagePy
+from tests.functional.races import create_variant, delete_from_catalog
+
+DAMAGED = json.dumps({"version": 1, "command": "reconcile", "project": "shop", "counts": None, "drifting_runs": {},
+                      "unfinished": {}})  # fmt: skip
+
+
+def test_a_run_that_was_stopped_goes_on_with_the_next_phase(shop: Sandbox, job: Job) -> None:
+    """The catalog is not read again, and its findings are told; the runs of a row that drift are counted."""
+    delete_from_catalog(shop, "catalog-items", "product-1")
+    compare, environment = comparison(job), {"SYNC_CONFIG": config_of(job.folder)}
+    shop.klaviyo.fail("^/api/profiles", delay=60, count=1)
+    with compare.started(**environment) as process:
+        awaited(lambda: asked_for_profiles(shop))
+        process.send_signal(signal.SIGTERM)
+        stopped = ended(process)
+    assert stopped.code == INTERRUPTED
+    shop.klaviyo.clear_failures()
+    shop.klaviyo.forget_requests()
+    done = compare.run(**environment)
+    assert done.report["kinds"]["items"]["missing"] == 1
+    assert asked(shop, "get_catalog_items") == []
+    assert done.report["drifting_runs"] == 1
+    assert compare.run(**environment).report["drifting_runs"] == 2
+    compare.run("--fix", **environment)
+    assert compare.run(**environment).report["drifting_runs"] == 0
+
+
+def test_a_stopped_run_keeps_what_it_found(shop: Sandbox, job: Job) -> None:
+    """Errors, brakes and counts of the phases that it ended."""
+    delete_from_catalog(shop, "catalog-items", "product-2")
+    create_variant(shop, "surplus", "product-1")
+    refused = {"errors": [{"code": "invalid", "detail": "no", "source": {"pointer": "/x"}}]}
+    shop.klaviyo.fail("^/api/catalog-items$", method="POST", status=400, body=refused)
+    shop.klaviyo.fail("^/api/profiles", delay=60, count=1)
+    told = ("--fix", "--delete-extra", "--max-delete", "0")
+    compare, environment = comparison(job), {"SYNC_CONFIG": config_of(job.folder)}
+    with compare.started(*told, **environment) as process:
+        awaited(lambda: asked_for_profiles(shop))
+        process.send_signal(signal.SIGTERM)
+        assert ended(process).code == INTERRUPTED
+    shop.klaviyo.clear_failures()
+    done = compare.run(*told, **environment)
+    assert (done.code, "Nothing extra was deleted" in done.said) == (BRAKE, True)
+    assert [line["resource"] for line in compare.failed()] == ["product/product-2"]
+    assert compare.state["counts"] == {"categories": 1, "items": 2, "variants": 3}
+
+
+def asked_for_profiles(sandbox: Sandbox) -> bool:
+    """Whether Klaviyo was asked for profiles, which it does not answer yet."""
+    return any(call["operation"] == "get_profiles" for call in sandbox.klaviyo.requests())
+
+
+@pytest.mark.parametrize("content", ["{}", "no JSON", '{"version": 1, "command": "backfill"}', DAMAGED])
+def test_a_file_of_something_else_is_not_overwritten(
+    shop: Sandbox, manage_py: ManagePy, told: dict[str, str], job: Job, content: str
+) -> None:
+    """The state file may be named by mistake."""
+    state = job.folder / "reconcile-state.json"
+    state.write_text(content, encoding="utf-8")
+    found = manage_py("reconcile", **told)
+    assert (found.exit_code, state.read_text(encoding="utf-8")) == (REFUSED, content)
+    assert "is not the state file of a reconcile" in found.stderr
+    assert shop
+
+
+def test_a_state_of_another_project_is_refused(shop: Sandbox, job: Job) -> None:
+    """Its counts say nothing of this shop."""
+    compare, environment = comparison(job), {"SYNC_CONFIG": config_of(job.folder)}
+    compare.run("--only", "items", **environment)
+    state = job.folder / "reconcile-state.json"
+    state.write_text(state.read_text(encoding="utf-8").replace('"shop"', '"another"'), encoding="utf-8")
+    done = compare.run("--only", "items", **environment)
+    assert (done.code, "of the project another" in done.said) == (REFUSED, True)
+    assert shop
+
+
+@pytest.mark.parametrize("operation", ["catalog-items", "catalog-variants", "catalog-categories", "profiles"])
+def test_a_list_that_klaviyo_refuses_ends_the_run_with_a_word(shop: Sandbox, job: Job, operation: str) -> None:
+    """78, the reason, and no traceback."""
+    refused = {"errors": [{"code": "invalid", "detail": "no", "source": {"pointer": "/x"}}]}
+    shop.klaviyo.fail(f"^/api/{operation}$", method="GET", status=400, body=refused)
+    done = comparison(job).run(SYNC_CONFIG=config_of(job.folder))
+    assert done.code == REFUSED
+    assert "can't be read" in done.said
+
+
+def test_a_list_that_fails_now_and_then_is_read_all_the_same(shop: Sandbox, job: Job) -> None:
+    """Nothing is lost or counted twice."""
+    shop.klaviyo.fail("^/api/catalog-(items|variants|categories)$", method="GET", status=503, count=6)
+    done = comparison(job).run(SYNC_CONFIG=config_of(job.folder))
+    assert (done.code, done.report["drift"]) == (0, 0)
+    assert {kind: one["same"] for kind, one in done.report["kinds"].items()} == {
+        "categories": 1, "items": 2, "variants": 3, "profiles": 1, "events": 0,
+    }  # fmt: skip
