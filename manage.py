@@ -19,7 +19,7 @@ COMMANDS = {
     "check": "commands.check:check",
     "dead-letters": "commands.dead_letters:dead_letters",
     "demo": "commands.demo:demo",
-    "emulator": "commands.emulated:emulator",
+    "emulator": "commands.emulator_command:emulator",
     "preview": "commands.preview:preview",
     "prices": "commands.prices:prices",
     "reconcile": "commands.reconcile:reconcile",

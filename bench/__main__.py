@@ -9,19 +9,19 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 
-from bench.bars import progress
+from bench.backfill import backfills, past_sheets
 from bench.calls import calls_sheet, compared_calls
 from bench.cold import FIRST_MESSAGES, cold_starts, import_times
 from bench.drift import comparison, drift_sheet
-from bench.figures import medians
 from bench.growth import by_concurrency, by_line_items, by_variants, growth_sheets, memory_over
 from bench.limits import beyond_limits, limits_sheet
-from bench.past import backfills, past_sheets
 from bench.plot import saturation_plot
-from bench.proc import machine
+from bench.process_usage import machine
+from bench.progress import progress
 from bench.report import Sheet, bench_sheets, machine_line, saturation_sheet, show
 from bench.sale import sale_sheet, sales
 from bench.saturation import MIXES, Instance, saturating_rates
+from bench.statistics import medians
 from bench.throughput import Latencies, floor, throughput
 
 Command = TypeVar("Command", bound=Callable[..., Any])

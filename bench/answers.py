@@ -22,7 +22,7 @@ from bench.documents import (
     size_and_number,
     stock_by_sku,
 )
-from commands.running import sandbox_environment
+from commands.processes import sandbox_environment
 from core.settings import Settings, load_settings
 from mappers.ids import item_id, variant_id
 from mappers.item import catalog_item

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench import documents
-from bench.bars import Bars, Task
 from bench.documents import Json
 from bench.mix import KINDS, SIZES, VARIANTS, Message
 from bench.processes import Function, load, running_backends, running_function
+from bench.progress import Bars, Task
 from bench.report import Sheet
-from commands.running import Sandbox, running_sandbox
+from commands.processes import Sandbox, running_sandbox
 
 MESSAGES = 8
 """Of each kind."""

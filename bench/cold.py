@@ -13,7 +13,7 @@ import click
 
 from bench.mix import Message, mixed, push_body
 from bench.processes import PYTHON, Backends, Function, Progress, await_port, running_backends, running_function
-from commands.running import PATIENCE, ROOT
+from commands.processes import PATIENCE, ROOT
 from sandbox.samples import ENVIRONMENT
 
 FIRST_MESSAGES = {"customer": "customer updated", "order": "order created", "product": "product published"}

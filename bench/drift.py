@@ -8,12 +8,12 @@ from typing import Any, cast
 import click
 
 from bench import documents
-from bench.bars import Bars
+from bench.backfill import put, ran_job
 from bench.documents import Json
 from bench.limits import THROTTLED, counting
-from bench.past import put, ran_job
+from bench.progress import Bars
 from bench.report import Sheet
-from commands.running import Sandbox, running_sandbox
+from commands.processes import Sandbox, running_sandbox
 from core.settings import Settings, load_settings
 from mappers.catalog_documents import InventoryEntry, ProductProjection
 from mappers.catalog_jobs import MOST_RECORDS, items_job, variants_job

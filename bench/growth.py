@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from bench.bars import Bars
-from bench.figures import line, percentiles
 from bench.mix import Message, mixed
 from bench.processes import load, running_backends, running_function
+from bench.progress import Bars
 from bench.report import Sheet, number
+from bench.statistics import line, percentiles
 from bench.throughput import figures
 
 LINE_ITEMS = (1, 5, 20, 100, 500)

@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from bench import documents
-from bench.bars import Bars
-from bench.figures import percentiles
 from bench.mix import LINE_ITEMS, Message
-from bench.proc import cpu_seconds
+from bench.process_usage import cpu_seconds
 from bench.processes import THREADS, running_function
+from bench.progress import Bars
 from bench.pubsub import Retries, Subscription
 from bench.report import Sheet
 from bench.saturation import EVENTS, WRITES
-from commands.running import Sandbox, running_sandbox
+from bench.statistics import percentiles
+from commands.processes import Sandbox, running_sandbox
 from sandbox.control import Control
 
 NEW_VARIANTS = 3

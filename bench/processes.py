@@ -16,8 +16,8 @@ from typing import IO, Any
 import click
 
 from bench.mix import Message
-from bench.proc import cpu_seconds, pss_megabytes, tree
-from commands.running import PATIENCE, ROOT, free_port, sandbox_environment
+from bench.process_usage import cpu_seconds, pss_megabytes, tree
+from commands.processes import PATIENCE, ROOT, free_port, sandbox_environment
 from sandbox.control import Control
 from sandbox.samples import ENVIRONMENT
 

@@ -8,13 +8,13 @@ from typing import Any
 import click
 
 from bench import documents
-from bench.bars import Bars
 from bench.documents import Json
 from bench.mix import DISCOUNTED, VARIANTS, Message
 from bench.processes import Function, load, running_function
+from bench.progress import Bars
 from bench.report import Sheet
 from bench.saturation import LIMITS
-from commands.running import Sandbox, running_sandbox
+from commands.processes import Sandbox, running_sandbox
 
 CASES: Mapping[str, tuple[int, ...]] = {
     "three variants, not the item's": (7, 8, 9),

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from bench.figures import percentiles
 from bench.mix import LOG_NAMES, Message, implied_writes, mixed
 from bench.processes import THREADS, Loaded, Progress, load, running_backends, running_function
+from bench.statistics import percentiles
 
 EMPTY_FUNCTION = Path(__file__).with_name("empty_function.py")
 WARM_UP = 64

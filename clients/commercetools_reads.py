@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from clients.failures import BACKEND_COMMERCETOOLS as BACKEND
+from clients.failures import Failure, judged, not_json, retry_after
 from clients.predicates import literal
 from clients.retrying import Operation, Pauses, call
-from clients.verdicts import BACKEND_COMMERCETOOLS as BACKEND
-from clients.verdicts import Failure, judged, not_json, retry_after
 from core.errors import Refused
 from core.settings import Settings
 from core.wire import decoded

@@ -20,10 +20,10 @@ from commercetools.utils import BaseTokenSaver
 from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
+from clients.failures import BACKEND_COMMERCETOOLS as BACKEND
+from clients.failures import Failure, judged, not_json, retry_after, unreachable
 from clients.retrying import Timeouts, current_budget
 from clients.transport import Connections, NoAnswerError
-from clients.verdicts import BACKEND_COMMERCETOOLS as BACKEND
-from clients.verdicts import Failure, judged, not_json, retry_after, unreachable
 from core.errors import Refused, SyncError, TryAgain
 from core.settings import Settings
 from core.version import USER_AGENT

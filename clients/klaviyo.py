@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from clients.failures import BACKEND_KLAVIYO, not_json
 from clients.klaviyo_catalog import KlaviyoCatalog
 from clients.klaviyo_catalog_jobs import CatalogJobs
 from clients.klaviyo_consent import Consent
@@ -11,7 +12,6 @@ from clients.klaviyo_imports import ProfileImports
 from clients.klaviyo_items import noted
 from clients.klaviyo_lists import SUBSCRIPTIONS, KlaviyoLists
 from clients.retrying import current_budget
-from clients.verdicts import BACKEND_KLAVIYO, not_json
 from core.errors import Refused
 from core.logs import log
 from mappers.mapped import JsonObject, Mapped

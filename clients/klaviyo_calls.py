@@ -12,11 +12,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, get_type_hints
 from urllib.parse import parse_qs, urlsplit
 
+from clients.failures import BACKEND_KLAVIYO as BACKEND
+from clients.failures import Failure, judged, not_json, retry_after, unreachable
 from clients.klaviyo_quotas import KlaviyoQuotas
 from clients.retrying import THROTTLED, Operation, Timeouts, WaitingRoom, call
 from clients.transport import Answer, Connections, NoAnswerError
-from clients.verdicts import BACKEND_KLAVIYO as BACKEND
-from clients.verdicts import Failure, judged, not_json, retry_after, unreachable
 from core.errors import Refused, Unmappable
 from core.settings import Settings
 from core.version import USER_AGENT

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from clients.failures import BACKEND_KLAVIYO, not_json
 from clients.klaviyo_calls import KlaviyoCalls
-from clients.verdicts import BACKEND_KLAVIYO, not_json
 from mappers.catalog_jobs import items_job, variants_job
 from mappers.mapped import JsonObject
 

@@ -13,13 +13,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from commands.backfill_status import backfill_status
 from commands.env_file import env_file_described, reads_env_file
 from commands.environment import settings_or_exit
-from commands.telling import counted, money
+from commands.outcome_words import counted, money
 from core.rules import SyncRules
-from jobs.ending import DONE, REFUSED
 from jobs.entry import carried_out
+from jobs.exiting import leave
 from jobs.flows import leave_unless_wanted
-from jobs.leaving import leave
 from jobs.options import parsed
+from jobs.outcome import DONE, REFUSED
 from jobs.progress import LoggedProgress, Snapshot
 
 _PROGRAM = "python3 manage.py backfill"

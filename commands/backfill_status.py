@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from commands.env_file import reads_env_file
-from commands.telling import counted
-from jobs.ending import RefusedStateError
+from commands.outcome_words import counted
 from jobs.options import default_state
+from jobs.outcome import RefusedStateError
 from jobs.reading import COUNTED
 from jobs.state import STANDS_STILL, PassState, is_gone, state_in
 

@@ -6,10 +6,10 @@ import click
 
 from clients.klaviyo_calls import KlaviyoCalls
 from clients.retrying import message_budget
-from commands import consent_findings, shop
+from commands import check_commercetools, check_consent
+from commands.check_result import Finding
 from commands.env_file import reads_env_file
 from commands.environment import settings_or_exit
-from commands.finding import Finding
 from commands.pubsub_names import TOPIC, PubSubName
 from commands.subscription_api import PUBLISHER, SubscriptionApi
 from commands.subscription_plan import Step, plan, wanted
@@ -89,16 +89,16 @@ def check(topic: PubSubName | None, prefix: str, key: str | None, *, backfill: b
     """
     settings = settings_or_exit()
     if key:
-        shop.find(settings, key)
+        check_commercetools.find(settings, key)
         return
     failed = False
     scopes = _KLAVIYO_SCOPES | (_CONSENT_SCOPES if settings.sync.consent.is_on else {})
     scopes |= (_BACKFILL_SCOPES if backfill else {}) | (_RECONCILE_SCOPES if reconcile else {})
     Finding("ok", f"environment: complete (project {settings.ct_project_id}, keys masked)").say()
     for part in (
-        shop.findings(settings),
+        check_commercetools.findings(settings),
         _klaviyo(settings, scopes),
-        consent_findings.findings(settings),
+        check_consent.findings(settings),
         _topics(topic, settings.dead_letter_topic),
         _subscriptions(settings, topic, prefix),
     ):

@@ -14,11 +14,11 @@ from rich.progress import track
 from rich.table import Table
 
 from clients.dead_letter import ATTRIBUTES
+from commands.dead_letter_queue import Letter, Letters, pulled_letters
 from commands.env_file import reads_env_file
-from commands.letters import Letter, Letters, pulled_letters
 from commands.output import write_private
+from commands.preview_output import console
 from commands.pubsub_names import SUBSCRIPTION, TOPIC
-from commands.showing import console
 
 _WIDTH_IN_A_PIPE = 240
 _WIDTH_OF_A_ROW = 160

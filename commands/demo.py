@@ -9,12 +9,12 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from commands.demo_drift import show_drift
-from commands.demo_past import show_past
-from commands.holdings import show_holdings
-from commands.running import Function, Sandbox, running_function, running_sandbox
-from commands.showing import console
-from commands.telling import effect, heading
+from commands.demo_backfill import show_past
+from commands.demo_reconcile import show_drift
+from commands.demo_result import show_holdings
+from commands.outcome_words import effect, heading
+from commands.preview_output import console
+from commands.processes import Function, Sandbox, running_function, running_sandbox
 from sandbox.samples import DOCUMENTS, ENVIRONMENT, Sample, samples
 
 _ACKNOWLEDGED = 204
@@ -46,7 +46,7 @@ def demo(port: int, *, is_served: bool, verbose: bool) -> None:
     Klaviyo holds. Any sample can be sent there too, with failures to choose from.
     """
     if is_served:
-        from commands.page.serving import serve  # noqa: PLC0415 - flask, for whom it concerns
+        from commands.page.command import serve  # noqa: PLC0415 - flask, for whom it concerns
 
         serve(port)
         return

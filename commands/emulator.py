@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import requests
 
-from commands.running import free_port
+from commands.processes import free_port
 
 _USUAL_ROOTS = (
     Path("/usr/lib/google-cloud-sdk"),

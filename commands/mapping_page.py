@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 import handlers  # noqa: F401 - registers every handler
-from commands.unsent import Write
-from commands.write_nothing import services_that_write_nothing
+from commands.dry_run import services_that_write_nothing
+from commands.klaviyo_recorder import Write
 from core.notification import Envelope
 from handlers.registry import registrations
 from pipeline import settle

@@ -9,12 +9,12 @@ from typing import Any
 import click
 from rich.markup import escape
 
+from commands.dry_run import backends_in_words, services_that_write_nothing
 from commands.env_file import reads_env_file
-from commands.live import KINDS, LiveShop
+from commands.klaviyo_recorder import Write
+from commands.lookup import KINDS, LiveShop
 from commands.output import write_private
-from commands.showing import FAILURES, console, show_preview
-from commands.unsent import Write
-from commands.write_nothing import backends_in_words, services_that_write_nothing
+from commands.preview_output import FAILURES, console, show_preview
 from core.notification import Envelope
 from core.settings import Settings
 from pipeline import Outcome, settle

@@ -3,9 +3,9 @@
 import click
 
 from commands.env_file import env_file_described, reads_env_file
-from commands.job import run_job
-from commands.telling import counted
-from jobs.ending import Outcome
+from commands.outcome_words import counted
+from commands.run_job import run_job
+from jobs.outcome import Outcome
 from jobs.prices_due import copy_due, parsed
 
 _PROGRAM = "python3 manage.py prices"

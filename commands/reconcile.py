@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from commands.env_file import env_file_described, reads_env_file
-from commands.job import run_job
+from commands.run_job import run_job
 from jobs.drift.entry import reconcile as compare
 from jobs.drift.options import parsed
-from jobs.ending import Outcome
+from jobs.outcome import Outcome
 
 _PROGRAM = "python3 manage.py reconcile"
 _COLUMNS = ("same", "missing", "differing", "extra", "moved", "mended", "failed", "foreign")

@@ -8,14 +8,14 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from commands.changes import changes_something
+from commands.dry_run import UnpublishedLetters, services_that_write_nothing
 from commands.env_file import reads_env_file
 from commands.environment import settings_or_exit
-from commands.live import KINDS, Live, LiveShop
+from commands.lookup import KINDS, Live, LiveShop
+from commands.outcome_words import counted
 from commands.output import log_on_stderr
-from commands.showing import FAILURES, console, in_words, show_preview
-from commands.telling import counted
-from commands.write_nothing import UnpublishedLetters, services_that_write_nothing
+from commands.preview_output import FAILURES, console, in_words, show_preview
+from commands.write_diff import changes_something
 from core.errors import SyncError, TryAgain, Unavailable
 from core.notification import Envelope
 from core.settings import Settings

@@ -13,9 +13,9 @@ from selenium.webdriver.support.expected_conditions import text_to_be_present_in
 from selenium.webdriver.support.wait import WebDriverWait
 
 from commands.browser import chromium, missing, prefer, resize
-from commands.page.serving import page_server
+from commands.page.command import page_server
 from commands.page.story import ACTS
-from commands.running import PATIENCE, ROOT
+from commands.processes import PATIENCE, ROOT
 
 _FOLDER = ROOT / "docs"
 

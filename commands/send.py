@@ -14,8 +14,8 @@ import click
 import requests
 from rich.progress import track
 
+from commands.processes import PATIENCE
 from commands.pubsub_names import TOPIC
-from commands.running import PATIENCE
 from core.notification import OUTCOME_HEADER
 
 _TOPIC_SECONDS = 10

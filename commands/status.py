@@ -9,10 +9,10 @@ import click
 
 from clients.klaviyo_calls import KlaviyoCalls
 from clients.retrying import message_budget
+from commands.dead_letter_queue import pulled_letters
 from commands.env_file import reads_env_file
 from commands.environment import settings_or_exit
-from commands.letters import pulled_letters
-from commands.observed import Observed, Queue, UnseenError, subscriptions_of
+from commands.google_cloud import Observed, Queue, UnseenError, subscriptions_of
 from commands.pubsub_names import SUBSCRIPTION, TOPIC, PubSubName
 from commands.status_advice import ACCEPTED, KEYS, LETTERS, LOG, QUEUE, Advice, Status, advice
 from core.errors import SyncError, TryAgain, is_denial

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from commands.observed import NO_CREDENTIALS, Queue
+from commands.google_cloud import NO_CREDENTIALS, Queue
 from commands.pubsub_names import PubSubName
 
 QUEUE, LOG, LETTERS, KEYS = "the queue", "the log", "dead letters", "the keys"

@@ -11,8 +11,8 @@ import click
 
 from commands.env_file import reads_env_file
 from commands.environment import rules_or_exit, settings_or_exit
+from commands.processes import ROOT
 from commands.pubsub_names import TOPIC, PubSubName
-from commands.running import ROOT
 from commands.subscription_api import LIMIT, ChangedMeanwhileError, Subscription, SubscriptionApi
 from commands.subscription_plan import Step, changes, messages, plan, removal, switched_off, wanted
 from core.rules import SyncRules

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from core.countries import currencies_by_country
-from core.problems import like, meant
 from core.rules_consent import ConsentRules
+from core.setting_errors import like, meant
 from core.url_template import has_other_braces, placeholders
 
 CONSUMED = "consumed"

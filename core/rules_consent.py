@@ -16,7 +16,7 @@ from pydantic import (
     field_validator,
 )
 
-from core.problems import like
+from core.setting_errors import like
 
 CUSTOM, GROUP = "custom.", "group:"
 """What the place of an answer begins with."""

@@ -24,8 +24,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from core.errors import ConfigurationError
-from core.problems import Place, like, problems_of
 from core.rules import CONSUMED, SyncRules
+from core.setting_errors import Place, like, problems_of
 
 DEFAULT_SYNC_TOML = Path(__file__).parents[1] / "sync.toml"
 

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar, cast
 from clients.retrying import current_budget
 from core.errors import DeadLetter, Ignored, TryAgain
 from core.notification import Notification
-from handlers.copies import Copy
+from handlers.recent_copies import Copy
 from handlers.services import Services
 from mappers.mapped import mapper
 

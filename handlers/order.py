@@ -10,7 +10,7 @@ from core.rules import OrderRules
 from core.settings import Settings
 from handlers.checkout_consent import follow_checkout
 from handlers.current import as_told
-from handlers.people import send_order_events
+from handlers.order_owner import send_order_events
 from handlers.registry import handles
 from handlers.services import Services
 from mappers.mapped import Mapped

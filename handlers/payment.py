@@ -8,7 +8,7 @@ from core.conditions import setting
 from core.errors import Ignored, TryAgain
 from core.notification import Notification
 from handlers.current import as_told
-from handlers.people import send_order_events
+from handlers.order_owner import send_order_events
 from handlers.registry import handles
 from handlers.services import Services
 from mappers.mapped import mapper

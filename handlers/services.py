@@ -11,13 +11,13 @@ from clients.commercetools import Commercetools
 from clients.dead_letter import DeadLetters
 from clients.klaviyo import Klaviyo
 from clients.klaviyo_calls import KlaviyoCalls
-from clients.order_knowledge import OrderKnowledge
+from clients.order_lookups import OrderKnowledge
 from clients.retrying import MESSAGE_FAILED, PATIENCE, WaitingRoom, current_budget
 from core.errors import DeadLetter, TryAgain
 from core.locks import KeyedLocks
 from core.settings import Settings
-from handlers.copies import RecentCopies
 from handlers.recent_consents import RecentConsents
+from handlers.recent_copies import RecentCopies
 
 
 class Services:

@@ -7,8 +7,8 @@ from core.conditions import setting
 from core.errors import Ignored
 from core.notification import Notification
 from handlers.current import version
-from handlers.facts import send_facts
 from handlers.order import order_now
+from handlers.order_facts import send_facts
 from handlers.registry import handles
 from handlers.services import Services
 from mappers.deliveries import Shipment, shipment_told, shipments, tracking_number

@@ -17,10 +17,10 @@ from jobs import options as backfill_options
 from jobs import prices_due
 from jobs.drift import options as drift_options
 from jobs.drift.entry import reconcile
-from jobs.ending import BAD_ARGUMENTS, DONE, DRIFT, REFUSED, WITH_ERRORS, Outcome
 from jobs.entry import carried_out
+from jobs.exiting import leave
 from jobs.flows import leave_unless_wanted
-from jobs.leaving import leave
+from jobs.outcome import BAD_ARGUMENTS, DONE, DRIFT, REFUSED, WITH_ERRORS, Outcome
 from jobs.progress import LoggedProgress
 
 _PROGRAM = "python -m jobs"

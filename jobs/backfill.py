@@ -16,7 +16,7 @@ from core.errors import DeadLetter, SyncError, TryAgain
 from core.logs import log
 from handlers.erasure import BROUGHT_BACK, erase_if_back
 from jobs.batch import Batch, Work
-from jobs.ending import InterruptedRunError
+from jobs.outcome import InterruptedRunError
 from jobs.passes import ALL, CHANGED, Bulk, Document, Pass
 from jobs.reading import Page, PageSize
 from jobs.run import Run

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from core.errors import TryAgain
-from jobs.ending import INTERRUPTED, InterruptedRunError, StoppedError
+from jobs.outcome import INTERRUPTED, InterruptedRunError, StoppedError
 from jobs.run import Run
 from jobs.units import Attempt, Settled, surely
 

@@ -10,15 +10,15 @@ from clients.klaviyo import Klaviyo
 from clients.predicates import any_of, chunks
 from core.errors import DeadLetter, Ignored
 from core.settings import Settings
-from handlers.history import order_history, refund_history, refunds_of, require_wanted
-from handlers.people import Stages
+from handlers.order_owner import Stages
+from handlers.past_orders import order_history, refund_history, refunds_of, require_wanted
 from handlers.services import Services
+from jobs.estimate import Tally
 from jobs.new_profiles import NewProfiles
 from jobs.passes import Document, Pass, is_covered
 from jobs.progress import Progress, Snapshot
 from jobs.reading import COUNTED, PageSize, Reader
 from jobs.selection import Selection
-from jobs.tally import Tally
 from mappers.item import catalog_item
 from mappers.mapped import Mapped
 from mappers.order_events import OwnedOrder

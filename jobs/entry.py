@@ -8,25 +8,25 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import handlers  # noqa: F401 - registers every handler
+from clients.failures import ACCESS_DENIED
 from clients.retrying import message_budget
-from clients.verdicts import ACCESS_DENIED
 from core.errors import TryAgain
 from core.logs import log
 from core.settings import Settings
 from handlers.services import Services
-from jobs.arenas import share_one_heap
 from jobs.backfill import backfill
 from jobs.dry_run import DryRun
-from jobs.ending import BAD_ARGUMENTS, DONE, INTERRUPTED, WITH_ERRORS, Outcome, StoppedError, signals_caught
 from jobs.errors_file import ErrorsFile
-from jobs.for_a_job import job_services
+from jobs.estimate import reported
+from jobs.malloc import share_one_heap
 from jobs.options import Options, began_with, resumed
+from jobs.outcome import BAD_ARGUMENTS, DONE, INTERRUPTED, WITH_ERRORS, Outcome, StoppedError, signals_caught
 from jobs.passes import ALL, Pass
 from jobs.progress import Progress
 from jobs.reading import Reader
 from jobs.run import Run, await_all
+from jobs.services import job_services
 from jobs.state import StateFile, claimed
-from jobs.tally import reported
 from jobs.units import denied
 
 _WITHOUT_EFFECT_ON_BODIES = {"limits", "backfill", "reconcile"}

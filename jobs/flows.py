@@ -5,8 +5,8 @@ from contextlib import suppress
 
 from core.settings import Settings
 from handlers.services import Services
-from jobs.ending import WITH_ERRORS, StoppedError
 from jobs.options import Options
+from jobs.outcome import WITH_ERRORS, StoppedError
 from jobs.passes import ALL, Pass
 from jobs.reading import COUNTED, Reader
 from jobs.selection import Selection

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from core.rules import BackfillRules
-from handlers.history import Wanted
-from jobs.parsing import parser_of, share_of
+from handlers.past_orders import Wanted
+from jobs.option_parser import parser_of, share_of
 from jobs.selection import PASSES, Selection, digest, moment, read_ids, written
 
 _EXAMPLE = "Example:  %(prog)s --only orders --since 365d --dry-run"

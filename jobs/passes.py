@@ -10,7 +10,7 @@ from clients.commercetools import CUSTOMER_GROUPS
 from clients.predicates import any_of, literal
 from core.errors import Ignored
 from core.rules import SyncRules
-from handlers.history import (
+from handlers.past_orders import (
     changed_at,
     has_events,
     refunds_orders,
@@ -22,11 +22,11 @@ from handlers.services import Services
 from jobs import customer_batch, product_batch
 from jobs.batch import Batch
 from jobs.customer_batch import CustomerBatch
+from jobs.notifications import copy, told
 from jobs.product_batch import ProductBatch
 from jobs.reading import Reader
 from jobs.run import Run
 from jobs.selection import Selection, Window, written
-from jobs.telling import copy, told
 from jobs.units import Attempt
 from mappers.mapped import mapper
 from mappers.order_documents import Payment, Transaction

@@ -17,8 +17,11 @@ import handlers  # noqa: F401 - registers every handler
 from clients.predicates import any_of, chunks, literal
 from core.rules import ReconcileRules
 from core.settings import Settings
-from jobs.drift.crew import Crew, with_crew
-from jobs.ending import (
+from jobs.drift.workers import Crew, with_crew
+from jobs.errors_file import ErrorsFile
+from jobs.notifications import copy
+from jobs.option_parser import parser_of, share_of
+from jobs.outcome import (
     DENIED,
     DONE,
     INTERRUPTED,
@@ -28,12 +31,9 @@ from jobs.ending import (
     Outcome,
     StoppedError,
 )
-from jobs.errors_file import ErrorsFile
-from jobs.parsing import parser_of, share_of
 from jobs.progress import Progress
 from jobs.reading import Patience
 from jobs.selection import moment, written
-from jobs.telling import copy
 from jobs.units import Attempt
 
 _SINCE = "1h"

@@ -12,16 +12,16 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from clients.failures import ACCESS_DENIED
 from clients.klaviyo_catalog_jobs import ITEMS, VARIANTS, JobKind
 from clients.retrying import THROTTLED, message_budget
-from clients.verdicts import ACCESS_DENIED
 from core.errors import DeadLetter, SyncError, TryAgain
 from core.logs import log
 from handlers.catalog_creates import Creation, creations, gone_categories, is_unchanged, left_over
 from handlers.catalog_item import without_categories
 from jobs.batch import BLIND, LISTS_LAG, LONGEST_JOB, Batch, pauses
-from jobs.ending import INTERRUPTED, StoppedError
-from jobs.filling import Row, filled
+from jobs.bulk_rows import Row, filled
+from jobs.outcome import INTERRUPTED, StoppedError
 from jobs.run import Run
 from jobs.units import Attempt
 from pipeline import where as place

@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 
 from clients.commercetools import Commercetools
 from clients.commercetools_reads import Params
+from clients.failures import ACCESS_DENIED, QUERY_TIMED_OUT, TIMED_OUT
 from clients.predicates import IDS_PER_QUERY, any_of, chunks, literal
 from clients.retrying import message_budget
 from clients.transport import NO_ANSWER_IN_TIME
-from clients.verdicts import ACCESS_DENIED, QUERY_TIMED_OUT, TIMED_OUT
 from core.errors import Refused, TryAgain
 from core.logs import log
 from core.rules import Limits
-from jobs.ending import INTERRUPTED, REFUSED, InterruptedRunError, StoppedError
+from jobs.outcome import INTERRUPTED, REFUSED, InterruptedRunError, StoppedError
 from jobs.units import OUTAGE, denied
 
 T = TypeVar("T")

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from handlers.services import Services
-from jobs.ending import BRAKE, InterruptedRunError, StoppedError
 from jobs.errors_file import ErrorsFile
+from jobs.outcome import BRAKE, InterruptedRunError, StoppedError
 from jobs.progress import Progress
 from jobs.reading import Reader
 from jobs.selection import Selection

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from handlers.history import EVERYTHING, Wanted
+from handlers.past_orders import EVERYTHING, Wanted
 
 PASSES = ("categories", "products", "customers", "orders", "refunds")
 """In the order in which they run: an item needs its categories, an event finds its profile."""

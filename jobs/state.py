@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from core.logs import log
-from jobs import whole_file
-from jobs.ending import INTERRUPTED, InterruptedRunError, LostStateError, RefusedStateError, StoppedError
+from jobs import atomic_file
+from jobs.outcome import INTERRUPTED, InterruptedRunError, LostStateError, RefusedStateError, StoppedError
 
 _VERSION = 1
 BEAT_EVERY = 5.0
@@ -125,7 +125,7 @@ class StateFile:
         """Write the first state. Raises RefusedStateError if the file is there by now, or can't be written."""
         self._tried_at = time.monotonic()
         try:
-            whole_file.create(self.path, json.dumps(self.as_json()))
+            atomic_file.create(self.path, json.dumps(self.as_json()))
         except FileExistsError:
             raise RefusedStateError(f"{self.path} is in use: another run has just begun.") from None
         except OSError as error:
@@ -144,7 +144,7 @@ class StateFile:
             self._tried_at = time.monotonic()
             try:
                 require()
-                whole_file.replace(self.path, json.dumps(self.as_json()))
+                atomic_file.replace(self.path, json.dumps(self.as_json()))
             except OSError as error:
                 log.warning("the state file can't be written", reason=error.strerror)
                 if self.stop.is_set() or time.monotonic() + wait > until:

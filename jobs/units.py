@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from clients.failures import ACCESS_DENIED
 from clients.retrying import message_budget
-from clients.verdicts import ACCESS_DENIED
 from core.errors import DeadLetter, Ignored, SyncError, TryAgain, Unmappable
 from core.rules import Limits
 from handlers.erasure import BROUGHT_BACK
-from jobs.ending import DENIED, INTERRUPTED, StoppedError
+from jobs.outcome import DENIED, INTERRUPTED, StoppedError
 from pipeline import where
 
 UNIT_SECONDS = 600.0

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from core.problems import meant
+from core.setting_errors import meant
 from sandbox.control import Control
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"

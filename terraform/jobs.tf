@@ -218,7 +218,7 @@ resource "google_monitoring_alert_policy" "job_stopped" {
       2. Anything else says what to do. Then start the job again with the same arguments: it goes on where it was.
       3. How far a backfill is: `gcloud storage cat gs://${google_storage_bucket.jobs[0].name}/backfill-state.json | python3 manage.py backfill status --state -`.
 
-      More: docs/history.md and docs/drift.md in the repository.
+      More: docs/backfill.md and docs/drift.md in the repository.
     EOT
   }
 }

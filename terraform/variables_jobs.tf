@@ -1,4 +1,4 @@
-# Jobs beside the function or the container. What each does, and costs: docs/history.md and docs/drift.md
+# Jobs beside the function or the container. What each does, and costs: docs/backfill.md and docs/drift.md
 
 variable "backfill" {
   description = "Whether to make the Cloud Run job that loads the shop's past into Klaviyo, with a bucket for how far it is. It runs when it is started: see the output job_commands."

@@ -7,11 +7,11 @@ from typing import Any
 from flask import Flask, Response, abort, jsonify, render_template, request
 
 from commands.page import settings
-from commands.page.comparing import Side, compare
+from commands.page.app_state import Stage
+from commands.page.comparison import Side, compare
 from commands.page.delivery import Message
 from commands.page.faults import BY_NAME
 from commands.page.jobs import JOBS
-from commands.page.stage import Stage
 
 Told = Mapping[str, Any]
 _OWN = "Your own message"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from commands.page.delivery import Call, Delivery
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from sandbox.calls import klaviyo
 
 

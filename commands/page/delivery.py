@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from commands.page.changed import Changes
 from commands.page.reads import Read
+from commands.page.state_diff import Changes
 from sandbox.samples import Sample
 
 Backend = Literal["commercetools", "Klaviyo"]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 
 _SLOW = 6.0
 """Longer than a call may take under the page's own `read_timeout`."""

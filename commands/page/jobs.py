@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from commands.demo_job import ran_job
-from commands.demo_past import backfilled, in_lines
-from commands.page.words import times
-from commands.running import Sandbox
-from commands.telling import counted
+from commands.demo_backfill import backfilled, in_lines
+from commands.demo_jobs import ran_job
+from commands.outcome_words import counted
+from commands.page.outcome_text import times
+from commands.processes import Sandbox
 from sandbox.calls import Calls, klaviyo
 from sandbox.catalog import PREFIX
 

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import requests
 
-from commands.running import PATIENCE
+from commands.processes import PATIENCE
 
 _MOST = 6
 _OK = 200

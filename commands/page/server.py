@@ -11,17 +11,17 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, abort, make_response, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from commands.page import curl, words
+from commands.page import curl, outcome_text
 from commands.page.actions import add_actions
+from commands.page.app_state import Stage
 from commands.page.delivery import Delivery
 from commands.page.faults import BY_NAME, FAULTS
-from commands.page.holdings import Holdings, held_by
 from commands.page.jobs import JOBS
-from commands.page.shop import groups
-from commands.page.stage import Stage
-from commands.page.steps import steps
+from commands.page.klaviyo_state import Holdings, held_by
+from commands.page.sample_list import groups
 from commands.page.story import ACTS
 from commands.page.subscription import ATTEMPTS
+from commands.page.timeline import steps
 from commands.page.views import call_view, sides
 
 PARTS = ("story", "state", "messages", "letters", "message", "account", "klaviyo")
@@ -37,7 +37,7 @@ def page(stage: Stage) -> Flask:
     """The application that shows a stage and steers it."""
     app = Flask(__name__)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.filters["reason"] = words.reason
+    app.jinja_env.filters["reason"] = outcome_text.reason
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     token = secrets.token_urlsafe(24)
     app.before_request(partial(_refuse_strangers, token))
@@ -57,7 +57,7 @@ def page(stage: Stage) -> Flask:
             "faults": FAULTS,
             "fault": BY_NAME.get(stage.fault) if stage.fault and stage.is_failing else None,
             "jobs": JOBS,
-            "told": words.told,
+            "told": outcome_text.told,
             "steps": steps,
             "holdings": lambda: _holdings(stage, seen.chosen),
         }

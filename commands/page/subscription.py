@@ -16,10 +16,10 @@ from typing import Any, Self, TypeVar
 import click
 import requests
 
-from commands.page.changed import changed, later
 from commands.page.delivery import Attempt, Call, Delivery, Letter, Message
 from commands.page.reads import answers
-from commands.running import Function, Sandbox
+from commands.page.state_diff import changed, later
+from commands.processes import Function, Sandbox
 from sandbox import ControlError
 
 ATTEMPTS = 5

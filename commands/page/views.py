@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote, urlencode
 
 from commands.page.delivery import Call, Delivery
-from commands.page.marking import Comparison, Line
+from commands.page.provenance import Comparison, Line
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from typing import Any
 
 from core.errors import SyncError
 from handlers.catalog_product import Supplies, is_standalone
-from handlers.comparing import GONE, Found, Wanted, category_differences, category_shop, differences_of, wanted_of
-from jobs.drift.crew import Crew
+from handlers.comparison import GONE, Found, Wanted, category_differences, category_shop, differences_of, wanted_of
+from jobs.drift.confirmation import Candidates, note_failure
 from jobs.drift.findings import Report
-from jobs.drift.kept import Kept, read_all
-from jobs.drift.looks import Candidates, note_failure
+from jobs.drift.snapshot import Kept, read_all
 from jobs.drift.stock import Stock
+from jobs.drift.workers import Crew
 from jobs.errors_file import ErrorsFile
 from jobs.reading import Page, PageSize
 from mappers.catalog_documents import ProductProjection

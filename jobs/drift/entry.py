@@ -6,15 +6,15 @@ from typing import Any
 
 import handlers  # noqa: F401 - registers every handler
 from core.settings import Settings
-from jobs.drift.crew import Crew, with_crew
-from jobs.drift.memory import Memory
 from jobs.drift.messages import do_messages
 from jobs.drift.options import Options
 from jobs.drift.run import DriftRun, with_errors
-from jobs.ending import Outcome, StoppedError
+from jobs.drift.state import Memory
+from jobs.drift.workers import Crew, with_crew
 from jobs.errors_file import ErrorsFile
-from jobs.for_a_job import JobConsent
+from jobs.outcome import Outcome, StoppedError
 from jobs.progress import Progress
+from jobs.services import JobConsent
 
 
 def reconcile(options: Options, settings: Settings, progress: Progress) -> Outcome:

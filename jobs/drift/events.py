@@ -12,13 +12,13 @@ from functools import partial
 from typing import Any
 
 from clients.predicates import literal
-from handlers.history import is_placed, placed_time, send_placed_again
-from jobs.drift.crew import Crew
+from handlers.past_orders import is_placed, placed_time, send_placed_again
+from jobs.drift.confirmation import note_failure
 from jobs.drift.findings import Findings, Report
-from jobs.drift.looks import note_failure
+from jobs.drift.workers import Crew
 from jobs.errors_file import ErrorsFile
+from jobs.notifications import told
 from jobs.selection import written
-from jobs.telling import told
 from jobs.units import Attempt
 from mappers.mapped import mapper
 from mappers.order_documents import Order

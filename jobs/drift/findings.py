@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from handlers.comparing import Difference
+from handlers.comparison import Difference
 
 KINDS = ("categories", "items", "variants", "profiles", "events")
 """In the order in which they are compared and mended: an item needs its categories, an event finds its profile."""

@@ -10,7 +10,7 @@ from clients.predicates import literal
 from core.notification import Notification, Resource
 from core.rules import SyncRules
 from handlers.registry import is_consumed
-from jobs.drift.crew import Crew
+from jobs.drift.workers import Crew
 from jobs.errors_file import ErrorsFile
 from jobs.selection import MESSAGES, written
 from jobs.units import Attempt

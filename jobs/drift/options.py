@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.rules import ReconcileRules
 from jobs.drift.findings import KINDS
-from jobs.parsing import parser_of, share_of
+from jobs.option_parser import parser_of, share_of
 from jobs.selection import moment
 
 _EXAMPLE = "Example:  %(prog)s --only items --only variants --fix"

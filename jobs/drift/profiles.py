@@ -8,10 +8,10 @@ from typing import Any
 from clients.commercetools import CUSTOMER_GROUPS
 from clients.klaviyo_lists import PROFILES_PER_FILTER
 from core.errors import SyncError
-from handlers.comparing import GONE, look_at_profiles
-from jobs.drift.crew import Crew
+from handlers.comparison import GONE, look_at_profiles
+from jobs.drift.confirmation import Candidates, note_failure
 from jobs.drift.findings import Report
-from jobs.drift.looks import Candidates, note_failure
+from jobs.drift.workers import Crew
 from jobs.errors_file import ErrorsFile
 from jobs.reading import Page, PageSize
 from mappers.consent_answer import consent_difference

@@ -8,16 +8,16 @@ from typing import Any
 from clients.predicates import literal
 from core.logs import log
 from jobs.drift.catalog import CatalogSweep
-from jobs.drift.crew import Crew
+from jobs.drift.confirmation import Candidates, drifted
 from jobs.drift.events import EventCount
 from jobs.drift.findings import KINDS, Findings, Report
-from jobs.drift.looks import Candidates, drifted
-from jobs.drift.memory import Memory
-from jobs.drift.mending import kinds_over, mend
+from jobs.drift.fixes import kinds_over, mend
 from jobs.drift.options import Options
 from jobs.drift.profiles import ProfileSweep
-from jobs.ending import BRAKE, DONE, DRIFT, WITH_ERRORS, Outcome
+from jobs.drift.state import Memory
+from jobs.drift.workers import Crew
 from jobs.errors_file import ErrorsFile
+from jobs.outcome import BRAKE, DONE, DRIFT, WITH_ERRORS, Outcome
 from jobs.selection import written
 
 _CATALOG = ("categories", "items", "variants")

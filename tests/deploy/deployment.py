@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from commands.emulator import Emulator
-from commands.running import ROOT
+from commands.processes import ROOT
 
 BASH = shutil.which("bash") or "/bin/bash"
 SCRIPT = ROOT / "deploy.sh"

@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from commands.running import ROOT
+from commands.processes import ROOT
 
 _PIN = re.compile(r"(?P<requirement>[a-z0-9-]+==[^ ;]+(?: ; [^\\]+?)?)(?P<hashes>(?: --hash=sha256:[0-9a-f]{64})+)")
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import requests
 
-from commands.running import Sandbox, free_port, running_sandbox
+from commands.processes import Sandbox, free_port, running_sandbox
 from sandbox.samples import DOCUMENTS, ENVIRONMENT, samples
 from tests.deploy.upload import copy_upload
 

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from commands.running import ROOT
+from commands.processes import ROOT
 from tests.deploy.deployment import HIDDEN, SETTINGS, Cloud, Run, printed, rights, shown
 
 JOB = "klaviyo-sync-backfill"

@@ -4,7 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
-from commands.running import ROOT
+from commands.processes import ROOT
 from tests.deploy.deployment import ACCOUNTS, AGENT, EVENTARC, HIDDEN, RESOURCES, Cloud, Run, printed, rights, shown
 
 CONTAINER = [

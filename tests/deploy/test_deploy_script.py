@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.running import ROOT
+from commands.processes import ROOT
 from tests.deploy.deployment import (
     ACCOUNTS,
     AGENT,

@@ -1,4 +1,4 @@
-"""docs/deploy.md: its commands are ones that gcloud knows, as docs/history.md's, and its figures those of deploy.sh."""
+"""docs/deploy.md: its commands are ones that gcloud knows, as docs/backfill.md's, and its figures those of deploy.sh."""
 
 import re
 import shlex
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.running import ROOT
+from commands.processes import ROOT
 from tests.deploy.deployment import Cloud, lint, printed
 
 TEXT, HISTORY = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("deploy.md", "history.md"))

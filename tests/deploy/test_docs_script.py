@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from commands.emulator import Emulator, EmulatorError, running_emulator
-from commands.running import ROOT, Sandbox, free_port, running_sandbox
+from commands.processes import ROOT, Sandbox, free_port, running_sandbox
 from tests.deploy.deployment import BASH, Cloud, pubsub_names, pubsub_of
 
 pytestmark = [pytest.mark.xdist_group("emulator"), pytest.mark.timeout(1200)]

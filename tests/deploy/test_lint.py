@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from commands.running import ROOT
+from commands.processes import ROOT
 from tests.deploy.upload import IMAGE_FILES, uploaded_files
 
 BIN = Path(sys.executable).parent

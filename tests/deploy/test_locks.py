@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from commands.running import ROOT
+from commands.processes import ROOT
 from tests.deploy.locks import lock, requirements
 from tests.deploy.upload import imports, uploaded_files
 

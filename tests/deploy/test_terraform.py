@@ -13,7 +13,7 @@ from typing import Any
 import hcl2
 import pytest
 
-from commands.shop import SCOPES
+from commands.check_commercetools import SCOPES
 from commands.subscription_plan import changes, keys, messages
 from core.rules import SyncRules
 from tests.deploy.upload import copy_upload

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.running import ROOT
+from commands.processes import ROOT
 from tests.deploy.upload import IMAGE_FILES, files_that_gcloud_uploads, imported_modules, uploaded_files
 
 NO_MODULES = {"sync.toml", "requirements.txt"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pathspec
 
-from commands.running import ROOT
+from commands.processes import ROOT
 from tests.deploy.deployment import gcloud_environment, real_gcloud
 
 _IGNORE = ".gcloudignore"

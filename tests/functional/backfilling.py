@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from commands.running import ROOT, Sandbox
+from commands.processes import ROOT, Sandbox
 from sandbox.samples import ENVIRONMENT
 
 PATIENCE = 60.0

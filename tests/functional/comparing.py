@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.backfilling import Job
 from tests.functional.conftest import Function
 from tests.functional.documents import reference

@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from commands.emulator import Emulator, EmulatorError, running_emulator
-from commands.running import ROOT, Sandbox, running_sandbox
+from commands.processes import ROOT, Sandbox, running_sandbox
 from core.settings import Settings, load_settings
 from manage import manage
 from sandbox.samples import ENVIRONMENT

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.documents import Json, change, customer, message, reference
 
 EMAIL = "customer-1@example.com"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from sandbox.catalog import PREFIX
 from tests.functional.races import (
     create_category,

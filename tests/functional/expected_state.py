@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from core.settings import Settings
 from mappers.difference import differs
 from mappers.item import catalog_item, item_update

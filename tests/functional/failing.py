@@ -18,7 +18,7 @@ import pytest
 
 import clients.commercetools_session
 from clients.dead_letter import DeadLetters
-from commands.running import ROOT
+from commands.processes import ROOT
 from sandbox.control import Control
 
 IMPORTED = (klaviyo_api, openapi_client, clients.commercetools_session)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.conftest import Answer, Function
 
 

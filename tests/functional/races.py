@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from sandbox.calls import Answered, klaviyo
 from sandbox.catalog import PREFIX
 from tests.functional.conftest import Answer, Function

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.documents import CREATED, Json, line_item, message, money, order
 
 LATER = "2026-05-02T08:00:00.000Z"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.conftest import ACKNOWLEDGED, Function, Serve
 from tests.functional.documents import category, change, customer, entry, message, money, product, variant
 from tests.functional.measuring import measured

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from core.settings import Settings
 from jobs.selection import written
 from sandbox.documents import now

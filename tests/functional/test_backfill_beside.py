@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from commands.running import Sandbox, running_function
+from commands.processes import Sandbox, running_function
 from core.settings import load_settings
 from jobs.customer_batch import FEW
 from sandbox.samples import ENVIRONMENT

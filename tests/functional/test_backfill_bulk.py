@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from sandbox.calls import klaviyo
 from tests.functional.backfilling import Job, Json, asked, awaited, ended, holdings
 from tests.functional.conftest import Serve

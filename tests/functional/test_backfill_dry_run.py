@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from core.settings import Settings
-from jobs.ending import DONE
 from jobs.entry import carried_out
 from jobs.options import parsed
+from jobs.outcome import DONE
 from jobs.progress import Snapshot
 from tests.functional.backfilling import Job
 from tests.functional.conftest import ManagePy

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.backfilling import Job, asked, awaited, ended
 from tests.functional.documents import customer, order
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from jobs.selection import written
 from tests.functional.backfilling import Job, awaited
 from tests.functional.conftest import Serve

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import ROOT, Sandbox
+from commands.processes import ROOT, Sandbox
 from tests.functional.backfilling import Job, environment_of
 from tests.functional.documents import customer, order, payment, reference
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from core.settings import Settings
 from tests.functional.backfilling import Job, asked, holdings, used
 from tests.functional.documents import category, product, reference, variant

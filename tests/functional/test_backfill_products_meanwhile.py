@@ -7,7 +7,7 @@ from copy import deepcopy
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from core.settings import Settings
 from sandbox.documents import now
 from tests.functional.backfilling import Job, asked, awaited, ended, used

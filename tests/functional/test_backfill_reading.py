@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 import jobs.reading
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from core.settings import Settings
 from handlers.services import Services
-from jobs.ending import INTERRUPTED, InterruptedRunError, StoppedError
+from jobs.outcome import INTERRUPTED, InterruptedRunError, StoppedError
 from jobs.reading import PageSize, Reader
 from tests.functional.backfilling import Job, awaited
 from tests.functional.documents import order

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from jobs.selection import PASSES
 from tests.functional.backfilling import Job, asked, awaited, ended, holdings
 from tests.functional.documents import category, customer, line_item, order, payment, product, reference, transaction

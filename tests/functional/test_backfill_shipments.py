@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.backfilling import Job
 from tests.functional.conftest import Function
 from tests.functional.documents import Json

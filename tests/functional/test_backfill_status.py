@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from commands.backfill_status import reported
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from manage import manage
 from tests.functional.backfilling import Job, asked, awaited, ended
 from tests.functional.documents import customer, order

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from clients.retrying import Operation, current_budget, message_budget
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from core.errors import TryAgain, Unavailable
 from handlers.services import Services
 from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Function, Serve

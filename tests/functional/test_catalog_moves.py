@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.conftest import REFUSED, Function
 from tests.functional.documents import category, change, message, product, variant
 from tests.functional.races import create_category, create_item, create_variant, delete_from_catalog, deliver_while

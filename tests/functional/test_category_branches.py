@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Answer, Function, Serve
 from tests.functional.documents import category, change, message, product, young
 from tests.functional.failing import FakeTopic, Stopwatch, fake_topic

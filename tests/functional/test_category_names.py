@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.conftest import ACKNOWLEDGED, Function, Serve
 from tests.functional.documents import category, change, message, product, reference, young
 from tests.functional.failing import FakeTopic, fake_topic

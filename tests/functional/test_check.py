@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from handlers.registry import registrations
 from tests.functional.conftest import ManagePy
 

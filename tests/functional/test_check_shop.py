@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from commands.running import ROOT, Sandbox
-from commands.shop import SCOPES
+from commands.check_commercetools import SCOPES
+from commands.processes import ROOT, Sandbox
 from tests.functional.conftest import ManagePy
 from tests.functional.documents import product
 

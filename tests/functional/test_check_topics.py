@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from commands.emulator import Emulator
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from manage import manage
 
 pytestmark = pytest.mark.xdist_group("emulator")

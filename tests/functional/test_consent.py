@@ -2,7 +2,7 @@
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.conftest import Asked, Function
 from tests.functional.consenting import (
     EMAIL,

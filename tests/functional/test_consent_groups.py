@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.conftest import Asked, Function
 from tests.functional.consenting import EMAIL, MARK, SUBSCRIBE, UNSUBSCRIBE, UPSERT, ago, consent, profile_of
 from tests.functional.documents import Json, change, customer, message, reference

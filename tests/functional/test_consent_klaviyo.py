@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.conftest import ACKNOWLEDGED, Asked, Function
 from tests.functional.consenting import (
     BOTH,

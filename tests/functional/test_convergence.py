@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Function, Sandbox, running_function
+from commands.processes import Function, Sandbox, running_function
 from core.settings import Settings, load_settings
 from sandbox.samples import ENVIRONMENT
 from tests.functional.expected_state import problems

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from commands.emulator import Emulator
-from commands.running import ROOT, free_port
+from commands.processes import ROOT, free_port
 from manage import manage
 from tests.functional.documents import change, message
 

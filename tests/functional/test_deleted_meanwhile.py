@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import clients.klaviyo
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.conftest import Answer, Function, Serve
 from tests.functional.documents import category, change, customer, entry, message, product, variant
 from tests.functional.races import create_profile, deliver_while

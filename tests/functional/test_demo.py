@@ -7,7 +7,7 @@ import sys
 import psutil
 import pytest
 
-from commands.running import ROOT
+from commands.processes import ROOT
 from sandbox.samples import samples
 
 

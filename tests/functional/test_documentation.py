@@ -15,7 +15,7 @@ from types import ModuleType
 import pytest
 
 from commands.mapping_page import page
-from commands.running import ROOT, Sandbox, running_function
+from commands.processes import ROOT, Sandbox, running_function
 from core.rules import SyncRules
 from handlers.registry import registrations
 from sandbox.samples import DOCUMENTS, ENVIRONMENT

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from commands.emulator import Emulator
-from commands.running import Function, Sandbox, running_function
+from commands.processes import Function, Sandbox, running_function
 from sandbox.samples import ENVIRONMENT
 from tests.functional.conftest import ACKNOWLEDGED, REFUSED
 from tests.functional.documents import Json, customer, line_item, message, order

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from commands.emulator import EmulatorError, running_emulator
-from commands.running import PATIENCE, ROOT
+from commands.processes import PATIENCE, ROOT
 
 pytestmark = pytest.mark.xdist_group("emulator")
 EXAMPLE = "samples/01-subscription-test.json"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Function, Serve
 from tests.functional.documents import customer, message
 

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from commands.env_file import settings_in
-from commands.running import ROOT, Sandbox
+from commands.processes import ROOT, Sandbox
 from core.settings import load_settings
 from manage import COMMANDS, manage
 from tests.env_files import WAYS_TO_WRITE

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.conftest import Function, Serve
 from tests.functional.documents import change, customer, message
 from tests.functional.measuring import measured

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import pipeline
-from commands.running import ROOT, Sandbox, free_port
+from commands.processes import ROOT, Sandbox, free_port
 from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Answer, Serve
 from tests.functional.documents import change, customer, entry
 from tests.functional.failing import (

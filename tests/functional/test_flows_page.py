@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from commands.running import ROOT, Sandbox
+from commands.processes import ROOT, Sandbox
 from sandbox.samples import samples
 from tests.functional.conftest import ACKNOWLEDGED, Serve
 from tests.functional.test_samples import load_documents

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import requests
 
-from commands.running import ROOT, Sandbox, free_port, running_function
+from commands.processes import ROOT, Sandbox, free_port, running_function
 from tests.functional.conftest import ACKNOWLEDGED
 from tests.functional.documents import change, customer, line_item, message, order
 

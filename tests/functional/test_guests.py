@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from handlers.services import Services
 from sandbox.documents import now
 from tests.functional.conftest import ACKNOWLEDGED, Answer, Function, Serve

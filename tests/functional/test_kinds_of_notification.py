@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.conftest import ACKNOWLEDGED, Function
 from tests.functional.documents import PROJECT, reference
 from tests.functional.failing import FakeTopic, fake_topic

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from manage import manage
 from tests.functional.conftest import Run
 from tests.functional.documents import Json, customer, order

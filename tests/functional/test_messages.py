@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 import handlers
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from handlers.registry import registrations
 from tests.functional.conftest import ACKNOWLEDGED, Function
 from tests.functional.documents import (

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.conftest import Function
 from tests.functional.documents import (
     address,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from core.rules import SyncRules
 from handlers.registry import registrations
 from tests.functional.conftest import REFUSED, Function

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.conftest import Function, Serve
 from tests.functional.documents import (
     category,

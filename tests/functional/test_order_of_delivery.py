@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.conftest import ACKNOWLEDGED, Function
 from tests.functional.documents import category, change, customer, entry, message, order, product, too_large, variant
 from tests.functional.states import comparable

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.conftest import Function, ManagePy, Serve
 from tests.functional.documents import Json, message, order, reference, too_large
 from tests.functional.measuring import measured

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox, running_function
+from commands.processes import Sandbox, running_function
 from sandbox.samples import ENVIRONMENT
 from tests.functional.random_people import RandomPeople
 from tests.functional.redelivery import Subscription

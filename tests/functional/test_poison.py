@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from commands.running import Sandbox, running_function
+from commands.processes import Sandbox, running_function
 from tests.functional.conftest import ACKNOWLEDGED, Function, Serve
 from tests.functional.documents import (
     PROJECT,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from commands.running import Function, Sandbox, running_function
+from commands.processes import Function, Sandbox, running_function
 from manage import manage
 from sandbox.samples import DOCUMENTS, ENVIRONMENT, SAMPLES, samples
 from tests.functional.conftest import ACKNOWLEDGED

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from commands.consent_words import consent_in_words
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from mappers.consent import Why
 from tests.functional.conftest import Run
 from tests.functional.consenting import BOTH, EMAIL, ago, answering

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox, running_function
+from commands.processes import Sandbox, running_function
 from sandbox.samples import ENVIRONMENT
 from tests.functional.documents import message
 from tests.functional.random_shop import RandomShop

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from google.oauth2 import id_token
 
-from commands.running import Sandbox, running_function
+from commands.processes import Sandbox, running_function
 from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Function, Serve
 from tests.functional.documents import customer, message
 from tests.functional.scripted import Backend, Ending, Received, http, scripted

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Function
 from tests.functional.documents import customer, entry, line_item, message, money, order, product, variant
 from tests.functional.failing import FakeTopic, fake_topic

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from commands import resync
-from commands.running import Sandbox, running_function
+from commands.processes import Sandbox, running_function
 from sandbox.calls import klaviyo
 from tests.functional.conftest import ACKNOWLEDGED, Run
 from tests.functional.documents import Json, line_item, message, order

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.conftest import Function, Serve
 from tests.functional.documents import Json, money, product, too_large
 from tests.functional.measuring import measured

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox
-from commands.shop import SCOPES
+from commands.check_commercetools import SCOPES
+from commands.processes import Sandbox
 from sandbox.samples import DOCUMENTS, Sample, samples
 from tests.functional.conftest import ACKNOWLEDGED, Function, Serve
 from tests.functional.states import comparable

@@ -21,12 +21,12 @@ from openapi_client.api.profiles_api import ProfilesApi
 
 from clients.klaviyo_calls import KlaviyoCalls
 from clients.transport import Answer, Connections
-from commands.running import ROOT, Sandbox
+from commands.processes import ROOT, Sandbox
 from core.settings import Settings
 from core.version import USER_AGENT
-from jobs.ending import DONE
 from jobs.entry import carried_out
 from jobs.options import parsed
+from jobs.outcome import DONE
 from jobs.progress import LoggedProgress
 from sandbox.samples import samples
 from tests.functional.conftest import ACKNOWLEDGED, Serve

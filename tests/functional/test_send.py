@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.running import ROOT, Sandbox, free_port
+from commands.processes import ROOT, Sandbox, free_port
 from sandbox.samples import SAMPLES
 from tests.functional.conftest import Serve
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.conftest import Function, Serve
 from tests.functional.documents import Json, address, line_item, money, too_large
 from tests.functional.measuring import measured

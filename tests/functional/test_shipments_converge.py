@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.conftest import ACKNOWLEDGED, Function, Serve
 from tests.functional.documents import Json
 from tests.functional.random_shipments import METRICS, RandomShipments, Step, Told

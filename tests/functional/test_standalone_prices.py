@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.conftest import Function, Serve
 from tests.functional.documents import Json, message, money, product, reference, too_large, variant, young
 from tests.functional.measuring import Measured, measured

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from commands.running import ROOT, Sandbox, free_port
+from commands.processes import ROOT, Sandbox, free_port
 from core.version import VERSION
 from tests.functional.conftest import Serve
 

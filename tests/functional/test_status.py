@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from commands.emulator import Emulator
-from commands.running import Sandbox, free_port
+from commands.processes import Sandbox, free_port
 from manage import manage
 
 pytestmark = pytest.mark.xdist_group("emulator")

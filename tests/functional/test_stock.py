@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.conftest import Function
 from tests.functional.documents import category, change, entry, message, money, product, reference, variant
 from tests.functional.measuring import Measured, measured

@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from commands.running import ROOT, Sandbox
+from commands.processes import ROOT, Sandbox
 from commands.subscription_plan import changes, messages
 from commands.subscriptions import show_plan
 from core.rules import SyncRules

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.conftest import REFUSED, Function, Serve
 from tests.functional.documents import change, customer
 from tests.functional.failing import LIMITS, FakeTopic, Stopwatch, fake_topic

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from clients.failures import retry_after
 from clients.transport import Connections, NoAnswerError
-from clients.verdicts import retry_after
 from tests.functional.scripted import LONG, WHENEVER, Backend, Ending, Received, always, http, scripted
 
 AT_ONCE = 6

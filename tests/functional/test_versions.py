@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Function
 from tests.functional.documents import change, customer, message, order, payment, reference, too_large, transaction
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox, running_function
+from commands.processes import Sandbox, running_function
 from sandbox.samples import ENVIRONMENT
 from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Function, Serve
 from tests.functional.documents import change, customer, line_item, message, order

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import clients.klaviyo
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from sandbox.documents import now
 from tests.functional.conftest import Function, Serve
 from tests.functional.documents import (

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.conftest import REFUSED, Function
 from tests.functional.documents import category, change, message, product, variant
 

@@ -1,6 +1,6 @@
 """A shop whose products are worth a bulk job."""
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.documents import category, entry, product, variant
 
 

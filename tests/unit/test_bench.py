@@ -9,7 +9,6 @@ import pytest
 from bench.answers import commercetools_answer, klaviyo_answer
 from bench.cold import parsed
 from bench.documents import CHANGED_VARIANTS, customer, identity, product, size_and_number
-from bench.figures import line, medians, percentile
 from bench.limits import missing, plan
 from bench.mix import KINDS, LOG_NAMES, SHARES, Message, composition, implied_writes, mixed, push_body
 from bench.plot import saturation_plot
@@ -25,6 +24,7 @@ from bench.saturation import (
     saturating_rates,
     throughput,
 )
+from bench.statistics import line, medians, percentile
 from core.notification import from_push, parse
 
 

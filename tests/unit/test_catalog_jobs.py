@@ -8,7 +8,7 @@ import pytest
 from clients.klaviyo_calls import KlaviyoCalls
 from clients.klaviyo_catalog_jobs import ITEMS, CatalogJobs, JobState
 from core.errors import TryAgain
-from jobs.filling import Row, filled
+from jobs.bulk_rows import Row, filled
 
 MADE = datetime(2026, 5, 1, 10, tzinfo=UTC)
 

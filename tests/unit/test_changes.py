@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from commands.changes import calls_in_words, differences
-from commands.unsent import Write
+from commands.klaviyo_recorder import Write
+from commands.write_diff import calls_in_words, differences
 
 ITEM = "/api/catalog-items"
 TARGET = f"{ITEM}/%24custom%3A%3A%3A%24default%3A%3A%3Ap1"

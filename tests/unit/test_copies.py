@@ -2,7 +2,7 @@
 
 import pytest
 
-from handlers.copies import Copy, RecentCopies
+from handlers.recent_copies import Copy, RecentCopies
 
 ARRIVED = 100.0
 BEFORE, AFTER = 99.0, 101.0

@@ -19,7 +19,7 @@ import pytest
 from pydantic import BaseModel, Field, GetCoreSchemaHandler, ValidationError
 
 from clients.deferred_models import deferred_models
-from commands.running import ROOT
+from commands.processes import ROOT
 
 GROUPS = ("catalogs", "data_privacy", "events", "profiles")
 MODELS = "openapi_client.models."

@@ -1,4 +1,4 @@
-"""The hours of a dry run, and the table in docs/history.md that is made of them."""
+"""The hours of a dry run, and the table in docs/backfill.md that is made of them."""
 
 import re
 from collections import Counter
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from jobs.estimate import Tally
 from jobs.passes import ALL
-from jobs.tally import Tally
 
 PAGE = Path(__file__).parents[2] / "docs" / "history.md"
 ROWS = re.findall(

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+import jobs.atomic_file
 import jobs.state
-import jobs.whole_file
-from jobs.ending import INTERRUPTED, InterruptedRunError, LostStateError, RefusedStateError, StoppedError
+from jobs.outcome import INTERRUPTED, InterruptedRunError, LostStateError, RefusedStateError, StoppedError
 from jobs.state import StateFile, claimed
 from tests.passing import Passing
 
@@ -87,7 +87,7 @@ def written_at(clock: Passing, monkeypatch: pytest.MonkeyPatch) -> list[float]:
         write(path, content)
 
     for name in ("create", "replace"):
-        monkeypatch.setattr(jobs.whole_file, name, partial(noted, getattr(jobs.whole_file, name)))
+        monkeypatch.setattr(jobs.atomic_file, name, partial(noted, getattr(jobs.atomic_file, name)))
     return times
 
 

@@ -9,7 +9,7 @@ import pytest
 import jobs.units
 from core.errors import Ignored, Refused, TryAgain, Unmappable
 from core.rules import Limits
-from jobs.ending import DENIED, INTERRUPTED, StoppedError
+from jobs.outcome import DENIED, INTERRUPTED, StoppedError
 from jobs.units import Attempt, Health, Settled, settled
 from tests.passing import Passing
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from commands.page.changed import changed, later
+from commands.page.state_diff import changed, later
 
 EMPTY: dict[str, Any] = {"profiles": [], "events": [], "items": {}, "variants": {}, "categories": {}}
 

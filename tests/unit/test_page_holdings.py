@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from commands.page.holdings import held_by, holdings, touched_by
-from commands.running import ROOT
+from commands.page.klaviyo_state import held_by, holdings, touched_by
+from commands.processes import ROOT
 
 PREFIX = "$custom:::$default:::"
 STATE: dict[str, Any] = {

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from commands.page.marking import Comparison, Line
+from commands.page.provenance import Comparison, Line
 
 PRICE = {"value": {"type": "centPrecision", "currencyCode": "EUR", "centAmount": 17900, "fractionDigits": 2}}
 YEN = {"value": {"type": "centPrecision", "currencyCode": "JPY", "centAmount": 29800, "fractionDigits": 0}}

@@ -14,7 +14,7 @@ import sandbox
 from commands.page import subscription as module
 from commands.page.delivery import Delivery, Message
 from commands.page.subscription import ATTEMPTS, Subscription
-from commands.running import Function, Sandbox
+from commands.processes import Function, Sandbox
 from sandbox.calls import klaviyo
 from sandbox.samples import DOCUMENTS, samples
 from sandbox.samples import SAMPLES as SAMPLES_FOLDER

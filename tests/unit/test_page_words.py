@@ -8,10 +8,10 @@ import pytest
 
 from commands.page import curl
 from commands.page.delivery import Attempt, Backend, Call, Delivery, Letter, Message
-from commands.page.shop import groups
-from commands.page.steps import steps
-from commands.page.words import TIMES, times, told
-from commands.running import Sandbox
+from commands.page.outcome_text import TIMES, times, told
+from commands.page.sample_list import groups
+from commands.page.timeline import steps
+from commands.processes import Sandbox
 from sandbox.control import Control
 from sandbox.samples import samples
 

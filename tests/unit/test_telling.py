@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from commands.telling import counted, effect, heading, money
+from commands.outcome_words import counted, effect, heading, money
 
 
 def _event(metric: str, status: int = 202) -> dict[str, Any]:

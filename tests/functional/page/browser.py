@@ -10,8 +10,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
-from commands.page.serving import Served
-from commands.page.stage import Stage
+from commands.page.app_state import Stage
+from commands.page.command import Served
 
 FIRST_ACT = 7
 """Messages that the page sends by itself when it starts."""

@@ -9,7 +9,7 @@ import pytest
 from selenium.webdriver import Chrome
 
 from commands.browser import chromium, logged, missing, prefer, requested, resize
-from commands.page.serving import Served, page_server
+from commands.page.command import Served, page_server
 from tests.functional.page.browser import FIRST_ACT, Page
 
 _LOCAL = re.compile(r"(http://127\.0\.0\.1:\d+/|data:|about:blank)")

@@ -7,8 +7,8 @@ from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 
 from commands.page.delivery import Message
+from commands.page.outcome_text import TIMES
 from commands.page.story import ACTS, Act
-from commands.page.words import TIMES
 from sandbox.samples import samples
 from tests.functional.page.browser import FIRST_ACT, Page
 

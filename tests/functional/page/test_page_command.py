@@ -14,11 +14,11 @@ import psutil
 import pytest
 import requests
 
-from commands.page.comparing import Side, compare
+from commands.page.command import page_server
+from commands.page.comparison import Side, compare
 from commands.page.delivery import Message
-from commands.page.serving import page_server
 from commands.page.story import ACTS
-from commands.running import ROOT
+from commands.processes import ROOT
 
 COMMAND = [sys.executable, "manage.py", "demo", "--serve", "--port"]
 

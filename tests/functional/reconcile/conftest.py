@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.backfilling import Job
 from tests.functional.comparing import make_true
 from tests.functional.conftest import Serve

@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from commands.running import ROOT, Sandbox
+from commands.processes import ROOT, Sandbox
 from jobs.drift.findings import KINDS
-from jobs.ending import DENIED
+from jobs.outcome import DENIED
 from tests.functional.backfilling import Job, Json, environment_of
 from tests.functional.comparing import comparison, config_of, make_true
 from tests.functional.conftest import Serve

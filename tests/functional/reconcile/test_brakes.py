@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from clients.retrying import message_budget
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from core.settings import Settings
 from handlers.services import Services
-from jobs.ending import BRAKE
+from jobs.outcome import BRAKE
 from tests.functional.backfilling import Job, holdings
 from tests.functional.comparing import comparison, config_of, make_true
 from tests.functional.conftest import Serve

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from commands.running import Sandbox
-from jobs.ending import BAD_ARGUMENTS, DRIFT
+from commands.processes import Sandbox
+from jobs.outcome import BAD_ARGUMENTS, DRIFT
 from tests.functional.backfilling import Job, asked
 from tests.functional.comparing import comparison, config_of
 from tests.functional.conftest import ManagePy

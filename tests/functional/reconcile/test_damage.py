@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from core.settings import Settings
 from tests.functional.backfilling import Job, holdings
 from tests.functional.comparing import comparison, config_of, make_true, open_shop, writes

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from commands.running import Sandbox
-from jobs.ending import DRIFT
+from commands.processes import Sandbox
+from jobs.outcome import DRIFT
 from tests.functional.backfilling import Job, asked, holdings
 from tests.functional.comparing import comparison, config_of, writes
 from tests.functional.conftest import ManagePy, Serve

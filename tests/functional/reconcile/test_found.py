@@ -2,8 +2,8 @@
 
 import json
 
-from commands.running import Sandbox
-from jobs.ending import BRAKE
+from commands.processes import Sandbox
+from jobs.outcome import BRAKE
 from tests.functional.backfilling import Job, asked, ended
 from tests.functional.comparing import comparison, config_of, make_true, writes
 from tests.functional.conftest import ManagePy, Serve

@@ -2,7 +2,7 @@
 
 import json
 
-from commands.running import Sandbox
+from commands.processes import Sandbox
 from tests.functional.backfilling import Job
 from tests.functional.comparing import comparison, config_of, writes
 from tests.functional.conftest import ManagePy

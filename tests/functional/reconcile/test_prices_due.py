@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from commands.running import Sandbox
-from jobs.ending import INTERRUPTED
+from commands.processes import Sandbox
+from jobs.outcome import INTERRUPTED
 from tests.functional.backfilling import Job, awaited, ended, holdings
 from tests.functional.comparing import make_true, writes
 from tests.functional.conftest import Serve

@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from commands.running import Sandbox
-from jobs.ending import BRAKE, INTERRUPTED, REFUSED
+from commands.processes import Sandbox
+from jobs.outcome import BRAKE, INTERRUPTED, REFUSED
 from tests.functional.backfilling import Job, asked, awaited, ended
 from tests.functional.comparing import comparison, config_of
 from tests.functional.conftest import ManagePy

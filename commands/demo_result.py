@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from commands.telling import about, counted, money
+from commands.outcome_words import about, counted, money
 
 State = Mapping[str, Any]
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from commands.changes import Difference, compared
-from commands.running import PATIENCE, ROOT, Sandbox
+from commands.processes import PATIENCE, ROOT, Sandbox
+from commands.write_diff import Difference, compared
 from sandbox.samples import ENVIRONMENT
 
 _EMPTY_KLAVIYO = {"KLAVIYO_AUTH_KEY": "", "KLAVIYO_API_URL": "", "ENV_FILE": "", "DEAD_LETTER_TOPIC": ""}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from core.notification import Notification
-from handlers.people import send_order_events
+from handlers.order_owner import send_order_events
 from handlers.services import Services
 from mappers.order_documents import Order
 from mappers.order_events import Fact, fact_events

@@ -12,8 +12,8 @@ from typing import Any
 import click
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from commands.page.app_state import Stage, staged
 from commands.page.server import page
-from commands.page.stage import Stage, staged
 
 HOST = "127.0.0.1"
 

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.syntax import Syntax
 
-from commands.changes import Call, calls_in_words, differences
 from commands.consent_words import consent_in_words
-from commands.unsent import Write
+from commands.klaviyo_recorder import Write
+from commands.write_diff import Call, calls_in_words, differences
 from pipeline import Outcome
 
 COLOURS = {"synced": "green", "ignored": "yellow", "retried": "red", "dead-lettered": "red"}

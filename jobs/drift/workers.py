@@ -12,13 +12,13 @@ from typing import Self, TypeVar
 from core.errors import DeadLetter, SyncError
 from core.settings import Settings
 from handlers.services import Services
-from jobs.arenas import share_one_heap
 from jobs.drift.findings import Findings
-from jobs.ending import INTERRUPTED, REFUSED, InterruptedRunError, Outcome, StoppedError, signals_caught
-from jobs.for_a_job import THREADS, JobConsent, job_services
+from jobs.malloc import share_one_heap
+from jobs.outcome import INTERRUPTED, REFUSED, InterruptedRunError, Outcome, StoppedError, signals_caught
 from jobs.progress import Progress, Snapshot
 from jobs.reading import Patience, Reader
 from jobs.run import GRACE, await_all
+from jobs.services import THREADS, JobConsent, job_services
 from jobs.units import Attempt, Health, Settled, settled, surely
 
 _MINUTE = 60.0

@@ -15,15 +15,15 @@ from typing import Any
 import click
 
 from bench import documents
-from bench.bars import Bars
 from bench.documents import Json
 from bench.limits import THROTTLED, counting
 from bench.mix import VARIANTS
-from bench.proc import pss_megabytes, tree
+from bench.process_usage import pss_megabytes, tree
 from bench.processes import PYTHON
+from bench.progress import Bars
 from bench.report import Sheet
 from bench.saturation import EVENTS
-from commands.running import ROOT, Sandbox, running_sandbox
+from commands.processes import ROOT, Sandbox, running_sandbox
 from sandbox.samples import ENVIRONMENT
 
 LINES = 3

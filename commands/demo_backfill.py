@@ -7,9 +7,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from commands.demo_job import ran_job
-from commands.running import Sandbox
-from commands.telling import counted
+from commands.demo_jobs import ran_job
+from commands.outcome_words import counted
+from commands.processes import Sandbox
 
 _PASSES = ("customers", "orders", "refunds")
 

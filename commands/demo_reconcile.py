@@ -7,8 +7,8 @@ from urllib.parse import quote
 from rich.console import Console
 from rich.text import Text
 
-from commands.demo_job import ran_job
-from commands.running import Sandbox
+from commands.demo_jobs import ran_job
+from commands.processes import Sandbox
 from sandbox.calls import klaviyo
 from sandbox.catalog import PREFIX
 

@@ -7,7 +7,7 @@ import click
 
 from clients.commercetools import Commercetools
 from clients.retrying import message_budget
-from commands.finding import Finding
+from commands.check_result import Finding
 from core.conditions import Condition, setting
 from core.errors import SyncError, TryAgain
 from core.rules import SyncRules

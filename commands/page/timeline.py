@@ -7,9 +7,9 @@ from itertools import groupby
 from typing import Any, Literal
 from urllib.parse import unquote
 
+from commands.outcome_words import counted, money
 from commands.page.delivery import Attempt, Backend, Call
-from commands.page.words import TIMES, resource_noun, titles
-from commands.telling import counted, money
+from commands.page.outcome_text import TIMES, resource_noun, titles
 from mappers.ids import external_id
 
 Look = Literal["read", "write", "miss", "again", "refused"]

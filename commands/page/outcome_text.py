@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from commands.outcome_words import counted, effect
 from commands.page.delivery import Attempt, Call, Delivery
 from commands.page.subscription import ATTEMPTS
-from commands.telling import counted, effect
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import sandbox
 from commands.environment import settings_or_exit
+from commands.klaviyo_recorder import UnsentCalls
 from commands.output import log_on_stderr
-from commands.running import sandbox_environment
-from commands.unsent import UnsentCalls
+from commands.processes import sandbox_environment
 from core.settings import Settings
 from handlers.services import Services
 from sandbox.samples import DOCUMENTS, ENVIRONMENT

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Self
 
 from commands.page import faults
-from commands.page.changed import Changes, changed
 from commands.page.delivery import Message
 from commands.page.jobs import JOBS
 from commands.page.settings import DEFAULT, for_page
+from commands.page.state_diff import Changes, changed
 from commands.page.story import ACTS, Act
 from commands.page.subscription import Subscription
 from commands.page.topic import DeadLetterTopic
-from commands.running import Function, Sandbox, running_function, running_sandbox
+from commands.processes import Function, Sandbox, running_function, running_sandbox
 from sandbox.documents import Documents
 from sandbox.samples import DOCUMENTS, ENVIRONMENT, Sample, samples
 

@@ -13,8 +13,8 @@ from core.notification import Notification
 from core.rules import SyncRules
 from core.settings import Settings
 from handlers.order import events_by_state
+from handlers.order_owner import Stages, send_order_events
 from handlers.payment import refunds_among
-from handlers.people import Stages, send_order_events
 from handlers.registry import is_consumed
 from handlers.services import Services
 from mappers.event_time import event_time

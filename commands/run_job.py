@@ -13,8 +13,8 @@ from commands.output import log_on_stderr
 from core.rules import SyncRules
 from core.settings import Settings
 from core.wire import encoded
-from jobs.ending import REFUSED, Outcome
-from jobs.leaving import leave
+from jobs.exiting import leave
+from jobs.outcome import REFUSED, Outcome
 from jobs.progress import LoggedProgress, Progress
 
 _HELP = {"-h", "--help"}

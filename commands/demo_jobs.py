@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from commands.running import PATIENCE, ROOT, Sandbox
+from commands.processes import PATIENCE, ROOT, Sandbox
 from sandbox.samples import ENVIRONMENT
 
 

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
-from commands.page.changed import NOTHING, Changes
-from commands.telling import about, money
+from commands.outcome_words import about, money
+from commands.page.state_diff import NOTHING, Changes
 from sandbox.catalog import external_id
 
 Touched = frozenset[tuple[str, str]]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby, zip_longest
 from typing import Any, Literal
 
-from commands.unsent import Write
+from commands.klaviyo_recorder import Write
 from mappers.ids import external_id
 
 Sign = Literal["+", "-", "~"]

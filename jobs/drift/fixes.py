@@ -6,13 +6,13 @@ from functools import partial
 from clients.retrying import current_budget
 from core.errors import TryAgain
 from handlers.catalog_product import copy_product
-from handlers.comparing import GONE, Look
+from handlers.comparison import GONE, Look
 from handlers.services import Services
-from jobs.drift.crew import Crew
+from jobs.drift.confirmation import Target, looked, note_failure, note_moved
 from jobs.drift.findings import KINDS, Report
-from jobs.drift.looks import Target, looked, note_failure, note_moved
+from jobs.drift.workers import Crew
 from jobs.errors_file import ErrorsFile
-from jobs.telling import copy, told
+from jobs.notifications import copy, told
 from jobs.units import Attempt
 
 _ORDER = ("category", "product", "customer")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from clients.commercetools import Commercetools
 from clients.klaviyo_calls import KlaviyoCalls
 from clients.retrying import message_budget
-from commands.finding import Finding
+from commands.check_result import Finding
 from core.errors import SyncError
 from core.rules_consent import CUSTOM
 from core.settings import Settings

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from jobs import whole_file
+from jobs import atomic_file
 from jobs.drift.findings import Findings
-from jobs.ending import RefusedStateError
+from jobs.outcome import RefusedStateError
 
 _VERSION = 1
 _WHAT = "reconcile"
@@ -77,6 +77,6 @@ class Memory:
             "unfinished": self.unfinished,
         }
         try:
-            whole_file.replace(self.path, json.dumps(content))
+            atomic_file.replace(self.path, json.dumps(content))
         except OSError as error:
             raise RefusedStateError(f"{self.path} can't be written: {error.strerror}.") from None

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import click
 
 from commands.emulator import Emulator, EmulatorError, running_emulator
-from commands.running import UNCHECKED, Function, running_function, running_sandbox
+from commands.processes import UNCHECKED, Function, running_function, running_sandbox
 from sandbox.samples import DOCUMENTS, ENVIRONMENT
 
 _TOPIC, _PUSH = "commercetools", "klaviyo-sync"

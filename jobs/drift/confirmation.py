@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from functools import partial
 
 from core.errors import SyncError
-from handlers.comparing import Look, look_at_category, look_at_customer, look_at_product
-from jobs.drift.crew import Crew
+from handlers.comparison import Look, look_at_category, look_at_customer, look_at_product
 from jobs.drift.findings import Report
+from jobs.drift.workers import Crew
 from jobs.errors_file import ErrorsFile
 
 _LOOKS = 3

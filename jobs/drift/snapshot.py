@@ -7,7 +7,7 @@ from typing import Any
 
 from clients.klaviyo_calls import Page
 from core.wire import decoded, encoded
-from jobs.drift.crew import Crew
+from jobs.drift.workers import Crew
 from mappers.ids import external_id
 from mappers.mapped import JsonObject
 

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from jobs.ending import Outcome
+from jobs.outcome import Outcome
 
 
 def leave(outcome: Outcome, code: int) -> None:
