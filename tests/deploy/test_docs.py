@@ -10,7 +10,7 @@ import pytest
 from commands.processes import ROOT
 from tests.deploy.deployment import Cloud, lint, printed
 
-TEXT, HISTORY = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("deploy.md", "history.md"))
+TEXT, HISTORY = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("deploy.md", "backfill.md"))
 
 
 def _gcloud_commands(text: str = TEXT) -> list[str]:

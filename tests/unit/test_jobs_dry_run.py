@@ -9,7 +9,7 @@ import pytest
 from jobs.estimate import Tally
 from jobs.passes import ALL
 
-PAGE = Path(__file__).parents[2] / "docs" / "history.md"
+PAGE = Path(__file__).parents[2] / "docs" / "backfill.md"
 ROWS = re.findall(
     r"^\| ([\d,]+) orders, ([\d,]+) customers, ([\d,]+) products \| (.+?) \| (.+?) \| (.+?) \|$",
     PAGE.read_text(encoding="utf-8"),
