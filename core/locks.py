@@ -1,4 +1,7 @@
-"""One at a time per resource, within an instance."""
+"""Locks by key: within one instance, only one message at a time works on a resource.
+
+Other instances have locks of their own, so a lock never replaces the check for concurrent changes after a write.
+"""
 
 import threading
 import time
@@ -8,80 +11,94 @@ from dataclasses import dataclass, field
 
 from core.errors import TryAgain
 
-_PRUNED_AT = 1_000
-"""Keys that are remembered before those that are too old are looked for; then a quarter more than are left."""
+_PRUNE_AT = 1_000
+"""Prune the release times once this many keys are held, then at 125 % of what survives."""
 
 
 @dataclass(slots=True)
-class _Held:
+class _CountedLock:
+    """A lock, and how many threads hold it or wait for it."""
+
     lock: threading.Lock = field(default_factory=threading.Lock)
     users: int = 0
 
 
 class KeyedLocks:
-    """Locks by key, made when first wanted and dropped when nobody holds or awaits them.
+    """One lock per key. A lock is created on first use and removed with its last user, so idle keys take no memory.
 
-    Who held a key is remembered for so many seconds: as long as a message may take that will ask for it.
+    The time of a key's last release is kept for at least `remembered_seconds`. This must cover the longest run of a
+    message, as `released_since` is asked about moments within the caller's own run. The locks are not reentrant.
     """
 
     def __init__(self, remembered_seconds: float = 60.0) -> None:
         self._remembered_seconds = remembered_seconds
         self._guard = threading.Lock()
-        self._locks: dict[str, _Held] = {}
-        self._released: dict[str, float] = {}
-        self._pruned_at = _PRUNED_AT
+        """Protects all that follows. It is never held while waiting for a key."""
+        self._locks: dict[str, _CountedLock] = {}
+        self._released_at: dict[str, float] = {}
+        self._prune_at = _PRUNE_AT
 
     @contextmanager
-    def hold(self, keys: Collection[str], deadline: float, *, remembered: bool = True) -> Iterator[None]:
-        """Hold all of the keys. Raises TryAgain when one is not free by `deadline` (`time.monotonic`).
+    def hold(self, keys: Collection[str], deadline: float, *, record_release: bool = True) -> Iterator[None]:
+        """Hold all the keys, then release them. Raises TryAgain if one is still taken at `deadline` (`time.monotonic`).
 
-        `remembered` says whether `released_since` is to know of it.
+        A deadline in the past takes only what is free now. With `record_release` off, `released_since` does not see
+        this hold. Keys are acquired in sorted order, so two calls can't deadlock. Nested calls could, until one of
+        them reaches its deadline.
         """
         held: list[str] = []
         try:
-            for key in sorted(set(keys)):  # always in this order: two holders can't wait for each other
-                self._take(key, deadline)
+            for key in sorted(set(keys)):
+                self._acquire(key, deadline)
                 held.append(key)
             yield
         finally:
             for key in reversed(held):
-                self._let_go(key, remembered=remembered)
+                self._release(key, record=record_release)
 
     def released_since(self, keys: Collection[str], moment: float) -> bool:
-        """Whether somebody held one of the keys and let go of it after `moment`, while that is remembered."""
-        with self._guard:
-            return any(self._released.get(key, float("-inf")) >= moment for key in keys)
+        """True if one of the keys was released at or after `moment` (`time.monotonic`).
 
-    def _take(self, key: str, deadline: float) -> None:
+        A message that read a resource before it got the lock asks this: if another message held the lock in the
+        meantime, the read may be stale.
+        """
         with self._guard:
-            lock = self._locks.setdefault(key, _Held())
-            lock.users += 1
+            return any(self._released_at.get(key, float("-inf")) >= moment for key in keys)
+
+    def _acquire(self, key: str, deadline: float) -> None:
+        with self._guard:
+            entry = self._locks.setdefault(key, _CountedLock())
+            entry.users += 1  # counted before waiting: the holder must not remove a lock that others wait for
         acquired = False
         try:
-            acquired = lock.lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
+            acquired = entry.lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
         finally:
             if not acquired:
                 with self._guard:
-                    self._leave(key, lock)
+                    self._remove_user(key, entry)
         if not acquired:
             raise TryAgain("resource_busy")
 
-    def _let_go(self, key: str, *, remembered: bool) -> None:
+    def _release(self, key: str, *, record: bool) -> None:
         with self._guard:
-            if remembered:
-                self._remember(key)
-            lock = self._locks[key]
-            lock.lock.release()
-            self._leave(key, lock)
+            if record:  # before the release: the next holder must see it
+                self._record_release(key)
+            entry = self._locks[key]
+            entry.lock.release()
+            self._remove_user(key, entry)
 
-    def _leave(self, key: str, lock: _Held) -> None:
-        lock.users -= 1
-        if not lock.users:
+    def _remove_user(self, key: str, entry: _CountedLock) -> None:
+        """Count one user less, and remove the lock with its last one. The caller holds the guard."""
+        entry.users -= 1
+        if not entry.users:
             del self._locks[key]
 
-    def _remember(self, key: str) -> None:
+    def _record_release(self, key: str) -> None:
+        """Note when the key is released, and prune the times that are too old. The caller holds the guard."""
         now = time.monotonic()
-        self._released[key] = now
-        if len(self._released) >= self._pruned_at:
-            self._released = {key: at for key, at in self._released.items() if now - at < self._remembered_seconds}
-            self._pruned_at = max(_PRUNED_AT, len(self._released) * 5 // 4)
+        self._released_at[key] = now
+        if len(self._released_at) >= self._prune_at:
+            self._released_at = {
+                key: at for key, at in self._released_at.items() if now - at < self._remembered_seconds
+            }
+            self._prune_at = max(_PRUNE_AT, len(self._released_at) * 5 // 4)

@@ -69,12 +69,12 @@ class Services:
         until = min(current_budget().deadline, time.monotonic() + PATIENCE)
         with ExitStack() as held:
             try:
-                held.enter_context(self.locks.hold(keys, 0.0 if remembered else until, remembered=remembered))
+                held.enter_context(self.locks.hold(keys, 0.0 if remembered else until, record_release=remembered))
             except TryAgain:
                 with self._waiting.entered() as may_wait:
                     if not remembered or not may_wait:
                         raise
-                    held.enter_context(self.locks.hold(keys, until, remembered=remembered))
+                    held.enter_context(self.locks.hold(keys, until, record_release=remembered))
             yield
 
     def together(self, writes: Iterable[tuple[str, Callable[[], None]]]) -> None:

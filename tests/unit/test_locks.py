@@ -101,7 +101,7 @@ def test_what_is_too_old_to_be_asked_for_is_forgotten(monkeypatch: pytest.Monkey
     before = now = 1026.0
     for number in range(200):
         _held(locks, f"young {number}")
-    assert len(locks._released) <= 200
+    assert len(locks._released_at) <= 200
     assert all(locks.released_since([f"young {number}"], before) for number in range(200))
 
 
@@ -109,10 +109,10 @@ def test_what_nobody_asks_for_is_not_remembered() -> None:
     """It takes no memory once it was let go of."""
     locks = KeyedLocks()
     before = time.monotonic()
-    with locks.hold(["a"], _soon(), remembered=False):
+    with locks.hold(["a"], _soon(), record_release=False):
         pass
     assert not locks.released_since(["a"], before)
-    assert locks._released == {}
+    assert locks._released_at == {}
 
 
 def test_a_key_that_was_not_got_is_not_released() -> None:
