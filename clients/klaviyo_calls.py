@@ -69,7 +69,7 @@ class KlaviyoCalls:
         called = _called(operation)
 
         def attempt(timeouts: Timeouts) -> JsonObject:
-            learns = self._reading.all_headers = self._quotas.wants_headers(called)
+            learns = self._reading.all_headers = self._quotas.should_read_headers(called)
             try:
                 answer: Answer = method(*arguments, **options, _request_timeout=timeouts)
             except NoAnswerError as error:

@@ -1,9 +1,21 @@
-"""Klaviyo's rate limits, kept rather than run into.
+"""Client-side rate limiting: calls wait for their turn, so that Klaviyo rarely has to answer 429.
 
-Klaviyo counts each operation in two fixed windows, a second and a minute, for the whole account. All threads of this
-instance share one pace per operation: at most the instance's share of both windows, spread over the minute but for a
-tenth that may go at once. While Klaviyo says that much of the minute is left, the minute's share does not bind, and
-afterwards an instance that has used more than its share, as others are idle, goes on in the same proportion.
+Klaviyo counts each operation for the whole account, in two fixed windows: a second (`burst`) and a minute (`steady`).
+Instances do not talk to each other, so each has a configured share of the account's quota. Within an instance all
+threads reserve slots (send times) from one `_Pace` per operation. A slot is the earliest time that satisfies every
+rule:
+
+- Per second: at most 90 % of the instance's share within any second.
+- Per minute: at most the instance's share within any 60 seconds. Both windows slide, so Klaviyo's fixed ones are not
+  overrun wherever they begin.
+- Even spacing: the minute's quota is spread evenly, but a tenth of it may run ahead of the schedule (the generic cell
+  rate algorithm, GCRA). So a burst never uses up the minute and leaves the instance idle for the rest of it.
+- Klaviyo's count: once Klaviyo has said that nothing is left of the account's minute, wait until that minute ends.
+
+Klaviyo's answers say how much of the account's minute is left. While at least half is left, the minute's quota is not
+divided: this instance may use all of it. Below half, the instance gets its share again. If more than that share of the
+calls used so far were its own, because others are idle, it keeps that higher proportion: an instance that runs alone
+uses the whole minute.
 """
 
 import re
@@ -18,27 +30,28 @@ from core.errors import TryAgain
 
 _MINUTE = 60.0
 _SECOND = 1.0
-_AT_ONCE = 0.1
-"""Part of a minute's quota that need not be spread."""
+_HEAD_START = 0.1
+"""Share of a minute's quota that may run ahead of the even spacing."""
 _BURST_MARGIN = 0.9
-"""Of a second's quota: what is sent within one second may arrive within a shorter time."""
-_PLENTY = 0.5
-"""Part of a minute's quota that must be left for the share not to bind."""
-_ROUNDED = 2.0
-"""Seconds: a window's end is told in whole ones, and the answer takes its time."""
-_HEADERS_EVERY = 0.05
-"""Seconds between two answers of an operation whose headers are read: reading all of them takes 10 % more CPU."""
-_READS = ("get_", "query_")
-"""How operations begin that change nothing."""
+"""Share of the per-second quota that is used: calls sent within a second may arrive closer together."""
+_PLENTY_LEFT = 0.5
+"""While at least this share of the account's minute is left, the instance may use more than its own share of it."""
+_RESET_TOLERANCE = 2.0
+"""Seconds by which two readings of one minute's end may differ: Klaviyo rounds it to seconds, and answers take time."""
+_HEADERS_INTERVAL = 0.05
+"""Seconds between two answers of an operation whose headers are read: reading them all takes 10 % more CPU."""
+_READ_PREFIXES = ("get_", "query_")
+"""Operations whose names begin like this change nothing."""
 _NUMBER = re.compile(r"\d+")
-_TOLD = ("ratelimit-limit", "ratelimit-remaining", "ratelimit-reset")
+_RATE_LIMIT_HEADERS = ("ratelimit-limit", "ratelimit-remaining", "ratelimit-reset")
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Requests a second and a minute. Source: the rate limits in the SDK's documentation of each operation.
+    """The account's limits for one operation: `burst` calls a second, `steady` calls a minute.
 
-    What `RateLimit-Limit` says of the minute wins over what is written here.
+    Source: the rate limits in the SDK's documentation of each operation. If the header `RateLimit-Limit` gives another
+    limit for the minute, that one is used, and `burst` changes in proportion.
     """
 
     burst: int
@@ -88,68 +101,75 @@ QUOTAS: Mapping[str, Quota] = {
 
 @dataclass(slots=True)
 class _Pace:
-    """What was sent of one operation, and what Klaviyo said is left of its minute."""
+    """The slots of one operation, and what Klaviyo last said of the account's current minute. Times are monotonic."""
 
     quota: Quota
     sent: deque[float] = field(default_factory=deque)
     """Send times in the last minute, plus reserved slots."""
     next_even: float = 0.0
-    headers_at: float = float("-inf")
+    """When the next call is due if calls are spaced evenly."""
+    headers_read_at: float = float("-inf")
     limit: int = 0
+    """The account's calls a minute, as Klaviyo last gave it."""
     remaining: int = 0
+    """Calls left of the account's current minute, less those reserved since Klaviyo gave the number."""
     reset_at: float = 0.0
-    own: int = 0
-    """Of what was used of Klaviyo's minute: what this instance has sent or reserved."""
+    """End of the latest minute that Klaviyo told of; `remaining` means nothing after it."""
+    own_calls: int = 0
+    """Calls of this instance in the account's current minute, reserved ones included."""
 
     def reserve(self, now: float, share: float, latest: float) -> float | None:
-        """When the next request may be sent, which takes that slot; None when it comes after `latest`."""
+        """Reserve the next slot and return its time. If that is after `latest`, reserve nothing and return None."""
         while self.sent and self.sent[0] <= now - _MINUTE:
             self.sent.popleft()
-        told = now < self.reset_at
-        minutes_share = self._minutes_share(share) if told else share
-        at = max(now, self.next_even - _AT_ONCE * _MINUTE)
-        for length, most in (
+        count_is_current = now < self.reset_at
+        minute_share = self._minute_share(share) if count_is_current else share
+        at = max(now, self.next_even - _HEAD_START * _MINUTE)
+        for length, quota in (
             (_SECOND, self.quota.burst * share * _BURST_MARGIN),
-            (_MINUTE, self.quota.steady * minutes_share),
+            (_MINUTE, self.quota.steady * minute_share),
         ):
-            allowed = max(1, int(most))
+            allowed = max(1, int(quota))
             if len(self.sent) >= allowed:
                 at = max(at, self.sent[-allowed] + length)
-        if told and self.remaining <= 0:
+        if count_is_current and self.remaining <= 0:
             at = max(at, self.reset_at)
         if at > latest:
             return None
         self.sent.append(at)
         self.remaining -= 1
-        self.own += 1
-        self.next_even = max(self.next_even, at) + _MINUTE / (self.quota.steady * minutes_share)
+        self.own_calls += 1
+        self.next_even = max(self.next_even, at) + _MINUTE / (self.quota.steady * minute_share)
         return at
 
-    def learn(self, ends: float, limit: int, remaining: int) -> None:
-        """Take in that `remaining` of `limit` are left of the minute that ends at `ends`."""
-        if ends < self.reset_at - _ROUNDED:
-            return  # an answer of the window before, which was overtaken
-        # Within one window answers overtake each other as well: the lowest count is the latest.
-        if ends > self.reset_at + _ROUNDED:
-            self.remaining, self.reset_at = remaining, ends
-            self.own = sum(at > ends - _MINUTE for at in self.sent)
+    def learn(self, window_end: float, limit: int, remaining: int) -> None:
+        """Note that `remaining` of `limit` calls are left of the account's minute that ends at `window_end`."""
+        if window_end < self.reset_at - _RESET_TOLERANCE:
+            return  # a late answer about the previous minute
+        if window_end > self.reset_at + _RESET_TOLERANCE:
+            self.remaining, self.reset_at = remaining, window_end
+            self.own_calls = sum(at > window_end - _MINUTE for at in self.sent)
         else:
-            self.remaining, self.reset_at = min(remaining, self.remaining), max(ends, self.reset_at)
+            # Within a minute, answers may arrive out of order: the lowest count is the latest.
+            self.remaining, self.reset_at = min(remaining, self.remaining), max(window_end, self.reset_at)
         self.limit = limit
-        if limit and limit != self.quota.steady:  # Klaviyo has raised or lowered it since
+        if limit and limit != self.quota.steady:  # the account's limit differs from the documented one
             self.quota = Quota(max(1, round(self.quota.burst * limit / self.quota.steady)), limit)
 
-    def _minutes_share(self, share: float) -> float:
-        """The whole minute while plenty is left, then as much of it as this instance has used of what was used."""
-        if self.remaining >= self.limit * _PLENTY:
+    def _minute_share(self, share: float) -> float:
+        """The part of the minute's quota that this instance may use: all of it while plenty is left.
+
+        Afterwards `share`, or the instance's proportion of the calls used so far if that is more.
+        """
+        if self.remaining >= self.limit * _PLENTY_LEFT:
             return 1.0
-        return min(1.0, max(share, self.own / max(1, self.limit - self.remaining)))
+        return min(1.0, max(share, self.own_calls / max(1, self.limit - self.remaining)))
 
 
 class KlaviyoQuotas(Pauses):
-    """Lets calls wait for their slot, and refuses those whose slot comes after the message's time.
+    """Makes calls wait for their slot, and turns away those whose message can't wait so long.
 
-    `share` is the part of the account's quota that is this instance's, `waiting` bounds how many messages may wait.
+    `share` is this instance's part of the account's quota. `waiting` limits how many messages may wait at a time.
     """
 
     def __init__(
@@ -164,46 +184,52 @@ class KlaviyoQuotas(Pauses):
         self._waiting = waiting
         self._clock = clock
         self._sleep = sleep
-        self._pacing = threading.Lock()
+        self._paces_lock = threading.Lock()
         self._paces = {name: _Pace(quota) for name, quota in QUOTAS.items()}
 
     def admit(self, operation: Operation) -> bool:
-        """Wait for the operation's slot. Raises TryAgain when it is paused, or the message can't wait so long."""
+        """Wait for the operation's slot. True if the call probes a pause, as in `Pauses`.
+
+        Raises TryAgain if the operation is paused, or if the slot is further away than the message may wait.
+        """
         self.require_unpaused(operation)
         with self._waiting.entered() as may_wait:
             wait = self._reserve(operation, current_budget().patience if may_wait else 0.0)
             if wait > 0:
                 self._sleep(wait)
         probes = super().admit(operation)
-        if not operation.name.startswith(_READS):
+        if not operation.name.startswith(_READ_PREFIXES):
             current_budget().has_written = True
         return probes
 
-    def wants_headers(self, operation: Operation) -> bool:
-        """Whether to read the rate-limit headers of the next answer (at most every 50 ms)."""
+    def should_read_headers(self, operation: Operation) -> bool:
+        """True if the rate-limit headers of the next answer should be read: at most every 50 ms for each operation."""
         pace = self._paces.get(operation.name)
         now = self._clock()
-        if not pace or now < pace.headers_at + _HEADERS_EVERY:
+        if not pace or now < pace.headers_read_at + _HEADERS_INTERVAL:
             return False
-        pace.headers_at = now
+        pace.headers_read_at = now
         return True
 
     def learn(self, operation: Operation, headers: Mapping[str, str]) -> None:
-        """Take in what Klaviyo's answer says is left of the operation's minute."""
+        """Note what an answer's headers say of the account's minute; without all three of them, nothing."""
         pace = self._paces.get(operation.name)
-        limit, remaining, reset = (_number(headers, name) for name in _TOLD)
+        limit, remaining, reset = (_number(headers, name) for name in _RATE_LIMIT_HEADERS)
         if not pace or limit is None or remaining is None or reset is None:
             return
-        with self._pacing:
+        with self._paces_lock:
             pace.learn(self._clock() + reset, limit, remaining)
 
     def _reserve(self, operation: Operation, patience: float) -> float:
-        """Seconds until the slot that is now taken. Raises TryAgain when they are more than `patience`."""
+        """Reserve a slot and return the seconds until it. Raises TryAgain if those are more than `patience`.
+
+        0 for an operation without a known quota.
+        """
         pace = self._paces.get(operation.name)
         if not pace:
             return 0.0
         now = self._clock()
-        with self._pacing:
+        with self._paces_lock:
             at = pace.reserve(now, self._share, now + patience)
         if at is None:
             raise TryAgain("throttled", status=THROTTLED)
@@ -211,5 +237,6 @@ class KlaviyoQuotas(Pauses):
 
 
 def _number(headers: Mapping[str, str], name: str) -> int | None:
+    """The leading integer of a header, None if there is none."""
     found = _NUMBER.match(headers.get(name) or "")
     return int(found[0]) if found else None

@@ -214,11 +214,11 @@ def test_headers_are_read_while_they_are_news() -> None:
     """The first answer of an operation is learnt from, then one every 50 ms; each operation by itself."""
     time = Time()
     quotas = _quotas(1.0, time)
-    assert quotas.wants_headers(UPSERT)
-    assert not quotas.wants_headers(UPSERT)
-    assert quotas.wants_headers(EVENT)
+    assert quotas.should_read_headers(UPSERT)
+    assert not quotas.should_read_headers(UPSERT)
+    assert quotas.should_read_headers(EVENT)
     time.sleep(0.049)
-    assert not quotas.wants_headers(UPSERT)
+    assert not quotas.should_read_headers(UPSERT)
     time.sleep(0.002)
-    assert quotas.wants_headers(UPSERT)
-    assert not quotas.wants_headers(Operation("klaviyo", "get_list")), "no quota is known of it"
+    assert quotas.should_read_headers(UPSERT)
+    assert not quotas.should_read_headers(Operation("klaviyo", "get_list")), "no quota is known of it"
