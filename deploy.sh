@@ -87,7 +87,7 @@ Backends:
   CT_PROJECT_ID          project key (required)
   CT_SCOPE               scopes, space separated, each with :CT_PROJECT_ID (required; CT_SCOPES is accepted too):
                          view_customers view_orders view_payments view_products view_published_products, and if wanted
-                         view_standalone_prices view_discount_codes view_customer_groups view_states (README.md says what for)
+                         view_standalone_prices view_discount_codes view_customer_groups view_states (docs/settings.md says what for)
   CT_API_CLIENT          secret: {"clientId": "...", "secret": "..."} (required)
   KLAVIYO_AUTH_KEY       secret: private key (required)
   CT_API_CLIENT_FILE     read CT_API_CLIENT from this file instead

@@ -73,12 +73,12 @@ def test_a_scope_that_is_not_named_although_it_can_be_read(manage_py: ManagePy) 
         assert "WARNING" not in manage_py("check", CT_SCOPE=scopes).output
 
 
-def test_the_scopes_are_those_of_the_readme_and_of_deploy_sh(manage_py: ManagePy) -> None:
+def test_the_scopes_are_those_of_the_docs_and_of_deploy_sh(manage_py: ManagePy) -> None:
     """Both list the required ones before the optional ones, and no other."""
     assert manage_py("check").output.count("can be read") == len(SCOPES)
     names = {optional: {one.name for one in SCOPES if one.optional is optional} for optional in (False, True)}
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    row = next(line for line in readme.splitlines() if line.startswith("| `CT_SCOPE` |"))
+    page = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
+    row = next(line for line in page.splitlines() if line.startswith("| `CT_SCOPE` |"))
     required, _, optional = row.partition(";")
     assert (set(re.findall(r"view_\w+", required)), set(re.findall(r"view_\w+", optional))) == (
         names[False],

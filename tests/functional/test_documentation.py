@@ -65,11 +65,25 @@ def test_every_block_parses(language: str, text: str) -> None:
             pytest.fail(f"a block in {language}, which no test checks")
 
 
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives the headings of a page: lower case, no punctuation, hyphens for spaces."""
+    headings = re.findall(r"^#+ (.*)$", _BLOCK.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_links_between_pages_lead_somewhere() -> None:
-    """Every relative link names a file that is there."""
+    """Every relative link names a file that exists, and a heading of that page."""
     for path in PAGES:
-        for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
-            assert (path.parent / target).exists(), f"{path.name} links to {target}"
+        for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", path.read_text(encoding="utf-8")):
+            linked = path.parent / target if target else path
+            assert linked.exists(), f"{path.name} links to {target}"
+            assert not anchor or anchor in anchors(linked), f"{path.name} links to {target}#{anchor}"
+
+
+def test_the_index_lists_every_page() -> None:
+    """docs/README.md links to each page of docs/ exactly once."""
+    linked = re.findall(r"\]\(([\w-]+\.md)\)", (ROOT / "docs/README.md").read_text(encoding="utf-8"))
+    assert sorted(linked) == sorted(page.name for page in ROOT.glob("docs/*.md") if page.name != "README.md")
 
 
 def test_the_mapping_page_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,20 +95,24 @@ def test_the_mapping_page_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (ROOT / "docs/mapping.md").read_text(encoding="utf-8") == page()
 
 
-def test_the_readme_names_every_message() -> None:
-    """Its table holds what the registry holds, and nothing else."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = text.split("\n## Messages\n")[1].split("\n## ")[0]
+def table_of_messages() -> str:
+    """The table of docs/messages.md."""
+    text = (ROOT / "docs/messages.md").read_text(encoding="utf-8")
+    return text.split("\n## Table\n")[1].split("\n## ")[0]
+
+
+def test_the_table_names_every_message() -> None:
+    """docs/messages.md lists exactly the messages of the registry."""
+    table = table_of_messages()
     named = {
         (row.split("|")[1].strip(), name) for row in table.splitlines() for name in re.findall(r"`([A-Z]\w+)`", row)
     }
     assert named == {(one.resource_type, one.type) for one in registrations()}
 
 
-def test_the_readme_names_every_condition() -> None:
-    """The last column of its table is the setting that the messages of the row need, and empty for all others."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = text.split("\n## Messages\n")[1].split("\n## ")[0]
+def test_the_table_names_every_condition() -> None:
+    """Its last column is the setting that the row's messages need, and is empty if they need none."""
+    table = table_of_messages()
     shown = {}
     for row in table.splitlines():
         cells = [cell.strip() for cell in row.split("|")]
@@ -103,8 +121,8 @@ def test_the_readme_names_every_condition() -> None:
     assert shown == {(one.resource_type, one.type): one.when.name if one.when else "" for one in registrations()}
 
 
-def test_the_readmes_commands_work_on_the_readers_shop(serve: Serve, sandbox: Sandbox, tmp_path: Path) -> None:
-    """Those that show, resync and send an order, in their order, with nothing but `.env`."""
+def test_the_commands_for_your_own_shop_work(serve: Serve, sandbox: Sandbox, tmp_path: Path) -> None:
+    """docs/run-locally.md: its commands show, resync and send an order, run in its order, with nothing but `.env`."""
     sandbox.commercetools.put_all(
         {
             folder.name: [json.loads(file.read_text(encoding="utf-8")) for file in folder.iterdir()]
@@ -114,8 +132,8 @@ def test_the_readmes_commands_work_on_the_readers_shop(serve: Serve, sandbox: Sa
     function = serve(SKIP_BASE64_ENCODING="1")
     settings = [f"{name}='{value}'" for name, value in sandbox.environment.items()]
     (tmp_path / ".env").write_text("\n".join(settings), encoding="utf-8")
-    section = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## Run it locally")[1].split("\n## ")[0]
-    commands = re.findall(r"^(?:python3 manage\.py (?:preview|resync|send)|curl) .*$", section, re.MULTILINE)
+    page = (ROOT / "docs/run-locally.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^(?:python3 manage\.py (?:preview|resync|send)|curl) .*$", page, re.MULTILINE)
     assert [command.split()[0] for command in commands] == ["python3"] * 4 + ["curl"]
     for command in commands:
         ours = command.replace("python3 manage.py", f"{sys.executable} {ROOT / 'manage.py'}")
@@ -154,7 +172,7 @@ def test_the_handler_of_the_guide_works_as_written(sandbox: Sandbox, tmp_path: P
         ["ruff", "format", "--check", "handlers"],
         ["pytest", "-q", "-n0", "tests/unit/test_samples.py", "tests/unit/test_floors.py",
          "tests/functional/test_messages.py::test_what_is_consumed_is_what_the_table_lists",
-         "tests/functional/test_documentation.py::test_the_readme_names_every_message",
+         "tests/functional/test_documentation.py::test_the_table_names_every_message",
          "tests/deploy/test_terraform.py::test_messages_asked_for_are_those_of_the_registry"],
     ]  # fmt: skip
     for check in checks:
