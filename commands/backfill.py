@@ -11,14 +11,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from commands.backfill_status import backfill_status
-from commands.env_file import env_file_described, reads_env_file
+from commands.env_file import env_file_parser, reads_env_file
 from commands.environment import settings_or_exit
 from commands.outcome_words import counted, money
 from core.rules import SyncRules
-from jobs.entry import carried_out
-from jobs.exiting import leave
-from jobs.flows import leave_unless_wanted
-from jobs.options import parsed
+from jobs.entry import run_backfill
+from jobs.exiting import exit_process
+from jobs.flows import exit_unless_confirmed
+from jobs.options import parse_options
 from jobs.outcome import DONE, REFUSED
 from jobs.progress import LoggedProgress, Snapshot
 
@@ -38,17 +38,17 @@ def backfill(arguments: tuple[str, ...]) -> None:
     if arguments[:1] == ("status",):
         backfill_status.main(arguments[1:], prog_name=f"{_PROGRAM} status")
     if _HELP & set(arguments):
-        parsed(["--help"], SyncRules().backfill, _PROGRAM, described=[_of_the_command()])
+        parse_options(["--help"], SyncRules().backfill, _PROGRAM, parents=[_of_the_command()])
     try:
         settings = settings_or_exit()
     except click.ClickException as wrong:
         wrong.show()
         sys.exit(REFUSED)
-    options = parsed(arguments, settings.sync.backfill, _PROGRAM, described=[_of_the_command()])
-    leave_unless_wanted(options, settings)
+    options = parse_options(arguments, settings.sync.backfill, _PROGRAM, parents=[_of_the_command()])
+    exit_unless_confirmed(options, settings)
     console = Console(stderr=options.as_json)
-    progress = Bar(console) if console.is_terminal else LoggedProgress("backfill")
-    outcome = carried_out(options, settings, progress)
+    progress = ProgressBar(console) if console.is_terminal else LoggedProgress("backfill")
+    outcome = run_backfill(options, settings, progress)
     if options.as_json:
         click.echo(json.dumps(outcome.report))
     else:
@@ -58,14 +58,14 @@ def backfill(arguments: tuple[str, ...]) -> None:
         if options.dry_run and outcome.code == DONE:
             for line in _summed_up(outcome.report):
                 click.echo(line)
-    if outcome.said:
-        click.secho(outcome.said, fg="yellow", err=True)
-    leave(outcome, outcome.code)
+    if outcome.message:
+        click.secho(outcome.message, fg="yellow", err=True)
+    exit_process(outcome, outcome.code)
 
 
 def _of_the_command() -> argparse.ArgumentParser:
     """What manage.py reads besides, as the help shows it."""
-    parser = env_file_described()
+    parser = env_file_parser()
     parser.add_argument_group(
         "status", f"{_PROGRAM} status says how far a run is and when it will end; see its --help."
     )
@@ -89,7 +89,7 @@ def _summed_up(report: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
-class Bar:
+class ProgressBar:
     """A bar for the pass under way."""
 
     def __init__(self, console: Console) -> None:

@@ -11,10 +11,10 @@ import click
 
 from commands.env_file import reads_env_file
 from commands.outcome_words import counted
-from jobs.options import default_state
+from jobs.options import default_state_path
 from jobs.outcome import RefusedStateError
-from jobs.reading import COUNTED
-from jobs.state import STANDS_STILL, PassState, is_gone, state_in
+from jobs.reading import COUNT_LIMIT
+from jobs.state import DEAD_AFTER, PassState, is_dead, parse_state
 
 _STDIN = Path("-")
 _WORDS = {
@@ -32,7 +32,7 @@ _Report = dict[str, Any]
 @click.option(
     "--state",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
-    default=default_state,
+    default=default_state_path,
     metavar="FILE",
     help="The run's state file; - reads it from a pipe, as `gcloud storage cat gs://...` gives it."
     "  [default: BACKFILL_STATE, else backfill-state.json]",
@@ -43,7 +43,7 @@ def backfill_status(state: Path, *, as_json: bool) -> None:
 
     Asks neither commercetools nor Klaviyo. Exits with 1 if there is no such file, with 78 if it is no state file.
     """
-    report = reported(_read(state), datetime.now(UTC))
+    report = status_report(_read(state), datetime.now(UTC))
     if as_json:
         click.echo(json.dumps(report))
         return
@@ -51,17 +51,17 @@ def backfill_status(state: Path, *, as_json: bool) -> None:
         click.echo(line)
 
 
-def reported(found: Mapping[str, Any], now: datetime) -> _Report:
+def status_report(found: Mapping[str, Any], now: datetime) -> _Report:
     """What the content of a state file says, `now`. Rates are documents a minute, of all runs; times are UTC."""
     written = datetime.fromisoformat(found["written"])
     passes = {name: PassState(**one) for name, one in found["passes"].items()}
     silence = max(timedelta(), now - written)
     if not found["owner"]:
         standing = "done" if passes and all(one.finished for one in passes.values()) else "stopped"
-    elif is_gone(found["owner"]):
+    elif is_dead(found["owner"]):
         standing = "killed"
     else:
-        standing = "running" if silence.total_seconds() < STANDS_STILL else "silent"
+        standing = "running" if silence.total_seconds() < DEAD_AFTER else "silent"
     return {
         "command": "backfill status",
         "standing": standing,
@@ -78,13 +78,13 @@ def reported(found: Mapping[str, Any], now: datetime) -> _Report:
 
 def _pass(one: PassState, written: datetime) -> _Report:
     rate = one.read / one.seconds * 60 if one.seconds else None
-    left = None if one.total is None or one.total == COUNTED else max(0, one.total - one.read)
+    left = None if one.total is None or one.total == COUNT_LIMIT else max(0, one.total - one.read)
     if one.finished:
         left = 0
     minutes = left / rate if left is not None and rate else None
     ends = None if one.finished or minutes is None else (written + timedelta(minutes=minutes)).isoformat()
     return {
-        **one.reported(),
+        **one.as_report(),
         "finished": one.finished,
         "total": one.total,
         "left": left,
@@ -104,7 +104,7 @@ def _read(state: Path) -> Mapping[str, Any]:
     except OSError as error:
         raise click.ClickException(f"{state}: {error.strerror}") from None
     try:
-        return state_in(content, "What came through the pipe" if state == _STDIN else str(state))
+        return parse_state(content, "What came through the pipe" if state == _STDIN else str(state))
     except RefusedStateError as refused:
         click.echo(str(refused), err=True)
         sys.exit(refused.code)

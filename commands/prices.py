@@ -2,11 +2,11 @@
 
 import click
 
-from commands.env_file import env_file_described, reads_env_file
+from commands.env_file import env_file_parser, reads_env_file
 from commands.outcome_words import counted
 from commands.run_job import run_job
 from jobs.outcome import Outcome
-from jobs.prices_due import copy_due, parsed
+from jobs.prices_due import copy_due, parse_options
 
 _PROGRAM = "python3 manage.py prices"
 
@@ -23,7 +23,7 @@ def prices(arguments: tuple[str, ...]) -> None:
     run_job(
         "prices",
         arguments,
-        lambda given, rules: parsed(given, rules.reconcile, _PROGRAM, described=[env_file_described()]),
+        lambda given, rules: parse_options(given, rules.reconcile, _PROGRAM, parents=[env_file_parser()]),
         copy_due,
         _tell,
     )

@@ -8,10 +8,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from commands.env_file import env_file_described, reads_env_file
+from commands.env_file import env_file_parser, reads_env_file
 from commands.run_job import run_job
 from jobs.drift.entry import reconcile as compare
-from jobs.drift.options import parsed
+from jobs.drift.options import parse_options
 from jobs.outcome import Outcome
 
 _PROGRAM = "python3 manage.py reconcile"
@@ -33,7 +33,7 @@ def reconcile(arguments: tuple[str, ...]) -> None:
     run_job(
         "reconcile",
         arguments,
-        lambda given, rules: parsed(given, rules.reconcile, _PROGRAM, described=[env_file_described()]),
+        lambda given, rules: parse_options(given, rules.reconcile, _PROGRAM, parents=[env_file_parser()]),
         compare,
         partial(_tell, Console(soft_wrap=True)),
     )

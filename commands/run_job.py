@@ -7,13 +7,13 @@ from typing import TypeVar
 import click
 from rich.console import Console
 
-from commands.backfill import Bar
+from commands.backfill import ProgressBar
 from commands.environment import settings_or_exit
 from commands.output import log_on_stderr
 from core.rules import SyncRules
 from core.settings import Settings
 from core.wire import encoded
-from jobs.exiting import leave
+from jobs.exiting import exit_process
 from jobs.outcome import REFUSED, Outcome
 from jobs.progress import LoggedProgress, Progress
 
@@ -40,11 +40,11 @@ def run_job(
     options = parsed(arguments, settings.sync)
     console = Console(stderr=True)
     with log_on_stderr():
-        outcome = run(options, settings, Bar(console) if console.is_terminal else LoggedProgress(command))
+        outcome = run(options, settings, ProgressBar(console) if console.is_terminal else LoggedProgress(command))
     if getattr(options, "as_json", False):
         click.echo(encoded(outcome.report).decode())
     else:
         tell(outcome)
-    if outcome.said:
-        click.secho(outcome.said, fg="yellow", err=True)
-    leave(outcome, outcome.code)
+    if outcome.message:
+        click.secho(outcome.message, fg="yellow", err=True)
+    exit_process(outcome, outcome.code)

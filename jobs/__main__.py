@@ -17,16 +17,16 @@ from jobs import options as backfill_options
 from jobs import prices_due
 from jobs.drift import options as drift_options
 from jobs.drift.entry import reconcile
-from jobs.entry import carried_out
-from jobs.exiting import leave
-from jobs.flows import leave_unless_wanted
+from jobs.entry import run_backfill
+from jobs.exiting import exit_process
+from jobs.flows import exit_unless_confirmed
 from jobs.outcome import BAD_ARGUMENTS, DONE, DRIFT, REFUSED, WITH_ERRORS, Outcome
 from jobs.progress import LoggedProgress
 
 _PROGRAM = "python -m jobs"
 _JOBS = ("backfill", "reconcile", "prices")
-_FINE = (WITH_ERRORS, DRIFT)
-_RUNS_THAT_ALERT = 2
+_EXIT_ZERO = (WITH_ERRORS, DRIFT)
+_ALERT_AFTER_RUNS = 2
 """In a row, with more drift than `[reconcile] max_drift`."""
 
 
@@ -46,48 +46,50 @@ def main(arguments: Sequence[str]) -> None:
         problems = error.problems
     run = {"backfill": _backfill, "reconcile": _reconcile, "prices": _prices}[name]
     outcome, is_printed = run(arguments[1:], rules, settings, problems)
-    if outcome.said:
-        log.warning(f"{name} stopped" if outcome.code > DRIFT else f"{name} ended", why=outcome.said)
+    if outcome.message:
+        log.warning(f"{name} stopped" if outcome.code > DRIFT else f"{name} ended", why=outcome.message)
     if is_printed:
         sys.stdout.write(encoded(outcome.report).decode() + "\n")
     elif "drifting_runs" in outcome.report and "seconds" in outcome.report:
         _log_reconciled(outcome)
     else:
         log.info(f"{name} ended", code=outcome.code, **outcome.report)
-    leave(outcome, DONE if outcome.code in _FINE else outcome.code)
+    exit_process(outcome, DONE if outcome.code in _EXIT_ZERO else outcome.code)
 
 
 def _log_reconciled(outcome: Outcome) -> None:
     """The line that the metric and the alert on drift are made of: an error once it drifts run after run."""
-    write = log.error if outcome.report["drifting_runs"] >= _RUNS_THAT_ALERT else log.info
+    write = log.error if outcome.report["drifting_runs"] >= _ALERT_AFTER_RUNS else log.info
     write("reconciled", code=outcome.code, **outcome.report)
 
 
 def _backfill(
     arguments: Sequence[str], rules: SyncRules, settings: Settings | None, problems: Sequence[str]
 ) -> tuple[Outcome, bool]:
-    options = backfill_options.parsed(arguments, rules.backfill, f"{_PROGRAM} backfill")
-    ready = _required(settings, problems)
-    leave_unless_wanted(options, ready)
-    outcome = carried_out(options, ready, LoggedProgress("backfill"))
+    options = backfill_options.parse_options(arguments, rules.backfill, f"{_PROGRAM} backfill")
+    ready = _require_settings(settings, problems)
+    exit_unless_confirmed(options, ready)
+    outcome = run_backfill(options, ready, LoggedProgress("backfill"))
     return outcome, options.as_json or bool(outcome.report.get("dry_run"))
 
 
 def _reconcile(
     arguments: Sequence[str], rules: SyncRules, settings: Settings | None, problems: Sequence[str]
 ) -> tuple[Outcome, bool]:
-    options = drift_options.parsed(arguments, rules.reconcile, f"{_PROGRAM} reconcile")
-    return reconcile(options, _required(settings, problems), LoggedProgress("reconcile")), options.as_json
+    options = drift_options.parse_options(arguments, rules.reconcile, f"{_PROGRAM} reconcile")
+    return reconcile(options, _require_settings(settings, problems), LoggedProgress("reconcile")), options.as_json
 
 
 def _prices(
     arguments: Sequence[str], rules: SyncRules, settings: Settings | None, problems: Sequence[str]
 ) -> tuple[Outcome, bool]:
-    options = prices_due.parsed(arguments, rules.reconcile, f"{_PROGRAM} prices")
-    return prices_due.copy_due(options, _required(settings, problems), LoggedProgress("prices")), options.as_json
+    options = prices_due.parse_options(arguments, rules.reconcile, f"{_PROGRAM} prices")
+    return prices_due.copy_due(
+        options, _require_settings(settings, problems), LoggedProgress("prices")
+    ), options.as_json
 
 
-def _required(settings: Settings | None, problems: Sequence[str]) -> Settings:
+def _require_settings(settings: Settings | None, problems: Sequence[str]) -> Settings:
     """The settings; wrong ones end the process once the options are known to be right."""
     if settings is None:
         log.error("settings are wrong", problems=list(problems))

@@ -14,28 +14,28 @@ from typing import Any
 from clients.predicates import chunks
 from core.errors import DeadLetter, SyncError, TryAgain
 from core.logs import log
-from handlers.erasure import BROUGHT_BACK, erase_if_back
+from handlers.erasure import BROUGHT_BACK, erase_if_job_brought_back
 from jobs.batch import Batch, Work
 from jobs.outcome import InterruptedRunError
 from jobs.passes import ALL, CHANGED, Bulk, Document, Pass
 from jobs.reading import Page, PageSize
 from jobs.run import Run
-from jobs.selection import Selection, Window, written
+from jobs.selection import Selection, Window, format_time
 from jobs.state import PassState
-from jobs.units import Attempt, Settled
+from jobs.units import Attempt, UnitResult
 from jobs.workers import Workers
 
 _DELETED = "deleted_meanwhile"
 SYNCED_WITHIN = 20.0
 """Seconds after which the messages about a change are taken for synced."""
-_ROUNDS = 6
+_LATE_ROUNDS = 6
 """How often what goes on changing is looked at."""
 
 
 def backfill(run: Run, passes: Sequence[Pass]) -> None:
     """Do the passes that are not done. Raises StoppedError when something ends the run before that."""
     for one in ALL:
-        _look_for_the_erased(run, one, run.state.passes.get(one.name))
+        _recover(run, one, run.state.passes.get(one.name))
     for one in passes:
         state = run.state.pass_state(one.name)
         if state.finished:
@@ -52,12 +52,12 @@ def backfill(run: Run, passes: Sequence[Pass]) -> None:
         run.state.write()
 
 
-def _look_for_the_erased(run: Run, one: Pass, state: PassState | None) -> None:
+def _recover(run: Run, one: Pass, state: PassState | None) -> None:
     """Erase whom a page that was killed has brought back, also of a pass that is not asked for any more."""
     if state is None or not state.unfinished:
         return
     with Workers(run, one) as workers:
-        _PassRun(run, one, workers).look_for_the_erased(state.unfinished)
+        _PassRun(run, one, workers).recover_unfinished(state.unfinished)
     state.unfinished = None
     if state == PassState():
         del run.state.passes[one.name]
@@ -70,7 +70,7 @@ class _PassRun:
         self._run = run
         self._pass = one
         self._state = run.state.pass_state(one.name)
-        self._size = PageSize(run.page or one.size)
+        self._size = PageSize(run.page or one.page_size)
         self._narrow = one.narrow(run.services.settings.sync)
         self._workers = workers
 
@@ -79,7 +79,7 @@ class _PassRun:
         ids = self._run.selection.ids
         if ids is not None:
             self._do_ids([one for one in ids[self._pass.name] if one > self._state.after])
-        elif self._pass.windows:
+        elif self._pass.has_windows:
             for window in self._windows():
                 self._do_pages(window)
         elif bulk := self._bulk():
@@ -88,7 +88,7 @@ class _PassRun:
             self._do_pages(None)
         self._do_late()
 
-    def look_for_the_erased(self, unfinished: Mapping[str, Any]) -> None:
+    def recover_unfinished(self, unfinished: Mapping[str, Any]) -> None:
         """Erase those customers of the page who are gone, and whose profile was made since it began.
 
         What the jobs of a batch have left behind of other documents goes as well.
@@ -96,30 +96,30 @@ class _PassRun:
         began, customers = datetime.fromisoformat(unfinished["began"]), unfinished["customers"]
         bulk = self._pass.bulk if unfinished.get("in_bulk") else None
 
-        def look(customer_id: str, _: Attempt) -> None:
-            erase_if_back(customer_id, began, self._run.services)
+        def erase(customer_id: str, _: Attempt) -> None:
+            erase_if_job_brought_back(customer_id, began, self._run.services)
 
         works: dict[str, Work] = {}
         if bulk:
             batch = self._new_batch(bulk)
             batch.began = began
-            self._workers.alone(partial(batch.resume, unfinished))
-            works |= {f"{self._pass.type_id}/{own_id}": work for own_id, work in batch.left.items()}
-        works |= {f"customer/{own_id}": partial(look, own_id) for own_id in customers}
-        for resource, unit in self._workers.settled(works).items():
+            self._workers.call(partial(batch.resume, unfinished))
+            works |= {f"{self._pass.type_id}/{own_id}": work for own_id, work in batch.remaining.items()}
+        works |= {f"customer/{own_id}": partial(erase, own_id) for own_id in customers}
+        for resource, unit in self._workers.run_units(works).items():
             if unit.failed:
                 name = "customers" if resource.startswith("customer/") else self._pass.name
                 self._run.errors.add(resource, name, unit.failed, unfinished["began"])
-                self._run.failed_looks += 1
+                self._run.failed_recoveries += 1
 
     def _windows(self) -> Iterator[Window]:
         """The windows that are left; the cursor is in the first of them."""
         state, run = self._state, self._run
         if state.span is None:
-            first = self._workers.alone(lambda: run.reader.first_created(self._pass.collection))
-            state.span = [written(first or run.selection.until), written(run.selection.until)]
+            first = self._workers.call(lambda: run.reader.first_created(self._pass.collection))
+            state.span = [format_time(first or run.selection.until), format_time(run.selection.until)]
         windows = run.selection.windows(datetime.fromisoformat(state.span[0]))
-        noted = [[written(begin), written(end)] for begin, end in windows]
+        noted = [[format_time(begin), format_time(end)] for begin, end in windows]
         begin = noted.index(state.window) if state.window in noted else 0
         for window, as_noted in zip(windows[begin:], noted[begin:], strict=True):
             if state.window != as_noted:
@@ -127,45 +127,45 @@ class _PassRun:
             yield window
 
     def _do_pages(self, window: Window | None) -> None:
-        self._total()
+        self._total_documents()
         is_last = False
         while not is_last:
-            page = self._workers.alone(partial(self._read, window, self._state.after))
+            page = self._workers.call(partial(self._read, window, self._state.after))
             is_last = page.is_last
             if page.documents:
                 self._do_page(page.documents, self._run.selection, after=page.documents[-1]["id"])
 
     def _bulk(self) -> Bulk | None:
         """How Klaviyo's bulk jobs do this pass; None where they are off, or not worth it."""
-        bulk, total = self._pass.bulk, self._total()
+        bulk, total = self._pass.bulk, self._total_documents()
         if bulk is None or not bulk.is_on(self._run.services.settings.sync):
             return None
-        return None if total is not None and total < bulk.few else bulk
+        return None if total is not None and total < bulk.min_documents else bulk
 
     def _new_batch(self, bulk: Bulk) -> Batch:
         return bulk.batch(self._run, self._pass.where(self._run.selection, None))
 
     def _do_batches(self, bulk: Bulk) -> None:
         """Do the pass batch after batch, and page after page from where the key turns out to lack a scope."""
-        self._size = PageSize(self._run.page or bulk.size)
+        self._size = PageSize(self._run.page or bulk.page_size)
         is_last = False
         while not is_last and self._pass.name not in self._run.without_bulk:
             batch, after = self._new_batch(bulk), self._state.after
             while not (is_last or batch.is_full):
-                page = self._workers.alone(partial(self._read, None, after, bulk.expand))
+                page = self._workers.call(partial(self._read, None, after, bulk.expand))
                 is_last = page.is_last
                 if page.documents:
-                    self._workers.alone(partial(batch.add, page.documents))
+                    self._workers.call(partial(batch.add, page.documents))
                     after = page.documents[-1]["id"]
             self._do_batch(batch, after)
         if not is_last:
-            self._size = PageSize(self._run.page or self._pass.size)
+            self._size = PageSize(self._run.page or self._pass.page_size)
             self._do_pages(None)
 
     def _do_ids(self, ids: Sequence[str]) -> None:
         self._state.total = self._state.total or len(ids)
         for chunk in chunks(ids):
-            documents = self._workers.alone(partial(self._named, chunk))
+            documents = self._workers.call(partial(self._documents, chunk))
             self._do_page(documents, self._run.selection, after=chunk[-1], ids=chunk)
 
     def _do_late(self) -> None:
@@ -175,14 +175,14 @@ class _PassRun:
         changes again and again is for the errors file.
         """
         state, run = self._state, self._run
-        for _ in range(_ROUNDS):
+        for _ in range(_LATE_ROUNDS):
             late = list(state.late)
             if not late:
                 return
-            self._workers.alone(self._wait_for_messages)
+            self._workers.call(self._wait_for_messages)
             selection = replace(run.selection, started=datetime.now(UTC) - timedelta(seconds=SYNCED_WITHIN))
             for ids in chunks(late):
-                documents = self._workers.alone(partial(self._named, ids))
+                documents = self._workers.call(partial(self._documents, ids))
                 self._do_page(documents, selection, after=state.after, ids=ids)
         for own_id in state.late:
             run.errors.add(f"{self._pass.type_id}/{own_id}", self._pass.name, TryAgain(CHANGED))
@@ -191,25 +191,25 @@ class _PassRun:
 
     def _wait_for_messages(self) -> None:
         if self._run.stop.wait(SYNCED_WITHIN):
-            raise InterruptedRunError(abandons=False)
+            raise InterruptedRunError(leaves_threads=False)
 
-    def _named(self, ids: Sequence[str]) -> Sequence[Document]:
+    def _documents(self, ids: Sequence[str]) -> Sequence[Document]:
         """The documents with these ids. Of what handlers read themselves the id is enough, also when it is gone."""
-        if self._pass.copies:
+        if self._pass.by_id:
             return [{"id": own_id} for own_id in ids]
-        return self._run.reader.named(self._pass.collection, ids)
+        return self._run.reader.by_ids(self._pass.collection, ids)
 
     def _read(self, window: Window | None, after: str, expand: Sequence[str] = ()) -> Page:
         one, run = self._pass, self._run
         where = one.where(run.selection, window)
         return run.reader.page(one.collection, where, after, self._size, self._narrow, expand)
 
-    def _total(self) -> int | None:
+    def _total_documents(self) -> int | None:
         """About how many documents the pass has, counted once in a run."""
         if self._state.total is None:
             run = self._run
             total = partial(self._pass.total, run.selection, run.reader, run.services.settings.sync)
-            self._state.total = self._workers.alone(total)
+            self._state.total = self._workers.call(total)
         return self._state.total
 
     def _do_page(
@@ -224,30 +224,30 @@ class _PassRun:
 
         Raises StoppedError.
         """
-        customers = self._workers.alone(lambda: sorted(self._pass.customers(documents, self._run.reader)))
-        began = self._begin(datetime.now(UTC), customers)
+        customers = self._workers.call(lambda: sorted(self._pass.customers(documents, self._run.reader)))
+        began = self._mark_unfinished(datetime.now(UTC), customers)
         works = {document["id"]: partial(self._work, document, selection) for document in documents}
-        units = self._workers.settled(works)
+        units = self._workers.run_units(works)
         late = {own_id for own_id, unit in units.items() if unit.skipped == CHANGED}
         self._state.late = sorted({*self._state.late} - {*ids} | late)
         done = {own_id: unit for own_id, unit in units.items() if own_id not in late}
-        self._end(done, Counter(), began, after=after, deleted=max(0, len(ids) - len(documents)))
+        self._finish_page(done, Counter(), began, after=after, deleted=max(0, len(ids) - len(documents)))
 
     def _do_batch(self, batch: Batch, after: str) -> None:
         """Have a batch written, settle what it leaves, then move the cursor behind it. Raises StoppedError."""
-        began = self._begin(batch.began, batch.customers, in_bulk=True, **batch.noted)
-        self._workers.alone(batch.send)
-        self._end(batch.settled | self._workers.settled(batch.left), batch.calls, began, after=after)
+        began = self._mark_unfinished(batch.began, batch.customers, in_bulk=True, **batch.resume_data)
+        self._workers.call(batch.send)
+        self._finish_page(batch.results | self._workers.run_units(batch.remaining), batch.calls, began, after=after)
 
-    def _begin(self, began: datetime, customers: Sequence[str], *, in_bulk: bool = False, **more: Any) -> str:
+    def _mark_unfinished(self, began: datetime, customers: Sequence[str], *, in_bulk: bool = False, **more: Any) -> str:
         """Note whom to look for, and what `more` a batch has to know, should the run be killed; the time, as noted."""
         noted = began.isoformat()
         self._state.unfinished = {"began": noted, "customers": customers, "in_bulk": in_bulk, **more}
         self._run.state.write()
         return noted
 
-    def _end(
-        self, units: Mapping[str, Settled], calls: Counter[str], began: str, *, after: str, deleted: int = 0
+    def _finish_page(
+        self, units: Mapping[str, UnitResult], calls: Counter[str], began: str, *, after: str, deleted: int = 0
     ) -> None:
         """Count what became of documents, and move the cursor behind them. Raises StoppedError."""
         run, state = self._run, self._state
@@ -257,7 +257,7 @@ class _PassRun:
             calls.update(unit.calls)
             if unit.failed:
                 failed += 1
-                self._note(own_id, unit.failed, began)
+                self._record_failure(own_id, unit.failed, began)
             elif unit.skipped:
                 skipped["deleted" if unit.skipped == _DELETED else unit.skipped] += 1
             else:
@@ -268,17 +268,17 @@ class _PassRun:
         if run.selection.ids is None:  # what is named was refused before
             run.brake(units[own_id] for own_id in sorted(units))
         if run.stop.is_set():
-            raise InterruptedRunError(abandons=False)
+            raise InterruptedRunError(leaves_threads=False)
 
-    def _note(self, own_id: str, error: SyncError, began: str) -> None:
+    def _record_failure(self, own_id: str, error: SyncError, began: str) -> None:
         """Note what failed, and since when something may have been sent for it; an erasure as the customer's."""
         since = self._failed_since(own_id)
-        told = since.isoformat() if since else began
+        since_text = since.isoformat() if since else began
         if isinstance(error, DeadLetter) and error.reason == BROUGHT_BACK:
-            self._run.errors.add(error.part.replace(" ", "/"), "customers", error, told)
+            self._run.errors.add(error.part.replace(" ", "/"), "customers", error, since_text)
         else:
             resource = f"{self._pass.type_id}/{own_id}"
-            self._run.errors.add(resource, self._pass.name, error, told if isinstance(error, TryAgain) else "")
+            self._run.errors.add(resource, self._pass.name, error, since_text if isinstance(error, TryAgain) else "")
 
     def _failed_since(self, own_id: str) -> datetime | None:
         ids = self._run.selection.ids

@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 from core.errors import TryAgain
 from jobs.outcome import INTERRUPTED, InterruptedRunError, StoppedError
 from jobs.run import Run
-from jobs.units import Attempt, Settled, surely
+from jobs.units import Attempt, UnitResult, with_retries
 
 LISTS_LAG = 5.0
 """Seconds after which a list shows what was written before: of Klaviyo's jobs, or of commercetools' documents."""
-LONGEST_JOB = 3600.0
+JOB_TIMEOUT = 3600.0
 """Seconds after which a job is not waited for any longer."""
-BLIND = 300.0
+UNLISTED_JOBS_WAIT = 300.0
 """Seconds to wait for jobs of which Klaviyo does not tell."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 5.0
 _FORBIDDEN = 403
@@ -36,9 +36,9 @@ class Batch(ABC):
         self.run = run
         self.where = where
         self.began = datetime.now(UTC)
-        self.settled: dict[str, Settled] = {}
+        self.results: dict[str, UnitResult] = {}
         """By id: what is settled."""
-        self.left: dict[str, Work] = {}
+        self.remaining: dict[str, Work] = {}
         """By id: what the live handlers have to do."""
         self.calls: Counter[str] = Counter()
 
@@ -64,7 +64,7 @@ class Batch(ABC):
         self.wait_for_jobs()
 
     @property
-    def noted(self) -> dict[str, Any]:
+    def resume_data(self) -> dict[str, Any]:
         """What `resume` has to know, should the run be killed."""
         return {}
 
@@ -73,13 +73,13 @@ class Batch(ABC):
         """The customers whom a job may bring back, should the run be killed."""
         return []
 
-    def surely(self, call: Callable[[], T]) -> T:
+    def with_retries(self, call: Callable[[], T]) -> T:
         """What a call gives, however often it takes. Raises what refuses it, and StoppedError."""
-        found, calls = surely(call, self.run.services.settings.sync.limits, self.run.health, self.run.stop)
+        found, calls = with_retries(call, self.run.services.settings.sync.limits, self.run.health, self.run.stop)
         self.calls.update(calls)
         return found
 
-    def allowed(self, call: Callable[[], T]) -> T | None:
+    def if_allowed(self, call: Callable[[], T]) -> T | None:
         """The same, but None for a call whose scope the key lacks."""
 
         def unless_forbidden() -> T | None:
@@ -90,12 +90,12 @@ class Batch(ABC):
                     raise
                 return None
 
-        return self.surely(unless_forbidden)
+        return self.with_retries(unless_forbidden)
 
-    def wait_until(self, is_so: Callable[[], bool]) -> None:
+    def poll_until(self, is_so: Callable[[], bool]) -> None:
         """Ask until something is so, less and less often. Raises what refuses to tell, and StoppedError."""
-        waits, end = pauses(), time.monotonic() + LONGEST_JOB
-        while not self.surely(is_so):
+        waits, end = poll_intervals(), time.monotonic() + JOB_TIMEOUT
+        while not self.with_retries(is_so):
             if time.monotonic() > end:
                 raise StoppedError(
                     INTERRUPTED, "A bulk job of Klaviyo's is not done after an hour. Go on with the same command."
@@ -105,10 +105,10 @@ class Batch(ABC):
     def pause(self, seconds: float) -> None:
         """Wait, unless the run is asked to end: raises InterruptedRunError."""
         if self.run.stop.wait(seconds):
-            raise InterruptedRunError(abandons=False)
+            raise InterruptedRunError(leaves_threads=False)
 
 
-def pauses() -> Iterator[float]:
+def poll_intervals() -> Iterator[float]:
     """Seconds between two looks at a job, for ever."""
     seconds = _FIRST_PAUSE
     while True:

@@ -7,7 +7,7 @@ from core.wire import encoded
 from mappers.catalog_jobs import MOST_BYTES, MOST_RECORDS
 from mappers.mapped import JsonObject
 
-_FILLED = int(MOST_BYTES * 0.9)
+_MAX_JOB_BYTES = int(MOST_BYTES * 0.9)
 """Klaviyo counts the whole request, and may write some characters longer."""
 
 
@@ -25,12 +25,12 @@ class Row:
         return cls(product_id, body, len(encoded(body)))
 
 
-def filled(rows: Iterable[Row]) -> Iterator[list[Row]]:
+def split_into_jobs(rows: Iterable[Row]) -> Iterator[list[Row]]:
     """The rows, parted as they fit into jobs. One that is too large for any is alone, for Klaviyo to refuse."""
     part: list[Row] = []
     size = 0
     for row in rows:
-        if part and (len(part) == MOST_RECORDS or size + row.size > _FILLED):
+        if part and (len(part) == MOST_RECORDS or size + row.size > _MAX_JOB_BYTES):
             yield part
             part, size = [], 0
         part.append(row)

@@ -18,15 +18,15 @@ from mappers.consent_bodies import MOST_SUBSCRIBED, Subscriber
 from mappers.documents import Customer
 from mappers.mapped import JsonObject
 
-Surely = Callable[[Callable[[], Any]], Any]
+WithRetries = Callable[[Callable[[], Any]], Any]
 """The answer of a call of a job, which waits where Klaviyo does not answer. Raises DeadLetter where it is refused."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Yes:
+class _OptIn:
     """A customer with a yes: since when by channel, and the addresses."""
 
-    wants: Mapping[Channel, Wanted]
+    wanted_by_channel: Mapping[Channel, Wanted]
     addresses: Mapping[Channel, str]
 
 
@@ -36,11 +36,11 @@ class ConsentBatch:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._rules = services.settings.sync.consent
-        self._said: dict[str, _Yes] = {}
+        self._opt_ins: dict[str, _OptIn] = {}
 
     def add(self, customer: Customer, attributes: JsonObject) -> None:
         """Note what a customer says; `attributes` are those of the profile."""
-        wants = {
+        wanted_by_channel = {
             channel: want
             for channel, place in self._rules.places.items()
             if (want := wanted(customer, place, self._rules)).answer and want.at
@@ -48,16 +48,16 @@ class ConsentBatch:
         addresses: dict[Channel, str] = {"email": attributes["email"]}
         if phone := attributes.get("phone_number"):
             addresses["sms"] = phone
-        if wants:
-            self._said[customer["id"]] = _Yes(wants, addresses)
+        if wanted_by_channel:
+            self._opt_ins[customer["id"]] = _OptIn(wanted_by_channel, addresses)
 
-    def subscribed(self, surely: Surely, ids: Sequence[str]) -> list[str]:
+    def subscribe(self, with_retries: WithRetries, ids: Sequence[str]) -> list[str]:
         """Subscribe those of the customers who are to be; the ids of those whom Klaviyo does not show, or refuses."""
-        wanting = [own_id for own_id in ids if own_id in self._said]
+        wanting = [own_id for own_id in ids if own_id in self._opt_ins]
         shown: set[str] = set()
         due: list[tuple[str, Subscriber]] = []
-        for some in chunks(wanting):
-            profiles = surely(partial(self._services.klaviyo.lists.profiles, some, with_consent=True))
+        for chunk in chunks(wanting):
+            profiles = with_retries(partial(self._services.klaviyo.lists.profiles, chunk, with_consent=True))
             for profile in profiles:
                 own_id = profile["attributes"]["external_id"]
                 shown.add(own_id)
@@ -68,22 +68,22 @@ class ConsentBatch:
             part = due[begin : begin + MOST_SUBSCRIBED]
             try:
                 call = partial(self._services.klaviyo.consent.subscribe_all, [subscriber for _, subscriber in part])
-                surely(call)
+                with_retries(call)
             except DeadLetter as refused:  # for one of them, most likely: the live handler tells which
                 log.warning("bulk subscribe refused", status=refused.status, code=refused.code)
                 left += [own_id for own_id, _ in part]
         return left
 
     def _subscriber(self, own_id: str, profile: JsonObject) -> Subscriber | None:
-        said, now = self._said[own_id], datetime.now(UTC)
-        person = Person(str(profile["id"]), profile["attributes"], said.addresses)
-        channels = dict(self._to_subscribe(said, person, now))
+        opt_in, now = self._opt_ins[own_id], datetime.now(UTC)
+        person = Person(str(profile["id"]), profile["attributes"], opt_in.addresses)
+        channels = dict(self._to_subscribe(opt_in, person, now))
         if not channels:
             return None
-        return Subscriber(person.id, channels, {channel: said.wants[channel].at for channel in channels})
+        return Subscriber(person.id, channels, {channel: opt_in.wanted_by_channel[channel].at for channel in channels})
 
-    def _to_subscribe(self, said: _Yes, person: Person, now: datetime) -> Iterator[tuple[Channel, str]]:
-        for channel, want in said.wants.items():
+    def _to_subscribe(self, opt_in: _OptIn, person: Person, now: datetime) -> Iterator[tuple[Channel, str]]:
+        for channel, want in opt_in.wanted_by_channel.items():
             decision = decided(want, found(person.attributes, channel), self._rules, now)
             if decision.action == "subscribe" and (address := person.address(channel)):
                 yield channel, address

@@ -14,20 +14,20 @@ from core.errors import DeadLetter, Ignored, Refused
 from core.logs import log
 from core.wire import encoded
 from handlers.customer_profile import has_email
-from handlers.erasure import erase_if_back
-from jobs.batch import BLIND, LISTS_LAG, Batch
+from handlers.erasure import erase_if_job_brought_back
+from jobs.batch import LISTS_LAG, UNLISTED_JOBS_WAIT, Batch
 from jobs.consent_batch import ConsentBatch
 from jobs.reading import PageSize
 from jobs.run import Run
-from jobs.units import Attempt, Settled
+from jobs.units import Attempt, UnitResult
 from mappers.documents import Customer
 from mappers.mapped import JsonObject
 from mappers.profile import profile
 
-MOST_ROWS = 4_000
-FEW = 500
+MAX_ROWS = 4_000
+MIN_CUSTOMERS = 500
 """Fewer are upserted one by one: Klaviyo advises against small imports."""
-PAGE = 500
+PAGE_SIZE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,12 @@ class CustomerBatch(Batch):
     @property
     def is_full(self) -> bool:
         """Whether it has as many customers, or as much of them, as one job takes."""
-        return len(self._rows) >= MOST_ROWS or self._is_out_of_bytes
+        return len(self._rows) >= MAX_ROWS or self._is_out_of_bytes
 
     @property
     def customers(self) -> list[str]:
         """All of them."""
-        return [*self._rows, *self.left]
+        return [*self._rows, *self.remaining]
 
     def add(self, documents: Sequence[Customer]) -> None:
         """Map the customers of a page. One too many for the job is left for the handler."""
@@ -67,14 +67,14 @@ class CustomerBatch(Batch):
             try:
                 row = self._row(customer)
             except Ignored as ignored:
-                self.settled[own_id] = Settled(skipped=ignored.reason)
+                self.results[own_id] = UnitResult(skipped=ignored.reason)
             except DeadLetter as failed:
-                self.settled[own_id] = Settled(failed=failed)
+                self.results[own_id] = UnitResult(failed=failed)
             else:
                 size = len(encoded(row.data)) + 1
                 if self._bytes + size > MOST_BYTES:
                     self._is_out_of_bytes = True
-                    self._leave([own_id])
+                    self._leave_to_handler([own_id])
                     continue
                 self._bytes += size
                 self._rows[own_id] = row
@@ -84,27 +84,29 @@ class CustomerBatch(Batch):
     def send(self) -> None:
         """Import the customers, wait for the job, and read them again."""
         ids = list(self._rows)
-        if len(ids) < FEW:
-            self._leave(ids)
+        if len(ids) < MIN_CUSTOMERS:
+            self._leave_to_handler(ids)
             return
         try:
-            job = self._begun()
+            job = self._start_job()
             if job is None:
                 log.warning("the Klaviyo key lacks lists:read or lists:write: customers are written one by one")
                 self.run.without_bulk.add("customers")
-                self._leave(ids)
+                self._leave_to_handler(ids)
                 return
-            self._wait_for(job)
-            self._leave(self._not_imported(job))
+            self._wait_for_job(job)
+            self._leave_to_handler(self._not_imported(job))
         except DeadLetter as refused:  # the upserts will tell what is wrong with which
             log.warning("bulk import refused", status=refused.status, code=refused.code)
-            self._leave(ids)
+            self._leave_to_handler(ids)
         self.wait_for_jobs()
-        self._leave(self._to_clear())
-        self._look_again()
+        self._leave_to_handler(self._needing_clear())
+        self._recheck()
         if self._consents:
-            self._leave(self._consents.subscribed(self.surely, [own_id for own_id in ids if own_id not in self.left]))
-        self.settled |= {own_id: Settled() for own_id in ids if own_id not in self.left}
+            self._leave_to_handler(
+                self._consents.subscribe(self.with_retries, [own_id for own_id in ids if own_id not in self.remaining])
+            )
+        self.results |= {own_id: UnitResult() for own_id in ids if own_id not in self.remaining}
 
     def wait_for_jobs(self) -> None:
         """Wait for every import that was begun since the batch was. A key that may not list them has begun none."""
@@ -112,24 +114,24 @@ class CustomerBatch(Batch):
         since, until = self.began - CLOCKS_DIFFER, datetime.now(UTC) + CLOCKS_DIFFER
         imports = self.run.services.klaviyo.imports
         try:
-            if self.allowed(lambda: imports.are_open(since, until)):
-                self.wait_until(lambda: not imports.are_open(since, until))
+            if self.if_allowed(lambda: imports.are_open(since, until)):
+                self.poll_until(lambda: not imports.are_open(since, until))
         except DeadLetter as refused:
             log.warning("bulk imports are not listed", status=refused.status, code=refused.code)
-            self.pause(BLIND)
+            self.pause(UNLISTED_JOBS_WAIT)
 
-    def _begun(self) -> str | None:
+    def _start_job(self) -> str | None:
         """Id of the job; None for a key that lacks a scope. Raises DeadLetter where Klaviyo refuses the job."""
         imports = self.run.services.klaviyo.imports
-        if self.allowed(lambda: imports.are_open(self.began, self.began)) is None:
+        if self.if_allowed(lambda: imports.are_open(self.began, self.began)) is None:
             return None
-        return self.allowed(lambda: imports.begin([row.data for row in self._rows.values()]))
+        return self.if_allowed(lambda: imports.begin([row.data for row in self._rows.values()]))
 
-    def _wait_for(self, job: str) -> None:
+    def _wait_for_job(self, job: str) -> None:
         """Wait until a job has ended. Raises DeadLetter where Klaviyo does not know it, which it may not at once."""
         imports, end = self.run.services.klaviyo.imports, time.monotonic() + LISTS_LAG
 
-        def is_done() -> bool:
+        def is_ended() -> bool:
             try:
                 return not imports.state(job).is_open
             except Refused:
@@ -137,7 +139,7 @@ class CustomerBatch(Batch):
                     raise
                 return False
 
-        self.wait_until(is_done)
+        self.poll_until(is_ended)
 
     def _row(self, customer: Customer) -> _Row:
         """Raises Ignored for a customer without e-mail, DeadLetter for one that can't be mapped."""
@@ -149,57 +151,61 @@ class CustomerBatch(Batch):
         kept = _without_null(data)
         return _Row(customer["version"], kept, clears=kept != data)
 
-    def _leave(self, ids: Sequence[str]) -> None:
+    def _leave_to_handler(self, ids: Sequence[str]) -> None:
         """Leave customers for the live handler."""
-        self.left |= {own_id: partial(self._copy, own_id) for own_id in ids}
+        self.remaining |= {own_id: partial(self._copy, own_id) for own_id in ids}
 
     def _not_imported(self, job: str) -> list[str]:
         """Those whose rows failed; all where it can't be told which."""
         imports, ids = self.run.services.klaviyo.imports, list(self._rows)
-        state = self.surely(lambda: imports.state(job))
+        state = self.with_retries(lambda: imports.state(job))
         if state.status != "complete":  # cancelled
             return ids
         if state.failed == 0:
             return []
-        failed = self.surely(lambda: list(imports.failed_rows(job)))
-        found = [row.external_id or _at(ids, row.index) for row in failed]
+        failed = self.with_retries(lambda: list(imports.failed_rows(job)))
+        found = [row.external_id or _id_at(ids, row.index) for row in failed]
         return found if len(set(found)) == state.failed and self._rows.keys() >= set(found) else ids
 
-    def _to_clear(self) -> list[str]:
+    def _needing_clear(self) -> list[str]:
         """Those whose profile was there before, and has something to clear, which an import does not."""
         imports = self.run.services.klaviyo.imports
         found: list[str] = []
-        for ids in chunks([own_id for own_id, row in self._rows.items() if row.clears and own_id not in self.left]):
+        for ids in chunks(
+            [own_id for own_id, row in self._rows.items() if row.clears and own_id not in self.remaining]
+        ):
             try:
-                found += self.surely(partial(imports.made_before, ids, self.began - CLOCKS_DIFFER))
+                found += self.with_retries(partial(imports.made_before, ids, self.began - CLOCKS_DIFFER))
             except DeadLetter:
                 found += ids
         return found
 
-    def _look_again(self) -> None:
+    def _recheck(self) -> None:
         """Leave those who have changed since they were read for the handler, and erase who is gone."""
         ids = sorted(self._rows)
         now: dict[str, int] = {}
-        after, size, is_last = "", PageSize(PAGE), False
+        after, size, is_last = "", PageSize(PAGE_SIZE), False
         bounds = [f"id >= {literal(ids[0])} and id <= {literal(ids[-1])}"]
         while not is_last:
             page = self.run.reader.page("customers", [*self.where, *bounds], after, size)
             now |= {customer["id"]: customer["version"] for customer in page.documents}
             after, is_last = page.documents[-1]["id"] if page.documents else "", page.is_last
-        self._leave([own_id for own_id, row in self._rows.items() if own_id in now and now[own_id] != row.version])
-        self.left |= {own_id: partial(self._erase, own_id) for own_id in self._rows if own_id not in now}
+        self._leave_to_handler(
+            [own_id for own_id, row in self._rows.items() if own_id in now and now[own_id] != row.version]
+        )
+        self.remaining |= {own_id: partial(self._erase, own_id) for own_id in self._rows if own_id not in now}
 
     def _erase(self, own_id: str, attempt: Attempt) -> None:
         """Erase a customer who is gone, if the import made the profile. Raises Ignored then."""
         try:
-            erase_if_back(own_id, self.began, self.run.services)
+            erase_if_job_brought_back(own_id, self.began, self.run.services)
         except Ignored:  # still there: the list lags
             self._copy(own_id, attempt)
         else:
             raise Ignored("deleted_meanwhile")
 
 
-def _at(ids: Sequence[str], index: int | None) -> str:
+def _id_at(ids: Sequence[str], index: int | None) -> str:
     return ids[index] if index is not None and index < len(ids) else ""
 
 

@@ -13,11 +13,11 @@ from core.settings import Settings
 from handlers.order_owner import Stages
 from handlers.past_orders import order_history, refund_history, refunds_of, require_wanted
 from handlers.services import Services
-from jobs.estimate import Tally
+from jobs.estimate import PassEstimate
 from jobs.new_profiles import NewProfiles
 from jobs.passes import Document, Pass, is_covered
 from jobs.progress import Progress, Snapshot
-from jobs.reading import COUNTED, PageSize, Reader
+from jobs.reading import COUNT_LIMIT, PageSize, Reader
 from jobs.selection import Selection
 from mappers.item import catalog_item
 from mappers.mapped import Mapped
@@ -41,13 +41,13 @@ class DryRun:
         self._progress = progress
         self.new_profiles = NewProfiles()
 
-    def counted(self, one: Pass, page: int | None) -> Tally:
+    def estimate_pass(self, one: Pass, page: int | None) -> PassEstimate:
         """What a pass would do. Raises StoppedError when commercetools can't be read."""
         rules, bulk = self._settings.sync, one.bulk if self._selection.ids is None else None
-        tally = Tally(in_bulk=bulk.records if bulk and bulk.is_on(rules) else None)
+        estimate = PassEstimate(bulk_records=bulk.records if bulk and bulk.is_on(rules) else None)
         if not one.is_on(rules):
-            return tally
-        count: Callable[[Document, Any, Tally], None] = {
+            return estimate
+        count: Callable[[Document, Any, PassEstimate], None] = {
             "categories": _category,
             "products": self._product,
             "customers": self._customer,
@@ -55,27 +55,29 @@ class DryRun:
             "refunds": self._refunds,
         }[one.name]
         total, began_at = one.total(self._selection, self._reader, rules), time.monotonic()
-        for documents in self._pages(one, PageSize(page or one.size)):
+        for documents in self._pages(one, PageSize(page or one.page_size)):
             orders = self._orders(one, documents)
-            gone = self._gone(orders.values())
-            guests = self._guests(orders.values())
+            deleted = self._deleted_customers(orders.values())
+            guests = self._guest_customers(orders.values())
             for document in documents:
-                tally.read += 1
+                estimate.read += 1
                 order = orders.get(document["id"])
                 try:
-                    _require_there(order, gone)
-                    count(document, order, tally)
+                    _require_customer(order, deleted)
+                    count(document, order, estimate)
                 except Ignored as ignored:
-                    tally.skipped[ignored.reason] += 1
+                    estimate.skipped[ignored.reason] += 1
                     continue
                 except DeadLetter:
-                    tally.fail(f"{one.type_id}/{document['id']}")
+                    estimate.add_failure(f"{one.type_id}/{document['id']}")
                 if order:
                     self._add_owner(order, guests)
-            rate = tally.read / (time.monotonic() - began_at) * _MINUTE
+            rate = estimate.read / (time.monotonic() - began_at) * _MINUTE
             throttled = self._commercetools.refusals
-            self._progress.show(Snapshot(one.name, tally.read, total, total == COUNTED, rate, tally.failed, throttled))
-        return tally
+            self._progress.show(
+                Snapshot(one.name, estimate.read, total, total == COUNT_LIMIT, rate, estimate.failed, throttled)
+            )
+        return estimate
 
     def _pages(self, one: Pass, size: PageSize) -> Iterator[Sequence[Document]]:
         narrow = one.narrow(self._settings.sync)
@@ -91,7 +93,7 @@ class DryRun:
         ids = self._selection.ids
         if ids is not None:
             return [[f"id in {any_of(chunk)}"] for chunk in chunks(ids[one.name])]
-        if not one.windows:
+        if not one.has_windows:
             return [one.where(self._selection, None)]
         first = self._reader.first_created(one.collection)
         windows = self._selection.windows(first or self._selection.until)
@@ -103,22 +105,22 @@ class DryRun:
             return {order["id"]: order for order in documents}
         found: dict[str, Any] = {}
         if one.name == "refunds" and documents:
-            orders = self._reader.orders_of([payment["id"] for payment in documents])
+            orders = self._reader.orders_of_payments([payment["id"] for payment in documents])
             for order in sorted(orders, key=lambda one: str(one["createdAt"]), reverse=True):
                 found |= {payment["id"]: order for payment in order["paymentInfo"]["payments"]}
         return found
 
-    def _gone(self, orders: Collection[Any]) -> set[str]:
+    def _deleted_customers(self, orders: Collection[Any]) -> set[str]:
         """Those of the orders' customers who are gone, whose events are not sent."""
         if self._settings.sync.order.deleted_customers != "skip":
             return set()
         wanted = {order["customerId"] for order in orders if order.get("customerId")}
         return wanted - self._reader.existing("customers", sorted(wanted))
 
-    def _guests(self, orders: Collection[Any]) -> Mapping[str, str | None]:
+    def _guest_customers(self, orders: Collection[Any]) -> Mapping[str, str | None]:
         """The e-mails of orders without a customer, in lower case, with the id of a customer who has it."""
         emails = {_email(order) for order in orders if not order.get("customerId")} - {""}
-        return dict.fromkeys(emails) | self._reader.customers_with(sorted(emails))
+        return dict.fromkeys(emails) | self._reader.customers_by_email(sorted(emails))
 
     def _add_owner(self, order: Any, guests: Mapping[str, str | None]) -> None:
         email = _email(order)
@@ -127,61 +129,65 @@ class DryRun:
         elif email:
             self.new_profiles.add_guest(email)
 
-    def _product(self, product: Any, _: Any, tally: Tally) -> None:
+    def _product(self, product: Any, _: Any, estimate: PassEstimate) -> None:
         """Without stock and standalone prices, which would have to be read."""
         now = datetime.now(UTC)
         item = catalog_item(product, self._settings, now)
-        self._add(tally, "Catalogs", "create_catalog_item", item, item.body)
+        self._add(estimate, "Catalogs", "create_catalog_item", item, item.body)
         for sku, variant in catalog_variants(product, self._settings, now).items():
             self._add(
-                tally, "Catalogs", "create_catalog_variant", variant, variant_create(sku, variant.body, product["id"])
+                estimate,
+                "Catalogs",
+                "create_catalog_variant",
+                variant,
+                variant_create(sku, variant.body, product["id"]),
             )
 
-    def _customer(self, customer: Any, _: Any, tally: Tally) -> None:
+    def _customer(self, customer: Any, _: Any, estimate: PassEstimate) -> None:
         if not (customer.get("email") or "").strip():
             raise Ignored("no_email")
         mapped = profile(customer, self._settings)
-        self._add(tally, "Profiles", "create_or_update_profile", mapped, mapped.body)
+        self._add(estimate, "Profiles", "create_or_update_profile", mapped, mapped.body)
         self.new_profiles.add_customer(customer["id"])
 
-    def _order(self, order: Any, _: Any, tally: Tally) -> None:
+    def _order(self, order: Any, _: Any, estimate: PassEstimate) -> None:
         require_wanted(order, self._selection.wanted)
         if not _email(order) and not order.get("customerId"):
             raise Ignored("no_profile")
-        self._add_events(tally, order_history(order, self._settings)(_somebodys(order)))
+        self._add_events(estimate, order_history(order, self._settings)(_with_placeholder_owner(order)))
 
-    def _refunds(self, payment: Any, order: Any, tally: Tally) -> None:
+    def _refunds(self, payment: Any, order: Any, estimate: PassEstimate) -> None:
         refunds = refunds_of(payment, self._settings, partial(is_covered, selection=self._selection))
         if not order:
             raise Ignored("no_order")
         require_wanted(order, self._selection.wanted)
-        self._add_events(tally, refund_history(payment, refunds, self._settings)(_somebodys(order)))
+        self._add_events(estimate, refund_history(payment, refunds, self._settings)(_with_placeholder_owner(order)))
 
-    def _add_events(self, tally: Tally, stages: Stages) -> None:
+    def _add_events(self, estimate: PassEstimate, stages: Stages) -> None:
         """Count events. One that is refused does not keep the others from being sent; then it is raised."""
         refusals: list[DeadLetter] = []
         for event in (event for stage in stages for event in stage):
             try:
-                self._add(tally, "Events", "create_event", event, event.body)
+                self._add(estimate, "Events", "create_event", event, event.body)
             except DeadLetter as refused:
                 refusals.append(refused)
             else:
-                tally.add_event(event.body)
+                estimate.add_event(event.body)
         if refusals:
             raise refusals[0]
 
-    def _add(self, tally: Tally, group: str, operation: str, mapped: Mapped, body: Any) -> None:
+    def _add(self, estimate: PassEstimate, group: str, operation: str, mapped: Mapped, body: Any) -> None:
         """Count a write whose body the SDK takes. Raises Unmappable for one that it refuses."""
         self._klaviyo.require_valid(group, operation, body)
-        tally.add_write(operation, mapped)
+        estimate.add_write(operation, mapped)
 
 
-def _category(_: Any, __: Any, tally: Tally) -> None:
-    tally.add_write("create_catalog_category")
+def _category(_: Any, __: Any, estimate: PassEstimate) -> None:
+    estimate.add_write("create_catalog_category")
 
 
-def _require_there(order: Any, gone: Collection[str]) -> None:
-    if order and order.get("customerId") in gone:
+def _require_customer(order: Any, deleted: Collection[str]) -> None:
+    if order and order.get("customerId") in deleted:
         raise Ignored("customer_gone")
 
 
@@ -190,6 +196,6 @@ def _email(order: Any) -> str:
     return email.strip().lower() if isinstance(email, str) else ""
 
 
-def _somebodys(order: Any) -> OwnedOrder:
+def _with_placeholder_owner(order: Any) -> OwnedOrder:
     """An order whose events are only counted: whose they are and what its products are called does not matter."""
     return OwnedOrder(order, {"email": "somebody@example.com"}, NOTHING, backfill=True)

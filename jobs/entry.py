@@ -17,42 +17,42 @@ from handlers.services import Services
 from jobs.backfill import backfill
 from jobs.dry_run import DryRun
 from jobs.errors_file import ErrorsFile
-from jobs.estimate import reported
+from jobs.estimate import estimates_report
 from jobs.malloc import share_one_heap
-from jobs.options import Options, began_with, resumed
-from jobs.outcome import BAD_ARGUMENTS, DONE, INTERRUPTED, WITH_ERRORS, Outcome, StoppedError, signals_caught
+from jobs.options import Options, selection_times, with_times
+from jobs.outcome import BAD_ARGUMENTS, DONE, INTERRUPTED, WITH_ERRORS, Outcome, StoppedError, stop_on_signals
 from jobs.passes import ALL, Pass
 from jobs.progress import Progress
 from jobs.reading import Reader
 from jobs.run import Run, await_all
 from jobs.services import job_services
-from jobs.state import StateFile, claimed
-from jobs.units import denied
+from jobs.state import StateFile, claim
+from jobs.units import access_denied
 
 _WITHOUT_EFFECT_ON_BODIES = {"limits", "backfill", "reconcile"}
-_NO_TIME = (
+_NO_CONSENT_TIME = (
     "--with-consent needs [consent] email or sms, and consented_at: without the time of their yes nobody may be taken"
     " for subscribed. Nothing was done."
 )
 
 
-def carried_out(options: Options, settings: Settings, progress: Progress) -> Outcome:
+def run_backfill(options: Options, settings: Settings, progress: Progress) -> Outcome:
     """Do what the options ask for. SIGTERM and SIGINT end it early, within ten seconds."""
     if options.with_consent and not (settings.sync.consent.places and settings.sync.consent.consented_at):
-        return Outcome(BAD_ARGUMENTS, {"command": "backfill", "passes": {}}, _NO_TIME)
+        return Outcome(BAD_ARGUMENTS, {"command": "backfill", "passes": {}}, _NO_CONSENT_TIME)
     share_one_heap()
     services = job_services(settings, options.share, consent="loaded" if options.with_consent else "left")
-    abandons = False
+    leaves_threads = False
     try:
         if options.dry_run:  # it writes nothing, so a signal may end it anywhere
             return _dry_run(options, services, progress)
-        with signals_caught() as stop:
+        with stop_on_signals() as stop:
             outcome = _run(options, services, progress, stop)
-        abandons = outcome.abandons
+        leaves_threads = outcome.leaves_threads
         return outcome
     finally:
         progress.close()
-        if not abandons:
+        if not leaves_threads:
             services.close()
 
 
@@ -62,11 +62,11 @@ def _run(options: Options, services: Services, progress: Progress, stop: threadi
     passes = _passes(options)
     stopped: StoppedError | None = None
     try:
-        state = claimed(
+        state = claim(
             options.state,
             _identity(services, stop),
-            options.said,
-            began_with(options.selection),
+            options.resume_key,
+            selection_times(options.selection),
             stop,
             restart=options.restart,
             keep_rules=options.keep_rules,
@@ -74,11 +74,11 @@ def _run(options: Options, services: Services, progress: Progress, stop: threadi
         errors = ErrorsFile(options.errors)
         if state.is_new:
             errors.clear()
-        selection = resumed(options.selection, state.began)
+        selection = with_times(options.selection, state.times)
         if done := [] if state.is_new else [one.name for one in passes if state.pass_state(one.name).finished]:
             log.info(
                 f"backfill: goes on with the run that {options.state} tells of, which loads what was there at"
-                f" {state.began['until']}; {', '.join(done)} are done. --restart begins anew"
+                f" {state.times['until']}; {', '.join(done)} are done. --restart begins anew"
             )
         run = Run(
             services=services,
@@ -100,24 +100,24 @@ def _run(options: Options, services: Services, progress: Progress, stop: threadi
         stopped = stopped or error
     report: dict[str, Any] = {"command": "backfill", "passes": {}}
     if state:
-        report["passes"] = {name: one.reported() for name, one in state.passes.items()}
+        report["passes"] = {name: one.as_report() for name, one in state.passes.items()}
     if stopped:
-        return Outcome(stopped.code, report, str(stopped), stopped.abandons)
-    failed = sum(one["errors"] for one in report["passes"].values()) + (run.failed_looks if run else 0)
+        return Outcome(stopped.code, report, str(stopped), stopped.leaves_threads)
+    failed = sum(one["errors"] for one in report["passes"].values()) + (run.failed_recoveries if run else 0)
     said = f"{failed} could not be done: {options.errors} says why; --ids {options.errors} does those again."
     return Outcome(WITH_ERRORS, report, said) if failed else Outcome(DONE, report)
 
 
 def _dry_run(options: Options, services: Services, progress: Progress) -> Outcome:
-    counting = DryRun(services, _reader(services), options.selection, progress)
-    tallies = {}
+    dry_run = DryRun(services, _reader(services), options.selection, progress)
+    estimates = {}
     try:
         for one in _passes(options):
-            tallies[one.name] = counting.counted(one, options.page)
+            estimates[one.name] = dry_run.estimate_pass(one, options.page)
     except StoppedError as stopped:
         return Outcome(stopped.code, {"command": "backfill", "passes": {}}, str(stopped))
-    report = {"command": "backfill", **reported(tallies, options.share)}
-    report["new_profiles"] = counting.new_profiles.reported()
+    report = {"command": "backfill", **estimates_report(estimates, options.share)}
+    report["new_profiles"] = dry_run.new_profiles.as_report()
     report["placed_states"] = services.settings.sync.order.placed_states
     return Outcome(DONE, report)
 
@@ -165,7 +165,7 @@ def _account(services: Services) -> str:
                 key = services.settings.klaviyo_auth_key.get_secret_value()
                 return f"key-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
             if error.status in ACCESS_DENIED:
-                raise denied(error) from None
+                raise access_denied(error) from None
             raise StoppedError(
                 INTERRUPTED, f"Klaviyo does not answer ({error.reason}). Go on with the same command."
             ) from None

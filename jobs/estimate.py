@@ -12,14 +12,14 @@ from clients.klaviyo_quotas import QUOTAS
 from jobs.passes import Records
 from mappers.mapped import Mapped
 
-_MINUTES_AN_HOUR = 60
-_MINUTES_A_BATCH = 1.0
+_MINUTES_PER_HOUR = 60
+_MINUTES_PER_BATCH = 1.0
 """For the jobs of a batch and what is read for them. An assumption: Klaviyo does not say how long jobs take."""
-_NAMED = 20
+_MAX_IDS = 20
 
 
 @dataclass(slots=True)
-class Tally:
+class PassEstimate:
     """What one pass would do. `values` are in major units, by metric and currency; `writes` by Klaviyo's operation."""
 
     read: int = 0
@@ -32,16 +32,16 @@ class Tally:
     unmappable: list[str] = field(default_factory=list)
     """The first 20 resources that can't be mapped, or that Klaviyo's SDK refuses."""
     failed: int = 0
-    in_bulk: Records | None = None
+    bulk_records: Records | None = None
     """The batches of the pass, if Klaviyo's bulk jobs do it."""
 
     def hours(self, share: float) -> float:
         """Hours at a share of Klaviyo's limits, if all that is read has to be written, and Klaviyo has none of it."""
         minutes = max((count / (QUOTAS[name].steady * share) for name, count in self.writes.items()), default=0.0)
         records = sum(self.writes.values())
-        if self.in_bulk and records >= self.in_bulk.fewest:
-            minutes = min(minutes, ceil(records / self.in_bulk.most) * _MINUTES_A_BATCH)
-        return minutes / _MINUTES_AN_HOUR
+        if self.bulk_records and records >= self.bulk_records.min_records:
+            minutes = min(minutes, ceil(records / self.bulk_records.max_records) * _MINUTES_PER_BATCH)
+        return minutes / _MINUTES_PER_HOUR
 
     def add_event(self, body: Mapping[str, Any]) -> None:
         """Count an event, with its money if it has any."""
@@ -56,13 +56,13 @@ class Tally:
         self.writes[operation] += 1
         self.cuts += bool(mapped and mapped.cuts)
 
-    def fail(self, resource: str) -> None:
+    def add_failure(self, resource: str) -> None:
         """Count a resource that would end in the errors file."""
         self.failed += 1
-        if len(self.unmappable) < _NAMED:
+        if len(self.unmappable) < _MAX_IDS:
             self.unmappable.append(resource)
 
-    def reported(self, share: float) -> dict[str, Any]:
+    def as_report(self, share: float) -> dict[str, Any]:
         """The result as JSON has it: times in hours, money in major units."""
         return {
             "read": self.read,
@@ -82,12 +82,12 @@ class Tally:
         }
 
 
-def reported(tallies: Mapping[str, Tally], share: float) -> dict[str, Any]:
+def estimates_report(estimates: Mapping[str, PassEstimate], share: float) -> dict[str, Any]:
     """All passes, and their hours together."""
     return {
         "dry_run": True,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "share": share,
-        "hours": round(sum(tally.hours(share) for tally in tallies.values()), 2),
-        "passes": {name: tally.reported(share) for name, tally in tallies.items()},
+        "hours": round(sum(estimate.hours(share) for estimate in estimates.values()), 2),
+        "passes": {name: estimate.as_report(share) for name, estimate in estimates.items()},
     }

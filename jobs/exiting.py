@@ -6,9 +6,9 @@ import sys
 from jobs.outcome import Outcome
 
 
-def leave(outcome: Outcome, code: int) -> None:
+def exit_process(outcome: Outcome, code: int) -> None:
     """Exit with a code; at once where threads are still at work on a page that was dropped."""
-    if outcome.abandons:
+    if outcome.leaves_threads:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -8,24 +8,26 @@ from handlers.services import Services
 from jobs.options import Options
 from jobs.outcome import WITH_ERRORS, StoppedError
 from jobs.passes import ALL, Pass
-from jobs.reading import COUNTED, Reader
+from jobs.reading import COUNT_LIMIT, Reader
 from jobs.selection import Selection
 
 _WITH_EVENTS = ("orders", "refunds")
 
 
-def leave_unless_wanted(options: Options, settings: Settings) -> None:
+def exit_unless_confirmed(options: Options, settings: Settings) -> None:
     """End the process with 1 if the options ask for flows and the answer on the terminal is no."""
-    if options.asks and not _says_yes(options, settings):
+    if options.needs_confirmation and not _is_confirmed(options, settings):
         sys.stderr.write("Nothing was sent.\n")
         sys.exit(WITH_ERRORS)
 
 
-def _says_yes(options: Options, settings: Settings) -> bool:
+def _is_confirmed(options: Options, settings: Settings) -> bool:
     services = Services(settings)
     try:
         rules = settings.sync
-        people = _people(options.selection, Reader(services.commercetools, rules.limits, rules.backfill.read_timeout))
+        people = _people_at_most(
+            options.selection, Reader(services.commercetools, rules.limits, rules.backfill.read_timeout)
+        )
     finally:
         services.close()
     sys.stderr.write(
@@ -36,14 +38,14 @@ def _says_yes(options: Options, settings: Settings) -> bool:
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
-def _people(selection: Selection, reader: Reader) -> str:
+def _people_at_most(selection: Selection, reader: Reader) -> str:
     """How many at most: one for each order and each refunded payment that is asked for."""
     number, is_known = 0, True
     for one in ALL:
         if one.name in _WITH_EVENTS and one.name in selection.passes:
             for count in _counts(one, selection, reader):
                 number += count or 0
-                is_known = is_known and count is not None and count != COUNTED
+                is_known = is_known and count is not None and count != COUNT_LIMIT
     return f"Up to {number:,} people" if is_known else f"{number:,} people or more"
 
 
@@ -51,7 +53,7 @@ def _counts(one: Pass, selection: Selection, reader: Reader) -> list[int | None]
     """Documents of a pass, in parts: commercetools counts no further than 10,000 where there is a predicate."""
     if selection.ids is not None:
         return [len(selection.ids[one.name])]
-    if not one.windows:
+    if not one.has_windows:
         return [reader.count(one.collection, one.where(selection, None))]
     with suppress(StoppedError):
         first = reader.first_created(one.collection)

@@ -8,52 +8,52 @@ import heapq
 from collections.abc import Mapping
 from typing import Any
 
-KEPT = 16_384
+CAPACITY = 16_384
 """Different texts that are counted exactly. Beyond it the count is an estimate, within 2 % in 99 of 100 cases."""
-_HASHES = 2**64
+_HASH_RANGE = 2**64
 
 
-class Distinct:
+class DistinctCounter:
     """Counts different texts, without keeping them: only the smallest of their hashes.
 
     Source: Bar-Yossef and others, "Counting distinct elements in a data stream" (2002). If the k-th smallest of evenly
     spread hashes lies at a share s of their range, there are about (k - 1) / s of them.
     """
 
-    def __init__(self, kept: int = KEPT) -> None:
-        self._kept = kept
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._capacity = capacity
         self._largest_first: list[int] = []
-        self._held: set[int] = set()
+        self._hashes: set[int] = set()
         self.is_estimated = False
 
     def add(self, text: str) -> None:
         """Count a text, unless it was counted before."""
         hashed = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
-        if hashed in self._held:
+        if hashed in self._hashes:
             return
-        if len(self._held) < self._kept:
+        if len(self._hashes) < self._capacity:
             heapq.heappush(self._largest_first, -hashed)
         elif hashed > -self._largest_first[0]:
             self.is_estimated = True
             return
         else:
             self.is_estimated = True
-            self._held.remove(-heapq.heapreplace(self._largest_first, -hashed))
-        self._held.add(hashed)
+            self._hashes.remove(-heapq.heapreplace(self._largest_first, -hashed))
+        self._hashes.add(hashed)
 
     @property
     def count(self) -> int:
         """How many different texts there were, or about how many."""
         if not self.is_estimated:
-            return len(self._held)
-        return round((self._kept - 1) * _HASHES / -self._largest_first[0])
+            return len(self._hashes)
+        return round((self._capacity - 1) * _HASH_RANGE / -self._largest_first[0])
 
 
 class NewProfiles:
     """The customers and guests of a run. Whom Klaviyo has already is not known here, so these are the most."""
 
     def __init__(self) -> None:
-        self._customers, self._guests = Distinct(), Distinct()
+        self._customers, self._guests = DistinctCounter(), DistinctCounter()
 
     def add_customer(self, own_id: str) -> None:
         """Count a customer."""
@@ -63,7 +63,7 @@ class NewProfiles:
         """Count somebody without an account, by the e-mail in lower case, as Klaviyo takes cases for equal."""
         self._guests.add(email)
 
-    def reported(self) -> Mapping[str, Any]:
+    def as_report(self) -> Mapping[str, Any]:
         """Both counts, and whether either is an estimate."""
         return {
             "customers": self._customers.count,

@@ -12,15 +12,19 @@ _CATALOG = ("category", "product")
 """Their handlers take a message that says a time under a minute ago for a young one, which costs more."""
 
 
-def told(type_id: str, own_id: str, message_type: str, attempt: Attempt, services: Services) -> Notification:
+def job_notification(
+    type_id: str, own_id: str, message_type: str, attempt: Attempt, services: Services
+) -> Notification:
     """The notification of a unit. One that is tried again says so, and since when: handlers then look for erasures.
 
     A first attempt says no time, which makes it an old message.
     """
-    again = {"createdAt": attempt.began.isoformat()} if attempt.number > 1 and type_id not in _CATALOG else {}
-    return Notification(Resource(type_id, own_id), message_type, services.settings.ct_project_id, again, attempt.number)
+    payload = {"createdAt": attempt.began.isoformat()} if attempt.number > 1 and type_id not in _CATALOG else {}
+    return Notification(
+        Resource(type_id, own_id), message_type, services.settings.ct_project_id, payload, attempt.number
+    )
 
 
 def copy(type_id: str, own_id: str, message_type: str, attempt: Attempt, services: Services) -> None:
     """Have the handler of a message about the resource copy it as it is now. Raises one of `errors`."""
-    sync(told(type_id, own_id, message_type, attempt, services), services)
+    sync(job_notification(type_id, own_id, message_type, attempt, services), services)

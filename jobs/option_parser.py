@@ -7,7 +7,7 @@ _WIDTH = 80
 
 
 def parser_of(
-    program: str, description: str, epilog: str, described: Sequence[argparse.ArgumentParser] = ()
+    program: str, description: str, epilog: str, parents: Sequence[argparse.ArgumentParser] = ()
 ) -> argparse.ArgumentParser:
     """A parser of a job's options; a wrong one ends the process with 2.
 
@@ -15,7 +15,7 @@ def parser_of(
     """
     return argparse.ArgumentParser(
         program,
-        parents=described,
+        parents=parents,
         description=description,
         epilog=epilog,
         formatter_class=lambda prog: argparse.HelpFormatter(prog, width=_WIDTH),

@@ -21,8 +21,8 @@ class Outcome:
 
     code: int
     report: dict[str, Any]
-    said: str = ""
-    abandons: bool = False
+    message: str = ""
+    leaves_threads: bool = False
 
 
 class StoppedError(Exception):
@@ -31,16 +31,16 @@ class StoppedError(Exception):
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
         self.code = code
-        self.abandons = False
+        self.leaves_threads = False
         """Whether work is left under way: the process must not wait for it."""
 
 
 class InterruptedRunError(StoppedError):
     """Somebody asked the run to end. With `abandons` a page was not finished in time, and will be repeated."""
 
-    def __init__(self, *, abandons: bool) -> None:
+    def __init__(self, *, leaves_threads: bool) -> None:
         super().__init__(INTERRUPTED, "Interrupted. Go on with the same command.")
-        self.abandons = abandons
+        self.leaves_threads = leaves_threads
 
 
 class RefusedStateError(StoppedError):
@@ -55,16 +55,16 @@ class LostStateError(RefusedStateError):
 
 
 @contextmanager
-def signals_caught() -> Iterator[threading.Event]:
+def stop_on_signals() -> Iterator[threading.Event]:
     """An event that SIGTERM and SIGINT set inside."""
     stop = threading.Event()
 
-    def note(_signal: int, _frame: FrameType | None) -> None:
+    def set_stop(_signal: int, _frame: FrameType | None) -> None:
         stop.set()
 
-    before = {one: signal.signal(one, note) for one in (signal.SIGTERM, signal.SIGINT)}
+    previous = {number: signal.signal(number, set_stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield stop
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

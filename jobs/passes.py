@@ -22,11 +22,11 @@ from handlers.services import Services
 from jobs import customer_batch, product_batch
 from jobs.batch import Batch
 from jobs.customer_batch import CustomerBatch
-from jobs.notifications import copy, told
+from jobs.notifications import copy, job_notification
 from jobs.product_batch import ProductBatch
 from jobs.reading import Reader
 from jobs.run import Run
-from jobs.selection import Selection, Window, written
+from jobs.selection import Selection, Window, format_time
 from jobs.units import Attempt
 from mappers.mapped import mapper
 from mappers.order_documents import Payment, Transaction
@@ -44,8 +44,8 @@ Customers = Callable[[Sequence[Document], Reader], set[str]]
 class Records:
     """How many records Klaviyo's jobs write at a time: with fewer than `fewest` there is none."""
 
-    fewest: int
-    most: int
+    min_records: int
+    max_records: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ class Bulk:
     `few`: a pass of fewer is done one by one; `records`: how many a batch has.
     """
 
-    size: int
-    few: int
+    page_size: int
+    min_documents: int
     records: Records
     is_on: Callable[[SyncRules], bool]
     batch: Callable[[Run, Sequence[str]], Batch]
@@ -76,32 +76,32 @@ class Pass:
     name: str
     collection: str
     type_id: str
-    size: int
+    page_size: int
     workers: int
     work: Work
     is_on: Callable[[SyncRules], bool]
     customers: Customers = lambda _documents, _reader: set()
-    windows: bool = False
-    copies: bool = True
+    has_windows: bool = False
+    by_id: bool = True
     narrow: Callable[[SyncRules], str] = lambda _: ""
     bulk: Bulk | None = None
 
     def where(self, selection: Selection, window: Window | None) -> list[str]:
         """The predicates of its pages."""
         if window:
-            begin, end = (literal(written(one)) for one in window)
+            begin, end = (literal(format_time(one)) for one in window)
             return [f"createdAt >= {begin} and createdAt < {end}"]
-        return [f"lastModifiedAt >= {literal(written(selection.since))}"] if selection.since else []
+        return [f"lastModifiedAt >= {literal(format_time(selection.since))}"] if selection.since else []
 
     def total(self, selection: Selection, reader: Reader, rules: SyncRules) -> int | None:
         """About how many documents it has; None where nobody can tell. With a predicate COUNTED at most."""
         if selection.ids is not None:
             return len(selection.ids[self.name])
-        window = (selection.since, selection.until) if self.windows and selection.since else None
+        window = (selection.since, selection.until) if self.has_windows and selection.since else None
         return reader.count(self.collection, [*self.where(selection, window), *filter(None, [self.narrow(rules)])])
 
 
-def _copied(message_type: str, type_id: str) -> Work:
+def _copy_by_id(message_type: str, type_id: str) -> Work:
     """The work of the handler of a message about the resource, which reads and copies it as it is now."""
 
     def work(document: Document, attempt: Attempt, _: Selection, services: Services) -> None:
@@ -118,13 +118,13 @@ def _require_settled(document: Document, selection: Selection) -> None:
 
 def _order(document: Document, attempt: Attempt, selection: Selection, services: Services) -> None:
     _require_settled(document, selection)
-    notification = told("order", document["id"], "Backfill", attempt, services)
+    notification = job_notification("order", document["id"], "Backfill", attempt, services)
     send_order_history(notification, document, services, selection.wanted)
 
 
 def _refunds(document: Document, attempt: Attempt, selection: Selection, services: Services) -> None:
     _require_settled(document, selection)
-    notification = told("payment", document["id"], "Backfill", attempt, services)
+    notification = job_notification("payment", document["id"], "Backfill", attempt, services)
     send_refund_history(notification, document, services, partial(is_covered, selection=selection), selection.wanted)
 
 
@@ -157,39 +157,39 @@ def _is_on(resource_type: str, message_type: str) -> Callable[[SyncRules], bool]
     return partial(is_consumed, resource_type, message_type)
 
 
-def _their_own_ids(customers: Sequence[Document], _: Reader) -> set[str]:
+def _own_ids(customers: Sequence[Document], _: Reader) -> set[str]:
     return {customer["id"] for customer in customers}
 
 
 def _customers_of_payments(payments: Sequence[Document], reader: Reader) -> set[str]:
-    return _customers_of(reader.orders_of([payment["id"] for payment in payments]), reader)
+    return _customers_of(reader.orders_of_payments([payment["id"] for payment in payments]), reader)
 
 
 def _customers_of(orders: Sequence[Document], _: Reader) -> set[str]:
     return {order["customerId"] for order in orders if order.get("customerId")}
 
 
-def _settled_refunds(rules: SyncRules) -> str:
+def _refund_predicate(rules: SyncRules) -> str:
     states = any_of(rules.payment.refund_states)
     return f'transactions(type="Refund" and state in {states})'
 
 
 ALL = (
     # One at a time: each holds the tree's lock while it writes.
-    Pass("categories", "categories", "category", 100, 1, _copied("ResourceUpdated", "category"),
+    Pass("categories", "categories", "category", 100, 1, _copy_by_id("ResourceUpdated", "category"),
          _is_on("category", "ResourceUpdated")),
-    Pass("products", "product-projections", "product", 50, 16, _copied("ProductPublished", "product"),
+    Pass("products", "product-projections", "product", 50, 16, _copy_by_id("ProductPublished", "product"),
          _is_on("product", "ProductPublished"),
-         bulk=Bulk(product_batch.PAGE, product_batch.FEW, Records(product_batch.FEWEST, product_batch.ENOUGH),
+         bulk=Bulk(product_batch.PAGE_SIZE, product_batch.MIN_PRODUCTS, Records(product_batch.MIN_RECORDS, product_batch.FULL_RECORDS),
                    lambda _: True,
                    _batch(ProductBatch, "ProductPublished", "product"), ("categories[*].ancestors[*]",))),
-    Pass("customers", "customers", "customer", 100, 16, _copied("ResourceUpdated", "customer"),
-         _is_on("customer", "ResourceUpdated"), _their_own_ids,
-         bulk=Bulk(customer_batch.PAGE, customer_batch.FEW, Records(customer_batch.FEW, customer_batch.MOST_ROWS),
+    Pass("customers", "customers", "customer", 100, 16, _copy_by_id("ResourceUpdated", "customer"),
+         _is_on("customer", "ResourceUpdated"), _own_ids,
+         bulk=Bulk(customer_batch.PAGE_SIZE, customer_batch.MIN_CUSTOMERS, Records(customer_batch.MIN_CUSTOMERS, customer_batch.MAX_ROWS),
                    lambda rules: rules.backfill.profiles == "bulk",
                    _batch(CustomerBatch, "ResourceUpdated", "customer"), CUSTOMER_GROUPS)),
-    Pass("orders", "orders", "order", 100, 16, _order, has_events, _customers_of, windows=True, copies=False),
+    Pass("orders", "orders", "order", 100, 16, _order, has_events, _customers_of, has_windows=True, by_id=False),
     Pass("refunds", "payments", "payment", 100, 16, _refunds, refunds_orders, _customers_of_payments,
-         copies=False, narrow=_settled_refunds),
+         by_id=False, narrow=_refund_predicate),
 )  # fmt: skip
 """In the order of `selection.PASSES`."""

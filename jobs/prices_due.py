@@ -17,7 +17,7 @@ import handlers  # noqa: F401 - registers every handler
 from clients.predicates import any_of, chunks, literal
 from core.rules import ReconcileRules
 from core.settings import Settings
-from jobs.drift.workers import Crew, with_crew
+from jobs.drift.workers import WorkerPool, with_worker_pool
 from jobs.errors_file import ErrorsFile
 from jobs.notifications import copy
 from jobs.option_parser import parser_of, share_of
@@ -32,16 +32,16 @@ from jobs.outcome import (
     StoppedError,
 )
 from jobs.progress import Progress
-from jobs.reading import Patience
-from jobs.selection import moment, written
+from jobs.reading import RetryPolicy
+from jobs.selection import format_time, parse_time
 from jobs.units import Attempt
 
-_SINCE = "1h"
+_DEFAULT_SINCE = "1h"
 _PAGE = 500
 _EMBEDDED_PAGE = 100
-_PATIENCE = Patience(tries=4, seconds=60.0)
+_RETRY_POLICY = RetryPolicy(tries=4, seconds=60.0)
 """For a run that comes again in minutes."""
-_CHARACTERS = 3_000
+_MAX_SKU_CHARACTERS = 3_000
 """Of SKUs in a predicate that names them twice."""
 
 
@@ -55,8 +55,8 @@ class Options:
     as_json: bool
 
 
-def parsed(
-    arguments: Sequence[str], rules: ReconcileRules, program: str, *, described: Sequence[argparse.ArgumentParser] = ()
+def parse_options(
+    arguments: Sequence[str], rules: ReconcileRules, program: str, *, parents: Sequence[argparse.ArgumentParser] = ()
 ) -> Options:
     """The options of `prices due`. Wrong ones end the process with 2. `described` as in `parser_of`."""
     parser = parser_of(
@@ -64,41 +64,41 @@ def parsed(
         "due: copy the products of which a price has begun or ended since then. commercetools sends no message when"
         " the validity of a price begins or ends.",
         "Example:  %(prog)s due --since 1h   (every 15 minutes)",
-        described,
+        parents,
     )
     add = parser.add_argument
     add("what", choices=["due"], help="what to do")
-    add("--since", default=_SINCE, metavar="TIME", help=f"a time, or a span such as 30m or 2h ({_SINCE}); more than"
+    add("--since", default=_DEFAULT_SINCE, metavar="TIME", help=f"a time, or a span such as 30m or 2h ({_DEFAULT_SINCE}); more than"
         " the time between two runs")  # fmt: skip
     add("--errors", type=Path, metavar="FILE", default=Path("prices-errors.jsonl"), help="what can't be done"
         " (prices-errors.jsonl)")  # fmt: skip
     add("--share", type=share_of, default=rules.share, metavar="0.5", help="part of Klaviyo's limits to use when others"
         f" call too ({rules.share})")  # fmt: skip
     add("--json", action="store_true", help="print one JSON object at the end")
-    told = parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
     now = datetime.now(UTC)
     try:
-        since = moment(told.since, now)
+        since = parse_time(args.since, now)
     except (ValueError, OverflowError):
-        parser.error(f"--since must be a date, a time, or a span such as 30m or 2h, not {told.since!r}")
+        parser.error(f"--since must be a date, a time, or a span such as 30m or 2h, not {args.since!r}")
     if since >= now:
         parser.error("--since must be before now")
-    return Options(since, told.errors, told.share, told.json)
+    return Options(since, args.errors, args.share, args.json)
 
 
 def copy_due(options: Options, settings: Settings, progress: Progress) -> Outcome:
     """Copy the products. SIGTERM and SIGINT end it early, within ten seconds."""
-    return with_crew(settings, options.share, progress, lambda crew: _Due(options, crew).do(), _PATIENCE)
+    return with_worker_pool(settings, options.share, progress, lambda pool: _Due(options, pool).do(), _RETRY_POLICY)
 
 
 class _Due:
     """One run."""
 
-    def __init__(self, options: Options, crew: Crew) -> None:
+    def __init__(self, options: Options, pool: WorkerPool) -> None:
         self._options = options
-        self._crew = crew
+        self._pool = pool
         self._errors = ErrorsFile(options.errors)
-        since, now = literal(written(options.since)), literal(written(datetime.now(UTC)))
+        since, now = literal(format_time(options.since)), literal(format_time(datetime.now(UTC)))
         self._in_time = (
             f"(validFrom > {since} and validFrom <= {now}) or (validUntil > {since} and validUntil <= {now})"
         )
@@ -107,13 +107,13 @@ class _Due:
         """Look for the products, and have the live handler copy them: what is found first is copied first."""
         began = time.monotonic()
         self._errors.clear()
-        report: dict[str, Any] = {"command": "prices due", "since": written(self._options.since)}
+        report: dict[str, Any] = {"command": "prices due", "since": format_time(self._options.since)}
         done: set[str] = set()
         unread, failed = "", 0
         try:
             for name, find in (("standalone", self._standalone), ("embedded", self._embedded)):
                 try:
-                    found = self._crew.alone(find)
+                    found = self._pool.call(find)
                 except StoppedError as stopped:  # one that can't be asked for must not keep the other from being copied
                     if isinstance(stopped, InterruptedRunError) or stopped.code not in (INTERRUPTED, REFUSED):
                         raise
@@ -123,15 +123,15 @@ class _Due:
                     failed += self._copy(found - done)
                     done |= found
         except StoppedError as stopped:
-            return Outcome(stopped.code, report, str(stopped), stopped.abandons)
-        report |= {"products": len(done), "failed": failed, "calls": self._crew.calls}
+            return Outcome(stopped.code, report, str(stopped), stopped.leaves_threads)
+        report |= {"products": len(done), "failed": failed, "calls": self._pool.calls}
         report["seconds"] = round(time.monotonic() - began, 1)
         said = f"{failed} could not be copied: {self._options.errors} says why." if failed else ""
         return Outcome(WITH_ERRORS if said or unread else DONE, report, f"{said}{unread}".strip())
 
     def _standalone(self) -> set[str]:
         """Ids of the published products of which a standalone price has begun or ended."""
-        if not self._crew.services.settings.sync.price.standalone:
+        if not self._pool.services.settings.sync.price.standalone:
             return set()
         try:
             prices = list(self._listed("standalone-prices", ["not(active=false)", self._in_time], _PAGE))
@@ -140,7 +140,7 @@ class _Due:
                 return set()
             raise
         found: set[str] = set()
-        for skus in chunks((price["sku"] for price in prices), _CHARACTERS):
+        for skus in chunks((price["sku"] for price in prices), _MAX_SKU_CHARACTERS):
             listed = any_of(skus)
             holding = f"masterVariant(sku in {listed}) or variants(sku in {listed})"
             found |= {product["id"] for product in self._listed("product-projections", [holding], _EMBEDDED_PAGE)}
@@ -153,19 +153,19 @@ class _Due:
         return {product["id"] for product in self._listed("product-projections", [where], _EMBEDDED_PAGE)}
 
     def _listed(self, collection: str, where: Sequence[str], page_size: int) -> Iterator[Any]:
-        for documents in self._crew.reader.pages(collection, where, page_size):
+        for documents in self._pool.reader.pages(collection, where, page_size):
             yield from documents
 
     def _copy(self, product_ids: set[str]) -> int:
         """Have the live handler copy them; how many could not be."""
 
         def unit(product_id: str, attempt: Attempt) -> None:
-            copy("product", product_id, "ProductPublished", attempt, self._crew.services)
+            copy("product", product_id, "ProductPublished", attempt, self._pool.services)
 
-        self._crew.begin("copying", len(product_ids))
+        self._pool.begin("copying", len(product_ids))
         ids = sorted(product_ids)
         random.shuffle(ids)  # a run that is not given time for all of them is followed by one that begins with others
-        done = self._crew.settled({own_id: partial(unit, own_id) for own_id in ids})
+        done = self._pool.run_units({own_id: partial(unit, own_id) for own_id in ids})
         for own_id, one in done.items():
             if one.failed:
                 self._errors.add(f"product/{own_id}", "products", one.failed)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from core.logs import log
 
-_EVERY = 30.0
+_LOG_INTERVAL = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,13 @@ class LoggedProgress:
 
     def __init__(self, command: str) -> None:
         self._command = command
-        self._next = time.monotonic() + _EVERY
+        self._next = time.monotonic() + _LOG_INTERVAL
 
     def show(self, snapshot: Snapshot) -> None:
         """Log how far a pass is, if it is time to."""
         if time.monotonic() < self._next:
             return
-        self._next = time.monotonic() + _EVERY
+        self._next = time.monotonic() + _LOG_INTERVAL
         left = snapshot.minutes_left
         log.info(
             f"{self._command}: {snapshot.name}",

@@ -18,19 +18,19 @@ from core.errors import Refused, TryAgain
 from core.logs import log
 from core.rules import Limits
 from jobs.outcome import INTERRUPTED, REFUSED, InterruptedRunError, StoppedError
-from jobs.units import OUTAGE, denied
+from jobs.units import OUTAGE, access_denied
 
 T = TypeVar("T")
 
-_FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
+_FIRST_BACKOFF, _MAX_BACKOFF = 1.0, 30.0
 """Seconds between two tries, doubled from one to the next."""
 _UNEXPECTED = "_unexpected"
 """How the reason ends of an answer that waiting does not change."""
-_TOO_LATE = frozenset({TIMED_OUT, 502, 504})
+_TIMEOUT_STATUSES = frozenset({TIMED_OUT, 502, 504})
 """Statuses of a query, or of a gateway before it, that took too long."""
-_GOOD_PAGES = 20
+_PAGES_BEFORE_GROWTH = 20
 """Pages that must arrive before their size grows again."""
-COUNTED = 10_000
+COUNT_LIMIT = 10_000
 """commercetools counts no further where there is a predicate."""
 
 
@@ -46,26 +46,26 @@ class Page:
 class PageSize:
     """Documents a page: halved when one can't be read in time, doubled again after 20 that could, up to the first."""
 
-    most: int
+    maximum: int
     size: int = 0
-    _good: int = 0
+    _successes: int = 0
 
     def __post_init__(self) -> None:
-        self.size = self.size or self.most
+        self.size = self.size or self.maximum
 
     def halve(self) -> None:
         """A page was too much."""
-        self.size, self._good = max(1, self.size // 2), 0
+        self.size, self._successes = max(1, self.size // 2), 0
 
-    def worked(self) -> None:
+    def grow_back(self) -> None:
         """A page arrived."""
-        self._good += 1
-        if self._good >= _GOOD_PAGES and self.size < self.most:
-            self.size, self._good = min(self.most, self.size * 2), 0
+        self._successes += 1
+        if self._successes >= _PAGES_BEFORE_GROWTH and self.size < self.maximum:
+            self.size, self._successes = min(self.maximum, self.size * 2), 0
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long a page that fails is asked for again: so many seconds, and so many tries at least.
 
     What can't pass by itself is tried as often, and no longer.
@@ -87,9 +87,9 @@ class Reader:
         limits: Limits,
         seconds: float,
         stop: threading.Event | None = None,
-        patience: Patience | None = None,
+        retry_policy: RetryPolicy | None = None,
     ) -> None:
-        self._patience = patience or Patience()
+        self._retry_policy = retry_policy or RetryPolicy()
         self._commercetools = commercetools
         self._stop = stop or threading.Event()
         self._refused: set[str] = set()
@@ -120,13 +120,13 @@ class Reader:
         params += [("expand", path) for path in expand]
         params += [("staged", "false")] if collection == "product-projections" else []
 
-        def ask() -> Page:
-            asked = size.size
-            documents = self._listed(collection, [*params, ("sort", "id asc"), ("limit", str(asked))])["results"]
-            return Page(documents, len(documents) < asked)
+        def read_once() -> Page:
+            limit = size.size
+            documents = self._list(collection, [*params, ("sort", "id asc"), ("limit", str(limit))])["results"]
+            return Page(documents, len(documents) < limit)
 
         try:
-            page = self._surely(collection, ask, size)
+            page = self._with_retries(collection, read_once, size)
         except Refused as refused:
             if not narrow:
                 raise StoppedError(
@@ -135,14 +135,14 @@ class Reader:
             self._refused.add(narrow)
             log.warning("commercetools takes no narrower query: all is read", collection=collection)
             return self.page(collection, where, after, size, expand=expand)
-        size.worked()
+        size.grow_back()
         return page
 
     def pages(
-        self, collection: str, where: Sequence[str], most: int, expand: Sequence[str] = ()
+        self, collection: str, where: Sequence[str], maximum: int, expand: Sequence[str] = ()
     ) -> Iterator[Sequence[Any]]:
         """All documents that meet `where`, in pages of at most so many. Raises as `page` does."""
-        size, after, is_last = PageSize(most), "", False
+        size, after, is_last = PageSize(maximum), "", False
         while not is_last:
             page = self.page(collection, where, after, size, expand=expand)
             if page.documents:
@@ -150,24 +150,24 @@ class Reader:
                 after = page.documents[-1]["id"]
             is_last = page.is_last
 
-    def orders_of(self, payment_ids: Sequence[str]) -> list[Any]:
+    def orders_of_payments(self, payment_ids: Sequence[str]) -> list[Any]:
         """The orders that hold any of the payments."""
-        return list(self._among("orders", payment_ids, "paymentInfo(payments(id in {}))"))
+        return list(self._matching("orders", payment_ids, "paymentInfo(payments(id in {}))"))
 
-    def named(self, collection: str, ids: Sequence[str]) -> list[Any]:
+    def by_ids(self, collection: str, ids: Sequence[str]) -> list[Any]:
         """The documents that there are of the ids."""
-        return list(self._among(collection, ids, "id in {}"))
+        return list(self._matching(collection, ids, "id in {}"))
 
     def existing(self, collection: str, ids: Sequence[str]) -> set[str]:
         """Those of the ids that there is a document of."""
-        return {document["id"] for document in self.named(collection, ids)}
+        return {document["id"] for document in self.by_ids(collection, ids)}
 
-    def customers_with(self, emails: Sequence[str]) -> dict[str, str]:
+    def customers_by_email(self, emails: Sequence[str]) -> dict[str, str]:
         """Ids of the customers who have one of these e-mails, by e-mail; all in lower case."""
-        found = self._among("customers", emails, "lowercaseEmail in {}")
+        found = self._matching("customers", emails, "lowercaseEmail in {}")
         return {customer["email"].lower(): customer["id"] for customer in found}
 
-    def _among(self, collection: str, values: Sequence[str], where: str) -> Iterator[Any]:
+    def _matching(self, collection: str, values: Sequence[str], where: str) -> Iterator[Any]:
         """The documents of a predicate that takes a list of values."""
         for chunk in chunks(values):
             for documents in self.pages(collection, [where.format(any_of(chunk))], IDS_PER_QUERY):
@@ -178,44 +178,44 @@ class Reader:
         params: Params = [("where", one) for one in where]
         params += [("staged", "false")] if collection == "product-projections" else []
         try:
-            return int(self._listed(collection, [*params, ("limit", "0")], total=True)["total"])
+            return int(self._list(collection, [*params, ("limit", "0")], total=True)["total"])
         except (TryAgain, Refused, LookupError, TypeError, ValueError):
             return None
 
     def first_created(self, collection: str) -> datetime | None:
         """When the oldest document was made; None when there is none. Raises StoppedError when it can't be read."""
         params: Params = [("sort", "createdAt asc"), ("limit", "1")]
-        found = self._surely(collection, lambda: self._listed(collection, params)["results"])
+        found = self._with_retries(collection, lambda: self._list(collection, params)["results"])
         return datetime.fromisoformat(found[0]["createdAt"]) if found else None
 
-    def _surely(self, collection: str, ask: Callable[[], T], size: PageSize | None = None) -> T:
+    def _with_retries(self, collection: str, read_once: Callable[[], T], size: PageSize | None = None) -> T:
         """What commercetools answers, asked again while that may help. Raises StoppedError, and what refuses it."""
-        began_at, wait = time.monotonic(), _FIRST_WAIT
-        for tried in count(1):
+        began_at, wait = time.monotonic(), _FIRST_BACKOFF
+        for attempts in count(1):
             try:
-                return ask()
+                return read_once()
             except TryAgain as error:
                 if error.status in ACCESS_DENIED:
-                    raise denied(error) from None
-                if size and _is_too_much(error):
+                    raise access_denied(error) from None
+                if size and _is_too_large(error):
                     size.halve()
-                may_pass = not error.reason.endswith(_UNEXPECTED)
-                is_patient = may_pass and time.monotonic() - began_at < self._patience.seconds
-                if tried >= self._patience.tries and not is_patient:
+                is_transient = not error.reason.endswith(_UNEXPECTED)
+                has_time = is_transient and time.monotonic() - began_at < self._retry_policy.seconds
+                if attempts >= self._retry_policy.tries and not has_time:
                     break
                 log.warning(
                     "commercetools can't be read: trying again",
                     collection=collection,
                     reason=str(error),
-                    tried=tried,
+                    attempts=attempts,
                     seconds=wait,
                 )
             if self._stop.wait(wait):
-                raise InterruptedRunError(abandons=False)
-            wait = min(_LONGEST_WAIT, 2 * wait)
+                raise InterruptedRunError(leaves_threads=False)
+            wait = min(_MAX_BACKOFF, 2 * wait)
         raise StoppedError(INTERRUPTED, f"commercetools does not answer for {collection}. Go on with the same command.")
 
-    def _listed(self, collection: str, params: Params, *, total: bool = False) -> dict[str, Any]:
+    def _list(self, collection: str, params: Params, *, total: bool = False) -> dict[str, Any]:
         with message_budget(self._limits, waits=True) as budget:
             try:
                 return self._commercetools.listed(collection, [*params, ("withTotal", "true" if total else "false")])
@@ -224,6 +224,6 @@ class Reader:
                     self.calls += budget.calls.total()
 
 
-def _is_too_much(error: TryAgain) -> bool:
+def _is_too_large(error: TryAgain) -> bool:
     """Whether less might have been answered in time."""
-    return error.status in _TOO_LATE or error.code in (QUERY_TIMED_OUT, NO_ANSWER_IN_TIME)
+    return error.status in _TIMEOUT_STATUSES or error.code in (QUERY_TIMED_OUT, NO_ANSWER_IN_TIME)

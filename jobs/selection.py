@@ -54,7 +54,7 @@ class Selection:
         return found if self.newest_first else found[::-1]
 
 
-def moment(text: str, now: datetime) -> datetime:
+def parse_time(text: str, now: datetime) -> datetime:
     """UTC time of a date, a time, or a span before `now` (`30m`, `26h`, `30d`). Raises ValueError."""
     if span := _SPAN.fullmatch(text):
         return now - timedelta(**{_UNITS[span[2]]: int(span[1])})
@@ -62,7 +62,7 @@ def moment(text: str, now: datetime) -> datetime:
     return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def written(time: datetime) -> str:
+def format_time(time: datetime) -> str:
     """A time as commercetools writes it."""
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -77,19 +77,19 @@ def read_ids(file: Path, passes: Sequence[str]) -> dict[str, dict[str, datetime 
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip():
             continue
-        name, own_id, since = _named(line.strip(), passes, number)
+        name, own_id, since = _parse_line(line.strip(), passes, number)
         if name in passes:
             found.setdefault(name, {}).setdefault(own_id, since)
     return {name: dict(sorted(ids.items())) for name, ids in found.items()}
 
 
-def digest(ids: Mapping[str, Iterable[str]]) -> str:
+def ids_digest(ids: Mapping[str, Iterable[str]]) -> str:
     """What tells one list of ids from another."""
     listed = {name: list(of_pass) for name, of_pass in ids.items()}
     return hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _named(line: str, passes: Sequence[str], number: int) -> tuple[str, str, datetime | None]:
+def _parse_line(line: str, passes: Sequence[str], number: int) -> tuple[str, str, datetime | None]:
     entry: Any = {}
     if line.startswith("{"):
         try:

@@ -10,20 +10,20 @@ from jobs.units import UNIT_SECONDS
 THREADS = 16
 
 
-JobConsent = Literal["left", "loaded", "followed"]
+ConsentMode = Literal["left", "loaded", "followed"]
 """What a job does about consent: nothing; load what the shop has of it; or follow it, as messages that come live do."""
 
 
-def job_services(settings: Settings, share: float, *, consent: JobConsent = "left") -> Services:
+def job_services(settings: Settings, share: float, *, consent: ConsentMode = "left") -> Services:
     """Backends, locks and writers of a job that uses this share of Klaviyo's limits."""
     limits = settings.sync.limits.model_copy(update={"message_seconds": UNIT_SECONDS})
     sync = settings.sync.model_copy(update={"limits": limits})
     if consent == "loaded":
-        sync = _loading_consent(sync)
+        sync = _with_past_consent(sync)
     changed = settings.model_copy(update={"sync": sync, "klaviyo_limit_share": share, "threads": THREADS})
     return Services(changed, follows_consent=consent != "left")
 
 
-def _loading_consent(sync: SyncRules) -> SyncRules:
+def _with_past_consent(sync: SyncRules) -> SyncRules:
     """The past's consent was given long ago: no confirmation mails, at its own time, and nobody is unsubscribed."""
     return sync.model_copy(update={"consent": sync.consent.model_copy(update={"confirmed": True, "unsubscribed": ()})})

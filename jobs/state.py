@@ -24,12 +24,12 @@ from jobs.outcome import INTERRUPTED, InterruptedRunError, LostStateError, Refus
 _VERSION = 1
 BEAT_EVERY = 5.0
 """Seconds between two heartbeats, at most."""
-STANDS_STILL = 120.0
+DEAD_AFTER = 120.0
 """Seconds without a heartbeat after which a run is taken for dead."""
-_LOOK_EVERY = 0.5
+_POLL_EVERY = 0.5
 _WRITE_EVERY = 1.0
 """Seconds between two writes to a bucket, at least. Source: Cloud Storage, quotas: one a second to the same object."""
-REPEATED_FOR = 30.0
+RETRY_WRITES_FOR = 30.0
 """Seconds for which a write is tried that fails."""
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 5.0
 
@@ -37,7 +37,7 @@ _CLAIM = str(uuid.uuid4())
 """What tells this process's hold on a file from another's on the same run."""
 
 
-def _myself() -> dict[str, Any]:
+def _this_process() -> dict[str, Any]:
     return {"host": socket.gethostname(), "pid": os.getpid(), "execution": os.environ.get("CLOUD_RUN_EXECUTION", "")}
 
 
@@ -63,7 +63,7 @@ class PassState:
     finished: bool = False
     unfinished: dict[str, Any] | None = None
 
-    def reported(self) -> dict[str, Any]:
+    def as_report(self) -> dict[str, Any]:
         """What is told of the pass at the end; seconds are those of all runs."""
         told = {name: getattr(self, name) for name in ("read", "sent", "skipped", "errors", "calls")}
         return {**told, "seconds": round(self.seconds, 1)}
@@ -83,16 +83,16 @@ class StateFile:
 
     path: Path
     identity: Mapping[str, str]
-    said: Mapping[str, object]
-    began: Mapping[str, str]
+    resume_key: Mapping[str, object]
+    times: Mapping[str, str]
     stop: threading.Event
     passes: dict[str, PassState] = field(default_factory=dict)
     run: str = field(default_factory=lambda: str(uuid.uuid4()))
     is_new: bool = True
-    _owner: dict[str, Any] | None = field(default_factory=_myself)
+    _owner: dict[str, Any] | None = field(default_factory=_this_process)
     _beats: int = 0
-    _tried_at: float = float("-inf")
-    _is_left: bool = False
+    _last_write_at: float = float("-inf")
+    _gave_up: bool = False
 
     def pass_state(self, name: str) -> PassState:
         """How far a pass is."""
@@ -100,13 +100,13 @@ class StateFile:
 
     def beat(self) -> None:
         """Show that this run is alive, if it is time to. One that is asked to end writes once more, when it does."""
-        if time.monotonic() - self._tried_at >= BEAT_EVERY and not self.stop.is_set():
+        if time.monotonic() - self._last_write_at >= BEAT_EVERY and not self.stop.is_set():
             self.write()
 
     def release(self) -> None:
         """Write the last state, which is nobody's; nothing after a write that raised. Raises as `write` does."""
         self._owner = None
-        if not self._is_left:
+        if not self._gave_up:
             self.write()
 
     def write(self) -> None:
@@ -116,14 +116,14 @@ class StateFile:
         minute, or once the run is asked to end.
         """
         try:
-            self._repeatedly(self._require_mine)
+            self._write_with_retries(self._require_own)
         except StoppedError as error:
-            self._is_left = error.abandons = True  # a page may be under way
+            self._gave_up = error.leaves_threads = True  # a page may be under way
             raise
 
     def create(self) -> None:
         """Write the first state. Raises RefusedStateError if the file is there by now, or can't be written."""
-        self._tried_at = time.monotonic()
+        self._last_write_at = time.monotonic()
         try:
             atomic_file.create(self.path, json.dumps(self.as_json()))
         except FileExistsError:
@@ -133,15 +133,15 @@ class StateFile:
 
     def take_over(self) -> None:
         """Write the state in place of what is there. Raises StoppedError if it can't be written for half a minute."""
-        self._repeatedly(lambda: None)
+        self._write_with_retries(lambda: None)
 
-    def _repeatedly(self, require: Callable[[], None]) -> None:
+    def _write_with_retries(self, require: Callable[[], None]) -> None:
         self._beats += 1
-        until, wait = time.monotonic() + REPEATED_FOR, _FIRST_WAIT
+        until, wait = time.monotonic() + RETRY_WRITES_FOR, _FIRST_WAIT
         while True:
-            if _myself()["execution"]:  # in Cloud Run the file lies in a bucket
-                time.sleep(max(0.0, self._tried_at + _WRITE_EVERY - time.monotonic()))
-            self._tried_at = time.monotonic()
+            if _this_process()["execution"]:  # in Cloud Run the file lies in a bucket
+                time.sleep(max(0.0, self._last_write_at + _WRITE_EVERY - time.monotonic()))
+            self._last_write_at = time.monotonic()
             try:
                 require()
                 atomic_file.replace(self.path, json.dumps(self.as_json()))
@@ -156,9 +156,9 @@ class StateFile:
             self.stop.wait(wait)
             wait = min(_LONGEST_WAIT, 2 * wait)
 
-    def _require_mine(self) -> None:
+    def _require_own(self) -> None:
         content = _content(self.path)
-        found = state_in(content, str(self.path)) if content is not None else None
+        found = parse_state(content, str(self.path)) if content is not None else None
         if found and (found["run"], found["claim"]) != (self.run, _CLAIM):
             raise LostStateError(f"{self.path} was taken over by another run: this one stops.")
 
@@ -172,17 +172,17 @@ class StateFile:
             "heartbeat": self._beats,
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
             **self.identity,
-            "said": dict(self.said),
-            "began": dict(self.began),
+            "said": dict(self.resume_key),
+            "began": dict(self.times),
             "passes": {name: asdict(one) for name, one in self.passes.items()},
         }
 
 
-def claimed(
+def claim(
     path: Path,
     identity: Mapping[str, str],
-    said: Mapping[str, object],
-    began: Mapping[str, str],
+    resume_key: Mapping[str, object],
+    times: Mapping[str, str],
     stop: threading.Event,
     *,
     restart: bool = False,
@@ -193,23 +193,23 @@ def claimed(
     `identity` holds project, account and rules, `said` the options that decide what is covered. Raises
     RefusedStateError for a file of another shop, account or configuration, and for one that another run is at work on.
     """
-    state = StateFile(path, identity, said, began, stop)
+    state = StateFile(path, identity, resume_key, times, stop)
     found = _read(path)
     if found is None:
         state.create()
         return state
-    _require_nobody(path, found, stop)
+    _require_no_owner_alive(path, found, stop)
     found = _read(path) or found
     if not restart:
         _require_same(path, found, identity, keep_rules=keep_rules)
         is_finished = all(one["finished"] for one in found["passes"].values())
         # A list of ids is done again, as what was wrong with them may have been mended.
-        if found["said"] == said and not (is_finished and said["ids"]):
-            state.run, state.began, state.is_new = found["run"], found["began"], False
+        if found["said"] == resume_key and not (is_finished and resume_key["ids"]):
+            state.run, state.times, state.is_new = found["run"], found["began"], False
             state.passes = {name: PassState(**one) for name, one in found["passes"].items()}
         elif not is_finished:
             raise RefusedStateError(
-                f"{path} is of a run with other options ({_difference(found['said'], said)}) that is not done: finish"
+                f"{path} is of a run with other options ({_changed_options(found['said'], resume_key)}) that is not done: finish"
                 " that, name another --state, or --restart."
             )
     if state.is_new and all(found[name] == identity[name] for name in ("project", "account")):
@@ -234,32 +234,32 @@ def _require_same(path: Path, found: Mapping[str, Any], identity: Mapping[str, s
         )
 
 
-def _difference(found: Mapping[str, object], said: Mapping[str, object]) -> str:
-    return ", ".join(f"--{name.replace('_', '-')}" for name in said if found.get(name) != said[name])
+def _changed_options(found: Mapping[str, object], resume_key: Mapping[str, object]) -> str:
+    return ", ".join(f"--{name.replace('_', '-')}" for name in resume_key if found.get(name) != resume_key[name])
 
 
-def _require_nobody(path: Path, found: Mapping[str, Any], stop: threading.Event) -> None:
+def _require_no_owner_alive(path: Path, found: Mapping[str, Any], stop: threading.Event) -> None:
     """Raise RefusedStateError if the file's owner is at work; wait until that is clear."""
     owner = found["owner"]
-    if not owner or is_gone(owner):
+    if not owner or is_dead(owner):
         return
-    log.info("the state file is another run's: watching whether it is alive", seconds=STANDS_STILL)
-    end = time.monotonic() + STANDS_STILL
+    log.info("the state file is another run's: watching whether it is alive", seconds=DEAD_AFTER)
+    end = time.monotonic() + DEAD_AFTER
     while time.monotonic() < end:
-        if stop.wait(_LOOK_EVERY):
-            raise InterruptedRunError(abandons=False)
-        now = _read(path)
-        if now is None or not now["owner"] or is_gone(now["owner"]):
+        if stop.wait(_POLL_EVERY):
+            raise InterruptedRunError(leaves_threads=False)
+        current = _read(path)
+        if current is None or not current["owner"] or is_dead(current["owner"]):
             return
-        if (now["claim"], now["heartbeat"]) != (found["claim"], found["heartbeat"]):
+        if (current["claim"], current["heartbeat"]) != (found["claim"], found["heartbeat"]):
             raise RefusedStateError(
-                f"{path} is in use: another run (process {now['owner']['pid']} on {now['owner']['host']}) is at work."
+                f"{path} is in use: another run (process {current['owner']['pid']} on {current['owner']['host']}) is at work."
             )
 
 
-def is_gone(owner: Mapping[str, Any]) -> bool:
+def is_dead(owner: Mapping[str, Any]) -> bool:
     """Whether the owner is known to be dead: an earlier attempt of this execution, or a process that is no more."""
-    me = _myself()
+    me = _this_process()
     if me["execution"] or owner["execution"]:
         return bool(me["execution"] == owner["execution"])
     if owner["host"] != me["host"]:
@@ -278,7 +278,7 @@ def _read(path: Path) -> dict[str, Any] | None:
         content = _content(path)
     except OSError as error:
         raise RefusedStateError(f"{path} can't be read: {error.strerror}.") from None
-    return None if content is None else state_in(content, str(path))
+    return None if content is None else parse_state(content, str(path))
 
 
 def _content(path: Path) -> bytes | None:
@@ -288,7 +288,7 @@ def _content(path: Path) -> bytes | None:
         return None
 
 
-def state_in(content: bytes, name: str) -> dict[str, Any]:
+def parse_state(content: bytes, name: str) -> dict[str, Any]:
     """What a state file of this name holds. Raises RefusedStateError for any other file."""
     try:
         found = json.loads(content)

@@ -38,7 +38,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class UnitResult:
     """What became of a unit: sent, or `skipped` for a reason, or `failed` for good."""
 
     skipped: str = ""
@@ -62,19 +62,21 @@ class Health:
     failing: set[object] = field(default_factory=set)
 
 
-def settled(work: Callable[[Attempt], None], limits: Limits, health: Health, stop: threading.Event) -> Settled:
+def run_unit(work: Callable[[Attempt], None], limits: Limits, health: Health, stop: threading.Event) -> UnitResult:
     """Do a unit's work, again and again while it may succeed later.
 
     Raises StoppedError for a key or scope that is missing, and when nothing at all gets through for ten minutes.
     """
     unit = object()
     try:
-        return _settled(unit, work, limits, health, stop)
+        return _run_attempts(unit, work, limits, health, stop)
     finally:
         health.failing.discard(unit)
 
 
-def surely(call: Callable[[], T], limits: Limits, health: Health, stop: threading.Event) -> tuple[T, Mapping[str, int]]:
+def with_retries(
+    call: Callable[[], T], limits: Limits, health: Health, stop: threading.Event
+) -> tuple[T, Mapping[str, int]]:
     """What a call gives, however often it takes, and the calls that it took.
 
     Raises what refuses it, and StoppedError.
@@ -84,15 +86,15 @@ def surely(call: Callable[[], T], limits: Limits, health: Health, stop: threadin
     def unit(_: Attempt) -> None:
         found.append(call())
 
-    told = settled(unit, limits, health, stop)
-    if told.failed:
-        raise told.failed
-    return found[-1], told.calls
+    result = run_unit(unit, limits, health, stop)
+    if result.failed:
+        raise result.failed
+    return found[-1], result.calls
 
 
-def _settled(
+def _run_attempts(
     unit: object, work: Callable[[Attempt], None], limits: Limits, health: Health, stop: threading.Event
-) -> Settled:
+) -> UnitResult:
     began, began_at = datetime.now(UTC), time.monotonic()
     first_failed_at = math.inf
     calls: Counter[str] = Counter()
@@ -100,25 +102,25 @@ def _settled(
     while True:
         number += 1
         # Looked at before the attempt: one that ends in the moment in which an outage does proves nothing.
-        others_get_through = health.succeeded_at > first_failed_at
+        others_succeed = health.succeeded_at > first_failed_at
         with message_budget(limits, waits=True) as budget:
-            error = _tried(work, Attempt(number, began))
+            error = _error_of_attempt(work, Attempt(number, began))
         calls.update(budget.calls)
         if not isinstance(error, TryAgain):
-            if not _says_nothing(error):
+            if not _is_inconclusive(error):
                 health.succeeded_at = time.monotonic()
-            return _final(error, calls)
+            return _result_of(error, calls)
         if error.status in ACCESS_DENIED:
-            raise denied(error)
+            raise access_denied(error)
         if error.reason != "throttled":
             failures += 1
             first_failed_at = min(first_failed_at, time.monotonic())
             health.failing.add(unit)
-            if failures >= _ATTEMPTS and others_get_through:
-                return Settled(failed=error, calls=calls)
+            if failures >= _ATTEMPTS and others_succeed:
+                return UnitResult(failed=error, calls=calls)
             if time.monotonic() - max(health.succeeded_at, began_at) > OUTAGE:
                 if health.failing == {unit} and health.succeeded_at > began_at:
-                    return Settled(failed=error, calls=calls)
+                    return UnitResult(failed=error, calls=calls)
                 raise StoppedError(
                     INTERRUPTED, f"Nothing gets through for ten minutes ({error.reason}). Go on with the same command."
                 )
@@ -127,18 +129,18 @@ def _settled(
             raise StoppedError(INTERRUPTED, "Interrupted. Go on with the same command.")
 
 
-def _says_nothing(error: SyncError | None) -> bool:
+def _is_inconclusive(error: SyncError | None) -> bool:
     """Whether an end tells nothing of a backend that takes what it is sent."""
     return isinstance(error, Ignored | Unmappable) or (error is not None and error.reason == BROUGHT_BACK)
 
 
-def _final(error: SyncError | None, calls: Counter[str]) -> Settled:
+def _result_of(error: SyncError | None, calls: Counter[str]) -> UnitResult:
     if isinstance(error, Ignored):
-        return Settled(skipped=error.reason, calls=calls)
-    return Settled(failed=error, calls=calls)
+        return UnitResult(skipped=error.reason, calls=calls)
+    return UnitResult(failed=error, calls=calls)
 
 
-def denied(error: TryAgain) -> StoppedError:
+def access_denied(error: TryAgain) -> StoppedError:
     """The end of a run whose key or client may not do what it has to."""
     backend, what = ("Klaviyo", "key") if error.reason.startswith("klaviyo") else ("commercetools", "API client")
     return StoppedError(
@@ -148,7 +150,7 @@ def denied(error: TryAgain) -> StoppedError:
     )
 
 
-def _tried(work: Callable[[Attempt], None], attempt: Attempt) -> SyncError | None:
+def _error_of_attempt(work: Callable[[Attempt], None], attempt: Attempt) -> SyncError | None:
     try:
         work(attempt)
     except SyncError as error:

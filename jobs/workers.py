@@ -9,9 +9,9 @@ from typing import Self, TypeVar
 from jobs.batch import Work
 from jobs.passes import Pass
 from jobs.progress import Snapshot
-from jobs.reading import COUNTED
+from jobs.reading import COUNT_LIMIT
 from jobs.run import GRACE, Run
-from jobs.units import Settled, settled
+from jobs.units import UnitResult, run_unit
 
 _MINUTE = 60.0
 
@@ -26,9 +26,9 @@ class Workers:
         self._pass = one
         self._state = run.state.pass_state(one.name)
         self._pool = ThreadPoolExecutor(one.workers + 1, thread_name_prefix=one.name)
-        self._began = self._noted = time.monotonic()
+        self._began = self._timed_at = time.monotonic()
         self._done = 0
-        self._under_way = 0
+        self._settled_on_page = 0
         """Units of the current page that are settled."""
 
     def __enter__(self) -> Self:
@@ -37,32 +37,32 @@ class Workers:
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def alone(self, read: Callable[[], T]) -> T:
+    def call(self, read: Callable[[], T]) -> T:
         """What a read gives, made by a worker. Raises what it raises, and StoppedError."""
         future: Future[T] = self._pool.submit(read)
         self._run.wait_for([future], self._tick)
         return future.result()
 
-    def settled(self, works: Mapping[str, Work]) -> dict[str, Settled]:
+    def run_units(self, works: Mapping[str, Work]) -> dict[str, UnitResult]:
         """What became of the units, by id. Raises StoppedError."""
         run = self._run
         limits = run.services.settings.sync.limits
-        futures = {own: self._pool.submit(settled, work, limits, run.health, run.stop) for own, work in works.items()}
+        futures = {own: self._pool.submit(run_unit, work, limits, run.health, run.stop) for own, work in works.items()}
 
         def tick() -> None:
-            self._under_way = sum(future.done() for future in futures.values())
+            self._settled_on_page = sum(future.done() for future in futures.values())
             self._tick()
 
         run.wait_for(futures.values(), tick, GRACE)
-        self._under_way = 0
+        self._settled_on_page = 0
         return {own_id: future.result() for own_id, future in futures.items()}
 
     def done(self, count: int) -> None:
         """So many more documents are noted as done, and the time that they took."""
         self._done += count
         now = time.monotonic()
-        self._state.seconds += now - self._noted
-        self._noted = now
+        self._state.seconds += now - self._timed_at
+        self._timed_at = now
 
     def _tick(self) -> None:
         run, state = self._run, self._state
@@ -71,10 +71,10 @@ class Workers:
         run.progress.show(
             Snapshot(
                 self._pass.name,
-                state.read + self._under_way,
+                state.read + self._settled_on_page,
                 state.total,
-                state.total == COUNTED,
-                (self._done + self._under_way) / minutes if minutes else 0.0,
+                state.total == COUNT_LIMIT,
+                (self._done + self._settled_on_page) / minutes if minutes else 0.0,
                 state.errors,
                 run.services.klaviyo.refusals + run.services.commercetools.refusals,
             )

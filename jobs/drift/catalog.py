@@ -11,9 +11,9 @@ from handlers.catalog_product import Supplies, is_standalone
 from handlers.comparison import GONE, Found, Wanted, category_differences, category_shop, differences_of, wanted_of
 from jobs.drift.confirmation import Candidates, note_failure
 from jobs.drift.findings import Report
-from jobs.drift.snapshot import Kept, read_all
+from jobs.drift.snapshot import PackedRecords, read_list
 from jobs.drift.stock import Stock
-from jobs.drift.workers import Crew
+from jobs.drift.workers import WorkerPool
 from jobs.errors_file import ErrorsFile
 from jobs.reading import Page, PageSize
 from mappers.catalog_documents import ProductProjection
@@ -29,16 +29,16 @@ _EXPANDED = ("categories[*].ancestors[*]",)
 class CatalogSweep:
     """One pass over the catalogs of both sides. `counts` is how many the shop's lists had, by kind."""
 
-    def __init__(self, crew: Crew, report: Report, errors: ErrorsFile) -> None:
-        self._crew = crew
-        self._services = crew.services
-        self._reader = crew.reader
+    def __init__(self, pool: WorkerPool, report: Report, errors: ErrorsFile) -> None:
+        self._pool = pool
+        self._services = pool.services
+        self._reader = pool.reader
         self._report = report
         self._errors = errors
-        self._lists = crew.services.klaviyo.lists
-        self._names: dict[str, str] = {}
-        self._items, self._variants = Kept(), Kept()
-        self._stock = Stock(crew.services, crew.reader)
+        self._lists = pool.services.klaviyo.lists
+        self._category_names: dict[str, str] = {}
+        self._items, self._variants = PackedRecords(), PackedRecords()
+        self._stock = Stock(pool.services, pool.reader)
         self._members: defaultdict[str, set[str]] = defaultdict(set)
         self._candidates: Candidates = {}
         self._products: set[str] = set()
@@ -50,35 +50,41 @@ class CatalogSweep:
     def candidates(self, kinds: Collection[str]) -> Candidates:
         """What may have drifted of these kinds, with the state of the shop's side that was seen."""
         with_products = bool({"items", "variants"} & set(kinds))
-        crew, lists = self._crew, self._lists
-        reads: list[Callable[[], None]] = [partial(read_all, crew, "categories", lists.categories, self._take_category)]
+        pool, lists = self._pool, self._lists
+        reads: list[Callable[[], None]] = [
+            partial(read_list, pool, "categories", lists.categories, self._take_category)
+        ]
         if with_products:
             reads += [
-                partial(read_all, crew, "variants", lists.variants, self._variants.put),
-                partial(read_all, crew, "items", lists.items, self._items.put),
+                partial(read_list, pool, "variants", lists.variants, self._variants.put),
+                partial(read_list, pool, "items", lists.items, self._items.put),
                 self._stock.read,
             ]
-        crew.begin("catalog: Klaviyo's lists")
-        crew.together(reads)
-        self.found = {"categories": len(self._names), "items": len(self._items), "variants": len(self._variants)}
+        pool.begin("catalog: Klaviyo's lists")
+        pool.call_all(reads)
+        self.found = {
+            "categories": len(self._category_names),
+            "items": len(self._items),
+            "variants": len(self._variants),
+        }
         if "categories" in kinds:
-            crew.alone(self._compare_categories)
+            pool.call(self._compare_categories)
         if with_products:
-            crew.begin("catalog: members of categories", len(self._names))
-            crew.each(self._read_members, list(self._names))
-            crew.begin("catalog: products", crew.alone(partial(self._reader.count, "product-projections", [])))
+            pool.begin("catalog: members of categories", len(self._category_names))
+            pool.map(self._read_members, list(self._category_names))
+            pool.begin("catalog: products", pool.call(partial(self._reader.count, "product-projections", [])))
             self._compare_products()
-            surplus = crew.alone(self._find_extra)
-            crew.begin("catalog: surplus variants", len(surplus))
-            self._foreign("variants", sum(crew.each(self._judge_surplus, surplus)))
+            surplus = pool.call(self._find_extra)
+            pool.begin("catalog: surplus variants", len(surplus))
+            self._set_foreign("variants", sum(pool.map(self._is_foreign_variant, surplus)))
         return self._candidates
 
     def _take_category(self, record: dict[str, Any]) -> None:
-        self._names[external_id(record["id"])] = record["attributes"]["name"]
+        self._category_names[external_id(record["id"])] = record["attributes"]["name"]
 
     def _read_members(self, category_id: str) -> None:
         read = partial(self._services.klaviyo.products_in_category, category_id)
-        members = self._crew.read("Klaviyo's list of a category's items", read)
+        members = self._pool.read("Klaviyo's list of a category's items", read)
         for product_id in members:
             self._members[product_id].add(category_id)
 
@@ -90,12 +96,12 @@ class CatalogSweep:
                 own_id = category["id"]
                 seen.add(own_id)
                 try:
-                    if any(category_differences(own_id, category, self._names.get(own_id), self._services)):
+                    if any(category_differences(own_id, category, self._category_names.get(own_id), self._services)):
                         self._candidates["category", own_id] = category_shop(category, self._services)
                 except SyncError as error:
                     note_failure(("category", own_id), error, self._report, self._errors)
         findings.total = self.counts["categories"] = len(seen)
-        for own_id in self._names.keys() - seen:
+        for own_id in self._category_names.keys() - seen:
             if _UUID.fullmatch(own_id):
                 self._candidates["category", own_id] = GONE
             else:
@@ -108,7 +114,7 @@ class CatalogSweep:
         while documents or not is_last:
             works: list[Any] = [partial(self._compare_page, documents)] if documents else []
             works += [] if is_last else [partial(self._read_page, after, size)]
-            found = self._crew.together(works)
+            found = self._pool.call_all(works)
             documents = []
             if not is_last:
                 page: Page = found[-1]
@@ -132,17 +138,17 @@ class CatalogSweep:
                 self._compare(wanted)
             except SyncError as error:
                 note_failure(("product", product["id"]), error, self._report, self._errors)
-        self._crew.step(len(documents))
+        self._pool.step(len(documents))
 
     def _supplies(self, products: Sequence[ProductProjection]) -> tuple[Any, Any]:
         """Stock of all SKUs of some products, and the prices of those that are standalone, as the handler has them."""
         skus = [sku for product in products for sku in stocked_skus(product)]
-        stock = self._crew.read("The stock of products", partial(self._stock.of, skus))
+        stock = self._pool.read("The stock of products", partial(self._stock.of, skus))
         if not self._services.settings.sync.price.standalone:
             return stock, None
         priced = [sku for product in products if is_standalone(product) for sku in stocked_skus(product)]
         read = partial(self._services.commercetools.standalone_prices, priced)
-        return stock, self._crew.read("commercetools' list of standalone prices", read) if priced else {}
+        return stock, self._pool.read("commercetools' list of standalone prices", read) if priced else {}
 
     def _compare(self, wanted: Wanted) -> None:
         product_id = wanted.product_id
@@ -162,26 +168,26 @@ class CatalogSweep:
         """Items that Klaviyo has and the shop does not show are due; the SKUs of such variants."""
         unseen = [own_id for own_id in self._items if own_id not in self._products]
         ours = [own_id for own_id in unseen if _UUID.fullmatch(own_id)]
-        self._foreign("items", len(unseen) - len(ours))
-        for own_id in {*ours} - self._rightly_hidden(ours):
+        self._set_foreign("items", len(unseen) - len(ours))
+        for own_id in {*ours} - self._hidden_unpublished(ours):
             self._candidates["product", own_id] = GONE
         return [sku for sku in self._variants if sku not in self._skus]
 
-    def _judge_surplus(self, sku: str) -> bool:
+    def _is_foreign_variant(self, sku: str) -> bool:
         """Whose a variant is that the shop does not have: whether it is somebody else's. Of ours the product is due."""
         owner = self._variants.owners.get(sku)
         if owner is None:
-            owner = self._crew.read("A variant of Klaviyo's", partial(self._services.klaviyo.product_of, sku)) or ""
+            owner = self._pool.read("A variant of Klaviyo's", partial(self._services.klaviyo.product_of, sku)) or ""
         if owner in self._products:
             self._candidates.setdefault(("product", owner), None)
             return False
         return not _UUID.fullmatch(owner)
 
-    def _foreign(self, kind: str, count: int) -> None:
+    def _set_foreign(self, kind: str, count: int) -> None:
         if kind in self._report.kinds:
             self._report.of(kind).foreign = count
 
-    def _rightly_hidden(self, product_ids: Sequence[str]) -> set[str]:
+    def _hidden_unpublished(self, product_ids: Sequence[str]) -> set[str]:
         """Those of the items that are hidden as their products exist and are not published."""
         if self._services.settings.sync.product.unpublished != "hide":
             return set()

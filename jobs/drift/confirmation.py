@@ -6,10 +6,10 @@ from functools import partial
 from core.errors import SyncError
 from handlers.comparison import Look, look_at_category, look_at_customer, look_at_product
 from jobs.drift.findings import Report
-from jobs.drift.workers import Crew
+from jobs.drift.workers import WorkerPool
 from jobs.errors_file import ErrorsFile
 
-_LOOKS = 3
+_MAX_CHECKS = 3
 """Of those that confirm, at most: what has moved each time is left to its messages."""
 
 Target = tuple[str, str]
@@ -23,8 +23,8 @@ _PASSES = {"category": "categories", "product": "products", "customer": "custome
 _KINDS = {"category": "categories", "product": "items", "customer": "profiles", "order": "events"}
 
 
-def drifted(
-    candidates: Candidates, seconds: float, crew: Crew, report: Report, errors: ErrorsFile
+def confirmed_drift(
+    candidates: Candidates, seconds: float, pool: WorkerPool, report: Report, errors: ErrorsFile
 ) -> dict[Target, Look]:
     """Those of the candidates that have drifted, as last seen; they are noted in the report.
 
@@ -34,40 +34,42 @@ def drifted(
     unseen = {target for target, shop in candidates.items() if shop is None}
     waiting: Candidates = {target: shop for target, shop in candidates.items() if target not in unseen}
     if unseen:
-        seen = looked(dict.fromkeys(unseen), crew, report, errors)
+        seen = reread(dict.fromkeys(unseen), pool, report, errors)
         waiting |= {target: look.shop for target, look in seen.items() if look.differences}
-    for number in range(_LOOKS):
+    for number in range(_MAX_CHECKS):
         if not waiting:
             break
-        crew.begin("waiting for messages under way")
-        crew.pause(seconds)
+        pool.begin("waiting for messages under way")
+        pool.pause(seconds)
         still: Candidates = {}
-        for target, look in looked(waiting, crew, report, errors).items():
+        for target, look in reread(waiting, pool, report, errors).items():
             if look.differences and look.shop == waiting[target]:
                 found[target] = look
                 report.add(look.differences)
             elif look.differences:
                 still[target] = look.shop
-                if number == _LOOKS - 1:
+                if number == _MAX_CHECKS - 1:
                     note_moved(look, report)
         waiting = still
     return found
 
 
-def looked(targets: Mapping[Target, object], crew: Crew, report: Report, errors: ErrorsFile) -> dict[Target, Look]:
+def reread(
+    targets: Mapping[Target, object], pool: WorkerPool, report: Report, errors: ErrorsFile
+) -> dict[Target, Look]:
     """A look at each of them, at the kinds that are compared; what can't be looked at is noted as failed."""
 
     def look_at(target: Target) -> Look | None:
         type_id, own_id = target
         try:
-            look = crew.surely(partial(_BY_TYPE[type_id], own_id, crew.services))
+            look = pool.with_retries(partial(_BY_TYPE[type_id], own_id, pool.services))
             return Look(look.shop, tuple(one for one in look.differences if one.kind in report.kinds))
         except SyncError as error:
             note_failure(target, error, report, errors)
             return None
 
-    crew.begin("looking again", len(targets))
-    found = zip(targets, crew.each(look_at, list(targets)), strict=True)
+    pool.begin("looking again", len(targets))
+    found = zip(targets, pool.map(look_at, list(targets)), strict=True)
     return {target: one for target, one in found if one is not None}
 
 

@@ -6,45 +6,45 @@ from typing import Any
 
 import handlers  # noqa: F401 - registers every handler
 from core.settings import Settings
-from jobs.drift.messages import do_messages
+from jobs.drift.messages import replay_messages
 from jobs.drift.options import Options
-from jobs.drift.run import DriftRun, with_errors
-from jobs.drift.state import Memory
-from jobs.drift.workers import Crew, with_crew
+from jobs.drift.run import DriftRun, outcome_with_errors
+from jobs.drift.state import ReconcileState
+from jobs.drift.workers import WorkerPool, with_worker_pool
 from jobs.errors_file import ErrorsFile
 from jobs.outcome import Outcome, StoppedError
 from jobs.progress import Progress
-from jobs.services import JobConsent
+from jobs.services import ConsentMode
 
 
 def reconcile(options: Options, settings: Settings, progress: Progress) -> Outcome:
     """Do what the options ask for. SIGTERM and SIGINT end it early, within ten seconds."""
-    consent: JobConsent = "followed" if options.from_messages else "left"
-    return with_crew(settings, options.share, progress, partial(_outcome, options), consent=consent)
+    consent: ConsentMode = "followed" if options.from_messages else "left"
+    return with_worker_pool(settings, options.share, progress, partial(_outcome, options), consent=consent)
 
 
-def _outcome(options: Options, crew: Crew) -> Outcome:
+def _outcome(options: Options, pool: WorkerPool) -> Outcome:
     began = time.monotonic()
     errors = ErrorsFile(options.errors)
     run: DriftRun | None = None
-    told: dict[str, Any] = {"command": "reconcile"}
+    report: dict[str, Any] = {"command": "reconcile"}
     try:
-        memory = Memory.read(options.state, crew.services.settings.ct_project_id)
-        memory.write()  # a file that can't be written is known before anything is done
+        state = ReconcileState.read(options.state, pool.services.settings.ct_project_id)
+        state.write()  # a file that can't be written is known before anything is done
         if options.from_messages and options.since:
             errors.clear()
-            messages = do_messages(crew, options.since, errors, fix=options.fix)
-            told |= {"messages": messages, "calls": crew.calls, "seconds": _since(began)}
-            return with_errors(messages["failed"], options, told)
-        run = DriftRun(options, crew, memory, errors)
-        if not run.goes_on:
+            messages = replay_messages(pool, options.since, errors, fix=options.fix)
+            report |= {"messages": messages, "calls": pool.calls, "seconds": _since(began)}
+            return outcome_with_errors(messages["failed"], options, report)
+        run = DriftRun(options, pool, state, errors)
+        if not run.is_resumed:
             errors.clear()
         run.do()
     except StoppedError as stopped:
-        told |= run.reported() if run else {}
-        return Outcome(stopped.code, told, str(stopped), stopped.abandons)
-    told |= run.reported() | {"seconds": _since(began)}
-    return run.ended(told)
+        report |= run.as_report() if run else {}
+        return Outcome(stopped.code, report, str(stopped), stopped.leaves_threads)
+    report |= run.as_report() | {"seconds": _since(began)}
+    return run.outcome(report)
 
 
 def _since(began: float) -> float:

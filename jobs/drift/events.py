@@ -15,10 +15,10 @@ from clients.predicates import literal
 from handlers.past_orders import is_placed, placed_time, send_placed_again
 from jobs.drift.confirmation import note_failure
 from jobs.drift.findings import Findings, Report
-from jobs.drift.workers import Crew
+from jobs.drift.workers import WorkerPool
 from jobs.errors_file import ErrorsFile
-from jobs.notifications import told
-from jobs.selection import written
+from jobs.notifications import job_notification
+from jobs.selection import format_time
 from jobs.units import Attempt
 from mappers.mapped import mapper
 from mappers.order_documents import Order
@@ -43,10 +43,10 @@ class _Expected:
 class EventCount:
     """The days from `begin` to an hour ago."""
 
-    def __init__(self, crew: Crew, report: Report, errors: ErrorsFile, since: datetime | None) -> None:
+    def __init__(self, pool: WorkerPool, report: Report, errors: ErrorsFile, since: datetime | None) -> None:
         now = datetime.now(UTC).replace(microsecond=0)  # Klaviyo is asked in whole seconds
-        self._crew = crew
-        self._services = crew.services
+        self._pool = pool
+        self._services = pool.services
         self._findings: Findings = report.of("events")
         self._report = report
         self._errors = errors
@@ -57,48 +57,50 @@ class EventCount:
 
     def compare(self, seconds: float) -> None:
         """Count both sides. Klaviyo is asked once more, so many seconds later, for days that lack some."""
-        crew = self._crew
-        crew.begin(
-            "events: orders", crew.alone(partial(crew.reader.count, "orders", [self._where(self._begin, self._end)]))
+        pool = self._pool
+        pool.begin(
+            "events: orders", pool.call(partial(pool.reader.count, "orders", [self._where(self._begin, self._end)]))
         )
-        crew.alone(self._expect)
+        pool.call(self._expect)
         self._findings.total = sum(one.events for one in self._expected.values())
-        lost = crew.alone(self._lost)
-        if lost:
-            crew.begin("waiting for events under way")
-            crew.pause(seconds)
-            again = crew.alone(self._lost)
-            lost = {day: min(count, again[day]) for day, count in lost.items() if day in again}
-        self._findings.days = dict(sorted(lost.items()))
+        missing = pool.call(self._missing_by_day)
+        if missing:
+            pool.begin("waiting for events under way")
+            pool.pause(seconds)
+            again = pool.call(self._missing_by_day)
+            missing = {day: min(count, again[day]) for day, count in missing.items() if day in again}
+        self._findings.days = dict(sorted(missing.items()))
 
-    def mend(self, *, all_days: bool) -> None:
+    def resend(self, *, all_days: bool) -> None:
         """Send the Placed Orders of the days that lack some: those that are there stay, as Klaviyo keeps the first.
 
         Uniqueness is per profile, so a day with an order that belongs to someone else by now could get one twice: such
         a day is left alone, unless `all_days`. They start no flow either way.
         """
         days = {
-            day: lost for day, lost in self._findings.days.items() if all_days or not self._expected[day].changed_hands
+            day: missing
+            for day, missing in self._findings.days.items()
+            if all_days or not self._expected[day].changed_hands
         }
-        crew = self._crew
-        for day, lost in days.items():
-            crew.begin(f"events: sending those of {day}", self._expected[day].events)
+        pool = self._pool
+        for day, missing in days.items():
+            pool.begin(f"events: sending those of {day}", self._expected[day].events)
             failed = False
             for orders in self._pages(*self._bounds(day)):
                 units = {order["id"]: partial(self._send, order) for order in orders if self._day(order) == day}
-                for own_id, unit in crew.settled(units).items():
+                for own_id, unit in pool.run_units(units).items():
                     if unit.failed:
                         failed = True
                         note_failure(("order", own_id), unit.failed, self._report, self._errors)
             if not failed:
-                self._findings.mended |= {f"{day} #{number}" for number in range(lost)}
+                self._findings.mended |= {f"{day} #{number}" for number in range(missing)}
 
     def _expect(self) -> None:
-        for orders in self._crew.reader.pages("orders", [self._where(self._begin, self._end)], _PAGE):
+        for orders in self._pool.reader.pages("orders", [self._where(self._begin, self._end)], _PAGE):
             customers = self._customers(orders)
             for order in orders:
                 self._count(order, customers)
-            self._crew.step(len(orders))
+            self._pool.step(len(orders))
 
     def _count(self, order: Order, customers: dict[str, Any]) -> None:
         day = self._day(order)
@@ -124,33 +126,33 @@ class EventCount:
 
     def _customers(self, orders: Sequence[Order]) -> dict[str, Any]:
         ids = sorted({order["customerId"] for order in orders if order.get("customerId")})
-        return {one["id"]: one for one in self._crew.reader.named("customers", ids)} if ids else {}
+        return {one["id"]: one for one in self._pool.reader.by_ids("customers", ids)} if ids else {}
 
     def _pages(self, begin: datetime, end: datetime) -> Iterator[Sequence[Order]]:
         """Pages of orders that threads of the crew read while the run's own one hears signals."""
-        pages = self._crew.reader.pages("orders", [self._where(begin, end)], _PAGE)
-        while (orders := self._crew.alone(partial(next, pages, None))) is not None:
+        pages = self._pool.reader.pages("orders", [self._where(begin, end)], _PAGE)
+        while (orders := self._pool.call(partial(next, pages, None))) is not None:
             yield orders
 
     def _where(self, begin: datetime, end: datetime) -> str:
-        first, last = literal(written(begin)), literal(written(end))
+        first, last = literal(format_time(begin)), literal(format_time(end))
         return (
             f"(completedAt is not defined and createdAt >= {first} and createdAt < {last})"
             f" or (completedAt >= {first} and completedAt < {last})"
         )
 
-    def _lost(self) -> dict[str, int]:
+    def _missing_by_day(self) -> dict[str, int]:
         """How many events each day lacks."""
         lists, found = self._services.klaviyo.lists, Counter[str]()
         if self._expected:
             name = self._services.settings.sync.metrics.placed_order
             read = partial(lists.metric_id, name)
-            self._metric = self._metric or self._crew.read("Klaviyo's list of metrics", read) or ""
+            self._metric = self._metric or self._pool.read("Klaviyo's list of metrics", read) or ""
         begin = self._begin
         while self._metric and begin < self._end:
             end = min(self._end, begin + _LONGEST)
             count = partial(lists.events_by_day, self._metric, begin, end)
-            found.update(self._crew.read("Klaviyo's count of events", count))
+            found.update(self._pool.read("Klaviyo's count of events", count))
             begin = end
         return {day: one.events - found[day] for day, one in self._expected.items() if found[day] < one.events}
 
@@ -159,7 +161,9 @@ class EventCount:
         return begin, min(begin + timedelta(days=1), self._end)
 
     def _send(self, order: Order, attempt: Attempt) -> None:
-        send_placed_again(told("order", order["id"], "Reconcile", attempt, self._services), order, self._services)
+        send_placed_again(
+            job_notification("order", order["id"], "Reconcile", attempt, self._services), order, self._services
+        )
 
 
 @mapper

@@ -9,7 +9,7 @@ from handlers.comparison import Difference
 
 KINDS = ("categories", "items", "variants", "profiles", "events")
 """In the order in which they are compared and mended: an item needs its categories, an event finds its profile."""
-_NAMED = 20
+_MAX_IDS = 20
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class Findings:
         """How many are still wrong."""
         return self.drifted - len(self.mended)
 
-    def reported(self) -> dict[str, Any]:
+    def as_report(self) -> dict[str, Any]:
         """As JSON has it, with the first 20 ids each."""
         days = [f"{day}: {count}" for day, count in self.days.items()]
         named = {
@@ -89,7 +89,7 @@ class Findings:
             "failed": len(self.failed),
             "duplicates": len(self.duplicates),
             "consent": self.consent,
-            "ids": {name: sorted(ids)[:_NAMED] for name, ids in named.items() if ids},
+            "ids": {name: sorted(ids)[:_MAX_IDS] for name, ids in named.items() if ids},
         }
 
     def stored(self) -> dict[str, Any]:

@@ -8,24 +8,24 @@ from core.errors import TryAgain
 from handlers.catalog_product import copy_product
 from handlers.comparison import GONE, Look
 from handlers.services import Services
-from jobs.drift.confirmation import Target, looked, note_failure, note_moved
+from jobs.drift.confirmation import Target, note_failure, note_moved, reread
 from jobs.drift.findings import KINDS, Report
-from jobs.drift.workers import Crew
+from jobs.drift.workers import WorkerPool
 from jobs.errors_file import ErrorsFile
-from jobs.notifications import copy, told
+from jobs.notifications import copy, job_notification
 from jobs.units import Attempt
 
 _ORDER = ("category", "product", "customer")
-_STILL = "still_differs"
+_STILL_DIFFERS = "still_differs"
 """Why something counts as failed that its handler has copied."""
 
 Unit = Callable[[Attempt], None]
 
 
-def mend(
+def fix_drift(
     drifted: Mapping[Target, Look],
     seconds: float,
-    crew: Crew,
+    pool: WorkerPool,
     report: Report,
     errors: ErrorsFile,
     *,
@@ -35,30 +35,30 @@ def mend(
 
     What the shop does not have is left alone, but for the kinds that `may_delete` names.
     """
-    due = {target: look for target, look in drifted.items() if _is_due(look, may_delete)}
+    due = {target: look for target, look in drifted.items() if _needs_fix(look, may_delete)}
     wrote: set[Target] = set()
     done: list[Target] = []
     for type_id in _ORDER:  # an item finds its categories mended
         units = {
-            f"{type_id}/{own_id}": partial(_copied, (type_id, own_id), look, wrote, may_delete, crew.services)
+            f"{type_id}/{own_id}": partial(_copy_target, (type_id, own_id), look, wrote, may_delete, pool.services)
             for (type_id_of, own_id), look in due.items()
             if type_id_of == type_id
         }
-        crew.begin("mending", len(units))
-        for name, unit in crew.settled(units).items():
+        pool.begin("mending", len(units))
+        for name, unit in pool.run_units(units).items():
             target = (type_id, name.partition("/")[2])
             if unit.failed:
                 note_failure(target, unit.failed, report, errors)
             else:
                 done.append(target)
     if done:
-        crew.begin("waiting for lists to show it")
-        crew.pause(seconds)
-        for target, look in looked(dict.fromkeys(done), crew, report, errors).items():
-            _judge(target, due[target], look, report, errors, wrote=target in wrote, may_delete=may_delete)
+        pool.begin("waiting for lists to show it")
+        pool.pause(seconds)
+        for target, look in reread(dict.fromkeys(done), pool, report, errors).items():
+            _record_result(target, due[target], look, report, errors, wrote=target in wrote, may_delete=may_delete)
 
 
-def _judge(
+def _record_result(
     target: Target,
     before: Look,
     after: Look,
@@ -77,14 +77,14 @@ def _judge(
     elif not left or after.shop != before.shop:
         note_moved(before, report)
     else:
-        note_failure(target, TryAgain(_STILL), report, errors)
+        note_failure(target, TryAgain(_STILL_DIFFERS), report, errors)
 
 
-def _is_due(look: Look, may_delete: frozenset[str]) -> bool:
+def _needs_fix(look: Look, may_delete: frozenset[str]) -> bool:
     return any(one.what != "extra" or one.kind in may_delete for one in look.differences)
 
 
-def _copied(
+def _copy_target(
     target: Target,
     look: Look,
     wrote: set[Target],
@@ -100,7 +100,9 @@ def _copied(
     message_type = _message_type(type_id, look)
     try:
         if message_type == "ProductPublished" and "variants" not in may_delete:
-            copy_product(own_id, told(type_id, own_id, message_type, attempt, services), services, lets_go=False)
+            copy_product(
+                own_id, job_notification(type_id, own_id, message_type, attempt, services), services, lets_go=False
+            )
         else:
             copy(type_id, own_id, message_type, attempt, services)
     finally:
@@ -117,6 +119,6 @@ def _message_type(type_id: str, look: Look) -> str:
     return "ProductDeleted" if any(one.what == "extra" for one in look.differences) else "ProductUnpublished"
 
 
-def kinds_over(share: float, report: Report, found: Mapping[str, int]) -> list[str]:
+def kinds_over_limit(share: float, report: Report, found: Mapping[str, int]) -> list[str]:
     """The kinds of which more than this share of what Klaviyo has would be deleted."""
     return [kind for kind in KINDS if kind in report.kinds and len(report.of(kind).extra) > share * found.get(kind, 0)]

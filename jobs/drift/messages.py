@@ -10,9 +10,9 @@ from clients.predicates import literal
 from core.notification import Notification, Resource
 from core.rules import SyncRules
 from handlers.registry import is_consumed
-from jobs.drift.workers import Crew
+from jobs.drift.workers import WorkerPool
 from jobs.errors_file import ErrorsFile
-from jobs.selection import MESSAGES, written
+from jobs.selection import MESSAGES, format_time
 from jobs.units import Attempt
 from pipeline import sync
 
@@ -21,30 +21,30 @@ _PASSES = {"category": "categories", "product": "products", "customer": "custome
            "payment": "refunds"}  # fmt: skip
 
 
-def do_messages(crew: Crew, since: datetime, errors: ErrorsFile, *, fix: bool) -> dict[str, Any]:
+def replay_messages(pool: WorkerPool, since: datetime, errors: ErrorsFile, *, fix: bool) -> dict[str, Any]:
     """Give every message since then to its live handler; without `fix` they are only counted.
 
     They are read by their ids, so in no order of time: facts have ids of their own, and states are read anew. Changes
     of categories, customers and stock that come as change notifications are no messages: the comparison finds those.
     """
-    where = f"createdAt > {literal(written(since))} and createdAt <= {literal(written(datetime.now(UTC)))}"
+    where = f"createdAt > {literal(format_time(since))} and createdAt <= {literal(format_time(datetime.now(UTC)))}"
     read, done = Counter[str](), Counter[str]()
-    pages = crew.reader.pages("messages", [where], _PAGE)
-    rules = crew.services.settings.sync
-    crew.begin("messages", crew.alone(partial(crew.reader.count, "messages", [where])))
-    while (messages := crew.alone(partial(next, pages, None))) is not None:
+    pages = pool.reader.pages("messages", [where], _PAGE)
+    rules = pool.services.settings.sync
+    pool.begin("messages", pool.call(partial(pool.reader.count, "messages", [where])))
+    while (messages := pool.call(partial(next, pages, None))) is not None:
         ours = [one for one in messages if one.get("resource") and _is_ours(one, rules)]
         read.update(f"{one['resource']['typeId']}/{one['type']}" for one in ours)
         done["others"] += len(messages) - len(ours)
         if fix:
-            _do(ours, crew, errors, done)
+            _replay(ours, pool, errors, done)
     return {"read": dict(read.most_common()), "synced": 0, "ignored": 0, "failed": 0, **done}
 
 
-def _do(messages: list[Mapping[str, Any]], crew: Crew, errors: ErrorsFile, done: Counter[str]) -> None:
+def _replay(messages: list[Mapping[str, Any]], pool: WorkerPool, errors: ErrorsFile, done: Counter[str]) -> None:
     by_id = {one["id"]: one for one in messages}
-    units = {own_id: partial(_sync, crew, one) for own_id, one in by_id.items()}
-    for own_id, unit in crew.settled(units).items():
+    units = {own_id: partial(_sync, pool, one) for own_id, one in by_id.items()}
+    for own_id, unit in pool.run_units(units).items():
         done["failed" if unit.failed else "ignored" if unit.skipped else "synced"] += 1
         if unit.failed:
             resource = by_id[own_id]["resource"]
@@ -56,13 +56,13 @@ def _is_ours(message: Mapping[str, Any], rules: SyncRules) -> bool:
     return is_consumed(message["resource"]["typeId"], message["type"], rules)
 
 
-def _sync(crew: Crew, message: Mapping[str, Any], attempt: Attempt) -> None:
+def _sync(pool: WorkerPool, message: Mapping[str, Any], attempt: Attempt) -> None:
     resource = message["resource"]
-    told = Notification(
+    notification = Notification(
         Resource(resource["typeId"], resource["id"]),
         message["type"],
-        crew.services.settings.ct_project_id,
+        pool.services.settings.ct_project_id,
         message,
         attempt.number + 1,
     )
-    sync(told, crew.services)
+    sync(notification, pool.services)

@@ -11,7 +11,7 @@ from core.errors import SyncError
 from handlers.comparison import GONE, look_at_profiles
 from jobs.drift.confirmation import Candidates, note_failure
 from jobs.drift.findings import Report
-from jobs.drift.workers import Crew
+from jobs.drift.workers import WorkerPool
 from jobs.errors_file import ErrorsFile
 from jobs.reading import Page, PageSize
 from mappers.consent_answer import consent_difference
@@ -24,18 +24,18 @@ _PAGE = 500
 class ProfileSweep:
     """One pass over all customers, or over those who have changed (`where`)."""
 
-    def __init__(self, crew: Crew, report: Report, errors: ErrorsFile, where: Sequence[str]) -> None:
-        self._crew = crew
+    def __init__(self, pool: WorkerPool, report: Report, errors: ErrorsFile, where: Sequence[str]) -> None:
+        self._pool = pool
         self._report = report
         self._errors = errors
         self._where = where
-        self._rules = crew.services.settings.sync.consent
+        self._rules = pool.services.settings.sync.consent
         self._candidates: Candidates = {}
 
     def candidates(self) -> Candidates:
         """The customers whose profile may have drifted, with the state of the shop's side that was seen."""
-        crew = self._crew
-        crew.begin("profiles", crew.alone(partial(crew.reader.count, "customers", self._where)))
+        pool = self._pool
+        pool.begin("profiles", pool.call(partial(pool.reader.count, "customers", self._where)))
         size, after, is_last = PageSize(_PAGE), "", False
         documents: list[Customer] = []
         while documents or not is_last:
@@ -44,7 +44,7 @@ class ProfileSweep:
                 partial(self._compare, documents[start : start + PROFILES_PER_FILTER]) for start in parts
             ]
             works += [] if is_last else [partial(self._read, after, size)]
-            found = crew.together(works)
+            found = pool.call_all(works)
             documents = []
             if not is_last:
                 page: Page = found[-1]
@@ -53,13 +53,13 @@ class ProfileSweep:
         return self._candidates
 
     def _read(self, after: str, size: PageSize) -> Page:
-        return self._crew.reader.page("customers", self._where, after, size, expand=CUSTOMER_GROUPS)
+        return self._pool.reader.page("customers", self._where, after, size, expand=CUSTOMER_GROUPS)
 
     def _compare(self, customers: Sequence[Customer]) -> None:
-        services, findings = self._crew.services, self._report.of("profiles")
+        services, findings = self._pool.services, self._report.of("profiles")
         ids = [one["id"] for one in customers]
         read = partial(services.klaviyo.lists.profiles, ids, with_consent=self._rules.is_on)
-        listed = self._crew.read("Klaviyo's list of profiles", read)
+        listed = self._pool.read("Klaviyo's list of profiles", read)
         profiles: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         for one in listed:
             profiles[one["attributes"]["external_id"]].append(one["attributes"])
@@ -74,16 +74,16 @@ class ProfileSweep:
             if look.differences:
                 self._candidates["customer", own_id] = look.shop
             if look.shop != GONE:
-                self._crew.count(findings, 1)
+                self._pool.count(findings, 1)
                 self._compare_consent(customer, found)
             if len(found) > 1:
                 findings.duplicates.append(own_id)
-        self._crew.step(len(customers))
+        self._pool.step(len(customers))
 
     def _compare_consent(self, customer: Customer, profiles: Sequence[JsonObject]) -> None:
         """Note where the shop and Klaviyo say something else of consent: for people to look at, never mended."""
         if self._rules.is_on and len(profiles) == 1:
-            for one in consent_difference(customer, profiles[0], self._crew.services.settings):
-                self._crew.note(
+            for one in consent_difference(customer, profiles[0], self._pool.services.settings):
+                self._pool.note(
                     partial(self._report.of("profiles").add_consent, one.channel, one.wanted, one.found, customer["id"])
                 )

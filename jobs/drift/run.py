@@ -8,38 +8,38 @@ from typing import Any
 from clients.predicates import literal
 from core.logs import log
 from jobs.drift.catalog import CatalogSweep
-from jobs.drift.confirmation import Candidates, drifted
+from jobs.drift.confirmation import Candidates, confirmed_drift
 from jobs.drift.events import EventCount
 from jobs.drift.findings import KINDS, Findings, Report
-from jobs.drift.fixes import kinds_over, mend
+from jobs.drift.fixes import fix_drift, kinds_over_limit
 from jobs.drift.options import Options
 from jobs.drift.profiles import ProfileSweep
-from jobs.drift.state import Memory
-from jobs.drift.workers import Crew
+from jobs.drift.state import ReconcileState
+from jobs.drift.workers import WorkerPool
 from jobs.errors_file import ErrorsFile
 from jobs.outcome import BRAKE, DONE, DRIFT, WITH_ERRORS, Outcome
-from jobs.selection import written
+from jobs.selection import format_time
 
 _CATALOG = ("categories", "items", "variants")
 _PAGE = 500
-_HALF = 0.5
+_MIN_SHARE = 0.5
 
 
 class DriftRun:
     """One comparison."""
 
-    def __init__(self, options: Options, crew: Crew, memory: Memory, errors: ErrorsFile) -> None:
+    def __init__(self, options: Options, pool: WorkerPool, state: ReconcileState, errors: ErrorsFile) -> None:
         self._options = options
-        self._crew = crew
-        self._memory = memory
+        self._pool = pool
+        self._state = state
         self._errors = errors
-        self._rules = crew.services.settings.sync.reconcile
+        self._rules = pool.services.settings.sync.reconcile
         self._report = Report()
-        self._phases = memory.done(options.said)
-        self.goes_on = bool(self._phases)
+        self._phases = state.finished_phases(options.resume_key)
+        self.is_resumed = bool(self._phases)
         """Whether phases of a run that was stopped are done: their errors stay in the file."""
-        self._counts = memory.counts | {} if not self.goes_on else dict(memory.unfinished.get("counts", memory.counts))
-        self._brakes: list[str] = list(memory.unfinished.get("brakes", ())) if self.goes_on else []
+        self._counts = state.counts | {} if not self.is_resumed else dict(state.unfinished.get("counts", state.counts))
+        self._brakes: list[str] = list(state.unfinished.get("brakes", ())) if self.is_resumed else []
 
     def do(self) -> None:
         """Compare kind after kind, and mend what differs if that is asked for. Raises StoppedError."""
@@ -52,30 +52,30 @@ class DriftRun:
         if "events" in wanted:
             self._phase(("events",), self._do_events)
         if self._options.since is None:
-            runs, compared = self._memory.drifting_runs, " ".join(wanted)
+            runs, compared = self._state.drifting_runs, " ".join(wanted)
             drifts = self._report.drift > self._rules.max_drift
             runs[compared] = runs.get(compared, 0) + 1 if drifts else 0
-        self._memory.counts, self._memory.unfinished = self._counts, {}
-        self._memory.write()
+        self._state.counts, self._state.unfinished = self._counts, {}
+        self._state.write()
 
-    def reported(self) -> dict[str, Any]:
+    def as_report(self) -> dict[str, Any]:
         """What is told of the run so far."""
-        kinds = {kind: self._report.kinds[kind].reported() for kind in KINDS if kind in self._report.kinds}
+        kinds = {kind: self._report.kinds[kind].as_report() for kind in KINDS if kind in self._report.kinds}
         drift = round(self._report.drift, 6)
-        runs = self._memory.drifting_runs.get(" ".join(self._options.kinds), 0)
-        told = {"fix": self._options.fix, "kinds": kinds, "drift": drift, "drifting_runs": runs}
-        return {**told, "calls": self._crew.calls}
+        runs = self._state.drifting_runs.get(" ".join(self._options.kinds), 0)
+        report = {"fix": self._options.fix, "kinds": kinds, "drift": drift, "drifting_runs": runs}
+        return {**report, "calls": self._pool.calls}
 
-    def ended(self, told: dict[str, Any]) -> Outcome:
+    def outcome(self, report: dict[str, Any]) -> Outcome:
         """How the run ended."""
         found = self._report.kinds.values()
         if self._brakes:
-            return Outcome(BRAKE, told, " ".join(self._brakes))
+            return Outcome(BRAKE, report, " ".join(self._brakes))
         if failed := sum(len(one.failed) for one in found):
-            return with_errors(failed, self._options, told)
+            return outcome_with_errors(failed, self._options, report)
         if sum(one.left - len(one.moved & (one.missing | one.extra | one.differing_ids)) for one in found):
-            return Outcome(DRIFT, told, self._advice())
-        return Outcome(DONE, told)
+            return Outcome(DRIFT, report, self._advice())
+        return Outcome(DONE, report)
 
     def _advice(self) -> str:
         if not self._options.fix:
@@ -100,17 +100,17 @@ class DriftRun:
         do()
         self._phases[name] = {kind: self._report.of(kind).stored() for kind in kinds}
         now = datetime.now(UTC).isoformat()
-        self._memory.unfinished = {
-            "said": self._options.said,
+        self._state.unfinished = {
+            "said": self._options.resume_key,
             "began": now,
             "phases": self._phases,
             "counts": self._counts,
             "brakes": self._brakes,
         }
-        self._memory.write()
+        self._state.write()
 
     def _do_catalog(self, kinds: tuple[str, ...]) -> None:
-        sweep = CatalogSweep(self._crew, self._report, self._errors)
+        sweep = CatalogSweep(self._pool, self._report, self._errors)
         since = self._options.since
         if since is None:
             candidates = sweep.candidates(kinds)
@@ -121,37 +121,37 @@ class DriftRun:
                 candidates |= changed
                 if "items" in kinds:
                     self._report.of("items").total = len(changed)
-        shrunk = [kind for kind, count in sweep.counts.items() if count < _HALF * self._memory.counts.get(kind, 0)]
+        shrunk = [kind for kind, count in sweep.counts.items() if count < _MIN_SHARE * self._state.counts.get(kind, 0)]
         if not shrunk:
             self._counts |= sweep.counts
         may_delete = partial(self._may_delete, kinds, sweep, shrunk) if self._options.delete_extra else None
-        self._settle(candidates, may_delete)
+        self._confirm_and_fix(candidates, may_delete)
 
     def _changed_products(self, since: datetime) -> Candidates:
         """Products that have changed since then, all of which are looked at by their id."""
-        pages = self._crew.reader.pages("product-projections", _changed(since), _PAGE)
-        return self._crew.alone(lambda: {("product", one["id"]): None for page in pages for one in page})
+        pages = self._pool.reader.pages("product-projections", _changed(since), _PAGE)
+        return self._pool.call(lambda: {("product", one["id"]): None for page in pages for one in page})
 
     def _do_profiles(self) -> None:
         where = _changed(self._options.since) if self._options.since else []
-        self._settle(ProfileSweep(self._crew, self._report, self._errors, where).candidates(), None)
+        self._confirm_and_fix(ProfileSweep(self._pool, self._report, self._errors, where).candidates(), None)
 
     def _do_events(self) -> None:
-        count = EventCount(self._crew, self._report, self._errors, self._options.since)
+        count = EventCount(self._pool, self._report, self._errors, self._options.since)
         count.compare(self._rules.second_look)
         if self._options.fix and self._report.of("events").days:
-            count.mend(all_days=self._options.resends_all_days)
+            count.resend(all_days=self._options.resends_all_days)
 
-    def _settle(self, candidates: Candidates, may_delete: Callable[[], frozenset[str]] | None) -> None:
+    def _confirm_and_fix(self, candidates: Candidates, may_delete: Callable[[], frozenset[str]] | None) -> None:
         seconds = self._rules.second_look
-        found = drifted(candidates, seconds, self._crew, self._report, self._errors)
+        found = confirmed_drift(candidates, seconds, self._pool, self._report, self._errors)
         if found and self._options.fix:
             deletes = may_delete() if may_delete else frozenset[str]()
-            mend(found, seconds, self._crew, self._report, self._errors, may_delete=deletes)
+            fix_drift(found, seconds, self._pool, self._report, self._errors, may_delete=deletes)
 
     def _may_delete(self, kinds: tuple[str, ...], sweep: CatalogSweep, shrunk: Sequence[str]) -> frozenset[str]:
         """The kinds of which extra records may be deleted: all or none. Asked once it is known what is extra."""
-        over = kinds_over(self._options.max_delete, self._report, sweep.found)
+        over = kinds_over_limit(self._options.max_delete, self._report, sweep.found)
         for kind in over:
             extra, of = len(self._report.of(kind).extra), sweep.found.get(kind, 0)
             self._brakes.append(
@@ -168,11 +168,11 @@ class DriftRun:
 
 def _changed(since: datetime) -> list[str]:
     """The predicate of documents that have changed since then."""
-    return [f"lastModifiedAt >= {literal(written(since))}"]
+    return [f"lastModifiedAt >= {literal(format_time(since))}"]
 
 
-def with_errors(failed: int, options: Options, told: dict[str, Any]) -> Outcome:
+def outcome_with_errors(failed: int, options: Options, report: dict[str, Any]) -> Outcome:
     """The end of a run of which so much could not be done."""
     if not failed:
-        return Outcome(DONE, told)
-    return Outcome(WITH_ERRORS, told, f"{failed} could not be done: {options.errors} says why.")
+        return Outcome(DONE, report)
+    return Outcome(WITH_ERRORS, report, f"{failed} could not be done: {options.errors} says why.")

@@ -7,7 +7,7 @@ from typing import Any
 
 from clients.klaviyo_calls import Page
 from core.wire import decoded, encoded
-from jobs.drift.workers import Crew
+from jobs.drift.workers import WorkerPool
 from mappers.ids import external_id
 from mappers.mapped import JsonObject
 
@@ -15,7 +15,7 @@ _LEVEL = 1
 """Of compression: the fastest, which is nearly as small here."""
 
 
-class Kept:
+class PackedRecords:
     """Attributes of items or variants by our own id, and the product that each variant's item belongs to, if told."""
 
     def __init__(self) -> None:
@@ -49,14 +49,14 @@ class Kept:
         return found
 
 
-def read_all(crew: Crew, what: str, page: Callable[[str], Page], take: Callable[[JsonObject], None]) -> None:
+def read_list(pool: WorkerPool, what: str, page: Callable[[str], Page], take: Callable[[JsonObject], None]) -> None:
     """Give all records of a list to `take`, page by page."""
     cursor = ""
     while True:
-        found = crew.read(f"Klaviyo's list of {what}", partial(page, cursor))
+        found = pool.read(f"Klaviyo's list of {what}", partial(page, cursor))
         for record in found.results:
             take(record)
-        crew.step(len(found.results))
+        pool.step(len(found.results))
         if not found.cursor:
             return
         cursor = found.cursor

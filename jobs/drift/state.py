@@ -19,7 +19,7 @@ _STALE = timedelta(hours=12)
 
 
 @dataclass(slots=True)
-class Memory:
+class ReconcileState:
     """The state file of `reconcile`; `project` is the shop's, `counts` are of the last run that ended, by kind.
 
     `drifting_runs` is how many in a row had more drift than `[reconcile]` allows, by the kinds that they compared.
@@ -33,14 +33,14 @@ class Memory:
     unfinished: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, path: Path, project: str) -> "Memory":
+    def read(cls, path: Path, project: str) -> "ReconcileState":
         """What is in the file; nothing where there is none. Raises RefusedStateError for another file, or project's."""
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
             known = (found["version"], found["command"]) == (_VERSION, _WHAT)
-            memory = cls(path, found["project"], found["counts"], found["drifting_runs"], found["unfinished"])
+            state = cls(path, found["project"], found["counts"], found["drifting_runs"], found["unfinished"])
             known = known and all(
-                isinstance(one, dict) for one in (memory.counts, memory.drifting_runs, memory.unfinished)
+                isinstance(one, dict) for one in (state.counts, state.drifting_runs, state.unfinished)
             )
         except FileNotFoundError:
             return cls(path, project)
@@ -50,15 +50,15 @@ class Memory:
             known = False
         if not known:
             raise RefusedStateError(f"{path} is not the state file of a reconcile: name another --state.")
-        if memory.project != project:
-            raise RefusedStateError(f"{path} is of the project {memory.project}: name another --state.")
-        return memory
+        if state.project != project:
+            raise RefusedStateError(f"{path} is of the project {state.project}: name another --state.")
+        return state
 
-    def done(self, said: Mapping[str, object]) -> dict[str, Any]:
+    def finished_phases(self, resume_key: Mapping[str, object]) -> dict[str, Any]:
         """What a run that was called the same, and stopped less than twelve hours ago, found in the phases it ended."""
         with suppress(LookupError, ValueError, TypeError, AttributeError):
             is_young = datetime.now(UTC) - datetime.fromisoformat(self.unfinished["began"]) < _STALE
-            if is_young and self.unfinished["said"] == said:
+            if is_young and self.unfinished["said"] == resume_key:
                 phases = {name: dict(found) for name, found in self.unfinished["phases"].items()}
                 for found in phases.values():  # another release may have kept something else
                     [Findings.restored(stored) for stored in found.values()]

@@ -6,7 +6,7 @@ from typing import cast
 
 from clients.predicates import any_of
 from handlers.services import Services
-from jobs.reading import COUNTED, Reader
+from jobs.reading import COUNT_LIMIT, Reader
 from mappers.catalog_documents import InventoryEntry
 from mappers.json_safe import encodable
 
@@ -27,7 +27,7 @@ class Stock:
         self._reader = reader
         self._channels = services.settings.sync.inventory.channel
         self._entries: defaultdict[str, list[_Packed]] = defaultdict(list)
-        self._asks = False
+        self._reads_missing = False
 
     def read(self) -> None:
         """Read all of it."""
@@ -37,14 +37,14 @@ class Stock:
         self._list("supplyChannel is not defined")
         elsewhere = "supplyChannel is defined"
         count = self._reader.count("inventory", [elsewhere])
-        self._asks = count is None or count >= COUNTED
-        if not self._asks and count:
+        self._reads_missing = count is None or count >= COUNT_LIMIT
+        if not self._reads_missing and count:
             self._list(elsewhere)
 
     def of(self, skus: Sequence[str]) -> dict[str, list[InventoryEntry]]:
         """The entries of some SKUs."""
         found = {sku: [_unpacked(one) for one in self._entries.get(sku, ())] for sku in skus}
-        unknown = [sku for sku in skus if not found[sku]] if self._asks else []
+        unknown = [sku for sku in skus if not found[sku]] if self._reads_missing else []
         return found | (self._services.commercetools.inventory_entries(unknown) if unknown else {})
 
     def _list(self, where: str) -> None:

@@ -14,22 +14,22 @@ from core.settings import Settings
 from handlers.services import Services
 from jobs.drift.findings import Findings
 from jobs.malloc import share_one_heap
-from jobs.outcome import INTERRUPTED, REFUSED, InterruptedRunError, Outcome, StoppedError, signals_caught
+from jobs.outcome import INTERRUPTED, REFUSED, InterruptedRunError, Outcome, StoppedError, stop_on_signals
 from jobs.progress import Progress, Snapshot
-from jobs.reading import Patience, Reader
+from jobs.reading import Reader, RetryPolicy
 from jobs.run import GRACE, await_all
-from jobs.services import THREADS, JobConsent, job_services
-from jobs.units import Attempt, Health, Settled, settled, surely
+from jobs.services import THREADS, ConsentMode, job_services
+from jobs.units import Attempt, Health, UnitResult, run_unit, with_retries
 
 _MINUTE = 60.0
-_AT_ONCE = 1_000
+_CHUNK = 1_000
 """Units that are handed out at a time: a shop may have millions."""
 
 T = TypeVar("T")
 Item = TypeVar("Item")
 
 
-class Crew:
+class WorkerPool:
     """Both backends, asked by many threads. What fails is tried again as `jobs.units` does it."""
 
     def __init__(self, services: Services, reader: Reader, stop: threading.Event, progress: Progress) -> None:
@@ -39,7 +39,7 @@ class Crew:
         self._progress = progress
         self._limits = services.settings.sync.limits
         self._health = Health()
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="drift")
+        self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="drift")
         self._lock = threading.Lock()
         self._calls: Counter[str] = Counter()
         self._task = _Task("", None)
@@ -48,7 +48,7 @@ class Crew:
         return self
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._executor.shutdown(wait=False, cancel_futures=True)
 
     @property
     def calls(self) -> dict[str, int]:
@@ -75,12 +75,12 @@ class Crew:
         with self._lock:
             finding()
 
-    def surely(self, call: Callable[[], T]) -> T:
+    def with_retries(self, call: Callable[[], T]) -> T:
         """What a call gives, however often it takes; for the crew's own threads.
 
         Raises what refuses it, and StoppedError.
         """
-        found, calls = surely(call, self._limits, self._health, self._stop)
+        found, calls = with_retries(call, self._limits, self._health, self._stop)
         with self._lock:
             self._calls.update(calls)
         return found
@@ -88,23 +88,23 @@ class Crew:
     def read(self, what: str, call: Callable[[], T]) -> T:
         """The same for what a run can't do without, such as a page of a list. Raises StoppedError alone."""
         try:
-            return self.surely(call)
+            return self.with_retries(call)
         except DeadLetter as refused:
             raise StoppedError(REFUSED, f"{what} can't be read: {refused}.") from None
         except SyncError as error:
             raise StoppedError(INTERRUPTED, f"{what} can't be read ({error}). Go on with the same command.") from None
 
-    def alone(self, work: Callable[[], T]) -> T:
+    def call(self, work: Callable[[], T]) -> T:
         """What a piece of work gives, done by a thread of the crew."""
-        return self.together([work])[0]
+        return self.call_all([work])[0]
 
-    def together(self, works: Iterable[Callable[[], T]]) -> list[T]:
+    def call_all(self, works: Iterable[Callable[[], T]]) -> list[T]:
         """What pieces of work give, done side by side. Raises what any of them raises, and StoppedError."""
-        futures = [self._pool.submit(work) for work in works]
+        futures = [self._executor.submit(work) for work in works]
         self._await(futures)
         return [future.result() for future in futures]
 
-    def each(self, work: Callable[[Item], T], items: Sequence[Item]) -> list[T]:
+    def map(self, work: Callable[[Item], T], items: Sequence[Item]) -> list[T]:
         """The same for every item, each a step of the task. Raises as `together` does."""
 
         def stepped(item: Item) -> T:
@@ -113,23 +113,23 @@ class Crew:
             return found
 
         found: list[T] = []
-        for start in range(0, len(items), _AT_ONCE):
-            found += self.together([partial(stepped, item) for item in items[start : start + _AT_ONCE]])
+        for start in range(0, len(items), _CHUNK):
+            found += self.call_all([partial(stepped, item) for item in items[start : start + _CHUNK]])
         return found
 
-    def settled(self, works: Mapping[str, Callable[[Attempt], None]]) -> dict[str, Settled]:
+    def run_units(self, works: Mapping[str, Callable[[Attempt], None]]) -> dict[str, UnitResult]:
         """What became of units of work, by name; those under way have some seconds to end when a signal comes."""
 
-        def do(work: Callable[[Attempt], None]) -> Settled:
-            told = settled(work, self._limits, self._health, self._stop)
+        def do(work: Callable[[Attempt], None]) -> UnitResult:
+            result = run_unit(work, self._limits, self._health, self._stop)
             with self._lock:
-                self._calls.update(told.calls)
+                self._calls.update(result.calls)
                 self._task.done += 1
-            return told
+            return result
 
-        named, done = list(works.items()), dict[str, Settled]()
-        for start in range(0, len(named), _AT_ONCE):
-            futures = {name: self._pool.submit(do, work) for name, work in named[start : start + _AT_ONCE]}
+        named, done = list(works.items()), dict[str, UnitResult]()
+        for start in range(0, len(named), _CHUNK):
+            futures = {name: self._executor.submit(do, work) for name, work in named[start : start + _CHUNK]}
             self._await(list(futures.values()), GRACE)
             done |= {name: future.result() for name, future in futures.items()}
         return done
@@ -137,7 +137,7 @@ class Crew:
     def pause(self, seconds: float) -> None:
         """Wait. Raises InterruptedRunError when the run is asked to end."""
         if self._stop.wait(seconds):
-            raise InterruptedRunError(abandons=False)
+            raise InterruptedRunError(leaves_threads=False)
 
     def _await(self, futures: Sequence["Future[T]"], grace: float = 0.0) -> None:
         await_all(futures, self._stop, self._tick, grace)
@@ -150,13 +150,13 @@ class Crew:
         self._progress.show(Snapshot(task.name, task.done, task.total, False, rate, 0, throttled))
 
 
-def with_crew(
+def with_worker_pool(
     settings: Settings,
     share: float,
     progress: Progress,
-    work: Callable[[Crew], Outcome],
-    patience: Patience | None = None,
-    consent: JobConsent = "left",
+    work: Callable[[WorkerPool], Outcome],
+    patience: RetryPolicy | None = None,
+    consent: ConsentMode = "left",
 ) -> Outcome:
     """Have a crew do some work, with a share of Klaviyo's limits.
 
@@ -164,17 +164,17 @@ def with_crew(
     """
     share_one_heap()
     services = job_services(settings, share, consent=consent)
-    rules, abandons = settings.sync, True
+    rules, leaves_threads = settings.sync, True
     try:
-        with signals_caught() as stop:
+        with stop_on_signals() as stop:
             reader = Reader(services.commercetools, rules.limits, rules.backfill.read_timeout, stop, patience)
-            with Crew(services, reader, stop, progress) as crew:
-                outcome = work(crew)
-        abandons = outcome.abandons
+            with WorkerPool(services, reader, stop, progress) as pool:
+                outcome = work(pool)
+        leaves_threads = outcome.leaves_threads
         return outcome
     finally:
         progress.close()
-        if not abandons:
+        if not leaves_threads:
             services.close()
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from commands.processes import Sandbox
 from core.settings import Settings
-from jobs.selection import written
+from jobs.selection import format_time
 from sandbox.documents import now
 from tests.functional.backfilling import Job, asked, holdings
 from tests.functional.conftest import ManagePy, Serve
@@ -183,7 +183,7 @@ def test_what_is_asked_for(
     """Passes and times; a refund counts by its own time."""
 
     def ago(days: int) -> str:
-        return written(datetime.now(UTC) - timedelta(days=days))
+        return format_time(datetime.now(UTC) - timedelta(days=days))
 
     sandbox.commercetools.put("customers", customer())
     for days in (10, 100, 400):

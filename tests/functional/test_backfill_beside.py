@@ -6,7 +6,7 @@ import pytest
 
 from commands.processes import Sandbox, running_function
 from core.settings import load_settings
-from jobs.customer_batch import FEW
+from jobs.customer_batch import MIN_CUSTOMERS
 from sandbox.samples import ENVIRONMENT
 from tests.functional.backfilling import Job, asked, awaited, ended
 from tests.functional.documents import customer
@@ -22,7 +22,7 @@ KINDS = [
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("crowd", [0, FEW], ids=["one by one", "in bulk"])
+@pytest.mark.parametrize("crowd", [0, MIN_CUSTOMERS], ids=["one by one", "in bulk"])
 def test_the_newest_state_wins(sandbox: Sandbox, job: Job, monkeypatch: pytest.MonkeyPatch, crowd: int) -> None:
     """The shop was there before, and changes while a backfill is at it; the function gets the changes alone.
 

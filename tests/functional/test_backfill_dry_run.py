@@ -7,8 +7,8 @@ import pytest
 
 from commands.processes import Sandbox
 from core.settings import Settings
-from jobs.entry import carried_out
-from jobs.options import parsed
+from jobs.entry import run_backfill
+from jobs.options import parse_options
 from jobs.outcome import DONE
 from jobs.progress import Snapshot
 from tests.functional.backfilling import Job
@@ -124,8 +124,8 @@ def test_progress_foresees_the_end(
         made = f"2026-{month:02}-11T10:00:00.000Z"
         sandbox.commercetools.put("orders", order(f"order-{number}", lines=[], createdAt=made))
     shown = Shown()
-    options = parsed(["--dry-run", "--only", "orders", "--page", "1", *arguments], settings.sync.backfill, "backfill")
-    assert carried_out(options, settings, shown).code == DONE
+    options = parse_options(["--dry-run", "--only", "orders", "--page", "1", *arguments], settings.sync.backfill, "backfill")
+    assert run_backfill(options, settings, shown).code == DONE
     first = next(one for one in shown.snapshots if one.done == 1)
     assert (first.total, first.is_capped) == (total, False)
     assert first.rate > 0

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from commands.processes import Sandbox
-from jobs.selection import written
+from jobs.selection import format_time
 from tests.functional.backfilling import Job, awaited
 from tests.functional.conftest import Serve
 from tests.functional.documents import customer, message, order, payment, reference, transaction
@@ -30,7 +30,7 @@ def _late(job: Job) -> list[str]:
 def test_what_changes_meanwhile_is_done_at_the_end(sandbox: Sandbox, job: Job, serve: Serve) -> None:
     """The message of the change starts its flow, although it is synced after the backfill has read the order."""
     function = serve(SYNC_CONFIG="")
-    changed = written(datetime.now(UTC) + timedelta(seconds=5))  # after the run has begun
+    changed = format_time(datetime.now(UTC) + timedelta(seconds=5))  # after the run has begun
     sandbox.commercetools.put("customers", customer("customer-1", addresses=[]))
     fields = {"orderState": "Complete", "createdAt": "2026-05-01T08:00:00.000Z", "lastModifiedAt": changed}
     sandbox.commercetools.put("orders", order("order-1", lines=[], **WHOSE, **fields))
@@ -46,7 +46,7 @@ def test_what_changes_meanwhile_is_done_at_the_end(sandbox: Sandbox, job: Job, s
 
 def test_a_refund_of_a_payment_that_changes_meanwhile(sandbox: Sandbox, job: Job) -> None:
     """It may have no time of its own: then nobody can tell when it was made, and it is sent at the end."""
-    soon = {"lastModifiedAt": written(datetime.now(UTC) + timedelta(seconds=5))}
+    soon = {"lastModifiedAt": format_time(datetime.now(UTC) + timedelta(seconds=5))}
     sandbox.commercetools.put("customers", customer("customer-1", addresses=[]))
     paid = {"paymentInfo": {"payments": [reference("payment", "payment-1")]}}
     sandbox.commercetools.put("orders", order("order-1", lines=[], **WHOSE, **paid))
@@ -61,7 +61,7 @@ def test_a_refund_of_a_payment_that_changes_meanwhile(sandbox: Sandbox, job: Job
 def test_what_goes_on_changing_is_for_later(sandbox: Sandbox, job: Job) -> None:
     """It is named in the errors file, so that --ids does it when it has settled."""
     sandbox.commercetools.put("customers", customer("customer-1", addresses=[]))
-    soon = {"createdAt": "2026-05-01T08:00:00.000Z", "lastModifiedAt": written(datetime.now(UTC) + timedelta(hours=1))}
+    soon = {"createdAt": "2026-05-01T08:00:00.000Z", "lastModifiedAt": format_time(datetime.now(UTC) + timedelta(hours=1))}
     sandbox.commercetools.put("orders", order("order-1", lines=[], **WHOSE, **soon))
     with job.started(*ORDERS) as process:
         process.communicate(timeout=170)

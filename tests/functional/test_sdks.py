@@ -24,8 +24,8 @@ from clients.transport import Answer, Connections
 from commands.processes import ROOT, Sandbox
 from core.settings import Settings
 from core.version import USER_AGENT
-from jobs.entry import carried_out
-from jobs.options import parsed
+from jobs.entry import run_backfill
+from jobs.options import parse_options
 from jobs.outcome import DONE
 from jobs.progress import LoggedProgress
 from sandbox.samples import samples
@@ -114,9 +114,9 @@ def test_every_call_of_a_bulk_job_is_made_by_an_sdk(
 ) -> None:
     """Products that Klaviyo lacks."""
     monkeypatch.chdir(tmp_path)
-    options = parsed(["--only", "categories", "--only", "products"], settings.sync.backfill, "backfill")
+    options = parse_options(["--only", "categories", "--only", "products"], settings.sync.backfill, "backfill")
     wide_shop.klaviyo.fail("^/api/catalog-item-bulk-create-jobs", method="POST", reset="answering", apply=True, count=1)
-    assert carried_out(options, settings, LoggedProgress("backfill")).code == DONE
+    assert run_backfill(options, settings, LoggedProgress("backfill")).code == DONE
     asked = {one["operation"] for one in wide_shop.klaviyo.requests(kind="api")}
     assert {"bulk_create_catalog_items", "get_bulk_create_catalog_items_jobs", "get_catalog_items"} <= asked
     _assert_made_by_sdks(wide_shop, sent)

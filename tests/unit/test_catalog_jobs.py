@@ -8,13 +8,13 @@ import pytest
 from clients.klaviyo_calls import KlaviyoCalls
 from clients.klaviyo_catalog_jobs import ITEMS, CatalogJobs, JobState
 from core.errors import TryAgain
-from jobs.bulk_rows import Row, filled
+from jobs.bulk_rows import Row, split_into_jobs
 
 MADE = datetime(2026, 5, 1, 10, tzinfo=UTC)
 
 
 def _sizes(*sizes: int) -> list[list[int]]:
-    return [[row.size for row in part] for part in filled(Row("p", {}, size) for size in sizes)]
+    return [[row.size for row in part] for part in split_into_jobs(Row("p", {}, size) for size in sizes)]
 
 
 def test_a_job_has_a_hundred_rows_at_most() -> None:

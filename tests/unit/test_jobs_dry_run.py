@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.estimate import Tally
+from jobs.estimate import PassEstimate
 from jobs.passes import ALL
 
 PAGE = Path(__file__).parents[2] / "docs" / "backfill.md"
@@ -36,8 +36,8 @@ def test_the_table_of_hours_is_the_arithmetic_of_a_dry_run(row: tuple[str, ...])
         "customers": {"create_or_update_profile": customers},
         "products": {"create_catalog_item": products, "create_catalog_variant": 5 * products},
     }
-    tallies = [Tally(writes=Counter(writes[name]), in_bulk=RECORDS[name]) for name in writes]
-    assert [_told(tally.hours(0.5)) for tally in tallies] == list(row[3:])
+    estimates = [PassEstimate(writes=Counter(writes[name]), bulk_records=RECORDS[name]) for name in writes]
+    assert [_told(estimate.hours(0.5)) for estimate in estimates] == list(row[3:])
 
 
 def _told(hours: float) -> str:
@@ -47,8 +47,8 @@ def _told(hours: float) -> str:
 def test_few_products_are_bounded_by_the_limits() -> None:
     """Ninety-nine items and variants are not worth a job; a hundred are never slower by one."""
     few, more = (Counter(create_catalog_item=9, create_catalog_variant=variants) for variants in (90, 91))
-    in_bulk = RECORDS["products"]
-    assert Tally(writes=few, in_bulk=in_bulk).hours(0.01) == 90 / 7.5 / 60
-    assert Tally(writes=more, in_bulk=in_bulk).hours(0.01) == 1 / 60
-    assert Tally(writes=more, in_bulk=in_bulk).hours(1.0) == 91 / 750 / 60
-    assert Tally(writes=more).hours(0.01) == 91 / 7.5 / 60
+    bulk_records = RECORDS["products"]
+    assert PassEstimate(writes=few, bulk_records=bulk_records).hours(0.01) == 90 / 7.5 / 60
+    assert PassEstimate(writes=more, bulk_records=bulk_records).hours(0.01) == 1 / 60
+    assert PassEstimate(writes=more, bulk_records=bulk_records).hours(1.0) == 91 / 750 / 60
+    assert PassEstimate(writes=more).hours(0.01) == 91 / 7.5 / 60

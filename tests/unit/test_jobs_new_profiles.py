@@ -2,12 +2,12 @@
 
 import pytest
 
-from jobs.new_profiles import Distinct
+from jobs.new_profiles import DistinctCounter
 
 
 def test_few_are_counted_exactly() -> None:
     """However often each comes."""
-    counted = Distinct(kept=100)
+    counted = DistinctCounter(capacity=100)
     for number in range(1000):
         counted.add(f"person-{number % 100}")
     assert (counted.count, counted.is_estimated) == (100, False)
@@ -16,9 +16,9 @@ def test_few_are_counted_exactly() -> None:
 @pytest.mark.parametrize("people", [5_000, 50_000])
 def test_many_are_estimated(people: int) -> None:
     """Ten times as many need no more memory, and doubles are still none; hashes are always the same, so is this."""
-    counted = Distinct(kept=1_000)
+    counted = DistinctCounter(capacity=1_000)
     for number in range(people * 2):
         counted.add(f"person-{number % people}")
     assert counted.is_estimated
     assert counted.count == pytest.approx(people, rel=0.1)
-    assert len(counted._held) == len(counted._largest_first) == 1_000
+    assert len(counted._hashes) == len(counted._largest_first) == 1_000

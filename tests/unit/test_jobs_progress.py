@@ -7,7 +7,7 @@ import time
 import pytest
 from rich.console import Console
 
-from commands.backfill import Bar
+from commands.backfill import ProgressBar
 from jobs.progress import LoggedProgress, Snapshot
 
 
@@ -49,7 +49,7 @@ def test_a_line_every_30_seconds(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 def test_a_bar_on_a_terminal() -> None:
     """Done, of how many, the rate, the time left, and what went wrong."""
     screen = io.StringIO()
-    bar = Bar(Console(file=screen, force_terminal=True, width=120))
+    bar = ProgressBar(Console(file=screen, force_terminal=True, width=120))
     bar.show(_snapshot())
     bar.close()
     for told in ("orders", "50/200", "25/min", "6 min left", "2 errors", "1 throttled"):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.reading import PageSize
-from jobs.selection import Selection, moment, read_ids
+from jobs.selection import Selection, parse_time, read_ids
 
 NOW = datetime(2026, 11, 28, 10, 0, tzinfo=UTC)
 
@@ -30,14 +30,14 @@ def _selection(days: int = 30, since: datetime | None = None, *, newest_first: b
 )
 def test_moments(text: str, time: datetime) -> None:
     """A date, a time or a span; without a zone it is UTC."""
-    assert moment(text, NOW) == time
+    assert parse_time(text, NOW) == time
 
 
 @pytest.mark.parametrize("text", ["", "soon", "30", "30w", "-3d", "2026-02-30"])
 def test_what_is_no_moment(text: str) -> None:
     """A ValueError, for the option's own message."""
     with pytest.raises(ValueError, match=r".*"):
-        moment(text, NOW)
+        parse_time(text, NOW)
 
 
 @settings(deadline=None)
@@ -106,11 +106,11 @@ def test_pages_shrink_and_grow() -> None:
         size.halve()
     assert size.size == 1
     for _ in range(20):
-        size.worked()
+        size.grow_back()
     assert size.size == 2
     for _ in range(20 * 6):
-        size.worked()
+        size.grow_back()
     assert size.size == 100
     for _ in range(20):
-        size.worked()
+        size.grow_back()
     assert size.size == 100

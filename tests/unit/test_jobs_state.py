@@ -14,7 +14,7 @@ import pytest
 import jobs.atomic_file
 import jobs.state
 from jobs.outcome import INTERRUPTED, InterruptedRunError, LostStateError, RefusedStateError, StoppedError
-from jobs.state import StateFile, claimed
+from jobs.state import StateFile, claim
 from tests.passing import Passing
 
 IDENTITY = {"project": "shop", "account": "A1", "rules": "r1"}
@@ -29,7 +29,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def _claimed(path: Path, stop: threading.Event | None = None, **changed: Any) -> StateFile:
-    return claimed(path, IDENTITY, SAID, BEGAN, stop or threading.Event(), **changed)
+    return claim(path, IDENTITY, SAID, BEGAN, stop or threading.Event(), **changed)
 
 
 def _belongs_to(path: Path, monkeypatch: pytest.MonkeyPatch, **owner: Any) -> None:
@@ -46,8 +46,8 @@ def test_it_goes_on_where_it_was(path: Path) -> None:
     first.pass_state("orders").after = "o7"
     first.pass_state("orders").count({"customer_gone": 1}, 1, 2, {"klaviyo": 3})
     first.release()
-    again = claimed(path, IDENTITY, SAID, {"since": "", "until": "later"}, threading.Event())
-    assert (again.run, again.is_new, again.began) == (first.run, False, BEGAN)
+    again = claim(path, IDENTITY, SAID, {"since": "", "until": "later"}, threading.Event())
+    assert (again.run, again.is_new, again.times) == (first.run, False, BEGAN)
     assert again.pass_state("orders") == first.pass_state("orders")
     assert again.pass_state("orders").read == 4
 
@@ -127,7 +127,7 @@ def test_a_write_that_fails_is_repeated(
     _fails(monkeypatch, target, name, 5)
     state.write()
     assert json.loads(path.read_text(encoding="utf-8"))["passes"]["orders"]["after"] == "o7"
-    assert clock.monotonic() - began < jobs.state.REPEATED_FOR
+    assert clock.monotonic() - began < jobs.state.RETRY_WRITES_FOR
 
 
 @pytest.mark.parametrize("is_asked_to_end", [False, True])
@@ -143,7 +143,7 @@ def test_a_file_that_can_not_be_written_ends_the_run(
     began = clock.monotonic()
     with pytest.raises(StoppedError, match=r"can't be written: Input/output error\. Go on") as stopped:
         state.write()
-    assert (stopped.value.code, stopped.value.abandons) == (INTERRUPTED, True)
+    assert (stopped.value.code, stopped.value.leaves_threads) == (INTERRUPTED, True)
     assert (clock.monotonic() - began <= 1.0) if is_asked_to_end else (20.0 < clock.monotonic() - began <= 30.0)
     monkeypatch.undo()
     state.release()
@@ -216,8 +216,8 @@ def test_a_dead_owner_is_followed_at_once(
     _claimed(path)
     _belongs_to(path, monkeypatch, **owner)
     monkeypatch.setenv("CLOUD_RUN_EXECUTION", execution)
-    monkeypatch.setattr(jobs.state, "STANDS_STILL", 0.0)
-    monkeypatch.setattr(jobs.state, "_LOOK_EVERY", 1e9)
+    monkeypatch.setattr(jobs.state, "DEAD_AFTER", 0.0)
+    monkeypatch.setattr(jobs.state, "_POLL_EVERY", 1e9)
     assert not _claimed(path).is_new
 
 
@@ -246,7 +246,7 @@ def test_a_heartbeat_that_stands_still_is_followed(path: Path, monkeypatch: pyte
     stop.set()
     with pytest.raises(InterruptedRunError):
         _claimed(path, stop)
-    monkeypatch.setattr(jobs.state, "STANDS_STILL", 0.0)
+    monkeypatch.setattr(jobs.state, "DEAD_AFTER", 0.0)
     assert not _claimed(path).is_new
 
 
@@ -280,5 +280,5 @@ def test_beginning_anew_still_looks_for_the_erased(path: Path) -> None:
         "",
     )
     anew.release()
-    other = claimed(path, {**IDENTITY, "project": "other"}, SAID, BEGAN, threading.Event(), restart=True)
+    other = claim(path, {**IDENTITY, "project": "other"}, SAID, BEGAN, threading.Event(), restart=True)
     assert other.passes == {}

@@ -10,12 +10,12 @@ import jobs.units
 from core.errors import Ignored, Refused, TryAgain, Unmappable
 from core.rules import Limits
 from jobs.outcome import DENIED, INTERRUPTED, StoppedError
-from jobs.units import Attempt, Health, Settled, settled
+from jobs.units import Attempt, Health, UnitResult, run_unit
 from tests.passing import Passing
 
 
-def _settled(work: Callable[[Attempt], None], health: Health | None = None) -> Settled:
-    return settled(work, Limits(), health or Health(), Passing())
+def _settled(work: Callable[[Attempt], None], health: Health | None = None) -> UnitResult:
+    return run_unit(work, Limits(), health or Health(), Passing())
 
 
 def _failing(*errors: Exception) -> Callable[[Attempt], None]:
@@ -31,7 +31,7 @@ def _failing(*errors: Exception) -> Callable[[Attempt], None]:
 
 def test_what_is_done_skipped_and_refused() -> None:
     """The three ends that need no second attempt."""
-    assert _settled(_failing()) == Settled(calls={})
+    assert _settled(_failing()) == UnitResult(calls={})
     assert _settled(_failing(Ignored("no_email"))).skipped == "no_email"
     for error in (Refused("klaviyo", "create_event", status=400), Unmappable("KeyError")):
         done = _settled(_failing(error))
@@ -48,7 +48,7 @@ def test_throttled_as_often_as_it_takes() -> None:
         if next(throttled, None) is not None:
             raise TryAgain("throttled", status=429)
 
-    assert _settled(work, health) == Settled(calls={})
+    assert _settled(work, health) == UnitResult(calls={})
 
 
 def test_attempts_are_counted_from_one_beginning() -> None:
@@ -98,7 +98,7 @@ def test_an_outage_that_passes_costs_nothing(succeeds_in: int) -> None:
         if attempts <= 7:
             raise TryAgain("klaviyo_error", status=503)
 
-    assert _settled(work, health) == Settled(calls={})
+    assert _settled(work, health) == UnitResult(calls={})
     assert attempts == 8
 
 
@@ -149,12 +149,12 @@ def test_a_signal_ends_the_waiting() -> None:
     stop = threading.Event()
     stop.set()
     with pytest.raises(StoppedError, match="Interrupted"):
-        settled(_failing(TryAgain("throttled", status=429)), Limits(), Health(), stop)
+        run_unit(_failing(TryAgain("throttled", status=429)), Limits(), Health(), stop)
 
 
 def test_waits_grow_and_are_bounded() -> None:
     """From a second to a minute."""
     stop = Passing()
-    settled(_failing(*[TryAgain("klaviyo_error")] * 12), Limits(), Health(succeeded_at=-1e9), stop)
+    run_unit(_failing(*[TryAgain("klaviyo_error")] * 12), Limits(), Health(succeeded_at=-1e9), stop)
     assert 0.5 <= stop.waits[0] <= 1.0
     assert 30 <= stop.waits[-1] <= 60
