@@ -13,7 +13,7 @@ import click
 
 from bench.mix import Message, mixed, push_body
 from bench.processes import PYTHON, Backends, Function, Progress, await_port, running_backends, running_function
-from commands.processes import PATIENCE, ROOT
+from commands.processes import ROOT, TIMEOUT
 from sandbox.samples import ENVIRONMENT
 
 FIRST_MESSAGES = {"customer": "customer updated", "order": "order created", "product": "product published"}
@@ -54,7 +54,7 @@ def _cold_start(backends: Backends, message: Message) -> float:
 
 
 def _push(function: Function, body: bytes) -> None:
-    connection = http.client.HTTPConnection(function.host, timeout=PATIENCE)
+    connection = http.client.HTTPConnection(function.host, timeout=TIMEOUT)
     try:
         connection.request("POST", "/", body, {"Content-Type": "application/json"})
         status = connection.getresponse().status

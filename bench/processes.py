@@ -17,7 +17,7 @@ import click
 
 from bench.mix import Message
 from bench.process_usage import cpu_seconds, pss_megabytes, tree
-from commands.processes import PATIENCE, ROOT, free_port, sandbox_environment
+from commands.processes import ROOT, TIMEOUT, free_port, sandbox_environment
 from sandbox.control import Control
 from sandbox.samples import ENVIRONMENT
 
@@ -80,7 +80,7 @@ def running_function(
 def await_port(function: Function, pause: float = 0.02) -> None:
     """Return when the function listens."""
     host, port = function.host.split(":")
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while time.monotonic() < end and function.process.poll() is None:
         try:
             socket.create_connection((host, int(port)), timeout=1).close()
@@ -185,7 +185,7 @@ def _line(stream: IO[str] | None) -> str:
 def _end(process: subprocess.Popen[Any]) -> None:
     process.terminate()
     try:
-        process.wait(PATIENCE)
+        process.wait(TIMEOUT)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -17,7 +17,7 @@ _FLAGS = (
 )  # fmt: skip
 
 
-def missing() -> list[str]:
+def missing_programs() -> list[str]:
     """What has to be installed first."""
     return [program for program in PROGRAMS if not shutil.which(program)]
 
@@ -46,20 +46,20 @@ def resize(chrome: Chrome, width: int, height: int) -> None:
     )
 
 
-def prefer(chrome: Chrome, scheme: str) -> None:
+def set_colour_scheme(chrome: Chrome, scheme: str) -> None:
     """Prefer `light` or `dark` colours."""
     chrome.execute_cdp_cmd(
         "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     )
 
 
-def requested(chrome: Chrome) -> list[str]:
+def requested_urls(chrome: Chrome) -> list[str]:
     """Addresses that were asked for since the last time."""
-    entries = (json.loads(entry["message"])["message"] for entry in logged(chrome, "performance"))
+    entries = (json.loads(entry["message"])["message"] for entry in log_entries(chrome, "performance"))
     return [entry["params"]["request"]["url"] for entry in entries if entry["method"] == "Network.requestWillBeSent"]
 
 
-def logged(chrome: Chrome, kind: str) -> list[dict[str, Any]]:
+def log_entries(chrome: Chrome, kind: str) -> list[dict[str, Any]]:
     """What was noted since the last time: `browser` is the console, `performance` the protocol's events."""
     entries: list[dict[str, Any]] = chrome.get_log(kind)  # type: ignore[no-untyped-call]
     return entries

@@ -12,7 +12,7 @@ from commands.env_file import reads_env_file
 from commands.environment import settings_or_exit
 from commands.pubsub_names import TOPIC, PubSubName
 from commands.subscription_api import PUBLISHER, SubscriptionApi
-from commands.subscription_plan import Step, plan, wanted
+from commands.subscription_plan import Step, desired_subscriptions, plan
 from core.errors import Refused, TryAgain
 from core.settings import Settings
 
@@ -209,7 +209,7 @@ def _subscriptions(settings: Settings, topic: PubSubName | None, prefix: str) ->
     finally:
         api.close()
     project, short = (topic.project, topic.short) if topic else ("", "")
-    drafts = wanted(prefix, project, short, settings.sync, settings.scopes)
+    drafts = desired_subscriptions(prefix, project, short, settings.sync, settings.scopes)
     if not topic:  # whatever it is, it is not asked
         by_key = {one.get("key"): one for one in current}
         drafts = [{**draft, "destination": by_key.get(draft["key"], draft)["destination"]} for draft in drafts]

@@ -11,7 +11,7 @@ from commands.check_result import Finding
 from core.conditions import Condition, setting
 from core.errors import SyncError, TryAgain
 from core.rules import SyncRules
-from core.settings import Settings, names_scope
+from core.settings import Settings, includes_scope
 from mappers.properties import selected
 
 _FORBIDDEN = 403
@@ -105,7 +105,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
 
 
 def _readable(scope: Scope, what: str, settings: Settings) -> Finding:
-    if scope.optional or names_scope(settings.scopes, scope.name):
+    if scope.optional or includes_scope(settings.scopes, scope.name):
         return Finding("ok", what, _use(scope, settings))
     return Finding(
         "warning",

@@ -1,4 +1,4 @@
-"""Dead letters: what a dead-letter subscription holds, taken, given back, published again, done with."""
+"""Pull dead letters from a subscription, publish them again, and acknowledge or release them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import TimeoutError as NotInTime
@@ -18,60 +18,60 @@ if TYPE_CHECKING:
 
 BATCH = 100
 FORWARDED = "forwarded"
-"""The reason of a letter that is none of ours: the subscription's own policy took it after the last attempt."""
+"""Reason shown for a message that Pub/Sub's own dead-letter policy forwarded after the last delivery attempt."""
 
 _FORWARDED_PREFIX = "CloudPubSubDeadLetterSource"
-_HELD_SECONDS = 600
-"""The longest time that Pub/Sub leaves a pulled message alone."""
+_MAX_ACK_DEADLINE = 600
+"""Seconds: the longest ack deadline that Pub/Sub allows."""
 _PUBLISH_SECONDS = 30.0
 _CALL_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """One dead letter: ours, with a reason, or one that Pub/Sub forwarded."""
+class QueuedDeadLetter:
+    """A dead letter: published by the function with a reason, or forwarded by Pub/Sub."""
 
     id: str
-    when: datetime
+    published: datetime
     data: bytes = field(repr=False)
     attributes: Mapping[str, str]
-    receipt: str = field(repr=False)
-    """What acknowledges it, as it was pulled now."""
+    ack_id: str = field(repr=False)
+    """Acknowledges the message; valid for this pull only."""
 
     @property
     def is_forwarded(self) -> bool:
-        """Whether the subscription's own policy took it: the function never got it done, nor said why."""
+        """True if Pub/Sub's own dead-letter policy forwarded it. The function gave no reason for it."""
         return any(name.startswith(_FORWARDED_PREFIX) for name in self.attributes)
 
     @property
     def reason(self) -> str:
-        """Why it was not synced."""
+        """Why it was not synced: the function's reason code, or `forwarded`."""
         return FORWARDED if self.is_forwarded else self.attributes.get("reason", "")
 
     @property
     def attempts(self) -> str:
-        """How often it was delivered, where that is known."""
+        """Number of delivery attempts; empty if unknown."""
         name = f"{_FORWARDED_PREFIX}DeliveryCount" if self.is_forwarded else "attempt"
         return self.attributes.get(name, "")
 
     @property
     def status(self) -> str:
-        """The backend's HTTP status, where there was one."""
+        """The backend's HTTP status; empty if there was none."""
         return "" if self.is_forwarded else self.attributes.get("status", "")
 
     @property
     def error(self) -> str:
-        """Class, code and refused part of the error, as the function said them; empty where it did not."""
+        """Class, code and refused part of the error, as the function recorded them; empty if it did not."""
         return "" if self.is_forwarded else self.attributes.get("error", "")
 
     @property
     def original_id(self) -> str:
-        """The id that the message had before, where it is known."""
+        """The message's id before it was dead-lettered; empty if unknown."""
         return "" if self.is_forwarded else self.attributes.get("message_id", "")
 
     @property
-    def about(self) -> tuple[str, str]:
-        """Resource and type: as the letter says, else as its data says."""
+    def resource_and_type(self) -> tuple[str, str]:
+        """Resource and message type: from the attributes, else from the data; empty if the data can't be read."""
         if not self.is_forwarded and self.attributes.get("resource"):
             return self.attributes["resource"], self.attributes.get("type", "")
         try:
@@ -82,7 +82,7 @@ class Letter:
 
     @property
     def original_attributes(self) -> dict[str, str]:
-        """The attributes without those that made it a dead letter."""
+        """The attributes without those added when it was dead-lettered."""
         own = () if self.is_forwarded else ATTRIBUTES
         return {
             name: value
@@ -91,29 +91,32 @@ class Letter:
         }
 
     def as_json(self) -> dict[str, Any]:
-        """Everything but the data, which may name persons."""
-        resource, message_type = self.about
+        """Everything except the data, which may hold personal data."""
+        resource, message_type = self.resource_and_type
         return {
-            "id": self.id, "when": self.when.isoformat(), "resource": resource, "type": message_type,
+            "id": self.id, "when": self.published.isoformat(), "resource": resource, "type": message_type,
             "reason": self.reason, "error": self.error, "status": self.status,
             "attempts": self.attempts, "original_id": self.original_id, "bytes": len(self.data),
         }  # fmt: skip
 
 
-class Letters:
-    """Letters pulled from a subscription. None is lost: what is not acknowledged goes back when this is closed."""
+class DeadLetterQueue:
+    """The dead letters of a subscription. `close` releases those that were pulled but not acknowledged."""
 
     def __init__(self, subscription: str, seconds: float) -> None:
-        from google.cloud.pubsub_v1 import SubscriberClient  # noqa: PLC0415 - seconds to import, not for `--help`
+        from google.cloud.pubsub_v1 import SubscriberClient  # noqa: PLC0415 - slow to import; keeps `--help` fast
 
         self._subscription = subscription
         self._seconds = seconds
         self._subscriber: SubscriberClient = SubscriberClient()
         self._publisher: PublisherClient | None = None
-        self._held: dict[str, Letter] = {}
+        self._held: dict[str, QueuedDeadLetter] = {}
 
-    def pull(self, limit: int) -> list[Letter]:
-        """Up to `limit` letters, the oldest first; held until they are acknowledged or given back."""
+    def pull(self, limit: int) -> list[QueuedDeadLetter]:
+        """Up to `limit` dead letters, oldest first. They stay leased until they are acknowledged or released.
+
+        Stops at the first pull that returns nothing new within the timeout.
+        """
         from google.api_core.exceptions import DeadlineExceeded  # noqa: PLC0415 - as above
 
         while len(self._held) < limit:
@@ -125,30 +128,30 @@ class Letters:
             known = len(self._held)
             for one in received:
                 message = one.message
-                self._held[message.message_id] = Letter(
+                self._held[message.message_id] = QueuedDeadLetter(
                     message.message_id, message.publish_time, message.data, dict(message.attributes), one.ack_id
                 )
-            self._leave_alone([one.ack_id for one in received], _HELD_SECONDS)
+            self._set_ack_deadline([one.ack_id for one in received], _MAX_ACK_DEADLINE)
             if len(self._held) == known:
                 break
-        return sorted(self._held.values(), key=lambda letter: letter.when)
+        return sorted(self._held.values(), key=lambda letter: letter.published)
 
-    def publish(self, letters: Sequence[Letter], topic: str) -> Iterator[Letter]:
-        """Publish the original messages, acknowledge each letter whose message Pub/Sub has, and give it.
+    def publish(self, letters: Sequence[QueuedDeadLetter], topic: str) -> Iterator[QueuedDeadLetter]:
+        """Publish the original messages; acknowledge and yield each dead letter whose message Pub/Sub confirmed.
 
-        Stops at a message that is not taken, with the error of the client library.
+        Stops at the first message that can't be published, with the client library's error.
         """
-        publisher = self._publishing()
+        publisher = self._open_publisher()
         for start in range(0, len(letters), BATCH):
             batch = letters[start : start + BATCH]
-            self._leave_alone([letter.receipt for letter in batch], _HELD_SECONDS)
+            self._set_ack_deadline([letter.ack_id for letter in batch], _MAX_ACK_DEADLINE)
             sent = [
                 publisher.publish(
                     topic, letter.data, timeout=_PUBLISH_SECONDS, retry=None, **letter.original_attributes
                 )
                 for letter in batch
             ]
-            confirmed: list[Letter] = []
+            confirmed: list[QueuedDeadLetter] = []
             try:
                 for letter, future in zip(batch, sent, strict=True):
                     future.result(timeout=_PUBLISH_SECONDS)
@@ -157,34 +160,34 @@ class Letters:
                 self.acknowledge(confirmed)
             yield from confirmed
 
-    def acknowledge(self, letters: Sequence[Letter]) -> None:
-        """Have Pub/Sub forget these letters."""
+    def acknowledge(self, letters: Sequence[QueuedDeadLetter]) -> None:
+        """Acknowledge these dead letters, which deletes them from the subscription."""
         for start in range(0, len(letters), BATCH):
             batch = letters[start : start + BATCH]
-            request = {"subscription": self._subscription, "ack_ids": [letter.receipt for letter in batch]}
+            request = {"subscription": self._subscription, "ack_ids": [letter.ack_id for letter in batch]}
             self._subscriber.acknowledge(request=request, timeout=_CALL_SECONDS)
             for letter in batch:
                 self._held.pop(letter.id, None)
 
     def close(self) -> None:
-        """Give back what is still held, at once, and close the connections."""
+        """Release what was not acknowledged, so that it can be pulled again at once, and close the connections."""
         try:
-            self._leave_alone([letter.receipt for letter in self._held.values()], 0)
+            self._set_ack_deadline([letter.ack_id for letter in self._held.values()], 0)
         finally:
             self._subscriber.close()
             if self._publisher:
                 self._publisher.stop()
 
-    def _leave_alone(self, receipts: Sequence[str], seconds: int) -> None:
-        for start in range(0, len(receipts), BATCH):
+    def _set_ack_deadline(self, ack_ids: Sequence[str], seconds: int) -> None:
+        for start in range(0, len(ack_ids), BATCH):
             request = {
                 "subscription": self._subscription,
-                "ack_ids": receipts[start : start + BATCH],
+                "ack_ids": ack_ids[start : start + BATCH],
                 "ack_deadline_seconds": seconds,
             }
             self._subscriber.modify_ack_deadline(request=request, timeout=_CALL_SECONDS)
 
-    def _publishing(self) -> "PublisherClient":
+    def _open_publisher(self) -> "PublisherClient":
         if self._publisher is None:
             from google.cloud.pubsub_v1 import PublisherClient  # noqa: PLC0415 - as above
 
@@ -193,26 +196,29 @@ class Letters:
 
 
 @contextmanager
-def pulled_letters(subscription: str, seconds: float) -> Iterator[Letters]:
-    """Letters of a subscription; what the client library raises becomes one line for people."""
+def open_dead_letter_queue(subscription: str, seconds: float) -> Iterator[DeadLetterQueue]:
+    """The dead-letter queue of a subscription. `seconds` is the timeout of a pull.
+
+    Turns errors of the client library into click.ClickExceptions of one line.
+    """
     from google.api_core.exceptions import GoogleAPICallError, NotFound, RetryError  # noqa: PLC0415 - as above
     from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
 
-    letters: Letters | None = None
+    letters: DeadLetterQueue | None = None
     try:
-        letters = Letters(subscription, seconds)
+        letters = DeadLetterQueue(subscription, seconds)
         try:
             yield letters
         finally:
             letters.close()
     except GoogleAuthError as error:
         hint = "gcloud auth application-default login"
-        raise click.ClickException(f"There are no Google Cloud credentials ({_line(error)}); try: {hint}") from None
+        raise click.ClickException(f"Found no Google Cloud credentials ({_first_line(error)}). Run: {hint}") from None
     except NotFound as error:
-        raise click.ClickException(f"Pub/Sub does not know it: {_line(error)}") from None
+        raise click.ClickException(f"Pub/Sub can't find it: {_first_line(error)}") from None
     except (GoogleAPICallError, RetryError, NotInTime) as error:
-        raise click.ClickException(f"Pub/Sub did not do it: {type(error).__name__}: {_line(error)}") from None
+        raise click.ClickException(f"Pub/Sub call failed: {type(error).__name__}: {_first_line(error)}") from None
 
 
-def _line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return (str(getattr(error, "message", "") or error).strip().splitlines() or [""])[0][:200]

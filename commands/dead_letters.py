@@ -1,4 +1,4 @@
-"""`manage.py dead-letters`: what could not be synced, and what becomes of it."""
+"""`manage.py dead-letters`: list, show, replay or drop the messages that could not be synced."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ from rich.progress import track
 from rich.table import Table
 
 from clients.dead_letter import ATTRIBUTES
-from commands.dead_letter_queue import Letter, Letters, pulled_letters
+from commands.dead_letter_queue import DeadLetterQueue, QueuedDeadLetter, open_dead_letter_queue
 from commands.env_file import reads_env_file
 from commands.output import write_private
 from commands.preview_output import console
@@ -27,14 +27,15 @@ _STDOUT = Path("-")
 
 @click.group("dead-letters", epilog="Example:  python3 manage.py dead-letters list")
 def dead_letters() -> None:
-    """Look through what could not be synced, send it again, or drop it.
+    """List, show, replay or drop messages that could not be synced.
 
-    A dead-letter subscription holds letters of the function, each with a reason, and messages that Pub/Sub forwarded
-    after their last attempt (reason "forwarded"). What a command does not send or drop stays where it is.
+    A dead-letter subscription holds messages that the function set aside, each with a reason, and messages that Pub/Sub
+    forwarded after their last delivery attempt (reason "forwarded"). Whatever you do not replay or drop stays in the
+    subscription.
     """
 
 
-def _reading(command: Callable[..., None]) -> Callable[..., None]:
+def _reading_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         reads_env_file,
         click.option(
@@ -42,10 +43,14 @@ def _reading(command: Callable[..., None]) -> Callable[..., None]:
             type=click.FloatRange(min=0.1),
             default=5.0,
             show_default=True,
-            help="Seconds without a letter after which there are no more.",
+            help="Stop reading after this many seconds without a new dead letter.",
         ),
         click.option(
-            "--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="Read at most so many letters."
+            "--limit",
+            type=click.IntRange(min=1),
+            default=1000,
+            show_default=True,
+            help="Read at most this many dead letters.",
         ),
         click.option(
             "--subscription",
@@ -53,79 +58,81 @@ def _reading(command: Callable[..., None]) -> Callable[..., None]:
             envvar="DEAD_LETTER_SUBSCRIPTION",
             show_envvar=True,
             type=SUBSCRIPTION,
-            help="The subscription of the dead-letter topic.",
+            help="The dead-letter topic's subscription.",
         ),
     ):
         command = option(command)
     return command
 
 
-def _choosing(command: Callable[..., None]) -> Callable[..., None]:
+def _selecting_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
-        click.option("--all", "everything", is_flag=True, help="All letters."),
-        click.option("--reason", "reasons", multiple=True, help="Letters of this reason; may be given several times."),
+        click.option("--all", "everything", is_flag=True, help="Select all dead letters."),
+        click.option(
+            "--reason", "reasons", multiple=True, help="Select dead letters with this reason; may be repeated."
+        ),
         click.argument("ids", nargs=-1, metavar="[ID]..."),
     ):
         command = option(command)
-    return _reading(command)
+    return _reading_options(command)
 
 
 @dead_letters.command("list", epilog="Example:  python3 manage.py dead-letters list --json | jq '.[].reason'")
-@_reading
+@_reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, without the data.")
 def list_letters(subscription: str, limit: int, wait: float, *, as_json: bool) -> None:
-    """Show the letters, and leave them where they are."""
-    with pulled_letters(subscription, wait) as letters:
+    """List the dead letters. They stay in the subscription."""
+    with open_dead_letter_queue(subscription, wait) as letters:
         found = letters.pull(limit)
     if as_json:
         click.echo(json.dumps([letter.as_json() for letter in found], indent=2, ensure_ascii=False))
         return
     _print(found, none="There are no dead letters.")
     if len(found) == limit:
-        click.echo(f"There may be more than {limit}: see --limit.")
+        click.echo(f"Stopped at {limit}; there may be more. Raise --limit to read them.")
 
 
 @dead_letters.command(epilog="Example:  python3 manage.py dead-letters show 1234567890 --output letter.json")
-@_reading
+@_reading_options
 @click.argument("own_id", metavar="ID")
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     metavar="FILE",
-    help="Write the message to FILE as it came, for `preview`; -: to stdout, and nothing else there.",
+    help="Write the original message to FILE, for `preview`. With - it goes to stdout, alone.",
 )
 def show(subscription: str, limit: int, wait: float, own_id: str, output: Path | None) -> None:
-    """Show one letter: all that is known of it, and the message, which may name persons. The letter stays.
+    """Show one dead letter: its attributes and the message, which may hold personal data.
 
-    ID is the letter's, or the one that the message had in the function's log.
+    ID is the dead letter's id, or the message id in the function's log. The dead letter stays in the subscription.
     """
-    with pulled_letters(subscription, wait) as letters:
-        (letter, *_) = _choice([own_id], (), everything=False)(letters.pull(limit))
+    with open_dead_letter_queue(subscription, wait) as letters:
+        (letter, *_) = _selector([own_id], (), everything=False)(letters.pull(limit))
     _print_attributes(letter, to_stderr=output == _STDOUT)
     if output is None:
-        click.echo(f"\n{_readable(letter.data)}")
+        click.echo(f"\n{_as_text(letter.data)}")
     elif output == _STDOUT:
         sys.stdout.buffer.write(letter.data)
     else:
         write_private(letter.data, output)
-        click.echo(f"\nThe message is in {output}. What it would do now: python3 manage.py preview {output} --diff")
+        click.echo(f"\nSaved the message to {output}. See what it would do: python3 manage.py preview {output} --diff")
 
 
 @dead_letters.command(
     epilog="Example:  python3 manage.py dead-letters replay --topic projects/p/topics/t --reason unmappable"
 )
-@_choosing
+@_selecting_options
 @click.option(
     "--topic",
     required=True,
     envvar="TOPIC",
     show_envvar=True,
     type=TOPIC,
-    help="Where to publish them: the topic that commercetools publishes to.",
+    help="Publish to this topic: the one that commercetools publishes to.",
 )
-@click.option("--dry-run", is_flag=True, help="Only show which ones.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be published.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def replay(  # noqa: PLR0913 - the options of a command
     subscription: str,
     limit: int,
@@ -138,27 +145,27 @@ def replay(  # noqa: PLR0913 - the options of a command
     dry_run: bool,
     yes: bool,
 ) -> None:
-    """Publish the original messages of letters again, chosen by ID, by --reason or --all.
+    """Publish dead letters to the topic again, selected by ID, --reason or --all.
 
-    They are listed first, and on a terminal it asks. A letter is done with once Pub/Sub has confirmed its message. A
-    message that fails again comes back as a new letter.
+    Lists them first and, at a terminal, asks for confirmation. Each dead letter is deleted once Pub/Sub has confirmed
+    its message. A message that fails again becomes a new dead letter.
     """
-    chooses = _choice(ids, reasons, everything=everything)
-    with pulled_letters(subscription, wait) as letters:
-        chosen = chooses(letters.pull(limit))
-        _print(chosen)
+    select = _selector(ids, reasons, everything=everything)
+    with open_dead_letter_queue(subscription, wait) as letters:
+        selected = select(letters.pull(limit))
+        _print(selected)
         if dry_run:
-            click.echo(f"{_counted(chosen)} would be published to {topic}.")
+            click.echo(f"{_counted(selected)} would be published to {topic}.")
             return
-        if chosen and not yes and sys.stdin.isatty():
-            click.confirm(f"Publish {_counted(chosen)} to {topic}?", abort=True)
-        done = _replayed(letters, chosen, topic)
-    click.echo(f"{_counted(done)} published to {topic}.")
+        if selected and not yes and sys.stdin.isatty():
+            click.confirm(f"Publish {_counted(selected)} to {topic}?", abort=True)
+        replayed = _replay(letters, selected, topic)
+    click.echo(f"{_counted(replayed)} published to {topic}.")
 
 
 @dead_letters.command(epilog="Example:  python3 manage.py dead-letters drop --reason other_project")
-@_choosing
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@_selecting_options
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def drop(
     subscription: str,
     limit: int,
@@ -169,58 +176,58 @@ def drop(
     everything: bool,
     yes: bool,
 ) -> None:
-    """Forget letters for good, chosen by ID, by --reason or --all."""
-    chooses = _choice(ids, reasons, everything=everything)
-    with pulled_letters(subscription, wait) as letters:
-        chosen = chooses(letters.pull(limit))
-        if chosen and not yes:
-            _print(chosen)
-            click.confirm(f"Forget {_counted(chosen)} for good?", abort=True)
-        letters.acknowledge(chosen)
-    click.echo(f"{_counted(chosen)} dropped.")
+    """Delete dead letters for good, selected by ID, --reason or --all."""
+    select = _selector(ids, reasons, everything=everything)
+    with open_dead_letter_queue(subscription, wait) as letters:
+        selected = select(letters.pull(limit))
+        if selected and not yes:
+            _print(selected)
+            click.confirm(f"Delete {_counted(selected)} for good?", abort=True)
+        letters.acknowledge(selected)
+    click.echo(f"{_counted(selected)} dropped.")
 
 
-def _choice(
+def _selector(
     ids: Sequence[str], reasons: Sequence[str], *, everything: bool
-) -> Callable[[Sequence[Letter]], list[Letter]]:
+) -> Callable[[Sequence[QueuedDeadLetter]], list[QueuedDeadLetter]]:
     if sum(map(bool, (ids, reasons, everything))) != 1:
-        raise click.UsageError("Say which letters: their IDs, or --reason, or --all.")
+        raise click.UsageError("Say which dead letters: give their IDs, --reason or --all.")
 
-    def choose(letters: Sequence[Letter]) -> list[Letter]:
+    def selected_of(letters: Sequence[QueuedDeadLetter]) -> list[QueuedDeadLetter]:
         if everything:
             return list(letters)
         if reasons:
             return [letter for letter in letters if letter.reason in reasons]
-        chosen = [letter for letter in letters if {letter.id, letter.original_id} & set(ids)]
-        found = {own for letter in chosen for own in (letter.id, letter.original_id)}
+        selected = [letter for letter in letters if {letter.id, letter.original_id} & set(ids)]
+        found = {own for letter in selected for own in (letter.id, letter.original_id)}
         if missing := [own for own in ids if own not in found]:
-            raise click.ClickException(f"There is no letter {', '.join(missing)}; nothing was done.")
-        return chosen
+            raise click.ClickException(f"There is no dead letter {', '.join(missing)}. Nothing was changed.")
+        return selected
 
-    return choose
+    return selected_of
 
 
-def _replayed(letters: Letters, chosen: Sequence[Letter], topic: str) -> list[Letter]:
+def _replay(letters: DeadLetterQueue, selected: Sequence[QueuedDeadLetter], topic: str) -> list[QueuedDeadLetter]:
     console = Console(stderr=True)
-    replayed = track(
-        letters.publish(chosen, topic), "Publishing", total=len(chosen), console=console, transient=True,
+    published = track(
+        letters.publish(selected, topic), "Publishing", total=len(selected), console=console, transient=True,
         disable=not console.is_terminal,
     )  # fmt: skip
-    done: list[Letter] = []
+    replayed: list[QueuedDeadLetter] = []
     try:
-        done.extend(replayed)
+        replayed.extend(published)
     except Exception:
-        click.echo(f"The others of {len(chosen)} letters stay where they are.", err=True)
+        click.echo(f"Not all of {_counted(selected)} were published. The rest stay in the subscription.", err=True)
         raise
-    return done
+    return replayed
 
 
-def _counted(letters: Sequence[Letter]) -> str:
-    return "1 letter" if len(letters) == 1 else f"{len(letters)} letters"
+def _counted(letters: Sequence[QueuedDeadLetter]) -> str:
+    return "1 dead letter" if len(letters) == 1 else f"{len(letters)} dead letters"
 
 
-def _print(letters: Sequence[Letter], *, none: str = "No letter is chosen.") -> None:
-    """A row a letter where that is wide enough, as in a pipe; else a few lines a letter."""
+def _print(letters: Sequence[QueuedDeadLetter], *, none: str = "No dead letter matches.") -> None:
+    """Print a table if the terminal is wide enough, or in a pipe; else a few lines per dead letter."""
     if not letters:
         click.echo(none)
         return
@@ -236,15 +243,21 @@ def _print(letters: Sequence[Letter], *, none: str = "No letter is chosen.") -> 
     for letter in letters:
         reason, error = escape(letter.reason), escape(letter.error)
         table.add_row(
-            letter.id, _minute(letter), *map(escape, letter.about), reason, error, letter.status, letter.attempts
+            letter.id,
+            _to_the_minute(letter),
+            *map(escape, letter.resource_and_type),
+            reason,
+            error,
+            letter.status,
+            letter.attempts,
         )
     terminal.print(table)
 
 
-def _print_lines(console: Console, letter: Letter) -> None:
-    resource, message_type = letter.about
+def _print_lines(console: Console, letter: QueuedDeadLetter) -> None:
+    resource, message_type = letter.resource_and_type
     attempt = f", attempt {letter.attempts}" if letter.attempts else ""
-    console.print(f"[bold]{letter.id}[/]  {_minute(letter)} UTC{attempt}")
+    console.print(f"[bold]{letter.id}[/]  {_to_the_minute(letter)} UTC{attempt}")
     why = " ".join(filter(None, (letter.reason, letter.status)))
     for line in (" of ".join(filter(None, (message_type, resource))), ": ".join(filter(None, (why, letter.error)))):
         if line:
@@ -252,14 +265,14 @@ def _print_lines(console: Console, letter: Letter) -> None:
     console.print()
 
 
-def _minute(letter: Letter) -> str:
-    return letter.when.strftime("%Y-%m-%d %H:%M")
+def _to_the_minute(letter: QueuedDeadLetter) -> str:
+    return letter.published.strftime("%Y-%m-%d %H:%M")
 
 
-def _print_attributes(letter: Letter, *, to_stderr: bool) -> None:
-    resource, message_type = letter.about
+def _print_attributes(letter: QueuedDeadLetter, *, to_stderr: bool) -> None:
+    resource, message_type = letter.resource_and_type
     known = {
-        "id": letter.id, "when (UTC)": letter.when.strftime("%Y-%m-%d %H:%M:%S"), "resource": resource,
+        "id": letter.id, "when (UTC)": letter.published.strftime("%Y-%m-%d %H:%M:%S"), "resource": resource,
         "type": message_type, "reason": letter.reason, "error": letter.error, "status": letter.status,
         "attempts": letter.attempts, "message id": letter.original_id, "bytes": str(len(letter.data)),
     }  # fmt: skip
@@ -269,8 +282,8 @@ def _print_attributes(letter: Letter, *, to_stderr: bool) -> None:
             click.echo(f"{click.style(f'{name:<11}', dim=True)} {value}", err=to_stderr)
 
 
-def _readable(data: bytes) -> str:
-    """JSON with a line a value; what is none as it came."""
+def _as_text(data: bytes) -> str:
+    """JSON, indented; anything else as text, with invalid bytes escaped."""
     try:
         return json.dumps(json.loads(data), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from commands.demo_jobs import ran_job
+from commands.demo_jobs import run_sandbox_job
 from commands.outcome_words import counted
 from commands.processes import Sandbox
 
@@ -22,9 +22,9 @@ def show_past(sandbox: Sandbox, console: Console) -> list[str]:
         " by the same handlers:"
     )
     sandbox.klaviyo.reset()
-    code, report = backfilled(sandbox)
+    code, report = run_small_backfill(sandbox)
     events = sandbox.klaviyo.state()["events"]
-    for line in in_lines(report, events):
+    for line in pass_lines(report, events):
         console.print(Text.assemble(("✓ ", "green"), line))
     flows = sum(not event["backfill"] for event in events)
     console.print(
@@ -37,12 +37,12 @@ def show_past(sandbox: Sandbox, console: Console) -> list[str]:
     return problems if events else [*problems, "the backfill sent nothing"]
 
 
-def backfilled(sandbox: Sandbox, rules: str = "") -> tuple[int, dict[str, Any]]:
+def run_small_backfill(sandbox: Sandbox, rules: str = "") -> tuple[int, dict[str, Any]]:
     """Exit code and report of a small backfill; `rules` are its sync.toml."""
-    return ran_job(sandbox, "backfill", *(word for name in _PASSES for word in ("--only", name)), rules=rules)
+    return run_sandbox_job(sandbox, "backfill", *(word for name in _PASSES for word in ("--only", name)), rules=rules)
 
 
-def in_lines(report: dict[str, Any], events: list[dict[str, Any]]) -> Iterator[str]:
+def pass_lines(report: dict[str, Any], events: list[dict[str, Any]]) -> Iterator[str]:
     """`orders       9 read: Placed Order x9, Ordered Product x13`."""
     metrics = Counter(event["metric"] for event in events)
     refunds = {"Refunded Order": metrics.pop("Refunded Order", 0)}

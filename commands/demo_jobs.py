@@ -8,11 +8,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from commands.processes import PATIENCE, ROOT, Sandbox
+from commands.processes import ROOT, TIMEOUT, Sandbox
 from sandbox.samples import ENVIRONMENT
 
 
-def ran_job(sandbox: Sandbox, *arguments: str, rules: str = "") -> tuple[int, dict[str, Any]]:
+def run_sandbox_job(sandbox: Sandbox, *arguments: str, rules: str = "") -> tuple[int, dict[str, Any]]:
     """Exit code and report of a job against the sandbox; `rules` are its sync.toml."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "sync.toml")
@@ -25,7 +25,7 @@ def ran_job(sandbox: Sandbox, *arguments: str, rules: str = "") -> tuple[int, di
             env={**os.environ, **sandbox.environment, **ENVIRONMENT, **told},
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             check=False,
         )
     lines = done.stdout.splitlines()

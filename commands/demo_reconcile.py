@@ -7,7 +7,7 @@ from urllib.parse import quote
 from rich.console import Console
 from rich.text import Text
 
-from commands.demo_jobs import ran_job
+from commands.demo_jobs import run_sandbox_job
 from commands.processes import Sandbox
 from sandbox.calls import klaviyo
 from sandbox.catalog import PREFIX
@@ -25,8 +25,8 @@ def show_drift(sandbox: Sandbox, console: Console) -> list[str]:
     )
     before = sandbox.klaviyo.state()
     deleted, renamed = _damage(sandbox, before)
-    _, found = ran_job(sandbox, "reconcile", rules=_AT_ONCE)
-    code, mended = ran_job(sandbox, "reconcile", "--fix", rules=_AT_ONCE)
+    _, found = run_sandbox_job(sandbox, "reconcile", rules=_AT_ONCE)
+    code, mended = run_sandbox_job(sandbox, "reconcile", "--fix", rules=_AT_ONCE)
     for line in _told(found, "found"):
         console.print(Text.assemble(("! ", "yellow"), line))
     for line in _told(mended, "mended"):

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from commands.outcome_words import about, counted, money
+from commands.outcome_words import counted, event_summary, money
 
 State = Mapping[str, Any]
 
@@ -80,7 +80,7 @@ def _timeline(events: Sequence[Mapping[str, Any]]) -> Table:
             f"{datetime.fromisoformat(event['time']):%d %b %H:%M}",
             event["metric"],
             money(event["value"], event["value_currency"]),
-            about(event["properties"]),
+            event_summary(event["properties"]),
         )
     return table
 

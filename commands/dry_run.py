@@ -7,7 +7,7 @@ from pathlib import Path
 
 import sandbox
 from commands.environment import settings_or_exit
-from commands.klaviyo_recorder import UnsentCalls
+from commands.klaviyo_recorder import RecordingKlaviyo
 from commands.output import log_on_stderr
 from commands.processes import sandbox_environment
 from core.settings import Settings
@@ -15,7 +15,7 @@ from handlers.services import Services
 from sandbox.samples import DOCUMENTS, ENVIRONMENT
 
 
-class UnpublishedLetters:
+class NullDeadLetters:
     """In place of the dead-letter topic: a letter would be published."""
 
     def publish(self, *_: object, **__: object) -> None:
@@ -25,8 +25,8 @@ class UnpublishedLetters:
         """Nothing is open."""
 
 
-def backends_in_words(documents: Path | None = None) -> str:
-    """What `services_that_write_nothing` reads."""
+def describe_backends(documents: Path | None = None) -> str:
+    """What `dry_run_services` reads."""
     if _has_shop(documents):
         shop = f"commercetools: project {os.environ.get('CT_PROJECT_ID')} at {os.environ['CT_API_URL']}"
     else:
@@ -35,9 +35,9 @@ def backends_in_words(documents: Path | None = None) -> str:
 
 
 @contextmanager
-def services_that_write_nothing(
+def dry_run_services(
     documents: Path | None = None, settings: Settings | None = None
-) -> Iterator[tuple[Services, UnsentCalls]]:
+) -> Iterator[tuple[Services, RecordingKlaviyo]]:
     """Services that write nothing: backends from the environment, stand-ins for those it does not name.
 
     `settings` are those of the environment, where the caller has read them already (and was told what is odd).
@@ -54,9 +54,9 @@ def services_that_write_nothing(
                 if not (is_klaviyo and real_klaviyo) and not (is_shop and real_shop):
                     os.environ[name] = value if is_klaviyo or is_shop else os.environ.get(name) or value
         settings = settings or settings_or_exit()
-        calls = UnsentCalls(settings)
+        calls = RecordingKlaviyo(settings)
         services = Services(settings, calls)
-        services.dead_letters = UnpublishedLetters()  # type: ignore[assignment] # the same two methods
+        services.dead_letters = NullDeadLetters()  # type: ignore[assignment] # the same two methods
         stack.callback(services.close)
         yield services, calls
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import click
 
 from commands.emulator import Emulator, EmulatorError, running_emulator
-from commands.processes import UNCHECKED, Function, running_function, running_sandbox
+from commands.processes import NO_PUSH_AUTH, Function, running_function, running_sandbox
 from sandbox.samples import DOCUMENTS, ENVIRONMENT
 
 _TOPIC, _PUSH = "commercetools", "klaviyo-sync"
@@ -51,7 +51,7 @@ def _backends() -> Iterator[dict[str, str]]:
 def _run(pubsub: Emulator, environment: dict[str, str], target: str) -> None:
     topic, dead = pubsub.create_topic(_TOPIC), pubsub.create_topic(_DEAD)
     kept = pubsub.create_subscription(_LETTERS, _DEAD)
-    own = {**environment, **UNCHECKED, **pubsub.environment, "DEAD_LETTER_TOPIC": dead}
+    own = {**environment, **NO_PUSH_AUTH, **pubsub.environment, "DEAD_LETTER_TOPIC": dead}
     with running_function(own, target) as function:
         endpoint = f"{function.url}/{topic}"
         pubsub.create_subscription(_PUSH, _TOPIC, push_to=endpoint, dead_letters_to=_DEAD, attempts=_ATTEMPTS)

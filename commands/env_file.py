@@ -79,7 +79,7 @@ def _value(written: str) -> str | None:
     return found[1] if found else None
 
 
-def env_file_described() -> argparse.ArgumentParser:
+def env_file_parser() -> argparse.ArgumentParser:
     """The same option for the help of a job's own parser: click has read it by then."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--env-file", metavar="FILE", help="settings that the environment does not have (ENV_FILE, else"

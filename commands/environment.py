@@ -7,7 +7,7 @@ import click
 
 import handlers  # noqa: F401 - registers every handler
 from core.errors import ConfigurationError
-from core.rules import SyncRules, doubts
+from core.rules import SyncRules, warnings_for
 from core.settings import Settings, load_rules, load_settings
 from handlers.registry import consumed
 
@@ -29,8 +29,8 @@ def rules_or_exit() -> SyncRules:
 
 
 def _warn(rules: SyncRules) -> None:
-    for doubt in doubts(rules):
-        click.secho(f"Warning: {doubt}", fg="yellow", err=True)
+    for warning in warnings_for(rules):
+        click.secho(f"Warning: {warning}", fg="yellow", err=True)
 
 
 @contextmanager

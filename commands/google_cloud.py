@@ -38,7 +38,7 @@ class Queue:
     oldest: int | None
 
 
-class Observed:
+class CloudProject:
     """What a Google Cloud project has recorded."""
 
     def __init__(self, project: str) -> None:

@@ -52,12 +52,12 @@ class Write:
         return bool(self.refused_because)
 
 
-class UnsentCalls(KlaviyoCalls):
+class RecordingKlaviyo(KlaviyoCalls):
     """The SDK's client with real reads. `writes` holds what would have been sent, in order."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self.transport: _Unsent | None = None
+        self.transport: _RecordingTransport | None = None
 
     @property
     def writes(self) -> list[Write]:
@@ -71,7 +71,7 @@ class UnsentCalls(KlaviyoCalls):
             self.transport.pretended.clear()
 
     def _new_transport(self) -> Any:
-        self.transport = _Unsent(super()._new_transport())
+        self.transport = _RecordingTransport(super()._new_transport())
         return self.transport
 
 
@@ -84,7 +84,7 @@ class _UnreadableError(Exception):
 
 
 @dataclass(slots=True)
-class _Unsent:
+class _RecordingTransport:
     """Stands in for the SDK's transport."""
 
     real: KlaviyoTransport

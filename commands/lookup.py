@@ -45,7 +45,7 @@ _MOST = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class ShopResource:
     """A resource of the shop: `name` is what people called it."""
 
     kind: str
@@ -82,7 +82,7 @@ def _message(name: str, version: int) -> dict[str, Any]:
     return {"notificationType": "Message", "type": name, "version": 1, "resourceVersion": version}
 
 
-class LiveShop:
+class ShopLookup:
     """The shop, asked for one resource at a time. Everything that goes wrong is a click.ClickException of one line."""
 
     def __init__(self, settings: Settings) -> None:
@@ -93,7 +93,7 @@ class LiveShop:
         """Close the connections."""
         self._reads.close()
 
-    def find(self, kind: str, name: str) -> Live:
+    def find(self, kind: str, name: str) -> ShopResource:
         """The resource with this id, number, e-mail, key, SKU or slug, whichever such a resource has."""
         with self._told_in_a_line(), message_budget(self._settings.sync.limits):
             found = self._reads.named(kind, name)
@@ -106,9 +106,9 @@ class LiveShop:
             several = ", ".join(_shortly(document) for document in found[:_MOST])
             more = ", …" if len(found) > _MOST else ""
             raise click.ClickException(f"{name} is not the only {kind} of that name: name one of {several}{more}")
-        return Live(kind, name, found[0])
+        return ShopResource(kind, name, found[0])
 
-    def find_each(self, kind: str, names: Sequence[str]) -> Iterator[Live | None]:
+    def find_each(self, kind: str, names: Sequence[str]) -> Iterator[ShopResource | None]:
         """The resource of each name; None for one that is not to be had, after that was said."""
         for name in names:
             try:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 import handlers  # noqa: F401 - registers every handler
-from commands.dry_run import services_that_write_nothing
+from commands.dry_run import dry_run_services
 from commands.klaviyo_recorder import Write
 from core.notification import Envelope
 from handlers.registry import registrations
@@ -88,7 +88,7 @@ def _messages() -> Iterator[str]:
 
 
 def _examples() -> Iterator[str]:
-    with services_that_write_nothing() as (services, calls):
+    with dry_run_services() as (services, calls):
         for title, file, path, number in _EXAMPLES:
             calls.forget()
             settle(Envelope(_told(file)), services)

@@ -85,7 +85,7 @@ def money(amount: float | None, currency: str | None = None) -> str:
     return f"{amount:,.{decimals}f} {currency or ''}".rstrip()
 
 
-def about(properties: Mapping[str, Any]) -> str:
+def event_summary(properties: Mapping[str, Any]) -> str:
     """What an event is about: the order's number, what was ordered, shipped or returned, and where the parcel is."""
     listed = properties.get("ShippedItems") or properties.get("ReturnItems")
     if listed:

@@ -9,10 +9,10 @@ from typing import Any
 import click
 from rich.markup import escape
 
-from commands.dry_run import backends_in_words, services_that_write_nothing
+from commands.dry_run import describe_backends, dry_run_services
 from commands.env_file import reads_env_file
 from commands.klaviyo_recorder import Write
-from commands.lookup import KINDS, LiveShop
+from commands.lookup import KINDS, ShopLookup
 from commands.output import write_private
 from commands.preview_output import FAILURES, console, show_preview
 from core.notification import Envelope
@@ -57,10 +57,10 @@ def preview(what: Sequence[str], documents: Path | None, save: Path | None, *, a
         raise click.UsageError("--save takes one NAME.")
     terminal = console()
     if not as_json:
-        terminal.print(f"[dim]{escape(backends_in_words(documents))}[/]", soft_wrap=True)
+        terminal.print(f"[dim]{escape(describe_backends(documents))}[/]", soft_wrap=True)
     reports = []
     failed = False
-    with services_that_write_nothing(documents) as (services, calls):
+    with dry_run_services(documents) as (services, calls):
         for title, data in _live(kind, names, services.settings) if kind in KINDS else _files(what):
             if data is None:
                 failed = True
@@ -69,7 +69,7 @@ def preview(what: Sequence[str], documents: Path | None, save: Path | None, *, a
                 write_private(data, save)
                 click.echo(f"Saved as {save}. Next: python3 manage.py send {save}", err=True)
             calls.forget()
-            services.consents.forget()
+            services.recent_consents.forget()
             outcome = settle(Envelope(data), services)
             failed = failed or outcome.kind in FAILURES
             if as_json:
@@ -93,7 +93,7 @@ def _files(files: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
 
 def _live(kind: str, names: Sequence[str], settings: Settings) -> Iterator[tuple[str, bytes | None]]:
     """Title and notification of each; None for one that can't be read, after that was said."""
-    shop = LiveShop(settings)
+    shop = ShopLookup(settings)
     try:
         for name, live in zip(names, shop.find_each(kind, names), strict=True):
             yield (str(live), live.notification(settings.ct_project_id)) if live else (f"{kind} {name}", None)

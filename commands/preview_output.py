@@ -34,7 +34,7 @@ def show_preview(console: Console, title: str, outcome: Outcome, writes: Sequenc
     """The outcome, and what each call to Klaviyo would send, or with `diff` what it would change."""
     console.rule(escape(title), align="left")
     key = outcome.notification.key if outcome.notification else "unreadable"
-    console.print(f"{key}: {in_words(outcome)}")
+    console.print(f"{key}: {outcome_markup(outcome)}")
     calls = calls_in_words(writes)
     if not calls and outcome.kind == "synced":
         console.print("Klaviyo has it already: nothing would be written.")
@@ -51,7 +51,7 @@ def show_preview(console: Console, title: str, outcome: Outcome, writes: Sequenc
     console.print()
 
 
-def in_words(outcome: Outcome) -> str:
+def outcome_markup(outcome: Outcome) -> str:
     """Outcome and reason, as markup."""
     reason = f" ({escape(str(outcome.error))})" if outcome.error else ""
     return f"[{COLOURS[outcome.kind]}]{outcome.kind}[/]{reason}"

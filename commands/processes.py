@@ -22,10 +22,10 @@ import requests
 from sandbox.control import Control
 
 ROOT = Path(__file__).resolve().parents[1]
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds that a program may take to start, and a message to be answered."""
 
-UNCHECKED = {"PUSH_AUDIENCE": "", "PUSH_SERVICE_ACCOUNT": ""}
+NO_PUSH_AUTH = {"PUSH_AUDIENCE": "", "PUSH_SERVICE_ACCOUNT": ""}
 """Takes pushes from anybody: neither the emulator nor a command has a token of Google's."""
 
 _SANDBOX_SECRET = "sandbox-secret"  # noqa: S105 - the sandbox takes any
@@ -60,11 +60,11 @@ class Function:
         body: dict[str, Any] = {"message": message, "subscription": "projects/sandbox/subscriptions/sandbox"}
         if attempt is not None:
             body["deliveryAttempt"] = attempt
-        return requests.post(self.url, json=body, timeout=PATIENCE).status_code
+        return requests.post(self.url, json=body, timeout=TIMEOUT).status_code
 
     def outcome(self, message_id: str) -> dict[str, Any]:
         """The log line of a message that was answered. Lines of other messages before it are passed over."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while True:
             line = self._outcomes.get(timeout=max(0.01, end - time.monotonic()))
             if line.get("message_id") == message_id:
@@ -148,7 +148,7 @@ def sandbox_environment(commercetools_url: str, klaviyo_url: str) -> dict[str, s
         "CT_API_CLIENT": json.dumps({"clientId": "sandbox", "secret": _SANDBOX_SECRET}),
         "KLAVIYO_AUTH_KEY": _SANDBOX_SECRET,
         "KLAVIYO_API_URL": klaviyo_url,
-        **UNCHECKED,
+        **NO_PUSH_AUTH,
     }
 
 
@@ -160,7 +160,7 @@ def free_port() -> int:
 
 
 def _await_port(function: Function, port: int) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while time.monotonic() < end:
         if function.process.poll() is not None:
             time.sleep(0.1)  # let the readers take its last words
@@ -172,7 +172,7 @@ def _await_port(function: Function, port: int) -> None:
             time.sleep(0.02)
         else:
             return
-    raise click.ClickException(f"The function does not listen on port {port} after {PATIENCE:.0f} s.")
+    raise click.ClickException(f"The function does not listen on port {port} after {TIMEOUT:.0f} s.")
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -183,7 +183,7 @@ def _end(process: subprocess.Popen[str]) -> None:
     """
     process.send_signal(signal.SIGTERM)
     try:
-        process.wait(PATIENCE)
+        process.wait(TIMEOUT)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -8,13 +8,13 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from commands.dry_run import UnpublishedLetters, services_that_write_nothing
+from commands.dry_run import NullDeadLetters, dry_run_services
 from commands.env_file import reads_env_file
 from commands.environment import settings_or_exit
-from commands.lookup import KINDS, Live, LiveShop
+from commands.lookup import KINDS, ShopLookup, ShopResource
 from commands.outcome_words import counted
 from commands.output import log_on_stderr
-from commands.preview_output import FAILURES, console, in_words, show_preview
+from commands.preview_output import FAILURES, console, outcome_markup, show_preview
 from commands.write_diff import changes_something
 from core.errors import SyncError, TryAgain, Unavailable
 from core.notification import Envelope
@@ -46,7 +46,7 @@ def resync(kind: str, names: Sequence[str], *, dry_run: bool, yes: bool) -> None
     """
     settings = settings_or_exit()
     terminal = console()
-    shop = LiveShop(settings)
+    shop = ShopLookup(settings)
     try:
         found = list(shop.find_each(kind, list(dict.fromkeys(names))))
         resources = [live for live in found if live]
@@ -68,16 +68,18 @@ def resync(kind: str, names: Sequence[str], *, dry_run: bool, yes: bool) -> None
         sys.exit(1)
 
 
-def _previewed(terminal: Console, resources: Sequence[Live], settings: Settings) -> tuple[list[SyncError | None], bool]:
+def _previewed(
+    terminal: Console, resources: Sequence[ShopResource], settings: Settings
+) -> tuple[list[SyncError | None], bool]:
     """Shows what each would change; why some would not have their effect, and whether Klaviyo would change at all."""
     errors: list[SyncError | None] = []
     changes = False
     if not resources:
         return errors, changes
-    with services_that_write_nothing(settings=settings) as (services, calls):
+    with dry_run_services(settings=settings) as (services, calls):
         for live in resources:
             calls.forget()
-            services.consents.forget()
+            services.recent_consents.forget()
             outcome = settle(Envelope(live.notification(settings.ct_project_id)), services)
             show_preview(terminal, str(live), outcome, calls.writes, diff=True)
             errors += [outcome.error] if outcome.kind in FAILURES else []
@@ -93,10 +95,10 @@ def _nothing_is_written(errors: Sequence[SyncError | None]) -> str:
     return "Nothing is written. What the reason means, and what to do: docs/failures.md"
 
 
-def _sent(terminal: Console, shop: LiveShop, resources: Sequence[Live], settings: Settings) -> bool:
+def _sent(terminal: Console, shop: ShopLookup, resources: Sequence[ShopResource], settings: Settings) -> bool:
     """Writes each, a line a resource; whether all have their effect."""
     services = Services(settings)
-    services.dead_letters = UnpublishedLetters()  # type: ignore[assignment] # it is said here instead
+    services.dead_letters = NullDeadLetters()  # type: ignore[assignment] # it is said here instead
     is_well = True
     try:
         with log_on_stderr():
@@ -108,7 +110,7 @@ def _sent(terminal: Console, shop: LiveShop, resources: Sequence[Live], settings
     return is_well
 
 
-def _settled(terminal: Console, shop: LiveShop, live: Live, services: Services) -> Outcome | None:
+def _settled(terminal: Console, shop: ShopLookup, live: ShopResource, services: Services) -> Outcome | None:
     """Attempts at it, as Pub/Sub would make; None for one that is gone by now."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
@@ -119,7 +121,7 @@ def _settled(terminal: Console, shop: LiveShop, live: Live, services: Services) 
         envelope = Envelope(now.notification(services.settings.ct_project_id), attempt=attempt)
         outcome = settle(envelope, services)
         calls = ", ".join(f"{counted(count, 'call')} to {backend}" for backend, count in outcome.calls.items())
-        terminal.print(f"{escape(str(live))}: {in_words(outcome)}, {calls}", soft_wrap=True)
+        terminal.print(f"{escape(str(live))}: {outcome_markup(outcome)}, {calls}", soft_wrap=True)
         if not isinstance(outcome.error, TryAgain) or outcome.error.is_denied or attempt == _ATTEMPTS:
             return outcome
         pause = _PAUSE * 2 ** (attempt - 1)

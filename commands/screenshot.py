@@ -12,10 +12,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.expected_conditions import text_to_be_present_in_element
 from selenium.webdriver.support.wait import WebDriverWait
 
-from commands.browser import chromium, missing, prefer, resize
+from commands.browser import chromium, missing_programs, resize, set_colour_scheme
 from commands.page.command import page_server
 from commands.page.story import ACTS
-from commands.processes import PATIENCE, ROOT
+from commands.processes import ROOT, TIMEOUT
 
 _FOLDER = ROOT / "docs"
 
@@ -61,7 +61,7 @@ PICTURES = (
 )
 def screenshot(folder: Path) -> None:
     """Play the first acts of the page's story, and save what README and docs show of them."""
-    if programs := missing():
+    if programs := missing_programs():
         raise click.ClickException(f"Not installed: {', '.join(programs)} (Debian: chromium, chromium-driver).")
     with page_server(0) as served, tempfile.TemporaryDirectory() as profile:
         serving = threading.Thread(target=served.server.serve_forever)
@@ -71,7 +71,7 @@ def screenshot(folder: Path) -> None:
                 chrome.get(served.url)
                 for picture in PICTURES:
                     resize(chrome, picture.width, picture.height)
-                    prefer(chrome, picture.scheme)
+                    set_colour_scheme(chrome, picture.scheme)
                     picture.act(chrome)
                     chrome.save_screenshot(str(folder / picture.name))
         finally:
@@ -82,7 +82,7 @@ def screenshot(folder: Path) -> None:
 
 
 def _await(chrome: Chrome, selector: str, text: str) -> None:
-    WebDriverWait(chrome, PATIENCE).until(text_to_be_present_in_element((By.CSS_SELECTOR, selector), text))
+    WebDriverWait(chrome, TIMEOUT).until(text_to_be_present_in_element((By.CSS_SELECTOR, selector), text))
 
 
 if __name__ == "__main__":

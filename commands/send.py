@@ -14,7 +14,7 @@ import click
 import requests
 from rich.progress import track
 
-from commands.processes import PATIENCE
+from commands.processes import TIMEOUT
 from commands.pubsub_names import TOPIC
 from core.notification import OUTCOME_HEADER
 
@@ -119,7 +119,7 @@ def _event_to(url: str) -> Deliver:
 
 def _post(url: str, headers: dict[str, str], payload: Payload) -> str:
     try:
-        response = requests.post(url, data=json.dumps(_message(payload)), headers=headers, timeout=PATIENCE)
+        response = requests.post(url, data=json.dumps(_message(payload)), headers=headers, timeout=TIMEOUT)
     except requests.exceptions.RequestException as error:
         raise click.ClickException(
             f"Nothing answers at {url} ({type(error).__name__}): is the function running?"

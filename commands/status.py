@@ -9,10 +9,10 @@ import click
 
 from clients.klaviyo_calls import KlaviyoCalls
 from clients.retrying import message_budget
-from commands.dead_letter_queue import pulled_letters
+from commands.dead_letter_queue import open_dead_letter_queue
 from commands.env_file import reads_env_file
 from commands.environment import settings_or_exit
-from commands.google_cloud import Observed, Queue, UnseenError, subscriptions_of
+from commands.google_cloud import CloudProject, Queue, UnseenError, subscriptions_of
 from commands.pubsub_names import SUBSCRIPTION, TOPIC, PubSubName
 from commands.status_advice import ACCEPTED, KEYS, LETTERS, LOG, QUEUE, Advice, Status, advice
 from core.errors import SyncError, TryAgain, is_denial
@@ -59,7 +59,7 @@ def status(topic: PubSubName, service: str | None, dead_letters: str | None, hou
     is something to do.
     """
     seen = Status()
-    observed = Observed(topic.project)
+    observed = CloudProject(topic.project)
     _look_at_queues(seen, observed, topic)
     _look_at_lines(seen, observed, timedelta(hours=hours), service)
     settings = _settings(seen)
@@ -75,7 +75,7 @@ def status(topic: PubSubName, service: str | None, dead_letters: str | None, hou
         raise SystemExit(1)
 
 
-def _look_at_queues(seen: Status, observed: Observed, topic: str) -> None:
+def _look_at_queues(seen: Status, observed: CloudProject, topic: str) -> None:
     try:
         for name in subscriptions_of(topic):
             seen.queues[name] = observed.queue(name.rsplit("/", 1)[1])
@@ -87,7 +87,7 @@ def _look_at_queues(seen: Status, observed: Observed, topic: str) -> None:
         seen.unseen[QUEUE] = f"no measurement of {', '.join(unmeasured)} in the last ten minutes"
 
 
-def _look_at_lines(seen: Status, observed: Observed, since: timedelta, service: str | None) -> None:
+def _look_at_lines(seen: Status, observed: CloudProject, since: timedelta, service: str | None) -> None:
     """Counts them. A refused key counts as long as nothing of the same resource type was synced after it."""
     try:
         lines, seen.has_more_lines = observed.lines(since, service)
@@ -147,7 +147,7 @@ def _look_at_letters(seen: Status, subscription: str | None, topic: str | None) 
         names = [subscription] if subscription else subscriptions_of(topic) if topic else []
         seen.letters_from = next(iter(names), "")
         if seen.letters_from:
-            with pulled_letters(seen.letters_from, _PULL_SECONDS) as letters:
+            with open_dead_letter_queue(seen.letters_from, _PULL_SECONDS) as letters:
                 seen.letters.update(letter.reason for letter in letters.pull(_MOST_LETTERS))
         else:
             seen.unseen[LETTERS] = "name their subscription with --dead-letters"

@@ -28,7 +28,7 @@ _CONFLICT = 409
 Subscription = dict[str, Any]
 
 
-class ChangedMeanwhileError(Exception):
+class VersionConflictError(Exception):
     """Somebody else changed the subscription since it was read."""
 
 
@@ -56,12 +56,12 @@ class SubscriptionApi:
         self._send(self._session.post, "", draft)
 
     def update(self, subscription: Subscription, actions: list[dict[str, Any]]) -> None:
-        """Change a subscription as it was read. Raises ChangedMeanwhileError when its version moved on."""
+        """Change a subscription as it was read. Raises VersionConflictError when its version moved on."""
         changes = {"version": subscription["version"], "actions": actions}
         self._send(self._session.post, f"/{subscription['id']}", changes)
 
     def delete(self, subscription: Subscription) -> None:
-        """Delete a subscription as it was read. Raises ChangedMeanwhileError when its version moved on."""
+        """Delete a subscription as it was read. Raises VersionConflictError when its version moved on."""
         self._send(self._session.delete, f"/{subscription['id']}", {"version": str(subscription["version"])})
 
     def _send(self, send: Callable[..., requests.Response], path: str, content: Mapping[str, Any]) -> Any:
@@ -78,7 +78,7 @@ class SubscriptionApi:
         if response.status_code in (_OK, _CREATED):
             return body
         if response.status_code == _CONFLICT:
-            raise ChangedMeanwhileError
+            raise VersionConflictError
         raise click.ClickException(self._refused(response.status_code, body))
 
     def _unanswered(self, error: SyncError) -> str:

@@ -55,7 +55,9 @@ def keys(prefix: str) -> list[str]:
     return [f"{prefix}-{kind}" for kind in _KINDS]
 
 
-def wanted(prefix: str, project: str, topic: str, rules: SyncRules, scopes: Scopes = None) -> list[dict[str, Any]]:
+def desired_subscriptions(
+    prefix: str, project: str, topic: str, rules: SyncRules, scopes: Scopes = None
+) -> list[dict[str, Any]]:
     """Drafts of the subscriptions to a topic (short name) of a Google project.
 
     One for messages, one for changes. One of which nothing is consumed is left out: commercetools allows no empty one.
@@ -81,15 +83,15 @@ def plan(current: Sequence[Subscription], drafts: Sequence[Mapping[str, Any]], p
     """
     by_key = {subscription.get("key"): subscription for subscription in current}
     needless = set(keys(prefix)) - {draft["key"] for draft in drafts}
-    return [_step(draft, by_key.get(draft["key"])) for draft in drafts] + _removal(current, needless)
+    return [_step(draft, by_key.get(draft["key"])) for draft in drafts] + _delete_steps(current, needless)
 
 
-def removal(current: Sequence[Subscription], prefix: str) -> list[Step]:
+def removal_steps(current: Sequence[Subscription], prefix: str) -> list[Step]:
     """A step for each subscription that has one of our keys."""
-    return _removal(current, keys(prefix))
+    return _delete_steps(current, keys(prefix))
 
 
-def _removal(current: Sequence[Subscription], unwanted: Collection[str]) -> list[Step]:
+def _delete_steps(current: Sequence[Subscription], unwanted: Collection[str]) -> list[Step]:
     return [Step("delete", found["key"], current=found) for found in current if found.get("key") in unwanted]
 
 

@@ -13,8 +13,8 @@ from commands.env_file import reads_env_file
 from commands.environment import rules_or_exit, settings_or_exit
 from commands.processes import ROOT
 from commands.pubsub_names import TOPIC, PubSubName
-from commands.subscription_api import LIMIT, ChangedMeanwhileError, Subscription, SubscriptionApi
-from commands.subscription_plan import Step, changes, messages, plan, removal, switched_off, wanted
+from commands.subscription_api import LIMIT, Subscription, SubscriptionApi, VersionConflictError
+from commands.subscription_plan import Step, changes, desired_subscriptions, messages, plan, removal_steps, switched_off
 from core.rules import SyncRules
 from core.settings import Settings, sync_toml
 
@@ -68,7 +68,9 @@ def show_plan(topic: PubSubName | None, prefix: str, tfvars: Path | None) -> Non
     if not topic:
         raise click.UsageError("Missing option '--topic'.")
     with _api() as (api, settings):
-        steps = plan(api.all(), wanted(prefix, topic.project, topic.short, settings.sync, settings.scopes), prefix)
+        steps = plan(
+            api.all(), desired_subscriptions(prefix, topic.project, topic.short, settings.sync, settings.scopes), prefix
+        )
     _show(steps)
     _show_switched_off(settings.sync, settings.scopes)
     if any(step.kind != "keep" for step in steps):
@@ -84,7 +86,9 @@ def apply(topic: PubSubName, prefix: str, *, yes: bool) -> None:
     """Show the difference, then make it so."""
 
     def steps(current: Sequence[Subscription], settings: Settings) -> list[Step]:
-        return plan(current, wanted(prefix, topic.project, topic.short, settings.sync, settings.scopes), prefix)
+        return plan(
+            current, desired_subscriptions(prefix, topic.project, topic.short, settings.sync, settings.scopes), prefix
+        )
 
     _carry_out(steps, yes=yes)
 
@@ -97,7 +101,7 @@ def apply(topic: PubSubName, prefix: str, *, yes: bool) -> None:
 def delete(topic: PubSubName, prefix: str, *, yes: bool) -> None:
     """Delete the two subscriptions: commercetools delivers nothing any more."""
     del topic
-    _carry_out(lambda current, _settings: removal(current, prefix), yes=yes)
+    _carry_out(lambda current, _settings: removal_steps(current, prefix), yes=yes)
 
 
 def _write_variables(folder: Path, rules: SyncRules) -> None:
@@ -146,7 +150,7 @@ def _carry_out(steps_for: Callable[[Sequence[Subscription], Settings], list[Step
             try:
                 for step in steps:
                     _do(step, api)
-            except ChangedMeanwhileError:
+            except VersionConflictError:
                 continue  # read again: what is left to do may be something else now
             click.echo("Done. It may take a minute until commercetools delivers accordingly.")
             return

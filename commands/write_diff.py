@@ -84,7 +84,7 @@ def differences(write: Write) -> list[Difference]:
     return lines
 
 
-def compared(old: Any, new: Any) -> list[Difference]:
+def json_differences(old: Any, new: Any) -> list[Difference]:
     """What of one JSON document differs in another one, a line a value."""
     return list(_compared("", old, new, replaces=True))
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from commands.processes import PATIENCE, ROOT, Sandbox
-from commands.write_diff import Difference, compared
+from commands.processes import ROOT, TIMEOUT, Sandbox
+from commands.write_diff import Difference, json_differences
 from sandbox.samples import ENVIRONMENT
 
 _EMPTY_KLAVIYO = {"KLAVIYO_AUTH_KEY": "", "KLAVIYO_API_URL": "", "ENV_FILE": "", "DEAD_LETTER_TOPIC": ""}
@@ -64,7 +64,7 @@ def _previewed(sandbox: Sandbox, side: Side) -> Mapping[str, Any]:
             cwd=folder,
             env={**os.environ, **environment},
             capture_output=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             check=False,
         )
     try:
@@ -83,7 +83,7 @@ def _parts(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Part
     before, after = (dict(_by_key(report["requests"])) for report in (first, second))
     for key in {**before, **after}:
         old, new = before.get(key), after.get(key)
-        lines = compared(_attributes(old), _attributes(new)) if old and new else []
+        lines = json_differences(_attributes(old), _attributes(new)) if old and new else []
         if lines or not (old and new):
             yield Part("~" if old and new else "-" if old else "+", _title(old or new or {}), lines)
 

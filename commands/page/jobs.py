@@ -1,4 +1,4 @@
-"""What can be done to the account beside messages: load the shop's past, damage it and mend it, empty it."""
+"""The account menu: jobs that load the shop's history into Klaviyo, change it by hand, reconcile it or empty it."""
 
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -6,29 +6,29 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from commands.demo_backfill import backfilled, in_lines
-from commands.demo_jobs import ran_job
+from commands.demo_backfill import pass_lines, run_small_backfill
+from commands.demo_jobs import run_sandbox_job
 from commands.outcome_words import counted
-from commands.page.outcome_text import times
+from commands.page.outcome_text import with_times_sign
 from commands.processes import Sandbox
 from sandbox.calls import Calls, klaviyo
 from sandbox.catalog import PREFIX
 
-_OK = 300
-_TOO_LONG = "It did not end in time. Is a failure switched on?"
+_SUCCESS_BELOW = 300
+_TIMED_OUT = "The job timed out. Is a failure switched on?"
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One entry of the account's menu.
+    """One entry of the menu.
 
-    `run` takes the sandbox and the sync.toml in force, and says what it did, a line each. `restarts`: the function has
-    to forget what it wrote.
+    `run` takes the sandbox and the text of the current sync.toml, and returns a report of one line per result.
+    `restarts` is True if the function must restart afterwards, to forget what it remembers of its writes.
     """
 
     label: str
-    shows: str
-    told: str
+    description: str
+    summary: str
     run: Callable[[Sandbox, str], Sequence[str]]
     restarts: bool = False
 
@@ -38,65 +38,76 @@ def _empty(sandbox: Sandbox, _rules: str) -> Sequence[str]:
     return []
 
 
-def _past(sandbox: Sandbox, rules: str) -> Sequence[str]:
+def _backfill(sandbox: Sandbox, rules: str) -> Sequence[str]:
     sandbox.klaviyo.reset()
     try:
-        code, report = backfilled(sandbox, rules)
+        code, report = run_small_backfill(sandbox, rules)
     except subprocess.TimeoutExpired:
-        return [_TOO_LONG]
+        return [_TIMED_OUT]
     events = sandbox.klaviyo.state()["events"]
     flows = sum(not event["backfill"] for event in events)
-    told = f"{counted(len(events), 'event')} with historical times (some estimated); {flows or 'none'} starts a flow."
-    lines = [times(" ".join(line.split())) for line in in_lines(report, events)]
-    return [*lines, told if not code else f"The backfill ended with {code}."]
+    total = f"{counted(len(events), 'event')} with historical times (some estimated). Flows started: {flows or 'none'}."
+    lines = [with_times_sign(" ".join(line.split())) for line in pass_lines(report, events)]
+    return [*lines, total if not code else f"The backfill exited with code {code}."]
 
 
-def _damage(sandbox: Sandbox, _rules: str) -> Sequence[str]:
-    """What somebody may do in Klaviyo's own pages: a price, a name and an address are wrong, a variant is gone."""
+def _change_by_hand(sandbox: Sandbox, _rules: str) -> Sequence[str]:
+    """Make edits that a user of Klaviyo might: a wrong title, price and first name, and a deleted variant."""
     state = sandbox.klaviyo.state()
-    done: list[str] = []
+    edits: list[str] = []
     with klaviyo(sandbox.klaviyo.url) as call:
         for own_id, item in list(state["items"].items())[:1]:
             body = _resource("catalog-item", own_id, {"title": f"{item['title']} (old)", "price": 1.0})
-            done += _did(call, "PATCH", f"/api/catalog-items/{_id(own_id)}", body, f"{item['title']}: title and price")
-            for sku in [sku for sku, one in state["variants"].items() if one["item"] == own_id][:1]:
-                done += _did(call, "DELETE", f"/api/catalog-variants/{_id(sku)}", None, f"{sku}: variant deleted")
+            edits += _edit(
+                call,
+                "PATCH",
+                f"/api/catalog-items/{_path_id(own_id)}",
+                body,
+                f"{item['title']}: title and price changed",
+            )
+            for sku in [sku for sku, variant in state["variants"].items() if variant["item"] == own_id][:1]:
+                edits += _edit(
+                    call, "DELETE", f"/api/catalog-variants/{_path_id(sku)}", None, f"{sku}: variant deleted"
+                )
         for profile in state["profiles"][:1]:
             body = {"data": {"type": "profile", "id": profile["id"], "attributes": {"first_name": "Nobody"}}}
             name = profile.get("email") or profile["id"]
-            done += _did(call, "PATCH", f"/api/profiles/{profile['id']}", body, f"{name}: first name Nobody")
-    return done or ["There is nothing to damage yet: send something first."]
+            edits += _edit(
+                call, "PATCH", f"/api/profiles/{profile['id']}", body, f"{name}: first name changed to Nobody"
+            )
+    return edits or ["Klaviyo is empty, so there is nothing to change. Send a message first."]
 
 
 def _reconcile(sandbox: Sandbox, rules: str) -> Sequence[str]:
     try:
-        _, report = ran_job(sandbox, "reconcile", "--fix", rules=rules)
+        _, report = run_sandbox_job(sandbox, "reconcile", "--fix", rules=rules)
     except subprocess.TimeoutExpired:
-        return [_TOO_LONG]
+        return [_TIMED_OUT]
     kinds: Mapping[str, Any] = report.get("kinds", {})
-    lines = [f"{kind}: {_found(one)}; {one['mended']} mended" for kind, one in kinds.items() if _found(one)]
-    return lines or ["Nothing differs: Klaviyo is true to the shop."]
+    lines = [f"{kind}: {_drift(counts)}; {counts['mended']} fixed" for kind, counts in kinds.items() if _drift(counts)]
+    return lines or ["No differences: Klaviyo matches the shop."]
 
 
-def _found(one: Mapping[str, Any]) -> str:
-    """`1 differed (title, price), 4 were missing` of what was compared; empty when nothing did."""
-    fields = ", ".join(one["differing"])
+def _drift(counts: Mapping[str, Any]) -> str:
+    """`1 differed (title, price), 4 were missing`; empty if nothing differed."""
+    fields = ", ".join(counts["differing"])
     return ", ".join(
-        told
-        for count, told in (
-            (one["differing_records"], f"{one['differing_records']} differed" + (f" ({fields})" if fields else "")),
-            (one["missing"], f"{one['missing']} {'was' if one['missing'] == 1 else 'were'} missing"),
+        text
+        for count, text in (
+            (counts["differing_records"], f"{counts['differing_records']} differed" + (f" ({fields})" if fields else "")),
+            (counts["missing"], f"{counts['missing']} {'was' if counts['missing'] == 1 else 'were'} missing"),
         )
         if count
     )
 
 
-def _did(call: Calls, method: str, path: str, body: object, told: str) -> list[str]:
-    return [told] if call(method, path, body).status < _OK else []
+def _edit(call: Calls, method: str, path: str, body: object, description: str) -> list[str]:
+    """Send an edit to Klaviyo; its description if Klaviyo accepted it."""
+    return [description] if call(method, path, body).status < _SUCCESS_BELOW else []
 
 
-def _id(own_id: str) -> str:
-    """As a path names it."""
+def _path_id(own_id: str) -> str:
+    """Klaviyo's id of a catalog resource, escaped for a URL path."""
     return quote(PREFIX + own_id, safe="")
 
 
@@ -105,30 +116,30 @@ def _resource(kind: str, own_id: str, attributes: Mapping[str, Any]) -> Mapping[
 
 
 JOBS: Mapping[str, Job] = {
-    "past": Job(
-        "Load the shop's past",
+    "backfill": Job(
+        "Load the shop's history",
         "Empties Klaviyo, then runs the backfill: customers, orders and refunds.",
-        "Klaviyo was emptied, and the backfill loaded what happened before. Old events start no flow.",
-        _past,
+        "Klaviyo was emptied, and the backfill loaded what had happened in the shop before. Old events start no flows.",
+        _backfill,
         restarts=True,
     ),
     "damage": Job(
-        "Damage something",
-        "Changes a price, a title and a name in Klaviyo, and deletes a variant, as somebody might by hand.",
-        "Klaviyo is not true to the shop any more: somebody changed it by hand.",
-        _damage,
+        "Change Klaviyo by hand",
+        "Changes a title, a price and a first name in Klaviyo and deletes a variant, as a user might by mistake.",
+        "Somebody edited Klaviyo by hand, so it no longer matches the shop.",
+        _change_by_hand,
     ),
     "reconcile": Job(
         "Reconcile",
-        "Compares all that Klaviyo holds with the shop, and mends what differs by the same handlers.",
-        "Klaviyo was compared with the shop, and what differed was mended by the same handlers.",
+        "Compares everything in Klaviyo with the shop, and fixes the differences with the same handlers.",
+        "Reconcile compared Klaviyo with the shop and fixed the differences, with the same handlers.",
         _reconcile,
         restarts=True,
     ),
     "empty": Job(
-        "Empty the account",
-        "Klaviyo forgets everything; the shop does not.",
-        "Klaviyo holds nothing now. Send something, or load the shop's past.",
+        "Empty Klaviyo",
+        "Deletes everything in Klaviyo. The shop keeps its data.",
+        "Klaviyo is empty now. Send a message, or load the shop's history.",
         _empty,
         restarts=True,
     ),

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
-from commands.outcome_words import about, money
+from commands.outcome_words import event_summary, money
 from commands.page.state_diff import NOTHING, Changes
 from sandbox.catalog import external_id
 
@@ -226,7 +226,7 @@ def _event(event: Mapping[str, Any], touched: Touched, changes: Changes) -> Even
         event["metric"],
         datetime.fromisoformat(event["time"]),
         "" if value is None else money(value, event["value_currency"]),
-        about(event["properties"]),
+        event_summary(event["properties"]),
         event["unique_id"],
         ("event", f"{event['metric']} {event['unique_id']}", "") in changes
         if changes

@@ -1,4 +1,7 @@
-"""What the function read from commercetools. The sandbox's record has no answers, so they are asked for again."""
+"""What the function read from commercetools.
+
+The sandbox records requests but not response bodies, so the page sends the same reads again.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -7,39 +10,39 @@ from urllib.parse import urlencode
 
 import requests
 
-from commands.processes import PATIENCE
+from commands.processes import TIMEOUT
 
-_MOST = 6
+_MAX_READS = 6
 _OK = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One answer; nothing changes in the sandbox between the function's question and this one."""
+    """One repeated read. The response is the one the function got: the sandbox does not change in between."""
 
     path: str
-    answer: Any
+    response: Any
 
 
-def answers(url: str, record: Iterable[Mapping[str, Any]]) -> list[Read]:
-    """The answers to what was asked, each once, at most six of them."""
-    asked = dict.fromkeys(
+def repeat_reads(url: str, record: Iterable[Mapping[str, Any]]) -> list[Read]:
+    """Repeat the successful reads of a request record: each one once, the first six at most."""
+    paths = dict.fromkeys(
         entry["path"] + ("?" + urlencode(entry["query"], doseq=True) if entry["query"] else "")
         for entry in record
         if entry["method"] == "GET" and entry["status"] == _OK
     )
-    if not asked:
+    if not paths:
         return []
     with requests.Session() as session:
         token = session.post(
             f"{url}/oauth/token",
             data={"grant_type": "client_credentials"},
             auth=("sandbox", "sandbox-secret"),
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
         ).json()["access_token"]
         headers = {"Authorization": f"Bearer {token}"}
         return [
-            Read(path.partition("?")[0], answer.json())
-            for path in list(asked)[:_MOST]
-            if (answer := session.get(url + path, headers=headers, timeout=PATIENCE)).status_code == _OK
+            Read(path.partition("?")[0], response.json())
+            for path in list(paths)[:_MAX_READS]
+            if (response := session.get(url + path, headers=headers, timeout=TIMEOUT)).status_code == _OK
         ]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from commands.backfill_status import reported
+from commands.backfill_status import status_report
 from commands.processes import Sandbox
 from manage import manage
 from tests.functional.backfilling import Job, asked, awaited, ended
@@ -85,7 +85,7 @@ def test_a_run_at_work_stopped_and_killed(sandbox: Sandbox, job: Job) -> None:
 
 def test_what_is_left() -> None:
     """At the rate of all runs, counted from when the file was written."""
-    told = reported(_file(owner=ELSEWHERE, orders=_pass()), NOW)
+    told = status_report(_file(owner=ELSEWHERE, orders=_pass()), NOW)
     assert (told["standing"], told["silence"]) == ("running", 30)
     orders = told["passes"]["orders"]
     assert (orders["per_minute"], orders["left"], orders["minutes_left"]) == (120.0, 400, 3.3)
@@ -104,7 +104,7 @@ def test_what_is_left() -> None:
 )
 def test_what_can_not_be_told(changed: dict[str, Any], left: int | None) -> None:
     """Nothing is made up: no end without a rate or without a number of documents."""
-    told = reported(_file(orders=_pass(**changed)), NOW)["passes"]["orders"]
+    told = status_report(_file(orders=_pass(**changed)), NOW)["passes"]["orders"]
     assert told["left"] == left
     assert bool(told["ends"]) == (changed == {"total": 500})
 
@@ -112,7 +112,7 @@ def test_what_can_not_be_told(changed: dict[str, Any], left: int | None) -> None
 def test_a_run_elsewhere_that_is_silent(job: Job) -> None:
     """On another machine nobody can look for the process: two minutes without a word are said as what they are."""
     file = _file(owner=ELSEWHERE, orders=_pass())
-    assert reported(file, NOW + timedelta(minutes=2))["standing"] == "silent"
+    assert status_report(file, NOW + timedelta(minutes=2))["standing"] == "silent"
     shown = _status(job, piped=json.dumps(file).encode()).output
     assert "orders: 600 of about 1,000 read, 590 sent, 9 skipped, 1 error, 120/min, 400 left, ends about" in shown
     assert "Silent, perhaps dead: klaviyo-sync-backfill-x7, which wrote" in shown

@@ -155,7 +155,7 @@ def test_replay_by_id_publishes_the_original_message(office: Office) -> None:
     """Original data and no attribute that made it a dead letter; the others stay at hand."""
     letters = office.letters()
     done = office.run("replay", _wanted(letters, "unmappable"))
-    assert (done.exit_code, "1 letter published" in done.stdout) == (0, True)
+    assert (done.exit_code, "1 dead letter published" in done.stdout) == (0, True)
     assert ("order/order-1" in done.stdout, "forwarded" in done.stdout) == (True, False)  # what is sent is listed
     assert office.replayed() == [(MAPPED, {})]
     assert [letter["reason"] for letter in office.letters()] == ["forwarded"]
@@ -187,7 +187,7 @@ def test_replay_asks_at_a_terminal(office: Office, options: list[str], answer: b
     finally:
         os.close(terminal)
         os.close(end)
-    question = f"Publish 1 letter to {office.emulator.topic(office.topic)}? [y/N]"
+    question = f"Publish 1 dead letter to {office.emulator.topic(office.topic)}? [y/N]"
     assert (question in ran.stdout, ran.returncode) == (not options, 0 if published else 1), ran.stderr
     assert [data for data, _ in office.replayed()] == published
 
@@ -203,7 +203,7 @@ def test_replay_of_all_empties_the_subscription(office: Office) -> None:
     more = [b'{"number": %d}' % number for number in range(250)]
     office.emulator.publish(office.dead, more, OURS)
     done = office.run("replay", "--all")
-    assert "252 letters published" in done.stdout
+    assert "252 dead letters published" in done.stdout
     published: list[bytes] = []
     while batch := office.replayed():
         published += [data for data, _ in batch]
@@ -217,7 +217,7 @@ def test_a_dry_run_changes_nothing(office: Office) -> None:
     shown = office.run("replay", "--reason", "unmappable", "--dry-run")
     assert "order/order-1" in shown.stdout
     assert "forwarded" not in shown.stdout
-    assert "1 letter would be published" in shown.stdout
+    assert "1 dead letter would be published" in shown.stdout
     assert office.replayed() == []
     assert len(office.letters()) == 2
 
@@ -226,7 +226,7 @@ def test_what_is_not_published_is_not_acknowledged(office: Office) -> None:
     """A topic that does not exist: one line, exit 1, and the letters are still there."""
     failed = office.run("replay", "--all", TOPIC=office.emulator.topic("not-there"))
     assert failed.exit_code == 1
-    assert "Pub/Sub does not know it" in failed.stderr
+    assert "Pub/Sub can't find it" in failed.stderr
     assert len(office.letters()) == 2
 
 
@@ -261,7 +261,7 @@ def test_a_letters_message_is_written_for_preview(office: Office, tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["show", "999999"], "There is no letter 999999"),
+        (["show", "999999"], "There is no dead letter 999999"),
         (
             ["show", "12345678901234567", "-o", "/nowhere/letter.json"],
             "/nowhere/letter.json: No such file or directory",
@@ -285,7 +285,7 @@ def test_drop_asks_first(office: Office) -> None:
     asked = office.run("drop", "--all")
     assert (asked.exit_code, "for good?" in asked.stdout) == (1, True)
     assert len(office.letters()) == 2
-    assert "1 letter dropped" in office.run("drop", "--reason", "unmappable", "--yes").stdout
+    assert "1 dead letter dropped" in office.run("drop", "--reason", "unmappable", "--yes").stdout
     assert [letter["reason"] for letter in office.letters()] == ["forwarded"]
     assert office.replayed() == []
 
@@ -293,7 +293,7 @@ def test_drop_asks_first(office: Office) -> None:
 def test_an_id_may_be_the_one_the_message_had_before(office: Office) -> None:
     """The id in the function's log finds its letter; one that no letter has stops the command at once."""
     unknown = office.run("replay", "12345678901234567", "999999")
-    assert (unknown.exit_code, unknown.stderr) == (1, "Error: There is no letter 999999; nothing was done.\n")
+    assert (unknown.exit_code, unknown.stderr) == (1, "Error: There is no dead letter 999999. Nothing was changed.\n")
     assert office.replayed() == []
     assert office.run("replay", "12345678901234567").exit_code == 0
     assert office.replayed() == [(MAPPED, {})]
@@ -316,12 +316,12 @@ _NO_KEY = {_HOST: "", "HOME": "/nonexistent", "CLOUDSDK_CONFIG": "/nonexistent",
     [
         pytest.param(["list"], {_NAME: "dead"}, 2, "projects/PROJECT/subscriptions/SUBSCRIPTION", id="no name"),
         pytest.param(["list"], {_NAME: ""}, 2, "Missing option '--subscription'", id="no subscription"),
-        pytest.param(["replay"], {}, 2, "Say which letters", id="no choice"),
-        pytest.param(["drop", "--all", "--reason", "unmappable"], {}, 2, "Say which letters", id="two choices"),
+        pytest.param(["replay"], {}, 2, "Say which dead letters", id="no choice"),
+        pytest.param(["drop", "--all", "--reason", "unmappable"], {}, 2, "Say which dead letters", id="two choices"),
         pytest.param(["replay", "--all"], {"TOPIC": "events"}, 2, "projects/PROJECT/topics/TOPIC", id="no topic"),
-        pytest.param(["list"], {_NAME: "projects/demo/subscriptions/no-such"}, 1, "does not know", id="not there"),
+        pytest.param(["list"], {_NAME: "projects/demo/subscriptions/no-such"}, 1, "can't find", id="not there"),
         pytest.param(["list"], {_HOST: f"127.0.0.1:{free_port()}"}, 1, "ServiceUnavailable", id="nothing listens"),
-        pytest.param(["list"], _NO_KEY, 1, "no Google Cloud credentials", id="no credentials"),
+        pytest.param(["list"], _NO_KEY, 1, "Found no Google Cloud credentials", id="no credentials"),
     ],
 )
 def test_mistakes_are_said_in_a_line(

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from commands.emulator import EmulatorError, running_emulator
-from commands.processes import PATIENCE, ROOT
+from commands.processes import ROOT, TIMEOUT
 
 pytestmark = pytest.mark.xdist_group("emulator")
 EXAMPLE = "samples/01-subscription-test.json"
@@ -46,17 +46,17 @@ def test_what_it_prints_works() -> None:
     host = re.findall(r"PUBSUB_EMULATOR_HOST=(\S+)", said)[0]
     topic = re.findall(r"--topic (\S+)", said)[0]
     sent = _manage("send", EXAMPLE, "--topic", topic, PUBSUB_EMULATOR_HOST=host)
-    assert "published as" in sent.communicate(timeout=PATIENCE)[0]
+    assert "published as" in sent.communicate(timeout=TIMEOUT)[0]
     assert command.stdout.readline().strip().startswith("subscription/ResourceCreated ignored: test_notification")
     command.send_signal(signal.SIGINT)
-    assert command.communicate(timeout=PATIENCE)[0].strip() == "Stopped."
+    assert command.communicate(timeout=TIMEOUT)[0].strip() == "Stopped."
     assert command.returncode == 0
 
 
 def test_without_java_it_says_how_to_get_it() -> None:
     """One clear message, exit status 1, and no traceback."""
     command = _manage("emulator", PATH="/nonexistent")
-    said = command.communicate(timeout=PATIENCE)[0]
+    said = command.communicate(timeout=TIMEOUT)[0]
     assert command.returncode == 1
     assert "there is no java" in said
     assert "gcloud components install pubsub-emulator" in said

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from selenium.webdriver import Chrome
 
-from commands.browser import chromium, logged, missing, prefer, requested, resize
+from commands.browser import chromium, log_entries, missing_programs, requested_urls, resize, set_colour_scheme
 from commands.page.command import Served, page_server
 from tests.functional.page.browser import FIRST_ACT, Page
 
@@ -29,14 +29,14 @@ def served() -> Iterator[Served]:
 @pytest.fixture(scope="session")
 def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     """A browser of Debian's."""
-    if programs := missing():
+    if programs := missing_programs():
         reason = f"{', '.join(programs)} not installed (Debian: chromium, chromium-driver)"
         if os.environ.get("REQUIRE_CHROMIUM"):
             pytest.fail(reason)
         pytest.skip(reason)
     with chromium(tmp_path_factory.mktemp("profile")) as it:
         it.get("about:blank")
-        requested(it)  # what a new browser shows of its own
+        requested_urls(it)  # what a new browser shows of its own
         yield it
 
 
@@ -44,14 +44,14 @@ def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 def page(chrome: Chrome, served: Served) -> Iterator[Page]:
     """The page, 1280 px wide. Afterwards: nothing in the console, no request to elsewhere."""
     resize(chrome, 1280, 860)
-    prefer(chrome, "light")
+    set_colour_scheme(chrome, "light")
     served.stage.start_over().result(60)
     chrome.get(served.url)
     shown = Page(served, chrome)
     shown.wait_for_outcome(FIRST_ACT, "synced")
     shown.wait_for(".headline", "Klaviyo has it")
     yield shown
-    assert logged(chrome, "browser") == []
-    addresses = requested(chrome)
+    assert log_entries(chrome, "browser") == []
+    addresses = requested_urls(chrome)
     assert addresses
     assert [address for address in addresses if not _LOCAL.match(address)] == []

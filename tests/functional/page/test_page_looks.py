@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.browser import prefer, resize
+from commands.browser import resize, set_colour_scheme
 from tests.functional.page.browser import FIRST_ACT, Page
 
 pytestmark = pytest.mark.xdist_group("browser")
@@ -86,7 +86,7 @@ def test_it_fits_every_screen_in_both_themes(page: Page, state: Callable[[Page],
     """Nothing is wider than the screen, and the ground is light or dark as asked."""
     state(page)
     for scheme, (width, height) in itertools.product(("light", "dark"), SIZES):
-        prefer(page.chrome, scheme)
+        set_colour_scheme(page.chrome, scheme)
         resize(page.chrome, width, height)
         for view in ("shop", "function", "klaviyo"):
             page.run("document.body.dataset.view = arguments[0]", view)
@@ -104,7 +104,7 @@ def test_a_checker_finds_nothing_to_complain_of(page: Page, state: Callable[[Pag
     state(page)
     page.run(axe)
     for scheme, (width, height) in itertools.product(("light", "dark"), (SIZES[0], SIZES[2])):
-        prefer(page.chrome, scheme)
+        set_colour_scheme(page.chrome, scheme)
         resize(page.chrome, width, height)
         assert page.chrome.execute_async_script(_AXE) == []
 
