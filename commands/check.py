@@ -1,4 +1,4 @@
-"""`manage.py check`: is everything there that the sync needs, and what to do about what is not."""
+"""`manage.py check`: check everything the sync needs, and say how to fix what is missing."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -17,19 +17,21 @@ from core.errors import Refused, TryAgain
 from core.settings import Settings
 
 _PROBE = "manage-check"
-"""Names what does not exist: Klaviyo answers 404 or 400 to who may write, 403 to who may not; nothing changes."""
-_NOBODY = "00000000000000000000000000"
-_SECONDS = 10
-"""For a call to Pub/Sub, which is not repeated: the library would take expired credentials for an outage, and wait."""
+"""A name that nothing has. Klaviyo answers a probe with 404 or 400 if the key may write, with 403 if it may not. Either
+way nothing changes."""
+_NO_PROFILE = "00000000000000000000000000"
+"""A profile id that does not exist."""
+_PUBSUB_TIMEOUT = 10
+"""Seconds. Calls are not retried: the library mistakes expired credentials for an outage and keeps waiting."""
 _FORBIDDEN = 403
 _UNAUTHORIZED = 401
 
 _KLAVIYO_SCOPES: dict[str, Callable[[KlaviyoCalls], object]] = {
     "profiles:read": lambda calls: calls.send("Profiles", "get_profiles", page_size=1),
     "profiles:write": lambda calls: calls.send(
-        "Profiles", "update_profile", _NOBODY, {"data": {"type": "profile", "id": _NOBODY, "attributes": {}}}
+        "Profiles", "update_profile", _NO_PROFILE, {"data": {"type": "profile", "id": _NO_PROFILE, "attributes": {}}}
     ),
-    "events:write": lambda calls: calls.send("Events", "create_event", _nobodys_event()),
+    "events:write": lambda calls: calls.send("Events", "create_event", _event_without_profile()),
     "catalogs:read": lambda calls: calls.send("Catalogs", "get_catalog_categories"),
     "catalogs:write": lambda calls: calls.send("Catalogs", "delete_catalog_category", f"$custom:::$default:::{_PROBE}"),
     "data-privacy:write": lambda calls: calls.send(
@@ -38,7 +40,7 @@ _KLAVIYO_SCOPES: dict[str, Callable[[KlaviyoCalls], object]] = {
         {
             "data": {
                 "type": "data-privacy-deletion-job",
-                "attributes": {"profile": {"data": {"type": "profile", "id": _NOBODY, "attributes": {}}}},
+                "attributes": {"profile": {"data": {"type": "profile", "id": _NO_PROFILE, "attributes": {}}}},
             }
         },
     ),
@@ -53,7 +55,7 @@ _BACKFILL_SCOPES: dict[str, Callable[[KlaviyoCalls], object]] = {
     ),
     "accounts:read": lambda calls: calls.send("Accounts", "get_accounts"),
 }
-"""What a backfill has besides; without it, it goes another way."""
+"""Scopes that a backfill also uses. It has a fallback for each that is missing."""
 
 _CONSENT_SCOPES: dict[str, Callable[[KlaviyoCalls], object]] = {
     "lists:write": _BACKFILL_SCOPES["lists:write"],
@@ -63,29 +65,29 @@ _CONSENT_SCOPES: dict[str, Callable[[KlaviyoCalls], object]] = {
         {"data": {"type": "profile-subscription-bulk-create-job", "attributes": {"profiles": {"data": []}}}},
     ),
 }
-"""What [consent] needs. Klaviyo asks for both of who subscribes somebody, so without the first the second fails too."""
+"""Scopes that [consent] needs. Subscribing a profile takes both, so without the first the second probe fails too."""
 
 _RECONCILE_SCOPES: dict[str, Callable[[KlaviyoCalls], object]] = {
     "metrics:read": lambda calls: calls.send("Metrics", "get_metrics"),
 }
-"""What a comparison needs besides, to count Placed Orders."""
+"""The scope that a comparison also needs, to count Placed Orders."""
 
 
 @click.command(epilog="Example:  python3 manage.py check --topic projects/my-project/topics/commercetools")
 @reads_env_file
 @click.option("--topic", type=TOPIC, envvar="TOPIC", show_envvar=True, help="The topic commercetools publishes to.")
-@click.option("--prefix", default="klaviyo-sync", show_default=True, help="What the subscriptions' keys begin with.")
-@click.option("--backfill", is_flag=True, help="Check the Klaviyo scopes of a backfill too.")
-@click.option("--reconcile", is_flag=True, help="Check the Klaviyo scope of a comparison too.")
-@click.option("--find", "key", metavar="KEY", help="Print the id of the channel, group or store with KEY instead.")
+@click.option("--prefix", default="klaviyo-sync", show_default=True, help="Prefix of the subscriptions' keys.")
+@click.option("--backfill", is_flag=True, help="Also check the Klaviyo scopes that a backfill uses.")
+@click.option("--reconcile", is_flag=True, help="Also check the Klaviyo scope that reconcile uses.")
+@click.option("--find", "key", metavar="KEY", help="Only print the id of the channel, group or store with KEY.")
 def check(topic: PubSubName | None, prefix: str, key: str | None, *, backfill: bool, reconcile: bool) -> None:
-    """Say, line by line, whether the sync has all it needs, before and after a deployment.
+    """Check everything the sync needs, before and after a deployment.
 
-    Looks at the environment, at commercetools and each scope of its API client, at Klaviyo and each scope of its key,
-    at the topics, and at the commercetools subscriptions. Changes nothing. Exits with 1 if anything failed.
+    Checks the environment, the scopes of the commercetools API client and of the Klaviyo key, the topics and the
+    commercetools subscriptions. Each problem comes with its fix. Changes nothing. Exits with 1 if a check failed.
 
-    With --find nothing is checked: it prints the id that sync.toml asks for, and what it belongs to. Exits with 1
-    unless exactly one channel, customer group or store has the key.
+    With --find it checks nothing. It prints the id to put into sync.toml, and whether it is a channel, a customer group
+    or a store. Exits with 1 unless exactly one of them has the key.
     """
     settings = settings_or_exit()
     if key:
@@ -94,22 +96,22 @@ def check(topic: PubSubName | None, prefix: str, key: str | None, *, backfill: b
     failed = False
     scopes = _KLAVIYO_SCOPES | (_CONSENT_SCOPES if settings.sync.consent.is_on else {})
     scopes |= (_BACKFILL_SCOPES if backfill else {}) | (_RECONCILE_SCOPES if reconcile else {})
-    Finding("ok", f"environment: complete (project {settings.ct_project_id}, keys masked)").say()
+    Finding("ok", f"environment: complete (project {settings.ct_project_id}, keys masked)").show()
     for part in (
         check_commercetools.findings(settings),
-        _klaviyo(settings, scopes),
+        _klaviyo_findings(settings, scopes),
         check_consent.findings(settings),
-        _topics(topic, settings.dead_letter_topic),
-        _subscriptions(settings, topic, prefix),
+        _pubsub_findings(topic, settings.dead_letter_topic),
+        _subscription_findings(settings, topic, prefix),
     ):
         for finding in part:
-            finding.say()
+            finding.show()
             failed = failed or finding.state == "failed"
     if failed:
-        raise click.ClickException("Not everything is there yet; each line says what to do.")
+        raise click.ClickException("Some checks failed. The line below each FAILED says what to do.")
 
 
-def _klaviyo(settings: Settings, scopes: Mapping[str, Callable[[KlaviyoCalls], object]]) -> Iterator[Finding]:
+def _klaviyo_findings(settings: Settings, scopes: Mapping[str, Callable[[KlaviyoCalls], object]]) -> Iterator[Finding]:
     calls = KlaviyoCalls(settings)
     try:
         for scope, probe in scopes.items():
@@ -117,14 +119,15 @@ def _klaviyo(settings: Settings, scopes: Mapping[str, Callable[[KlaviyoCalls], o
             with message_budget(settings.sync.limits):
                 try:
                     probe(calls)
-                except Refused:  # the content, not the key: the scope is there
+                except Refused:  # for the probe's content, so the key has the scope
                     yield Finding("ok", what)
                 except TryAgain as error:
                     if error.status == _FORBIDDEN:
-                        yield Finding("failed", what, "Make a private key with this scope, and set KLAVIYO_AUTH_KEY.")
+                        advice = "Create a private key with this scope and set KLAVIYO_AUTH_KEY to it."
+                        yield Finding("failed", what, advice)
                         continue
                     if error.status == _UNAUTHORIZED:
-                        yield Finding("failed", what, "Klaviyo does not know the key: check KLAVIYO_AUTH_KEY.")
+                        yield Finding("failed", what, "Klaviyo rejects the key: check KLAVIYO_AUTH_KEY.")
                     else:
                         yield Finding("failed", what, f"Klaviyo does not answer ({error}).")
                     return
@@ -134,72 +137,74 @@ def _klaviyo(settings: Settings, scopes: Mapping[str, Callable[[KlaviyoCalls], o
         calls.close()
 
 
-def _nobodys_event() -> dict[str, object]:
-    """An event without anyone to belong to: refused for that, by whoever may send events."""
+def _event_without_profile() -> dict[str, object]:
+    """An event without a profile identifier: Klaviyo refuses it with 400 if the key may send events."""
     profile = {"data": {"type": "profile", "attributes": {}}}
     metric = {"data": {"type": "metric", "attributes": {"name": _PROBE}}}
     return {"data": {"type": "event", "attributes": {"properties": {}, "metric": metric, "profile": profile}}}
 
 
-def _topics(topic: str | None, dead_letter_topic: str | None) -> Iterator[Finding]:
+def _pubsub_findings(topic: str | None, dead_letter_topic: str | None) -> Iterator[Finding]:
     if not topic:
-        yield Finding("unknown", "Pub/Sub: the topic", "Name it with --topic projects/P/topics/T to have it checked.")
+        yield Finding("unknown", "Pub/Sub: the topic", "To check it, name it with --topic projects/P/topics/T.")
     else:
-        yield from _topic(topic, publisher=PUBLISHER)
+        yield from _topic_findings(topic, publisher=PUBLISHER)
     if not dead_letter_topic:
         yield Finding(
             "unknown",
-            "Pub/Sub: no DEAD_LETTER_TOPIC",
-            "What can't be synced is redelivered until the subscription's own dead-letter policy takes it.",
+            "Pub/Sub: DEAD_LETTER_TOPIC is not set",
+            "A message that can't be synced is redelivered until the subscription's own dead-letter policy takes it.",
         )
     else:
-        yield from _topic(dead_letter_topic, needs_subscription=True)
+        yield from _topic_findings(dead_letter_topic, needs_subscription=True)
 
 
-def _topic(name: str, *, publisher: str = "", needs_subscription: bool = False) -> Iterator[Finding]:
-    from google.api_core import exceptions  # noqa: PLC0415 - a second to import, for whom it concerns
+def _topic_findings(name: str, *, publisher: str = "", needs_subscription: bool = False) -> Iterator[Finding]:
+    from google.api_core import exceptions  # noqa: PLC0415 - takes a second to import
     from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
     from google.cloud.pubsub_v1 import PublisherClient  # noqa: PLC0415
 
     what = f"Pub/Sub: {name}"
     try:
         client = PublisherClient()
-        client.get_topic(topic=name, timeout=_SECONDS, retry=None)
-        yield Finding("ok", f"{what} is there")
+        client.get_topic(topic=name, timeout=_PUBSUB_TIMEOUT, retry=None)
+        yield Finding("ok", f"{what} exists")
         if needs_subscription:
-            kept = list(client.list_topic_subscriptions(topic=name, timeout=_SECONDS, retry=None))
+            kept = list(client.list_topic_subscriptions(topic=name, timeout=_PUBSUB_TIMEOUT, retry=None))
             if kept:
-                yield Finding("ok", f"{what} has a subscription that keeps the letters")
+                yield Finding("ok", f"{what} has a subscription that keeps the dead letters")
             else:
-                yield Finding("failed", f"{what} has no subscription", "Make one, or its letters vanish.")
+                yield Finding("failed", f"{what} has no subscription", "Create one: until then dead letters are lost.")
         if publisher:
-            yield _publish_right(client, name, publisher)
+            yield _publish_permission(client, name, publisher)
     except exceptions.NotFound:
-        yield Finding("failed", f"{what} is not there", "Make it with terraform/ or deploy.sh.")
+        yield Finding("failed", f"{what} does not exist", "Create it with terraform/ or deploy.sh.")
     except (exceptions.PermissionDenied, GoogleAuthError) as error:
         yield Finding(
-            "unknown", what, f"You may not look at it ({type(error).__name__}): gcloud auth application-default login."
+            "unknown",
+            what,
+            f"You have no access to it ({type(error).__name__}). Log in: gcloud auth application-default login",
         )
     except exceptions.GoogleAPIError as error:
         yield Finding("failed", what, f"Pub/Sub does not answer ({type(error).__name__}).")
 
 
-def _publish_right(client: object, topic: str, publisher: str) -> Finding:
+def _publish_permission(client: object, topic: str, publisher: str) -> Finding:
     from google.api_core import exceptions  # noqa: PLC0415
 
     what = f"Pub/Sub: commercetools may publish to {topic}"
     try:
-        policy = client.get_iam_policy(request={"resource": topic}, timeout=_SECONDS, retry=None)  # type: ignore[attr-defined]
+        policy = client.get_iam_policy(request={"resource": topic}, timeout=_PUBSUB_TIMEOUT, retry=None)  # type: ignore[attr-defined]
     except (exceptions.MethodNotImplemented, exceptions.PermissionDenied) as error:
-        return Finding("unknown", what, f"The rights can't be read here ({type(error).__name__}).")
+        return Finding("unknown", what, f"The topic's IAM policy can't be read ({type(error).__name__}).")
     roles = ("roles/pubsub.publisher", "roles/pubsub.editor", "roles/pubsub.admin")
     if any(binding.role in roles and publisher in binding.members for binding in policy.bindings):
         return Finding("ok", what)
-    grant = f"gcloud pubsub topics add-iam-policy-binding {topic} --role={roles[0]} --member={publisher}"
-    return Finding("failed", what, grant)
+    command = f"gcloud pubsub topics add-iam-policy-binding {topic} --role={roles[0]} --member={publisher}"
+    return Finding("failed", what, f"Grant it: {command}")
 
 
-def _subscriptions(settings: Settings, topic: PubSubName | None, prefix: str) -> Iterator[Finding]:
+def _subscription_findings(settings: Settings, topic: PubSubName | None, prefix: str) -> Iterator[Finding]:
     api = SubscriptionApi(settings)
     try:
         current = api.all()
@@ -210,33 +215,33 @@ def _subscriptions(settings: Settings, topic: PubSubName | None, prefix: str) ->
         api.close()
     project, short = (topic.project, topic.short) if topic else ("", "")
     drafts = desired_subscriptions(prefix, project, short, settings.sync, settings.scopes)
-    if not topic:  # whatever it is, it is not asked
+    if not topic:  # don't compare destinations
         by_key = {one.get("key"): one for one in current}
         drafts = [{**draft, "destination": by_key.get(draft["key"], draft)["destination"]} for draft in drafts]
     for step in plan(current, drafts, prefix):
-        yield from _subscription(step, topic)
+        yield from _step_findings(step, topic)
 
 
-def _subscription(step: Step, topic: str | None) -> Iterator[Finding]:
+def _step_findings(step: Step, topic: str | None) -> Iterator[Finding]:
     what = f"commercetools: subscription {step.key}"
     apply = (
-        f"python3 manage.py subscriptions apply --topic {topic or 'projects/P/topics/T'}. With Terraform:"
+        f"Run: python3 manage.py subscriptions apply --topic {topic or 'projects/P/topics/T'}. With Terraform:"
         " python3 manage.py subscriptions plan --tfvars, then terraform apply."
     )
     if step.kind == "create":
-        # Without a topic nothing may be deployed yet: one can work on real accounts from here all the same.
-        yield Finding("failed" if topic else "unknown", f"{what} is not there", apply)
+        # Without --topic this is no failure: commands can work on real accounts before anything is deployed.
+        yield Finding("failed" if topic else "unknown", f"{what} does not exist", apply)
         return
     status = step.current.get("status", "unknown")
     if status == "Healthy":
         yield Finding("ok", f"{what} is healthy")
     else:
-        advice = "Mend the topic or its rights; if delivery has stopped, make the subscription anew."
+        advice = "Fix the topic or its permissions. If delivery has stopped, delete and re-create the subscription."
         yield Finding("failed", f"{what}: {status}", advice)
     match step.kind:
         case "keep":
-            yield Finding("ok", f"{what} delivers what is consumed")
+            yield Finding("ok", f"{what} delivers the messages that the sync consumes")
         case "delete":
-            yield Finding("failed", f"{what} delivers what sync.toml switches off", apply)
+            yield Finding("failed", f"{what} delivers messages that sync.toml switches off", apply)
         case "update":
             yield Finding("failed", f"{what} differs: {', '.join(step.differences)}", apply)

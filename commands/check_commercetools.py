@@ -1,4 +1,4 @@
-"""What `manage.py check` asks commercetools: scopes of the API client, states, the catalog model, and ids by key."""
+"""Checks of commercetools for `manage.py check`: scopes, workflow states, the catalog model, and ids by key."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,10 +24,10 @@ def _sends_groups(rules: SyncRules) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A scope, and the collection that shows whether the API client has it.
+    """A scope, and the collection whose read shows whether the API client has it.
 
-    An optional one has a `purpose`; `when` is the condition under which the settings make use of it, None: whenever the
-    shop has such things.
+    `purpose` is set for an optional scope: what it is for. `when` is the condition under which the settings use it;
+    None if it is used whenever the shop has such resources.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Scope:
 
     @property
     def optional(self) -> bool:
-        """Whether the sync does without it, and leaves out what it would read."""
+        """True if the sync works without it and leaves out what it can't read."""
         return bool(self.purpose)
 
 
@@ -51,35 +51,35 @@ SCOPES = (
     Scope(
         "view_standalone_prices",
         "standalone-prices",
-        "for products in the price mode Standalone: no price without it",
+        "for products in the price mode Standalone, which have no price without it",
         when=setting("price.standalone"),
     ),
-    Scope("view_discount_codes", "discount-codes", "for the codes of orders: left out without it"),
+    Scope("view_discount_codes", "discount-codes", "for the discount codes of orders, which are left out without it"),
     Scope(
         "view_customer_groups",
         "customer-groups",
-        "for the groups of customers: left out without it",
+        "for customers' groups, which are left out without it",
         when=Condition("[customer.properties] customerGroup", _sends_groups),
     ),
     Scope(
         "view_states",
         "states",
-        "for the workflow states of orders: their messages are not consumed without it",
+        "for the workflow states of orders, whose messages are not consumed without it",
         when=setting("order.transitions"),
     ),
 )
-"""Every scope that the function makes use of. README, deploy.sh and Terraform are held against it."""
+"""Every scope that the function uses. Tests check README, deploy.sh and Terraform against this list."""
 
 _KINDS = {
     "channel": ("channels", "view_products or view_channels"),
     "customer group": ("customer-groups", "view_customer_groups"),
     "store": ("stores", "view_stores"),
 }
-"""What sync.toml names by id or key: its collection, and the scope that reads it."""
+"""Kinds of resource that sync.toml names by id or key: their collection, and the scopes that can read it."""
 
 
 def findings(settings: Settings) -> Iterator[Finding]:
-    """Findings for each scope, about workflow states and the catalog model. Ends early where nothing answers."""
+    """Findings on scopes, workflow states and the catalog model. Stops early if commercetools does not answer."""
     client = Commercetools(settings)
     try:
         for scope in SCOPES:
@@ -89,45 +89,45 @@ def findings(settings: Settings) -> Iterator[Finding]:
                     client.probe(scope.collection)
             except TryAgain as error:
                 if error.status == _FORBIDDEN:
-                    yield _missing(scope, what, settings)
+                    yield _scope_missing(scope, what, settings)
                     continue
-                yield _silent(error, what)
+                yield _no_answer(error, what)
                 return
             except SyncError as error:
-                yield Finding("failed", what, f"It answers {error.reason}: is CT_PROJECT_ID right?")
+                yield Finding("failed", what, f"commercetools answers {error.reason}: check CT_PROJECT_ID.")
                 return
             else:
-                yield _readable(scope, what, settings)
-        yield from _transitions(client, settings)
-        yield _catalog_model(client, settings)
+                yield _scope_granted(scope, what, settings)
+        yield from _transition_findings(client, settings)
+        yield _catalog_model_finding(client, settings)
     finally:
         client.close()
 
 
-def _readable(scope: Scope, what: str, settings: Settings) -> Finding:
+def _scope_granted(scope: Scope, what: str, settings: Settings) -> Finding:
     if scope.optional or includes_scope(settings.scopes, scope.name):
-        return Finding("ok", what, _use(scope, settings))
+        return Finding("ok", what, _need(scope, settings))
     return Finding(
         "warning",
         what,
-        f"It can be read, but CT_SCOPE does not name {scope.name}, which commercetools' documentation asks for."
-        " Give it to the API client, then name it.",
+        f"It can be read, but CT_SCOPE does not name {scope.name}, which commercetools' documentation requires."
+        " Create an API client that has the scope, then add it to CT_SCOPE.",
     )
 
 
-def _missing(scope: Scope, what: str, settings: Settings) -> Finding:
+def _scope_missing(scope: Scope, what: str, settings: Settings) -> Finding:
     advice = (
-        f"The API client lacks {scope.name}:{settings.ct_project_id}, or CT_SCOPE does not name it: make a client that"
-        " has it, then name it."
+        f"The API client lacks {scope.name}:{settings.ct_project_id}, or CT_SCOPE does not name it. Create an API"
+        " client that has the scope, then add it to CT_SCOPE."
     )
     if not scope.optional:
         return Finding("failed", what, advice)
     needed = scope.when is not None and scope.when.holds(settings.sync)
-    return Finding("warning" if needed else "unknown", what, f"{_use(scope, settings)} {advice}")
+    return Finding("warning" if needed else "unknown", what, f"{_need(scope, settings)} {advice}")
 
 
-def _use(scope: Scope, settings: Settings) -> str:
-    """What an optional scope is for, and whether the settings make use of it; empty for one that is required."""
+def _need(scope: Scope, settings: Settings) -> str:
+    """What an optional scope is for, and whether the settings need it; empty for a required one."""
     if not scope.optional:
         return ""
     if scope.when is None:
@@ -139,68 +139,69 @@ def _use(scope: Scope, settings: Settings) -> str:
     return f"Optional, {scope.purpose}. {needed}"
 
 
-def _silent(error: TryAgain, what: str) -> Finding:
+def _no_answer(error: TryAgain, what: str) -> Finding:
     if error.is_denied:
         return Finding(
             "failed",
             what,
-            "commercetools gives no token: check CT_API_CLIENT, CT_AUTH_URL and every scope of CT_SCOPE.",
+            "commercetools issues no token: check CT_API_CLIENT, CT_AUTH_URL and every scope in CT_SCOPE.",
         )
-    return Finding("failed", what, f"It does not answer ({error}): check CT_API_URL and CT_AUTH_URL.")
+    return Finding("failed", what, f"commercetools does not answer ({error}): check CT_API_URL and CT_AUTH_URL.")
 
 
-def _transitions(client: Commercetools, settings: Settings) -> Iterator[Finding]:
-    """Whether each key of `[order] transitions` is that of a state that orders can have."""
+def _transition_findings(client: Commercetools, settings: Settings) -> Iterator[Finding]:
+    """Check that each key in `[order] transitions` is that of a state orders can have."""
     for key, metric in settings.sync.order.transitions.items():
         what = f"commercetools: the workflow state {key} of [order] transitions"
         try:
             with message_budget(settings.sync.limits):
                 state = client.with_key("states", key)
         except SyncError as error:
-            if error.status == _FORBIDDEN:  # the line about the scope says what to do
+            if error.status == _FORBIDDEN:  # the finding on the scope says what to do
                 return
-            yield Finding("unknown", what, f"It can't be looked for ({error}).")
+            yield Finding("unknown", what, f"It can't be looked up ({error}).")
             continue
         kind = state.get("type") if state else None
         if kind == "OrderState":
-            yield Finding("ok", f"{what} is there")
+            yield Finding("ok", f"{what} exists")
         elif state:
-            yield Finding("warning", f"{what} is of the type {kind}", f"Orders never have it: no {metric} is sent.")
+            advice = f"Orders never have it, so no {metric} is sent. Use the key of an OrderState."
+            yield Finding("warning", f"{what} has type {kind}", advice)
         else:
             yield Finding(
-                "warning", f"{what} is not there", f"No {metric} is sent: correct the key, or make the state."
+                "warning", f"{what} does not exist", f"No {metric} is sent. Correct the key, or create the state."
             )
 
 
-def _catalog_model(client: Commercetools, settings: Settings) -> Finding:
-    """Whether products hold their variants: what the project says, else what a product looks like."""
-    model = _model_of_project(client, settings) or _model_of_product(client, settings)
+def _catalog_model_finding(client: Commercetools, settings: Settings) -> Finding:
+    """Check that products contain their variants: by the project's settings, else by a product."""
+    model = _project_catalog_model(client, settings) or _product_catalog_model(client, settings)
     match model:
         case "Classic":
-            return Finding("ok", "commercetools: products hold their variants (catalog model Classic)")
+            return Finding("ok", "commercetools: products contain their variants (catalog model Classic)")
         case "InMigration":
             return Finding(
                 "warning",
-                "commercetools: the project moves to the catalog model Modular (InMigration)",
-                "Products still hold their variants, so all is synced. Variants of the model Modular are not read:"
-                " they, their prices and their stock go missing once the project is there.",
+                "commercetools: the project is migrating to the catalog model Modular (InMigration)",
+                "Products still contain their variants, so all is synced. This package does not read variants of the"
+                " model Modular: once the migration ends, variants, prices and stock are no longer synced.",
             )
         case None:
             return Finding(
                 "unknown",
                 "commercetools: the catalog model",
-                "The project's settings can't be read (view_project_settings), and there is no product to look at.",
+                "The project's settings can't be read (view_project_settings), and no published product shows it.",
             )
     return Finding(
         "warning",
         f"commercetools: the project has the catalog model {model}",
-        "Variants are resources of their own there, which this package does not read: items go to Klaviyo without"
-        " variants, prices and stock.",
+        "Its variants are separate resources, which this package does not read: items go to Klaviyo without variants,"
+        " prices and stock.",
     )
 
 
-def _model_of_project(client: Commercetools, settings: Settings) -> str | None:
-    """None where the settings can't be read: few clients may."""
+def _project_catalog_model(client: Commercetools, settings: Settings) -> str | None:
+    """The catalog model from the project's settings; None if they can't be read, as few API clients may."""
     try:
         with message_budget(settings.sync.limits):
             project = client.project()
@@ -209,8 +210,8 @@ def _model_of_project(client: Commercetools, settings: Settings) -> str | None:
     return str(project.get("productCatalogModel") or "Classic") if project else None
 
 
-def _model_of_product(client: Commercetools, settings: Settings) -> str | None:
-    """By any published product: those of Modular projects have no master variant."""
+def _product_catalog_model(client: Commercetools, settings: Settings) -> str | None:
+    """The catalog model, by any published product: in Modular projects it has no master variant. None if unknown."""
     try:
         with message_budget(settings.sync.limits):
             product = client.probe("product-projections")
@@ -222,10 +223,10 @@ def _model_of_product(client: Commercetools, settings: Settings) -> str | None:
 
 
 def find(settings: Settings, key: str) -> None:
-    """Print id and kind of the channel, customer group or store with this key, with a tab between.
+    """Print id and kind of the channel, customer group or store with this key, separated by a tab.
 
-    Kinds that the API client may not read are named on stderr. Raises click.ClickException when none or several have
-    the key, and when commercetools does not answer.
+    Names on stderr the kinds that the API client may not read. Raises click.ClickException if none or several have the
+    key, or if commercetools does not answer.
     """
     client = Commercetools(settings)
     found: list[str] = []
@@ -236,14 +237,18 @@ def find(settings: Settings, key: str) -> None:
                     document = client.with_key(collection, key)
             except SyncError as error:
                 if error.status != _FORBIDDEN:
-                    raise click.ClickException(f"No {kind} can be looked for ({error}): see manage.py check.") from None
-                click.echo(f"No {kind} was looked for: CT_SCOPE lacks {scope}.", err=True)
+                    raise click.ClickException(
+                        f"Can't look for a {kind} ({error}). Next: python3 manage.py check"
+                    ) from None
+                click.echo(f"Did not look for a {kind}: CT_SCOPE lacks {scope}.", err=True)
             else:
                 found += [f"{document['id']}\t{kind}"] if document else []
     finally:
         client.close()
     if not found:
-        raise click.ClickException(f"No {', no '.join(_KINDS)} with the key {key} was found.")
+        raise click.ClickException(f"Found no {', no '.join(_KINDS)} with the key {key}.")
     if len(found) > 1:
-        raise click.ClickException("\n  ".join([f"Several have the key {key}; take the one you mean:", *found]))
+        raise click.ClickException(
+            "\n  ".join([f"Several resources have the key {key}. Use the id of the one you mean:", *found])
+        )
     click.echo(found[0])

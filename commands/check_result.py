@@ -1,4 +1,4 @@
-"""What `manage.py check` finds, line by line."""
+"""Findings of `manage.py check`, a line each."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,14 +15,14 @@ _SIGNS = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the report: `advice` says what to do. Only "failed" makes the check fail."""
+    """The result of one check. `advice` says what to do about it. Only "failed" makes the command fail."""
 
     state: Literal["ok", "warning", "failed", "unknown"]
     what: str
     advice: str = ""
 
-    def say(self) -> None:
-        """Print it."""
+    def show(self) -> None:
+        """Print the finding, with its advice on a line below."""
         sign, colour = _SIGNS[self.state]
         click.echo(click.style(sign, fg=colour) + self.what)
         if self.advice:

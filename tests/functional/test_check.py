@@ -99,7 +99,7 @@ def test_a_wrong_secret(sandbox: Sandbox, manage_py: ManagePy) -> None:
 
 def test_subscriptions_that_are_missing_sick_or_different(sandbox: Sandbox, manage_py: ManagePy) -> None:
     """Each of the three is a line of its own."""
-    assert "klaviyo-sync-messages is not there" in manage_py("check").output
+    assert "klaviyo-sync-messages does not exist" in manage_py("check").output
     manage_py("subscriptions", "apply", "--yes", "--topic", "projects/p/topics/t")
     stored = {one["key"]: one for one in sandbox.commercetools.state()["documents"]["subscriptions"].values()}
     sandbox.commercetools.patch(
@@ -122,7 +122,7 @@ def test_subscriptions_are_held_against_the_plan(manage_py: ManagePy, settings_f
     result = manage_py("check", SYNC_CONFIG=rules)
     assert result.exit_code == 1
     assert "klaviyo-sync-messages differs: - message payment/PaymentTransactionAdded" in result.output
-    assert "klaviyo-sync-changes delivers what sync.toml switches off" in result.output
+    assert "klaviyo-sync-changes delivers messages that sync.toml switches off" in result.output
     assert "subscriptions plan --tfvars" in result.output
     manage_py("subscriptions", "apply", "--yes", "--topic", "projects/p/topics/t", SYNC_CONFIG=rules)
     assert manage_py("check", SYNC_CONFIG=rules).exit_code == 0

@@ -39,10 +39,10 @@ def test_all_is_there(sandbox: Sandbox, checked: Callable[[str], list[str]]) -> 
     assert checked(RULES) == [
         "ok      Klaviyo: the key has the scope lists:write",
         "ok      Klaviyo: the key has the scope subscriptions:write",
-        "ok      commercetools: the customer's custom field newsletter of [consent] email is there (Boolean)",
-        "ok      commercetools: the customer's custom field at of [consent] consented_at is there (DateTime)",
-        "ok      commercetools: the order's custom field box of [consent] orders is there (Boolean)",
-        "ok      Klaviyo: the list LIST of [consent] is there (double opt in)",
+        "ok      commercetools: the customer's custom field newsletter of [consent] email exists (Boolean)",
+        "ok      commercetools: the customer's custom field at of [consent] consented_at exists (DateTime)",
+        "ok      commercetools: the order's custom field box of [consent] orders exists (Boolean)",
+        "ok      Klaviyo: the list LIST of [consent] exists (double opt in)",
     ]
     assert sandbox.klaviyo.state()["profiles"] == []
     assert sandbox.klaviyo.state()["confirmations"] == []
@@ -64,10 +64,10 @@ def test_a_missing_scope(sandbox: Sandbox, checked: Callable[[str], list[str]], 
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({}, "FAILED  commercetools: the customer's custom field newsletter of [consent] email is not there"),
+        ({}, "FAILED  commercetools: the customer's custom field newsletter of [consent] email does not exist"),
         (
             {"newsletter": "Set"},
-            "WARNING commercetools: the customer's custom field newsletter of [consent] email is of the type Set",
+            "WARNING commercetools: the customer's custom field newsletter of [consent] email has type Set",
         ),
     ],
     ids=["missing", "set"],
@@ -92,9 +92,9 @@ def test_what_may_not_be_read(sandbox: Sandbox, checked: Callable[[str], list[st
 def test_a_list_and_a_group_that_are_not_there(sandbox: Sandbox, checked: Callable[[str], list[str]]) -> None:
     """Both are named; a group that is there is fine."""
     lines = checked('[consent]\nemail = "group:news"\nlist = "GONE"\n')
-    assert "FAILED  Klaviyo: the list GONE of [consent] is not there" in lines
-    assert "FAILED  commercetools: the customer group news of [consent] is not there" in lines
+    assert "FAILED  Klaviyo: the list GONE of [consent] does not exist" in lines
+    assert "FAILED  commercetools: the customer group news of [consent] does not exist" in lines
     sandbox.commercetools.put("customer-groups", {"id": "g", "version": 1, "key": "news", "name": "News"})
-    assert "ok      commercetools: the customer group news of [consent] is there" in checked(
+    assert "ok      commercetools: the customer group news of [consent] exists" in checked(
         '[consent]\nemail = "group:news"\n'
     )

@@ -97,9 +97,9 @@ def test_the_scopes_are_those_of_the_docs_and_of_deploy_sh(manage_py: ManagePy) 
 @pytest.mark.parametrize(
     ("model", "state", "said"),
     [
-        (None, "ok", "products hold their variants (catalog model Classic)"),
-        ("Classic", "ok", "products hold their variants (catalog model Classic)"),
-        ("InMigration", "WARNING", "the project moves to the catalog model Modular (InMigration)"),
+        (None, "ok", "products contain their variants (catalog model Classic)"),
+        ("Classic", "ok", "products contain their variants (catalog model Classic)"),
+        ("InMigration", "WARNING", "the project is migrating to the catalog model Modular (InMigration)"),
         ("Modular", "WARNING", "the project has the catalog model Modular"),
     ],
 )
@@ -149,11 +149,11 @@ def test_workflow_states_that_the_settings_name(
     rules = settings_file('[order]\ntransitions = { packed = "Packed", packd = "Packd", ordered = "Ordered" }\n')
     lines = manage_py("check", SYNC_CONFIG=rules).output.splitlines()
     found = [(line.split(maxsplit=1)[0], line.partition("state ")[2]) for line in lines if "workflow state " in line]
-    of = "of [order] transitions is"
+    of = "of [order] transitions"
     wanted = [
-        ("ok", f"packed {of} there"),
-        ("WARNING", f"packd {of} not there"),
-        ("WARNING", f"ordered {of} of the type LineItemState"),
+        ("ok", f"packed {of} exists"),
+        ("WARNING", f"packd {of} does not exist"),
+        ("WARNING", f"ordered {of} has type LineItemState"),
     ]
     assert found == ([] if denied else wanted)
     assert any("No Packd is sent" in line for line in lines) is not denied
@@ -180,7 +180,7 @@ class TestFind:
         """An error that says what was looked for, and no id."""
         found = manage_py("check", "--find", "south")
         assert (found.exit_code, found.stdout) == (1, "")
-        assert found.stderr == "Error: No channel, no customer group, no store with the key south was found.\n"
+        assert found.stderr == "Error: Found no channel, no customer group, no store with the key south.\n"
 
     def test_several(self, sandbox: Sandbox, manage_py: ManagePy) -> None:
         """Nobody is to guess which: an error that lists them."""
@@ -197,7 +197,7 @@ class TestFind:
         sandbox.commercetools.tokens(deny_scopes=["view_stores"])
         found = manage_py("check", "--find", "south")
         assert (found.exit_code, found.stdout) == (0, "id-1\tchannel\n")
-        assert found.stderr == "No store was looked for: CT_SCOPE lacks view_stores.\n"
+        assert found.stderr == "Did not look for a store: CT_SCOPE lacks view_stores.\n"
         sandbox.commercetools.delete("channels", "id-1")
         missed = manage_py("check", "--find", "south")
         assert (missed.exit_code, "view_stores" in missed.stderr) == (1, True)
@@ -207,4 +207,4 @@ class TestFind:
         found = manage_py("check", "--find", "south", CT_API_URL="http://127.0.0.1:9")
         assert (found.exit_code, found.stdout) == (1, "")
         assert "commercetools_unreachable" in found.stderr
-        assert "was found" not in found.stderr
+        assert "Found no" not in found.stderr

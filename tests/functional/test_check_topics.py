@@ -25,7 +25,7 @@ def test_topics_that_are_missing_or_keep_nothing(
     """A missing topic, and a dead-letter topic whose letters would vanish, fail; then all is there."""
     missing = _check(emulator, sandbox, monkeypatch, dead_letters="check-dead")
     assert [line.split()[0] for line in missing] == ["FAILED", "FAILED"]
-    assert all(line.endswith("is not there") for line in missing)
+    assert all(line.endswith("does not exist") for line in missing)
     emulator.create_topic("check-events")
     emulator.create_topic("check-dead")
     vanishing = _check(emulator, sandbox, monkeypatch, dead_letters="check-dead")
@@ -33,6 +33,6 @@ def test_topics_that_are_missing_or_keep_nothing(
     emulator.create_subscription("check-kept", "check-dead")
     kept = _check(emulator, sandbox, monkeypatch, dead_letters="check-dead")
     assert not any(line.startswith("FAILED") for line in kept)
-    assert sum(line.endswith("is there") for line in kept) == 2
+    assert sum(line.endswith("exists") for line in kept) == 2
     # The emulator has no IAM: what can't be looked at is said to be unknown, not to be fine.
     assert any(line.startswith("?") and "may publish" in line for line in kept)
