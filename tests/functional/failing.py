@@ -44,7 +44,7 @@ def rows(*columns: str) -> list[list[str]]:
     wanted = "| " + " | ".join(columns)
     lines = PAGE.read_text(encoding="utf-8").splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith(wanted)) + 2
-    end = next(number for number in range(start, len(lines)) if not lines[number].startswith("|"))
+    end = next((number for number in range(start, len(lines)) if not lines[number].startswith("|")), len(lines))
     return [[cell.strip().replace("`", "") for cell in line.strip("|").split("|")] for line in lines[start:end]]
 
 
