@@ -3,7 +3,7 @@
 # ruff: noqa: E402 - see `gc` below
 import gc
 
-# What a message makes is freed without the collector: fewer runs save a tenth of the CPU, and of the imports below.
+# A message's objects are freed by reference counting. Fewer collections save a tenth of the CPU, also of the imports.
 gc.set_threshold(50_000)
 
 import json
@@ -22,16 +22,16 @@ from clients.push_tokens import PushTokens
 from core import notification
 from core.errors import ConfigurationError
 from core.logs import log, trace_fields
-from core.rules import doubts
+from core.rules import warnings_for
 from core.settings import Settings, load_settings
 from core.version import VERSION
 from handlers.registry import consumed
 from handlers.services import Services
 
-gc.freeze()  # imports stay for good
+gc.freeze()  # what the imports created stays for good, so never scan it
 
 _GRACEFUL_SECONDS = 8
-"""Seconds that running messages have to end after SIGTERM: Cloud Run kills after ten."""
+"""Seconds that messages in flight have to finish after SIGTERM: Cloud Run kills the process after ten."""
 
 try:
     SERVICES = Services(load_settings(consumed()))
@@ -42,19 +42,19 @@ TOKENS = PushTokens.wanted_by(SERVICES.settings)
 
 @functions_framework.cloud_event
 def sync_event(event: CloudEvent) -> None:
-    """Sync the commercetools notification in a Pub/Sub CloudEvent; refuse it with 503 to have it delivered again."""
+    """Sync the commercetools notification in a Pub/Sub CloudEvent. Answer 503 to have it redelivered."""
     envelope = notification.from_event(event.data, accepts_bare=SERVICES.settings.accepts_bare_notifications)
     if not _acknowledged(envelope):
-        # An exception would print a traceback with the SDK's text, and so personal data.
+        # Raising an exception would print a traceback with the SDK's text, which may contain personal data.
         flask.abort(503)
 
 
 @functions_framework.http
 def sync_push(request: flask.Request) -> flask.typing.ResponseReturnValue:
-    """Sync the commercetools notification in a Pub/Sub push: 204 acknowledges it, 503 has it delivered again.
+    """Sync the commercetools notification in a Pub/Sub push. 204 acknowledges it, 503 has it redelivered.
 
-    With PUSH_AUDIENCE and PUSH_SERVICE_ACCOUNT set, 401 refuses whoever is not Pub/Sub with a token of that account.
-    GET answers health. Never 202: the Pub/Sub emulator takes that for a refusal.
+    With PUSH_AUDIENCE and PUSH_SERVICE_ACCOUNT set, requests without a token of that account are answered 401. GET is
+    the health check. 202 is never sent: the Pub/Sub emulator treats it as a refusal.
     """
     if request.method in ("GET", "HEAD"):
         return "ok\n", 200
@@ -69,13 +69,13 @@ def sync_push(request: flask.Request) -> flask.typing.ResponseReturnValue:
 
 def _acknowledged(envelope: notification.Envelope) -> bool:
     outcome = pipeline.process(envelope, SERVICES, _trace())
-    flask.after_this_request(lambda response: _telling(response, outcome))
+    flask.after_this_request(lambda response: _with_outcome(response, outcome))
     return outcome.acknowledged
 
 
-def _telling(response: flask.Response, outcome: pipeline.Outcome) -> flask.Response:
-    """Whoever sends a message by hand wants to know more than its status."""
-    # As JSON: a SKU may hold what no header can.
+def _with_outcome(response: flask.Response, outcome: pipeline.Outcome) -> flask.Response:
+    """Add the outcome as a header, for people who send a message by hand."""
+    # Escaped as in JSON: the outcome may name a SKU with characters that a header can't have.
     response.headers[notification.OUTCOME_HEADER] = json.dumps(str(outcome))[1:-1]
     return response
 
@@ -85,7 +85,7 @@ def _trace() -> dict[str, Any]:
     return trace_fields(headers.get("traceparent") or headers.get("X-Cloud-Trace-Context"))
 
 
-def _say_ready(settings: Settings, target: str) -> None:
+def _log_ready(settings: Settings, target: str) -> None:
     port = _port()
     log.info(
         f"{target} is ready{f' on port {port}' if port else ''}, for {settings.ct_project_id}",
@@ -93,28 +93,28 @@ def _say_ready(settings: Settings, target: str) -> None:
         project=settings.ct_project_id,
         version=VERSION,
     )
-    for doubt in doubts(settings.sync):
-        log.warning(doubt)
+    for warning in warnings_for(settings.sync):
+        log.warning(warning)
 
 
 def _port() -> str:
-    """The port that is served: what functions-framework's command was told, else PORT; empty where nobody says."""
+    """The served port: the --port of functions-framework, else PORT, else empty."""
     command = click.get_current_context(silent=True)
     return str((command and command.params.get("port")) or os.environ.get("PORT", ""))
 
 
-def _warn_if_anybody_may_call(settings: Settings, target: str) -> None:
-    """Off Google no IAM checks who calls. With stand-ins, or Pub/Sub's emulator, nobody needs to."""
-    if settings.k_service or settings.reaches_this_machine_only or os.environ.get("PUBSUB_EMULATOR_HOST"):
+def _warn_if_unauthenticated(settings: Settings, target: str) -> None:
+    """Warn if nothing checks who calls: no IAM outside Google Cloud. Local backends and the emulator need no check."""
+    if settings.k_service or settings.has_only_local_backends or os.environ.get("PUBSUB_EMULATOR_HOST"):
         return
     if target == sync_event.__name__:
-        log.warning("sync_event does not check who calls: off Google serve sync_push")
+        log.warning("sync_event does not check who calls: outside Google, serve sync_push")
     elif not TOKENS:
         log.warning("sync_push does not check who calls: set PUSH_AUDIENCE and PUSH_SERVICE_ACCOUNT")
 
 
 def _serve() -> None:
-    """Serve `sync_push` on PORT, else PUB_SUB_PORT, else 8080, in this process's place."""
+    """Replace this process by a server of `sync_push` on PORT, else PUB_SUB_PORT, else 8080."""
     settings = SERVICES.settings
     port = os.environ.get("PORT") or str(settings.pub_sub_port)
     os.environ.update(
@@ -128,5 +128,5 @@ def _serve() -> None:
 if __name__ == "__main__":
     _serve()
 elif served := os.environ.get("FUNCTION_TARGET"):
-    _say_ready(SERVICES.settings, served)
-    _warn_if_anybody_may_call(SERVICES.settings, served)
+    _log_ready(SERVICES.settings, served)
+    _warn_if_unauthenticated(SERVICES.settings, served)

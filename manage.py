@@ -28,19 +28,19 @@ COMMANDS = {
     "status": "commands.status:status",
     "subscriptions": "commands.subscriptions:subscriptions",
 }
-"""Where each command is. Only the one that is called is imported."""
+"""Module and function of each command. Only the module of the called command is imported."""
 
 
 class Commands(click.Group):
-    """The commands by name."""
+    """A group that imports a command when it is needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names."""
+        """The names of all commands."""
         del ctx
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a name, None when there is none."""
+        """The command with this name, None if there is none."""
         del ctx
         if cmd_name not in COMMANDS:
             return None
@@ -60,6 +60,6 @@ def manage() -> None:
 
 
 if __name__ == "__main__":
-    # Ends as Ctrl-C does: what a command started ends with it.
+    # Exit through Python, as Ctrl-C does, so that a command can stop the processes it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     manage(prog_name="python3 manage.py")

@@ -1,4 +1,4 @@
-"""A message's way: find its handler, run it, judge how it ended, and say so in one line."""
+"""Process a message: decode it, run its handler, classify the outcome and log it in one line."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,11 @@ Kind = Literal["synced", "ignored", "dead-lettered", "retried"]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a message ended, and what it took.
+    """What happened to a message, and what it took.
 
-    `error` is what decided it, None for a message that was synced; `notification` is None for one that can't be read.
-    `calls` counts them by backend, `cuts` says what was left out of the bodies because of Klaviyo's limits, `consent`
-    what was decided of a person's consent, and why.
+    `error` is the cause, None if the message was synced. `notification` is None if the message can't be decoded.
+    `calls` is the number of calls by backend. `cuts` says what was left out of bodies because of Klaviyo's limits.
+    `consent` says what was decided about a person's consent, and why.
     """
 
     kind: Kind
@@ -35,31 +35,31 @@ class Outcome:
 
     @property
     def acknowledged(self) -> bool:
-        """Whether Pub/Sub may forget the message."""
+        """True if Pub/Sub should not redeliver the message."""
         return self.kind != "retried"
 
     @property
-    def needs_somebody(self) -> bool:
-        """Whether it does not mend by itself: a dead letter, a wrong key or scope, a fault in the code."""
+    def needs_attention(self) -> bool:
+        """True if a person has to act: on a dead letter, a wrong key, a missing scope or a bug in the code."""
         match self.error:
             case TryAgain(is_denied=True) | TryAgain(reason="unforeseen"):
                 return True
         return self.kind == "dead-lettered"
 
     def __str__(self) -> str:
-        """In a few words without personal data: `synced`, `retried: klaviyo_denied 401 not_authenticated`."""
+        """A short text without personal data: `synced`, `retried: klaviyo_denied 401 not_authenticated`."""
         return f"{self.kind}: {self.error}" if self.error else self.kind
 
 
 def process(envelope: Envelope, services: Services, trace: Mapping[str, Any] | None = None) -> Outcome:
-    """Sync one message and log its outcome. Never raises: what was not foreseen is retried."""
+    """Sync one message and log its outcome. Never raises: an unexpected exception is a retry."""
     outcome = settle(envelope, services)
     _log(outcome, envelope, trace or {})
     return outcome
 
 
 def settle(envelope: Envelope, services: Services) -> Outcome:
-    """Sync one message. Never raises."""
+    """Sync one message without logging its outcome. Never raises."""
     started = time.monotonic()
     notification: Notification | None = None
     kind: Kind
@@ -71,26 +71,26 @@ def settle(envelope: Envelope, services: Services) -> Outcome:
             kind = "synced"
         except Ignored as ignored:
             kind, error = "ignored", ignored
-        except DeadLetter as letter:
-            error = letter
-            kind = "dead-lettered" if _is_published(letter, envelope, notification, services) else "retried"
-        except TryAgain as again:
-            kind, error = "retried", again
+        except DeadLetter as dead_letter:
+            error = dead_letter
+            kind = "dead-lettered" if _publish(dead_letter, envelope, notification, services) else "retried"
+        except TryAgain as try_again:
+            kind, error = "retried", try_again
         except Exception as unforeseen:  # noqa: BLE001 - whatever it is, the message must not be lost
-            kind, error = "retried", TryAgain("unforeseen", code=where(unforeseen))
+            kind, error = "retried", TryAgain("unforeseen", code=location_of(unforeseen))
     return Outcome(kind, error, notification, budget.calls, budget.cuts, time.monotonic() - started, budget.consent)
 
 
 def sync(notification: Notification, services: Services) -> None:
-    """Have the notification's handler do its work, one at a time per resource. Raises one of `errors`."""
+    """Run the notification's handler, one at a time per resource. Raises a SyncError."""
     handler = _handler(notification, services)
     notification.require_project(services.settings.ct_project_id)
-    with services.one_at_a_time([str(notification.resource)], remembered=False):
+    with services.one_at_a_time([str(notification.resource)], record_release=False):
         handler(notification, services)
 
 
 def _handler(notification: Notification, services: Services) -> Handler:
-    """The handler of a notification. Raises Ignored when there is none, or nothing to handle."""
+    """The handler of a notification. Raises Ignored if there is none or it is switched off."""
     if notification.type == "Event":
         raise Ignored("event_notification")
     if notification.resource.type_id == "subscription":
@@ -103,26 +103,26 @@ def _handler(notification: Notification, services: Services) -> Handler:
     return registration.handler
 
 
-def _is_published(
-    letter: DeadLetter, envelope: Envelope, notification: Notification | None, services: Services
+def _publish(
+    dead_letter: DeadLetter, envelope: Envelope, notification: Notification | None, services: Services
 ) -> bool:
-    """Publish the letter; where that is not possible the message stays with Pub/Sub."""
+    """Publish a dead letter. False if that fails: the message must then stay with Pub/Sub."""
     resource, message_type = (str(notification.resource), notification.type) if notification else ("", "")
     try:
-        services.dead_letters.publish(envelope, letter, resource=resource, message_type=message_type)
+        services.dead_letters.publish(envelope, dead_letter, resource=resource, message_type=message_type)
     except TryAgain as error:
-        log.warning("not dead-lettered", reason=error.reason, code=error.code, letter=letter.reason)
+        log.warning("not dead-lettered", reason=error.reason, code=error.code, letter=dead_letter.reason)
         return False
     return True
 
 
-def where(error: Exception) -> str:
-    """Class of an error and the line it came from: its text may hold personal data."""
+def location_of(error: Exception) -> str:
+    """Class of an exception and the line that raised it. Its text may contain personal data, so that is left out."""
     frame = error.__traceback__
     while frame and frame.tb_next:
         frame = frame.tb_next
-    place = f" {frame.tb_frame.f_globals.get('__name__')}:{frame.tb_lineno}" if frame else ""
-    return f"{type(error).__name__}{place}"
+    location = f" {frame.tb_frame.f_globals.get('__name__')}:{frame.tb_lineno}" if frame else ""
+    return f"{type(error).__name__}{location}"
 
 
 def _log(outcome: Outcome, envelope: Envelope, trace: Mapping[str, Any]) -> None:
@@ -143,6 +143,6 @@ def _log(outcome: Outcome, envelope: Envelope, trace: Mapping[str, Any]) -> None
         "cuts": list(outcome.cuts),
         "consent": list(outcome.consent),
     }
-    told = {name: value for name, value in fields.items() if value not in (None, "", [])}
-    write = log.error if outcome.needs_somebody else {"retried": log.warning}.get(outcome.kind, log.info)
-    write(f"{notification.key if notification else 'message'} {outcome}", **told, **trace)
+    present = {name: value for name, value in fields.items() if value not in (None, "", [])}
+    write = log.error if outcome.needs_attention else {"retried": log.warning}.get(outcome.kind, log.info)
+    write(f"{notification.key if notification else 'message'} {outcome}", **present, **trace)

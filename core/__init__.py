@@ -1,1 +1,1 @@
-"""The ground: errors, settings, logs, locks, the notification that arrives, and JSON. It imports no other folder."""
+"""The base layer: errors, settings, logs, locks, incoming notifications and JSON. It imports no other folder."""

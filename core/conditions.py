@@ -1,4 +1,4 @@
-"""Conditions on sync.toml, under a name that people recognise."""
+"""Named conditions on sync.toml: what has to be switched on for something to be needed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from core.rules import SyncRules
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What the settings must say for something to be needed. `name` is how README, `check` and plans show it."""
+    """A test of the settings. `name` is how the README, `check` and plans show it."""
 
     name: str
     holds: Callable[[SyncRules], bool]
 
 
 def setting(*paths: str) -> Condition:
-    """Holds while any of these settings is on: true, or not empty. `setting("customer.erase")` is `[customer] erase`.
+    """Condition that holds if any of these settings is on, that is true or not empty.
 
-    Several are one condition, for what serves several purposes. A path that sync.toml does not have is an
-    AttributeError.
+    `setting("customer.erase")` is `[customer] erase`. Give several paths for something that serves several purposes.
+    Raises AttributeError for a path that sync.toml does not have.
     """
     values = [attrgetter(path) for path in paths]
     for value in values:
@@ -28,6 +28,6 @@ def setting(*paths: str) -> Condition:
 
 
 def _as_written(path: str) -> str:
-    """A path as sync.toml has it: `[order.properties] include`; `[consent]` for a table."""
+    """A path in the form of sync.toml: `[order.properties] include`, or `[consent]` for a table."""
     table, _, key = path.rpartition(".")
     return f"[{table}] {key}" if table else f"[{key}]"

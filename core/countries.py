@@ -1,15 +1,15 @@
-"""Countries, and the currencies that are legal tender there today, by CLDR."""
+"""Countries and the currencies that are legal tender there today. Source: CLDR."""
 
 from collections.abc import Mapping
 from functools import lru_cache
 
 _NOT_COUNTRIES = frozenset({"EU", "EZ", "UN", "XA", "XB", "ZZ"})
-"""Region codes of CLDR that stand for no country."""
+"""CLDR region codes that do not stand for a country."""
 
 
 @lru_cache(maxsize=1)
 def currencies_by_country() -> Mapping[str, tuple[str, ...]]:
-    """The currencies of each country, the most usual first, by its ISO 3166 alpha-2 code."""
+    """Currencies by the country's ISO 3166 alpha-2 code, the most common one first."""
     from babel.core import get_global  # noqa: PLC0415 - cold start
 
     currencies: dict[str, tuple[str, ...]] = {}

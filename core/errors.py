@@ -1,18 +1,18 @@
-"""What can go wrong with a message, as a tree.
+"""The exceptions that decide what happens to a message.
 
     SyncError
     ├── Ignored              nothing to do: acknowledged, the reason is logged
     ├── DeadLetter           it can never succeed: published to the dead-letter topic, then acknowledged
-    │   ├── Unmappable       a payload or document that has no place in Klaviyo's shape
+    │   ├── Unmappable       a payload or document that can't be mapped to what Klaviyo accepts
     │   └── Refused          a backend refuses the content
-    │       ├── UnknownCategory  because a category it refers to is unknown: create it, then again
-    │       └── UnknownItem      because the item it belongs to is unknown: create it, then again
-    └── TryAgain             it can succeed later: nacked, Pub/Sub delivers it again
-        └── Unavailable      a call that is worth another attempt within the same message
-    ConfigurationError       the environment or sync.toml is wrong: the start stops
+    │       ├── UnknownCategory  because it refers to an unknown category: create that, then retry
+    │       └── UnknownItem      because it belongs to an unknown item: create that, then retry
+    └── TryAgain             it can succeed later: nacked, and Pub/Sub redelivers it
+        └── Unavailable      a failed call that is worth retrying within the same message
+    ConfigurationError       the environment or sync.toml is wrong: the process does not start
 
-Reasons are short and fixed (`"not_json"`), so they can be counted and alerted on. No error holds text of a backend or
-of a document: both can carry personal data.
+Reasons are short and fixed (`"not_json"`), so they can be counted and alerted on. No error holds text from a backend or
+a document: both can contain personal data.
 """
 
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ _DENIED = "_denied"
 
 
 def is_denial(reason: str) -> bool:
-    """Whether a reason, as errors and log lines have it, says that a backend refuses the key or lacks a scope."""
+    """True if this reason, from an error or a log line, means a refused key or a missing scope."""
     return reason.endswith(_DENIED)
 
 
 class SyncError(Exception):
-    """Base of everything that decides what becomes of a message.
+    """Base of all outcomes other than success.
 
-    `status` is the backend's HTTP status where there was one, `code` its error code or the class of the error.
+    `status` is the backend's HTTP status if it answered. `code` is its error code, or the class of the error.
     """
 
     status: int | None = None
@@ -39,19 +39,20 @@ class SyncError(Exception):
         self.reason = reason
 
     def __str__(self) -> str:
-        """In a few words without personal data: `klaviyo_denied 401 not_authenticated`."""
+        """A short text without personal data: `klaviyo_denied 401 not_authenticated`."""
         return " ".join(filter(None, (self.reason, str(self.status or ""), self.code)))
 
 
 class Ignored(SyncError):  # noqa: N818 - an outcome, not a failure
-    """Nothing to do for this message."""
+    """There is nothing to do for this message."""
 
 
 class DeadLetter(SyncError):  # noqa: N818 - an outcome's name in the design and in the logs
     """This message can never succeed, however often it is delivered.
 
-    `pointer` is the place in the body that was refused (JSON:API pointer or path). `part` is the part of the message
-    that it is about ("variant S-1"), if the others were written, and `copied` what a look after the write compares.
+    `pointer` is the refused place in the body (a JSON:API pointer or a path). If only one part of the message was
+    refused and the others were written, `part` names it ("variant S-1"), and `copied` is the write's result, for the
+    check whether the resource has changed since.
     """
 
     def __init__(self, reason: str, *, status: int | None = None, code: str = "", pointer: str = "") -> None:
@@ -67,7 +68,7 @@ class DeadLetter(SyncError):  # noqa: N818 - an outcome's name in the design and
 
 
 class Unmappable(DeadLetter):
-    """A payload or document that can't be mapped, or a body that the SDK's own validation refuses."""
+    """A payload or document can't be mapped, or the SDK's own validation refuses the body."""
 
     def __init__(self, code: str, pointer: str = "") -> None:
         super().__init__("unmappable", code=code, pointer=pointer)
@@ -76,7 +77,7 @@ class Unmappable(DeadLetter):
 class Refused(DeadLetter):
     """A backend refuses the content of a request.
 
-    `operation` is the SDK's name of the call, `details` holds ids a rule may need (`duplicate_profile_id`).
+    `operation` is the SDK's name of the call. `details` holds ids that handling may need (`duplicate_profile_id`).
     """
 
     def __init__(
@@ -112,12 +113,12 @@ class TryAgain(SyncError):  # noqa: N818 - an outcome, not a failure
 
     @property
     def is_denied(self) -> bool:
-        """Whether a backend refuses the key, or the key lacks a scope: it does not mend by itself."""
+        """True if a backend refuses the key or the key lacks a scope: retries fail until a person fixes that."""
         return is_denial(self.reason)
 
 
 class Unavailable(TryAgain):
-    """A backend did not answer, or answered that it can't now; `retry_after` in seconds where it said so."""
+    """A backend did not answer, or can't process the call now. `retry_after` is in seconds, if the backend gave it."""
 
     def __init__(
         self, reason: str, *, status: int | None = None, code: str = "", retry_after: float | None = None
@@ -127,11 +128,11 @@ class Unavailable(TryAgain):
 
 
 NOT_SET = "is not set"
-"""How a problem ends that is an absence."""
+"""The end of a problem's text if the setting is missing."""
 
 
 class ConfigurationError(Exception):
-    """The settings are wrong; the text lists every problem and no secret."""
+    """The settings are wrong. The text lists every problem and shows no secret."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         missing = sum(problem.endswith(NOT_SET) for problem in problems)

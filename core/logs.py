@@ -1,7 +1,7 @@
-"""Structured logging: one JSON line to stdout per message, as Cloud Logging reads it.
+"""Structured logging: one JSON line per message on stdout, in the format of Cloud Logging.
 
-Ids and counts only: no personal data, no body, no secret. The text of an exception that an SDK raised can hold all
-three, so its class is logged, never its text.
+Log ids and counts only: no personal data, no body, no secret. An SDK's exception text can contain all three, so log
+the class of an exception, never its text.
 """
 
 import json
@@ -13,40 +13,40 @@ import structlog
 
 from core.wire import encoded
 
-_LONGEST_TEXT = 1024
-"""Characters of one field: ids and types come from outside and may be of any length."""
+_MAX_CHARACTERS = 1024
+"""Longer fields are truncated: ids and types come from outside and may have any length."""
 
 _TRACE = re.compile(r"^(?:00-)?([0-9a-f]{32})\b")
 
 
 def _severity(_logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Cloud Logging's names: `severity` for the level, `message` for the text."""
+    """Rename the fields as Cloud Logging expects: `severity` for the level, `message` for the text."""
     event["severity"] = method.upper()
     event["message"] = event.pop("event")
     return event
 
 
 def _writable(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Short texts that stdout can encode: half of a surrogate pair can't be written, and the line would be lost."""
+    """Shorten texts, and replace lone surrogates: stdout can't encode them, and the line would be lost."""
     return {name: _short(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
 def _short(text: str) -> str:
-    if len(text) <= _LONGEST_TEXT and text.isascii():
+    if len(text) <= _MAX_CHARACTERS and text.isascii():
         return text
-    return text[:_LONGEST_TEXT].encode("utf-8", "replace").decode("utf-8")
+    return text[:_MAX_CHARACTERS].encode("utf-8", "replace").decode("utf-8")
 
 
 def _line(event: structlog.typing.EventDict, **_: object) -> str:
     try:
         return encoded(event).decode()
-    except (TypeError, ValueError):  # a field that is no JSON is not to lose the line
+    except (TypeError, ValueError):  # a field that is not JSON must not cost the whole line
         return json.dumps(event, default=repr)
 
 
 structlog.configure(
     processors=[_severity, _writable, structlog.processors.JSONRenderer(serializer=_line)],
-    # One write a line: with LOG_EXECUTION_ID the runtime makes an entry of every write.
+    # Writes each line in one call: with LOG_EXECUTION_ID the runtime turns every write into a log entry.
     logger_factory=structlog.WriteLoggerFactory(),
     cache_logger_on_first_use=False,
 )
@@ -55,7 +55,7 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 def trace_fields(header: str | None) -> dict[str, Any]:
-    """The log field that joins a line to its request, from `traceparent` or `X-Cloud-Trace-Context`."""
+    """The log field that links a line to its request, from `traceparent` or `X-Cloud-Trace-Context`."""
     found = _TRACE.match(header or "")
     project = os.environ.get("GOOGLE_CLOUD_PROJECT")
     if not found or not project:

@@ -1,4 +1,4 @@
-"""What arrives: Pub/Sub's envelope, a CloudEvent around it, and commercetools' notification inside."""
+"""Decode what arrives: a CloudEvent or a push request, Pub/Sub's envelope in it, and commercetools' notification."""
 
 import base64
 import binascii
@@ -12,22 +12,22 @@ from core.errors import DeadLetter, Ignored
 from core.wire import decoded, encoded
 
 OUTCOME_HEADER = "X-Sync-Outcome"
-"""Of the answer to a push: what became of the message, for whoever sent it by hand."""
+"""Response header with the outcome of a message, for people who send one by hand."""
 
 _RESOURCE_ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
 
 CHANGES = frozenset({"ResourceCreated", "ResourceUpdated", "ResourceDeleted"})
-"""The `notificationType`s of changes, which have no message type."""
+"""`notificationType`s of change notifications, which have no message type."""
 
 _KNOWN = CHANGES | {"Message", "Event"}
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """One Pub/Sub message as it was handed over.
+    """One Pub/Sub message.
 
-    `data` is what the publisher sent; where it can't be taken out of the envelope, `problem` says why and `data` is
-    all that there is of the message. `attempt` is Pub/Sub's count of deliveries, where it tells.
+    `data` is what the publisher sent. If that can't be read from the envelope, `problem` says why, and `data` is all
+    that was received. `attempt` is the number of this delivery, None if Pub/Sub does not count them.
     """
 
     data: bytes
@@ -49,9 +49,10 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """What a commercetools Subscription sends: `type` is the message type, or the `notificationType` of a change.
+    """What a commercetools Subscription sends.
 
-    `attempt` is Pub/Sub's count of deliveries, where it tells.
+    `type` is the message type, or the `notificationType` of a change. `attempt` is the number of this delivery, None
+    if Pub/Sub does not count them.
     """
 
     resource: Resource
@@ -62,56 +63,56 @@ class Notification:
 
     @property
     def id(self) -> str:
-        """The message's own id, the same however often it is delivered; empty for changes."""
+        """The message's own id, the same at every delivery. Empty for changes."""
         return str(self.payload.get("id") or "")
 
     @property
     def created_at(self) -> str:
-        """When the message was made, as commercetools wrote it; empty for changes."""
+        """When the message was created, as commercetools wrote it. Empty for changes."""
         return str(self.payload.get("createdAt") or "")
 
     @property
     def key(self) -> str:
-        """The `resource/type` that sync.toml uses to name it; the type alone where there is no resource."""
+        """Its `resource/type`, as sync.toml names messages; the type alone if there is no resource."""
         return f"{self.resource.type_id}/{self.type}" if self.resource.type_id else self.type
 
     @property
     def version(self) -> int | None:
-        """Version of the resource that this tells of; None where it does not say (a command made it).
+        """Version of the resource after the change; None if the payload has none, as when a command created it.
 
-        Source: commercetools API. A Message has it as `resourceVersion` (its own `version` is always 1), a change as
+        Source: commercetools API. In a Message it is `resourceVersion` (its own `version` is always 1), in a change
         `version`.
         """
         version = self.payload.get("version" if self.type in CHANGES else "resourceVersion")
         return version if isinstance(version, int) else None
 
     @property
-    def made_at(self) -> datetime | None:
-        """When the message or the change was made; None where it does not say."""
+    def occurred_at(self) -> datetime | None:
+        """When the message was created or the change happened; None if the payload does not say."""
         try:
-            made_at = datetime.fromisoformat(self.payload.get("createdAt") or self.payload["modifiedAt"])
+            occurred_at = datetime.fromisoformat(self.payload.get("createdAt") or self.payload["modifiedAt"])
         except (KeyError, TypeError, ValueError):
             return None
-        return made_at if made_at.tzinfo else made_at.replace(tzinfo=UTC)
+        return occurred_at if occurred_at.tzinfo else occurred_at.replace(tzinfo=UTC)
 
     @property
     def age(self) -> float:
-        """Seconds since the message or the change was made; infinite where it does not say when."""
-        return (datetime.now(UTC) - self.made_at).total_seconds() if self.made_at else float("inf")
+        """Seconds since `occurred_at`; infinite if that is unknown."""
+        return (datetime.now(UTC) - self.occurred_at).total_seconds() if self.occurred_at else float("inf")
 
     @property
     def is_redelivered(self) -> bool:
-        """Whether an earlier attempt at it is known to have failed."""
+        """True if an earlier delivery is known to have failed."""
         return self.attempt is not None and self.attempt > 1
 
     @property
     def identifiers(self) -> Mapping[str, Any]:
-        """`resourceUserProvidedIdentifiers`: key, sku, order number and the like, where commercetools sent them."""
+        """`resourceUserProvidedIdentifiers`, such as key, SKU or order number; empty if commercetools sent none."""
         identifiers = self.payload.get("resourceUserProvidedIdentifiers")
         return identifiers if isinstance(identifiers, dict) else {}
 
     def require_project(self, project_key: str) -> None:
-        """Raise DeadLetter for a resource id that is none, and for another project's notification."""
+        """Raise DeadLetter if the resource id is malformed, or if the notification is from another project."""
         if not _RESOURCE_ID.fullmatch(self.resource.id):
             raise DeadLetter("bad_resource_id")
         if self.project_key != project_key:
@@ -119,7 +120,7 @@ class Notification:
 
 
 def from_push(body: bytes, *, accepts_bare: bool = False) -> Envelope:
-    """The envelope of a Pub/Sub push request; with `accepts_bare` also a notification without one."""
+    """The envelope in a Pub/Sub push request. `accepts_bare` also accepts a notification without an envelope."""
     try:
         push = decoded(body)
     except (ValueError, RecursionError):
@@ -128,7 +129,7 @@ def from_push(body: bytes, *, accepts_bare: bool = False) -> Envelope:
 
 
 def from_event(data: object, *, accepts_bare: bool = False) -> Envelope:
-    """The envelope in the data of a CloudEvent: what functions-framework hands over, which may be anything."""
+    """The envelope in a CloudEvent's data, which functions-framework may pass as any type."""
     if isinstance(data, bytes):
         return from_push(data, accepts_bare=accepts_bare)
     try:
@@ -148,22 +149,22 @@ def _from_push(push: object, body: bytes, *, accepts_bare: bool) -> Envelope:
         return Envelope(body, problem="no_message")
     attempt = push.get("deliveryAttempt")
     message_id = str(message.get("messageId") or message.get("message_id") or "")
-    counted = attempt if isinstance(attempt, int) else None
+    delivery_attempt = attempt if isinstance(attempt, int) else None
     encoded = message.get("data")
     if encoded is None:
-        return Envelope(body, message_id, counted, problem="no_data")
+        return Envelope(body, message_id, delivery_attempt, problem="no_data")
     try:
-        return Envelope(base64.b64decode(encoded, validate=True), message_id, counted)
+        return Envelope(base64.b64decode(encoded, validate=True), message_id, delivery_attempt)
     except (binascii.Error, TypeError, ValueError):
         data = encoded.encode("utf-8", "replace") if isinstance(encoded, str) else body
-        return Envelope(data, message_id, counted, problem="not_base64")
+        return Envelope(data, message_id, delivery_attempt, problem="not_base64")
 
 
 def parse(envelope: Envelope) -> Notification:
-    """The commercetools notification in an envelope, in the Platform format or in the CloudEvents format.
+    """The commercetools notification in an envelope, in Platform or CloudEvents format.
 
-    An `Event` notification has no resource: it comes back with an empty one. Raises DeadLetter for what is none,
-    and Ignored for a kind of notification that is not known and has no type.
+    An `Event` notification has no resource, so its `resource` is empty. Raises DeadLetter for anything that is not a
+    notification, and Ignored for an unknown `notificationType` without a message type.
     Source: commercetools API, Subscription Delivery payloads.
     """
     if envelope.problem:
@@ -199,7 +200,7 @@ def _resource(payload: Mapping[str, Any]) -> Resource:
 
 
 def _type(payload: Mapping[str, Any], kind: object) -> str:
-    """The message type, also where the payload was too large to be included, else the kind of change."""
+    """The kind of change, or the message type, which is also given for a payload that was too large to include."""
     if isinstance(kind, str) and kind in CHANGES:
         return kind
     name = _message_type(payload)

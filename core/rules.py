@@ -1,4 +1,4 @@
-"""sync.toml: what is synced, and under what name."""
+"""The settings in sync.toml: what is synced, and under which names."""
 
 import re
 from collections.abc import Iterator
@@ -8,38 +8,38 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from core.countries import currencies_by_country
 from core.rules_consent import ConsentRules
-from core.setting_errors import like, meant
+from core.setting_errors import did_you_mean, like
 from core.url_template import has_other_braces, placeholders
 
 CONSUMED = "consumed"
-"""Of the context in which the rules are validated: the keys of all messages that are consumed under some settings."""
+"""Key in the validation context: the keys of all messages that have a handler."""
 
 ORDER_STATES = ("Open", "Confirmed", "Complete", "Cancelled")
 SHIPMENT_STATES = ("Shipped", "Delivered", "Ready", "Pending", "Delayed", "Partial", "Backorder", "Canceled")
 TRANSACTION_STATES = ("Initial", "Pending", "Success", "Failure")
-"""Source: commercetools API, OrderState, ShipmentState and TransactionState. New ones may come."""
+"""Source: commercetools API, OrderState, ShipmentState and TransactionState. commercetools may add states."""
 
 MetricName = Annotated[str, Field(min_length=1, max_length=127)]
-"""Klaviyo: metric names have fewer than 128 characters."""
+"""Klaviyo allows fewer than 128 characters in a metric's name."""
 
 OptionalMetricName = Annotated[str, Field(max_length=127)]
-"""The same for a metric that can be switched off: it is off while its name is empty."""
+"""Name of a metric that can be switched off: empty is off."""
 
 TIERS = "tiers_json"
 METADATA_TABLES = ("title_json", "slug_json", "price_json", "currency_json", TIERS)
-"""Keys of `custom_metadata` that items and variants always have, or, as variants the tiers, by a rule."""
+"""Keys of `custom_metadata` that this package writes: the first four always, the tiers if a setting asks for them."""
 
 ClearableAttribute = Literal["first_name", "last_name", "title", "organization", "locale", "phone_number", "location"]
 
 
 class _Section(BaseModel):
-    """A table of sync.toml: an unknown key is a mistake, not something to pass over."""
+    """A table of sync.toml. Unknown keys are refused, as they are usually typos."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class PropertyRules(_Section):
-    """Which fields become properties: `include` (empty: all), then `exclude`, then `rename`."""
+    """Which fields become properties: apply `include` (empty: all), then `exclude`, then `rename`."""
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class PropertyRules(_Section):
 
 
 class CustomerProperties(PropertyRules):
-    """The same for a customer's own fields, of which few leave the shop unasked."""
+    """The same for a customer's standard fields; by default only a few of them leave the shop."""
 
     include: tuple[str, ...] = ("customerNumber", "customerGroup", "stores")
 
@@ -56,18 +56,18 @@ _MESSAGE = re.compile("[a-z-]+/[A-Za-z]+")
 
 
 class Messages(_Section):
-    """`resource/type` keys that are acknowledged without effect."""
+    """`resource/type` keys of messages to acknowledge without doing anything."""
 
     disabled: tuple[str, ...] = ()
 
     @field_validator("disabled")
     @classmethod
-    def _consumed(cls, keys: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        """What is not consumed can't be switched off; a slip would leave the message on. All slips in one message."""
+    def _only_consumed(cls, keys: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """Refuse keys without a handler: a typo would leave the message on. One error lists all of them."""
         known = (info.context or {}).get(CONSUMED) or ()
-        malformed = [f"{key}, which must be such as order/OrderImported" for key in keys if not _MESSAGE.fullmatch(key)]
+        malformed = [f"{key}, which must look like order/OrderImported" for key in keys if not _MESSAGE.fullmatch(key)]
         unknown = [
-            f"{key}, which is not consumed{meant(key, known)}"
+            f"{key}, which is not consumed{did_you_mean(key, known)}"
             for key in keys
             if _MESSAGE.fullmatch(key) and known and key not in known
         ]
@@ -94,15 +94,15 @@ class Metrics(_Section):
 
 
 class EventRules(_Section):
-    """From which age on (seconds) an event starts no flow; 0: never."""
+    """Events older than `flow_max_age` seconds start no flow; 0: every event starts flows."""
 
     flow_max_age: Annotated[float, Field(ge=0)] = 259_200
 
 
 class OrderRules(_Section):
-    """States that make events, what an order is worth, whose events are sent, and what becomes properties.
+    """Which states create events, which total is the value, whose events are sent, and what becomes properties.
 
-    `transitions` are the metrics of workflow states by the state's key.
+    `transitions` maps a workflow state's key to a metric.
     """
 
     value: Literal["gross", "total"] = "gross"
@@ -117,13 +117,13 @@ class OrderRules(_Section):
 
 
 TRACKING_PLACEHOLDERS = ("trackingId", "carrier", "postalCode", "locale")
-"""What the address of a tracking page may hold in double braces."""
+"""Placeholders that the URL of a tracking page may have in double braces."""
 
 
 def _tracking_url(template: str) -> str:
     if has_other_braces(template, TRACKING_PLACEHOLDERS):
         known = ", ".join(f"{{{{{name}}}}}" for name in TRACKING_PLACEHOLDERS)
-        raise ValueError(f"must have no braces but those of {known}")
+        raise ValueError(f"must not have braces other than {known}")
     return template
 
 
@@ -135,7 +135,7 @@ TrackingUrl = Annotated[
 
 
 class ShipmentRules(_Section):
-    """Shipment states that make events, links to the carriers' tracking pages, and which parcels make events."""
+    """Which shipment states and parcels create events, and URLs of the carriers' tracking pages."""
 
     shipped_states: tuple[str, ...] = ("Shipped",)
     partial_states: tuple[str, ...] = ("Partial",)
@@ -146,7 +146,7 @@ class ShipmentRules(_Section):
 
 
 class CustomerRules(_Section):
-    """Erasure, attributes to clear, and what becomes properties."""
+    """Erasure, which attributes to clear, and what becomes properties."""
 
     erase: bool = True
     clear: tuple[ClearableAttribute, ...] = ()
@@ -155,41 +155,41 @@ class CustomerRules(_Section):
 
 
 class PaymentRules(_Section):
-    """States that make a refund, and how long a refund waits for its order (seconds)."""
+    """Which states create a refund event, and how many seconds a refund waits for its order."""
 
     refund_states: tuple[str, ...] = ("Success",)
     order_wait: Annotated[float, Field(ge=0)] = 3600
 
 
 class ProductRules(_Section):
-    """The brand's attribute, and what becomes of an unpublished product."""
+    """Which attribute is the brand, and what happens to an unpublished product."""
 
     brand_attribute: str = "brand"
     unpublished: Literal["delete", "hide"] = "delete"
 
 
-def _several(channel: object) -> object:
-    """One id as a list of one; none for an empty one."""
+def _as_list(channel: object) -> object:
+    """A single id as a list, an empty one as an empty list."""
     return ([channel] if channel else []) if isinstance(channel, str) else channel
 
 
 class InventoryRules(_Section):
-    """The supply channels whose stock counts, summed; none: the stock without a channel, else that of all channels."""
+    """Supply channels whose stock is summed. Empty: stock without a channel, or of all channels if there is none."""
 
-    channel: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_several)] = ()
+    channel: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_as_list)] = ()
 
 
 def _country(code: str) -> str:
-    """A country's code in capitals."""
+    """A country code in upper case."""
     code = code.strip().upper()
     if code and code not in currencies_by_country():
         raise ValueError("must be the ISO 3166 code of a country, such as DE or GB")
     return code
 
 
-def _own_key(key: str) -> str:
+def _free_metadata_key(key: str) -> str:
     if key in METADATA_TABLES:
-        raise ValueError(f"must not be {key}, which holds something else")
+        raise ValueError(f"must not be {key}, which is already in use")
     return key
 
 
@@ -197,23 +197,23 @@ ResourceId = Annotated[
     str,
     like(r"[A-Za-z0-9_-]{0,256}", "8e1b7c2a-0d3f (`manage.py check --find KEY` prints ids)"),
 ]
-"""Id of a commercetools resource, or empty."""
+"""Id of a commercetools resource, or an empty string."""
 
 
 class PriceRules(_Section):
-    """Whose price is shown, and what else of the prices is sent."""
+    """Which price is shown, and what else about prices is sent."""
 
     country: Annotated[str, AfterValidator(_country)] = ""
     channel: ResourceId = ""
     customer_group: ResourceId = ""
     discounted: bool = True
-    compare_at: Annotated[str, AfterValidator(_own_key)] = "compare_at_price"
+    compare_at: Annotated[str, AfterValidator(_free_metadata_key)] = "compare_at_price"
     tiers: bool = False
     standalone: bool = True
 
 
 class Limits(_Section):
-    """How long and how often: seconds and counts, as sync.toml explains them."""
+    """Timeouts in seconds, and counts; sync.toml explains each."""
 
     connect_timeout: Annotated[float, Field(gt=0)] = 3.0
     read_timeout: Annotated[float, Field(gt=0)] = 10.0
@@ -229,7 +229,7 @@ class Limits(_Section):
 
 
 class BackfillRules(_Section):
-    """Share of Klaviyo's limits, customers in bulk or one by one, days of orders a window, seconds to read a page."""
+    """Share of Klaviyo's limits, how to import customers, days of orders per window, seconds to read a page."""
 
     share: Annotated[float, Field(gt=0, le=1)] = 0.5
     profiles: Literal["bulk", "single"] = "bulk"
@@ -238,7 +238,7 @@ class BackfillRules(_Section):
 
 
 class ReconcileRules(_Section):
-    """Seconds until a difference is looked at again, share of Klaviyo's limits, and bounds of deletes and of drift."""
+    """Seconds until a difference is re-checked, share of Klaviyo's limits, and limits on deletes and on drift."""
 
     second_look: Annotated[float, Field(ge=0)] = 60.0
     share: Annotated[float, Field(gt=0, le=1)] = 0.5
@@ -247,7 +247,7 @@ class ReconcileRules(_Section):
 
 
 class SyncRules(_Section):
-    """sync.toml as a whole."""
+    """All of sync.toml."""
 
     messages: Messages = Messages()
     metrics: Metrics = Metrics()
@@ -265,8 +265,8 @@ class SyncRules(_Section):
     reconcile: ReconcileRules = ReconcileRules()
 
 
-def doubts(rules: SyncRules) -> Iterator[str]:
-    """What looks like a mistake and may be none: states that commercetools does not have (yet), links to no parcel."""
+def warnings_for(rules: SyncRules) -> Iterator[str]:
+    """Valid settings that look like mistakes: states that may be new, and URLs without a tracking id."""
     for name, states, known in (
         ("order.placed_states", rules.order.placed_states, ORDER_STATES),
         ("order.fulfilled_states", rules.order.fulfilled_states, ORDER_STATES),
@@ -279,9 +279,12 @@ def doubts(rules: SyncRules) -> Iterator[str]:
     ):
         for state in states:
             if state not in known:
-                yield f"{name} names {state}, which commercetools does not have{meant(state, known)}"
+                yield f"{name} names {state}, which commercetools does not have{did_you_mean(state, known)}"
     for carrier, template in rules.shipment.tracking_urls.items():
         if "trackingId" not in placeholders(template):
             yield f"shipment.tracking_urls.{carrier} has no {{{{trackingId}}}}, so all parcels get the same link"
     if rules.consent.confirmed and rules.consent.places and not rules.consent.consented_at:
-        yield "consent.confirmed needs consent.consented_at: without a time nobody is subscribed by a plain change"
+        yield (
+            "consent.confirmed needs consent.consented_at: without it, a customer change that is not about the answer"
+            " does not say since when it stands, and subscribes nobody"
+        )

@@ -1,4 +1,4 @@
-"""[consent] of sync.toml: where a customer's yes or no stands, and what it may change in Klaviyo."""
+"""[consent] of sync.toml: where the shop keeps a customer's yes or no, and what it may change in Klaviyo."""
 
 import json
 from collections.abc import Mapping
@@ -19,14 +19,14 @@ from pydantic import (
 from core.setting_errors import like
 
 CUSTOM, GROUP = "custom.", "group:"
-"""What the place of an answer begins with."""
+"""Prefixes of a place: a custom field, or a customer group."""
 
 Channel = Literal["email", "sms"]
 CHANNELS: tuple[Channel, ...] = ("email", "sms")
 
 
-def _place(place: str) -> str:
-    """A place without what is wrong with it: parts that are empty."""
+def _named_place(place: str) -> str:
+    """Refuse a place without a name, or with an empty part in its path."""
     name = place.removeprefix(CUSTOM).removeprefix(GROUP)
     if place and (not name or "" in name.split(".")):
         raise ValueError("must name a field, such as custom.newsletter")
@@ -34,28 +34,28 @@ def _place(place: str) -> str:
 
 
 CustomField = Annotated[
-    str, like(r"(custom\.\S+)?", "custom.newsletter, the path of a custom field"), AfterValidator(_place)
+    str, like(r"(custom\.\S+)?", "custom.newsletter, the path of a custom field"), AfterValidator(_named_place)
 ]
-"""Path of a custom field, or empty: `custom.newsletter`, `custom.consent.email` of an object."""
+"""Path of a custom field, or empty: `custom.newsletter`, or `custom.consent.email` inside an object."""
 
 Place = Annotated[
     str,
     like(r"(custom\.\S+|group:[A-Za-z0-9_-]+)?", "custom.newsletter or group:newsletter"),
-    AfterValidator(_place),
+    AfterValidator(_named_place),
 ]
-"""Path of a custom field, `group:` and the key of a customer group, or empty."""
+"""Where an answer is kept: path of a custom field, `group:` and the key of a customer group, or empty."""
 
 Answer = StrictBool | StrictInt | StrictStr
-"""A value that means yes or no. `1` is not `true`."""
+"""A value that means yes or no. `1` does not count as `true`."""
 
 
-def answers(values: tuple[Answer, ...]) -> frozenset[tuple[type, Answer]]:
-    """Values to look up by type and value, as Python takes `1` for `True`."""
+def typed_answers(values: tuple[Answer, ...]) -> frozenset[tuple[type, Answer]]:
+    """Each value with its type, for lookups: in Python `1` equals `True`."""
     return frozenset((type(value), value) for value in values)
 
 
 class ConsentRules(BaseModel):
-    """Where the answer stands, which values mean yes and no, and who wins where commercetools and Klaviyo differ."""
+    """Where answers are kept, which values mean yes and no, and who wins if commercetools and Klaviyo differ."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -72,9 +72,9 @@ class ConsentRules(BaseModel):
 
     @field_validator("unsubscribed")
     @classmethod
-    def _differ(cls, values: tuple[Answer, ...], info: ValidationInfo) -> tuple[Answer, ...]:
-        """A value that means both would subscribe whoever said no."""
-        both = answers(values) & answers(info.data.get("subscribed", ()))
+    def _disjoint(cls, values: tuple[Answer, ...], info: ValidationInfo) -> tuple[Answer, ...]:
+        """Refuse a value that means both yes and no: it would subscribe people who said no."""
+        both = typed_answers(values) & typed_answers(info.data.get("subscribed", ()))
         if both:
             raise ValueError(
                 f"has {', '.join(sorted(json.dumps(value) for _, value in both))} in common with subscribed"
@@ -83,21 +83,21 @@ class ConsentRules(BaseModel):
 
     @property
     def places(self) -> Mapping[Channel, str]:
-        """The places that are set, by channel."""
-        told: dict[Channel, str] = {"email": self.email, "sms": self.sms}
-        return {channel: place for channel, place in told.items() if place}
+        """The configured places by channel."""
+        places: dict[Channel, str] = {"email": self.email, "sms": self.sms}
+        return {channel: place for channel, place in places.items() if place}
 
     @property
     def is_on(self) -> bool:
-        """Whether anything of consent is synced."""
+        """True if any consent is synced."""
         return bool(self.places or self.orders)
 
     @property
     def reads_fields(self) -> bool:
-        """Whether an answer stands in a customer's custom field."""
+        """True if an answer is kept in a custom field of the customer."""
         return any(place.startswith(CUSTOM) for place in self.places.values())
 
     @property
     def reads_groups(self) -> bool:
-        """Whether an answer is a customer group."""
+        """True if an answer is membership of a customer group."""
         return any(place.startswith(GROUP) for place in self.places.values())

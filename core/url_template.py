@@ -1,4 +1,4 @@
-"""Addresses with placeholders in double braces."""
+"""URL templates with placeholders in double braces."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -9,9 +9,9 @@ _PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 
 def filled(template: str, values: Mapping[str, str | None]) -> str:
-    """The template with these placeholders filled in, URL-encoded; a missing value becomes an empty string.
+    """The template with these placeholders replaced by URL-encoded values, None by an empty string.
 
-    Other text in braces stays.
+    Other placeholders and braces stay as they are.
     """
 
     def value(found: re.Match[str]) -> str:
@@ -24,11 +24,11 @@ def filled(template: str, values: Mapping[str, str | None]) -> str:
 
 @lru_cache(maxsize=64)
 def placeholders(template: str) -> tuple[str, ...]:
-    """The names in a template, without doubles."""
+    """The placeholder names in a template, without duplicates."""
     return tuple(dict.fromkeys(_PLACEHOLDER.findall(template)))
 
 
 def has_other_braces(template: str, names: Collection[str]) -> bool:
-    """Whether there are braces in a template which are not those of a placeholder with one of these names."""
+    """True if the template has braces other than those of the placeholders with these names."""
     rest = _PLACEHOLDER.sub(lambda found: "" if found[1] in names else found[0], template)
     return "{" in rest or "}" in rest

@@ -1,7 +1,7 @@
-"""JSON as it goes over the wire.
+"""Encode and decode JSON.
 
-orjson does it for a fraction of the CPU, and is stricter than JSON in the wild: what it refuses goes to the standard
-library, which takes half of a surrogate pair, numbers of any size, what is nested deeply, and in texts also NaN.
+orjson needs a fraction of the CPU, but is stricter than real JSON. Whatever it refuses falls back to the standard
+library, which accepts lone surrogates, numbers of any size, deeper nesting and, when decoding, NaN.
 """
 
 import json
@@ -13,9 +13,9 @@ _STRICT = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | o
 
 
 def decoded(text: bytes | str) -> Any:
-    """The value of a JSON text. Raises ValueError for what is none, RecursionError for what is nested too deeply.
+    """The value of a JSON text. Raises ValueError if it is not JSON, RecursionError if it is nested too deeply.
 
-    An integer beyond 64 bits comes back as the nearest float.
+    An integer beyond 64 bits becomes the nearest float.
     """
     try:
         return orjson.loads(text)
@@ -24,7 +24,7 @@ def decoded(text: bytes | str) -> Any:
 
 
 def encoded(value: Any) -> bytes:
-    """The JSON text of a value, without blanks. Raises TypeError, ValueError or RecursionError for none."""
+    """The JSON text of a value, without spaces. Raises TypeError, ValueError or RecursionError if it has none."""
     try:
         return orjson.dumps(value)
     except TypeError:
@@ -32,9 +32,9 @@ def encoded(value: Any) -> bytes:
 
 
 def strictly_encoded(value: Any) -> bytes | None:
-    """The JSON text of a value, or None where a part of it is of no JSON type, no text, or a number beyond 64 bits.
+    """The JSON text of a value. NaN and infinity become `null`.
 
-    NaN and infinity become `null`.
+    None if a part of it has no JSON type, is a string that UTF-8 can't encode, or a number beyond 64 bits.
     """
     try:
         return orjson.dumps(value, option=_STRICT)

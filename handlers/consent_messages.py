@@ -1,4 +1,4 @@
-"""Messages that say when a customer decided: the field of the answer has moved, or a group was joined or left."""
+"""Messages that tell when a customer gave or withdrew consent: a custom field changed, or a customer group."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -9,16 +9,17 @@ from core.conditions import Condition
 from core.errors import Ignored
 from core.notification import Notification
 from core.rules_consent import CHANNELS, Channel
-from handlers.consent import follow, person
-from handlers.current import as_told
-from handlers.customer_profile import copy_own
+from handlers.consent import person_of, update_consent
+from handlers.current import up_to_date
+from handlers.customer_profile import copy_notified_customer
 from handlers.registry import handles
 from handlers.services import Services
 from mappers.consent_answer import Told, group_of, holds, told_by_field, told_by_group
 from mappers.documents import Customer
 from mappers.mapped import Mapped
 
-Teller = Callable[[str], Told | None]
+ReadAnswer = Callable[[str], Told | None]
+"""Reads the answer for one place of `[consent]` from a message; None if the message is about something else."""
 
 
 @handles(
@@ -28,10 +29,10 @@ Teller = Callable[[str], Told | None]
     "CustomerCustomTypeSet",
     when=Condition("[consent] custom field", lambda rules: rules.consent.reads_fields),
 )
-def follow_field(notification: Notification, services: Services) -> None:
-    """Have consent follow the customer's field, as of the time at which it moved."""
+def update_consent_from_field(notification: Notification, services: Services) -> None:
+    """Update consent from the customer's custom field, as of the time at which the field changed."""
     rules, at = services.settings.sync.consent, _decided_at(notification)
-    _follow(notification, services, lambda place: told_by_field(notification.payload, place, at, rules))
+    _copy_with_answers(notification, services, lambda place: told_by_field(notification.payload, place, at, rules))
 
 
 @handles(
@@ -43,48 +44,50 @@ def follow_field(notification: Notification, services: Services) -> None:
     when=Condition("[consent] customer group", lambda rules: rules.consent.reads_groups),
     scope="view_customer_groups",
 )
-def follow_group(notification: Notification, services: Services) -> None:
-    """Have consent follow the customer's group: joining it is a yes, leaving it a no."""
+def update_consent_from_group(notification: Notification, services: Services) -> None:
+    """Update consent from the customer's group: joining it is a yes, leaving it a no."""
     at = _decided_at(notification)
 
-    def told(place: str) -> Told | None:
+    def answer(place: str) -> Told | None:
         key = group_of(place)
         group = services.commercetools.customer_group_id(key) if key else None
         return told_by_group(notification.type, notification.payload, group, at) if group else None
 
-    _follow(notification, services, told)
+    _copy_with_answers(notification, services, answer)
 
 
-def _follow(notification: Notification, services: Services, teller: Teller) -> None:
-    """Copy the customer, and have consent follow what the message told.
+def _copy_with_answers(notification: Notification, services: Services, read_answer: ReadAnswer) -> None:
+    """Copy the customer, and update consent from the answers in the message.
 
-    Raises Ignored for a message about other fields or groups, one that does not tell (`payloadNotIncluded`: the change
-    that comes with it copies what stands there), and one that says what is not so any more.
+    Raises Ignored for a message
+    - without its payload (`payload_not_included`): the `ResourceUpdated` that comes with it copies the current answer;
+    - about other fields or groups (`other_field`);
+    - whose answers no longer hold (`superseded`).
     """
     if "payloadNotIncluded" in notification.payload:
         raise Ignored("payload_not_included")
     places = services.settings.sync.consent.places
-    told = {channel: said for channel in CHANNELS if channel in places and (said := teller(places[channel]))}
+    told = {channel: said for channel in CHANNELS if channel in places and (said := read_answer(places[channel]))}
     if not told:
         raise Ignored("other_field")
 
     def read() -> Customer | None:
-        customer = as_told(notification, services.commercetools.customer(notification.resource.id, groups=True))
-        if customer and not _that_hold(told, customer, places) and not current_budget().has_written:
+        customer = up_to_date(notification, services.commercetools.customer(notification.resource.id, groups=True))
+        if customer and not _still_valid(told, customer, places) and not current_budget().has_written:
             raise Ignored("superseded")
         return customer
 
     def then(customer: Customer, mapped: Mapped, known: KnownProfile) -> None:
-        follow(customer, person(mapped, known), services, _that_hold(told, customer, places))
+        update_consent(customer, person_of(mapped, known), services, _still_valid(told, customer, places))
 
-    copy_own(read, notification, services, then=then)
+    copy_notified_customer(read, notification, services, then=then)
 
 
-def _that_hold(told: Mapping[Channel, Told], customer: Customer, places: Mapping[Channel, str]) -> dict[Channel, Told]:
+def _still_valid(told: Mapping[Channel, Told], customer: Customer, places: Mapping[Channel, str]) -> dict[Channel, Told]:
     return {channel: said for channel, said in told.items() if holds(said, customer, places[channel])}
 
 
 def _decided_at(notification: Notification) -> datetime | None:
-    """When the message was made; commercetools' clock may be ahead of this one."""
-    made_at = notification.made_at
-    return min(made_at, datetime.now(UTC)) if made_at else None
+    """When the message was created, but not in the future: commercetools' clock may be ahead of this one."""
+    occurred_at = notification.occurred_at
+    return min(occurred_at, datetime.now(UTC)) if occurred_at else None

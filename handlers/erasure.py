@@ -1,4 +1,8 @@
-"""Nobody who was erased comes back: what is done about a profile that a message wrote while its customer went."""
+"""Erase a profile again if a message re-created it while, or after, its customer was deleted.
+
+"Brought back" means: the profile of a deleted customer was created by a write of ours, a moment before or after it was
+erased. Nothing else would ever erase it.
+"""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -7,68 +11,69 @@ from datetime import UTC, datetime
 from clients.retrying import current_budget, last_calls
 from core.errors import DeadLetter, Ignored, TryAgain
 from core.notification import Notification
-from handlers.current import YOUNG
+from handlers.current import YOUNG_SECONDS
 from handlers.services import Services
 from mappers.documents import Customer
 from mappers.mapped import mapper
 from mappers.order_documents import Order
 
 BROUGHT_BACK = "brought_back"
-"""The reason of a dead letter about a profile that could not be erased again."""
-TIME_TO_LOOK = 0.12
-"""Share of a message's time (3 of 25 seconds) that is kept for the look afterwards, and the erasure it may lead to."""
+"""Reason of the dead letter about a profile that could not be erased again."""
+RECHECK_SHARE = 0.12
+"""Share of a message's time (3 of 25 seconds) reserved for checking the customer after the write, and for the erasure."""
 
 
 def erase_if_brought_back(customer: Customer, since: datetime, services: Services) -> None:
-    """Erase the profile of a customer who is gone by now, if it was made since then: by what this message sent.
+    """Erase the profile of a deleted customer if it was created after `since`, that is by this message's writes.
 
-    A customer who was made under a minute ago may only not be shown: that is a dead letter, for people to look at.
+    Raises DeadLetter if the customer is under a minute old: reads may just not show the customer yet, so a person has
+    to decide.
     """
     if services.settings.sync.customer.erase and is_young(customer):
         raise _not_erased(customer["id"], DeadLetter(BROUGHT_BACK, code="young_customer"))
     _erase_if_new(customer["id"], since, services)
 
 
-def erase_if_brought_back_before(notification: Notification, customer_id: str, services: Services) -> None:
-    """The same for a message that finds the customer gone, if an earlier attempt at it may have sent something."""
-    if notification.is_redelivered and notification.made_at:
-        _erase_if_new(customer_id, notification.made_at, services)
+def erase_after_redelivery(notification: Notification, customer_id: str, services: Services) -> None:
+    """Erase the profile of a deleted customer if an earlier attempt at this message may have created it."""
+    if notification.is_redelivered and notification.occurred_at:
+        _erase_if_new(customer_id, notification.occurred_at, services)
 
 
-def erase_if_back(customer_id: str, since: datetime, services: Services) -> None:
-    """Erase the profile of a customer who is gone, if it was made since then: a job that was killed may have sent it.
+def erase_if_job_brought_back(customer_id: str, since: datetime, services: Services) -> None:
+    """Erase the profile of a deleted customer if it was created after `since`, by a job that was killed.
 
-    Raises Ignored where there is nothing to erase: the customer is still there.
+    Raises Ignored (`still_there`) if the customer exists.
     """
     if services.commercetools.customer(customer_id):
         raise Ignored("still_there")
     _erase_if_new(customer_id, since, services)
 
 
-def erase_if_gone(customer: Customer, since: datetime, services: Services) -> None:
-    """As `erase_if_brought_back`, where it has to be found out whether the customer is gone."""
+def erase_if_deleted(customer: Customer, since: datetime, services: Services) -> None:
+    """Read the customer, and erase the profile as `erase_if_brought_back` does if the customer was deleted."""
     if services.commercetools.customer(customer["id"]) is None:
         erase_if_brought_back(customer, since, services)
 
 
-def look_although_failed(look: Callable[[], None]) -> None:
-    """Look again after a failure, if something may have been written.
+def recheck_after_failure(recheck: Callable[[], None]) -> None:
+    """Run the check after a failed message too, if the message has begun to write.
 
-    A message that comes again would find an erased customer gone, and stop there.
+    It can't wait for the redelivery: that would find the customer deleted and stop there.
     """
     if current_budget().has_written:
         with last_calls(), suppress(TryAgain):
-            look()
+            recheck()
 
 
 @mapper
 def is_young(document: Order | Customer) -> bool:
-    """Whether an order or a customer was made so short a time ago that reads may not show the customer yet."""
-    return (datetime.now(UTC) - datetime.fromisoformat(document["createdAt"])).total_seconds() < YOUNG
+    """True if the order or customer was created so recently that reads may not show the customer yet."""
+    return (datetime.now(UTC) - datetime.fromisoformat(document["createdAt"])).total_seconds() < YOUNG_SECONDS
 
 
 def _erase_if_new(customer_id: str, since: datetime, services: Services) -> None:
-    """Erase the profile if it was made since then. A failure is a dead letter: nothing would come back to it."""
+    """Erase the profile if it was created after `since`. A failure is a dead letter, as no retry would erase it."""
     if not services.settings.sync.customer.erase:
         return
     try:
@@ -79,6 +84,6 @@ def _erase_if_new(customer_id: str, since: datetime, services: Services) -> None
 
 
 def _not_erased(customer_id: str, error: DeadLetter) -> DeadLetter:
-    """The error, with whom it is about: an order's message does not tell."""
+    """The error, with the customer's id as its part: an order's message does not name the customer."""
     error.part = f"customer {customer_id}"
     return error

@@ -1,4 +1,4 @@
-"""Orders become events."""
+"""Orders become events: placed, fulfilled and cancelled."""
 
 from collections.abc import Callable
 from typing import cast
@@ -8,8 +8,8 @@ from core.errors import DeadLetter, Ignored
 from core.notification import Notification
 from core.rules import OrderRules
 from core.settings import Settings
-from handlers.checkout_consent import follow_checkout
-from handlers.current import as_told
+from handlers.checkout_consent import apply_checkout_consent
+from handlers.current import up_to_date
 from handlers.order_owner import send_order_events
 from handlers.registry import handles
 from handlers.services import Services
@@ -18,35 +18,36 @@ from mappers.order_documents import Order
 from mappers.order_events import OwnedOrder, cancelled_order, fulfilled_order, ordered_products, placed_order
 
 _STATE = "order_state"
-"""Why an order makes no event."""
+"""Reason for ignoring an order in a state that has no event."""
 
 
 @handles("order", "OrderCreated", "OrderImported", "OrderCreatedFromRecurringOrder")
 def place_order(notification: Notification, services: Services) -> None:
-    """Send Placed Order, as the message tells it, and Ordered Product for each line item; then see to the box."""
+    """Send Placed Order and Ordered Products from the message's order, then apply the checkout's consent checkbox."""
     services.prepare("Events")
-    told = notification.payload.get("order")
-    order = cast("Order", told) if isinstance(told, dict) else order_now(notification, services, creates=True)
-    # An import is the past, nobody ticks the box of a recurring order, and a message without a time is a command's.
-    ticked = notification.type == "OrderCreated" and notification.made_at is not None
+    payload_order = notification.payload.get("order")
+    order = cast("Order", payload_order) if isinstance(payload_order, dict) else current_order(notification, services, creates=True)
+    # Not for an import, which is history, nor for a recurring order, which has no checkout. A message without a time was
+    # created by a command.
+    has_checkout = notification.type == "OrderCreated" and notification.occurred_at is not None
     try:
         _send_placed_order(notification, order, services)
     except (DeadLetter, Ignored) as failed:
-        if ticked and (isinstance(failed, DeadLetter) or failed.reason == _STATE):
-            follow_checkout(order, services)
+        if has_checkout and (isinstance(failed, DeadLetter) or failed.reason == _STATE):
+            apply_checkout_consent(order, services)
         raise
-    if ticked:
-        follow_checkout(order, services)
+    if has_checkout:
+        apply_checkout_consent(order, services)
 
 
 @handles("order", "OrderCustomerSet")
 def place_order_of_customer(notification: Notification, services: Services) -> None:
-    """Send Placed Order and Ordered Product again, for the customer that the order has now."""
+    """Send Placed Order and Ordered Product again for the customer whom the order is assigned to now."""
     services.prepare("Events")
-    told = "payloadNotIncluded" not in notification.payload
-    if told and not notification.payload.get("customer"):
+    has_payload = "payloadNotIncluded" not in notification.payload
+    if has_payload and not notification.payload.get("customer"):
         raise Ignored("customer_removed")
-    order = order_now(notification, services)
+    order = current_order(notification, services)
     if not order.get("customerId"):
         raise Ignored("customer_removed")
     _send_placed_order(notification, order, services)
@@ -54,37 +55,37 @@ def place_order_of_customer(notification: Notification, services: Services) -> N
 
 @handles("order", "OrderStateChanged", when=setting("order.fulfilled_states", "order.cancelled_states"))
 def change_order_state(notification: Notification, services: Services) -> None:
-    """Send Fulfilled Order or Cancelled Order, by the state that the message tells."""
+    """Send Fulfilled Order or Cancelled Order, by the order state in the message."""
     services.prepare("Events")
     events = events_by_state(services.settings.sync.order)
     state = notification.payload.get("orderState")
     order = None
     if state is None:
-        order = order_now(notification, services)
+        order = current_order(notification, services)
         state = order.get("orderState")
     event = events.get(str(state))
     if not event:
         raise Ignored(_STATE)
-    order = order or order_now(notification, services)
+    order = order or current_order(notification, services)
     send_order_events(
         notification, order, services, lambda owned: [[event(owned, notification.created_at, services.settings)]]
     )
 
 
 def events_by_state(rules: OrderRules) -> dict[str, Callable[[OwnedOrder, str, Settings], Mapped]]:
-    """The mapper of the event that an order's coming into a state makes, by the state."""
+    """The mapper of the event to send when an order enters a state, by state."""
     return {
         **dict.fromkeys(rules.fulfilled_states, fulfilled_order),
         **dict.fromkeys(rules.cancelled_states, cancelled_order),
     }
 
 
-def order_now(
+def current_order(
     notification: Notification, services: Services, *, creates: bool = False, with_state: bool = False
 ) -> Order:
-    """The order as it is now, with its workflow state expanded if asked for. Raises Ignored for one that is gone."""
+    """The order as it is now, `with_state` with its workflow state expanded. Raises Ignored if it was deleted."""
     read = services.commercetools.order(notification.resource.id, with_state=with_state)
-    order = as_told(notification, read, creates=creates)
+    order = up_to_date(notification, read, creates=creates)
     if order is None:
         raise Ignored("deleted_meanwhile")
     return order

@@ -1,8 +1,9 @@
-"""Whose an order's events are: read when they are sent, and looked at again afterwards.
+"""Whose events an order's are: looked up when they are sent, and checked again afterwards.
 
-An order's `customerEmail` is a snapshot, and an event changes its profile: the e-mail, and for a guest the name and the
-place. So every event of an order goes through `send_order_events`. No customer who was erased comes back, no e-mail
-that was changed, and no customer gets the name that stands in a guest's order.
+An order's `customerEmail` is a snapshot, and every event updates the profile it is sent for: the e-mail, and for a guest
+also the name and the location. Sending events from the snapshot could re-create an erased customer, restore an e-mail
+that has changed, or give a customer the name in a guest order's billing form. So every event of an order goes through
+`send_order_events`.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,14 +15,14 @@ from functools import partial
 from clients.retrying import time_kept_back
 from core.errors import DeadLetter, Ignored, TryAgain
 from core.notification import Notification
-from handlers.current import YOUNG
+from handlers.current import YOUNG_SECONDS
 from handlers.customer_profile import copy_customer
 from handlers.erasure import (
-    TIME_TO_LOOK,
+    RECHECK_SHARE,
+    erase_after_redelivery,
     erase_if_brought_back,
-    erase_if_brought_back_before,
     is_young,
-    look_although_failed,
+    recheck_after_failure,
 )
 from handlers.services import Services
 from mappers.documents import Customer
@@ -31,20 +32,23 @@ from mappers.order_events import OwnedOrder
 from mappers.profile import customer_in_event, email_in_event, email_of, guest_in_event
 
 Stages = Sequence[Sequence[Mapped]]
-"""Events that may be sent in any order, stage after stage."""
+"""Events to send, stage after stage; those of one stage in any order."""
 
-_ROUNDS = 3
-_TIME_TO_COPY = 2 * TIME_TO_LOOK
-"""The same share where the look may lead to the copy of a customer, which keeps a share of its own."""
+_MAX_ROUNDS = 3
+_COPY_SHARE = 2 * RECHECK_SHARE
+"""Twice the share if the check may copy a customer: the copy reserves a share for its own check."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Owner:
-    """The profile in an order's events, and the look at it once they are sent, with its share of the message's time."""
+    """The profile that the events are sent for.
+
+    `recheck` runs after they are sent, and `recheck_share` is the share of the message's time that is reserved for it.
+    """
 
     profile: JsonObject
-    look: Callable[[], None] | None = None
-    time_to_look: float = 0.0
+    recheck: Callable[[], None] | None = None
+    recheck_share: float = 0.0
 
 
 def send_order_events(
@@ -56,32 +60,35 @@ def send_order_events(
     backfill: bool = False,
     flows: bool = False,
 ) -> None:
-    """Send events of an order as those of the person it belongs to now.
+    """Send an order's events for the person who owns the order now.
 
-    In a `backfill` they are history, which tells who a guest is by the e-mail alone: an old address must not overwrite
-    what Klaviyo knows today. It starts no flow, unless `flows` says so. Raises Ignored for an order of nobody, and for
-    one whose customer is gone (`[order] deleted_customers`).
+    `backfill` sends them as history, which starts no flows unless `flows` is set. A guest is then identified by the
+    e-mail alone, as an old billing address must not overwrite what Klaviyo knows today.
+
+    Raises Ignored for an order with neither e-mail nor customer (`no_profile`), and for one whose customer was deleted
+    (`customer_gone`), unless `[order] deleted_customers` says to send its events to the order's e-mail.
     """
-    _require_somebody(order)
+    _require_profile(order)
     owner = _owner(notification, order, services, backfill=backfill)
     stages = events(OwnedOrder(order, owner.profile, services.order_knowledge.of(order), backfill, flows))
     try:
-        with time_kept_back(owner.time_to_look):
+        with time_kept_back(owner.recheck_share):
             _send(stages, services)
     except TryAgain:
-        if owner.look:
-            look_although_failed(owner.look)
+        if owner.recheck:
+            recheck_after_failure(owner.recheck)
         raise
     except DeadLetter:
-        if owner.look:
-            owner.look()
+        if owner.recheck:
+            owner.recheck()
         raise
-    if owner.look:
-        owner.look()
+    if owner.recheck:
+        owner.recheck()
 
 
 @mapper
-def _require_somebody(order: Order) -> None:
+def _require_profile(order: Order) -> None:
+    """Raise Ignored for an order with neither e-mail nor customer."""
     if not (order.get("customerEmail") or "").strip() and not order.get("customerId"):
         raise Ignored("no_profile")
 
@@ -93,90 +100,95 @@ def _owner(notification: Notification, order: Order, services: Services, *, back
     customer = _customer(notification, order, services)
     if not customer:
         return _Owner(email_in_event(order))
-    return _Owner(customer_in_event(customer), partial(_look_again, customer, read_at, services), TIME_TO_LOOK)
+    return _Owner(customer_in_event(customer), partial(_recheck_customer, customer, read_at, services), RECHECK_SHARE)
 
 
 def _guest(guest: JsonObject, notification: Notification, services: Services) -> _Owner:
-    """A guest, as the billing form says. Where a customer has that e-mail the e-mail alone, in that spelling.
+    """The owner of a guest's order: the profile from the billing form, unless a customer has that e-mail.
 
-    The form must not overwrite a customer's name and address, so a customer who registers meanwhile is copied once the
-    events are sent.
+    The billing form must not overwrite a customer's name and location. If a customer has the e-mail, the events carry
+    the e-mail alone, in the customer's spelling. If a customer may have registered while this attempt, or an earlier
+    one, sent the billing form, that customer is copied after the events.
     """
     email = guest["email"]
     customer = services.commercetools.customer_with(email)
-    whose = {"email": customer_in_event(customer)["email"]} if customer else guest
-    if guest.keys() == {"email"} or (customer and not _is_newer(customer, notification)):
-        return _Owner(whose)
+    profile = {"email": customer_in_event(customer)["email"]} if customer else guest
+    if guest.keys() == {"email"} or (customer and not _may_be_newer(customer, notification)):
+        return _Owner(profile)
     if customer:
-        return _Owner(whose, partial(_copy, customer, notification, services), _TIME_TO_COPY)
-    return _Owner(whose, partial(_copy_if_registered, email, notification, services), _TIME_TO_COPY)
+        return _Owner(profile, partial(_copy_customer, customer, notification, services), _COPY_SHARE)
+    return _Owner(profile, partial(_copy_if_registered, email, notification, services), _COPY_SHARE)
 
 
 @mapper
-def _is_newer(customer: Customer, notification: Notification) -> bool:
-    """Whether the customer may have registered after an earlier attempt at the message, which sent the billing form.
+def _may_be_newer(customer: Customer, notification: Notification) -> bool:
+    """True if the customer may have registered after an earlier attempt at the message sent the billing form.
 
-    Counted from a minute before the message was made, as queries lag.
+    As queries lag, a customer who changed up to a minute before the message was created counts too.
     """
     changed_at = datetime.fromisoformat(customer.get("lastModifiedAt") or customer["createdAt"])
-    made_at = notification.made_at
-    return made_at is not None and changed_at > made_at - timedelta(seconds=YOUNG)
+    occurred_at = notification.occurred_at
+    return occurred_at is not None and changed_at > occurred_at - timedelta(seconds=YOUNG_SECONDS)
 
 
 def _copy_if_registered(email: str, notification: Notification, services: Services) -> None:
-    """Put the profile right if a customer has the e-mail of a guest's events by now."""
+    """Correct the profile if a customer has registered with the e-mail since the guest's events were sent."""
     customer = services.commercetools.customer_with(email)
     if customer:
-        _copy(customer, notification, services)
+        _copy_customer(customer, notification, services)
 
 
-def _copy(customer: Customer, notification: Notification, services: Services) -> None:
-    """Put the profile of a customer right, unless the customer is gone. A refusal names the customer as its part."""
+def _copy_customer(customer: Customer, notification: Notification, services: Services) -> None:
+    """Copy the customer to the profile, unless the customer was deleted. A refusal names the customer as its part."""
 
     def copy() -> None:
         with suppress(Ignored):
             copy_customer(customer["id"], notification, services)
 
-    services.together([(f"customer {customer['id']}", copy)])
+    services.in_parallel([(f"customer {customer['id']}", copy)])
 
 
 def _customer(notification: Notification, order: Order, services: Services) -> Customer | None:
-    """The customer of an order as it is now; None for one who is gone where the e-mail is to do."""
+    """The order's customer as of now; None for a deleted customer if the order's e-mail is to be used instead."""
     customer_id = order["customerId"]
     customer = services.commercetools.customer(customer_id)
     if not customer:
-        # An old order may be given to a customer who registered a moment ago.
-        if is_young(order) or (notification.type == "OrderCustomerSet" and notification.age < YOUNG):
+        # An old order can be assigned to a customer who has only just registered.
+        if is_young(order) or (notification.type == "OrderCustomerSet" and notification.age < YOUNG_SECONDS):
             raise TryAgain("customer_not_there_yet")
-        erase_if_brought_back_before(notification, customer_id, services)
+        erase_after_redelivery(notification, customer_id, services)
         if services.settings.sync.order.deleted_customers == "skip" or not email_in_event(order):
             raise Ignored("customer_gone")
     return customer
 
 
 def _send(stages: Stages, services: Services) -> None:
-    """Send all that Klaviyo takes; raises the first refusal afterwards, any other error at once."""
+    """Send all events. If Klaviyo refuses some, send the rest, then raise the first refusal. Other errors end it."""
     refusals: list[DeadLetter] = []
     for events in stages:
         try:
-            services.together((_named(event), partial(services.klaviyo.create_event, event)) for event in events)
+            services.in_parallel((_label(event), partial(services.klaviyo.create_event, event)) for event in events)
         except DeadLetter as refused:
             refusals.append(refused)
     if refusals:
         raise refusals[0]
 
 
-def _named(event: Mapped) -> str:
+def _label(event: Mapped) -> str:
+    """Metric and `unique_id` of an event, to name it in errors."""
     attributes = event.body["data"]["attributes"]
     return f"{attributes['metric']['data']['attributes']['name']} {attributes['unique_id']}"
 
 
-def _look_again(customer: Customer, read_at: datetime, services: Services) -> None:
-    """Undo what the events did to a person who was erased, or got another e-mail, while they were sent."""
+def _recheck_customer(customer: Customer, read_at: datetime, services: Services) -> None:
+    """Correct the profile if the customer was deleted, or got another e-mail, while the events were sent.
+
+    The events may have re-created an erased profile, which is erased again, or restored an old e-mail.
+    """
     if not services.settings.sync.customer.erase:
         return
     sent = customer
-    for _ in range(_ROUNDS):
+    for _ in range(_MAX_ROUNDS):
         now = services.commercetools.customer(sent["id"])
         if now is None:
             erase_if_brought_back(sent, read_at, services)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from core.conditions import Condition
 from core.notification import CHANGES, Notification
 from core.rules import SyncRules
-from core.settings import names_scope
+from core.settings import includes_scope
 from handlers.services import Services
 
 Handler = Callable[[Notification, Services], None]
@@ -51,7 +51,7 @@ class Registration:
             return "[messages] disabled"
         if self.when and not self.when.holds(rules):
             return self.when.name
-        has_scope = not self.scope or scopes is None or names_scope(scopes, self.scope)
+        has_scope = not self.scope or scopes is None or includes_scope(scopes, self.scope)
         return None if has_scope else f"CT_SCOPE without {self.scope}"
 
 

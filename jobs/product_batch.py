@@ -24,7 +24,7 @@ from jobs.bulk_rows import Row, split_into_jobs
 from jobs.outcome import INTERRUPTED, StoppedError
 from jobs.run import Run
 from jobs.units import Attempt
-from pipeline import where as place
+from pipeline import location_of
 
 PAGE_SIZE = 50
 MIN_PRODUCTS = 10
@@ -207,5 +207,5 @@ class ProductBatch(Batch):
             except SyncError as error:
                 log.warning("not by bulk jobs", reason=error.reason)
             except Exception as unforeseen:  # noqa: BLE001 - whatever it is, the live handler does without jobs
-                log.warning("not by bulk jobs", reason="unforeseen", code=place(unforeseen))
+                log.warning("not by bulk jobs", reason="unforeseen", code=location_of(unforeseen))
         self.calls.update(budget.calls)

@@ -16,7 +16,7 @@ from core.errors import DeadLetter, Ignored, SyncError, TryAgain, Unmappable
 from core.rules import Limits
 from handlers.erasure import BROUGHT_BACK
 from jobs.outcome import DENIED, INTERRUPTED, StoppedError
-from pipeline import where
+from pipeline import location_of
 
 UNIT_SECONDS = 600.0
 """Wall clock for one attempt: a job holds no message of Pub/Sub's, and a large order has to end at any share."""
@@ -156,5 +156,5 @@ def _error_of_attempt(work: Callable[[Attempt], None], attempt: Attempt) -> Sync
     except SyncError as error:
         return error
     except Exception as unforeseen:  # noqa: BLE001 - whatever it is, the others go on
-        return TryAgain("unforeseen", code=where(unforeseen))
+        return TryAgain("unforeseen", code=location_of(unforeseen))
     return None

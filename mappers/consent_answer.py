@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from core.rules_consent import CUSTOM, GROUP, Channel, ConsentRules, answers
+from core.rules_consent import CUSTOM, GROUP, Channel, ConsentRules, typed_answers
 from core.settings import Settings
 from mappers.consent import SUBSCRIBED, Action, Wanted, Why, decided, found, moment
 from mappers.documents import Customer
@@ -39,9 +39,9 @@ def answer_of(value: object, rules: ConsentRules) -> bool | None:
     if is_unreadable(value):
         return None
     told = (type(value), value)
-    if told in answers(rules.subscribed):
+    if told in typed_answers(rules.subscribed):
         return True
-    return False if told in answers(rules.unsubscribed) else None
+    return False if told in typed_answers(rules.unsubscribed) else None
 
 
 def is_unreadable(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""The samples: deliveries to send, and what must hold afterwards."""
+"""The samples: messages to send, and the state of Klaviyo expected afterwards."""
 
 import json
 import tomllib
@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from core.setting_errors import meant
+from core.setting_errors import did_you_mean
 from sandbox.control import Control
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
@@ -23,12 +23,12 @@ ENVIRONMENT = {
     "PREFERRED_CURRENCY": "EUR",
     "PRODUCT_URL_TEMPLATE": "https://shop.example/p/{{productSlug}}",
 }
-"""The settings that the samples' expectations are written for."""
+"""The settings that the samples' expectations assume."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One row of samples.toml, whose header says what the fields mean."""
+    """One entry of samples.toml. The header of that file documents the fields."""
 
     file: str
     shows: str
@@ -41,7 +41,7 @@ class Sample:
 
     @property
     def name(self) -> str:
-        """The file's name without number and ending."""
+        """The file name without its number and extension."""
         return self.file.removesuffix(".json").split("-", 1)[1]
 
     @property
@@ -50,7 +50,7 @@ class Sample:
         return (SAMPLES / self.file).read_bytes()
 
     def prepare(self, commercetools: Control) -> None:
-        """Change commercetools as it had changed when this message was sent."""
+        """Put commercetools into the state in which this message was published."""
         for change in self.before:
             if "put" in change:
                 collection = change["put"].split("/", 1)[0]
@@ -59,16 +59,16 @@ class Sample:
                 commercetools.delete(*change["delete"].split("/", 1))
 
     def problems(self, state: Mapping[str, Any]) -> list[str]:
-        """What Klaviyo's state lacks of the effect of this sample; empty when it is all there."""
+        """How Klaviyo's state differs from what this sample expects; empty if it matches."""
         return [problem for expected in self.expect for problem in _problems(expected, state)]
 
 
 class SampleError(click.ClickException):
-    """A mistake in samples.toml, told to whoever wrote it."""
+    """A mistake in samples.toml."""
 
 
 def samples(folder: Path = SAMPLES) -> list[Sample]:
-    """All samples, in the order in which they are to be sent. Raises SampleError."""
+    """All samples in the order to send them. Raises SampleError."""
     try:
         rows = tomllib.loads((folder / "samples.toml").read_text(encoding="utf-8")).get("sample", [])
     except tomllib.TOMLDecodeError as error:
@@ -80,10 +80,10 @@ def samples(folder: Path = SAMPLES) -> list[Sample]:
 
 
 def _mistakes(row: Mapping[str, Any], folder: Path) -> Iterator[str]:
-    known = {one.name: one for one in fields(Sample)}
-    yield from (f"{name} is not known{meant(name, known)}" for name in row if name not in known)
-    for name, one in known.items():
-        if name not in row and one.default is MISSING and one.default_factory is MISSING:
+    known = {field.name: field for field in fields(Sample)}
+    yield from (f"{name} is not known{did_you_mean(name, known)}" for name in row if name not in known)
+    for name, definition in known.items():
+        if name not in row and definition.default is MISSING and definition.default_factory is MISSING:
             yield f"{name} is missing"
     if row["outcome"] not in ("synced", "ignored"):
         yield 'outcome must be "synced" or "ignored"'
@@ -96,23 +96,24 @@ def _mistakes(row: Mapping[str, Any], folder: Path) -> Iterator[str]:
     for expected in row.get("expect", ()):
         kind = str(expected.get("kind", "")).removeprefix("no ")
         if kind not in _KINDS:
-            yield f"expect has the kind {kind!r}{meant(kind, _KINDS)}: one of {', '.join(_KINDS)}, or with no in front"
+            hint = did_you_mean(kind, _KINDS)
+            yield f"expect has the kind {kind!r}{hint}: one of {', '.join(_KINDS)}, or with no in front"
 
 
 def _problems(expected: Mapping[str, Any], state: Mapping[str, Any]) -> Iterator[str]:
     kind = expected["kind"]
-    there = list(_candidates(kind.removeprefix("no "), expected, state))
-    named = expected.get("external_id") or f"{expected.get('metric')} {expected.get('unique_id')}"
+    found = list(_candidates(kind.removeprefix("no "), expected, state))
+    label = expected.get("external_id") or f"{expected.get('metric')} {expected.get('unique_id')}"
     if kind.startswith("no "):
-        if there:
-            yield f"{kind[3:]} {named} is still there"
+        if found:
+            yield f"{kind[3:]} {label} is still there"
         return
     wanted = {name: value for name, value in expected.items() if name not in ("kind", "external_id", "attributes")}
     wanted |= expected.get("attributes", {})
-    if not there:
-        yield f"{kind} {named} is missing"
-    elif not any(_holds(wanted, candidate) for candidate in there):
-        yield f"{kind} {named} is not {wanted}, but {there[0]}"
+    if not found:
+        yield f"{kind} {label} is missing"
+    elif not any(_contains(wanted, candidate) for candidate in found):
+        yield f"{kind} {label} is not {wanted}, but {found[0]}"
 
 
 def _candidates(kind: str, expected: Mapping[str, Any], state: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -132,15 +133,15 @@ def _candidates(kind: str, expected: Mapping[str, Any], state: Mapping[str, Any]
                 yield state[f"{kind}s"][own_id]
 
 
-def _holds(wanted: Any, found: Any) -> bool:
-    """Whether `found` holds at least `wanted`: lists in any order, numbers by value, times by instant."""
+def _contains(wanted: Any, found: Any) -> bool:
+    """True if `found` contains `wanted`: lists in any order, numbers by value, times by instant."""
     match wanted:
         case dict():
             return isinstance(found, Mapping) and all(
-                name in found and _holds(value, found[name]) for name, value in wanted.items()
+                name in found and _contains(value, found[name]) for name, value in wanted.items()
             )
         case list():
-            return isinstance(found, list) and all(any(_holds(value, one) for one in found) for value in wanted)
+            return isinstance(found, list) and all(any(_contains(value, element) for element in found) for value in wanted)
         case datetime():
             return isinstance(found, str) and datetime.fromisoformat(found) == wanted
     return bool(wanted == found)

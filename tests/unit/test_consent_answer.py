@@ -214,10 +214,10 @@ def test_the_box_and_the_customers_own_word() -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ('email = "newsletter"', "must be such as custom.newsletter or group:newsletter"),
-        ('email = "custom."', "must be such as custom.newsletter or group:newsletter"),
+        ('email = "newsletter"', "must look like custom.newsletter or group:newsletter"),
+        ('email = "custom."', "must look like custom.newsletter or group:newsletter"),
         ('email = "custom.a..b"', "must name a field, such as custom.newsletter"),
-        ('consented_at = "group:x"', "must be such as custom.newsletter, the path of a custom field"),
+        ('consented_at = "group:x"', "must look like custom.newsletter, the path of a custom field"),
         ('conflict = "shop"', "must be 'newest', 'klaviyo' or 'commercetools'"),
         ('unsubscribed = [true, "no"]', "has true in common with subscribed"),
         ('mail = "custom.newsletter"', "is not known; did you mean email?"),

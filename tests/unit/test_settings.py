@@ -10,7 +10,7 @@ import pytest
 
 import handlers  # noqa: F401 - registers every handler
 from core.errors import ConfigurationError
-from core.rules import SyncRules, doubts
+from core.rules import SyncRules, warnings_for
 from core.settings import DEFAULT_SYNC_TOML, Settings, load_settings
 from handlers.registry import consumed
 from tests.env_files import WAYS_TO_WRITE
@@ -120,29 +120,29 @@ def test_what_is_required(load: Load, name: str, value: str | None) -> None:
     ("name", "value", "problem"),
     [
         ("CT_API_URL", "api.example.com", "CT_API_URL must be a URL such as https://api.example.com; http://"),
-        ("CT_PROJECT_ID", "a/b", "CT_PROJECT_ID must be such as my-shop, a project key"),
+        ("CT_PROJECT_ID", "a/b", "CT_PROJECT_ID must look like my-shop, a project key"),
         ("PUSH_AUDIENCE", "https://sync.example", "PUSH_SERVICE_ACCOUNT and PUSH_AUDIENCE go together"),
         (
             "PUSH_SERVICE_ACCOUNT",
             "push@p.iam.gserviceaccount.com",
             "PUSH_SERVICE_ACCOUNT and PUSH_AUDIENCE go together",
         ),
-        ("PUSH_AUDIENCE", "two words", "PUSH_AUDIENCE must be such as https://"),
-        ("PUSH_SERVICE_ACCOUNT", "push", "PUSH_SERVICE_ACCOUNT must be such as push@"),
+        ("PUSH_AUDIENCE", "two words", "PUSH_AUDIENCE must look like https://"),
+        ("PUSH_SERVICE_ACCOUNT", "push", "PUSH_SERVICE_ACCOUNT must look like push@"),
         ("CT_API_CLIENT", f"client:{SECRET}", "CT_API_CLIENT must be a JSON object"),
         ("CT_API_CLIENT", f'["{SECRET}"]', "CT_API_CLIENT must be a JSON object"),
         ("CT_API_CLIENT", f'{{"secret": "{SECRET}"}}', "CT_API_CLIENT (clientId) is not set"),
         ("CT_API_CLIENT", '{"clientId": "a"}', "CT_API_CLIENT (secret) is not set"),
-        ("CT_API_CLIENT", f'{{"clientId": "a", "secret": ["{SECRET}"]}}', "CT_API_CLIENT (secret) must be a text"),
+        ("CT_API_CLIENT", f'{{"clientId": "a", "secret": ["{SECRET}"]}}', "CT_API_CLIENT (secret) must be a string"),
         ("CT_API_CLIENT", '{"clientId": "...", "secret": "..."}', "CT_API_CLIENT is still what .env.example has"),
         ("CT_API_CLIENT", '{"clientId": "a", "secret": "..."}', "CT_API_CLIENT is still what .env.example has"),
         ("KLAVIYO_AUTH_KEY", "pk_...", "KLAVIYO_AUTH_KEY is still what .env.example has"),
         ("APP_TYPE", "event", "APP_TYPE must be EVENT or unset"),
         ("PUB_SUB_PORT", "http", "PUB_SUB_PORT must be a whole number"),
         ("PUB_SUB_PORT", "70000", "PUB_SUB_PORT must be at most 65535"),
-        ("PREFERRED_CURRENCY", "EURO", "PREFERRED_CURRENCY must be such as EUR"),
+        ("PREFERRED_CURRENCY", "EURO", "PREFERRED_CURRENCY must look like EUR"),
         ("KLAVIYO_API_URL", "klaviyo", "KLAVIYO_API_URL must be a URL"),
-        ("DEAD_LETTER_TOPIC", "letters", "DEAD_LETTER_TOPIC must be such as projects/P/topics/T"),
+        ("DEAD_LETTER_TOPIC", "letters", "DEAD_LETTER_TOPIC must look like projects/P/topics/T"),
         ("THREADS", "0", "THREADS must be at least 1"),
         ("SYNC_CONFIG", "nowhere.toml", "SYNC_CONFIG names nowhere.toml, which can't be read"),
     ],
@@ -172,7 +172,9 @@ def test_without_tls_no_further_than_this_machine(load: Load, name: str, url: st
     with pytest.raises(ConfigurationError) as raised:
         load(**{name: url})
     (problem,) = raised.value.problems
-    assert problem.startswith(f"{name} must be a URL such as https://api.example.com; http:// is for this machine only")
+    assert problem.startswith(
+        f"{name} must be a URL such as https://api.example.com; http:// is allowed for this machine only"
+    )
 
 
 @pytest.mark.parametrize("changes", [{}, {"PUSH_AUDIENCE": ""}, {"PUSH_SERVICE_ACCOUNT": ""}], ids=str)
@@ -182,7 +184,7 @@ def test_on_cloud_run_no_token_can_be_verified(load: Load, changes: dict[str, st
     with pytest.raises(ConfigurationError) as raised:
         load(K_SERVICE="klaviyo-sync", **{**both, **changes})
     (problem,) = raised.value.problems
-    assert problem.startswith("PUSH_SERVICE_ACCOUNT and PUSH_AUDIENCE must be left out on Cloud Run (K_SERVICE is set)")
+    assert problem.startswith("PUSH_SERVICE_ACCOUNT and PUSH_AUDIENCE must not be set on Cloud Run (K_SERVICE is set)")
     assert load(K_SERVICE="klaviyo-sync").push_audience is None
     assert load(**both).push_service_account == both["PUSH_SERVICE_ACCOUNT"]
 
@@ -209,7 +211,7 @@ def test_a_wrong_audience_is_one_problem(load: Load) -> None:
 def test_what_is_not_real(load: Load, changes: dict[str, str | None], *, stand_ins: bool) -> None:
     """Both backends on this machine are stand-ins; one that is elsewhere, or Klaviyo by default, is the real one."""
     here = dict.fromkeys(("CT_API_URL", "CT_AUTH_URL", "KLAVIYO_API_URL"), "http://127.0.0.1:9")
-    assert load(**{**here, **changes}).reaches_this_machine_only is stand_ins
+    assert load(**{**here, **changes}).has_only_local_backends is stand_ins
 
 
 def test_every_problem_is_listed(load: Load, tmp_path: Path) -> None:
@@ -249,27 +251,27 @@ def test_the_heading_says_what_it_is(load: Load, changes: dict[str, str | None],
         ("typo = 1", "typo is not known"),
         (
             '[messages]\ndisabled = ["order/OrderImportd", "OrderCreated", "order/OrderCreated"]',
-            "messages.disabled names OrderCreated, which must be such as order/OrderImported, order/OrderImportd, ",
+            "messages.disabled names OrderCreated, which must look like order/OrderImported, order/OrderImportd, ",
         ),
         ('[metrics]\nplaced_order = ""', "metrics.placed_order must not be empty"),
         (f'[metrics]\nshipped_order = "{"x" * 128}"', "metrics.shipped_order must have at most 127 characters"),
         ('[order]\ntransitions = { packed = "" }', "order.transitions.packed must not be empty"),
         (
             '[shipment]\ntracking_urls = { DHL = "dhl.example" }',
-            "shipment.tracking_urls.DHL must be such as https://carrier.example/track?id={{trackingId}}",
+            "shipment.tracking_urls.DHL must look like https://carrier.example/track?id={{trackingId}}",
         ),
         (
             '[shipment]\ntracking_urls = { DHL = "https://dhl.example/{{number}}" }',
             (
-                "shipment.tracking_urls.DHL must have no braces but those of"
+                "shipment.tracking_urls.DHL must not have braces other than"
                 " {{trackingId}}, {{carrier}}, {{postalCode}}, {{locale}}"
             ),
         ),
         (f'[metrics]\nplaced_order = "{"x" * 128}"', "metrics.placed_order must have at most 127 characters"),
         ('[product]\nunpublished = "keep"', "product.unpublished must be 'delete' or 'hide'"),
         ('[customer]\nclear = ["first_name", "email"]', "customer.clear, entry 2 must be 'first_name', "),
-        ('[order]\nplaced_states = "Open"', "order.placed_states must be a list of texts"),
-        ("[order]\nplaced_states = [1]", "order.placed_states, entry 1 must be a text"),
+        ('[order]\nplaced_states = "Open"', "order.placed_states must be a list of strings"),
+        ("[order]\nplaced_states = [1]", "order.placed_states, entry 1 must be a string"),
         ("order = 1", "order must be a table"),
         ("[order.properties]\nrename = 1", "order.properties.rename must be a table"),
         ('[customer]\nerase = "perhaps"', "customer.erase must be true or false"),
@@ -280,8 +282,8 @@ def test_the_heading_says_what_it_is(load: Load, changes: dict[str, str | None],
         ('[price]\ncountry = "UK"', "price.country must be the ISO 3166 code of a country"),
         ('[price]\ncountry = "Germany"', "price.country must be the ISO 3166 code of a country"),
         ('[price]\ncountry = "EU"', "price.country must be the ISO 3166 code of a country"),
-        ('[price]\nchannel = "a key with spaces"', "price.channel must be such as "),
-        ("[price]\ncustomer_group = 7", "price.customer_group must be a text"),
+        ('[price]\nchannel = "a key with spaces"', "price.channel must look like "),
+        ("[price]\ncustomer_group = 7", "price.customer_group must be a string"),
         ('[price]\ncompare_at = "price_json"', "price.compare_at must not be price_json, "),
         ('[price]\ntiers = "some"', "price.tiers must be true or false"),
         ("[limits", "is not TOML"),
@@ -305,12 +307,12 @@ def test_states_that_commercetools_does_not_have_are_doubted(load: Load, tmp_pat
         '[payment]\nrefund_states = ["succes"]\n',
         encoding="utf-8",
     )
-    assert list(doubts(load(SYNC_CONFIG=str(rules)).sync)) == [
+    assert list(warnings_for(load(SYNC_CONFIG=str(rules)).sync)) == [
         "order.placed_states names Paused, which commercetools does not have",
         "order.fulfilled_states names complete, which commercetools does not have; did you mean Complete?",
         "payment.refund_states names succes, which commercetools does not have; did you mean Success?",
     ]
-    assert list(doubts(load().sync)) == []
+    assert list(warnings_for(load().sync)) == []
 
 
 @pytest.mark.parametrize(
@@ -330,7 +332,7 @@ def test_a_tracking_link_with_a_broken_placeholder_is_refused(load: Load, tmp_pa
     rules = tmp_path / "rules.toml"
     for query in (broken, f"{{{{trackingId}}}}&zip={broken}"):
         rules.write_text(f'[shipment]\ntracking_urls = {{ DHL = "https://x.test/?id={query}" }}\n', encoding="utf-8")
-        with pytest.raises(ConfigurationError, match="DHL must have no braces but those of"):
+        with pytest.raises(ConfigurationError, match="DHL must not have braces other than"):
             load(SYNC_CONFIG=str(rules))
 
 
@@ -341,7 +343,7 @@ def test_a_tracking_link_without_the_number_is_doubted(load: Load, tmp_path: Pat
         '[shipment.tracking_urls]\nDHL = "https://x.test/{{postalCode}}"\nDPD = "https://x.test/{{ trackingId }}"\n',
         encoding="utf-8",
     )
-    assert list(doubts(load(SYNC_CONFIG=str(rules)).sync)) == [
+    assert list(warnings_for(load(SYNC_CONFIG=str(rules)).sync)) == [
         "shipment.tracking_urls.DHL has no {{trackingId}}, so all parcels get the same link"
     ]
 
@@ -399,4 +401,4 @@ def test_a_key_that_no_header_can_hold_is_refused(load: Load, key: str) -> None:
     """At the start, and without showing it."""
     with pytest.raises(ConfigurationError) as raised:
         load(KLAVIYO_AUTH_KEY=key)
-    assert raised.value.problems == ("KLAVIYO_AUTH_KEY holds characters that no key has",)
+    assert raised.value.problems == ("KLAVIYO_AUTH_KEY contains characters that no key has",)
