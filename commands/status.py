@@ -1,4 +1,4 @@
-"""`manage.py status`: how the sync is doing, for whoever was paged, and what to do first."""
+"""`manage.py status`: the state of the sync for people on call, and what to do first."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -19,8 +19,8 @@ from core.errors import SyncError, TryAgain, is_denial
 from core.settings import Settings
 from handlers.services import Services
 
-_MOST_LETTERS = 1000
-_PULL_SECONDS = 5.0
+_MAX_LETTERS = 1000
+_PULL_TIMEOUT = 5.0
 
 
 @click.command(epilog="Example:  python3 manage.py status --topic projects/my-project/topics/klaviyo-sync")
@@ -31,96 +31,107 @@ _PULL_SECONDS = 5.0
     type=TOPIC,
     envvar="TOPIC",
     show_envvar=True,
-    help="The topic commercetools publishes to.",
+    help="The topic that commercetools publishes to.",
 )
 @click.option(
     "--service",
     envvar="SYNC_SERVICE",
     show_envvar=True,
     metavar="NAME",
-    help="The Cloud Run service (a function is one of its name) whose log is read; default: all syncs of the project.",
+    help="Read only the log of this Cloud Run service (a function's service has its name).  [default: every sync in the"
+    " project]",
 )
 @click.option(
     "--dead-letters",
     type=SUBSCRIPTION,
     envvar="DEAD_LETTER_SUBSCRIPTION",
     show_envvar=True,
-    help="Where dead letters wait; default: the subscription of DEAD_LETTER_TOPIC.",
+    help="The dead-letter topic's subscription.  [default: that of DEAD_LETTER_TOPIC]",
 )
 @click.option(
-    "--hours", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True, help="Of the log."
+    "--hours",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Hours of log to read.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(topic: PubSubName, service: str | None, dead_letters: str | None, hours: float, *, as_json: bool) -> None:
-    """Say how the sync is doing, and what to do first.
+    """Show how the sync is doing, and what to do first.
 
-    Looks at the queue, at the outcomes in the log, at the dead letters and at both keys, whatever way the sync was
-    deployed. Changes nothing; letters stay where they are. What can't be seen from here is said. Exits with 1 if there
-    is something to do.
+    Checks the queue, the outcomes in the log, the dead letters and both keys, however the sync was deployed. Says what
+    it can't check. Changes nothing: dead letters stay in their subscription. Exits with 1 if there is something to do.
     """
-    seen = Status()
-    observed = CloudProject(topic.project)
-    _look_at_queues(seen, observed, topic)
-    _look_at_lines(seen, observed, timedelta(hours=hours), service)
-    settings = _settings(seen)
+    report = Status()
+    project = CloudProject(topic.project)
+    _check_queues(report, project, topic)
+    _count_outcomes(report, project, timedelta(hours=hours), service)
+    settings = _load_settings(report)
     if settings:
-        _look_at_keys(seen, settings)
-    _look_at_letters(seen, dead_letters, settings.dead_letter_topic if settings else None)
-    first = next(advice(seen, topic, service), None)
+        _check_keys(report, settings)
+    _count_dead_letters(report, dead_letters, settings.dead_letter_topic if settings else None)
+    first = next(advice(report, topic, service), None)
     if as_json:
-        click.echo(json.dumps({"advice": first, **vars(seen)}, indent=2, default=asdict))
+        click.echo(json.dumps({"advice": first, **vars(report)}, indent=2, default=asdict))
     else:
-        _print(seen, first, f"Last {'hour' if hours == 1 else f'{hours:g} hours'} of {service or 'all syncs here'}")
+        _print(
+            report,
+            first,
+            f"Last {'hour' if hours == 1 else f'{hours:g} hours'}, {service or 'all syncs in the project'}",
+        )
     if first:
         raise SystemExit(1)
 
 
-def _look_at_queues(seen: Status, observed: CloudProject, topic: str) -> None:
+def _check_queues(report: Status, project: CloudProject, topic: str) -> None:
     try:
         for name in subscriptions_of(topic):
-            seen.queues[name] = observed.queue(name.rsplit("/", 1)[1])
+            report.queues[name] = project.queue(name.rsplit("/", 1)[1])
     except UnseenError as error:
-        seen.unseen[QUEUE] = str(error)
+        report.unseen[QUEUE] = str(error)
         return
-    unmeasured = [name.rsplit("/", 1)[1] for name, queue in seen.queues.items() if queue.messages is None]
-    if unmeasured:
-        seen.unseen[QUEUE] = f"no measurement of {', '.join(unmeasured)} in the last ten minutes"
+    without_metrics = [name.rsplit("/", 1)[1] for name, queue in report.queues.items() if queue.messages is None]
+    if without_metrics:
+        report.unseen[QUEUE] = f"no metrics for {', '.join(without_metrics)} in the last ten minutes"
 
 
-def _look_at_lines(seen: Status, observed: CloudProject, since: timedelta, service: str | None) -> None:
-    """Counts them. A refused key counts as long as nothing of the same resource type was synced after it."""
+def _count_outcomes(report: Status, project: CloudProject, since: timedelta, service: str | None) -> None:
+    """Count outcomes and reasons.
+
+    A refused key is reported only until a message of the same resource type has been synced since.
+    """
     try:
-        lines, seen.has_more_lines = observed.lines(since, service)
+        lines, report.has_more_lines = project.outcome_lines(since, service)
     except UnseenError as error:
-        seen.unseen[LOG] = str(error)
+        report.unseen[LOG] = str(error)
         return
-    judged: set[str] = set()
-    for line in lines:  # the newest first
+    decided: set[str] = set()
+    for line in lines:  # newest first
         outcome, reason = str(line["outcome"]), str(line.get("reason", ""))
-        seen.outcomes[outcome] += 1
+        report.outcomes[outcome] += 1
         status_code = line.get("status")
         shown = f"{status_code:.0f}" if isinstance(status_code, int | float) else ""
-        told = f"{outcome}: {' '.join(filter(None, (reason, shown, str(line.get('code', '')))))}"
+        reason_line = f"{outcome}: {' '.join(filter(None, (reason, shown, str(line.get('code', '')))))}"
         if outcome != "synced":
-            seen.reasons[told] += 1
+            report.reasons[reason_line] += 1
         resource_type = str(line.get("resource", "")).split("/")[0]
-        if (outcome == "synced" or is_denial(reason)) and resource_type not in judged:
-            judged.add(resource_type)
+        if (outcome == "synced" or is_denial(reason)) and resource_type not in decided:
+            decided.add(resource_type)
             if is_denial(reason):
-                seen.denied.append(f"{told} in the log{f', of {resource_type}' if resource_type else ''}")
+                report.denied.append(f"{reason_line} in the log{f', for {resource_type}' if resource_type else ''}")
 
 
-def _settings(seen: Status) -> Settings | None:
-    """The settings; None where they are not to be had, after that was noted."""
+def _load_settings(report: Status) -> Settings | None:
+    """The settings; None, with a note in the report, if they are missing or wrong."""
     try:
         return settings_or_exit()
     except click.ClickException as error:
         heading, *problems = error.message.splitlines()
-        seen.unseen[KEYS] = f"{heading} {'; '.join(problem.strip(' -') for problem in problems)}".rstrip()
+        report.unseen[KEYS] = f"{heading} {'; '.join(problem.strip(' -') for problem in problems)}".rstrip()
         return None
 
 
-def _look_at_keys(seen: Status, settings: Settings) -> None:
+def _check_keys(report: Status, settings: Settings) -> None:
     services, calls = Services(settings), KlaviyoCalls(settings)
     try:
         probes: dict[str, Callable[[], object]] = {
@@ -132,56 +143,56 @@ def _look_at_keys(seen: Status, settings: Settings) -> None:
                 try:
                     probe()
                 except SyncError as error:
-                    seen.keys[name] = str(error)
+                    report.keys[name] = str(error)
                     if isinstance(error, TryAgain) and error.is_denied:
-                        seen.denied.insert(0, name)
+                        report.denied.insert(0, name)
                 else:
-                    seen.keys[name] = ACCEPTED
+                    report.keys[name] = ACCEPTED
     finally:
         services.close()
         calls.close()
 
 
-def _look_at_letters(seen: Status, subscription: str | None, topic: str | None) -> None:
+def _count_dead_letters(report: Status, subscription: str | None, topic: str | None) -> None:
     try:
         names = [subscription] if subscription else subscriptions_of(topic) if topic else []
-        seen.letters_from = next(iter(names), "")
-        if seen.letters_from:
-            with open_dead_letter_queue(seen.letters_from, _PULL_SECONDS) as letters:
-                seen.letters.update(letter.reason for letter in letters.pull(_MOST_LETTERS))
+        report.letters_from = next(iter(names), "")
+        if report.letters_from:
+            with open_dead_letter_queue(report.letters_from, _PULL_TIMEOUT) as letters:
+                report.letters.update(letter.reason for letter in letters.pull(_MAX_LETTERS))
         else:
-            seen.unseen[LETTERS] = "name their subscription with --dead-letters"
+            report.unseen[LETTERS] = "give their subscription with --dead-letters"
     except UnseenError as error:
-        seen.unseen[LETTERS] = str(error)
+        report.unseen[LETTERS] = str(error)
     except click.ClickException as error:
-        seen.unseen[LETTERS] = error.message
+        report.unseen[LETTERS] = error.message
 
 
-def _print(seen: Status, first: Advice | None, heading: str) -> None:
+def _print(report: Status, first: Advice | None, heading: str) -> None:
     click.secho("Queue", bold=True)
-    for name, queue in seen.queues.items():
-        click.echo(f"  {name.rsplit('/', 1)[1]}: {_told(queue)}")
-    if not seen.queues and QUEUE not in seen.unseen:
+    for name, queue in report.queues.items():
+        click.echo(f"  {name.rsplit('/', 1)[1]}: {_backlog(queue)}")
+    if not report.queues and QUEUE not in report.unseen:
         click.echo("  none: the topic has no subscription")
     click.secho(heading, bold=True)
-    if seen.outcomes:
-        more = "; only the latest were read" if seen.has_more_lines else ""
-        click.echo("  " + ", ".join(f"{count} {name}" for name, count in seen.outcomes.most_common()) + more)
-    elif LOG not in seen.unseen:
-        click.echo("  no message was worked on, or its line is not in this project's log")
-    _print_counts(seen.reasons.most_common())
+    if report.outcomes:
+        more = "; only the latest lines were read" if report.has_more_lines else ""
+        click.echo("  " + ", ".join(f"{count} {name}" for name, count in report.outcomes.most_common()) + more)
+    elif LOG not in report.unseen:
+        click.echo("  no message was processed, or the function logs elsewhere")
+    _print_counts(report.reasons.most_common())
     click.secho("Dead letters", bold=True)
-    if LETTERS not in seen.unseen:
-        _print_counts(seen.letters.most_common() or [("none", 0)])
+    if LETTERS not in report.unseen:
+        _print_counts(report.letters.most_common() or [("none", 0)])
     click.secho("Keys", bold=True)
-    for name, told in seen.keys.items():
-        click.echo(f"  {name}: {told}")
-    for what, why in seen.unseen.items():
-        click.secho(f"Not seen: {what}: {why}", fg="yellow")
+    for name, result in report.keys.items():
+        click.echo(f"  {name}: {result}")
+    for what, why in report.unseen.items():
+        click.secho(f"Could not check {what}: {why}", fg="yellow")
     if first:
         click.echo(f"\n{click.style(first.why, fg='red')}\nFirst:  {first.command}")
-    elif seen.unseen:
-        click.echo("\nNothing to do in what could be seen.")
+    elif report.unseen:
+        click.echo("\nNothing to do, as far as could be checked.")
     else:
         click.secho("\nNothing to do.", fg="green")
 
@@ -191,13 +202,13 @@ def _print_counts(counts: Sequence[tuple[str, int]]) -> None:
         click.echo(f"  {count:>5}  {name}" if count else f"  {name}")
 
 
-def _told(queue: Queue) -> str:
+def _backlog(queue: Queue) -> str:
     match queue:
         case Queue(None, _):
-            return "no measurement"
+            return "no metrics"
         case Queue(0, _):
             return "empty"
-    return f"{queue.messages} messages wait, the oldest for {_duration(queue.oldest or 0)}"
+    return f"{queue.messages} messages waiting, the oldest for {_duration(queue.oldest or 0)}"
 
 
 def _duration(seconds: int) -> str:

@@ -1,4 +1,4 @@
-"""What `manage.py status` has found, and what there is to do about it first."""
+"""What `manage.py status` found, and what to do about it."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,19 +8,20 @@ from commands.google_cloud import NO_CREDENTIALS, Queue
 from commands.pubsub_names import PubSubName
 
 QUEUE, LOG, LETTERS, KEYS = "the queue", "the log", "dead letters", "the keys"
-"""What is looked at."""
+"""What is checked; keys of `Status.unseen`."""
 ACCEPTED = "accepted"
-"""What is said of a key that a backend takes."""
+"""The result for a key that its backend accepts."""
 
-_LONG = 600
-"""Seconds: the longest pause between two attempts. Older messages have failed more than once."""
+_LONG_WAIT = 600
+"""Seconds: the longest delay between two delivery attempts. An older message has failed more than once."""
 
 
 @dataclass
 class Status:
-    """What was found. `unseen` says why something could not be looked at, `keys` what each backend says of its key.
+    """What was found; the fields are the keys of the JSON report.
 
-    `denied` names where a key is refused: by a backend now, or in the newest line that the log has of a resource type.
+    `unseen` says why something could not be checked, `keys` how each backend answers to its key. `denied` names where a
+    key is refused: by a backend now, or in the newest log line of a resource type.
     """
 
     queues: dict[str, Queue] = field(default_factory=dict)
@@ -36,56 +37,61 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to do first, why, and the command."""
+    """What is wrong, and the command to run."""
 
     why: str
     command: str
 
 
-def advice(seen: Status, topic: PubSubName, service: str | None) -> Iterator[Advice]:
-    """What there is to do, the most urgent first."""
+def advice(report: Status, topic: PubSubName, service: str | None) -> Iterator[Advice]:
+    """What to do, most urgent first."""
     check = f"python3 manage.py check --topic {topic}"
-    if seen.denied:
+    if report.denied:
         yield Advice(
-            f"A key is wrong or lacks a scope ({', '.join(seen.denied)}). Messages wait; put the right one into its"
+            f"A key is wrong or lacks a scope ({', '.join(report.denied)}). Messages wait until the right key is in its"
             " secret.",
             check,
         )
-    if not seen.queues and QUEUE not in seen.unseen:
+    if not report.queues and QUEUE not in report.unseen:
         yield Advice(
-            "The topic has no subscription: what commercetools publishes reaches nobody, and is lost. Deploy again.",
+            "The topic has no subscription: every message that commercetools publishes is lost. Deploy again.",
             "terraform -chdir=terraform apply, or ./deploy.sh",
         )
-    waits = max((queue.oldest or 0 for queue in seen.queues.values()), default=0)
-    if waits > _LONG and not seen.outcomes and LOG not in seen.unseen:
+    oldest = max((queue.oldest or 0 for queue in report.queues.values()), default=0)
+    if oldest > _LONG_WAIT and not report.outcomes and LOG not in report.unseen:
         yield Advice(
-            "Messages wait, and the log shows none that was processed. Either the function does not start, or Pub/Sub"
-            " may not call it, or its log is kept elsewhere (on a VM, for example).",
+            "Messages are waiting, but the log shows none being processed. Either the function does not start, or"
+            " Pub/Sub may not call it, or it logs elsewhere (on a VM, for example).",
             check,
         )
-    unforeseen = [reason for reason in seen.reasons if "unforeseen" in reason]
+    unforeseen = [reason for reason in report.reasons if "unforeseen" in reason]
     if unforeseen:
-        yield Advice(f"Something that nobody thought of ({', '.join(unforeseen)}). Report it.", _lines(topic, service))
-    if seen.letters:
+        yield Advice(f"Unexpected errors ({', '.join(unforeseen)}). Report it as a bug.", _log_command(topic, service))
+    if report.letters:
         yield Advice(
-            f"{sum(seen.letters.values())} messages were put aside. See why, mend it, then replay them.",
-            f"python3 manage.py dead-letters list --subscription {seen.letters_from}",
+            f"Dead letters: {sum(report.letters.values())}. Find out why, fix the cause, then replay them.",
+            f"python3 manage.py dead-letters list --subscription {report.letters_from}",
         )
-    if waits > _LONG:
-        if any("throttled" in reason for reason in seen.reasons):
+    if oldest > _LONG_WAIT:
+        if any("throttled" in reason for reason in report.reasons):
             yield Advice(
-                "Klaviyo's or commercetools' limits are reached: it drains by itself. Look again in ten minutes.",
+                "Klaviyo or commercetools throttles the sync. The queue drains by itself: check again in ten minutes.",
                 f"python3 manage.py status --topic {topic}",
             )
-        yield Advice("Messages wait longer than ten minutes: their lines in the log say why.", _lines(topic, service))
-    if any(NO_CREDENTIALS in why for why in seen.unseen.values()):
-        yield Advice("Without Google credentials little can be seen.", "gcloud auth application-default login")
-    if any(told != ACCEPTED for told in seen.keys.values()):
-        yield Advice("A backend does not answer as it should: see its status page. Messages wait.", check)
+        yield Advice(
+            "Messages have been waiting for more than ten minutes. Their log lines say why.",
+            _log_command(topic, service),
+        )
+    if any(NO_CREDENTIALS in why for why in report.unseen.values()):
+        yield Advice(
+            "Little can be checked without Google credentials. Log in.", "gcloud auth application-default login"
+        )
+    if any(result != ACCEPTED for result in report.keys.values()):
+        yield Advice("A backend does not work. Messages wait until it does; see its status page.", check)
 
 
-def _lines(topic: PubSubName, service: str | None) -> str:
-    """The command that shows what was retried."""
+def _log_command(topic: PubSubName, service: str | None) -> str:
+    """The command that shows the log lines of retried messages."""
     of_service = f' AND resource.labels.service_name="{service}"' if service else ""
     condition = f'jsonPayload.outcome="retried"{of_service}'
     return f"gcloud logging read '{condition}' --project={topic.project} --freshness=1h --limit=20"

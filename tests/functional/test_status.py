@@ -140,7 +140,7 @@ def _first(result: Result) -> str:
 
 def _unseen(result: Result) -> list[str]:
     """What is said not to be seen, and why."""
-    said = "Not seen: "
+    said = "Could not check "
     return [line.removeprefix(said) for line in result.stdout.splitlines() if line.startswith(said)]
 
 
@@ -151,7 +151,7 @@ def test_all_is_well(shop: Shop) -> None:
     assert result.stdout.splitlines() == [
         "Queue",
         f"  {shop.topic}-queue: empty",
-        "Last hour of all syncs here",
+        "Last hour, all syncs in the project",
         "  3 synced",
         "Dead letters",
         "  none",
@@ -176,7 +176,7 @@ def test_the_log_of_one_sync_and_of_so_many_hours(shop: Shop, hours: float) -> N
     before = datetime.now(UTC)
     said = shop.status("--service", "klaviyo-sync", "--hours", str(hours))
     after = datetime.now(UTC)
-    assert f"Last {'hour' if hours == 1 else f'{hours} hours'} of klaviyo-sync" in said.stdout.splitlines()
+    assert f"Last {'hour' if hours == 1 else f'{hours} hours'}, klaviyo-sync" in said.stdout.splitlines()
     asked = next(one for one in shop.cloud.asked if one.startswith("jsonPayload"))
     since, of_service = re.fullmatch(r'jsonPayload.* AND timestamp>="(\S+)" AND (.*)', asked).groups()  # type: ignore[union-attr]
     back = timedelta(hours=hours)
@@ -193,7 +193,7 @@ def test_a_wrong_key_comes_first(shop: Shop) -> None:
     shop.emulator.publish(shop.dead, [b"x"], {"reason": "not_json"})
     result = shop.status()
     assert result.exit_code == 1
-    assert f"  {shop.topic}-queue: 1200 messages wait, the oldest for 1.1 h" in result.stdout
+    assert f"  {shop.topic}-queue: 1200 messages waiting, the oldest for 1.1 h" in result.stdout
     assert "      2  retried: klaviyo_denied 401" in result.stdout
     assert "  Klaviyo: klaviyo_denied 401" in result.stdout
     assert "A key is wrong or lacks a scope (Klaviyo, retried: klaviyo_denied 401 in the log)" in result.stdout
@@ -216,15 +216,15 @@ def test_a_key_that_was_put_right_is_none_to_put_right(shop: Shop) -> None:
     assert (mended.exit_code, mended.stdout.endswith("Nothing to do.\n")) == (0, True)
     shop.cloud.lines = [{"outcome": "synced", **order}, {**denied, **customer}, {**denied, **order}]
     still = shop.status()
-    assert "A key is wrong or lacks a scope (retried: klaviyo_denied 403 in the log, of customer)." in still.stdout
+    assert "A key is wrong or lacks a scope (retried: klaviyo_denied 403 in the log, for customer)." in still.stdout
 
 
 def test_messages_wait_and_none_is_worked_on(shop: Shop) -> None:
     """The function may not start; or it runs where no log of this project hears of it."""
     shop.cloud.oldest, shop.cloud.backlog, shop.cloud.lines = 700, 5, []
     result = shop.status()
-    assert "the log shows none that was processed" in result.stdout
-    assert "or its log is kept elsewhere" in result.stdout
+    assert "the log shows none being processed" in result.stdout
+    assert "or it logs elsewhere" in result.stdout
     assert result.exit_code == 1
 
 
@@ -240,7 +240,7 @@ def test_what_nobody_thought_of_is_named(shop: Shop) -> None:
     """By `code`, which says where; the command asks for the lines of this sync."""
     shop.cloud.lines = [{"outcome": "retried", "reason": "unforeseen", "code": "KeyError handlers.order:12"}]
     result = shop.status("--service", "klaviyo-sync")
-    assert "Something that nobody thought of (retried: unforeseen KeyError handlers.order:12)." in result.stdout
+    assert "Unexpected errors (retried: unforeseen KeyError handlers.order:12)." in result.stdout
     assert 'resource.labels.service_name="klaviyo-sync"' in _first(result)
 
 
@@ -248,7 +248,7 @@ def test_what_nobody_thought_of_is_named(shop: Shop) -> None:
     ("reason", "words", "command"),
     [
         ("throttled", "drains by itself", "python3 manage.py status"),
-        ("klaviyo_error", "their lines in the log say why", "gcloud logging read"),
+        ("klaviyo_error", "Their log lines say why", "gcloud logging read"),
         ("unforeseen", "Report it", "gcloud logging read"),
     ],
 )
@@ -279,12 +279,12 @@ def test_what_can_not_be_seen_is_said(shop: Shop) -> None:
     result = shop.status(KLAVIYO_AUTH_KEY="", DEAD_LETTER_TOPIC="")
     assert result.exit_code == 0
     assert _unseen(result) == [
-        "the queue: monitoring.googleapis.com says 403: no right to",
-        "the log: logging.googleapis.com says 403: no right to",
+        "the queue: monitoring.googleapis.com answers 403: permission denied",
+        "the log: logging.googleapis.com answers 403: permission denied",
         "the keys: Settings are missing: KLAVIYO_AUTH_KEY is not set",
-        "dead letters: name their subscription with --dead-letters",
+        "dead letters: give their subscription with --dead-letters",
     ]
-    assert result.stdout.endswith("Nothing to do in what could be seen.\n")
+    assert result.stdout.endswith("Nothing to do, as far as could be checked.\n")
 
 
 def test_settings_that_are_wrong_are_named(shop: Shop) -> None:
@@ -298,8 +298,8 @@ def test_nothing_was_measured_yet(shop: Shop) -> None:
     """A subscription of a minute ago has no metrics: nothing is claimed of it."""
     shop.cloud.backlog = shop.cloud.oldest = None
     result = shop.status()
-    assert _unseen(result) == [f"the queue: no measurement of {shop.topic}-queue in the last ten minutes"]
-    assert result.stdout.endswith("Nothing to do in what could be seen.\n")
+    assert _unseen(result) == [f"the queue: no metrics for {shop.topic}-queue in the last ten minutes"]
+    assert result.stdout.endswith("Nothing to do, as far as could be checked.\n")
 
 
 @pytest.mark.parametrize("answers", [True, False], ids=["refused", "nothing answers"])
@@ -319,7 +319,7 @@ def test_credentials_that_do_not_hold(shop: Shop, tmp_path: Path, *, answers: bo
     file.write_text(json.dumps(credentials), encoding="utf-8")
     google = shop.cloud.url.replace("127.0.0.1", "localhost")  # no stand-in for all that the command knows
     result = shop.status(GOOGLE_APPLICATION_CREDENTIALS=str(file), MONITORING_URL=google, LOGGING_URL=google)
-    assert _unseen(result) == ["the queue: no Google credentials here", "the log: no Google credentials here"]
+    assert _unseen(result) == ["the queue: no Google credentials found", "the log: no Google credentials found"]
     assert _first(result) == "gcloud auth application-default login"
 
 
