@@ -123,8 +123,9 @@ def _klaviyo_findings(settings: Settings, scopes: Mapping[str, Callable[[Klaviyo
                     yield Finding("ok", what)
                 except TryAgain as error:
                     if error.status == _FORBIDDEN:
-                        advice = "Create a private key with this scope and set KLAVIYO_AUTH_KEY to it."
-                        yield Finding("failed", what, advice)
+                        yield Finding(
+                            "failed", what, "Create a private key with this scope and set KLAVIYO_AUTH_KEY to it."
+                        )
                         continue
                     if error.status == _UNAUTHORIZED:
                         yield Finding("failed", what, "Klaviyo rejects the key: check KLAVIYO_AUTH_KEY.")
@@ -200,8 +201,8 @@ def _publish_permission(client: object, topic: str, publisher: str) -> Finding:
     roles = ("roles/pubsub.publisher", "roles/pubsub.editor", "roles/pubsub.admin")
     if any(binding.role in roles and publisher in binding.members for binding in policy.bindings):
         return Finding("ok", what)
-    command = f"gcloud pubsub topics add-iam-policy-binding {topic} --role={roles[0]} --member={publisher}"
-    return Finding("failed", what, f"Grant it: {command}")
+    grant = f"Run: gcloud pubsub topics add-iam-policy-binding {topic} --role={roles[0]} --member={publisher}"
+    return Finding("failed", what, grant)
 
 
 def _subscription_findings(settings: Settings, topic: PubSubName | None, prefix: str) -> Iterator[Finding]:

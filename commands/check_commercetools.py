@@ -165,8 +165,11 @@ def _transition_findings(client: Commercetools, settings: Settings) -> Iterator[
         if kind == "OrderState":
             yield Finding("ok", f"{what} exists")
         elif state:
-            advice = f"Orders never have it, so no {metric} is sent. Use the key of an OrderState."
-            yield Finding("warning", f"{what} has type {kind}", advice)
+            yield Finding(
+                "warning",
+                f"{what} has type {kind}",
+                f"Orders never have it, so no {metric} is sent. Use the key of an OrderState.",
+            )
         else:
             yield Finding(
                 "warning", f"{what} does not exist", f"No {metric} is sent. Correct the key, or create the state."

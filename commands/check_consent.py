@@ -72,8 +72,11 @@ def _field_finding(types: list[JsonObject], setting: str, resource: str, name: s
         if definition.get("name") == name
     ]
     if not kinds:
-        advice = f"No custom type of {resource}s has this field, so it is never read. Correct the name."
-        return Finding("failed", f"{what} does not exist", advice)
+        return Finding(
+            "failed",
+            f"{what} does not exist",
+            f"No custom type of {resource}s has this field, so it is never read. Correct the name.",
+        )
     readable = _TIME_TYPES if setting.endswith("consented_at") else _ANSWER_TYPES
     odd = [kind for kind in kinds if kind not in readable]
     if odd:
@@ -104,8 +107,11 @@ def _list_finding(settings: Settings) -> Finding:
             found = calls.send("Lists", "get_list", settings.sync.consent.list)["data"]["attributes"]
     except SyncError as error:
         if error.status == _NOT_FOUND:
-            advice = "Nobody is subscribed until it does. Copy the list's id from its URL in Klaviyo."
-            return Finding("failed", f"{what} does not exist", advice)
+            return Finding(
+                "failed",
+                f"{what} does not exist",
+                "Nobody is subscribed until it does. Copy the list's id from its URL in Klaviyo.",
+            )
         why = "the key lacks lists:read" if error.status == _FORBIDDEN else str(error)
         return Finding("unknown", what, f"It can't be looked up: {why}.")
     finally:
