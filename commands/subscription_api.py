@@ -1,6 +1,6 @@
-"""The commercetools subscriptions of a project, through the SDK's client.
+"""Read and write a project's commercetools subscriptions, through the SDK's client.
 
-As JSON, not as the SDK's models: one subscription with a value that the models do not know makes the whole list fail.
+Bodies are plain JSON. With the SDK's models a single subscription with an unknown value makes the whole list fail.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,10 +15,10 @@ from core.errors import SyncError, TryAgain
 from core.settings import Settings
 
 PUBLISHER = "serviceAccount:subscriptions@commercetools-platform.iam.gserviceaccount.com"
-"""Whom commercetools publishes as."""
+"""The account that commercetools publishes as."""
 SCOPE = "manage_subscriptions"
 LIMIT = 50
-"""commercetools: subscriptions per project."""
+"""commercetools' limit of subscriptions per project."""
 
 _OK = 200
 _CREATED = 201
@@ -29,11 +29,11 @@ Subscription = dict[str, Any]
 
 
 class VersionConflictError(Exception):
-    """Somebody else changed the subscription since it was read."""
+    """The subscription has changed since it was read (409)."""
 
 
 class SubscriptionApi:
-    """Reads and writes subscriptions. Raises click.ClickException with what to do about a refusal."""
+    """Reads and writes subscriptions. Raises click.ClickException that says how to fix a refusal."""
 
     def __init__(self, settings: Settings) -> None:
         scoped = settings.model_copy(update={"ct_scope": f"{SCOPE}:{settings.ct_project_id}"})
@@ -52,16 +52,16 @@ class SubscriptionApi:
         return found
 
     def create(self, draft: Mapping[str, Any]) -> None:
-        """Make a subscription. commercetools publishes a test notification to its topic and refuses when it can't."""
+        """Create a subscription. commercetools refuses it if it can't publish a test notification to the topic."""
         self._send(self._session.post, "", draft)
 
     def update(self, subscription: Subscription, actions: list[dict[str, Any]]) -> None:
-        """Change a subscription as it was read. Raises VersionConflictError when its version moved on."""
+        """Update a subscription. Raises VersionConflictError if it has changed since it was read."""
         changes = {"version": subscription["version"], "actions": actions}
         self._send(self._session.post, f"/{subscription['id']}", changes)
 
     def delete(self, subscription: Subscription) -> None:
-        """Delete a subscription as it was read. Raises VersionConflictError when its version moved on."""
+        """Delete a subscription. Raises VersionConflictError if it has changed since it was read."""
         self._send(self._session.delete, f"/{subscription['id']}", {"version": str(subscription["version"])})
 
     def _send(self, send: Callable[..., requests.Response], path: str, content: Mapping[str, Any]) -> Any:
@@ -70,7 +70,7 @@ class SubscriptionApi:
             try:
                 response = send(self._path + path, (limits.connect_timeout, limits.read_timeout), content)
             except SyncError as error:
-                raise click.ClickException(self._unanswered(error)) from None
+                raise click.ClickException(self._no_answer(error)) from None
         try:
             body = response.json()
         except ValueError:
@@ -79,29 +79,30 @@ class SubscriptionApi:
             return body
         if response.status_code == _CONFLICT:
             raise VersionConflictError
-        raise click.ClickException(self._refused(response.status_code, body))
+        raise click.ClickException(self._refusal(response.status_code, body))
 
-    def _unanswered(self, error: SyncError) -> str:
+    def _no_answer(self, error: SyncError) -> str:
         if isinstance(error, TryAgain) and error.is_denied:
             return (
-                "commercetools gives no token: is CT_API_CLIENT right, and may it have the scope "
-                f"{SCOPE}:{self._project}? Make an API client with that scope in the Merchant Center."
+                "commercetools issues no token. Check CT_API_CLIENT, and that the client has the scope "
+                f"{SCOPE}:{self._project}. If not, create an API client with that scope in the Merchant Center."
             )
-        return f"commercetools does not answer ({error}): are CT_API_URL and CT_AUTH_URL right?"
+        return f"commercetools does not answer ({error}). Check CT_API_URL and CT_AUTH_URL."
 
-    def _refused(self, status: int, body: Any) -> str:
+    def _refusal(self, status: int, body: Any) -> str:
         errors = body.get("errors") or [{}] if isinstance(body, dict) else [{}]
         code, message = errors[0].get("code", ""), errors[0].get("message", "")
         if status == _FORBIDDEN:
             return f"The API client lacks the scope {SCOPE}:{self._project}."
         if "test message could not be delivered" in message.lower():
             return (
-                "commercetools could not publish its test notification. Does the topic exist, and has\n"
-                f"  {PUBLISHER}\nthe role roles/pubsub.publisher on it? Grant it with:\n"
+                "commercetools could not publish its test notification. Check that the topic exists and that\n"
+                f"  {PUBLISHER}\nhas the role roles/pubsub.publisher on it. To grant it:\n"
                 "  gcloud pubsub topics add-iam-policy-binding TOPIC --role=roles/pubsub.publisher \\\n"
                 f"    --member={PUBLISHER}\n"
-                "An organisation policy (iam.allowedPolicyMemberDomains) may forbid members of other organisations."
+                "If the grant is refused, an organisation policy (iam.allowedPolicyMemberDomains) may forbid\n"
+                "members of other organisations."
             )
         if code == "MaxResourceLimitExceeded":
-            return f"The project has its {LIMIT} subscriptions, commercetools allows no more: delete one first."
-        return f"commercetools refuses it: {status} {code} {message}".rstrip()
+            return f"The project already has {LIMIT} subscriptions, commercetools' limit. Delete one first."
+        return f"commercetools refuses the request: {status} {code} {message}".rstrip()

@@ -1,4 +1,4 @@
-"""What the commercetools subscriptions should be, and what it takes to get there."""
+"""The commercetools subscriptions that the sync needs, and the steps from those that exist to them."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -11,12 +11,12 @@ from core.rules import SyncRules
 from handlers.registry import Registration, registrations
 
 _KINDS = ("messages", "changes")
-"""Of subscriptions: one of each is made, PREFIX-messages and PREFIX-changes."""
+"""One subscription of each kind: PREFIX-messages and PREFIX-changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is to be done with one subscription; `differences` are lines for people, `actions` for commercetools."""
+    """A change to one subscription. `differences` are lines for people, `actions` the update actions to send."""
 
     kind: Literal["create", "update", "delete", "keep"]
     key: str
@@ -27,40 +27,40 @@ class Step:
 
 
 Scopes = Collection[str] | None
-"""Those of CT_SCOPE; None: not known, so that all count as there."""
+"""The scopes of CT_SCOPE. None: unknown, so every scope counts as granted."""
 
 
 def messages(rules: SyncRules, scopes: Scopes = None) -> dict[str, list[str]]:
-    """Message types by resource type, of all that is consumed under these rules with these scopes."""
+    """Message types to subscribe to, by resource type, under these rules and scopes."""
     found: dict[str, list[str]] = defaultdict(list)
-    for registration in _asked_for(rules, scopes):
+    for registration in _subscribed(rules, scopes):
         if not registration.is_change:
             found[registration.resource_type].append(registration.type)
     return {resource: sorted(types) for resource, types in sorted(found.items())}
 
 
 def changes(rules: SyncRules, scopes: Scopes = None) -> list[str]:
-    """Resource types of which any change is consumed; commercetools delivers creations, updates and deletions."""
-    return sorted({one.resource_type for one in _asked_for(rules, scopes) if one.is_change})
+    """Resource types to subscribe to for changes. commercetools delivers every creation, update and deletion."""
+    return sorted({one.resource_type for one in _subscribed(rules, scopes) if one.is_change})
 
 
 def switched_off(rules: SyncRules, scopes: Scopes = None) -> dict[str, str]:
-    """What switches it off by `resource/type`, of all that commercetools would be asked for otherwise."""
+    """`resource/type` of what is left out of the subscriptions, each with the setting or scope that switches it off."""
     found = {one.key: one.switched_off_by(rules, scopes) for one in registrations() if one.subscribe}
     return {key: setting for key, setting in sorted(found.items()) if setting}
 
 
 def keys(prefix: str) -> list[str]:
-    """Keys of the subscriptions."""
+    """Keys of the sync's subscriptions."""
     return [f"{prefix}-{kind}" for kind in _KINDS]
 
 
 def desired_subscriptions(
     prefix: str, project: str, topic: str, rules: SyncRules, scopes: Scopes = None
 ) -> list[dict[str, Any]]:
-    """Drafts of the subscriptions to a topic (short name) of a Google project.
+    """Drafts of the subscriptions that publish to a topic (short name) of a Google project.
 
-    One for messages, one for changes. One of which nothing is consumed is left out: commercetools allows no empty one.
+    One for messages and one for changes, unless it would be empty, which commercetools does not allow.
     """
     destination = {"type": "GoogleCloudPubSub", "projectId": project, "topic": topic}
     entries = {
@@ -77,17 +77,17 @@ def desired_subscriptions(
 
 
 def plan(current: Sequence[Subscription], drafts: Sequence[Mapping[str, Any]], prefix: str) -> list[Step]:
-    """A step for each draft, and one for each subscription with our keys that has no draft any more.
+    """A step for each draft, and a deletion for each subscription with one of our keys but no draft.
 
-    Subscriptions with other keys are somebody else's.
+    Subscriptions with other keys belong to others and are left alone.
     """
     by_key = {subscription.get("key"): subscription for subscription in current}
-    needless = set(keys(prefix)) - {draft["key"] for draft in drafts}
-    return [_step(draft, by_key.get(draft["key"])) for draft in drafts] + _delete_steps(current, needless)
+    obsolete = set(keys(prefix)) - {draft["key"] for draft in drafts}
+    return [_step(draft, by_key.get(draft["key"])) for draft in drafts] + _delete_steps(current, obsolete)
 
 
 def removal_steps(current: Sequence[Subscription], prefix: str) -> list[Step]:
-    """A step for each subscription that has one of our keys."""
+    """A deletion for each subscription that has one of our keys."""
     return _delete_steps(current, keys(prefix))
 
 
@@ -95,7 +95,7 @@ def _delete_steps(current: Sequence[Subscription], unwanted: Collection[str]) ->
     return [Step("delete", found["key"], current=found) for found in current if found.get("key") in unwanted]
 
 
-def _asked_for(rules: SyncRules, scopes: Scopes) -> list[Registration]:
+def _subscribed(rules: SyncRules, scopes: Scopes) -> list[Registration]:
     return [one for one in registrations() if one.subscribe and not one.switched_off_by(rules, scopes)]
 
 
@@ -113,13 +113,13 @@ def _step(draft: Mapping[str, Any], current: Subscription | None) -> Step:
             actions.append({"action": action, name: draft.get(name, [])})
     if _destination(draft) != _destination(current):
         actions.append({"action": "changeDestination", "destination": draft["destination"]})
-    # A list can only be emptied while another one is set.
+    # commercetools refuses to empty one list unless the other is set, so setting comes first.
     actions.sort(key=lambda action: not (action.get("messages") or action.get("changes")))
     return Step("update", draft["key"], draft, current, differences, actions)
 
 
 def _lines(subscription: Mapping[str, Any]) -> set[str]:
-    """A subscription as lines that can be compared: where to, and each message type and change."""
+    """A subscription as comparable lines: its destination, each message type and each change."""
     lines = set()
     if "destination" in subscription:
         lines.add(f"to {_destination(subscription)}")

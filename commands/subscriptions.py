@@ -1,4 +1,4 @@
-"""`manage.py subscriptions`: what commercetools delivers to the topic."""
+"""`manage.py subscriptions`: create, update and delete the commercetools subscriptions."""
 
 import json
 import sys
@@ -21,15 +21,15 @@ from core.settings import Settings, sync_toml
 _SIGNS = {"create": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red"), "keep": ("=", "")}
 _ATTEMPTS = 3
 TFVARS = "subscriptions.auto.tfvars.json"
-"""Terraform reads it by itself."""
+"""Terraform loads files with this ending automatically."""
 
 
 @click.group(epilog="Example:  python3 manage.py subscriptions plan --topic projects/my-project/topics/commercetools")
 def subscriptions() -> None:
-    """Bring the commercetools subscriptions to what this package consumes.
+    """Create, update or delete the commercetools subscriptions of the sync.
 
-    Two of the project's subscriptions are made and kept, PREFIX-messages and PREFIX-changes; others are left alone. The
-    API client (CT_API_CLIENT) needs the scope manage_subscriptions:<project key>.
+    They are PREFIX-messages and PREFIX-changes; the project's other subscriptions are left alone. The API client
+    (CT_API_CLIENT) needs the scope manage_subscriptions:<project key>.
     """
 
 
@@ -40,8 +40,8 @@ _TOPIC_OF: dict[str, Any] = {
     "help": "The topic that commercetools publishes to.",
 }
 _needs_topic = click.option("--topic", required=True, **_TOPIC_OF)
-_prefix = click.option("--prefix", default="klaviyo-sync", show_default=True, help="What the keys begin with.")
-_yes = click.option("--yes", is_flag=True, help="Do not ask.")
+_prefix = click.option("--prefix", default="klaviyo-sync", show_default=True, help="Prefix of the subscriptions' keys.")
+_yes = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 
 
 @subscriptions.command("plan", epilog="Example:  python3 manage.py subscriptions plan --topic projects/p/topics/t")
@@ -54,13 +54,13 @@ _yes = click.option("--yes", is_flag=True, help="Do not ask.")
     flag_value=str(ROOT / "terraform"),
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="[FOLDER]",
-    help=f"Write {TFVARS} for Terraform into FOLDER (terraform/) instead.",
+    help=f"Compare nothing; write {TFVARS} for Terraform into FOLDER (default: terraform/).",
 )
 def show_plan(topic: PubSubName | None, prefix: str, tfvars: Path | None) -> None:
-    """Show what would be changed. Exits with 1 when something would, with 0 when all is as it should be.
+    """Show what apply would change. Exits with 1 if there is a difference, with 0 if not.
 
-    With --tfvars nothing is compared: what sync.toml (SYNC_CONFIG) has delivered is written for Terraform to ask for.
-    That needs neither an account nor a topic.
+    With --tfvars it compares nothing. It writes the message types and changes to subscribe to under sync.toml
+    (SYNC_CONFIG) as Terraform variables, which needs neither an account nor a topic.
     """
     if tfvars:
         _write_variables(tfvars, rules_or_exit())
@@ -83,14 +83,14 @@ def show_plan(topic: PubSubName | None, prefix: str, tfvars: Path | None) -> Non
 @_prefix
 @_yes
 def apply(topic: PubSubName, prefix: str, *, yes: bool) -> None:
-    """Show the difference, then make it so."""
+    """Show the difference, ask for confirmation, and apply it."""
 
     def steps(current: Sequence[Subscription], settings: Settings) -> list[Step]:
         return plan(
             current, desired_subscriptions(prefix, topic.project, topic.short, settings.sync, settings.scopes), prefix
         )
 
-    _carry_out(steps, yes=yes)
+    _apply_steps(steps, yes=yes)
 
 
 @subscriptions.command(epilog="Example:  python3 manage.py subscriptions delete --topic projects/p/topics/t")
@@ -99,23 +99,23 @@ def apply(topic: PubSubName, prefix: str, *, yes: bool) -> None:
 @_prefix
 @_yes
 def delete(topic: PubSubName, prefix: str, *, yes: bool) -> None:
-    """Delete the two subscriptions: commercetools delivers nothing any more."""
+    """Delete both subscriptions. commercetools stops delivering messages to the sync."""
     del topic
-    _carry_out(lambda current, _settings: removal_steps(current, prefix), yes=yes)
+    _apply_steps(lambda current, _settings: removal_steps(current, prefix), yes=yes)
 
 
 def _write_variables(folder: Path, rules: SyncRules) -> None:
-    """Write the variables of terraform/ that say what commercetools delivers, and say what was written."""
+    """Write the Terraform variables that list what commercetools delivers, and print a summary."""
     of_messages, of_changes = messages(rules), changes(rules)
     variables = {"subscribed_messages": of_messages, "subscribed_changes": of_changes}
     path = folder / TFVARS
     try:
         path.write_text(json.dumps(variables, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        raise click.ClickException(f"{path} can't be written: {error.strerror}") from None
+        raise click.ClickException(f"Can't write {path}: {error.strerror}") from None
     types = sum(len(names) for names in of_messages.values())
     click.echo(
-        f"Wrote {path}, by {sync_toml()}:\n  {types} message types, and changes of {len(of_changes)} resource types."
+        f"Wrote {path}, from {sync_toml()}:\n  {types} message types, and changes of {len(of_changes)} resource types."
     )
     _show_switched_off(rules)
 
@@ -130,7 +130,7 @@ def _api() -> Iterator[tuple[SubscriptionApi, Settings]]:
         api.close()
 
 
-def _carry_out(steps_for: Callable[[Sequence[Subscription], Settings], list[Step]], *, yes: bool) -> None:
+def _apply_steps(steps_for: Callable[[Sequence[Subscription], Settings], list[Step]], *, yes: bool) -> None:
     with _api() as (api, settings):
         for attempt in range(_ATTEMPTS):
             current = api.all()
@@ -142,22 +142,22 @@ def _carry_out(steps_for: Callable[[Sequence[Subscription], Settings], list[Step
             created = sum(step.kind == "create" for step in steps)
             if len(current) + created > LIMIT:
                 raise click.ClickException(
-                    f"The project has {len(current)} of at most {LIMIT} subscriptions, and {created} are to be made: "
+                    f"The project has {len(current)} of at most {LIMIT} subscriptions, and needs {created} more: "
                     "delete some first."
                 )
             if attempt == 0 and not yes:
-                click.confirm("Go on?", abort=True)
+                click.confirm("Apply these changes?", abort=True)
             try:
                 for step in steps:
-                    _do(step, api)
+                    _run_step(step, api)
             except VersionConflictError:
-                continue  # read again: what is left to do may be something else now
-            click.echo("Done. It may take a minute until commercetools delivers accordingly.")
+                continue  # read and plan again
+            click.echo("Done. It can take a minute until commercetools delivers accordingly.")
             return
-    raise click.ClickException("Somebody else keeps changing these subscriptions; try again.")
+    raise click.ClickException("These subscriptions keep changing while being updated. Try again.")
 
 
-def _do(step: Step, api: SubscriptionApi) -> None:
+def _run_step(step: Step, api: SubscriptionApi) -> None:
     match step.kind:
         case "create":
             api.create(step.draft)
@@ -169,7 +169,7 @@ def _do(step: Step, api: SubscriptionApi) -> None:
 
 def _show(steps: Sequence[Step]) -> None:
     if all(step.kind == "keep" for step in steps):
-        click.echo("Nothing to change: the subscriptions are as they should be.")
+        click.echo("Nothing to change: the subscriptions are up to date.")
         return
     for step in steps:
         sign, colour = _SIGNS[step.kind]
@@ -179,9 +179,9 @@ def _show(steps: Sequence[Step]) -> None:
 
 
 def _show_switched_off(rules: SyncRules, scopes: Collection[str] | None = None) -> None:
-    """What is not asked for, and which setting says so."""
+    """Print what the subscriptions leave out, each with the setting or scope that switches it off."""
     off = switched_off(rules, scopes)
     if off:
-        click.echo("Not asked for, as it is switched off by:")
+        click.echo("Not subscribed, switched off by:")
     for key, setting in off.items():
         click.echo(f"    {key}: {setting}")

@@ -326,7 +326,7 @@ def test_the_limit_of_fifty_is_said_before_anything_is_made(sandbox: Sandbox, ru
 
 
 @pytest.mark.parametrize(
-    ("status", "said"), [(403, "manage_subscriptions:shop"), (500, "commercetools refuses it: 500")]
+    ("status", "said"), [(403, "manage_subscriptions:shop"), (500, "commercetools refuses the request: 500")]
 )
 def test_refusals_are_one_clear_message(sandbox: Sandbox, run: Run, status: int, said: str) -> None:
     """No scope, or a server error: said in a line, without a traceback."""
