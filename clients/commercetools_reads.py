@@ -11,8 +11,9 @@ from urllib.parse import quote
 
 from clients.failures import BACKEND_COMMERCETOOLS as BACKEND
 from clients.failures import Failure, judged, not_json, retry_after
+from clients.pauses import Operation, Pauses
 from clients.predicates import literal
-from clients.retrying import Operation, Pauses, call
+from clients.retrying import call
 from core.errors import Refused
 from core.settings import Settings
 from core.wire import decoded
@@ -51,9 +52,9 @@ class CommercetoolsReads:
             self._session.close()
 
     @property
-    def refusals(self) -> int:
+    def throttled_calls(self) -> int:
         """Calls that were answered 429."""
-        return self._pauses.refusals
+        return self._pauses.throttled_calls
 
     def probe(self, collection: str) -> JsonObject | None:
         """Any one document of a collection, None while it is empty; raises what reading it would raise."""

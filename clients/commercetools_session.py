@@ -145,7 +145,7 @@ class CommercetoolsSession(BaseClient):  # type: ignore[misc] # the SDK is untyp
         token = self._usable_token(timeouts)
         response = self._send(send, url, timeouts, f"Bearer {token.value}", body)
         if response.status_code == _UNAUTHORIZED:
-            current_budget().admit_repeat(BACKEND)
+            current_budget().count_repeat(BACKEND)
             token = self._usable_token(timeouts, refused=token)
             response = self._send(send, url, timeouts, f"Bearer {token.value}", body)
         return response

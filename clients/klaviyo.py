@@ -61,9 +61,9 @@ class Klaviyo(KlaviyoCatalog):
         self._calls.require_valid(group, operation, body)
 
     @property
-    def refusals(self) -> int:
+    def throttled_calls(self) -> int:
         """Calls that were answered 429."""
-        return self._calls.refusals
+        return self._calls.throttled_calls
 
     def account(self) -> str:
         """Id of the account that the key belongs to; needs the scope accounts:read."""

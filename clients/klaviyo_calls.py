@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from urllib.parse import parse_qs, urlsplit
 
 from clients.failures import BACKEND_KLAVIYO as BACKEND
-from clients.failures import Failure, judged, not_json, retry_after, unreachable
+from clients.failures import THROTTLED, Failure, judged, not_json, retry_after, unreachable
 from clients.klaviyo_quotas import KlaviyoQuotas
-from clients.retrying import THROTTLED, Operation, Timeouts, WaitingRoom, call
+from clients.pauses import Operation
+from clients.retrying import Timeouts, WaitingRoom, call
 from clients.transport import Answer, Connections, NoAnswerError
 from core.errors import Refused, Unmappable
 from core.settings import Settings
@@ -92,9 +93,9 @@ class KlaviyoCalls:
             raise _refused(error) from None
 
     @property
-    def refusals(self) -> int:
+    def throttled_calls(self) -> int:
         """Calls that were answered 429."""
-        return self._quotas.refusals
+        return self._quotas.throttled_calls
 
     def find(self, group: str, operation: str, *arguments: Any, **options: Any) -> JsonObject | None:
         """The same, None where Klaviyo answers 404: it does not have what is read, changed or deleted."""

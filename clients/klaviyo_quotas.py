@@ -25,7 +25,9 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from clients.retrying import THROTTLED, Operation, Pauses, WaitingRoom, current_budget
+from clients.failures import THROTTLED
+from clients.pauses import Operation, Pauses
+from clients.retrying import WaitingRoom, current_budget
 from core.errors import TryAgain
 
 _MINUTE = 60.0
@@ -193,14 +195,14 @@ class KlaviyoQuotas(Pauses):
         Raises TryAgain if the operation is paused, or if the slot is further away than the message may wait.
         """
         self.require_unpaused(operation)
-        with self._waiting.entered() as may_wait:
+        with self._waiting.enter() as may_wait:
             wait = self._reserve(operation, current_budget().patience if may_wait else 0.0)
             if wait > 0:
                 self._sleep(wait)
-        probes = super().admit(operation)
+        is_probe = super().admit(operation)
         if not operation.name.startswith(_READ_PREFIXES):
             current_budget().has_written = True
-        return probes
+        return is_probe
 
     def should_read_headers(self, operation: Operation) -> bool:
         """True if the rate-limit headers of the next answer should be read: at most every 50 ms for each operation."""

@@ -1,7 +1,7 @@
-"""Trying again: how often, how long, and when not.
+"""Retries: how often, for how long, and when not.
 
-A `Budget` is what one message may use: wall clock and retries. `call` makes one backend call within it. `Pauses` stops
-asking a backend for an operation that it throttles.
+A `Budget` limits what one message may use: wall-clock time and retries. `call` makes one backend call within it. A
+`WaitingRoom` limits how many messages may wait at a time.
 """
 
 import random
@@ -15,41 +15,34 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TypeVar
 
+from clients.failures import THROTTLED
+from clients.pauses import Operation, Pauses
 from core.errors import Refused, TryAgain, Unavailable
 from core.rules import Limits
 
 Answer = TypeVar("Answer")
 Timeouts = tuple[float, float]
-"""Seconds to connect, and for the whole call."""
-
-THROTTLED = 429
-_FIRST_PAUSE = 1.0
-_LONGEST_PAUSE = 600.0
-_WHILE_ANOTHER_PROBES = 0.05
-"""Seconds between two looks at a pause that another call may lift."""
+"""Seconds to connect, and seconds for the whole call."""
 
 PATIENCE = 2.0
-"""Seconds that a message waits for what others hold, and for its quota before it has written anything."""
+"""Seconds that a message may wait for a lock, and for its quota before its first write."""
 
 MESSAGE_FAILED = "message_failed"
-"""Reason of a call that was not made because another one of its message had failed for good."""
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One kind of call, as limits see it: Klaviyo counts its quotas per operation."""
-
-    backend: str
-    name: str
+"""Reason of a call that was not made because another call of its message had already failed for good."""
 
 
 @dataclass(slots=True)
 class Budget:
-    """What one message may use, and what it has used; times are `time.monotonic`.
+    """What one message may use, and what it has used. Times are `time.monotonic`.
 
-    `has_written` says whether it has begun to change Klaviyo: then it waits for its quota to the end of its time.
-    `waits` is for jobs, which hold no message and keep no thread from one: they wait for the quota from the start, and
-    while an operation is paused, and a 429 costs no retry. `consent` says what was decided of it, and why.
+    `has_written` is set by the first write to Klaviyo. From then on the message waits for its quota until its deadline,
+    because a redelivery would start from the beginning.
+
+    `waits` is for jobs, which take no thread from other messages. They wait for the quota from the start and sit out
+    pauses, and a 429 costs them no retry.
+
+    `calls` counts the calls by backend. `cuts` says what was left out of bodies, and `consent` what was decided about
+    consent and why; both go into the message's log line.
     """
 
     limits: Limits
@@ -61,23 +54,23 @@ class Budget:
     calls: Counter[str] = field(default_factory=Counter)
     cuts: list[str] = field(default_factory=list)
     consent: list[str] = field(default_factory=list)
-    _over: bool = False
+    _has_failed: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def seconds_left(self) -> float:
-        """Wall clock that is left for the message."""
+        """Seconds until the deadline."""
         return self.deadline - time.monotonic()
 
     @property
     def patience(self) -> float:
-        """Seconds that the message may wait for its next slot: a thread that waits is one that other messages lack."""
+        """Seconds that the message may wait for its next slot. Short, because other messages need the thread."""
         return self.seconds_left if self.has_written or self.waits else min(PATIENCE, self.seconds_left)
 
     def admit(self, operation: Operation) -> Timeouts:
-        """Count one more call and give its timeouts. Raises TryAgain when no further call may be started."""
+        """Count a call and return its timeouts. Raises TryAgain if the message has failed or its time is over."""
         with self._lock:
-            if self._over:
+            if self._has_failed:
                 raise TryAgain(MESSAGE_FAILED)
             left = self.seconds_left
             if left <= 0:
@@ -85,31 +78,31 @@ class Budget:
             self.calls[operation.backend] += 1
         return min(self.limits.connect_timeout, left), min(self.limits.read_timeout, left)
 
-    def admit_repeat(self, backend: str) -> None:
-        """Count the repetition of a call with a fresh token."""
+    def count_repeat(self, backend: str) -> None:
+        """Count a call that is repeated with a fresh token."""
         with self._lock:
             self.calls[backend] += 1
 
     def end(self) -> None:
-        """Start no other call: the message has failed."""
-        self._over = True
+        """Let no other call start: the message has failed."""
+        self._has_failed = True
 
     def wait_before_retry(self, error: Unavailable, attempt: int) -> float | None:
-        """Seconds to wait before the next attempt at a call, or None when this was the last one."""
+        """Seconds to wait before the next attempt at a call. None ends the message: there is no other attempt."""
         wait = error.retry_after
         if not wait:
             wait = self.limits.backoff * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
         with self._lock:
-            if self.waits and error.status == THROTTLED and not self._over and wait < self.seconds_left:
+            if self.waits and error.status == THROTTLED and not self._has_failed and wait < self.seconds_left:
                 return wait
             if (
-                self._over
+                self._has_failed
                 or attempt >= self.limits.call_attempts
                 or self.retries_left <= 0
                 or wait > self.limits.retry_after_max
                 or wait >= self.seconds_left
             ):
-                self._over = True
+                self._has_failed = True
                 return None
             self.retries_left -= 1
         return wait
@@ -120,7 +113,7 @@ _budget: ContextVar[Budget] = ContextVar("budget")
 
 @contextmanager
 def message_budget(limits: Limits, *, waits: bool = False) -> Iterator[Budget]:
-    """The budget of one message, for every call that is made inside; or that of a job's unit of work, which `waits`."""
+    """Set the budget for every call made inside: that of one message, or of a job's unit of work, which `waits`."""
     now = time.monotonic()
     budget = Budget(limits, now, now + limits.message_seconds, limits.message_retries, waits=waits)
     token = _budget.set(budget)
@@ -131,8 +124,8 @@ def message_budget(limits: Limits, *, waits: bool = False) -> Iterator[Budget]:
 
 
 @contextmanager
-def time_kept_back(share: float) -> Iterator[None]:
-    """End the message's time earlier inside, so that this share of it is left for what has to follow."""
+def time_reserved(share: float) -> Iterator[None]:
+    """Set an earlier deadline inside, to reserve this share of the message's time for what has to follow."""
     budget = current_budget()
     seconds = budget.limits.message_seconds * share
     budget.deadline -= seconds
@@ -144,12 +137,12 @@ def time_kept_back(share: float) -> Iterator[None]:
 
 @contextmanager
 def last_calls() -> Iterator[None]:
-    """What a message that failed still has to see to: within what is left of its time, each call attempted once."""
+    """Allow calls that a failed message must still make: each is attempted once, within the time that is left."""
     failed = current_budget()
-    rest = Budget(
+    final = Budget(
         failed.limits, failed.started_at, failed.deadline, 0, has_written=True, waits=failed.waits, calls=failed.calls
     )
-    token = _budget.set(rest)
+    token = _budget.set(final)
     try:
         yield
     finally:
@@ -157,12 +150,12 @@ def last_calls() -> Iterator[None]:
 
 
 def current_budget() -> Budget:
-    """The budget of the message that is being processed in this context."""
+    """The budget of the message that this context processes."""
     return _budget.get()
 
 
 class WaitingRoom:
-    """Messages that wait before they have written anything: at most half of the threads, so that others need not."""
+    """Limits the messages that wait before their first write to half of the threads, so that others can proceed."""
 
     def __init__(self, threads: int) -> None:
         self._most = max(1, threads // 2)
@@ -170,8 +163,8 @@ class WaitingRoom:
         self._waiting: Counter[int] = Counter()
 
     @contextmanager
-    def entered(self) -> Iterator[bool]:
-        """Whether this message may wait inside; one that has begun to write always may."""
+    def enter(self) -> Iterator[bool]:
+        """Yield True if the current message may wait inside. A message that has written, or a job, always may."""
         budget = current_budget()
         if budget.has_written or budget.waits:
             yield True
@@ -180,7 +173,7 @@ class WaitingRoom:
         with self._lock:
             has_room = message in self._waiting or len(self._waiting) < self._most
             if has_room:
-                self._waiting[message] += 1  # a message may wait in several threads
+                self._waiting[message] += 1  # one message may wait in several threads
         try:
             yield has_room
         finally:
@@ -191,91 +184,15 @@ class WaitingRoom:
                         del self._waiting[message]
 
 
-@dataclass(slots=True)
-class _Pause:
-    until: float
-    length: float
-    probing: bool = False
-
-
-class Pauses:
-    """Operations that a backend throttles. While one is paused nobody asks for it; then one call tries it first."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._pauses: dict[Operation, _Pause] = {}
-        self.refusals = 0
-        """Calls that were answered 429."""
-
-    def require_unpaused(self, operation: Operation) -> None:
-        """Raises TryAgain while the operation is paused."""
-        pause = self._pauses.get(operation)
-        if pause and (pause.probing or time.monotonic() < pause.until):
-            raise TryAgain("throttled", status=THROTTLED)
-
-    def admit(self, operation: Operation) -> bool:
-        """Whether this call is the one that finds out if a pause is over.
-
-        Raises TryAgain while the operation is paused, or while another call finds out.
-        """
-        if operation not in self._pauses:
-            return False
-        with self._lock:
-            pause = self._pauses.get(operation)
-            if not pause:
-                return False
-            if pause.probing or time.monotonic() < pause.until:
-                raise TryAgain("throttled", status=THROTTLED)
-            pause.probing = True
-            return True
-
-    def seconds_left(self, operation: Operation) -> float | None:
-        """Seconds until the operation may be tried again; None while it is not paused."""
-        pause = self._pauses.get(operation)
-        if not pause:
-            return None
-        return _WHILE_ANOTHER_PROBES if pause.probing else max(0.0, pause.until - time.monotonic())
-
-    def throttled(self, operation: Operation, retry_after: float | None) -> float:
-        """Pause the operation: for `retry_after` seconds, else twice as long as the last time. Returns the seconds."""
-        now = time.monotonic()
-        with self._lock:
-            self.refusals += 1
-            pause = self._pauses.get(operation)
-            if retry_after is not None:
-                length = retry_after
-            elif pause is None:
-                length = _FIRST_PAUSE
-            elif pause.probing:
-                length = pause.length * 2
-            else:  # a call that was under way when another one was throttled
-                return max(0.0, pause.until - now)
-            length = min(length, _LONGEST_PAUSE)
-            until = max(now + length, pause.until if pause else 0.0)
-            self._pauses[operation] = _Pause(until, length)
-            return until - now
-
-    def answered(self, operation: Operation) -> None:
-        """The backend took the call that was to find out: the pause is over."""
-        with self._lock:
-            self._pauses.pop(operation, None)
-
-    def unknown(self, operation: Operation) -> None:
-        """The call that was to find out ended without an answer: the next one may try."""
-        with self._lock:
-            if pause := self._pauses.get(operation):
-                pause.probing = False
-
-
 def call(operation: Operation, pauses: Pauses, send: Callable[[Timeouts], Answer]) -> Answer:
-    """Make one backend call within the message's budget and give its answer.
+    """Make one backend call within the message's budget and return its answer.
 
-    `send` makes one attempt; what it raises as Unavailable is tried again, everything else is final. Raises what `send`
-    raises, and TryAgain when the message's time is over or the operation is paused.
+    `send` makes one attempt. If it raises Unavailable the call is retried, any other exception is final. Raises what
+    `send` raises, and TryAgain if the message's time is over or the operation is paused.
     """
     budget = current_budget()
-    # A loop of tenacity's or stamina's keeps the last error in a reference cycle, and with it the frames and documents
-    # of a failed message until the collector runs.
+    # Not with tenacity or stamina: their loops keep the last error in a reference cycle. That would keep the frames and
+    # documents of a failed message in memory until the garbage collector runs.
     for attempt in count(1):
         try:
             return _attempt(operation, pauses, budget, send)
@@ -284,31 +201,31 @@ def call(operation: Operation, pauses: Pauses, send: Callable[[Timeouts], Answer
             if seconds is None:
                 raise
         time.sleep(seconds)
-    raise AssertionError  # the loop ends by returning or raising; mypy can not know
+    raise AssertionError  # never reached, but mypy can't know that
 
 
 def _attempt(operation: Operation, pauses: Pauses, budget: Budget, send: Callable[[Timeouts], Answer]) -> Answer:
-    probes = _admitted(operation, pauses, budget)
+    is_probe = _admit(operation, pauses, budget)
     answered = False
     try:
         answer = send(budget.admit(operation))
         answered = True
     except Unavailable as error:
         if error.status == THROTTLED:
-            error.retry_after = pauses.throttled(operation, error.retry_after)
-            probes = False
+            error.retry_after = pauses.pause(operation, error.retry_after)
+            is_probe = False  # the new pause has replaced the one that was probed
         raise
     except Refused:
         answered = True
         raise
     finally:
-        if probes:
-            (pauses.answered if answered else pauses.unknown)(operation)
+        if is_probe:
+            (pauses.lift if answered else pauses.end_probe)(operation)
     return answer
 
 
-def _admitted(operation: Operation, pauses: Pauses, budget: Budget) -> bool:
-    """Whether the call is the one that finds out if a pause is over; a budget that `waits` sits the pause out."""
+def _admit(operation: Operation, pauses: Pauses, budget: Budget) -> bool:
+    """True if the call probes a pause. Raises TryAgain if the operation is paused; a job first sits the pause out."""
     while True:
         try:
             return pauses.admit(operation)

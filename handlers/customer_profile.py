@@ -1,82 +1,83 @@
-"""Copying a customer to its profile."""
+"""Copy customers to their Klaviyo profiles."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 
 from clients.klaviyo import KnownProfile
-from clients.retrying import current_budget, time_kept_back
+from clients.retrying import current_budget, time_reserved
 from core.errors import Ignored, TryAgain
 from core.notification import Notification, Resource
 from handlers.current import Sharing, Source, copy_current
 from handlers.erasure import (
-    TIME_TO_LOOK,
+    RECHECK_SHARE,
+    erase_after_redelivery,
     erase_if_brought_back,
-    erase_if_brought_back_before,
-    erase_if_gone,
-    look_although_failed,
+    erase_if_deleted,
+    recheck_after_failure,
 )
 from handlers.services import Services
 from mappers.documents import Customer
 from mappers.mapped import Mapped, mapper
 from mappers.profile import profile
 
-Following = Callable[[Customer, Mapped, KnownProfile], None]
-"""What follows the write of a customer's profile: given what was written, and Klaviyo's answer with consent in it."""
+AfterWrite = Callable[[Customer, Mapped, KnownProfile], None]
+"""Called after a customer's profile was written, with the customer, the body, and Klaviyo's answer with consent."""
 
 
 def copy_customer(customer_id: str, notification: Notification, services: Services) -> None:
-    """Copy a customer for a message about something else, under the customer's own lock.
+    """Copy a customer for a message about something else, holding the customer's lock.
 
-    Raises Ignored for one who is gone, or has no e-mail.
+    Raises Ignored if the customer was deleted, or has no e-mail.
     """
-    with services.one_at_a_time([str(Resource("customer", customer_id))], remembered=False):
-        copy_with(lambda: services.commercetools.customer(customer_id, groups=True), notification, services)
+    with services.one_at_a_time([str(Resource("customer", customer_id))], record_release=False):
+        copy_current_customer(lambda: services.commercetools.customer(customer_id, groups=True), notification, services)
 
 
-def copy_own(
+def copy_notified_customer(
     read: Callable[[], Customer | None],
     notification: Notification,
     services: Services,
     *,
     sharing: Sharing | None = None,
-    then: Following | None = None,
+    then: AfterWrite | None = None,
 ) -> None:
-    """Copy the customer that a message is about. One who is gone is erased, if an earlier attempt made the profile.
+    """Copy the customer that the message is about.
 
-    Raises Ignored for one who is gone, or has no e-mail.
+    Raises Ignored if the customer was deleted, or has no e-mail. The profile of a deleted customer is erased first if
+    an earlier attempt at the message may have created it.
     """
     try:
-        copy_with(read, notification, services, sharing=sharing, then=then)
+        copy_current_customer(read, notification, services, sharing=sharing, then=then)
     except Ignored as ignored:
         if ignored.reason == "deleted_meanwhile" and not current_budget().has_written:
-            erase_if_brought_back_before(notification, notification.resource.id, services)
+            erase_after_redelivery(notification, notification.resource.id, services)
         raise
 
 
-def copy_with(
+def copy_current_customer(
     read: Callable[[], Customer | None],
     notification: Notification,
     services: Services,
     *,
     sharing: Sharing | None = None,
-    then: Following | None = None,
+    then: AfterWrite | None = None,
 ) -> None:
-    """Copy the customer that `read` gives. One who is gone after the write is erased, if the write made the profile.
+    """Copy the customer that `read` returns, and call `then` after each write.
 
-    `then` follows each write. Raises Ignored for one who is gone, or has no
-    e-mail.
+    Raises Ignored if the customer was deleted, or has no e-mail. If the customer was deleted while the profile was
+    written, and the write created the profile, it is erased.
     """
     read_at = datetime.now(UTC)
-    wrote: Customer | None = None
+    written: Customer | None = None
 
     def write(customer: Customer | None) -> None:
-        nonlocal wrote
+        nonlocal written
         if customer is None:
             raise Ignored("deleted_meanwhile")
         if not has_email(customer):
             raise Ignored("no_email")
-        wrote = customer
+        written = customer
         mapped = profile(customer, services.settings)
         known = services.klaviyo.upsert_profile(mapped, with_consent=then is not None)
         if then:
@@ -84,20 +85,20 @@ def copy_with(
 
     source: Source[Customer | None, None] = Source(read=read)
     try:
-        with time_kept_back(TIME_TO_LOOK):
+        with time_reserved(RECHECK_SHARE):
             copy_current(notification, services, source, write, sharing=sharing, group="Profiles")
     except Ignored as ignored:
-        # Gone: the erasure may have been handled before what was written here took effect.
-        if ignored.reason == "deleted_meanwhile" and wrote:
-            erase_if_brought_back(wrote, read_at, services)
+        # Deleted: the erasure may have been handled before this write took effect.
+        if ignored.reason == "deleted_meanwhile" and written:
+            erase_if_brought_back(written, read_at, services)
         raise
     except TryAgain:
-        if wrote:
-            look_although_failed(partial(erase_if_gone, wrote, read_at, services))
+        if written:
+            recheck_after_failure(partial(erase_if_deleted, written, read_at, services))
         raise
 
 
 @mapper
 def has_email(customer: Customer) -> bool:
-    """Whether a customer has an e-mail: one without can't be told from others by Klaviyo."""
+    """True if the customer has an e-mail. Klaviyo can't tell apart customers without one."""
     return bool((customer.get("email") or "").strip())

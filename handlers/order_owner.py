@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from clients.retrying import time_kept_back
+from clients.retrying import time_reserved
 from core.errors import DeadLetter, Ignored, TryAgain
 from core.notification import Notification
 from handlers.current import YOUNG_SECONDS
@@ -72,7 +72,7 @@ def send_order_events(
     owner = _owner(notification, order, services, backfill=backfill)
     stages = events(OwnedOrder(order, owner.profile, services.order_knowledge.of(order), backfill, flows))
     try:
-        with time_kept_back(owner.recheck_share):
+        with time_reserved(owner.recheck_share):
             _send(stages, services)
     except TryAgain:
         if owner.recheck:

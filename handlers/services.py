@@ -1,4 +1,4 @@
-"""What a handler is given: the settings, both backends, and the means to write in parallel and one at a time."""
+"""What every handler is given: the settings, clients for both backends, locks, and a pool for parallel writes."""
 
 import time
 from collections import deque
@@ -21,10 +21,10 @@ from handlers.recent_copies import RecentCopies
 
 
 class Services:
-    """One per process, shared by all threads. Making it opens no connection and imports no SDK.
+    """One per process, shared by all threads. Creating it opens no connection and imports no SDK.
 
-    `calls` replaces what sends to Klaviyo, for a preview. `follows_consent` says whether the copy of a customer changes
-    consent, where [consent] is on: a job that copies thousands would send as many confirmation mails.
+    `calls` replaces the client that sends to Klaviyo, for a preview. `follows_consent` is False in jobs that copy
+    thousands of customers: with [consent] on, each copy might send a confirmation mail.
     """
 
     def __init__(self, settings: Settings, calls: KlaviyoCalls | None = None, *, follows_consent: bool = True) -> None:
@@ -37,52 +37,56 @@ class Services:
         self.order_knowledge = OrderKnowledge(self.commercetools, settings)
         self.dead_letters = DeadLetters(settings)
         self.locks = KeyedLocks(settings.sync.limits.message_seconds)
-        self.copies = RecentCopies()
-        self.consents = RecentConsents()
+        self.recent_copies = RecentCopies()
+        self.recent_consents = RecentConsents()
         self._writers = ThreadPoolExecutor(writers, thread_name_prefix="write")
         self._parallel = writers
 
     def prepare(self, group: str) -> None:
-        """Import what a message needs of both SDKs, if that has not been done.
+        """Import the parts of both SDKs that a message needs, unless they are imported already.
 
-        `group` is Klaviyo's group of operations. It takes up to 0.2 s to import, so that happens while the
-        first read waits for its token.
+        `group` is one of Klaviyo's groups of operations. Its import takes up to 0.2 s, so it runs in another thread
+        while the first read waits for its token.
         """
         if not self.klaviyo.is_ready(group):
             self.commercetools.prepare()
             self._writers.submit(self.klaviyo.prepare, group)
 
     def close(self) -> None:
-        """End the threads and close the connections."""
+        """Stop the threads and close the connections."""
         self._writers.shutdown()
         for client in (self.commercetools, self.klaviyo, self.dead_letters):
             client.close()
 
     @contextmanager
-    def one_at_a_time(self, keys: Collection[str], *, remembered: bool = True) -> Iterator[None]:
-        """Hold what the keys name against every other message of this instance.
+    def one_at_a_time(self, keys: Collection[str], *, record_release: bool = True) -> Iterator[None]:
+        """Hold the locks of these keys: no other message of this instance can hold one of them in the meantime.
 
-        Raises TryAgain when it is not free within two seconds, and at once when half of the threads wait already.
-        `remembered` says whether others will ask if it was held: not for a message's own resource, where those who wait
-        share a copy, and so all may wait.
+        Waits two seconds at most for locks that are taken, then raises TryAgain. It raises at once if half of the
+        threads are waiting already, unless the message has begun to write.
+
+        `record_release` is False for the lock of a whole resource. Nobody asks `released_since` about it, and any
+        number of messages may wait for it, as they can share one copy.
         """
         until = min(current_budget().deadline, time.monotonic() + PATIENCE)
         with ExitStack() as held:
             try:
-                held.enter_context(self.locks.hold(keys, 0.0 if remembered else until, record_release=remembered))
+                held.enter_context(
+                    self.locks.hold(keys, 0.0 if record_release else until, record_release=record_release)
+                )
             except TryAgain:
-                with self._waiting.entered() as may_wait:
-                    if not remembered or not may_wait:
+                with self._waiting.enter() as may_wait:
+                    if not record_release or not may_wait:
                         raise
-                    held.enter_context(self.locks.hold(keys, until, record_release=remembered))
+                    held.enter_context(self.locks.hold(keys, until, record_release=record_release))
             yield
 
-    def together(self, writes: Iterable[tuple[str, Callable[[], None]]]) -> None:
-        """Make independent writes, each with the name of its part, several at a time.
+    def in_parallel(self, writes: Iterable[tuple[str, Callable[[], None]]]) -> None:
+        """Run independent writes in parallel. Each comes with the name of the part it writes, for error reports.
 
-        A part whose content is refused does not keep the others from being written; any other error ends them. Raises
-        that error, else the first refusal, which names its part. The calling thread works along, so a busy pool slows a
-        message down but never stops it.
+        If Klaviyo refuses the content of one part, the others are still written; any other error stops the rest. Raises
+        that error, otherwise the first refusal, which then names its part. The calling thread works too, so a busy pool
+        slows a message down but never blocks it.
         """
         budget = current_budget()
         waiting = deque(writes)
@@ -111,10 +115,10 @@ class Services:
                 helper.result()
         try:
             if errors:
-                # The call that failed for good, not one that was refused because of it and came back sooner.
+                # Prefer the call that failed for good to those that were not started because of it.
                 raise min(errors, key=lambda error: getattr(error, "reason", "") == MESSAGE_FAILED)
             if refusals:
                 raise refusals[0]
-        finally:  # their tracebacks hold this frame: without it all is freed at once
+        finally:  # the tracebacks refer to this frame, a cycle that would keep the documents until collection
             errors.clear()
             refusals.clear()

@@ -1,4 +1,4 @@
-"""What a backfill would send: everything is read, mapped and held against the SDK's models, and nothing is sent."""
+"""Counts what a backfill would send. Everything is read, mapped and validated by the SDK's models; nothing is sent."""
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from clients.predicates import any_of, chunks
 from core.errors import DeadLetter, Ignored
 from core.settings import Settings
 from handlers.order_owner import Stages
-from handlers.past_orders import order_history, refund_history, refunds_of, require_wanted
+from handlers.past_orders import order_history, refund_history, refunds_of, require_included
 from handlers.services import Services
 from jobs.estimate import PassEstimate
 from jobs.new_profiles import NewProfiles
@@ -30,7 +30,7 @@ _MINUTE = 60.0
 
 
 class DryRun:
-    """Counts what the passes would do. `new_profiles` are those of the passes that were counted."""
+    """Counts what the passes would do. `new_profiles` covers the passes counted so far."""
 
     def __init__(self, services: Services, reader: Reader, selection: Selection, progress: Progress) -> None:
         self._settings: Settings = services.settings
@@ -42,7 +42,7 @@ class DryRun:
         self.new_profiles = NewProfiles()
 
     def estimate_pass(self, one: Pass, page: int | None) -> PassEstimate:
-        """What a pass would do. Raises StoppedError when commercetools can't be read."""
+        """Count what a pass would do. Raises StoppedError if commercetools can't be read."""
         rules, bulk = self._settings.sync, one.bulk if self._selection.ids is None else None
         estimate = PassEstimate(bulk_records=bulk.records if bulk and bulk.is_on(rules) else None)
         if not one.is_on(rules):
@@ -73,7 +73,7 @@ class DryRun:
                 if order:
                     self._add_owner(order, guests)
             rate = estimate.read / (time.monotonic() - began_at) * _MINUTE
-            throttled = self._commercetools.refusals
+            throttled = self._commercetools.throttled_calls
             self._progress.show(
                 Snapshot(one.name, estimate.read, total, total == COUNT_LIMIT, rate, estimate.failed, throttled)
             )
@@ -89,7 +89,7 @@ class DryRun:
                 after, is_last = found.documents[-1]["id"] if found.documents else "", found.is_last
 
     def _queries(self, one: Pass) -> list[list[str]]:
-        """The predicates of one query after the other."""
+        """The predicates of each query of the pass."""
         ids = self._selection.ids
         if ids is not None:
             return [[f"id in {any_of(chunk)}"] for chunk in chunks(ids[one.name])]
@@ -100,7 +100,7 @@ class DryRun:
         return [one.where(self._selection, window) for window in windows]
 
     def _orders(self, one: Pass, documents: Sequence[Document]) -> dict[str, Any]:
-        """The order that each document's events are of, by the document's id; of a payment its first."""
+        """The order behind each document's events, by the document's id. If a payment has several, the oldest."""
         if one.name == "orders":
             return {order["id"]: order for order in documents}
         found: dict[str, Any] = {}
@@ -111,14 +111,14 @@ class DryRun:
         return found
 
     def _deleted_customers(self, orders: Collection[Any]) -> set[str]:
-        """Those of the orders' customers who are gone, whose events are not sent."""
+        """The orders' customers who were deleted and whose events are therefore not sent."""
         if self._settings.sync.order.deleted_customers != "skip":
             return set()
         wanted = {order["customerId"] for order in orders if order.get("customerId")}
         return wanted - self._reader.existing("customers", sorted(wanted))
 
     def _guest_customers(self, orders: Collection[Any]) -> Mapping[str, str | None]:
-        """The e-mails of orders without a customer, in lower case, with the id of a customer who has it."""
+        """The lower-case e-mails of orders without a customer, each with the id of the customer who has it, or None."""
         emails = {_email(order) for order in orders if not order.get("customerId")} - {""}
         return dict.fromkeys(emails) | self._reader.customers_by_email(sorted(emails))
 
@@ -130,7 +130,7 @@ class DryRun:
             self.new_profiles.add_guest(email)
 
     def _product(self, product: Any, _: Any, estimate: PassEstimate) -> None:
-        """Without stock and standalone prices, which would have to be read."""
+        """Count a product's item and variants, without stock and standalone prices: those need extra reads."""
         now = datetime.now(UTC)
         item = catalog_item(product, self._settings, now)
         self._add(estimate, "Catalogs", "create_catalog_item", item, item.body)
@@ -151,7 +151,7 @@ class DryRun:
         self.new_profiles.add_customer(customer["id"])
 
     def _order(self, order: Any, _: Any, estimate: PassEstimate) -> None:
-        require_wanted(order, self._selection.wanted)
+        require_included(order, self._selection.wanted)
         if not _email(order) and not order.get("customerId"):
             raise Ignored("no_profile")
         self._add_events(estimate, order_history(order, self._settings)(_with_placeholder_owner(order)))
@@ -160,11 +160,11 @@ class DryRun:
         refunds = refunds_of(payment, self._settings, partial(is_covered, selection=self._selection))
         if not order:
             raise Ignored("no_order")
-        require_wanted(order, self._selection.wanted)
+        require_included(order, self._selection.wanted)
         self._add_events(estimate, refund_history(payment, refunds, self._settings)(_with_placeholder_owner(order)))
 
     def _add_events(self, estimate: PassEstimate, stages: Stages) -> None:
-        """Count events. One that is refused does not keep the others from being sent; then it is raised."""
+        """Count events. A refused one does not stop the others; the first refusal is raised at the end."""
         refusals: list[DeadLetter] = []
         for event in (event for stage in stages for event in stage):
             try:
@@ -177,7 +177,7 @@ class DryRun:
             raise refusals[0]
 
     def _add(self, estimate: PassEstimate, group: str, operation: str, mapped: Mapped, body: Any) -> None:
-        """Count a write whose body the SDK takes. Raises Unmappable for one that it refuses."""
+        """Count a write. Raises Unmappable if the SDK refuses the body."""
         self._klaviyo.require_valid(group, operation, body)
         estimate.add_write(operation, mapped)
 
@@ -197,5 +197,5 @@ def _email(order: Any) -> str:
 
 
 def _with_placeholder_owner(order: Any) -> OwnedOrder:
-    """An order whose events are only counted: whose they are and what its products are called does not matter."""
+    """An order whose events are only counted, so its owner and product names do not matter."""
     return OwnedOrder(order, {"email": "somebody@example.com"}, NOTHING, backfill=True)

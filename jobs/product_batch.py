@@ -12,12 +12,12 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from clients.failures import ACCESS_DENIED
+from clients.failures import ACCESS_DENIED, THROTTLED
 from clients.klaviyo_catalog_jobs import ITEMS, VARIANTS, JobKind
-from clients.retrying import THROTTLED, message_budget
+from clients.retrying import message_budget
 from core.errors import DeadLetter, SyncError, TryAgain
 from core.logs import log
-from handlers.catalog_creates import Creation, creations, gone_categories, is_unchanged, left_over
+from handlers.catalog_creates import Creation, creations, create_missing_categories, is_unchanged, surplus_skus
 from handlers.catalog_item import without_categories
 from jobs.batch import JOB_TIMEOUT, LISTS_LAG, UNLISTED_JOBS_WAIT, Batch, poll_intervals
 from jobs.bulk_rows import Row, split_into_jobs
@@ -80,7 +80,7 @@ class ProductBatch(Batch):
         gone: frozenset[str] | None = None
         if self._is_worth_it:
             with self._leaving_failures():
-                gone = gone_categories((one.item for one in self._creations), self.run.services)
+                gone = create_missing_categories((one.item for one in self._creations), self.run.services)
         if gone is None:
             return
         items = [Row.of(one.product_id, without_categories(one.item, gone).body) for one in self._creations]
@@ -126,7 +126,7 @@ class ProductBatch(Batch):
 
     def _remove_left_over(self, product_id: str, skus: Collection[str], attempt: Attempt) -> None:
         """Copy a product of which a job may have left what the shop does not have any more."""
-        surplus = left_over(product_id, skus, self.run.services)
+        surplus = surplus_skus(product_id, skus, self.run.services)
         if surplus is not None:
             self.run.services.klaviyo.may_have_created(product_id, surplus)
             self._copy(product_id, attempt)

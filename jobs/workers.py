@@ -1,4 +1,4 @@
-"""The threads of one pass: they work while the run's own thread hears signals, beats and shows how far it is."""
+"""The threads of one pass. They work while the main thread handles signals, heartbeats and progress."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Workers:
-    """As many threads as the pass works on documents at a time, and one that reads meanwhile."""
+    """A thread for each document that the pass processes at a time, and one more for reads."""
 
     def __init__(self, run: Run, one: Pass) -> None:
         self._run = run
@@ -29,7 +29,7 @@ class Workers:
         self._began = self._timed_at = time.monotonic()
         self._done = 0
         self._settled_on_page = 0
-        """Units of the current page that are settled."""
+        """Units of the current page that have finished."""
 
     def __enter__(self) -> Self:
         return self
@@ -38,13 +38,13 @@ class Workers:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def call(self, read: Callable[[], T]) -> T:
-        """What a read gives, made by a worker. Raises what it raises, and StoppedError."""
+        """Run `read` in a worker thread and return its result. Raises what it raises, and StoppedError."""
         future: Future[T] = self._pool.submit(read)
         self._run.wait_for([future], self._tick)
         return future.result()
 
     def run_units(self, works: Mapping[str, Work]) -> dict[str, UnitResult]:
-        """What became of the units, by id. Raises StoppedError."""
+        """Run the units and return their results by id. Raises StoppedError."""
         run = self._run
         limits = run.services.settings.sync.limits
         futures = {own: self._pool.submit(run_unit, work, limits, run.health, run.stop) for own, work in works.items()}
@@ -58,7 +58,7 @@ class Workers:
         return {own_id: future.result() for own_id, future in futures.items()}
 
     def done(self, count: int) -> None:
-        """So many more documents are noted as done, and the time that they took."""
+        """Count finished documents, and add the time since the last call to the pass's seconds."""
         self._done += count
         now = time.monotonic()
         self._state.seconds += now - self._timed_at
@@ -76,6 +76,6 @@ class Workers:
                 state.total == COUNT_LIMIT,
                 (self._done + self._settled_on_page) / minutes if minutes else 0.0,
                 state.errors,
-                run.services.klaviyo.refusals + run.services.commercetools.refusals,
+                run.services.klaviyo.throttled_calls + run.services.commercetools.throttled_calls,
             )
         )

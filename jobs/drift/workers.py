@@ -146,7 +146,7 @@ class WorkerPool:
         task = self._task
         minutes = (time.monotonic() - task.began) / _MINUTE
         rate = task.done / minutes if minutes else 0.0
-        throttled = self.services.klaviyo.refusals + self.services.commercetools.refusals
+        throttled = self.services.klaviyo.throttled_calls + self.services.commercetools.throttled_calls
         self._progress.show(Snapshot(task.name, task.done, task.total, False, rate, 0, throttled))
 
 

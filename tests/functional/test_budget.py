@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from clients.retrying import Operation, current_budget, message_budget
+from clients.pauses import Operation
+from clients.retrying import current_budget, message_budget
 from commands.processes import Sandbox
 from core.errors import TryAgain, Unavailable
 from handlers.services import Services
@@ -161,5 +162,5 @@ def test_the_reason_is_that_of_the_call_that_failed(quick: Function) -> None:
             threading.Timer(0.1, refused.set).start()
 
     with message_budget(services.settings.sync.limits), pytest.raises(TryAgain) as raised:
-        services.together([("first", fail), ("second", be_refused)])
+        services.in_parallel([("first", fail), ("second", be_refused)])
     assert raised.value.reason == "klaviyo_error"

@@ -8,7 +8,8 @@ from itertools import pairwise
 import pytest
 
 from clients.klaviyo_quotas import QUOTAS, KlaviyoQuotas
-from clients.retrying import Operation, WaitingRoom, current_budget, message_budget
+from clients.pauses import Operation
+from clients.retrying import WaitingRoom, current_budget, message_budget
 from core.errors import TryAgain
 from core.rules import Limits
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from clients.retrying import Budget, Operation, Pauses, Timeouts, call, current_budget, message_budget
+from clients.pauses import Operation, Pauses
+from clients.retrying import Budget, Timeouts, call, current_budget, message_budget
 from core.errors import Refused, TryAgain, Unavailable
 from core.rules import Limits
 
@@ -185,14 +186,14 @@ def test_a_budget_is_of_one_message() -> None:
 def test_a_repeat_with_a_fresh_token_is_a_call() -> None:
     """It is counted, and takes no retry."""
     budget = Budget(Limits(), 0.0, float("inf"), 4)
-    budget.admit_repeat("commercetools")
+    budget.count_repeat("commercetools")
     assert (budget.calls["commercetools"], budget.retries_left) == (1, 4)
 
 
 def test_a_throttled_operation_is_paused(clock: Clock) -> None:
     """Until its Retry-After is over nobody asks for it; other operations go on."""
     pauses = Pauses()
-    assert pauses.throttled(WRITE, 10.0) == 10.0
+    assert pauses.pause(WRITE, 10.0) == 10.0
     for _ in range(2):
         with pytest.raises(TryAgain, match="throttled") as raised:
             pauses.admit(WRITE)
@@ -206,14 +207,14 @@ def test_a_throttled_operation_is_paused(clock: Clock) -> None:
 def test_one_call_finds_out_whether_the_pause_is_over(clock: Clock) -> None:
     """The others wait for what it finds: an answer ends the pause, silence lets the next one try."""
     pauses = Pauses()
-    pauses.throttled(WRITE, 1.0)
+    pauses.pause(WRITE, 1.0)
     clock.now += 1.0
     pauses.admit(WRITE)
     with pytest.raises(TryAgain):
         pauses.admit(WRITE)
-    pauses.unknown(WRITE)
+    pauses.end_probe(WRITE)
     pauses.admit(WRITE)
-    pauses.answered(WRITE)
+    pauses.lift(WRITE)
     for _ in range(2):
         pauses.admit(WRITE)
 
@@ -221,24 +222,24 @@ def test_one_call_finds_out_whether_the_pause_is_over(clock: Clock) -> None:
 def test_without_retry_after_the_pause_doubles(clock: Clock) -> None:
     """Each time the one that tries is throttled again, up to ten minutes; an answer starts it anew."""
     pauses, lengths = Pauses(), []
-    lengths.append(pauses.throttled(WRITE, None))
+    lengths.append(pauses.pause(WRITE, None))
     for _ in range(11):
         clock.now += lengths[-1]
         pauses.admit(WRITE)
-        lengths.append(pauses.throttled(WRITE, None))
+        lengths.append(pauses.pause(WRITE, None))
     assert lengths == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600]
     clock.now += 600
     pauses.admit(WRITE)
-    pauses.answered(WRITE)
-    assert pauses.throttled(WRITE, None) == 1
+    pauses.lift(WRITE)
+    assert pauses.pause(WRITE, None) == 1
 
 
 def test_calls_that_were_under_way_do_not_double_the_pause(clock: Clock) -> None:
     """Eight threads that are throttled at once are one throttling, and never shorten a pause."""
     pauses = Pauses()
-    assert [pauses.throttled(WRITE, None) for _ in range(8)] == [1.0] * 8
-    assert pauses.throttled(WRITE, 5.0) == 5.0
-    assert pauses.throttled(WRITE, 1.0) == 5.0
+    assert [pauses.pause(WRITE, None) for _ in range(8)] == [1.0] * 8
+    assert pauses.pause(WRITE, 5.0) == 5.0
+    assert pauses.pause(WRITE, 1.0) == 5.0
     clock.now += 4.0
     with pytest.raises(TryAgain):
         pauses.admit(WRITE)
@@ -249,7 +250,7 @@ def test_an_answer_from_before_does_not_end_a_pause(clock: Clock) -> None:
     pauses = Pauses()
 
     def send(_timeouts: object) -> str:
-        pauses.throttled(WRITE, 5.0)
+        pauses.pause(WRITE, 5.0)
         return "answer"
 
     with message_budget(Limits()):
@@ -277,7 +278,7 @@ def test_a_paused_operation_costs_no_call(clock: Clock) -> None:
 def test_a_try_that_fails_otherwise_blocks_nobody(clock: Clock, error: Exception) -> None:
     """The operation can be tried by the next message."""
     pauses = Pauses()
-    pauses.throttled(WRITE, 1.0)
+    pauses.pause(WRITE, 1.0)
     clock.now += 1.0
     with message_budget(Limits(call_attempts=1)), pytest.raises(type(error)):
         call(WRITE, pauses, _answers(error))
@@ -288,7 +289,7 @@ def test_a_try_that_fails_otherwise_blocks_nobody(clock: Clock, error: Exception
 def test_a_message_without_time_does_not_keep_the_try(clock: Clock) -> None:
     """A call that is never started finds nothing out."""
     pauses = Pauses()
-    pauses.throttled(WRITE, 1.0)
+    pauses.pause(WRITE, 1.0)
     clock.now += 1.0
     with message_budget(Limits()) as budget:
         budget.end()
@@ -305,13 +306,13 @@ def test_a_job_sits_a_pause_out(clock: Clock) -> None:
         assert call(WRITE, pauses, send) == "answer"
     assert clock.now == 1000 + 6 * 40
     assert budget.retries_left == Limits().message_retries
-    assert pauses.refusals == 6
+    assert pauses.throttled_calls == 6
 
 
 def test_a_job_waits_for_a_pause_that_another_call_began(clock: Clock) -> None:
     """Nothing is asked for until it is over; a pause beyond the job's own time is not waited for."""
     pauses = Pauses()
-    pauses.throttled(WRITE, 30.0)
+    pauses.pause(WRITE, 30.0)
     with message_budget(Limits(message_seconds=25), waits=True), pytest.raises(TryAgain, match="throttled"):
         call(WRITE, pauses, _answers())
     assert clock.now == 1000
