@@ -4,7 +4,8 @@
         ct = sandbox.Control(running.commercetools.url)
         ct.put("customers", {"id": "c1", "email": "jane@example.com"})
 
-They hold state, refuse what the real APIs refuse, and fail when told to. `python -m sandbox` starts them as a program.
+Both keep state in memory, reject what the real APIs reject, and fail on demand. `python -m sandbox` runs them as a
+program.
 """
 
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ __all__ = ["Control", "ControlError", "Sandbox", "start"]
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """Both servers; each has a `url`."""
+    """Both running servers; each has a `url`."""
 
     commercetools: Server
     klaviyo: Server
@@ -30,9 +31,9 @@ class Sandbox:
 
 @contextmanager
 def start(*, commercetools_port: int = 0, klaviyo_port: int = 0, documents: Path | None = None) -> Iterator[Sandbox]:
-    """Start both servers on 127.0.0.1 (port 0: any that is free), and stop them at the end.
+    """Run both servers on 127.0.0.1 (port 0: any free port) until the block ends.
 
-    `documents` is a folder whose `<collection>/*.json` the shop begins with.
+    `documents` is a folder; its `<collection>/*.json` files are loaded into commercetools at the start.
     """
     shop = Commercetools()
     if documents is not None:

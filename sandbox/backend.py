@@ -1,4 +1,4 @@
-"""What both stand-ins have in common: the record of requests, failures, and the control API."""
+"""Shared by both stand-ins: the request record, injected failures, and the control API."""
 
 import threading
 import time
@@ -11,21 +11,21 @@ from sandbox.lag import Lag
 from sandbox.messages import Answer, Request
 
 CONTROL = "_control"
-FIRST_NOT_OK = 300
+FIRST_NON_SUCCESS = 300
 
 Entry = dict[str, Any]
-"""One request in the record."""
+"""A recorded request."""
 
 
-class Mistake(Exception):  # noqa: N818 - it says who is to blame
-    """The control API was used wrongly; the text says how."""
+class ControlCallError(Exception):
+    """A bad call to the control API; the text says what is wrong with it."""
 
 
 class Backend(ABC):
-    """State behind one lock, and the answers that come of it. Nothing here does I/O."""
+    """A backend's state behind one lock, and its answers to requests. Does no I/O."""
 
     LAGS: tuple[str, ...] = ()
-    """The reads that may lag behind writes."""
+    """Names of the reads that can lag behind writes."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -36,34 +36,34 @@ class Backend(ABC):
 
     @abstractmethod
     def operation(self, request: Request) -> str:
-        """The name of the call, also of one that will be refused."""
+        """The operation's name, also for a request that will be rejected."""
 
     @abstractmethod
-    def authorized(self, request: Request) -> bool:
-        """Whether its key or token is good."""
+    def is_authorized(self, request: Request) -> bool:
+        """True if the request carries a valid key or token."""
 
     @abstractmethod
     def respond(self, request: Request) -> Answer:
-        """The answer, and its effect on the state."""
+        """Apply the request to the state and return the answer."""
 
     @abstractmethod
-    def refusal(self, status: int) -> Answer:
-        """The backend's own error body for a status."""
+    def error_answer(self, status: int) -> Answer:
+        """The error that the real backend would answer with this status."""
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
-        """All it holds."""
+        """A dump of the whole state."""
 
     @abstractmethod
     def clear(self) -> None:
-        """Back to the state after the start."""
+        """Restore the initial, empty state."""
 
     @abstractmethod
-    def control_own(self, request: Request, path: list[str]) -> Any:
-        """The control calls of this backend alone; NotImplemented when there is none of this name."""
+    def backend_control(self, request: Request, path: list[str]) -> Any:
+        """Handle the control calls that only this backend has; NotImplemented for an unknown call."""
 
     def begin(self, request: Request) -> tuple[Entry, Failure | None]:
-        """Record a request of which only the head is known, and tell which failure it meets."""
+        """Record a request as soon as its head is read. Returns its entry and the failure that hits it, if any."""
         with self.lock:
             self._number += 1
             entry = {
@@ -76,46 +76,46 @@ class Backend(ABC):
                 "status": 0,
                 "credentials": "authorization" in request.headers,
                 "user_agent": request.headers.get("user-agent", ""),
-                "authorized": self.authorized(request),
+                "authorized": self.is_authorized(request),
                 "kind": "token" if request.path == "/oauth/token" else "api",
                 "operation": self.operation(request),
                 "answer": None,
             }
             self._record.append(entry)
-            return entry, self.failures.hit(request.method, request.path)
+            return entry, self.failures.match(request.method, request.path)
 
     def finish(self, request: Request, entry: Entry, failure: Failure | None) -> Answer:
-        """The answer to a request that has been read, recorded before it is sent."""
+        """Answer a fully read request, and record the answer before it is sent."""
         body = request.json_or_none()
         with self.lock:
             entry["body"] = body
-            entry["authorized"] = self.authorized(request)
+            entry["authorized"] = self.is_authorized(request)
             if failure is None:
                 answer = self._respond(request)
             else:
-                real = self._respond(request) if failure.apply or not failure.replaces else None
-                answer = failure.answer(real, self.refusal)
+                real_answer = self._respond(request) if failure.apply or not failure.replaces_answer else None
+                answer = failure.answer(real_answer, self.error_answer)
             if failure is None or failure.reset is None:
                 entry["status"] = answer.status
-                if answer.status >= FIRST_NOT_OK and not isinstance(answer.body, bytes):
+                if answer.status >= FIRST_NON_SUCCESS and not isinstance(answer.body, bytes):
                     entry["answer"] = answer.body
             return answer
 
     def _respond(self, request: Request) -> Answer:
         try:
             return self.respond(request)
-        except Exception:  # noqa: BLE001 - a fault of the sandbox must be seen by whoever called it
+        except Exception:  # noqa: BLE001 - show the caller every bug of the sandbox
             return Answer(500, {"sandbox": traceback.format_exc()})
 
     def control(self, request: Request) -> Answer:
-        """Answer `/_control/...`."""
+        """Answer a call to `/_control/...`."""
         with self.lock:
             try:
                 result = self._control(request, request.segments[1:])
-            except (Mistake, ValueError, KeyError, TypeError) as mistake:
-                return Answer(400, {"error": str(mistake) or type(mistake).__name__})
+            except (ControlCallError, ValueError, KeyError, TypeError) as error:
+                return Answer(400, {"error": str(error) or type(error).__name__})
             if result is NotImplemented:
-                return Answer(404, {"error": f"no control call {request.method} {request.path}"})
+                return Answer(404, {"error": f"there is no control call {request.method} {request.path}"})
             return Answer(200, result)
 
     def _control(self, request: Request, path: list[str]) -> Any:
@@ -135,23 +135,23 @@ class Backend(ABC):
                 self.lags = {name: Lag() for name in self.LAGS}
                 self.clear()
                 return {}
-        return self.control_own(request, path)
+        return self.backend_control(request, path)
 
     def _control_seed(self, request: Request) -> Any:
-        number = int(told(request, "seed")["seed"])
+        number = int(control_body(request, "seed")["seed"])
         self.failures.seed(number)
         for lag in self.lags.values():
             lag.seed(number)
         return {}
 
     def _control_lag(self, request: Request) -> Any:
-        rule = told(request, "of", "seconds", "up_to")
+        rule = control_body(request, "of", "seconds", "up_to")
         if rule["of"] not in self.lags:
-            raise Mistake(f"what may lag here: {', '.join(self.lags)}")
+            raise ControlCallError(f"only these reads can lag: {', '.join(self.lags)}")
         lag = self.lags[rule["of"]]
-        least = float(rule["seconds"])
-        lag.set(least, least if rule.get("up_to") is None else float(rule["up_to"]))
-        return {"seconds": lag.least, "up_to": lag.most}
+        minimum = float(rule["seconds"])
+        lag.set(minimum, minimum if rule.get("up_to") is None else float(rule["up_to"]))
+        return {"seconds": lag.minimum, "up_to": lag.maximum}
 
     def _control_record(self, request: Request) -> Any:
         match request.method:
@@ -177,11 +177,14 @@ class Backend(ABC):
         return NotImplemented
 
 
-def told(request: Request, *known: str) -> dict[str, Any]:
-    """The object that a control call brings; `known` are its fields, when they are all that is allowed."""
+def control_body(request: Request, *known: str) -> dict[str, Any]:
+    """The JSON object that a control call sends. If `known` fields are given, any other field is an error.
+
+    Raises ControlCallError.
+    """
     body = request.json()
     if not isinstance(body, dict):
-        raise Mistake("a JSON object is needed")
+        raise ControlCallError("the body must be a JSON object")
     if known and (unknown := sorted(set(body) - set(known))):
-        raise Mistake(f"unknown fields: {', '.join(unknown)}; known: {', '.join(known)}")
+        raise ControlCallError(f"unknown fields: {', '.join(unknown)}; known: {', '.join(known)}")
     return body

@@ -1,4 +1,4 @@
-"""Plain calls to the stand-ins, with the headers that the SDKs would send."""
+"""A plain HTTP client for the stand-ins, with the headers that the SDKs would send."""
 
 import base64
 import http.client
@@ -18,8 +18,8 @@ Query = Mapping[str, str | int | Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """An answer: `body` is JSON where it is any, else bytes; None when empty."""
+class Response:
+    """A response. `body` is parsed JSON, or bytes if it is not JSON, or None if it is empty."""
 
     status: int
     headers: Mapping[str, str]
@@ -27,7 +27,7 @@ class Answered:
 
 
 class Calls:
-    """One keep-alive connection to a server; `headers` go with every call."""
+    """A keep-alive connection to one server; `headers` are sent with every call."""
 
     def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
         parts = urlsplit(url)
@@ -48,14 +48,14 @@ class Calls:
         *,
         query: Query | None = None,
         headers: Mapping[str, str | None] | None = None,
-    ) -> Answered:
-        """One call; a body that is no bytes goes out as JSON. A header that is None here is left out."""
-        given = {**self.headers, **(headers or {})}
+    ) -> Response:
+        """Send a request. A body that is not bytes is sent as JSON; a header of None is left out."""
+        sent = {**self.headers, **(headers or {})}
         content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         address = f"{path}?{urlencode(query, doseq=True)}" if query else path
         try:
             self._connection.request(
-                method, address, content, {name: value for name, value in given.items() if value is not None}
+                method, address, content, {name: value for name, value in sent.items() if value is not None}
             )
             response = self._connection.getresponse()
             text = response.read()
@@ -66,11 +66,11 @@ class Calls:
             answer: Any = json.loads(text) if text else None
         except ValueError:
             answer = text
-        return Answered(response.status, {name.lower(): value for name, value in response.getheaders()}, answer)
+        return Response(response.status, {name.lower(): value for name, value in response.getheaders()}, answer)
 
 
 def klaviyo(url: str, key: str = "key") -> Calls:
-    """Calls with a private key, the revision, and JSON:API's media type."""
+    """A client that sends a private key, the revision and the JSON:API media type."""
     return Calls(
         url,
         {
@@ -82,8 +82,8 @@ def klaviyo(url: str, key: str = "key") -> Calls:
     )
 
 
-def ask_token(calls: Calls, *, scope: str = "manage_project:shop", secret: str = SECRET) -> Answered:
-    """Ask for an access token, with Basic authentication."""
+def request_token(calls: Calls, *, scope: str = "manage_project:shop", secret: str = SECRET) -> Response:
+    """Request an access token with Basic authentication."""
     client = base64.b64encode(f"client:{secret}".encode()).decode()
     form = urlencode({"grant_type": "client_credentials", "scope": scope}).encode()
     headers = {"Authorization": f"Basic {client}", "Content-Type": "application/x-www-form-urlencoded"}
@@ -91,7 +91,7 @@ def ask_token(calls: Calls, *, scope: str = "manage_project:shop", secret: str =
 
 
 def commercetools(url: str) -> Calls:
-    """Calls with an access token, which is asked for here."""
+    """A client with a new access token."""
     calls = Calls(url)
-    calls.headers["Authorization"] = f"Bearer {ask_token(calls).body['access_token']}"
+    calls.headers["Authorization"] = f"Bearer {request_token(calls).body['access_token']}"
     return calls

@@ -1,4 +1,4 @@
-"""Klaviyo's catalog: items, their variants, and categories; with reads that may lag behind the writes."""
+"""Klaviyo's catalog of items, variants and categories, whose lists can lag behind writes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,8 +6,8 @@ from typing import Any
 from urllib.parse import quote
 
 from sandbox.klaviyo_errors import Refused
-from sandbox.lag import Lag, Past
-from sandbox.profiles import moment_now
+from sandbox.lag import History, Lag
+from sandbox.profiles import timestamp_now
 
 PREFIX = "$custom:::$default:::"
 
@@ -23,27 +23,27 @@ _SHOWN = {
     ),
     "catalog-category": ("external_id", "name", "updated"),
 }  # fmt: skip
-SPARSE = {kind: ("id", *names) for kind, names in _SHOWN.items()}
-"""By type: what `fields[<type>]` may name."""
+SPARSE_FIELDS = {kind: ("id", *names) for kind, names in _SHOWN.items()}
+"""By type: the fields that `fields[<type>]` accepts."""
 
 
 def external_id(compound: str) -> str | None:
-    """The shop's own id in `$custom:::$default:::<id>`."""
+    """`<id>` of `$custom:::$default:::<id>`; None for any other form."""
     return compound[len(PREFIX) :] if compound.startswith(PREFIX) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An item, a variant or a category; a change makes a new one. `place` is the order of creation."""
+    """An item, variant or category. Immutable: a change replaces it. `position` is the order of creation."""
 
-    place: int
+    position: int
     external_id: str
     attributes: Mapping[str, Any]
     item: str = ""
     categories: tuple[str, ...] = ()
 
     def resource(self, kind: str, origin: str) -> dict[str, Any]:
-        """As JSON:API shows it."""
+        """The record as a JSON:API resource."""
         identity = PREFIX + self.external_id
         shown = {name: self.attributes.get(name) for name in _SHOWN[kind]}
         plural = "catalog-categories" if kind == "catalog-category" else f"{kind}s"
@@ -60,7 +60,7 @@ class Record:
 
 @dataclass(slots=True)
 class Tables:
-    """What the catalog holds at one time."""
+    """The catalog's records at one moment, by external id."""
 
     items: dict[str, Record]
     variants: dict[str, Record]
@@ -69,11 +69,11 @@ class Tables:
 
     @classmethod
     def empty(cls) -> "Tables":
-        """A catalog with nothing in it."""
+        """An empty catalog."""
         return cls({}, {}, {}, {})
 
     def of(self, kind: str) -> dict[str, Record]:
-        """The table of a type."""
+        """The records of a type."""
         return {
             "catalog-item": self.items,
             "catalog-variant": self.variants,
@@ -81,29 +81,29 @@ class Tables:
         }[kind]
 
     def copy(self) -> "Tables":
-        """The same records; later changes don't show in it."""
+        """A copy that later changes don't affect."""
         return Tables(dict(self.items), dict(self.variants), dict(self.categories), dict(self.variants_of))
 
 
 class Catalog:
-    """The catalog, and its recent past while reads lag."""
+    """The catalog, with snapshots of its recent states while lists lag."""
 
     def __init__(self, lag: Lag) -> None:
         self.tables = Tables.empty()
         self._lag = lag
-        self._made = 0
-        self._past: Past[Tables] = Past()
+        self._last_number = 0
+        self._history: History[Tables] = History()
 
     def listed(self) -> Tables:
-        """The tables that list reads show."""
-        return self._past.ago(self._lag.seconds(), self.tables)
+        """The state that lists show, possibly an older one."""
+        return self._history.as_of(self._lag.draw(), self.tables)
 
-    def _about_to_change(self) -> None:
-        if self._lag.most:
-            self._past.keep(self.tables.copy(), self._lag.most)
+    def _save_snapshot(self) -> None:
+        if self._lag.maximum:
+            self._history.keep(self.tables.copy(), self._lag.maximum)
 
     def find(self, kind: str, compound: str) -> Record:
-        """A record by its compound id; raises Refused (404)."""
+        """The record with this compound id; raises Refused (404)."""
         name = external_id(compound)
         record = self.tables.of(kind).get(name) if name is not None else None
         if record is None:
@@ -111,7 +111,10 @@ class Catalog:
         return record
 
     def create(self, kind: str, data: Mapping[str, Any]) -> Record:
-        """A new record; raises Refused: 409 when its external id is taken, 404 for unknown relations."""
+        """Create a record.
+
+        Raises Refused: 400 for a blank external id, 409 if it is taken, 404 for an unknown item or category.
+        """
         attributes = {name: value for name, value in data["attributes"].items() if name not in _IMMUTABLE}
         name = attributes.pop("external_id")
         if not name:
@@ -123,27 +126,27 @@ class Catalog:
             raise Refused(
                 409, f"A {kind} with external_id {name} already exists.", pointer="/data/attributes/external_id"
             )
-        self._about_to_change()
-        self._made += 1
-        moment = moment_now()
+        self._save_snapshot()
+        self._last_number += 1
+        moment = timestamp_now()
         defaults: dict[str, Any] = {} if kind == "catalog-category" else {"published": True}
         if kind == "catalog-variant":
             defaults["inventory_policy"] = 0
             self.tables.variants_of[item] = (*self.tables.variants_of.get(item, ()), name)
         given = {**attributes, **{key: value for key, value in defaults.items() if attributes.get(key) is None}}
         record = Record(
-            self._made, name, {**given, "created": moment, "updated": moment}, item, tuple(categories or ())
+            self._last_number, name, {**given, "created": moment, "updated": moment}, item, tuple(categories or ())
         )
         self.tables.of(kind)[name] = record
         self._set_members(name, members)
         return record
 
     def update(self, kind: str, compound: str, data: Mapping[str, Any]) -> Record:
-        """Change what is given; categories, when given, are replaced. Raises Refused."""
+        """Change the given attributes, and replace the categories if any are given. Raises Refused (404)."""
         record = self.find(kind, compound)
         categories, members = self._categories(data), self._members(data)
-        self._about_to_change()
-        changed = replace(record, attributes={**record.attributes, **data["attributes"], "updated": moment_now()})
+        self._save_snapshot()
+        changed = replace(record, attributes={**record.attributes, **data["attributes"], "updated": timestamp_now()})
         if categories is not None:
             changed = replace(changed, categories=categories)
         self.tables.of(kind)[record.external_id] = changed
@@ -151,10 +154,10 @@ class Catalog:
         return changed
 
     def relate(self, compound: str, data: list[Mapping[str, Any]], operation: str) -> None:
-        """Add, replace or remove an item's categories, as the operation's name says; raises Refused."""
+        """Add, replace or remove an item's categories, depending on the operation's name. Raises Refused (404)."""
         record = self.find("catalog-item", compound)
         given = self._known_categories(data, "/data")
-        self._about_to_change()
+        self._save_snapshot()
         if operation.startswith("add"):
             given = tuple(dict.fromkeys((*record.categories, *given)))
         elif operation.startswith("remove"):
@@ -162,16 +165,16 @@ class Catalog:
         self.tables.items[record.external_id] = replace(record, categories=given)
 
     def delete(self, kind: str, compound: str) -> None:
-        """Take a record out, an item with its variants, a category also from its items; raises Refused (404)."""
+        """Delete a record, and with an item its variants. A deleted category leaves its items. Raises Refused (404)."""
         record = self.find(kind, compound)
-        self._about_to_change()
+        self._save_snapshot()
         tables, name = self.tables, record.external_id
         del tables.of(kind)[name]
         if kind == "catalog-item":
             for variant in tables.variants_of.pop(name, ()):
                 del tables.variants[variant]
         elif kind == "catalog-variant":
-            tables.variants_of[record.item] = tuple(left for left in tables.variants_of[record.item] if left != name)
+            tables.variants_of[record.item] = tuple(other for other in tables.variants_of[record.item] if other != name)
         else:
             self._set_members(name, frozenset())
 
@@ -184,7 +187,7 @@ class Catalog:
         return name
 
     def _categories(self, data: Mapping[str, Any]) -> tuple[str, ...] | None:
-        """The external ids of the categories that a body names; None when it does not speak of them."""
+        """External ids of the categories that a body names; None if it has no `relationships.categories`."""
         given = _related(data, "categories")
         return None if given is None else self._known_categories(given, "/data/relationships/categories/data")
 
@@ -205,7 +208,7 @@ class Catalog:
         return frozenset(self.find("catalog-item", reference["id"]).external_id for reference in given)
 
     def _set_members(self, category: str, members: frozenset[str] | None) -> None:
-        """Make these items the ones that are in a category."""
+        """Make exactly these items the members of a category; None changes nothing."""
         if members is None:
             return
         for name, item in list(self.tables.items.items()):
@@ -215,7 +218,7 @@ class Catalog:
                 self.tables.items[name] = replace(item, categories=categories)
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, by external id."""
+        """The whole catalog by external id."""
         tables = self.tables
         return {
             "items": {

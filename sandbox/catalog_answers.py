@@ -1,13 +1,13 @@
-"""What Klaviyo's catalog calls do, one record at a time and in lists."""
+"""Klaviyo's catalog calls, for single records and for lists."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sandbox.catalog import PREFIX, SPARSE, Catalog, Record
+from sandbox.catalog import PREFIX, SPARSE_FIELDS, Catalog, Record
 from sandbox.klaviyo_content import check_catalog
 from sandbox.klaviyo_errors import Refused
 from sandbox.messages import Answer, Request
-from sandbox.pages import Row, Rows, filters, matches, page, sparse
+from sandbox.pages import Row, Rows, filters, matches, page, sparse_fields
 
 KINDS = {
     "items": "catalog-item", "item": "catalog-item",
@@ -28,21 +28,21 @@ _FILTERS = {
 
 
 LINKAGES = ("filled", "included", "links")
-"""Which lists tell what a record belongs to: all, only those that include the related records, or none.
+"""Which lists name the related records: all, only those that include them, or none.
 
-Klaviyo's schema allows `data` in `relationships` and does not require it.
+Klaviyo's schema makes `data` in `relationships` optional.
 """
 
 
 class CatalogAnswers:
-    """The catalog calls of one account; everything that they refuse is raised as Refused. `linkage`: see LINKAGES."""
+    """Answers one account's catalog calls. Rejected requests raise Refused. `linkage` is one of LINKAGES."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self.linkage = LINKAGES[0]
 
     def answer(self, operation: str, request: Request, identity: str, data: Any) -> Answer:
-        """Do what was asked; the body has been checked against its table."""
+        """Carry out a call whose body has already passed the schema check."""
         verb, _, what = operation.partition("_")
         related = {
             "get_variants_for_catalog_item": self._variants_of_item,
@@ -60,7 +60,7 @@ class CatalogAnswers:
         if verb == "delete":
             self._catalog.delete(kind, identity)
             return Answer(204)
-        cut = sparse(request, kind, SPARSE[kind])
+        select = sparse_fields(request, kind, SPARSE_FIELDS[kind])
         if verb == "get":
             record = self._catalog.find(kind, identity)
         else:
@@ -68,7 +68,7 @@ class CatalogAnswers:
             record = (
                 self._catalog.create(kind, data) if verb == "create" else self._catalog.update(kind, identity, data)
             )
-        return Answer(201 if verb == "create" else 200, {"data": cut(record.resource(kind, request.origin))})
+        return Answer(201 if verb == "create" else 200, {"data": select(record.resource(kind, request.origin))})
 
     def _variants_of_item(self, request: Request, identity: str) -> Answer:
         tables = self._catalog.listed()
@@ -89,52 +89,52 @@ class CatalogAnswers:
         if not identity.startswith(PREFIX) or category not in tables.categories:
             raise Refused(404, f"A catalog-category with id {identity} does not exist.")
         rows = [
-            Row(item.place, lambda item=item: {"type": "catalog-item", "id": PREFIX + item.external_id})  # type: ignore[misc]
+            Row(item.position, lambda item=item: {"type": "catalog-item", "id": PREFIX + item.external_id})  # type: ignore[misc]
             for item in tables.items.values()
             if category in item.categories
         ]
         return Answer(200, page(request, rows, default=CATALOG_PAGE, largest=CATALOG_PAGE))
 
     def _list(self, request: Request, kind: str, records: Sequence[Record]) -> Answer:
-        included = _included(request, kind)
-        cut = sparse(request, kind, SPARSE[kind])
+        included = _includes_variants(request, kind)
+        select = sparse_fields(request, kind, SPARSE_FIELDS[kind])
         conditions = filters(request, _FILTERS[kind])
         found = records
         for condition in conditions:
             found = [record for record in found if matches(condition, self._value(record, condition.field))]
         sort = request.query.get("sort", ["created"])[-1]
         if sort not in ("created", "-created"):
-            raise Refused(400, f"'{sort}' is no way to sort.", parameter="sort")
-        falling = sort == "-created"
+            raise Refused(400, f"'{sort}' is not a valid sort.", parameter="sort")
+        descending = sort == "-created"
         rows = Rows(
-            found[::-1] if falling else found,
-            lambda record: Row(record.place, lambda: cut(self._listed(record, kind, request.origin))),
+            found[::-1] if descending else found,
+            lambda record: Row(record.position, lambda: select(self._list_entry(record, kind, request.origin))),
         )
-        answer = page(request, rows, default=CATALOG_PAGE, largest=CATALOG_PAGE, falling=falling)
+        answer = page(request, rows, default=CATALOG_PAGE, largest=CATALOG_PAGE, descending=descending)
         if included:
             self._include_variants(request, answer)
         return Answer(200, answer)
 
-    def _listed(self, record: Record, kind: str, origin: str) -> dict[str, Any]:
-        """A record as lists show it."""
+    def _list_entry(self, record: Record, kind: str, origin: str) -> dict[str, Any]:
+        """A record as it appears in a list."""
         shown = record.resource(kind, origin)
         if kind == "catalog-variant" and self.linkage != "filled":
-            shown["relationships"] = {"item": _links(shown, "item")}
+            shown["relationships"] = {"item": _relationship_links(shown, "item")}
         return shown
 
     def _include_variants(self, request: Request, answer: dict[str, Any]) -> None:
-        """Add the variants of the items on a page, and to each item which ones are its own."""
+        """Add the variants of the items on a page to `included`, and link each item to its own."""
         kind = "catalog-variant"
-        cut = sparse(request, kind, SPARSE[kind])
+        select = sparse_fields(request, kind, SPARSE_FIELDS[kind])
         tables = self._catalog.listed()
         for shown in answer["data"]:
-            shown["relationships"] = {"variants": _links(shown, "variants")}
+            shown["relationships"] = {"variants": _relationship_links(shown, "variants")}
             if self.linkage == "links":
                 continue
             names = tables.variants_of.get(shown["id"].removeprefix(PREFIX), ())
             shown["relationships"]["variants"]["data"] = [{"type": kind, "id": PREFIX + name} for name in names]
             answer.setdefault("included", []).extend(
-                cut(self._listed(tables.variants[name], kind, request.origin)) for name in names
+                select(self._list_entry(tables.variants[name], kind, request.origin)) for name in names
             )
 
     @staticmethod
@@ -149,15 +149,15 @@ class CatalogAnswers:
         return record.attributes.get(field)
 
 
-def _included(request: Request, kind: str) -> bool:
-    """Whether a list is asked for variants as well, which only that of items takes; raises Refused."""
-    asked = request.query.get("include", [])
-    if asked and (kind, asked) != ("catalog-item", ["variants"]):
-        raise Refused(400, f"'{asked[-1]}' can't be included in a list of '{kind}'.", parameter="include")
-    return bool(asked)
+def _includes_variants(request: Request, kind: str) -> bool:
+    """True if the request includes variants. Only the list of items supports it; anything else raises Refused."""
+    include = request.query.get("include", [])
+    if include and (kind, include) != ("catalog-item", ["variants"]):
+        raise Refused(400, f"'{include[-1]}' can't be included in a list of '{kind}'.", parameter="include")
+    return bool(include)
 
 
-def _links(shown: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A relationship that does not say what it leads to."""
+def _relationship_links(shown: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A relationship with links only, without `data`."""
     own = shown["links"]["self"]
     return {"links": {"self": f"{own}relationships/{name}/", "related": f"{own}{name}/"}}

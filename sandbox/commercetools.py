@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sandbox import subscriptions
-from sandbox.backend import Backend, Mistake, told
+from sandbox.backend import Backend, ControlCallError, control_body
 from sandbox.documents import COLLECTIONS, Document, Documents
 from sandbox.faults import html
 from sandbox.messages import Answer, Request
@@ -14,8 +14,8 @@ from sandbox.subscriptions import Refusal, invalid, not_found
 from sandbox.tokens import Tokens, oauth_error
 
 LONGEST_URL = 12_000
-OF_A_RESOURCE = 3
-"""Segments of `/{projectKey}/{collection}/{id}`."""
+RESOURCE_SEGMENTS = 3
+"""Number of path segments in `/{projectKey}/{collection}/{id}`."""
 
 _CODES = {
     400: "InvalidInput", 403: "insufficient_scope", 404: "ResourceNotFound", 409: "ConcurrentModification",
@@ -26,7 +26,7 @@ _TOKEN_RULES = ("lifetime", "revoke", "client_secret", "deny_scopes", "enforce_s
 
 
 class Commercetools(Backend):
-    """One project; its key in the URL may be any."""
+    """One project; the URL may use any project key."""
 
     LAGS = ("queries", "availability")
 
@@ -38,59 +38,62 @@ class Commercetools(Backend):
         self._correlation = itertools.count(1)
 
     def clear(self) -> None:
-        """Back to an empty project without tokens."""
+        """Restore an empty project without tokens."""
         self.documents = Documents(**self.lags)
         self.project = {}
         self.tokens = Tokens()
 
     def state(self) -> dict[str, Any]:
-        """All documents, and what is known about tokens."""
+        """All documents, and the token rules."""
         return {"documents": self.documents.collections, "tokens": self.tokens.as_json()}
 
     def operation(self, request: Request) -> str:
-        """`orders.get`, `orders.query`, `subscriptions.update`, `project.get`, `token`; `unknown`."""
+        """The operation, such as `orders.get`, `orders.query`, `subscriptions.update`, `project.get` or `token`.
+
+        `unknown` if there is none.
+        """
         if request.path == "/oauth/token":
             return "token"
         segments = request.segments
         if len(segments) == 1 and request.method == "GET":
             return "project.get"
-        if len(segments) < OF_A_RESOURCE - 1 or segments[1] not in FIELDS:
+        if len(segments) < RESOURCE_SEGMENTS - 1 or segments[1] not in FIELDS:
             return "unknown"
-        of_one = len(segments) >= OF_A_RESOURCE
+        has_id = len(segments) >= RESOURCE_SEGMENTS
         name = {
-            "GET": "get" if of_one else "query",
-            "POST": "update" if of_one else "create",
+            "GET": "get" if has_id else "query",
+            "POST": "update" if has_id else "create",
             "DELETE": "delete",
         }.get(request.method, "unknown")
         return f"{segments[1]}.{name}"
 
-    def authorized(self, request: Request) -> bool:
-        """Whether the token is in force; for a token request, whether the client is the right one."""
+    def is_authorized(self, request: Request) -> bool:
+        """True if the token is valid; for a token request, if the client credentials are."""
         if request.path == "/oauth/token":
-            return self.tokens.good_client(request)
-        return self.tokens.valid(request)
+            return self.tokens.has_valid_client(request)
+        return self.tokens.is_valid(request)
 
-    def refusal(self, status: int) -> Answer:
-        """A commercetools error body for this status."""
+    def error_answer(self, status: int) -> Answer:
+        """The error that commercetools would answer with this status."""
         if status == 401:  # noqa: PLR2004 - Unauthorized
-            return self._stamped(oauth_error(401, "invalid_token", "invalid_token"))
+            return self._with_correlation_id(oauth_error(401, "invalid_token", "invalid_token"))
         code = _CODES.get(status, "General")
-        return self._stamped(Refusal(status, code, f"The sandbox was told to answer {status}.").answer())
+        return self._with_correlation_id(Refusal(status, code, f"Injected failure: status {status}.").answer())
 
     def respond(self, request: Request) -> Answer:
-        """Answer one request."""
+        """Apply a request to the project and return the answer."""
         if len(request.target) > LONGEST_URL:
             return html(414)
         if request.path == "/oauth/token" and request.method == "POST":
-            return self._stamped(self.tokens.issue(request))
+            return self._with_correlation_id(self.tokens.issue(request))
         try:
-            return self._stamped(self._answer(request))
+            return self._with_correlation_id(self._answer(request))
         except Refusal as refusal:
-            return self._stamped(refusal.answer())
+            return self._with_correlation_id(refusal.answer())
         except QueryError as error:
-            return self._stamped(invalid(str(error)).answer())
+            return self._with_correlation_id(invalid(str(error)).answer())
 
-    def _stamped(self, answer: Answer) -> Answer:
+    def _with_correlation_id(self, answer: Answer) -> Answer:
         answer.headers = {**answer.headers, "X-Correlation-ID": f"projects-sandbox-{next(self._correlation)}"}
         return answer
 
@@ -101,7 +104,7 @@ class Commercetools(Backend):
             case "GET", [reference, "health"] if collection == "subscriptions":
                 self._stored(collection, reference)
                 return Answer(200, {})
-        if not self.tokens.valid(request):
+        if not self.tokens.is_valid(request):
             return oauth_error(401, "invalid_token", "invalid_token")
         of_project = request.method == "GET" and len(segments) == 1
         if not of_project and collection not in FIELDS:
@@ -121,7 +124,7 @@ class Commercetools(Backend):
         raise Refusal(405, "MethodNotAllowed", f"{request.method} is not allowed for {request.path}.")
 
     def _stored(self, collection: str, reference: str) -> Document:
-        """A document by id or `key=...`."""
+        """The document with this id or `key=...`; raises Refusal (404)."""
         documents = self.documents.collections[collection]
         if reference.startswith("key="):
             key = reference[4:]
@@ -136,20 +139,22 @@ class Commercetools(Backend):
     def _get(self, collection: str, reference: str, request: Request) -> Document:
         expand = request.query.get("expand", [])
         if collection != "product-projections":
-            return self.documents.expanded(self._stored(collection, reference), expand, hidden=self._hidden(request))
+            return self.documents.expanded(
+                self._stored(collection, reference), expand, unreadable=self._unreadable_collections(request)
+            )
         staged = flag(request.query, "staged", default=True)
         product = self._stored("products", reference)
         projection = self.documents.projection(product, staged=staged)
         if projection is None:
             raise not_found(f"ID '{reference}'")
-        return self.documents.expanded(projection, expand, hidden=self._hidden(request))
+        return self.documents.expanded(projection, expand, unreadable=self._unreadable_collections(request))
 
     def _query(self, collection: str, request: Request) -> dict[str, Any]:
         documents: Iterable[Document]
         if collection == "product-projections":
             documents = self.documents.projections(staged=flag(request.query, "staged", default=True))
         elif collection == "messages" and not self.project.get("messages", {}).get("enabled", True):
-            # What a project without them answers is not documented; the same as one in which nothing has happened.
+            # Undocumented what a project without the Messages API answers; assume the same as without messages.
             documents = ()
         else:
             documents = self.documents.listed(collection)
@@ -160,14 +165,14 @@ class Commercetools(Backend):
             found.pop("lowercaseEmail")
         expand = request.query.get("expand", [])
         if expand:
-            hidden = self._hidden(request)
+            unreadable = self._unreadable_collections(request)
             answer["results"] = [
-                self.documents.expanded(document, expand, hidden=hidden) for document in answer["results"]
+                self.documents.expanded(document, expand, unreadable=unreadable) for document in answer["results"]
             ]
         return answer
 
-    def _hidden(self, request: Request) -> set[str]:
-        """Collections that the token may not read: references into them are not expanded."""
+    def _unreadable_collections(self, request: Request) -> set[str]:
+        """Collections that the token may not read. References into them are not expanded."""
         return {collection for collection in COLLECTIONS if self.tokens.missing_scope(request, collection)}
 
     def _write_subscription(self, request: Request, rest: list[str]) -> Answer:
@@ -188,17 +193,17 @@ class Commercetools(Backend):
                 return Answer(200, self.documents.delete("subscriptions", subscription["id"]))
         raise Refusal(405, "MethodNotAllowed", f"{request.method} is not allowed for {request.path}.")
 
-    def control_own(self, request: Request, path: list[str]) -> Any:
-        """`/_control/tokens`, `/_control/project` and `/_control/documents`."""
+    def backend_control(self, request: Request, path: list[str]) -> Any:
+        """Handle `/_control/tokens`, `/_control/project` and `/_control/documents`."""
         match request.method, path:
             case "POST", ["project"]:
-                self.project = told(request)
+                self.project = control_body(request)
                 return self.project
             case "POST", ["tokens"]:
-                self.tokens.configure(told(request, *_TOKEN_RULES))
+                self.tokens.configure(control_body(request, *_TOKEN_RULES))
                 return self.tokens.as_json()
             case "POST", ["documents"]:
-                bulk = told(request, *COLLECTIONS)
+                bulk = control_body(request, *COLLECTIONS)
                 for collection, documents in bulk.items():
                     for document in documents:
                         self._put(collection, str(document.get("id", "")), document)
@@ -209,24 +214,24 @@ class Commercetools(Backend):
 
     def _document(self, method: str, collection: str, document_id: str, request: Request) -> Any:
         if method == "PUT":
-            return self._put(collection, document_id, told(request))
+            return self._put(collection, document_id, control_body(request))
         if document_id not in self.documents.collections[collection]:
-            raise Mistake(f"there is no document {collection}/{document_id}")
+            raise ControlCallError(f"there is no document {collection}/{document_id}")
         match method:
             case "GET":
                 return self.documents.collections[collection][document_id]
             case "PATCH":
-                return self.documents.patch(collection, document_id, told(request))
+                return self.documents.patch(collection, document_id, control_body(request))
             case "DELETE":
                 return self.documents.delete(collection, document_id)
         return NotImplemented
 
     def _put(self, collection: str, document_id: str, document: Document) -> Document:
         if not document_id or document.get("id", document_id) != document_id:
-            raise Mistake(f"the document's id is not '{document_id}'")
+            raise ControlCallError(f"the document's id is not '{document_id}'")
         return self.documents.put(collection, {**document, "id": document_id})
 
 
 def _searchable(customer: Document) -> Document:
-    """A customer with what predicates may name and no answer shows."""
+    """The customer with `lowercaseEmail`, which predicates accept but answers don't contain."""
     return {"lowercaseEmail": str(customer.get("email", "")).lower(), **customer}

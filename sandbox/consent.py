@@ -1,4 +1,4 @@
-"""Klaviyo's consent: two jobs that change it, double opt-in, suppressions, and what forms and links in mails do."""
+"""Klaviyo's consent: the two jobs that change it, double opt-in, suppressions, and what people do themselves."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -6,25 +6,25 @@ from functools import partial
 from typing import Any
 
 from sandbox.bulk_jobs import BulkJobs
-from sandbox.klaviyo_content import identifier_problems, moment
+from sandbox.klaviyo_content import identifier_problems, parse_time
 from sandbox.klaviyo_errors import Refused
 from sandbox.messages import Answer, Request
 from sandbox.profiles import Profile, Profiles
 
 SUBSCRIBE, UNSUBSCRIBE = "profile-subscription-bulk-create-job", "profile-subscription-bulk-delete-job"
-MOST_SUBSCRIBED, MOST_UNSUBSCRIBED = 1_000, 100
+MAX_SUBSCRIBED, MAX_UNSUBSCRIBED = 1_000, 100
 _ADDRESSES = {"email": "email", "sms": "phone_number"}
-_LIFTED = ("UNSUBSCRIBE", "SPAM_COMPLAINT", "USER_SUPPRESSED")
+_LIFTED_REASONS = ("UNSUBSCRIBE", "SPAM_COMPLAINT", "USER_SUPPRESSED")
 _ROWS = "/data/attributes/profiles/data"
 
 Row = Mapping[str, Any]
 
 
 class Consents:
-    """Consent of an account's profiles, which keep it as `subscriptions`.
+    """The consent of an account's profiles. Each profile stores its own under `subscriptions`.
 
-    `lists` are those of the account, by id, with whether each asks for double opt-in; `members` are those who are in
-    one. `asked` has the address of every confirmation mail and text message that was sent.
+    `lists` maps the account's list ids to whether they use double opt-in, `members` maps them to profile ids.
+    `confirmations` holds the address of every confirmation mail and text message sent.
     """
 
     def __init__(self, profiles: Profiles, jobs: BulkJobs) -> None:
@@ -34,51 +34,56 @@ class Consents:
         self.lists: dict[str, bool] = {}
         self.unserved: list[str] = []
         self.age_gated = False
-        self.asked: list[str] = []
+        self.confirmations: list[str] = []
         self.members: dict[str, set[str]] = {}
         self._pending: dict[tuple[str, str], str] = {}
 
-    def set_up(self, rules: Mapping[str, Any]) -> None:
-        """What the account has: `double_optin`, `lists`, `unserved` (beginnings of phone numbers), `age_gated`."""
+    def configure(self, rules: Mapping[str, Any]) -> None:
+        """Set the account's `double_optin`, `lists`, `unserved` (phone number prefixes) and `age_gated`."""
         for name, value in rules.items():
             setattr(self, name, value)
 
     def answer(self, operation: str, _: Request, data: Mapping[str, Any]) -> Answer:
-        """202 without a body. Raises Refused."""
+        """Accept a job: 202 without a body. Raises Refused."""
         attributes = data["attributes"]
         rows: list[Row] = attributes["profiles"]["data"]
-        told = ((data.get("relationships") or {}).get("list") or {}).get("data") or {}
-        in_list = str(told.get("id") or "")
+        list_reference = ((data.get("relationships") or {}).get("list") or {}).get("data") or {}
+        in_list = str(list_reference.get("id") or "")
         if in_list and in_list not in self.lists:
             raise Refused(404, f"A list with id {in_list} does not exist.", pointer="/data/relationships/list/data/id")
         if operation == "bulk_unsubscribe_profiles":
-            _require_rows(rows, MOST_UNSUBSCRIBED)
-            self._jobs.take(UNSUBSCRIBE, rows, partial(self._unsubscribe, in_list))
+            _require_rows(rows, MAX_UNSUBSCRIBED)
+            self._jobs.accept(UNSUBSCRIBE, rows, partial(self._unsubscribe, in_list))
             return Answer(202)
-        _require_rows(rows, MOST_SUBSCRIBED)
+        _require_rows(rows, MAX_SUBSCRIBED)
         historical = bool(attributes.get("historical_import"))
         for index, row in enumerate(rows):
             self._check(row, f"{_ROWS}/{index}/attributes", historical=historical)
         source = attributes.get("custom_source")
-        self._jobs.take(SUBSCRIBE, rows, partial(self._subscribe, in_list, source, historical))
+        self._jobs.accept(SUBSCRIBE, rows, partial(self._subscribe, in_list, source, historical))
         return Answer(202)
 
     def confirm(self, address: str) -> None:
-        """Somebody followed the link in the confirmation mail."""
+        """Complete the double opt-in of an address: its owner followed the link in the confirmation mail."""
         for (channel, profile_id), source in list(self._pending.items()):
             profile = self._profiles.by_id.get(profile_id)
             if profile and profile.get(_ADDRESSES[channel]) == address:
                 del self._pending[channel, profile_id]
                 self._set_subscribed(profile, channel, source, _now())
 
-    def says(self, address: str, told: Mapping[str, Any]) -> None:
-        """Somebody used a form or a link, or was suppressed: `told` is what the channel's marketing has from now on."""
+    def set_by_person(self, address: str, changes: Mapping[str, Any]) -> None:
+        """Change a channel's marketing fields the way a form, a link in a mail or a suppression does."""
         channel = "email" if "@" in address else "sms"
         profile = self._profiles.find(_ADDRESSES[channel], address) or self._profiles.create(
             {_ADDRESSES[channel]: address}
         )
-        marketing = {**_marketing(profile, channel), "consent_timestamp": _now(), "custom_method_detail": None, **told}
-        self._keep(profile, channel, marketing)
+        marketing = {
+            **_marketing(profile, channel),
+            "consent_timestamp": _now(),
+            "custom_method_detail": None,
+            **changes,
+        }
+        self._store_marketing(profile, channel, marketing)
 
     def _check(self, row: Row, at: str, *, historical: bool) -> None:
         attributes = row["attributes"]
@@ -91,8 +96,12 @@ class Consents:
                 continue
             time = parameters.get("consented_at")
             if bool(time) is not historical:
-                raise Refused(400, "consented_at goes with historical_import.", pointer=f"{at}/subscriptions/{channel}")
-            if time and moment(time) > datetime.now(UTC):
+                raise Refused(
+                    400,
+                    "consented_at must be set if and only if historical_import is.",
+                    pointer=f"{at}/subscriptions/{channel}",
+                )
+            if time and parse_time(time) > datetime.now(UTC):
                 raise Refused(400, "consented_at must be in the past.", pointer=f"{at}/subscriptions/{channel}")
             if not attributes.get(name):
                 raise Refused(400, f"{name} is needed.", pointer=f"{at}/{name}")
@@ -105,15 +114,15 @@ class Consents:
         if self.age_gated and not attributes.get("age_gated_date_of_birth"):
             raise Refused(400, "A date of birth is needed.", pointer=f"{at}/age_gated_date_of_birth")
 
-    def _subscribe(self, in_list: str, source: str, historical: bool, row: Row) -> None:  # noqa: FBT001 - of a partial
+    def _subscribe(self, in_list: str, source: str, historical: bool, row: Row) -> None:  # noqa: FBT001 - bound by partial
         profile = self._profile_of(row)
-        asks = self.lists[in_list] if in_list else self.double_optin
+        needs_confirmation = self.lists[in_list] if in_list else self.double_optin
         for channel in _ADDRESSES:
             parameters = _parameters(row, channel)
             if parameters is None:
                 continue
-            if asks and not historical:
-                self.asked.append(row["attributes"][_ADDRESSES[channel]])
+            if needs_confirmation and not historical:
+                self.confirmations.append(row["attributes"][_ADDRESSES[channel]])
                 self._pending[channel, profile["id"]] = source
                 continue
             profile = self._set_subscribed(profile, channel, source, parameters.get("consented_at") or _now())
@@ -121,7 +130,7 @@ class Consents:
             self.members.setdefault(in_list, set()).add(profile["id"])
 
     def _unsubscribe(self, in_list: str, row: Row) -> None:
-        """From the list alone, where the profile is in it; who is not is unsubscribed from everything."""
+        """Remove a list member from the list only; unsubscribe anyone else from the channel altogether."""
         profile = self._profile_of(row)
         if profile["id"] in self.members.get(in_list, ()):
             self.members[in_list].remove(profile["id"])
@@ -130,21 +139,21 @@ class Consents:
             if _parameters(row, channel) is None:
                 continue
             known = _marketing(profile, channel)
-            kept = [one for one in known["suppression"] if one["reason"] != "UNSUBSCRIBE"]
-            suppression = [*kept, {"reason": "UNSUBSCRIBE", "timestamp": _now()}]
+            others = [entry for entry in known["suppression"] if entry["reason"] != "UNSUBSCRIBE"]
+            suppression = [*others, {"reason": "UNSUBSCRIBE", "timestamp": _now()}]
             marketing = {**known, "consent": "UNSUBSCRIBED", "consent_timestamp": _now(), "suppression": suppression}
-            profile = self._keep(profile, channel, marketing)
+            profile = self._store_marketing(profile, channel, marketing)
 
     def _profile_of(self, row: Row) -> Profile:
         attributes = {name: row["attributes"][name] for name in _ADDRESSES.values() if row["attributes"].get(name)}
         if row.get("id") in self._profiles.by_id:
             return self._profiles.by_id[row["id"]]
-        found = next((one for name, own in attributes.items() if (one := self._profiles.find(name, own))), None)
+        found = next((profile for name, own in attributes.items() if (profile := self._profiles.find(name, own))), None)
         return found or self._profiles.create(attributes)
 
     def _set_subscribed(self, profile: Profile, channel: str, source: str, at: str) -> Profile:
         known = _marketing(profile, channel)
-        suppression = [one for one in known["suppression"] if one["reason"] not in _LIFTED]
+        suppression = [entry for entry in known["suppression"] if entry["reason"] not in _LIFTED_REASONS]
         marketing = {
             **known,
             "consent": "SUBSCRIBED",
@@ -152,15 +161,15 @@ class Consents:
             "custom_method_detail": source,
             "suppression": suppression,
         }
-        return self._keep(profile, channel, marketing)
+        return self._store_marketing(profile, channel, marketing)
 
-    def _keep(self, profile: Profile, channel: str, marketing: Mapping[str, Any]) -> Profile:
-        kept = {**profile.get("subscriptions", {}), channel: {"marketing": dict(marketing)}}
-        return self._profiles.replace(profile["id"], {"subscriptions": kept})
+    def _store_marketing(self, profile: Profile, channel: str, marketing: Mapping[str, Any]) -> Profile:
+        stored = {**profile.get("subscriptions", {}), channel: {"marketing": dict(marketing)}}
+        return self._profiles.replace(profile["id"], {"subscriptions": stored})
 
 
 def subscriptions(profile: Profile) -> dict[str, Any]:
-    """The profile's consent as Klaviyo answers it; a channel's own fields alone."""
+    """The profile's consent as Klaviyo answers it, with only the fields that each channel has."""
     shown = {channel: dict(_marketing(profile, channel)) for channel in _ADDRESSES}
     shown["email"]["can_receive_email_marketing"] = not shown["email"]["suppression"]
     sms = shown["sms"]
@@ -171,7 +180,7 @@ def subscriptions(profile: Profile) -> dict[str, Any]:
 
 
 def _marketing(profile: Profile, channel: str) -> dict[str, Any]:
-    never: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "consent": "NEVER_SUBSCRIBED",
         "consent_timestamp": None,
         "custom_method_detail": None,
@@ -179,11 +188,11 @@ def _marketing(profile: Profile, channel: str) -> dict[str, Any]:
         "list_suppressions": [],
     }
     known = (profile.get("subscriptions") or {}).get(channel) or {}
-    return {**never, **known.get("marketing", {})}
+    return {**defaults, **known.get("marketing", {})}
 
 
 def _parameters(row: Row, channel: str) -> Mapping[str, Any] | None:
-    """What is asked for in a channel; None: nothing."""
+    """The marketing parameters of a channel; None if the row does not mention it."""
     return ((row["attributes"]["subscriptions"].get(channel) or {}).get("marketing")) or None
 
 

@@ -1,4 +1,4 @@
-"""A client of the control API, for the demo and the tests."""
+"""A client for the control API, used by the demo and the tests."""
 
 import http.client
 import json
@@ -8,17 +8,18 @@ from urllib.parse import quote, urlsplit
 
 TIMEOUT = 30
 OK = 200
-_ONLY_DELIVERED = ("notificationType", "projectKey")
+_DELIVERY_FIELDS = ("notificationType", "projectKey")
 
 
 class ControlError(Exception):
-    """The sandbox did not take a control call; the text says why."""
+    """The sandbox rejected a control call; the text says why."""
 
 
 class Control:
-    """Looks into and steers one of the two servers, by its URL. Any thread may use it.
+    """Inspects and controls one of the two servers, by its URL. Thread-safe.
 
-    What concerns documents and tokens is commercetools' alone; keys and limits are Klaviyo's.
+    Methods about documents, tokens and the project work on commercetools only; those about keys, limits, jobs,
+    consent, profiles, metrics and events on Klaviyo only.
     """
 
     def __init__(self, url: str) -> None:
@@ -27,7 +28,7 @@ class Control:
         self._host, self._port = parts.hostname or "127.0.0.1", parts.port
 
     def call(self, method: str, path: str, body: object = None) -> Any:
-        """One control call, `path` below /_control; raises ControlError."""
+        """Make a control call; `path` is relative to /_control. Raises ControlError."""
         connection = http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT)
         try:
             content = None if body is None else json.dumps(body)
@@ -41,21 +42,21 @@ class Control:
         return answer
 
     def state(self) -> dict[str, Any]:
-        """All it holds."""
+        """A dump of the backend's whole state."""
         state: dict[str, Any] = self.call("GET", "state")
         return state
 
     def requests(self, *, since: int = 0, kind: Literal["api", "token"] | None = None) -> list[dict[str, Any]]:
-        """The record of requests with a number above `since`, the oldest first; of one kind, when told."""
+        """Recorded requests with a number above `since`, oldest first; only those of `kind`, if given."""
         record: list[dict[str, Any]] = self.call("GET", f"requests?since={since}")
         return [entry for entry in record if kind in (None, entry["kind"])]
 
     def forget_requests(self) -> None:
-        """Empty the record."""
+        """Clear the request record."""
         self.call("DELETE", "requests")
 
     def reset(self) -> None:
-        """Back to the state after the start, without any documents."""
+        """Restore the initial state, without any documents."""
         self.call("POST", "reset")
 
     def fail(  # noqa: PLR0913 - the fields of a rule
@@ -75,13 +76,16 @@ class Control:
         apply: bool = False,
         late: bool = False,
     ) -> None:
-        """Make requests fail whose decoded path has a match of the regular expression `path`.
+        """Inject a failure into requests whose decoded path matches the regular expression `path`.
 
-        `count` hits (None: for ever) after `skip` that pass, each with the probability `rate`. `status` with `headers`
-        and `body` is answered, or the connection is `reset` while the request is being sent or answered; after `delay`
-        seconds, and with `trickle` seconds between two bytes. Without `status` and `reset` the answer is the true one.
-        With `apply` the request takes effect before it fails. With `late` it is on its way for the `delay`, and takes
-        effect after it.
+        The first `skip` matching requests pass, then `count` fail (None: no limit), each with the probability `rate`.
+
+        The answer is `status` with `headers` and `body`, or the connection is `reset` while the request is being sent
+        or answered. Without `status` and `reset` the backend's own answer is sent. The answer is sent after `delay`
+        seconds, with `trickle` seconds between two bytes.
+
+        A request that fails takes no effect, unless `apply` is set. With `late` it takes effect only after the `delay`,
+        as if it had been in flight until then.
         """
         self.call(
             "POST",
@@ -94,38 +98,38 @@ class Control:
         )  # fmt: skip
 
     def failures(self) -> list[dict[str, Any]]:
-        """The rules in force, and how often each hit."""
+        """The active failure rules, each with its number of hits."""
         rules: list[dict[str, Any]] = self.call("GET", "failures")
         return rules
 
     def clear_failures(self) -> None:
-        """Forget all rules."""
+        """Remove all failure rules."""
         self.call("DELETE", "failures")
 
     def seed(self, number: int) -> None:
-        """Start the randomness of `rate` and of lags anew."""
+        """Seed the random numbers behind `rate` and lags."""
         self.call("POST", "seed", {"seed": number})
 
     def put(self, collection: str, document: Mapping[str, Any]) -> None:
-        """Store a document as it is, under its `id`."""
+        """Store a document unchanged, under its `id`."""
         self.call("PUT", _document(collection, document["id"]), document)
 
     def put_all(self, documents: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-        """Store documents by collection."""
+        """Store documents, given by collection."""
         self.call("POST", "documents", documents)
 
     def document(self, collection: str, document_id: str) -> dict[str, Any]:
-        """A document as it is stored; raises ControlError when there is none."""
+        """The stored document; raises ControlError if there is none."""
         document: dict[str, Any] = self.call("GET", _document(collection, document_id))
         return document
 
     def patch(self, collection: str, document_id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Replace top-level fields; version and lastModifiedAt move on. Returns the document."""
+        """Replace top-level fields, bump version and lastModifiedAt, and return the document."""
         document: dict[str, Any] = self.call("PATCH", _document(collection, document_id), changes)
         return document
 
     def delete(self, collection: str, document_id: str) -> None:
-        """Take a document out."""
+        """Delete a document; raises ControlError if there is none."""
         self.call("DELETE", _document(collection, document_id))
 
     def tokens(
@@ -137,10 +141,11 @@ class Control:
         deny_scopes: Sequence[str] | None = None,
         enforce_scopes: bool | None = None,
     ) -> None:
-        """Change the rules for tokens; what is None stays as it is.
+        """Change the token rules; None leaves a rule unchanged.
 
-        `deny_scopes` are names without project key: calls that need one answer 403. `enforce_scopes`: so do calls that
-        need a scope that was not asked for with the token.
+        `lifetime` is in seconds. `revoke` invalidates all issued tokens. Calls that need one of `deny_scopes` (names
+        without the project key) are answered with 403. With `enforce_scopes`, so are calls that need a scope that the
+        token was not requested with.
         """
         rules = {
             "lifetime": lifetime,
@@ -152,34 +157,34 @@ class Control:
         self.call("POST", "tokens", {**given, "revoke": revoke})
 
     def project(self, **settings: Any) -> None:
-        """The project's own settings, beside its key: `project(productCatalogModel="Modular")`."""
+        """Replace the project's settings (all but its key): `project(productCatalogModel="Modular")`."""
         self.call("POST", "project", settings)
 
     def keys(self, accepted: Sequence[str] | None = None, *, scopes: Sequence[str] | None = None) -> None:
-        """Which keys are accepted, and which scopes they have (None: any)."""
+        """Set the accepted keys and their scopes (None: any)."""
         names = {"accepted": accepted, "scopes": scopes}
         self.call("POST", "keys", {name: None if value is None else list(value) for name, value in names.items()})
 
     def limits(self, *, enforce: bool = True, scale: float = 1.0) -> None:
-        """Enforce Klaviyo's rate limits, multiplied by `scale`; the windows start anew."""
+        """Enforce Klaviyo's rate limits, multiplied by `scale`. Resets the rate limit windows."""
         self.call("POST", "limits", {"enforce": enforce, "scale": scale})
 
     def jobs(self, seconds: float) -> None:
-        """How long each of Klaviyo's bulk jobs takes from now on: half of it queued, then row by row."""
+        """Set the duration of new bulk jobs: half of it in the queue, the rest spread evenly over the rows."""
         self.call("POST", "jobs", {"seconds": seconds})
 
     def linkage(self, lists: Literal["filled", "included", "links"]) -> None:
-        """What lists of Klaviyo's catalog tell of relationships (`filled` after the start).
+        """Set which relationships Klaviyo's catalog lists contain (initially `filled`).
 
-        `filled`: a variant names its item. `included`: only a list of items that includes its variants says which are
-        whose. `links`: not even that one, which includes none. Reads by id always tell.
+        `filled`: each variant names its item. `included`: only a list of items that includes the variants says which
+        variant belongs to which item. `links`: no list does, and none includes variants. Reads by id always do.
         """
         self.call("POST", "linkage", {"lists": lists})
 
     def put_metric(self, name: str, *, integration: str, key: str, category: str = "eCommerce") -> str:
-        """A metric of another integration, without events, such as `("Placed Order", integration="Shopify", ...)`.
+        """Add a metric of another integration, without events: `("Placed Order", integration="Shopify", ...)`.
 
-        Returns its id. It may have the name of one of ours.
+        Its name may equal that of an existing metric. Returns its id.
         """
         answer: dict[str, str] = self.call(
             "POST", "metrics", {"name": name, "integration": integration, "key": key, "category": category}
@@ -187,46 +192,46 @@ class Control:
         return answer["id"]
 
     def put_profile(self, **attributes: Any) -> str:
-        """A new profile, also with an identifier that another one has. Returns its id.
+        """Add a profile, even if another profile has the same identifier. Returns its id.
 
-        Calls that match by this identifier find the one that had it first; the list finds both.
+        Calls that match by that identifier find the profile that had it first; the list finds both.
         """
         answer: dict[str, str] = self.call("POST", "profiles", attributes)
         return answer["id"]
 
     def consent(self, **rules: Any) -> None:
-        """How the account takes consent: `consent(double_optin=True, lists={"LIST": False}, unserved=["+1"])`.
+        """Set the account's consent rules: `consent(double_optin=True, lists={"LIST": False}, unserved=["+1"])`.
 
-        `lists` says of each whether it asks for double opt-in; `unserved` are beginnings of phone numbers that can't be
-        subscribed; `age_gated` asks for a date of birth.
+        `lists` maps list ids to whether they use double opt-in, `unserved` holds the prefixes of phone numbers that
+        can't be subscribed, and `age_gated` makes the date of birth required for SMS.
         """
         self.call("POST", "consent", rules)
 
-    def says(self, address: str, consent: str, **more: Any) -> None:
-        """Somebody uses a form or the link in a mail: `says("a@x.io", "UNSUBSCRIBED")`.
+    def set_consent(self, address: str, consent: str, **fields: Any) -> None:
+        """Change consent the way a form or the link in a mail does: `set_consent("a@x.io", "UNSUBSCRIBED")`.
 
-        `more` is what else Klaviyo has of that channel from then on: `consent_timestamp`, `suppression`, ….
+        `fields` are further marketing fields of that channel, such as `consent_timestamp` and `suppression`.
         """
-        self.call("POST", "consent/words", {"address": address, "says": {"consent": consent, **more}})
+        self.call("POST", "consent/words", {"address": address, "says": {"consent": consent, **fields}})
 
     def confirm(self, address: str) -> None:
-        """Somebody follows the link in the confirmation mail of double opt-in."""
+        """Complete double opt-in, the way the link in the confirmation mail does."""
         self.call("POST", "consent/confirmed", {"address": address})
 
     def drop_events(self, metric: str, *, day: str | None = None, most: int | None = None) -> int:
-        """Lose events of a metric, those of one day (`2026-05-01`, in UTC) if told, and `most` of them if told.
+        """Delete events of a metric, optionally only of one day (`2026-05-01`, in UTC), and at most `most` of them.
 
-        Returns how many. The same events may be sent again, and are kept then.
+        Returns how many were deleted. The same events can be sent again and are then stored.
         """
         answer: dict[str, int] = self.call("DELETE", "events", {"metric": metric, "day": day, "most": most})
         return answer["dropped"]
 
-    def keep_message(self, delivery: Mapping[str, Any]) -> None:
-        """Let the Messages API show a message that a subscription delivered.
+    def put_delivered_message(self, delivery: Mapping[str, Any]) -> None:
+        """Add a message to the Messages API, given as a subscription delivered it.
 
-        `put("messages", ...)` stores one as it is; `project(messages={"enabled": False})` hides them all.
+        `put("messages", ...)` adds one unchanged; `project(messages={"enabled": False})` turns the Messages API off.
         """
-        self.put("messages", {name: told for name, told in delivery.items() if name not in _ONLY_DELIVERED})
+        self.put("messages", {name: value for name, value in delivery.items() if name not in _DELIVERY_FIELDS})
 
     def lag(
         self,
@@ -235,10 +240,10 @@ class Control:
         *,
         of: Literal["lists", "profiles", "queries", "availability"] = "lists",
     ) -> None:
-        """Let reads show the state of some seconds ago, with `up_to` of a random time between the two.
+        """Make reads lag: they show the state of `seconds` ago, or of a random time between `seconds` and `up_to` ago.
 
-        Of Klaviyo the `lists` of its catalog, or that of `profiles`; of commercetools `queries`, or the `availability`
-        of projections. Everything else in a read by id is current. What was written before the call does not lag.
+        Klaviyo: `lists` of the catalog, or the list of `profiles`. commercetools: `queries`, or the `availability` in
+        projections. Anything else in a read by id is current. Writes from before this call are always visible.
         """
         self.call("POST", "lag", {"of": of, "seconds": seconds, "up_to": up_to})
 

@@ -1,4 +1,4 @@
-"""commercetools documents by collection, and the views derived from them: projections, availability, expansion."""
+"""commercetools documents by collection, and what is derived from them: projections, availability, expansion."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sandbox.lag import Lag, Past
+from sandbox.lag import History, Lag
 
 Document = dict[str, Any]
 _Stock = dict[str, list[Document]]
@@ -29,53 +29,53 @@ _COLLECTION_OF_TYPE = {
     "channel": "channels",
 }
 
-_ALWAYS_SET: Mapping[str, Document] = {"standalone-prices": {"active": True}}
-"""By collection: what a document has, beside its version, also where whoever made it left it out."""
+_DEFAULT_FIELDS: Mapping[str, Document] = {"standalone-prices": {"active": True}}
+"""By collection: fields that commercetools always sets, besides the version."""
 
 
 def now() -> str:
-    """Now as commercetools writes it."""
+    """The current time in commercetools' format."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Documents:
-    """All documents; what is handed out is never changed afterwards, a change puts a new document in its place."""
+    """All documents. A document is never modified after it was returned; a change replaces it."""
 
     def __init__(self, queries: Lag | None = None, availability: Lag | None = None) -> None:
         self.collections: dict[str, dict[str, Document]] = {name: {} for name in COLLECTIONS}
         self._queries = queries or Lag()
         self._availability = availability or Lag()
-        self._past: dict[str, Past[dict[str, Document]]] = {name: Past() for name in COLLECTIONS}
+        self._history: dict[str, History[dict[str, Document]]] = {name: History() for name in COLLECTIONS}
         self._stock: _Stock | None = None
         self._views: dict[tuple[str, bool], Document] = {}
 
     def put(self, collection: str, document: Document) -> Document:
-        """Store a document as it is; what commercetools always sets and it lacks is added."""
-        stored = {"version": 1, **_ALWAYS_SET.get(collection, {}), **document}
-        self._about_to_change(collection)
+        """Store a document unchanged, except that missing fields that commercetools always sets are added."""
+        stored = {"version": 1, **_DEFAULT_FIELDS.get(collection, {}), **document}
+        self._save_snapshot(collection)
         self.collections[collection][stored["id"]] = stored
-        self._forget_views(collection)
+        self._drop_cached_views(collection)
         return stored
 
     def patch(self, collection: str, document_id: str, changes: Document) -> Document:
-        """Replace top-level fields, as a change in commercetools would: with a new version and time."""
+        """Replace top-level fields and, as commercetools does on a change, set a new version and lastModifiedAt."""
         document = self.collections[collection][document_id]
         return self.put(
             collection, {**document, "version": document["version"] + 1, "lastModifiedAt": now(), **changes}
         )
 
     def delete(self, collection: str, document_id: str) -> Document:
-        """Take a document out; KeyError when there is none."""
-        self._about_to_change(collection)
-        self._forget_views(collection)
+        """Delete a document; raises KeyError if there is none."""
+        self._save_snapshot(collection)
+        self._drop_cached_views(collection)
         return self.collections[collection].pop(document_id)
 
     def listed(self, collection: str) -> Iterable[Document]:
-        """The documents that a query sees, old ones while queries lag."""
-        return self._past[collection].ago(self._queries.seconds(), self.collections[collection]).values()
+        """The documents that a query sees; older ones while queries lag."""
+        return self._history[collection].as_of(self._queries.draw(), self.collections[collection]).values()
 
     def load(self, folder: Path) -> int:
-        """Put every `folder/<collection>/*.json`, one document or a list of them a file; returns how many."""
+        """Store every `folder/<collection>/*.json` (a document or a list of them). Returns the number of documents."""
         count = 0
         for collection in COLLECTIONS:
             for file in sorted((folder / collection).glob("*.json")):
@@ -86,11 +86,11 @@ class Documents:
         return count
 
     def projection(self, product: Document, *, staged: bool, stock: _Stock | None = None) -> Document | None:
-        """One side of a product, flat; None for the published side of an unpublished product.
+        """The current or staged projection of a product; None for the current one of an unpublished product.
 
-        Its availability is that of `stock`, by default of the inventory entries, old ones while it lags.
+        Availability comes from `stock`, by default from the inventory entries, or older ones while availability lags.
         """
-        lags = bool(self._queries.most or self._availability.most)
+        lags = bool(self._queries.maximum or self._availability.maximum)
         known = None if lags else self._views.get((product["id"], staged))
         if known is not None:
             return known
@@ -111,59 +111,63 @@ class Documents:
         return view
 
     def projections(self, *, staged: bool) -> Iterable[Document]:
-        """One side of every product that has it, as a query sees them."""
+        """The current or staged projections of all products, as a query sees them."""
         stock = self._current_stock()
         for product in self.listed("products"):
             view = self.projection(product, staged=staged, stock=stock)
             if view is not None:
                 yield view
 
-    def _forget_views(self, collection: str) -> None:
+    def _drop_cached_views(self, collection: str) -> None:
         if collection == "inventory":
             self._stock = None
         if collection in ("inventory", "products"):
             self._views.clear()
 
-    def _about_to_change(self, collection: str) -> None:
-        longest = max(self._queries.most, self._availability.most)
+    def _save_snapshot(self, collection: str) -> None:
+        longest = max(self._queries.maximum, self._availability.maximum)
         if longest:
-            self._past[collection].keep(dict(self.collections[collection]), longest)
+            self._history[collection].keep(dict(self.collections[collection]), longest)
 
     def _current_stock(self) -> _Stock:
-        """The inventory entries by SKU that availability is made of."""
-        if self._availability.most:
-            entries = self._past["inventory"].ago(self._availability.seconds(), self.collections["inventory"])
+        """The inventory entries by SKU that availability is computed from."""
+        if self._availability.maximum:
+            entries = self._history["inventory"].as_of(self._availability.draw(), self.collections["inventory"])
             return _by_sku(entries.values())
         if self._stock is None:
             self._stock = _by_sku(self.collections["inventory"].values())
         return self._stock
 
-    def expanded(self, document: Document, paths: Sequence[str], *, hidden: Collection[str] = frozenset()) -> Document:
-        """A copy in which the references on these paths (`categories[*].ancestors[*]`) carry an `obj`.
+    def expanded(
+        self, document: Document, paths: Sequence[str], *, unreadable: Collection[str] = frozenset()
+    ) -> Document:
+        """A copy of the document with the references on these paths (`categories[*].ancestors[*]`) expanded to `obj`.
 
-        Those into `hidden` collections, which the client may not read, stay as they are.
+        References into `unreadable` collections, which the client's scopes don't cover, stay unexpanded.
         """
         tree: dict[str, Any] = {}
         for path in paths:
             node = tree
             for name in path.split("."):
                 node = node.setdefault(name.split("[")[0], {})
-        return self._walk(document, tree, hidden)
+        return self._walk(document, tree, unreadable)
 
-    def _walk(self, document: Document, tree: Mapping[str, Any], hidden: Collection[str]) -> Document:
-        found = {name: self._expand(document[name], below, hidden) for name, below in tree.items() if name in document}
+    def _walk(self, document: Document, tree: Mapping[str, Any], unreadable: Collection[str]) -> Document:
+        found = {
+            name: self._expand(document[name], below, unreadable) for name, below in tree.items() if name in document
+        }
         return {**document, **found}
 
-    def _expand(self, value: Any, tree: Mapping[str, Any], hidden: Collection[str]) -> Any:
+    def _expand(self, value: Any, tree: Mapping[str, Any], unreadable: Collection[str]) -> Any:
         if isinstance(value, list):
-            return [self._expand(element, tree, hidden) for element in value]
+            return [self._expand(element, tree, unreadable) for element in value]
         if not isinstance(value, dict):
             return value
         if "typeId" in value:
             name = _COLLECTION_OF_TYPE.get(value["typeId"], "")
-            target = None if name in hidden else self.collections.get(name, {}).get(value.get("id", ""))
-            return value if target is None else {**value, "obj": self._walk(target, tree, hidden)}
-        return self._walk(value, tree, hidden)
+            target = None if name in unreadable else self.collections.get(name, {}).get(value.get("id", ""))
+            return value if target is None else {**value, "obj": self._walk(target, tree, unreadable)}
+        return self._walk(value, tree, unreadable)
 
 
 def _by_sku(entries: Iterable[Document]) -> _Stock:

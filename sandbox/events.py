@@ -1,17 +1,17 @@
-"""Klaviyo's events: the first of a unique id is kept, and metrics come into being with their first event."""
+"""Klaviyo's events and metrics. The first event with a unique id wins; a metric is created by its first event."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sandbox.klaviyo_content import moment
-from sandbox.profiles import Profile, moment_now
+from sandbox.klaviyo_content import parse_time
+from sandbox.profiles import Profile, timestamp_now
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event; `number` counts them in the order in which they came."""
+    """An event; `number` is its place in the order of arrival."""
 
     number: int
     metric: str
@@ -21,7 +21,7 @@ class Event:
     attributes: Mapping[str, Any]
 
     def as_json(self) -> dict[str, Any]:
-        """The event in the state's dump."""
+        """The event in the state dump."""
         return {
             "metric": self.metric,
             "profile_id": self.profile_id,
@@ -36,7 +36,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric; other integrations may have one of the same name. `number` counts them as they came."""
+    """A metric. Several integrations may each have one of the same name. `number` is the order of creation."""
 
     number: int
     name: str
@@ -45,11 +45,11 @@ class Metric:
 
     @property
     def id(self) -> str:
-        """Klaviyo's id of it."""
+        """The metric's Klaviyo id."""
         return f"M{self.number:05d}"
 
     def resource(self, origin: str) -> dict[str, Any]:
-        """The metric as JSON:API shows it."""
+        """The metric as a JSON:API resource."""
         return {
             "type": "metric",
             "id": self.id,
@@ -64,7 +64,7 @@ class Metric:
 
 
 def integration(name: str, key: str, category: str) -> dict[str, str]:
-    """What a metric tells of where its events come from."""
+    """The `integration` attribute of a metric: where its events come from."""
     return {"object": "integration", "id": f"sandbox-{key}", "key": key, "name": name, "category": category}
 
 
@@ -72,34 +72,34 @@ API = integration("API", "api", "API")
 
 
 class Events:
-    """All events. They are the API's, as are the metrics that they bring with them."""
+    """All events. They come from the API, so the metrics that they create belong to the integration `API`."""
 
     def __init__(self) -> None:
         self.all: list[Event] = []
         self.metrics: dict[str, Metric] = {}
         self._ids: dict[str, str] = {}
-        self._known: set[tuple[str, str, str]] = set()
-        self._made = 0
+        self._seen: set[tuple[str, str, str]] = set()
+        self._last_number = 0
 
     def add(self, profile: Profile, attributes: Mapping[str, Any]) -> None:
-        """Keep an event, unless this profile has one of the same metric and unique id."""
+        """Store an event, unless this profile already has one with the same metric and unique id."""
         metric = attributes["metric"]["data"]["attributes"]["name"]
-        told = attributes.get("time")
-        time = moment(told) if told else datetime.now(UTC).replace(microsecond=0)
+        text = attributes.get("time")
+        time = parse_time(text) if text else datetime.now(UTC).replace(microsecond=0)
         unique_id = attributes.get("unique_id") or str(int(time.timestamp()))
         if metric not in self._ids:
             self._ids[metric] = self.add_metric(metric, API).id
         key = (profile["id"], metric, unique_id)
-        if key in self._known:
+        if key in self._seen:
             return
-        self._known.add(key)
-        self._made += 1
-        self.all.append(Event(self._made, metric, profile["id"], unique_id, time, attributes))
+        self._seen.add(key)
+        self._last_number += 1
+        self.all.append(Event(self._last_number, metric, profile["id"], unique_id, time, attributes))
         profile["last_event_date"] = max(profile.get("last_event_date", ""), time.isoformat())
 
-    def add_metric(self, name: str, of: Mapping[str, str]) -> Metric:
-        """A new metric of an integration."""
-        metric = Metric(len(self.metrics) + 1, name, of, moment_now())
+    def add_metric(self, name: str, source: Mapping[str, str]) -> Metric:
+        """Create a metric; `source` is its integration."""
+        metric = Metric(len(self.metrics) + 1, name, source, timestamp_now())
         self.metrics[metric.id] = metric
         return metric
 
@@ -108,29 +108,29 @@ class Events:
         return self._ids[event.metric]
 
     def erase(self, profile_id: str) -> None:
-        """Forget a profile's events."""
-        self._forget([event for event in self.all if event.profile_id == profile_id])
+        """Delete a profile's events."""
+        self._remove([event for event in self.all if event.profile_id == profile_id])
 
     def drop(self, metric: str, day: date | None, most: int | None) -> int:
-        """Lose events of a metric, on one day (UTC) if told, `most` of them if told. Returns how many."""
-        lost = [event for event in self.all if event.metric == metric and day in (None, event.time.date())][:most]
-        self._forget(lost)
-        return len(lost)
+        """Delete events of a metric, optionally of one day (UTC), and at most `most`. Returns how many."""
+        dropped = [event for event in self.all if event.metric == metric and day in (None, event.time.date())][:most]
+        self._remove(dropped)
+        return len(dropped)
 
-    def _forget(self, lost: list[Event]) -> None:
-        gone = {event.number for event in lost}
-        self.all = [event for event in self.all if event.number not in gone]
-        self._known -= {(event.profile_id, event.metric, event.unique_id) for event in lost}
+    def _remove(self, events: list[Event]) -> None:
+        numbers = {event.number for event in events}
+        self.all = [event for event in self.all if event.number not in numbers]
+        self._seen -= {(event.profile_id, event.metric, event.unique_id) for event in events}
 
     def counts(self) -> dict[str, int]:
-        """Events by profile."""
+        """Number of events by profile id."""
         counts: dict[str, int] = {}
         for event in self.all:
             counts[event.profile_id] = counts.get(event.profile_id, 0) + 1
         return counts
 
     def resource(self, event: Event, origin: str) -> dict[str, Any]:
-        """An event as JSON:API shows it."""
+        """An event as a JSON:API resource."""
         value = {name: event.attributes[name] for name in ("value", "value_currency") if event.attributes.get(name)}
         properties = {**event.attributes["properties"], "$event_id": event.unique_id}
         if "value" in value:

@@ -1,4 +1,4 @@
-"""Failures that are told to happen: which requests they hit, and what is answered then."""
+"""Injected failures: which requests they hit, and what is answered instead."""
 
 import random
 import re
@@ -15,13 +15,13 @@ FIRST_ERROR = 400
 
 
 def html(status: int, headers: dict[str, str] | None = None) -> Answer:
-    """What a proxy in front of a backend answers."""
+    """An HTML error page, as a proxy in front of a backend sends it."""
     return Answer(status, HTML % (status, status), headers or {}, "text/html")
 
 
 @dataclass(slots=True, kw_only=True)
 class Failure:
-    """One rule; `Control.fail` tells what the fields mean."""
+    """A failure rule; `Control.fail` documents the fields."""
 
     method: str | None = None
     path: str = ""
@@ -37,46 +37,46 @@ class Failure:
     apply: bool = False
     late: bool = False
     hits: int = 0
-    passed: int = 0
+    skipped: int = 0
     pattern: re.Pattern[str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.pattern = re.compile(self.path)
 
     @classmethod
-    def parse(cls, told: Any) -> "Failure":
-        """A rule from JSON; raises ValueError that says what is wrong with it."""
-        if not isinstance(told, dict):
-            raise ValueError("a failure is a JSON object")  # noqa: TRY004 - every mistake of the caller is one kind
-        if unknown := sorted(set(told) - set(_FIELDS)):
+    def parse(cls, rule: Any) -> "Failure":
+        """The rule given as JSON; raises ValueError saying what is wrong with it."""
+        if not isinstance(rule, dict):
+            raise ValueError("a failure must be a JSON object")  # noqa: TRY004 - callers catch one type
+        if unknown := sorted(set(rule) - set(_FIELDS)):
             raise ValueError(f"unknown fields: {', '.join(unknown)}; known: {', '.join(_FIELDS)}")
-        if told.get("reset") not in RESETS:
-            raise ValueError('reset is "sending" or "answering"')
-        if told.get("status") is not None and not isinstance(told["status"], int):
-            raise ValueError("status is a number")
+        if rule.get("reset") not in RESETS:
+            raise ValueError('reset must be "sending" or "answering"')
+        if rule.get("status") is not None and not isinstance(rule["status"], int):
+            raise ValueError("status must be an integer")
         if wrong := [
-            name for name in ("skip", "delay", "trickle", "rate") if name in told and not is_number(told[name])
+            name for name in ("skip", "delay", "trickle", "rate") if name in rule and not is_number(rule[name])
         ]:
-            raise ValueError(f"no number: {', '.join(wrong)}")
-        body = told.get("body", "json")
+            raise ValueError(f"not a number: {', '.join(wrong)}")
+        body = rule.get("body", "json")
         if body not in ("json", "html", "empty") and not isinstance(body, dict | list):
-            raise ValueError('body is "json", "html", "empty" or the JSON to send')
+            raise ValueError('body must be "json", "html", "empty" or the JSON to send')
         try:
-            return cls(**told)
+            return cls(**rule)
         except (re.error, TypeError) as error:
-            raise ValueError(f"path is no regular expression: {error}") from error
+            raise ValueError(f"path is not a regular expression: {error}") from error
 
     def as_json(self) -> dict[str, Any]:
-        """The rule as it was told, and how often it hit."""
+        """The rule as it was given, plus its number of hits."""
         return {name: getattr(self, name) for name in (*_FIELDS, "hits")}
 
     @property
-    def replaces(self) -> bool:
-        """Whether the backend's own answer is not the one that is sent."""
+    def replaces_answer(self) -> bool:
+        """True if the backend's own answer is not sent."""
         return self.status is not None or self.reset is not None
 
-    def answer(self, real: Answer | None, refusal: Callable[[int], Answer]) -> Answer:
-        """What to send; `real` is the backend's answer where it was asked, `refusal` its own error for a status."""
+    def answer(self, real: Answer | None, error_answer: Callable[[int], Answer]) -> Answer:
+        """The answer to send. `real` is the backend's own, if it was asked; `error_answer` builds its errors."""
         if self.status is None:
             answer = real or Answer(OK, {})
             return Answer(answer.status, answer.body, {**answer.headers, **self.headers}, answer.content_type)
@@ -86,7 +86,7 @@ class Failure:
             return Answer(self.status, None, self.headers)
         if self.body != "json":
             return Answer(self.status, self.body, self.headers, JSON_TYPE)
-        answer = refusal(self.status) if self.status >= FIRST_ERROR else Answer(self.status, {})
+        answer = error_answer(self.status) if self.status >= FIRST_ERROR else Answer(self.status, {})
         return Answer(answer.status, answer.body, {**answer.headers, **self.headers}, answer.content_type)
 
 
@@ -97,37 +97,37 @@ _FIELDS = (
 
 
 class Failures:
-    """The rules in force, in order; the first that matches a request decides."""
+    """The active rules in order. The first one that matches a request applies."""
 
     def __init__(self) -> None:
         self._rules: list[Failure] = []
         self._random = random.Random(0)
 
     def add(self, failure: Failure) -> None:
-        """Put a rule behind those that exist."""
+        """Append a rule."""
         self._rules.append(failure)
 
     def clear(self) -> None:
-        """Forget all rules."""
+        """Remove all rules."""
         self._rules.clear()
 
     def seed(self, number: int) -> None:
-        """Start the randomness of `rate` anew."""
+        """Seed the random numbers behind `rate`."""
         self._random.seed(number)
 
     def as_json(self) -> list[dict[str, Any]]:
-        """All rules."""
+        """All rules as JSON."""
         return [rule.as_json() for rule in self._rules]
 
-    def hit(self, method: str, path: str) -> Failure | None:
-        """The rule that this request meets, counted."""
+    def match(self, method: str, path: str) -> Failure | None:
+        """The rule that applies to this request, if any; counts the hit."""
         for rule in self._rules:
             if rule.count is not None and rule.hits >= rule.count:
                 continue
             if (rule.method and rule.method != method) or not rule.pattern.search(path):
                 continue
-            if rule.passed < rule.skip:
-                rule.passed += 1
+            if rule.skipped < rule.skip:
+                rule.skipped += 1
                 continue
             if rule.rate < 1 and self._random.random() >= rule.rate:
                 continue

@@ -1,11 +1,11 @@
-"""Stand-in for Klaviyo's API: keys, headers, limits, and which call is answered by what."""
+"""Stand-in for Klaviyo's API: keys, headers, rate limits, and the routing of calls."""
 
 import math
 import re
 from datetime import date
 from typing import Any
 
-from sandbox.backend import Backend, Mistake, told
+from sandbox.backend import Backend, ControlCallError, control_body
 from sandbox.bulk_jobs import BulkJobs
 from sandbox.catalog import Catalog
 from sandbox.catalog_answers import LINKAGES
@@ -61,40 +61,38 @@ OPERATIONS = {
     ("PATCH", "catalog-items/{id}/relationships/categories"): "update_categories_for_catalog_item",
     ("DELETE", "catalog-items/{id}/relationships/categories"): "remove_categories_from_catalog_item",
 }
-"""The SDK's method by HTTP method and path below /api."""
+"""By HTTP method and path below /api: the name of the SDK's method."""
 
 PROFILE_WRITES = ("create_profile", "update_profile", "create_or_update_profile")
 _REVISION = re.compile(r"\d{4}-\d{2}-\d{2}(\.pre)?")
 _KEY = "Klaviyo-API-Key "
-_AREAS = (
+_SCOPE_AREAS = (
     ("catalog", "catalogs"),
     ("variants_job", "catalogs"),
     ("event", "events"),
     ("metric", "metrics"),
     ("account", "accounts"),
 )
+_CONSENT_OPERATIONS = ("bulk_subscribe_profiles", "bulk_unsubscribe_profiles")
 
 
-_OF_CONSENT = ("bulk_subscribe_profiles", "bulk_unsubscribe_profiles")
-
-
-def scope(operation: str) -> str:
-    """The scope that a key needs for a call; of the two of a bulk import the one that no other call needs."""
+def required_scope(operation: str) -> str:
+    """The scope that a call needs. A bulk import needs two; only `lists:write`, the rarer one, is checked."""
     if operation == "bulk_import_profiles":
         return "lists:write"
-    if operation in _OF_CONSENT:
+    if operation in _CONSENT_OPERATIONS:
         return "subscriptions:write"
     if operation.startswith("get_bulk_import_profiles") or operation == "get_list":
         return "lists:read"
     kind = "read" if operation.startswith(("get_", "query_")) else "write"
     if operation == "request_profile_deletion":
         return "data-privacy:write"
-    area = next((area for part, area in _AREAS if part in operation), "profiles")
+    area = next((area for part, area in _SCOPE_AREAS if part in operation), "profiles")
     return f"{area}:{kind}"
 
 
 class Klaviyo(Backend):
-    """One account."""
+    """One Klaviyo account."""
 
     LAGS = ("lists", "profiles")
 
@@ -103,19 +101,19 @@ class Klaviyo(Backend):
         self.clear()
 
     def clear(self) -> None:
-        """Back to an empty account that takes any key."""
+        """Restore an empty account that accepts any key."""
         self.profiles = Profiles(self.lags["profiles"])
         self.events = Events()
         self.catalog = Catalog(self.lags["lists"])
         self.limits = Limits()
         self.jobs = BulkJobs()
-        self._accepted: frozenset[str] | None = None
+        self._accepted_keys: frozenset[str] | None = None
         self._scopes: frozenset[str] | None = None
         self._answers = Answers(self.profiles, self.events, self.catalog, self.jobs)
 
     def state(self) -> dict[str, Any]:
-        """Profiles, events and catalog."""
-        self.jobs.work()
+        """Profiles, events, catalog, erased customers, and the addresses that got a confirmation."""
+        self.jobs.run_due_rows()
         counts = self.events.counts()
         return {
             "profiles": [
@@ -124,113 +122,116 @@ class Klaviyo(Backend):
             "events": [event.as_json() for event in self.events.all],
             **self.catalog.as_json(),
             "erased": self._answers.erased,
-            "confirmations": self._answers.consents.asked,
+            "confirmations": self._answers.consents.confirmations,
         }
 
     def operation(self, request: Request) -> str:
-        """The SDK's name of the call; `unknown`."""
+        """The name of the SDK's method; `unknown` if there is none."""
         segments = request.segments
         if segments[0] != "api":
             return "unknown"
         pattern = "/".join("{id}" if index == 1 else segment for index, segment in enumerate(segments[1:]))
         return OPERATIONS.get((request.method, pattern), "unknown")
 
-    def authorized(self, request: Request) -> bool:
-        """Whether there is a key that is accepted."""
+    def is_authorized(self, request: Request) -> bool:
+        """True if the request carries an accepted key."""
         given = request.headers.get("authorization", "")
         key = given[len(_KEY) :].strip()
-        return given.startswith(_KEY) and bool(key) and (self._accepted is None or key in self._accepted)
+        return given.startswith(_KEY) and bool(key) and (self._accepted_keys is None or key in self._accepted_keys)
 
-    def refusal(self, status: int) -> Answer:
-        """A Klaviyo error body for this status."""
-        return Refused(status, f"The sandbox was told to answer {status}.").answer()
+    def error_answer(self, status: int) -> Answer:
+        """The error that Klaviyo would answer with this status."""
+        return Refused(status, f"Injected failure: status {status}.").answer()
 
     def respond(self, request: Request) -> Answer:
-        """Answer one request."""
-        self.jobs.work()
+        """Apply a request to the account and return the answer."""
+        self.jobs.run_due_rows()
         operation = self.operation(request)
         headers: dict[str, str] = {}
         try:
-            self._check_head(request, operation)
+            self._check_headers(request, operation)
             wait, headers = self.limits.count(operation)
             if wait:
                 answer = _throttled(max(1, math.ceil(wait)))
             else:
-                answer = self._answers.answer(operation, request, _body(request, operation))
+                answer = self._answers.answer(operation, request, _checked_body(request, operation))
         except Refused as refused:
             answer = refused.answer()
         answer.content_type = JSON_API
         answer.headers = {**headers, **answer.headers}
         return answer
 
-    def _check_head(self, request: Request, operation: str) -> None:
-        if not self.authorized(request):
+    def _check_headers(self, request: Request, operation: str) -> None:
+        if not self.is_authorized(request):
             given = "authorization" in request.headers
             raise Refused(401, "Incorrect authentication credentials." if given else "")
         if operation == "unknown":
             raise Refused(404, f"There is no {request.method} {request.path}.")
-        needed = [scope(operation), *(("lists:write", "profiles:write") if operation in _OF_CONSENT else ())]
+        needed = [
+            required_scope(operation),
+            *(("lists:write", "profiles:write") if operation in _CONSENT_OPERATIONS else ()),
+        ]
         for name in needed if self._scopes is not None else ():
             if name not in (self._scopes or ()):
                 raise Refused(403, f"Your key is missing the scope {name}.")
         if not _REVISION.fullmatch(request.headers.get("revision", "")):
             raise Refused(400, "A revision header is required.", parameter="revision")
 
-    def control_own(self, request: Request, path: list[str]) -> Any:
-        """`/_control/keys`, `limits`, `jobs`, `linkage`, `metrics`, `profiles` and `events`."""
+    def backend_control(self, request: Request, path: list[str]) -> Any:
+        """Handle `/_control/keys`, `limits`, `jobs`, `linkage`, `metrics`, `profiles`, `consent` and `events`."""
         match request.method, path:
             case "POST", ["keys"]:
-                rules = told(request, "accepted", "scopes")
+                rules = control_body(request, "accepted", "scopes")
                 if "accepted" in rules:
-                    self._accepted = _set_or_none(rules["accepted"])
+                    self._accepted_keys = _set_or_none(rules["accepted"])
                 if "scopes" in rules:
                     self._scopes = _set_or_none(rules["scopes"])
                 return {}
             case "POST", ["limits"]:
-                rules = told(request, "enforce", "scale")
+                rules = control_body(request, "enforce", "scale")
                 self.limits = Limits()
                 self.limits.enforce = bool(rules.get("enforce", True))
                 self.limits.scale = float(rules.get("scale", 1.0))
                 return {"enforce": self.limits.enforce, "scale": self.limits.scale}
             case "POST", ["jobs"]:
-                self.jobs.seconds = float(told(request, "seconds")["seconds"])
+                self.jobs.seconds = float(control_body(request, "seconds")["seconds"])
                 return {"seconds": self.jobs.seconds}
             case "POST", ["linkage"]:
-                linkage = told(request, "lists")["lists"]
+                linkage = control_body(request, "lists")["lists"]
                 if linkage not in LINKAGES:
-                    raise Mistake(f"what lists may tell: {', '.join(LINKAGES)}")
-                self._answers.of_catalog.linkage = linkage
+                    raise ControlCallError(f"lists must be one of: {', '.join(LINKAGES)}")
+                self._answers.catalog_answers.linkage = linkage
                 return {"lists": linkage}
         return self._control_content(request, path)
 
     def _control_content(self, request: Request, path: list[str]) -> Any:
-        """What no call of Klaviyo's API can bring about."""
+        """Handle the control calls for state that no call of Klaviyo's API can create."""
         match request.method, path:
             case "POST", ["metrics"]:
-                rules = told(request, "name", "integration", "key", "category")
-                of = integration(rules["integration"], rules["key"], rules["category"])
-                return {"id": self.events.add_metric(rules["name"], of).id}
+                rules = control_body(request, "name", "integration", "key", "category")
+                source = integration(rules["integration"], rules["key"], rules["category"])
+                return {"id": self.events.add_metric(rules["name"], source).id}
             case "POST", ["profiles"]:
-                return {"id": self.profiles.put(told(request))["id"]}
-            case "POST", ["consent", *what]:
-                return self._control_consent(request, what)
+                return {"id": self.profiles.put(control_body(request))["id"]}
+            case "POST", ["consent", *action]:
+                return self._control_consent(request, action)
             case "DELETE", ["events"]:
-                rules = told(request, "metric", "day", "most")
+                rules = control_body(request, "metric", "day", "most")
                 day, most = rules.get("day"), rules.get("most")
                 return {"dropped": self.events.drop(rules["metric"], day and date.fromisoformat(day), most)}
         return NotImplemented
 
-    def _control_consent(self, request: Request, what: list[str]) -> Any:
-        """How the account takes consent, and what people do in Klaviyo themselves."""
+    def _control_consent(self, request: Request, action: list[str]) -> Any:
+        """Handle the control calls for the account's consent rules and for what people do in Klaviyo themselves."""
         consents = self._answers.consents
-        match what:
+        match action:
             case []:
-                consents.set_up(told(request, "double_optin", "lists", "unserved", "age_gated"))
+                consents.configure(control_body(request, "double_optin", "lists", "unserved", "age_gated"))
             case ["words"]:
-                rules = told(request, "address", "says")
-                consents.says(rules["address"], rules["says"])
+                rules = control_body(request, "address", "says")
+                consents.set_by_person(rules["address"], rules["says"])
             case ["confirmed"]:
-                consents.confirm(told(request, "address")["address"])
+                consents.confirm(control_body(request, "address")["address"])
             case _:
                 return NotImplemented
         return {}
@@ -238,7 +239,7 @@ class Klaviyo(Backend):
 
 def _set_or_none(names: Any) -> frozenset[str] | None:
     if names is not None and not isinstance(names, list):
-        raise Mistake("a list of strings is needed, or null for no restriction")
+        raise ControlCallError("must be a list of strings, or null for no restriction")
     return None if names is None else frozenset(names)
 
 
@@ -247,8 +248,8 @@ def _throttled(seconds: int) -> Answer:
     return Refused(429, detail, headers={"Retry-After": str(seconds)}).answer()
 
 
-def _body(request: Request, operation: str) -> Any:
-    """The checked body of a request; None for a call without one. Raises Refused."""
+def _checked_body(request: Request, operation: str) -> Any:
+    """The request's body, checked against the schema; None if the call has no body. Raises Refused."""
     if operation not in BODIES:
         return None
     if not request.headers.get("content-type", "").startswith(JSON_API):

@@ -1,4 +1,4 @@
-"""Klaviyo's limits on what a well-formed body holds: sizes, depths, times, numbers of properties."""
+"""Klaviyo's limits on the content of a well-formed body: sizes, depths, times, numbers of properties."""
 
 import json
 import re
@@ -12,37 +12,37 @@ LARGEST_BODY = 5_000_000
 LARGEST_PROFILE = 100_000
 LARGEST_STRING = 100_000
 LARGEST_METADATA = 100_000
-MOST_PROPERTIES = 400
-MOST_ENTRIES = 4000
-MOST_LEVELS = 10
+MAX_PROPERTIES = 400
+MAX_ENTRIES = 4000
+MAX_LEVELS = 10
 LONGEST_METRIC = 127
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
-LATEST_AHEAD = timedelta(days=366)
+MAX_AHEAD = timedelta(days=366)
 
 _PHONE = re.compile(r"\+[1-9]\d{6,14}")
 _NORTH_AMERICA = re.compile(r"\+1[2-9]\d{2}[2-9]\d{6}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 
 
-def moment(text: str) -> datetime:
-    """An ISO time to the second, in UTC (also when it names no zone); raises ValueError."""
+def parse_time(text: str) -> datetime:
+    """Parse an ISO 8601 time, truncated to the second, in UTC (also without a zone). Raises ValueError."""
     time = datetime.fromisoformat(text)
     return (time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)).replace(microsecond=0)
 
 
 def check_event(attributes: Mapping[str, Any]) -> None:
-    """Raise Refused for an event that has the right shape and too much in it."""
+    """Raise Refused for a well-formed event that breaks a limit, has a bad value, or lacks an identifier."""
     at = "/data/attributes"
     problems: list[Problem] = []
     properties = attributes["properties"]
-    if len(properties) > MOST_PROPERTIES:
-        problems.append(Problem(f"{at}/properties", f"An event has at most {MOST_PROPERTIES} properties."))
+    if len(properties) > MAX_PROPERTIES:
+        problems.append(Problem(f"{at}/properties", f"An event has at most {MAX_PROPERTIES} properties."))
     _check_values(properties, f"{at}/properties", 1, problems)
     name = attributes["metric"]["data"]["attributes"]["name"]
     if not 0 < len(name) <= LONGEST_METRIC:
         problems.append(Problem(f"{at}/metric/data/attributes/name", "A metric's name has 1 to 127 characters."))
     if attributes.get("time") is not None:
-        problems += _of_time(attributes["time"], f"{at}/time")
+        problems += _time_problems(attributes["time"], f"{at}/time")
     profile = attributes["profile"]["data"]
     identifiers = (profile.get("id"), *(profile["attributes"].get(name) for name in EVENT_IDENTIFIERS))
     if not any(identifiers):
@@ -56,25 +56,25 @@ EVENT_IDENTIFIERS = ("external_id", "email", "phone_number", "anonymous_id", "_k
 
 
 def identifier_problems(attributes: Mapping[str, Any], at: str) -> list[Problem]:
-    """What is wrong with the phone number and the e-mail of a profile."""
+    """Problems with a profile's phone number and e-mail."""
     problems = []
     phone, email = attributes.get("phone_number"), attributes.get("email")
-    if phone and not valid_phone(phone):
+    if phone and not is_valid_phone(phone):
         problems.append(Problem(f"{at}/phone_number", "Invalid phone number format. Not a valid number in E.164."))
     if email and not _EMAIL.fullmatch(email):
         problems.append(Problem(f"{at}/email", "Invalid email address."))
     return problems
 
 
-def valid_phone(phone: str) -> bool:
-    """Whether this is E.164, and not a number that no country can have."""
+def is_valid_phone(phone: str) -> bool:
+    """True for E.164, unless no such number can exist: one digit repeated, or impossible in North America."""
     if not _PHONE.fullmatch(phone) or len(set(phone[2:])) == 1:
         return False
     return not phone.startswith("+1") or _NORTH_AMERICA.fullmatch(phone) is not None
 
 
 def check_catalog(attributes: Mapping[str, Any]) -> None:
-    """Raise Refused for custom metadata that is nested or too large."""
+    """Raise Refused if the custom metadata is nested or too large."""
     metadata = attributes.get("custom_metadata")
     if not metadata:
         return
@@ -85,24 +85,24 @@ def check_catalog(attributes: Mapping[str, Any]) -> None:
         raise Refused(400, "custom_metadata is larger than 100 KB.", pointer=at)
 
 
-def _of_time(text: str, at: str) -> Iterator[Problem]:
+def _time_problems(text: str, at: str) -> Iterator[Problem]:
     try:
-        time = moment(text)
+        time = parse_time(text)
     except (ValueError, OverflowError):
         yield Problem(at, "Not a valid ISO 8601 datetime.")
         return
-    if not EARLIEST <= time <= datetime.now(UTC) + LATEST_AHEAD:
+    if not EARLIEST <= time <= datetime.now(UTC) + MAX_AHEAD:
         yield Problem(at, "The time must be after 1990 and at most one year ahead.")
 
 
 def _check_values(container: Any, at: str, level: int, problems: list[Problem]) -> None:
-    """Add what is wrong inside an object or array, which is `level` levels deep (the properties are the first)."""
-    if level > MOST_LEVELS:
-        problems.append(Problem(at, f"Properties nest at most {MOST_LEVELS} levels."))
+    """Append the problems inside an object or array to `problems`. `level` is its depth; the properties are at 1."""
+    if level > MAX_LEVELS:
+        problems.append(Problem(at, f"Properties nest at most {MAX_LEVELS} levels."))
         return
     if isinstance(container, list):
-        if len(container) > MOST_ENTRIES:
-            problems.append(Problem(at, f"An array has at most {MOST_ENTRIES} entries."))
+        if len(container) > MAX_ENTRIES:
+            problems.append(Problem(at, f"An array has at most {MAX_ENTRIES} entries."))
             return
         entries: Iterable[tuple[Any, Any]] = enumerate(container)
     else:

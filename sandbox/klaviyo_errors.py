@@ -1,4 +1,4 @@
-"""Klaviyo's errors, as JSON:API writes them."""
+"""Klaviyo's errors in JSON:API format."""
 
 import uuid
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from sandbox.messages import Answer
 
 JSON_API = "application/vnd.api+json"
 
-_KNOWN = {
+_CODES_AND_TITLES = {
     400: ("invalid", "Invalid input."),
     401: ("not_authenticated", "Authentication credentials were not provided."),
     403: ("permission_denied", "You do not have permission to perform this action."),
@@ -25,17 +25,17 @@ _KNOWN = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with a body: where (JSON pointer), and what."""
+    """A problem with a body: JSON pointer and description."""
 
     pointer: str
     detail: str
 
 
-class Refused(Exception):  # noqa: N818 - an answer
-    """A request that Klaviyo does not accept."""
+class Refused(Exception):  # noqa: N818 - becomes an answer
+    """A request that Klaviyo rejects."""
 
     def __init__(self, status: int, detail: str = "", **more: Any) -> None:
-        """`more`: code, pointer, parameter, meta, headers."""
+        """`more` may hold code, pointer, parameter, meta and headers."""
         super().__init__(detail)
         self._status = status
         self._problems: list[dict[str, Any]] = [{"detail": detail, **more}]
@@ -50,8 +50,8 @@ class Refused(Exception):  # noqa: N818 - an answer
 
     @property
     def errors(self) -> list[dict[str, Any]]:
-        """The errors as JSON:API writes them."""
-        code, title = _KNOWN.get(self._status, ("error", "A server error occurred."))
+        """The errors in JSON:API format."""
+        code, title = _CODES_AND_TITLES.get(self._status, ("error", "A server error occurred."))
         return [
             {
                 "id": str(uuid.uuid4()),
@@ -67,5 +67,5 @@ class Refused(Exception):  # noqa: N818 - an answer
         ]
 
     def answer(self) -> Answer:
-        """The answer that tells them."""
+        """The errors as an HTTP answer."""
         return Answer(self._status, {"errors": self.errors}, self._headers, JSON_API)

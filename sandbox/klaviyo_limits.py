@@ -1,4 +1,4 @@
-"""Klaviyo's rate limits: per operation a window of a second and one of a minute."""
+"""Klaviyo's rate limits: one window of a second and one of a minute per operation."""
 
 import math
 import time
@@ -29,7 +29,7 @@ _BURST, _STEADY = 1.0, 60.0
 
 
 class _Window:
-    """Counts calls from its first one until its time is over."""
+    """A fixed window: starts with its first call and counts until it ends."""
 
     __slots__ = ("count", "ends", "length")
 
@@ -38,8 +38,8 @@ class _Window:
         self.ends = 0.0
         self.count = 0
 
-    def left(self, now: float) -> float:
-        """Seconds until it is over; begins a new one when it is."""
+    def seconds_left(self, now: float) -> float:
+        """Seconds until the window ends; starts a new one if it has ended."""
         if now >= self.ends:
             self.ends = now + self.length
             self.count = 0
@@ -47,7 +47,7 @@ class _Window:
 
 
 class Limits:
-    """All windows; they always count, and refuse when they are enforced."""
+    """The windows of all operations. They always count, but throttle only if `enforce` is set."""
 
     def __init__(self) -> None:
         self.enforce = False
@@ -55,10 +55,10 @@ class Limits:
         self._windows: dict[str, tuple[_Window, _Window]] = {}
 
     def count(self, operation: str) -> tuple[float, dict[str, str]]:
-        """Count a call. Returns the seconds to wait (0: it may pass), and the headers of an answer that passes."""
+        """Count a call. Returns the seconds to wait (0: not throttled) and the rate limit headers for the answer."""
         burst, steady = self._windows.setdefault(operation, (_Window(_BURST), _Window(_STEADY)))
         now = time.monotonic()
-        burst_left, steady_left = burst.left(now), steady.left(now)
+        burst_left, steady_left = burst.seconds_left(now), steady.seconds_left(now)
         most_burst, most_steady = (max(1, int(most * self.scale)) for most in _TIERS.get(operation, L))
         if self.enforce:
             if steady.count >= most_steady:

@@ -1,6 +1,6 @@
-"""What Klaviyo accepts in a body: tables of fields, and the check against them.
+"""Klaviyo's request schemas: tables of fields, and the check of a body against them.
 
-A field that is not required may be null; a required one may not.
+Optional fields may be null, required ones may not.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ Kind = Literal["string", "number", "integer", "boolean", "strings", "object", "r
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field; `fields` are those of an object (None: it holds anything), `choices` the values it may have."""
+    """A field. `fields` are those of an object (None: any content), `choices` the allowed values (empty: any)."""
 
     kind: Kind
     required: bool = False
@@ -36,7 +36,7 @@ def _object(fields: Fields, *, required: bool = True) -> Field:
 
 
 def _resource(kind: str, attributes: Fields, more: Fields | None = None) -> Fields:
-    """A body: `data` with its type, its attributes, and what else it has."""
+    """The fields of a body: `data` with its type, its attributes and `more`."""
     return {"data": _data(kind, attributes, more)}
 
 
@@ -53,13 +53,13 @@ def _references_to(kind: str, *, required: bool = False) -> Field:
 
 
 def _relationships(name: str, kind: str) -> dict[str, Field]:
-    """`relationships.<name>.data[]`."""
+    """The field `relationships.<name>.data[]`."""
     return {"relationships": _object({name: _object({"data": _references_to(kind)}, required=False)}, required=False)}
 
 
 ID: Fields = {"id": Field("string", required=True)}
 OPTIONAL_ID: Fields = {"id": Field("string")}
-FREE = Field("object")
+ANY_OBJECT = Field("object")
 DEFAULTS: Fields = {
     "integration_type": Field("string", choices=("$custom",)),
     "catalog_type": Field("string", choices=("$default",)),
@@ -73,13 +73,15 @@ _LOCATION: Fields = {
 PROFILE: Fields = {
     **_strings("email phone_number external_id first_name last_name organization locale title image"),
     "location": _object(_LOCATION, required=False),
-    "properties": FREE,
+    "properties": ANY_OBJECT,
 }
 _META: Fields = {
     "meta": _object(
         {
-            "patch_properties": _object({"append": FREE, "unappend": FREE, "unset": Field("any")}, required=False),
-            "patch_identifiers": _object({"append": FREE, "unappend": FREE}, required=False),
+            "patch_properties": _object(
+                {"append": ANY_OBJECT, "unappend": ANY_OBJECT, "unset": Field("any")}, required=False
+            ),
+            "patch_identifiers": _object({"append": ANY_OBJECT, "unappend": ANY_OBJECT}, required=False),
         },
         required=False,
     )
@@ -94,13 +96,13 @@ EVENT: Fields = {
     "value": Field("number"),
     "backfill": Field("boolean"),
 }
-_PICTURES: Fields = {
+_COMMON_CATALOG_FIELDS: Fields = {
     **_strings("image_full_url image_thumbnail_url"),
     "images": Field("strings"),
-    "custom_metadata": FREE,
+    "custom_metadata": ANY_OBJECT,
     "published": Field("boolean"),
 }
-_ITEM: Fields = {**_strings("title description url"), "price": Field("number"), **_PICTURES}
+_ITEM: Fields = {**_strings("title description url"), "price": Field("number"), **_COMMON_CATALOG_FIELDS}
 _VARIANT: Fields = {
     **_ITEM,
     "sku": Field("string"),
@@ -117,7 +119,7 @@ _AGGREGATES: Fields = {
     "page_size": Field("integer"),
     **_strings("page_cursor timezone sort"),
 }
-_ERASED = _data("profile", _strings("email phone_number"), OPTIONAL_ID)
+_ERASED_PROFILE = _data("profile", _strings("email phone_number"), OPTIONAL_ID)
 _PARENT = _object({"data": _object({"type": _type("catalog-item"), **ID})})
 
 _NEW_ITEM = _data(
@@ -136,11 +138,11 @@ _NEW_VARIANT = _data(
     },
     {"relationships": _object({"item": _PARENT})},
 )
-_UPSERTED = _data("profile", {**PROFILE, **_strings("_kx")}, {**OPTIONAL_ID, **_META})
+_UPSERTED_PROFILE = _data("profile", {**PROFILE, **_strings("_kx")}, {**OPTIONAL_ID, **_META})
 
 
 def _subscribers(consent: str, more: Fields) -> Field:
-    """`profiles.data[]` of the jobs that change consent; no id where consent is taken away."""
+    """`profiles.data[]` of the jobs that change consent. Only subscribing accepts an id and a date of birth."""
     marketing = _object({"consent": Field("string", True, choices=(consent,)), **more}, required=False)
     channels = {
         "email": _object({"marketing": marketing}, required=False),
@@ -154,11 +156,11 @@ def _subscribers(consent: str, more: Fields) -> Field:
 
 
 _LIST = _object({"data": _object({"type": _type("list"), **ID}, required=False)}, required=False)
-_OF_LIST: Fields = {"relationships": _object({"list": _LIST}, required=False)}
+_LIST_RELATIONSHIP: Fields = {"relationships": _object({"list": _LIST}, required=False)}
 
 
 def _job(kind: str, name: str, row: Field, more: Fields | None = None) -> Fields:
-    """A bulk job: `data.attributes.<name>.data[]`."""
+    """The fields of a bulk job, whose rows are `data.attributes.<name>.data[]`."""
     rows = Field("references", required=True, nullable=False, fields=row.fields)
     return _resource(kind, {name: _object({"data": rows})}, more)
 
@@ -167,8 +169,10 @@ BODIES: dict[str, Fields] = {
     "create_event": _resource("event", EVENT),
     "create_profile": _resource("profile", PROFILE),
     "update_profile": _resource("profile", PROFILE, {**ID, **_META}),
-    "create_or_update_profile": {"data": _UPSERTED},
-    "bulk_import_profiles": _job("profile-bulk-import-job", "profiles", _UPSERTED, _relationships("lists", "list")),
+    "create_or_update_profile": {"data": _UPSERTED_PROFILE},
+    "bulk_import_profiles": _job(
+        "profile-bulk-import-job", "profiles", _UPSERTED_PROFILE, _relationships("lists", "list")
+    ),
     "query_metric_aggregates": _resource("metric-aggregate", _AGGREGATES),
     "bulk_subscribe_profiles": _resource(
         "profile-subscription-bulk-create-job",
@@ -177,14 +181,14 @@ BODIES: dict[str, Fields] = {
             "historical_import": Field("boolean"),
             "profiles": _object({"data": _subscribers("SUBSCRIBED", {"consented_at": Field("string")})}),
         },
-        _OF_LIST,
+        _LIST_RELATIONSHIP,
     ),
     "bulk_unsubscribe_profiles": _resource(
         "profile-subscription-bulk-delete-job",
         {"profiles": _object({"data": _subscribers("UNSUBSCRIBED", {})})},
-        _OF_LIST,
+        _LIST_RELATIONSHIP,
     ),
-    "request_profile_deletion": _resource("data-privacy-deletion-job", {"profile": _object({"data": _ERASED})}),
+    "request_profile_deletion": _resource("data-privacy-deletion-job", {"profile": _object({"data": _ERASED_PROFILE})}),
     "create_catalog_item": {"data": _NEW_ITEM},
     "bulk_create_catalog_items": _job("catalog-item-bulk-create-job", "items", _NEW_ITEM),
     "update_catalog_item": _resource("catalog-item", _ITEM, {**ID, **_relationships("categories", "catalog-category")}),
@@ -204,11 +208,11 @@ BODIES: dict[str, Fields] = {
         for verb in ("add_categories_to", "update_categories_for", "remove_categories_from")
     },
 }
-"""By operation: the fields of its body."""
+"""By operation: the fields of the body."""
 
 
 def check(operation: str, body: Any) -> None:
-    """Raise Refused with every problem of this body."""
+    """Raise Refused with every problem of a body."""
     if not isinstance(body, dict):
         raise Refused(400, "The request body must be a JSON object.", pointer="/data")
     problems: list[Problem] = []
@@ -234,7 +238,7 @@ def _check_fields(value: Mapping[str, Any], fields: Fields, pointer: str, proble
 
 
 def _check_content(content: Any, known: Field, at: str, problems: list[Problem]) -> None:
-    if not _FITS[known.kind](content):
+    if not _TYPE_CHECKS[known.kind](content):
         problems.append(Problem(at, f"'{at.rpartition('/')[2]}' is not of type {known.kind}."))
     elif known.choices and content not in known.choices:
         problems.append(Problem(at, f"'{content}' is not one of {', '.join(map(str, known.choices))}."))
@@ -248,7 +252,7 @@ def _check_content(content: Any, known: Field, at: str, problems: list[Problem])
         _check_fields(content, known.fields, at, problems)
 
 
-_FITS: Mapping[Kind, Callable[[Any], bool]] = {
+_TYPE_CHECKS: Mapping[Kind, Callable[[Any], bool]] = {
     "string": lambda content: isinstance(content, str),
     "number": is_number,
     "integer": lambda content: isinstance(content, int) and not isinstance(content, bool),

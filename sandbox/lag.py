@@ -1,4 +1,4 @@
-"""Reads that lag behind writes: the recent past of a state, and which moment of it a read shows."""
+"""Reads that lag behind writes: how far back a read looks, and the recent states it can return."""
 
 import random
 import time
@@ -10,41 +10,41 @@ State = TypeVar("State")
 
 @dataclass(slots=True)
 class Lag:
-    """How old what a read shows may be: each read draws its age, in seconds, between `least` and `most`."""
+    """The lag of a kind of read. Each read draws its own, between `minimum` and `maximum` seconds."""
 
-    least: float = 0.0
-    most: float = 0.0
+    minimum: float = 0.0
+    maximum: float = 0.0
     _random: random.Random = field(default_factory=lambda: random.Random(0))
 
-    def set(self, least: float, most: float) -> None:
-        """Change the bounds; raises ValueError."""
-        if not 0 <= least <= most:
-            raise ValueError("a lag is a number of seconds, and not longer than `up_to`")
-        self.least, self.most = least, most
+    def set(self, minimum: float, maximum: float) -> None:
+        """Change the bounds, in seconds; raises ValueError."""
+        if not 0 <= minimum <= maximum:
+            raise ValueError("`seconds` must not be negative, nor greater than `up_to`")
+        self.minimum, self.maximum = minimum, maximum
 
     def seed(self, number: int) -> None:
-        """Start the drawing anew."""
+        """Seed the random numbers."""
         self._random.seed(number)
 
-    def seconds(self) -> float:
-        """The age of what one read shows."""
-        return self._random.uniform(self.least, self.most) if self.most else 0.0
+    def draw(self) -> float:
+        """Draw the lag of one read, in seconds."""
+        return self._random.uniform(self.minimum, self.maximum) if self.maximum else 0.0
 
 
-class Past(Generic[State]):
-    """The states that were replaced lately; they must not change any more."""
+class History(Generic[State]):
+    """Recently replaced states. A stored state must not be modified."""
 
     def __init__(self) -> None:
         self._replaced: list[tuple[float, State]] = []
 
     def keep(self, state: State, seconds: float) -> None:
-        """Remember a state that is replaced now, for so many seconds."""
+        """Store a state that is being replaced now, and drop those older than `seconds`."""
         now = time.monotonic()
-        self._replaced = [(at, kept) for at, kept in self._replaced if at > now - seconds]
+        self._replaced = [(at, replaced) for at, replaced in self._replaced if at > now - seconds]
         self._replaced.append((now, state))
 
-    def ago(self, seconds: float, current: State) -> State:
-        """The state of some seconds ago; `current` is the one that was not replaced yet."""
+    def as_of(self, seconds: float, current: State) -> State:
+        """The state of `seconds` ago; `current` if it has not been replaced since."""
         if seconds:
             horizon = time.monotonic() - seconds
             for replaced_at, state in self._replaced:

@@ -1,4 +1,4 @@
-"""HTTP requests and answers, as bytes and as objects."""
+"""HTTP requests and answers: parsing and encoding."""
 
 import json
 import math
@@ -13,16 +13,16 @@ REASONS = {status.value: status.phrase for status in HTTPStatus}
 NO_BODY = {204, 304}
 
 
-def _no_number(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_decoder = json.JSONDecoder(parse_constant=_no_number)
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
 _encoder = json.JSONEncoder(separators=(",", ":"))
 
 
 class Request:
-    """One request; `path` is decoded, `segments` are its parts decoded one by one (so `%2F` does not split)."""
+    """A request. `path` is percent-decoded; `segments` are split first and decoded after, so `%2F` does not split."""
 
     __slots__ = ("_json", "body", "headers", "method", "path", "query", "segments", "target")
 
@@ -32,7 +32,7 @@ class Request:
         self.headers = headers
         self.body = body
         if target.startswith("http://"):
-            # The absolute form, which servers have to accept: it is how links are followed by simple clients.
+            # Absolute form: servers have to accept it, and simple clients follow links this way.
             target = self.target = "/" + target.split("/", 3)[-1]
         raw, _, query = target.partition("?")
         if "%" in raw:
@@ -45,7 +45,7 @@ class Request:
         self._json: Any = None
 
     def json(self) -> Any:
-        """The body as JSON, parsed once; raises ValueError when it is none."""
+        """The body parsed as JSON, cached; None for an empty body. Raises ValueError if it is not valid JSON."""
         if self._json is None and self.body:
             try:
                 self._json = _decoder.decode(self.body.decode())
@@ -54,7 +54,7 @@ class Request:
         return self._json
 
     def json_or_none(self) -> Any:
-        """The body as JSON, None when it is none: for the record."""
+        """The body parsed as JSON for the request record; None if it is not valid JSON."""
         try:
             return self.json()
         except ValueError:
@@ -62,13 +62,13 @@ class Request:
 
     @property
     def origin(self) -> str:
-        """Scheme and host that the client used, for links in answers."""
+        """The scheme and host that the client used, for links in answers."""
         return f"http://{self.headers.get('host', '127.0.0.1')}"
 
 
 @dataclass(slots=True)
 class Answer:
-    """One answer; `body` is JSON, or bytes that go out as they are, or None for no body at all."""
+    """An answer. `body` is sent as JSON; bytes are sent unchanged, and None means no body."""
 
     status: int
     body: Any = None
@@ -76,18 +76,18 @@ class Answer:
     content_type: str = JSON_TYPE
 
     def encode(self, *, closing: bool = False) -> bytes:
-        """Head and body in one piece."""
+        """Head and body as one piece, so that one send is enough."""
         head, body = self.parts(closing=closing)
         return head + body
 
-    def parts(self, *, closing: bool = False, promised: int = 0) -> tuple[bytes, bytes]:
-        """Head and body; `promised` bytes more than the body has are announced."""
+    def parts(self, *, closing: bool = False, extra_length: int = 0) -> tuple[bytes, bytes]:
+        """Head and body. Content-Length is `extra_length` bytes too large, to fake a truncated answer."""
         body = b"" if self.body is None else self.body if isinstance(self.body, bytes) else encoded(self.body)
         lines = [f"HTTP/1.1 {self.status} {REASONS.get(self.status, 'Unknown')}"]
         if body:
             lines.append(f"Content-Type: {self.content_type}")
         if self.status not in NO_BODY:
-            lines.append(f"Content-Length: {len(body) + promised}")
+            lines.append(f"Content-Length: {len(body) + extra_length}")
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         if closing:
             lines.append("Connection: close")
@@ -95,10 +95,10 @@ class Answer:
 
 
 def encoded(value: Any) -> bytes:
-    """JSON as bytes, without spaces."""
+    """Compact JSON as bytes."""
     return _encoder.encode(value).encode()
 
 
 def is_number(value: object) -> bool:
-    """Whether this is a finite JSON number (true and false are none)."""
+    """True for a finite JSON number; booleans don't count."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

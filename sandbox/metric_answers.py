@@ -1,4 +1,4 @@
-"""What Klaviyo's calls about metrics do: the list, and how many events there were by day."""
+"""Klaviyo's metric calls: the list, and the number of events per day."""
 
 import re
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 from sandbox.events import Events
 from sandbox.klaviyo_errors import Refused
 from sandbox.messages import Answer, Request
-from sandbox.pages import Row, filters, matches, page, sparse
+from sandbox.pages import Row, filters, matches, page, sparse_fields
 
 METRICS_PAGE = 200
 MEASUREMENTS = ("count", "sum_value", "unique")
-LARGEST_ROWS = 500
+MAX_ROWS = 500
 _FILTERS = {"integration.name": ("equals",), "integration.category": ("equals",)}
 _FIELDS = ("id", "name", "created", "updated", "integration")
 _BOUND = re.compile(r"(greater-or-equal|less-than)\(datetime, *([^)]+)\)")
@@ -21,25 +21,25 @@ _AT = "/data/attributes/"
 
 
 class MetricAnswers:
-    """The calls of one account; everything that they refuse is raised as Refused."""
+    """Answers one account's metric calls. Rejected requests raise Refused."""
 
     def __init__(self, events: Events) -> None:
         self._events = events
 
     def answer(self, operation: str, request: Request, data: Any) -> Answer:
-        """Do what was asked; the body has been checked against its table."""
+        """Carry out a call whose body has already passed the schema check."""
         if operation == "get_metrics":
             return self._list(request)
-        attributes = self._aggregated(data["attributes"])
+        attributes = self._aggregate(data["attributes"])
         links = {"self": request.origin + request.target}
-        shown = {"type": "metric-aggregate", "id": "sandbox", "attributes": attributes, "links": links}
-        return Answer(200, {"data": shown, "links": links})
+        resource = {"type": "metric-aggregate", "id": "sandbox", "attributes": attributes, "links": links}
+        return Answer(200, {"data": resource, "links": links})
 
     def _list(self, request: Request) -> Answer:
         conditions = filters(request, _FILTERS)
-        cut = sparse(request, "metric", _FIELDS)
+        select = sparse_fields(request, "metric", _FIELDS)
         rows = [
-            Row(metric.number, lambda metric=metric: cut(metric.resource(request.origin)))  # type: ignore[misc]
+            Row(metric.number, lambda metric=metric: select(metric.resource(request.origin)))  # type: ignore[misc]
             for metric in self._events.metrics.values()
             if all(
                 matches(condition, metric.integration[condition.field.partition(".")[2]]) for condition in conditions
@@ -47,13 +47,13 @@ class MetricAnswers:
         ]
         return Answer(200, page(request, rows, default=METRICS_PAGE, largest=METRICS_PAGE))
 
-    def _aggregated(self, query: Mapping[str, Any]) -> dict[str, Any]:
-        """Events a day, as one row; days that have none are 0."""
+    def _aggregate(self, query: Mapping[str, Any]) -> dict[str, Any]:
+        """Number of events per day, as one row; days without events are 0."""
         _check(query)
         if query["metric_id"] not in self._events.metrics:
             raise Refused(404, f"A metric with id {query['metric_id']} does not exist.", pointer=f"{_AT}metric_id")
         zone = _zone(query.get("timezone") or "UTC")
-        since, until = _range(query["filter"], zone)
+        since, until = _time_range(query["filter"], zone)
         counts: dict[datetime, int] = {}
         day = since.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
         while day < until:
@@ -67,32 +67,32 @@ class MetricAnswers:
 
 
 def _check(query: Mapping[str, Any]) -> None:
-    """Raise Refused for what Klaviyo does not take, and for what it takes and the sandbox does not know."""
+    """Raise Refused for what Klaviyo rejects, and for what Klaviyo accepts but the sandbox does not implement."""
     if wrong := [name for name in query["measurements"] if name not in MEASUREMENTS]:
-        raise Refused(400, f"'{wrong[0]}' is no measurement.", pointer=f"{_AT}measurements")
+        raise Refused(400, f"'{wrong[0]}' is not a measurement.", pointer=f"{_AT}measurements")
     size = query.get("page_size")
-    if size is not None and not 1 <= size <= LARGEST_ROWS:
-        raise Refused(400, f"page_size must be between 1 and {LARGEST_ROWS}.", pointer=f"{_AT}page_size")
+    if size is not None and not 1 <= size <= MAX_ROWS:
+        raise Refused(400, f"page_size must be between 1 and {MAX_ROWS}.", pointer=f"{_AT}page_size")
     if query["measurements"] != ["count"]:
-        raise Refused(400, "The sandbox can only count.", pointer=f"{_AT}measurements")
+        raise Refused(400, "The sandbox supports only the measurement count.", pointer=f"{_AT}measurements")
     if query.get("interval") not in (None, "day"):
-        raise Refused(400, "The sandbox counts by day only.", pointer=f"{_AT}interval")
+        raise Refused(400, "The sandbox supports only the interval day.", pointer=f"{_AT}interval")
     for name in ("by", "return_fields", "sort", "page_cursor"):
         if query.get(name):
-            raise Refused(400, f"The sandbox does not know {name}.", pointer=_AT + name)
+            raise Refused(400, f"The sandbox does not support {name}.", pointer=_AT + name)
 
 
 def _zone(name: str) -> tzinfo:
     try:
         return UTC if name == "UTC" else ZoneInfo(name)
     except (ValueError, OSError, KeyError) as error:
-        raise Refused(400, f"'{name}' is no timezone.", pointer=f"{_AT}timezone") from error
+        raise Refused(400, f"'{name}' is not a timezone.", pointer=f"{_AT}timezone") from error
 
 
-def _range(told: list[str], zone: tzinfo) -> tuple[datetime, datetime]:
-    """From when (included) to when (not included); a time without zone is one in `zone`."""
+def _time_range(conditions: list[str], zone: tzinfo) -> tuple[datetime, datetime]:
+    """Start (inclusive) and end (exclusive) of the range; times without a zone are in `zone`."""
     found: dict[str, datetime] = {}
-    for text in told:
+    for text in conditions:
         bound = _BOUND.fullmatch(text)
         try:
             moment = datetime.fromisoformat(bound[2] if bound else "")
@@ -103,4 +103,4 @@ def _range(told: list[str], zone: tzinfo) -> tuple[datetime, datetime]:
     try:
         return found["greater-or-equal"], found["less-than"]
     except KeyError as error:
-        raise Refused(400, f"A time range needs {error}.", pointer=f"{_AT}filter") from error
+        raise Refused(400, f"The time range lacks {error}.", pointer=f"{_AT}filter") from error

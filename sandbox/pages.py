@@ -20,7 +20,7 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """One condition, such as `any(ids,["a","b"])`."""
+    """A filter condition such as `any(ids,["a","b"])`."""
 
     operator: str
     field: str
@@ -28,24 +28,24 @@ class Filter:
 
 
 def filters(request: Request, allowed: Mapping[str, tuple[str, ...]]) -> list[Filter]:
-    """The conditions of `filter`; `allowed` has the operators by field. Raises Refused."""
+    """The conditions in `filter`. `allowed` holds the operators by field; any other raises Refused."""
     text = request.query.get("filter", [""])[-1].strip()
     found: list[Filter] = []
     while text:
         call = _CALL.match(text)
         if not call:
-            raise _bad_filter(f"'{text}' is no filter.")
+            raise _bad_filter(f"'{text}' is not a filter.")
         try:
             value, end = _decoder.raw_decode(text, call.end())
         except ValueError as error:
-            raise _bad_filter(f"'{text[call.end() :]}' is no value.") from error
+            raise _bad_filter(f"'{text[call.end() :]}' is not a value.") from error
         rest = text[end:].lstrip()
         if not rest.startswith(")"):
             raise _bad_filter("A closing parenthesis is missing.")
         text = rest[1:].lstrip()
         if text:
             if not text.startswith(","):
-                raise _bad_filter("Filters are joined by a comma.")
+                raise _bad_filter("Filters must be joined by a comma.")
             text = text[1:]
         condition = Filter(call[1], call[2], value)
         if condition.operator not in allowed.get(condition.field, ()):
@@ -62,14 +62,14 @@ def _bad_filter(detail: str) -> Refused:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Something in a list: its place, which never changes, and how to show it."""
+    """A list entry: its position, which never changes, and how to render it."""
 
-    place: int
+    position: int
     show: Callable[[], dict[str, Any]]
 
 
 class Rows(Sequence[Row], Generic[Record]):
-    """Rows of records, each made when it is looked at: a page of a long list makes few of them."""
+    """Rows built lazily from records, so that a page of a long list builds only a few."""
 
     def __init__(self, records: Sequence[Record], row: Callable[[Record], Row]) -> None:
         self._records = records
@@ -83,18 +83,24 @@ class Rows(Sequence[Row], Generic[Record]):
     @overload
     def __getitem__(self, at: slice) -> list[Row]: ...
     def __getitem__(self, at: int | slice) -> Row | list[Row]:
-        return [self._row(one) for one in self._records[at]] if isinstance(at, slice) else self._row(self._records[at])
+        return (
+            [self._row(record) for record in self._records[at]]
+            if isinstance(at, slice)
+            else self._row(self._records[at])
+        )
 
 
-def page(request: Request, rows: Sequence[Row], *, default: int, largest: int, falling: bool = False) -> dict[str, Any]:
-    """One page of rows in the order of their places (or `falling`: in the reverse order); raises Refused."""
+def page(
+    request: Request, rows: Sequence[Row], *, default: int, largest: int, descending: bool = False
+) -> dict[str, Any]:
+    """One page of `rows`, which are sorted by position (`descending`: in reverse). Raises Refused."""
     size = _size(request, default, largest)
     cursor = request.query.get("page[cursor]", [""])[-1]
     start = 0
     if cursor:
-        after = _place(cursor)
-        sign = -1 if falling else 1
-        start = bisect_right(rows, sign * after, key=lambda row: sign * row.place)
+        after = _cursor_position(cursor)
+        sign = -1 if descending else 1
+        start = bisect_right(rows, sign * after, key=lambda row: sign * row.position)
     shown = rows[start : start + size]
     more = start + size < len(rows)
     query = [(name, value) for name, values in request.query.items() if name != "page[cursor]" for value in values]
@@ -104,7 +110,7 @@ def page(request: Request, rows: Sequence[Row], *, default: int, largest: int, f
         parameters = urlencode(query + extra)
         return f"{address}?{parameters}" if parameters else address
 
-    following = link([("page[cursor]", _cursor(shown[-1].place))]) if more else None
+    following = link([("page[cursor]", _cursor(shown[-1].position))]) if more else None
     current = link([("page[cursor]", cursor)] if cursor else [])
     return {
         "data": [row.show() for row in shown],
@@ -119,22 +125,22 @@ def _size(request: Request, default: int, largest: int) -> int:
     return int(text)
 
 
-def _cursor(place: int) -> str:
-    return base64.urlsafe_b64encode(f"next::place::{place}".encode()).decode()
+def _cursor(position: int) -> str:
+    return base64.urlsafe_b64encode(f"next::place::{position}".encode()).decode()
 
 
-def _place(cursor: str) -> int:
+def _cursor_position(cursor: str) -> int:
     try:
-        head, _, place = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().rpartition("::")
+        head, _, position = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().rpartition("::")
         if head == "next::place":
-            return int(place)
+            return int(position)
     except ValueError:
         pass
     raise Refused(400, "Invalid cursor.", parameter="page[cursor]")
 
 
-def sparse(request: Request, kind: str, known: Sequence[str]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """What `fields[<kind>]` leaves of a resource; raises Refused for fields that do not exist."""
+def sparse_fields(request: Request, kind: str, known: Sequence[str]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """A function that reduces a resource to `fields[<kind>]`. Raises Refused for unknown fields."""
     parameter = f"fields[{kind}]"
     if parameter not in request.query:
         return lambda resource: resource
@@ -143,23 +149,23 @@ def sparse(request: Request, kind: str, known: Sequence[str]) -> Callable[[dict[
     if unknown:
         raise Refused(400, f"'{unknown[0]}' is not a field of '{kind}'.", parameter=parameter)
 
-    def cut(resource: dict[str, Any]) -> dict[str, Any]:
+    def select(resource: dict[str, Any]) -> dict[str, Any]:
         attributes = resource["attributes"]
         return {**resource, "attributes": {name: attributes[name] for name in wanted if name in attributes}}
 
-    return cut
+    return select
 
 
 def matches(condition: Filter, value: Any) -> bool:
-    """Whether a value meets a condition."""
+    """True if a value meets a condition."""
     match condition.operator:
         case "any":
             return value in condition.value
         case "equals":
-            told = condition.value
+            wanted = condition.value
             if isinstance(value, list):
-                return told in value
-            return bool(value == told) and isinstance(value, bool) is isinstance(told, bool)
+                return wanted in value
+            return bool(value == wanted) and isinstance(value, bool) is isinstance(wanted, bool)
         case "contains":
             return isinstance(value, str) and str(condition.value) in value
     return False

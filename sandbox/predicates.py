@@ -1,4 +1,4 @@
-"""commercetools query predicates: `masterVariant(sku="S") or variants(sku in ("T", "U"))` to a function.
+"""commercetools query predicates, compiled to functions: `masterVariant(sku="S") or variants(sku in ("T", "U"))`.
 
 or-expression   and-expression ("or" and-expression)*
 and-expression  term ("and" term)*
@@ -19,10 +19,10 @@ from functools import lru_cache
 from typing import Any
 
 Test = Callable[[Any], bool]
-"""Says whether a value (of a field, or a whole document) matches."""
+"""True if a value (of a field, or a whole document) matches."""
 
 Variables = tuple[tuple[str, tuple[str, ...]], ...]
-"""Input variables and their values, as `var.<name>` gave them."""
+"""Input variables with their values from `var.<name>`."""
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -35,7 +35,7 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE | re.DOTALL,
 )
-_ORDER: dict[str, Callable[[Any, Any], bool]] = {
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq, ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le,
 }  # fmt: skip
 _UNEQUAL = ("<>", "!=")
@@ -43,69 +43,69 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)
 
 
 class PredicateError(ValueError):
-    """The predicate can't be read; the text says where."""
+    """The predicate can't be parsed; the text says where."""
 
 
 @dataclass(frozen=True, slots=True)
 class Predicate:
-    """A compiled predicate, and the fields of the document that it names."""
+    """A compiled predicate, and the top-level fields that it names."""
 
     matches: Test
     fields: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
-class _FromUrl:
-    """A variable's value: text in the URL, whatever type the field has."""
+class _UrlText:
+    """The value of a variable. It is text in the URL, whatever the type of the field."""
 
     text: str
 
 
 @lru_cache(maxsize=1024)
-def compiled(text: str, variables: Variables = ()) -> Predicate:
-    """The predicate; raises PredicateError."""
+def compile_predicate(text: str, variables: Variables = ()) -> Predicate:
+    """Parse and compile a predicate; raises PredicateError."""
     parser = _Parser(text, dict(variables))
     matches = parser.expression()
     parser.end()
     return Predicate(matches, frozenset(parser.fields))
 
 
-def _same_kind(value: Any, told: Any) -> tuple[bool, Any]:
-    """Whether both can be compared, and `told` in the field's type."""
-    if isinstance(told, _FromUrl):
-        told = told.text
+def _comparable(value: Any, operand: Any) -> tuple[bool, Any]:
+    """True if the two can be compared, and the operand converted to the type of the field's value."""
+    if isinstance(operand, _UrlText):
+        operand = operand.text
         if not isinstance(value, str):
             try:
-                told = json.loads(told)
+                operand = json.loads(operand)
             except ValueError:
                 return False, None
-    if isinstance(value, bool) or isinstance(told, bool):
-        return isinstance(value, bool) and isinstance(told, bool), told
+    if isinstance(value, bool) or isinstance(operand, bool):
+        return isinstance(value, bool) and isinstance(operand, bool), operand
     number = int | float
-    return (isinstance(value, str) and isinstance(told, str)) or (
-        isinstance(value, number) and isinstance(told, number)
-    ), told
+    return (isinstance(value, str) and isinstance(operand, str)) or (
+        isinstance(value, number) and isinstance(operand, number)
+    ), operand
 
 
-def _compares(sign: str, told: Any) -> Test:
-    compare = _ORDER[sign]
-    text = told.text if isinstance(told, _FromUrl) else told
-    moment = _moment(text)
+def _comparison(sign: str, operand: Any) -> Test:
+    compare = _COMPARISONS[sign]
+    text = operand.text if isinstance(operand, _UrlText) else operand
+    moment = _parse_time(text)
 
     def matches(value: Any) -> bool:
         if isinstance(value, list):
             return any(matches(element) for element in value)
-        at = _moment(value) if moment else None
+        at = _parse_time(value) if moment else None
         if moment and at:
             return compare(at, moment)
-        comparable, other = _same_kind(value, told)
-        return comparable and compare(value, other)
+        comparable, converted = _comparable(value, operand)
+        return comparable and compare(value, converted)
 
     return matches
 
 
-def _moment(value: Any) -> datetime | None:
-    """The time that a text is: as texts, `…00Z` would be later than `…00.500Z`."""
+def _parse_time(value: Any) -> datetime | None:
+    """Parse a time, else None. Compared as texts, `…00Z` would come after `…00.500Z`."""
     if not isinstance(value, str) or not _TIME.fullmatch(value):
         return None
     try:
@@ -115,7 +115,7 @@ def _moment(value: Any) -> datetime | None:
 
 
 def _inside(test: Test) -> Test:
-    """A test of an object's fields, or of any object in an array."""
+    """Apply a test to an object, or to each object of an array: one match is enough."""
 
     def matches(value: Any) -> bool:
         if isinstance(value, list):
@@ -126,7 +126,7 @@ def _inside(test: Test) -> Test:
 
 
 class _Parser:
-    """Reads one predicate from left to right."""
+    """A recursive descent parser for one predicate."""
 
     def __init__(self, text: str, variables: dict[str, tuple[str, ...]]) -> None:
         self._text = text
@@ -138,7 +138,7 @@ class _Parser:
         self._next()
 
     def _next(self) -> str:
-        """Go on by one token; the one that was current is returned."""
+        """Advance by one token and return the previous one."""
         token = self._token
         match = _TOKEN.match(self._text, self._at)
         if match:
@@ -158,7 +158,7 @@ class _Parser:
             raise self._error(f"expected '{tokens[0]}' but found '{self._token or 'the end'}'")
         return self._next()
 
-    def _found(self, token: str) -> bool:
+    def _accept(self, token: str) -> bool:
         if self._token == token and self._kind in ("word", "sign"):
             self._next()
             return True
@@ -170,13 +170,13 @@ class _Parser:
 
     def expression(self) -> Test:
         tests = [self._conjunction()]
-        while self._found("or"):
+        while self._accept("or"):
             tests.append(self._conjunction())
         return tests[0] if len(tests) == 1 else lambda value: any(test(value) for test in tests)
 
     def _conjunction(self) -> Test:
         tests = [self._term()]
-        while self._found("and"):
+        while self._accept("and"):
             tests.append(self._term())
         return tests[0] if len(tests) == 1 else lambda value: all(test(value) for test in tests)
 
@@ -186,9 +186,9 @@ class _Parser:
         return test
 
     def _term(self) -> Test:
-        if self._found("("):
+        if self._accept("("):
             return self._group()
-        if self._found("not"):
+        if self._accept("not"):
             self._expect("(")
             test = self._group()
             return lambda value: not test(value)
@@ -201,36 +201,36 @@ class _Parser:
         return lambda document: test(document.get(name))
 
     def _test(self) -> Test:
-        if self._found("("):
+        if self._accept("("):
             self._depth += 1
             inner = self._group()
             self._depth -= 1
             return _inside(inner)
-        if self._found("is"):
+        if self._accept("is"):
             return self._presence()
-        if self._found("contains"):
+        if self._accept("contains"):
             every = self._expect("any", "all") == "all"
-            wanted = [_compares("=", value) for value in self._values()]
+            wanted = [_comparison("=", value) for value in self._values()]
             check = all if every else any
             return lambda value: check(test(value) for test in wanted)
         if self._token in ("in", "not") and self._kind == "word":
             return self._membership()
-        sign = self._expect(*_ORDER, *_UNEQUAL)
-        test = _compares("=" if sign in _UNEQUAL else sign, self._value())
+        sign = self._expect(*_COMPARISONS, *_UNEQUAL)
+        test = _comparison("=" if sign in _UNEQUAL else sign, self._value())
         return (lambda value: not test(value)) if sign in _UNEQUAL else test
 
     def _presence(self) -> Test:
-        negated = self._found("not")
+        negated = self._accept("not")
         if self._expect("defined", "empty") == "empty":
             return lambda value: bool(value) if negated else value == []
         return lambda value: (value is not None) is not negated
 
     def _membership(self) -> Test:
-        negated = self._found("not")
+        negated = self._accept("not")
         self._expect("in")
         values = self._values()
-        texts = frozenset(value.text if isinstance(value, _FromUrl) else value for value in values)
-        tests = [_compares("=", value) for value in values if not isinstance(value, str)]
+        texts = frozenset(value.text if isinstance(value, _UrlText) else value for value in values)
+        tests = [_comparison("=", value) for value in values if not isinstance(value, str)]
 
         def matches(value: Any) -> bool:
             if isinstance(value, list):
@@ -244,7 +244,7 @@ class _Parser:
             return self._variable()
         self._expect("(")
         values = self._variable() if self._kind == "variable" else [self._value()]
-        while self._found(","):
+        while self._accept(","):
             values.append(self._value())
         self._expect(")")
         return values
@@ -253,13 +253,13 @@ class _Parser:
         name = self._next()[1:]
         if name not in self._variables:
             raise self._error(f"there is no value for the variable '{name}'")
-        return [_FromUrl(text) for text in self._variables[name]]
+        return [_UrlText(text) for text in self._variables[name]]
 
     def _value(self) -> Any:
         if self._kind == "variable":
             values = self._variable()
             if len(values) != 1:
-                raise self._error("one value is expected")
+                raise self._error("expected one value")
             return values[0]
         literal = self._kind in ("text", "number") or (self._kind == "word" and self._token in ("true", "false"))
         if not literal:
@@ -268,4 +268,4 @@ class _Parser:
         try:
             return json.loads(token, strict=False)
         except ValueError as error:
-            raise self._error(f"{token} is no value") from error
+            raise self._error(f"{token} is not a value") from error

@@ -1,58 +1,58 @@
-"""Klaviyo's profiles: found by their identifiers, created, merged field by field, erased."""
+"""Klaviyo's profiles: matched by identifiers, created, merged field by field, erased."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from sandbox.klaviyo_errors import Refused
-from sandbox.lag import Lag, Past
+from sandbox.lag import History, Lag
 
 Profile = dict[str, Any]
 
 IDENTIFIERS = ("external_id", "email", "phone_number", "anonymous_id", "_kx")
-"""Strongest first; a profile's own id is stronger than all."""
+"""Strongest first. A profile's own id is stronger than any of them."""
 
 _SHOWN = (
     "email", "phone_number", "external_id", "first_name", "last_name", "organization", "locale", "title", "image",
 )  # fmt: skip
 
 
-def moment_now() -> str:
-    """Now as Klaviyo writes it."""
+def timestamp_now() -> str:
+    """The current time in Klaviyo's format."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def as_compared(name: str, value: str) -> tuple[str, str]:
-    """An identifier as it is compared: e-mail addresses without regard to case."""
+def normalized(name: str, value: str) -> tuple[str, str]:
+    """An identifier in the form used for comparison: e-mail addresses in lower case."""
     return name, value.lower() if name == "email" else value
 
 
 class Profiles:
-    """All profiles by id; each has its attributes at the top level, and `id`, `created`, `updated`."""
+    """All profiles by id. Each holds its attributes at the top level, plus `id`, `created` and `updated`."""
 
     def __init__(self, lag: Lag) -> None:
         self.by_id: dict[str, Profile] = {}
         self._lag = lag
-        self._past: Past[dict[str, Profile]] = Past()
+        self._history: History[dict[str, Profile]] = History()
         self._owners: dict[tuple[str, str], str] = {}
-        self._made = 0
+        self._last_number = 0
 
     def find(self, identifier: str, value: str) -> Profile | None:
-        """The profile that has this identifier."""
-        owner = value if identifier == "id" else self._owners.get(as_compared(identifier, value))
+        """The profile with this identifier, if any."""
+        owner = value if identifier == "id" else self._owners.get(normalized(identifier, value))
         return self.by_id.get(owner) if owner else None
 
     def listed(self) -> list[Profile]:
-        """The profiles that the list shows."""
-        return list(self._past.ago(self._lag.seconds(), self.by_id).values())
+        """The profiles that the list shows, possibly an older state."""
+        return list(self._history.as_of(self._lag.draw(), self.by_id).values())
 
     def create(self, attributes: Mapping[str, Any]) -> Profile:
-        """A new profile; raises Refused (409) when an identifier is taken."""
+        """Create a profile; raises Refused (409) if an identifier is taken."""
         self._refuse_taken(attributes, "")
         return self._write(self._new(), attributes, {})
 
     def update(self, profile_id: str, attributes: Mapping[str, Any], meta: Mapping[str, Any] | None) -> Profile:
-        """Change what is given; raises Refused (404, 409)."""
+        """Change the given attributes; raises Refused (404, 409)."""
         if profile_id not in self.by_id:
             raise Refused(404, f"A profile with id {profile_id} does not exist.")
         self._refuse_taken(attributes, profile_id)
@@ -61,7 +61,7 @@ class Profiles:
     def upsert(
         self, profile_id: str | None, attributes: Mapping[str, Any], meta: Mapping[str, Any] | None
     ) -> tuple[Profile, bool]:
-        """Change the profile of the strongest identifier, or create one; says whether it is new. Raises Refused."""
+        """Update the profile that the strongest identifier matches, or create one (True). Raises Refused."""
         if profile_id:
             return self.update(profile_id, attributes, meta), False
         found = self._match(attributes)
@@ -69,12 +69,13 @@ class Profiles:
             return self._write(self._new(), attributes, meta or {}), True
         return self.update(found["id"], attributes, meta), False
 
-    def of_event(
+    def upsert_for_event(
         self, profile_id: str | None, attributes: Mapping[str, Any], meta: Mapping[str, Any] | None
     ) -> Profile | None:
-        """The profile that an event belongs to, with what the event tells of it; None for an id that is unknown.
+        """Upsert the profile of an event with the attributes in the event. None if its id is unknown.
 
-        Identifiers of other profiles are passed over, so the strongest one wins. Nulls clear nothing.
+        The strongest identifier decides; weaker ones that belong to other profiles are ignored. Null leaves a field as
+        it is.
         """
         if profile_id and profile_id not in self.by_id:
             return None
@@ -84,28 +85,28 @@ class Profiles:
             name: value
             for name, value in attributes.items()
             if value is not None
-            and not (name in IDENTIFIERS and self._owners.get(as_compared(name, value), profile["id"]) != profile["id"])
+            and not (name in IDENTIFIERS and self._owners.get(normalized(name, value), profile["id"]) != profile["id"])
         }
         return self._write(profile, given, meta or {})
 
     def put(self, attributes: Mapping[str, Any]) -> Profile:
-        """A new profile, also with identifiers that others have: who has them first is still found by them."""
+        """Create a profile even if identifiers are taken. They still match the profile that had them first."""
         owners = dict(self._owners)
         profile = self._write(self._new(), attributes, {})
         self._owners |= owners
         return profile
 
     def replace(self, profile_id: str, fields: Mapping[str, Any]) -> Profile:
-        """Set fields of a profile that no call of its own writes."""
-        self._about_to_change()
-        profile = self.by_id[profile_id] = {**self.by_id[profile_id], **fields, "updated": moment_now()}
+        """Set fields of a profile that the profile calls don't write, such as its consent."""
+        self._save_snapshot()
+        profile = self.by_id[profile_id] = {**self.by_id[profile_id], **fields, "updated": timestamp_now()}
         return profile
 
     def erase(self, identifier: str, value: str) -> Profile | None:
-        """Forget a profile, and say which it was."""
+        """Delete a profile and return it; None if there is none."""
         profile = self.find(identifier, value)
         if profile is not None:
-            self._about_to_change()
+            self._save_snapshot()
             del self.by_id[profile["id"]]
             self._owners = {key: owner for key, owner in self._owners.items() if owner != profile["id"]}
         return profile
@@ -119,18 +120,18 @@ class Profiles:
         return None
 
     def _new(self) -> Profile:
-        self._made += 1
-        moment = moment_now()
-        return {"id": f"01SANDBOXPROFILE{self._made:010d}", "created": moment, "updated": moment}
+        self._last_number += 1
+        moment = timestamp_now()
+        return {"id": f"01SANDBOXPROFILE{self._last_number:010d}", "created": moment, "updated": moment}
 
-    def _about_to_change(self) -> None:
-        if self._lag.most:
-            self._past.keep(dict(self.by_id), self._lag.most)
+    def _save_snapshot(self) -> None:
+        if self._lag.maximum:
+            self._history.keep(dict(self.by_id), self._lag.maximum)
 
     def _refuse_taken(self, attributes: Mapping[str, Any], profile_id: str) -> None:
         for name in IDENTIFIERS:
             value = attributes.get(name)
-            owner = self._owners.get(as_compared(name, value), profile_id) if value else profile_id
+            owner = self._owners.get(normalized(name, value), profile_id) if value else profile_id
             if owner != profile_id:
                 raise Refused(
                     409,
@@ -141,11 +142,11 @@ class Profiles:
                 )
 
     def _write(self, found: Profile, attributes: Mapping[str, Any], meta: Mapping[str, Any]) -> Profile:
-        self._about_to_change()
+        self._save_snapshot()
         profile = self.by_id[found["id"]] = dict(found)
         for name, value in attributes.items():
             if name in IDENTIFIERS:
-                self._own(profile, name, value)
+                self._set_identifier(profile, name, value)
             if name in ("location", "properties") and value is not None:
                 merged = {**profile.get(name, {}), **value}
                 profile[name] = {key: part for key, part in merged.items() if name == "properties" or part is not None}
@@ -156,35 +157,35 @@ class Profiles:
         patch = meta.get("patch_properties")
         if patch:
             profile["properties"] = _patched(profile.get("properties", {}), patch)
-        profile["updated"] = moment_now()
+        profile["updated"] = timestamp_now()
         return profile
 
-    def _own(self, profile: Profile, name: str, value: str | None) -> None:
-        if profile.get(name) and self._owners.get(as_compared(name, profile[name])) == profile["id"]:
-            del self._owners[as_compared(name, profile[name])]
+    def _set_identifier(self, profile: Profile, name: str, value: str | None) -> None:
+        if profile.get(name) and self._owners.get(normalized(name, profile[name])) == profile["id"]:
+            del self._owners[normalized(name, profile[name])]
         if value:
-            self._owners[as_compared(name, value)] = profile["id"]
+            self._owners[normalized(name, value)] = profile["id"]
 
 
 def _patched(properties: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """Properties after `append`, `unappend` and `unset`."""
+    """The properties after applying `append`, `unappend` and `unset`."""
     result = dict(properties)
     for name, value in (patch.get("append") or {}).items():
-        result[name] = [*_listed(result.get(name)), *_listed(value)]
+        result[name] = [*_as_list(result.get(name)), *_as_list(value)]
     for name, value in (patch.get("unappend") or {}).items():
-        gone = _listed(value)
-        result[name] = [entry for entry in _listed(result.get(name)) if entry not in gone]
-    for name in _listed(patch.get("unset")):
+        removed = _as_list(value)
+        result[name] = [entry for entry in _as_list(result.get(name)) if entry not in removed]
+    for name in _as_list(patch.get("unset")):
         result.pop(name, None)
     return result
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return [] if value is None else value if isinstance(value, list) else [value]
 
 
 def resource(profile: Profile, origin: str) -> dict[str, Any]:
-    """A profile as JSON:API shows it."""
+    """The profile as a JSON:API resource."""
     attributes: dict[str, Any] = {name: profile.get(name) for name in _SHOWN}
     location: Mapping[str, Any] = profile.get("location", {})
     names: Iterable[str] = (

@@ -1,9 +1,9 @@
-"""commercetools query parameters: where, sort, limit, offset, and the fields that a predicate may name."""
+"""commercetools query parameters: where, sort, limit and offset, and the fields that predicates may name."""
 
 from collections.abc import Iterable
 from typing import Any
 
-from sandbox.predicates import Predicate, PredicateError, compiled
+from sandbox.predicates import Predicate, PredicateError, compile_predicate
 
 DEFAULT_LIMIT = 20
 LARGEST_LIMIT = 500
@@ -73,7 +73,7 @@ FIELDS: dict[str, frozenset[str]] = {
 
 
 class QueryError(ValueError):
-    """A parameter can't be read; the text is what commercetools would say."""
+    """An invalid query parameter; the text is commercetools' error message."""
 
 
 def _number(query: dict[str, list[str]], name: str, default: int, largest: int, least: int = 0) -> int:
@@ -88,7 +88,7 @@ def _number(query: dict[str, list[str]], name: str, default: int, largest: int, 
 
 
 def flag(query: dict[str, list[str]], name: str, *, default: bool) -> bool:
-    """A parameter that is `true` or `false`; raises QueryError."""
+    """The value of a `true` or `false` parameter; raises QueryError."""
     text = query.get(name, [str(default).lower()])[-1]
     if text not in ("true", "false"):
         raise QueryError(f"Malformed parameter: {name}: '{text}' is not true or false.")
@@ -96,12 +96,12 @@ def flag(query: dict[str, list[str]], name: str, *, default: bool) -> bool:
 
 
 def predicates(collection: str, query: dict[str, list[str]]) -> list[Predicate]:
-    """The `where` parameters, compiled; raises QueryError, also for fields that the collection does not have."""
+    """The compiled `where` parameters; raises QueryError, also for fields that the collection does not have."""
     variables = tuple((name[4:], tuple(values)) for name, values in query.items() if name.startswith("var."))
     result = []
     for text in query.get("where", []):
         try:
-            predicate = compiled(text, variables)
+            predicate = compile_predicate(text, variables)
         except (PredicateError, RecursionError) as error:
             raise QueryError(f"Malformed parameter: where: {error}") from error
         if unknown := sorted(predicate.fields - FIELDS[collection]):
@@ -111,7 +111,7 @@ def predicates(collection: str, query: dict[str, list[str]]) -> list[Predicate]:
 
 
 def page(collection: str, documents: Iterable[dict[str, Any]], query: dict[str, list[str]]) -> dict[str, Any]:
-    """The paged result of a query; raises QueryError."""
+    """One page of query results; raises QueryError."""
     limit = _number(query, "limit", DEFAULT_LIMIT, LARGEST_LIMIT)
     offset = _number(query, "offset", 0, LARGEST_OFFSET)
     with_total = flag(query, "withTotal", default=True)

@@ -80,9 +80,9 @@ def samples(folder: Path = SAMPLES) -> list[Sample]:
 
 
 def _mistakes(row: Mapping[str, Any], folder: Path) -> Iterator[str]:
-    known = {field.name: field for field in fields(Sample)}
-    yield from (f"{name} is not known{did_you_mean(name, known)}" for name in row if name not in known)
-    for name, definition in known.items():
+    definitions = {definition.name: definition for definition in fields(Sample)}
+    yield from (f"{name} is not known{did_you_mean(name, definitions)}" for name in row if name not in definitions)
+    for name, definition in definitions.items():
         if name not in row and definition.default is MISSING and definition.default_factory is MISSING:
             yield f"{name} is missing"
     if row["outcome"] not in ("synced", "ignored"):
@@ -141,7 +141,9 @@ def _contains(wanted: Any, found: Any) -> bool:
                 name in found and _contains(value, found[name]) for name, value in wanted.items()
             )
         case list():
-            return isinstance(found, list) and all(any(_contains(value, element) for element in found) for value in wanted)
+            return isinstance(found, list) and all(
+                any(_contains(value, element) for element in found) for value in wanted
+            )
         case datetime():
             return isinstance(found, str) and datetime.fromisoformat(found) == wanted
     return bool(wanted == found)

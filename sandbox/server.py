@@ -1,4 +1,4 @@
-"""An HTTP/1.1 server for one backend: a thread a connection, one send an answer, and faults on the wire."""
+"""An HTTP/1.1 server for one backend: a thread per connection, one send per answer, and failures on the wire."""
 
 import contextlib
 import socket
@@ -16,19 +16,19 @@ LARGEST_HEAD = 1 << 20
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-class _Gone(Exception):  # noqa: N818 - not an error: clients go
-    """The other side closed, or sent what can't be read."""
+class _ConnectionClosed(Exception):  # noqa: N818 - not an error: clients disconnect
+    """The client closed the connection, or sent something that can't be parsed."""
 
 
 class Server:
-    """Serves a backend on 127.0.0.1; `url` is where. A context manager."""
+    """Serves a backend on 127.0.0.1, at `url`. A context manager."""
 
     def __init__(self, backend: Backend, port: int = 0) -> None:
         self.backend = backend
         self._stopping = threading.Event()
         self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", port), backlog=BACKLOG)
-        # Where closing a listening socket does not wake accept, this does.
+        # On some platforms shutting down a listening socket does not wake accept; the timeout does.
         self._listener.settimeout(0.5)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._acceptor = threading.Thread(target=self._accept, name=f"sandbox {self.url}", daemon=True)
@@ -41,7 +41,7 @@ class Server:
         self.stop()
 
     def stop(self) -> None:
-        """Close everything; whoever waits for an answer loses the connection."""
+        """Close the listener and all connections, also those that wait for an answer."""
         self._stopping.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -67,16 +67,16 @@ class Server:
     def _serve(self, connection: socket.socket) -> None:
         reader = _Reader(connection)
         try:
-            while not self._stopping.is_set() and self._exchange(connection, reader):
+            while not self._stopping.is_set() and self._serve_request(connection, reader):
                 pass
-        except (_Gone, OSError):
+        except (_ConnectionClosed, OSError):
             pass
         finally:
             self._open.discard(connection)
             connection.close()
 
-    def _exchange(self, connection: socket.socket, reader: "_Reader") -> bool:
-        """Read one request and answer it; False when the connection is over."""
+    def _serve_request(self, connection: socket.socket, reader: "_Reader") -> bool:
+        """Read a request and answer it. False if the connection must close."""
         request = reader.head()
         closing = request.headers.get("connection", "").lower() == "close"
         if request.segments[0] == CONTROL:
@@ -95,17 +95,17 @@ class Server:
             answer = self.backend.finish(request, entry, failure)
         else:
             answer = Answer(0)
-        return self._fail(connection, answer, failure) and not closing
+        return self._send_failure(connection, answer, failure) and not closing
 
-    def _fail(self, connection: socket.socket, answer: Answer, failure: Failure) -> bool:
+    def _send_failure(self, connection: socket.socket, answer: Answer, failure: Failure) -> bool:
         if failure.delay and not failure.late and self._stopping.wait(failure.delay):
             return False
         if failure.reset == "sending":
             return _reset(connection)
         if failure.reset == "answering":
-            head, body = answer.parts(promised=CHUNK)
+            head, body = answer.parts(extra_length=CHUNK)
             connection.sendall(head + body[: max(1, len(body) // 2)])
-            # The client has to read this before the reset throws it away.
+            # Give the client time to read this: a reset discards what it has not read.
             self._stopping.wait(0.05)
             return _reset(connection)
         if failure.trickle:
@@ -125,7 +125,7 @@ def _reset(connection: socket.socket) -> bool:
 
 
 class _Reader:
-    """Reads requests from a connection; what came early waits in the buffer."""
+    """Reads requests from a connection; buffers what a client sends ahead."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -134,15 +134,15 @@ class _Reader:
     def head(self) -> Request:
         while (end := self._buffer.find(b"\r\n\r\n")) < 0:
             if len(self._buffer) > LARGEST_HEAD:
-                raise _Gone
-            self._more()
+                raise _ConnectionClosed
+            self._receive()
         lines = self._buffer[:end].decode("latin-1").split("\r\n")
         self._buffer = self._buffer[end + 4 :]
         try:
             method, target, _ = lines[0].split(" ")
             headers = {name.lower(): value.strip() for name, value in (line.split(":", 1) for line in lines[1:])}
         except ValueError as error:
-            raise _Gone from error
+            raise _ConnectionClosed from error
         if headers.get("expect", "").lower() == "100-continue":
             self._connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         return Request(method, target, headers)
@@ -151,22 +151,22 @@ class _Reader:
         try:
             length = int(request.headers.get("content-length", 0))
         except ValueError as error:
-            raise _Gone from error
+            raise _ConnectionClosed from error
         if "transfer-encoding" in request.headers:
             self._connection.sendall(Answer(411).encode(closing=True))
-            raise _Gone
+            raise _ConnectionClosed
         if length > len(self._buffer):
             parts, missing = [self._buffer], length - len(self._buffer)
             while missing > 0:
                 self._buffer = b""
-                self._more()
+                self._receive()
                 parts.append(self._buffer)
                 missing -= len(self._buffer)
             self._buffer = b"".join(parts)
         request.body, self._buffer = self._buffer[:length], self._buffer[length:]
 
-    def _more(self) -> None:
+    def _receive(self) -> None:
         received = self._connection.recv(CHUNK)
         if not received:
-            raise _Gone
+            raise _ConnectionClosed
         self._buffer += received

@@ -1,4 +1,4 @@
-"""commercetools Subscriptions: create, update by actions, delete, with versions."""
+"""commercetools Subscriptions: create, update with actions, delete, all with version checks."""
 
 import re
 import uuid
@@ -7,14 +7,14 @@ from typing import Any
 from sandbox.documents import Document, Documents, now
 from sandbox.messages import Answer
 
-MOST = 50
+MAX_SUBSCRIPTIONS = 50
 _KEY = re.compile(r"[A-Za-z0-9_-]{2,256}")
 _ACTIONS = {"changeDestination": "destination", "setMessages": "messages", "setChanges": "changes", "setKey": "key"}
-_KNOWN = {"key", "destination", "messages", "changes", "events", "format"}
+_DRAFT_FIELDS = {"key", "destination", "messages", "changes", "events", "format"}
 
 
-class Refusal(Exception):  # noqa: N818 - an answer
-    """A commercetools error: status, code, message, and what else belongs into `errors[0]`."""
+class Refusal(Exception):  # noqa: N818 - becomes an answer
+    """A commercetools error: status, code, message and further fields of `errors[0]`."""
 
     def __init__(self, status: int, code: str, message: str, **more: Any) -> None:
         super().__init__(message)
@@ -22,7 +22,7 @@ class Refusal(Exception):  # noqa: N818 - an answer
         self.error = {"code": code, "message": message, **more}
 
     def answer(self) -> Answer:
-        """The error as it is sent."""
+        """The error as an HTTP answer."""
         return Answer(
             self.status,
             {"statusCode": self.status, "message": self.error["message"], "errors": [self.error]},
@@ -30,27 +30,27 @@ class Refusal(Exception):  # noqa: N818 - an answer
 
 
 def invalid(message: str) -> Refusal:
-    """A 400 that says what is wrong with the input."""
+    """A 400 InvalidInput error."""
     return Refusal(400, "InvalidInput", message)
 
 
 def not_found(what: str) -> Refusal:
-    """A 404 for a resource, named by its id or key."""
+    """A 404 ResourceNotFound error; `what` names the id or key."""
     return Refusal(404, "ResourceNotFound", f"The Resource with {what} was not found.")
 
 
 def create(documents: Documents, draft: Any) -> Document:
-    """A new subscription; raises Refusal."""
+    """Create a subscription; raises Refusal."""
     if not isinstance(draft, dict) or not isinstance(draft.get("destination"), dict):
         raise invalid("Request body does not contain valid JSON: destination: Missing required value.")
-    if unknown := sorted(set(draft) - _KNOWN):
+    if unknown := sorted(set(draft) - _DRAFT_FIELDS):
         raise invalid(f"Request body does not contain valid JSON: unknown field '{unknown[0]}'.")
     if not any(draft.get(name) for name in ("messages", "changes", "events")):
         raise Refusal(400, "InvalidInput", "At least one of messages, changes or events must be set.")
     stored = documents.collections["subscriptions"]
     _check_key(stored, draft.get("key"))
-    if len(stored) >= MOST:
-        message = f"The maximum number of subscriptions ({MOST}) is reached."
+    if len(stored) >= MAX_SUBSCRIPTIONS:
+        message = f"The maximum number of subscriptions ({MAX_SUBSCRIPTIONS}) is reached."
         raise Refusal(400, "MaxResourceLimitExceeded", message, exceededResource="subscription")
     moment = now()
     return documents.put(
@@ -71,7 +71,7 @@ def create(documents: Documents, draft: Any) -> Document:
 
 
 def update(documents: Documents, subscription: Document, body: Any) -> Document:
-    """The subscription after the actions in `body`; raises Refusal."""
+    """Apply the actions in `body` and return the subscription; raises Refusal."""
     if not isinstance(body, dict) or not isinstance(body.get("actions"), list):
         raise invalid("Request body does not contain valid JSON: actions: Missing required value.")
     check_version(subscription, body.get("version"))
@@ -96,7 +96,7 @@ def update(documents: Documents, subscription: Document, body: Any) -> Document:
 
 
 def check_version(document: Document, version: Any) -> None:
-    """Raise Refusal unless `version` is the document's."""
+    """Raise Refusal unless `version` is the document's current version."""
     if not isinstance(version, int) or isinstance(version, bool):
         raise invalid("Request body does not contain valid JSON: version: Missing required value.")
     if version != document["version"]:

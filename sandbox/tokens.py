@@ -1,4 +1,4 @@
-"""commercetools access tokens: issued for client credentials, accepted until they expire or are revoked."""
+"""commercetools access tokens: issued for client credentials, valid until they expire or are revoked."""
 
 import base64
 import secrets
@@ -29,13 +29,13 @@ _SCOPES = {
     "subscriptions": ("manage_subscriptions",),
     "project": ("view_project_settings", "manage_project_settings"),
 }
-"""Any one of these is enough; the first is the one that a refusal names."""
-_STAGED_ONLY = {"view_products"}
-"""Reads staged data. commercetools' text asks for another scope to read current data, and is taken at its word."""
+"""By collection: the scopes of which one is enough. Errors name the first."""
+_STAGED_ONLY_SCOPES = {"view_products"}
+"""Scopes for staged data only: commercetools documents another scope for current projections."""
 
 
 class Tokens:
-    """The tokens in force, and what the control API made of the rules."""
+    """The issued tokens, and the rules that the control API sets."""
 
     def __init__(self) -> None:
         self._issued: dict[str, tuple[float, frozenset[str]]] = {}
@@ -44,36 +44,36 @@ class Tokens:
         self.denied: frozenset[str] = frozenset()
         self.enforced = False
 
-    def configure(self, told: dict[str, Any]) -> None:
-        """Take over what the control API tells."""
-        self.lifetime = float(told.get("lifetime", self.lifetime))
-        self.client_secret = told.get("client_secret", self.client_secret)
-        self.denied = frozenset(told.get("deny_scopes", self.denied) or ())
-        self.enforced = bool(told.get("enforce_scopes", self.enforced))
-        if told.get("revoke"):
+    def configure(self, rules: dict[str, Any]) -> None:
+        """Apply the given rules; missing ones stay unchanged."""
+        self.lifetime = float(rules.get("lifetime", self.lifetime))
+        self.client_secret = rules.get("client_secret", self.client_secret)
+        self.denied = frozenset(rules.get("deny_scopes", self.denied) or ())
+        self.enforced = bool(rules.get("enforce_scopes", self.enforced))
+        if rules.get("revoke"):
             self._issued.clear()
 
     def as_json(self) -> dict[str, Any]:
-        """The rules, and how many tokens are in force."""
+        """The rules, and the number of valid tokens."""
         now = time.time()
         return {
             "lifetime": self.lifetime,
             "deny_scopes": sorted(self.denied),
             "enforce_scopes": self.enforced,
-            "in_force": sum(until > now for until, _ in self._issued.values()),
+            "in_force": sum(expires > now for expires, _ in self._issued.values()),
         }
 
-    def valid(self, request: Request) -> bool:
-        """Whether the request carries a token of ours that is still in force."""
+    def is_valid(self, request: Request) -> bool:
+        """True if the request carries an issued token that has not expired."""
         kind, _, token = request.headers.get("authorization", "").partition(" ")
         known = self._issued.get(token)
         return kind == "Bearer" and known is not None and known[0] > time.time()
 
     def missing_scope(self, request: Request, collection: str) -> str | None:
-        """The scope that this request would need and has not; None when all is well. The project's own is `project`."""
+        """A scope that the request lacks, else None. For the project itself, the collection is `project`."""
         needed = _SCOPES.get(collection, ())
         if collection == "product-projections" and request.query.get("staged") == ["false"]:
-            needed = tuple(scope for scope in needed if scope not in _STAGED_ONLY)
+            needed = tuple(scope for scope in needed if scope not in _STAGED_ONLY_SCOPES)
         if not needed:
             return None
         if self.denied.intersection(needed):
@@ -84,14 +84,14 @@ class Tokens:
         granted = {scope.partition(":")[0] for scope in scopes}
         return None if not granted or granted & {*needed, "manage_project"} else needed[0]
 
-    def good_client(self, request: Request) -> bool:
-        """Whether the client's id and secret are there and the secret is the right one."""
+    def has_valid_client(self, request: Request) -> bool:
+        """True if the request has a client id and the right secret."""
         client, secret = _credentials(request)
         return bool(client and secret) and self.client_secret in (None, secret)
 
     def issue(self, request: Request) -> Answer:
-        """Answer `POST /oauth/token`."""
-        if not self.good_client(request):
+        """Answer `POST /oauth/token` with a new token or an OAuth error."""
+        if not self.has_valid_client(request):
             return oauth_error(
                 401, "invalid_client", "Please provide valid client credentials using HTTP Basic Authentication."
             )
@@ -127,6 +127,6 @@ def _credentials(request: Request) -> tuple[str, str]:
 
 
 def oauth_error(status: int, code: str, message: str) -> Answer:
-    """An error as the authorization parts of commercetools write it."""
+    """An error in the format of commercetools' authorization service."""
     body = {"statusCode": status, "message": message, "errors": [{"code": code, "message": message}], "error": code}
     return Answer(status, body)

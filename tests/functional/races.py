@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from commands.processes import Sandbox
-from sandbox.calls import Answered, klaviyo
+from sandbox.calls import Response, klaviyo
 from sandbox.catalog import PREFIX
 from tests.functional.conftest import Answer, Function
 
@@ -37,7 +37,7 @@ def pushed(delivery: Mapping[str, Any]) -> bytes:
     return json.dumps({"message": {"data": data}}).encode()
 
 
-def klaviyo_call(sandbox: Sandbox, method: str, path: str, body: object = None) -> Answered:
+def klaviyo_call(sandbox: Sandbox, method: str, path: str, body: object = None) -> Response:
     """One call to Klaviyo by somebody else, which leaves the record as it was for those who count."""
     with klaviyo(sandbox.klaviyo.url, "somebody-else") as call:
         answered = call(method, f"/api/{path}", body)

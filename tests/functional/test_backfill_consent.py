@@ -65,11 +65,11 @@ def test_what_is_loaded(sandbox: Sandbox, job: Job, rules: str, count: int) -> N
     shop[1] = one(1, newsletter=False, at=given)
     shop[2] = one(2, newsletter=True, at=None)
     sandbox.commercetools.put_all({"customers": shop})
-    sandbox.klaviyo.says("c1@shop.example", "SUBSCRIBED", consent_timestamp=ago(days=60))
-    sandbox.klaviyo.says("c3@shop.example", "UNSUBSCRIBED", consent_timestamp=ago(days=10))
-    sandbox.klaviyo.says("c4@shop.example", "UNSUBSCRIBED", consent_timestamp=ago(days=60))
+    sandbox.klaviyo.set_consent("c1@shop.example", "SUBSCRIBED", consent_timestamp=ago(days=60))
+    sandbox.klaviyo.set_consent("c3@shop.example", "UNSUBSCRIBED", consent_timestamp=ago(days=10))
+    sandbox.klaviyo.set_consent("c4@shop.example", "UNSUBSCRIBED", consent_timestamp=ago(days=60))
     spam = [{"reason": "SPAM_COMPLAINT", "timestamp": ago(days=60)}]
-    sandbox.klaviyo.says("c5@shop.example", "UNSUBSCRIBED", consent_timestamp=ago(days=60), suppression=spam)
+    sandbox.klaviyo.set_consent("c5@shop.example", "UNSUBSCRIBED", consent_timestamp=ago(days=60), suppression=spam)
     end = job.run(*WITH, SYNC_CONFIG=rules)
     assert end.code == 0, end.said
     found = consents(sandbox)

@@ -82,7 +82,7 @@ def test_a_renamed_or_missing_field_unsubscribes_nobody(
 ) -> None:
     """A field that is not there, and a value that is neither yes nor no, say nothing, whoever wins."""
     function = asked(f'{RULES}conflict = "{conflict}"')
-    sandbox.klaviyo.says(EMAIL, "SUBSCRIBED", custom_method_detail="commercetools")
+    sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", custom_method_detail="commercetools")
     sandbox.commercetools.put("customers", answering(**fields))  # type: ignore[arg-type]
     result = measured(sandbox, function, updated())
     assert result.written == (UPSERT,)
@@ -108,7 +108,7 @@ def test_the_field_is_renamed_for_everybody(sandbox: Sandbox, function: Function
 def test_a_field_that_was_always_false_unsubscribes_nobody(sandbox: Sandbox, asked: Asked, conflict: str) -> None:
     """Who subscribed by a form survives edits of the customer, and a first `false` in the field."""
     function = asked(f'{RULES}conflict = "{conflict}"')
-    sandbox.klaviyo.says(EMAIL, "SUBSCRIBED", consent_timestamp=ago(days=30), custom_method_detail="Footer")
+    sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", consent_timestamp=ago(days=30), custom_method_detail="Footer")
     sandbox.commercetools.put("customers", answering(newsletter=False))
     assert measured(sandbox, function, updated()).written == (UPSERT,)
     sandbox.commercetools.put("customers", answering(newsletter=False, version=2, other=1))
@@ -124,7 +124,7 @@ def test_a_changed_phone_number_resubscribes_nobody(sandbox: Sandbox, function: 
     """Subscribed by the field, unsubscribed by the link in a mail: later edits of the customer change nothing."""
     sandbox.commercetools.put("customers", answering(newsletter=True))
     assert function.deliver(updated()).outcome == "synced"
-    sandbox.klaviyo.says(EMAIL, "UNSUBSCRIBED", suppression=[{"reason": "UNSUBSCRIBE", "timestamp": ago()}])
+    sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", suppression=[{"reason": "UNSUBSCRIBE", "timestamp": ago()}])
     moved = answering(newsletter=True, version=2) | {"addresses": [address(mobile="0171 3920015")]}
     sandbox.commercetools.put("customers", moved)
     result = measured(sandbox, function, updated(2))
@@ -149,13 +149,13 @@ def test_a_no_in_the_field_takes_back_what_it_gave(sandbox: Sandbox, function: F
 
 def test_the_message_about_the_field_tells_the_time(sandbox: Sandbox, function: Function) -> None:
     """Ticked again after the link in a mail: subscribed. Unticked after a form: unsubscribed. Redelivered: nothing."""
-    sandbox.klaviyo.says(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=2))
+    sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=2))
     sandbox.commercetools.put("customers", answering(newsletter=True))
     ticked = field_message(True, previous=False, at=ago(days=1))
     assert measured(sandbox, function, ticked).written == (UPSERT, SUBSCRIBE, MARK)
     assert measured(sandbox, function, ticked).written == (UPSERT,)
     assert consent(sandbox) == "SUBSCRIBED"
-    sandbox.klaviyo.says(EMAIL, "SUBSCRIBED", consent_timestamp=ago(hours=20), custom_method_detail="Footer")
+    sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", consent_timestamp=ago(hours=20), custom_method_detail="Footer")
     sandbox.commercetools.put("customers", answering(newsletter=False, version=2))
     unticked = field_message(False, previous=True, at=ago(hours=10), version=2)
     assert measured(sandbox, function, unticked).written == (UPSERT, UNSUBSCRIBE, MARK)
@@ -167,7 +167,7 @@ def test_the_message_about_the_field_tells_the_time(sandbox: Sandbox, function: 
 def test_a_message_that_is_older_than_klaviyo(sandbox: Sandbox, function: Function, *, answer: bool) -> None:
     """A form or a link that was used after the field moved has the last word."""
     said = "UNSUBSCRIBED" if answer else "SUBSCRIBED"
-    sandbox.klaviyo.says(EMAIL, said, consent_timestamp=ago(hours=1), custom_method_detail="Footer")
+    sandbox.klaviyo.set_consent(EMAIL, said, consent_timestamp=ago(hours=1), custom_method_detail="Footer")
     sandbox.commercetools.put("customers", answering(newsletter=answer))
     late = field_message(answer, previous=not answer, at=ago(days=1))
     assert measured(sandbox, function, late).written == (UPSERT,)
@@ -176,7 +176,7 @@ def test_a_message_that_is_older_than_klaviyo(sandbox: Sandbox, function: Functi
 
 def test_a_message_that_is_not_true_any_more(sandbox: Sandbox, function: Function) -> None:
     """Two field changes that come in the wrong order: the first one's value is not the customer's now."""
-    sandbox.klaviyo.says(EMAIL, "SUBSCRIBED", consent_timestamp=ago(days=9), custom_method_detail="Footer")
+    sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", consent_timestamp=ago(days=9), custom_method_detail="Footer")
     sandbox.commercetools.put("customers", answering(newsletter=False, version=3))
     no = field_message(False, previous=True, at=ago(hours=1), version=3)
     yes = field_message(True, previous=False, at=ago(hours=2), version=2)
@@ -206,7 +206,7 @@ def test_messages_that_say_nothing_of_consent(
 def test_one_part_of_an_object_moved(sandbox: Sandbox, asked: Asked) -> None:
     """A field with an answer a channel: a change of the texts is no new yes to the mails."""
     function = asked('[consent]\nemail = "custom.consent.email"\nsms = "custom.consent.sms"')
-    sandbox.klaviyo.says(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=2))
+    sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=2))
     sandbox.commercetools.put("customers", answering(consent={"email": True, "sms": True}))
     moved = field_message({"email": True, "sms": True}, {"email": True, "sms": False}, at=ago(days=1), name="consent")
     assert measured(sandbox, function, moved).written == (UPSERT, SUBSCRIBE, MARK)
@@ -216,7 +216,7 @@ def test_one_part_of_an_object_moved(sandbox: Sandbox, asked: Asked) -> None:
 
 def test_the_types_of_all_customers_are_set_anew(sandbox: Sandbox, function: Function) -> None:
     """A migration that writes all fields with another type is nobody's new yes; a first type with a yes is one."""
-    sandbox.klaviyo.says(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=2))
+    sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=2))
     sandbox.commercetools.put("customers", answering(newsletter=True))
     told = field_message(True, at=ago(days=1)) | {
         "type": "CustomerCustomTypeSet",
@@ -230,12 +230,12 @@ def test_the_types_of_all_customers_are_set_anew(sandbox: Sandbox, function: Fun
 def test_the_shops_own_time(sandbox: Sandbox, asked: Asked) -> None:
     """With `consented_at` the plain change of a customer has a time: the later word wins, both ways."""
     function = asked(TIMED)
-    sandbox.klaviyo.says(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=2))
+    sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=2))
     sandbox.commercetools.put("customers", answering(newsletter=True, newsletterAt=ago(days=3)))
     assert measured(sandbox, function, updated()).written == (UPSERT,)
     sandbox.commercetools.put("customers", answering(newsletter=True, newsletterAt=ago(days=1), version=2))
     assert measured(sandbox, function, updated(2)).written == (UPSERT, SUBSCRIBE, MARK)
-    sandbox.klaviyo.says(EMAIL, "SUBSCRIBED", consent_timestamp=ago(hours=9), custom_method_detail="Footer")
+    sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", consent_timestamp=ago(hours=9), custom_method_detail="Footer")
     sandbox.commercetools.put("customers", answering(newsletter=False, newsletterAt=ago(hours=10), version=3))
     assert measured(sandbox, function, updated(3)).written == (UPSERT,)
     sandbox.commercetools.put("customers", answering(newsletter=False, newsletterAt=ago(hours=8), version=4))
@@ -255,7 +255,7 @@ def test_the_way_back_ends_after_one_turn(sandbox: Sandbox, function: Function) 
     """A shop that unticks its box when Klaviyo says so: the change that this makes finds both equal."""
     sandbox.commercetools.put("customers", answering(newsletter=True))
     assert function.deliver(updated()).outcome == "synced"
-    sandbox.klaviyo.says(EMAIL, "UNSUBSCRIBED")
+    sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED")
     sandbox.commercetools.put("customers", answering(newsletter=False, version=2))
     assert measured(sandbox, function, updated(2)).written == (UPSERT,)
     told = field_message(False, previous=True, at=ago(), version=2)

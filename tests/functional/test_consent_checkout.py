@@ -70,7 +70,7 @@ def test_a_guest_whom_klaviyo_does_not_show_yet(sandbox: Sandbox, function: Func
 @pytest.mark.parametrize("ticked", [False, "no", None, "", 1], ids=repr)
 def test_an_empty_box_says_nothing(sandbox: Sandbox, function: Function, ticked: Any) -> None:
     """No call, and nobody is unsubscribed."""
-    sandbox.klaviyo.says(GUEST, "SUBSCRIBED", custom_method_detail="commercetools", consent_timestamp=ago(days=1))
+    sandbox.klaviyo.set_consent(GUEST, "SUBSCRIBED", custom_method_detail="commercetools", consent_timestamp=ago(days=1))
     assert consent_calls(measured(sandbox, function, placed(ticked=ticked))) == ()
     assert consent(sandbox, email=GUEST) == "SUBSCRIBED"
 
@@ -83,7 +83,7 @@ def test_orders_that_nobody_ticked_just_now(sandbox: Sandbox, function: Function
 
 def test_the_link_in_a_mail_against_the_box(sandbox: Sandbox, function: Function) -> None:
     """A box that was ticked before does not win, one that was ticked after does."""
-    sandbox.klaviyo.says(GUEST, "UNSUBSCRIBED", consent_timestamp=ago(hours=2))
+    sandbox.klaviyo.set_consent(GUEST, "UNSUBSCRIBED", consent_timestamp=ago(hours=2))
     assert consent_calls(measured(sandbox, function, placed(at=ago(hours=3)))) == (UPSERT,)
     assert consent(sandbox, email=GUEST) == "UNSUBSCRIBED"
     assert consent_calls(measured(sandbox, function, placed(at=ago(hours=1)))) == (UPSERT, SUBSCRIBE, MARK)
@@ -92,7 +92,7 @@ def test_the_link_in_a_mail_against_the_box(sandbox: Sandbox, function: Function
 
 def test_an_order_of_a_clock_that_is_ahead(sandbox: Sandbox, function: Function) -> None:
     """A yes of a moment ago, and no time to come."""
-    sandbox.klaviyo.says(GUEST, "UNSUBSCRIBED", consent_timestamp=ago(hours=1))
+    sandbox.klaviyo.set_consent(GUEST, "UNSUBSCRIBED", consent_timestamp=ago(hours=1))
     assert consent_calls(measured(sandbox, function, placed(at=ago(seconds=-30)))) == (UPSERT, SUBSCRIBE, MARK)
     assert consent(sandbox, email=GUEST) == "SUBSCRIBED"
 
@@ -116,7 +116,7 @@ def test_a_customer_who_ticks_the_box(sandbox: Sandbox, asked: Asked) -> None:
 def test_a_box_of_somebody_whom_the_shop_has_subscribed(sandbox: Sandbox, asked: Asked) -> None:
     """It leaves its mark: an untick before the order that arrives late, or an edit, takes nothing back."""
     function = asked(BOTH)
-    sandbox.klaviyo.says(EMAIL, "SUBSCRIBED", consent_timestamp=ago(hours=2), custom_method_detail="commercetools")
+    sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", consent_timestamp=ago(hours=2), custom_method_detail="commercetools")
     long_ago = {"lastModifiedAt": ago(days=1)}
     sandbox.commercetools.put("customers", answering(newsletter=False) | long_ago)
     assert consent_calls(measured(sandbox, function, placed(guest=False, at=ago(minutes=5)))) == (UPSERT, MARK)
@@ -175,7 +175,7 @@ def test_an_event_that_is_refused(sandbox: Sandbox, function: Function) -> None:
 def test_a_guest_who_complained_and_whom_no_list_shows(sandbox: Sandbox, function: Function) -> None:
     """The profile is asked for by an upsert, which can't lag."""
     complaint = [{"reason": "SPAM_COMPLAINT", "timestamp": ago(days=1)}]
-    sandbox.klaviyo.says(GUEST, "UNSUBSCRIBED", consent_timestamp=ago(days=1), suppression=complaint)
+    sandbox.klaviyo.set_consent(GUEST, "UNSUBSCRIBED", consent_timestamp=ago(days=1), suppression=complaint)
     sandbox.klaviyo.fail("^/api/profiles$", method="GET", status=200, body={"data": [], "links": {}})
     assert consent_calls(measured(sandbox, function, placed())) == (UPSERT,)
     assert consent(sandbox, email=GUEST) == "UNSUBSCRIBED"

@@ -54,7 +54,7 @@ def test_being_in_the_group_subscribes(sandbox: Sandbox, function: Function, mem
 
 def test_not_being_in_the_group_says_nothing(sandbox: Sandbox, function: Function) -> None:
     """Nor does a group that the client may not read, though the subscription is ours."""
-    sandbox.klaviyo.says(EMAIL, "SUBSCRIBED", custom_method_detail="commercetools", consent_timestamp=ago(days=1))
+    sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", custom_method_detail="commercetools", consent_timestamp=ago(days=1))
     sandbox.commercetools.put("customers", in_groups("vip", main="vip"))
     assert measured(sandbox, function, updated()).written == (UPSERT,)
     sandbox.commercetools.tokens(deny_scopes=["view_customer_groups", "manage_customer_groups"])
@@ -68,9 +68,9 @@ def test_leaving_the_group_is_a_no_at_that_time(sandbox: Sandbox, function: Func
     removed = told(
         "CustomerGroupAssignmentRemoved", at=ago(hours=1), version=2, customerGroupAssignment=assignment("newsletter")
     )
-    sandbox.klaviyo.says(EMAIL, "SUBSCRIBED", consent_timestamp=ago(minutes=5), custom_method_detail="Footer")
+    sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", consent_timestamp=ago(minutes=5), custom_method_detail="Footer")
     assert measured(sandbox, function, removed).written == (UPSERT,)
-    sandbox.klaviyo.says(EMAIL, "SUBSCRIBED", consent_timestamp=ago(days=5), custom_method_detail="Footer")
+    sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", consent_timestamp=ago(days=5), custom_method_detail="Footer")
     assert measured(sandbox, function, removed).written == (UPSERT, UNSUBSCRIBE, MARK)
     assert consent(sandbox) == "UNSUBSCRIBED"
 
@@ -81,7 +81,7 @@ def test_joining_the_group_is_a_yes_at_that_time(sandbox: Sandbox, function: Fun
         (3, "CustomerGroupAssignmentAdded", {"customerGroupAssignment": assignment("newsletter")}),
         (1, "CustomerGroupSet", {"customerGroup": reference("customer-group", "group-newsletter")}),
     ):
-        sandbox.klaviyo.says(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=days + 1))
+        sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=days + 1))
         sandbox.commercetools.put("customers", in_groups("newsletter", version=2))
         joined = told(name, at=ago(days=days), version=2, **payload)
         result = measured(sandbox, function, joined)
@@ -94,7 +94,7 @@ def test_joining_the_group_is_a_yes_at_that_time(sandbox: Sandbox, function: Fun
 @pytest.mark.parametrize("source", ["commercetools", "Footer"])
 def test_a_main_group_that_changes(sandbox: Sandbox, function: Function, source: str) -> None:
     """CustomerGroupSet does not say which group was left: only what we gave ourselves is taken back."""
-    sandbox.klaviyo.says(EMAIL, "SUBSCRIBED", consent_timestamp=ago(days=2), custom_method_detail=source)
+    sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", consent_timestamp=ago(days=2), custom_method_detail=source)
     sandbox.commercetools.put("customers", in_groups(main="vip", version=2))
     moved = told("CustomerGroupSet", at=ago(days=1), version=2, customerGroup=reference("customer-group", "group-vip"))
     assert measured(sandbox, function, moved).written == (UPSERT,)
@@ -113,7 +113,7 @@ def test_a_main_group_that_changes(sandbox: Sandbox, function: Function, source:
 def test_a_price_group_unsubscribes_nobody(sandbox: Sandbox, asked: Asked) -> None:
     """Also where the shop always wins: whoever was never in the group has said nothing."""
     function = asked('[consent]\nemail = "group:newsletter"\nconflict = "commercetools"\n')
-    sandbox.klaviyo.says(EMAIL, "SUBSCRIBED", consent_timestamp=ago(days=2), custom_method_detail="Footer")
+    sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", consent_timestamp=ago(days=2), custom_method_detail="Footer")
     sandbox.commercetools.put("customers", in_groups(main="vip", version=2))
     moved = told("CustomerGroupSet", at=ago(days=1), version=2, customerGroup=reference("customer-group", "group-vip"))
     assert measured(sandbox, function, moved).written == (UPSERT,)
@@ -123,7 +123,7 @@ def test_a_price_group_unsubscribes_nobody(sandbox: Sandbox, asked: Asked) -> No
 def test_all_groups_set_at_once(sandbox: Sandbox, function: Function) -> None:
     """CustomerGroupAssignmentsSet tells who is in, and not since when."""
     sandbox.commercetools.put("customers", in_groups("newsletter", version=2))
-    sandbox.klaviyo.says(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=2))
+    sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=2))
     told_all = told(
         "CustomerGroupAssignmentsSet", at=ago(days=1), version=2, customerGroupAssignments=[assignment("newsletter")]
     )

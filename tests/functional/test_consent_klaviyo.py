@@ -102,7 +102,7 @@ def test_complaints_and_bounces_stay(sandbox: Sandbox, asked: Asked) -> None:
         for index, reason in enumerate(("SPAM_COMPLAINT", "HARD_BOUNCE", "INVALID_EMAIL")):
             version = number * 10 + index + 1
             suppression = [{"reason": reason, "timestamp": ago(days=9)}]
-            sandbox.klaviyo.says(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=9), suppression=suppression)
+            sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=9), suppression=suppression)
             sandbox.commercetools.put("customers", answering(newsletter=True, version=version))
             told = field_message(True, previous=False, at=ago(hours=1), version=version)
             assert measured(sandbox, function, told).written == (UPSERT,)
@@ -112,7 +112,7 @@ def test_complaints_and_bounces_stay(sandbox: Sandbox, asked: Asked) -> None:
 def test_a_suppression_by_hand_is_lifted_by_a_newer_yes(sandbox: Sandbox, function: Function) -> None:
     """USER_SUPPRESSED counts as a no at its time."""
     suppression = [{"reason": "USER_SUPPRESSED", "timestamp": ago(days=2)}]
-    sandbox.klaviyo.says(EMAIL, "NEVER_SUBSCRIBED", suppression=suppression)
+    sandbox.klaviyo.set_consent(EMAIL, "NEVER_SUBSCRIBED", suppression=suppression)
     sandbox.commercetools.put("customers", answering(newsletter=True))
     assert measured(sandbox, function, updated()).written == (UPSERT,)
     assert measured(sandbox, function, field_message(True, at=ago(days=3))).written == (UPSERT,)
@@ -205,7 +205,7 @@ def test_an_email_of_another_profile(sandbox: Sandbox, function: Function) -> No
     assert function.deliver(updated()).reason == "deleted_meanwhile"
     sandbox.commercetools.put("customers", customer(email="old@example.com"))
     assert function.deliver(updated()).outcome == "synced"
-    sandbox.klaviyo.says(EMAIL, "NEVER_SUBSCRIBED")
+    sandbox.klaviyo.set_consent(EMAIL, "NEVER_SUBSCRIBED")
     sandbox.commercetools.put("customers", answering(newsletter=True, version=2))
     result = measured(sandbox, function, updated(2))
     assert SUBSCRIBE not in result.written
@@ -245,7 +245,7 @@ def test_a_yes_of_this_moment_with_confirmed(sandbox: Sandbox, asked: Asked) -> 
 def test_a_refusal_that_nobody_knows(sandbox: Sandbox, function: Function, operation: str) -> None:
     """The profile is written, and the letter says that it is about consent."""
     answer = "create" in operation
-    sandbox.klaviyo.says(EMAIL, "NEVER_SUBSCRIBED" if answer else "SUBSCRIBED", consent_timestamp=ago(days=3))
+    sandbox.klaviyo.set_consent(EMAIL, "NEVER_SUBSCRIBED" if answer else "SUBSCRIBED", consent_timestamp=ago(days=3))
     sandbox.commercetools.put("customers", answering(newsletter=answer))
     sandbox.klaviyo.fail(f"subscription-{operation}", status=400)
     result = measured(sandbox, function, field_message(answer, previous=not answer, at=ago(hours=1)))
@@ -257,7 +257,7 @@ def test_a_refusal_that_nobody_knows(sandbox: Sandbox, function: Function, opera
 def test_an_outage_between_profile_and_consent(sandbox: Sandbox, function: Function, operation: str) -> None:
     """Retried, and done by the next attempt."""
     subscribes = "create" in operation
-    sandbox.klaviyo.says(EMAIL, "NEVER_SUBSCRIBED" if subscribes else "SUBSCRIBED", consent_timestamp=ago(days=3))
+    sandbox.klaviyo.set_consent(EMAIL, "NEVER_SUBSCRIBED" if subscribes else "SUBSCRIBED", consent_timestamp=ago(days=3))
     sandbox.commercetools.put("customers", answering(newsletter=subscribes))
     sandbox.klaviyo.fail(f"subscription-{operation}", status=503, count=3)
     told = field_message(subscribes, previous=not subscribes, at=ago(hours=1))

@@ -30,7 +30,7 @@ def previewed(run: Run, settings_file: Callable[[str], str]) -> Callable[..., st
 def test_a_yes_and_a_no(sandbox: Sandbox, previewed: Callable[..., str]) -> None:
     """The calls that would be made, and the reason a channel; asked twice it says the same, and nothing is changed."""
     sandbox.commercetools.put("customers", answering(newsletter=True, texts=False))
-    sandbox.klaviyo.says(EMAIL, "NEVER_SUBSCRIBED")
+    sandbox.klaviyo.set_consent(EMAIL, "NEVER_SUBSCRIBED")
     before = sandbox.klaviyo.state()
     for _ in range(2):
         output = previewed(BOTH)
@@ -57,7 +57,7 @@ def test_a_customer_whom_klaviyo_does_not_know(sandbox: Sandbox, previewed: Call
 def test_what_stays_as_it_is(sandbox: Sandbox, previewed: Callable[..., str]) -> None:
     """The reason why somebody who ticked the box gets no mail: the question that support is asked."""
     sandbox.commercetools.put("customers", answering(newsletter=True))
-    sandbox.klaviyo.says(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=1))
+    sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=1))
     output = previewed(BOTH, "--diff")
     assert "the person said no in Klaviyo, and nobody knows since when the shop's yes stands" in output
     assert "subscribe " not in output.replace("subscribed", "")

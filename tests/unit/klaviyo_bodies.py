@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox.calls import Answered
+from sandbox.calls import Response
 
 
 def event(profile: dict[str, Any] | None = None, **attributes: Any) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def profile(profile_id: str | None = None, **attributes: Any) -> dict[str, Any]:
     return {"data": {"type": "profile", **identity, "attributes": attributes}}
 
 
-def refusal(answer: Answered) -> tuple[int, str, str | None]:
+def refusal(answer: Response) -> tuple[int, str, str | None]:
     """Status, code and pointer of the first error."""
     error = answer.body["errors"][0]
     return answer.status, error["code"], error["source"].get("pointer")

@@ -1,4 +1,4 @@
-"""The stand-in for Klaviyo: lists of the whole account, and an account that others have changed."""
+"""The Klaviyo stand-in: lists of the whole account, and changes that others make in the account."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -21,28 +21,28 @@ ITEMS, VARIANTS, CATEGORIES = "/api/catalog-items", "/api/catalog-variants", "/a
 
 
 def new_item(name: str) -> dict[str, Any]:
-    """An item."""
-    told = {"external_id": name, "title": name, "description": "", "url": "None"}
-    return {"data": {"type": "catalog-item", "attributes": told}}
+    """The body of an item."""
+    attributes = {"external_id": name, "title": name, "description": "", "url": "None"}
+    return {"data": {"type": "catalog-item", "attributes": attributes}}
 
 
 def new_variant(name: str, of: str) -> dict[str, Any]:
-    """A variant of an item."""
-    told = {
+    """The body of a variant."""
+    attributes = {
         "external_id": name, "title": name, "description": "", "url": "None", "sku": name, "price": 1,
         "inventory_quantity": 1,
     }  # fmt: skip
     parent = {"item": {"data": {"type": "catalog-item", "id": PREFIX + of}}}
-    return {"data": {"type": "catalog-variant", "attributes": told, "relationships": parent}}
+    return {"data": {"type": "catalog-variant", "attributes": attributes, "relationships": parent}}
 
 
 def new_category(name: str) -> dict[str, Any]:
-    """A category."""
+    """The body of a category."""
     return {"data": {"type": "catalog-category", "attributes": {"external_id": name, "name": name}}}
 
 
-def everything(calls: Calls, path: str, **query: str) -> Iterator[dict[str, Any]]:
-    """What all pages of a list show."""
+def all_pages(calls: Calls, path: str, **query: str) -> Iterator[dict[str, Any]]:
+    """The entries of all pages of a list."""
     page = calls("GET", path, query=query).body
     yield from page["data"]
     while page["links"]["next"]:
@@ -51,9 +51,9 @@ def everything(calls: Calls, path: str, **query: str) -> Iterator[dict[str, Any]
 
 
 def owners(calls: Calls, path: str = VARIANTS) -> list[str | None]:
-    """The item that each variant of a list names."""
-    related = [one["relationships"]["item"] for one in calls("GET", path).body["data"]]
-    return [told["data"]["id"].removeprefix(PREFIX) if "data" in told else None for told in related]
+    """The external id of each listed variant's item; None where the list does not name it."""
+    items = [variant["relationships"]["item"] for variant in calls("GET", path).body["data"]]
+    return [item["data"]["id"].removeprefix(PREFIX) if "data" in item else None for item in items]
 
 
 def at(path: str, name: str) -> str:
@@ -73,7 +73,7 @@ class TestWholeCatalog:
         ],
     )
     def test_pages(self, calls: Calls, path: str, kind: str, body: Any) -> None:
-        """100 a page at most; the links keep the fields that were asked for."""
+        """A page holds at most 100 entries; the `next` links keep the requested fields."""
         if kind == "catalog-variant":
             calls("POST", ITEMS, new_item("p1"))
         names = [f"n{number:03d}" for number in range(MANY)]
@@ -82,22 +82,22 @@ class TestWholeCatalog:
         assert len(calls("GET", path).body["data"]) == PAGE
         assert calls("GET", path, query={"page[size]": "101"}).status == 400
         fields = {f"fields[{kind}]": "external_id"}
-        shown = [one["attributes"] for one in everything(calls, path, **fields)]
+        shown = [record["attributes"] for record in all_pages(calls, path, **fields)]
         assert shown == [{"external_id": name} for name in names]
 
 
-class TestWhoseVariants:
-    """What lists tell of relationships."""
+class TestLinkage:
+    """Relationships in lists."""
 
     @pytest.fixture(autouse=True)
     def catalog(self, calls: Calls) -> None:
-        """Two items with a variant each."""
+        """Two items with one variant each."""
         for name, of in (("s1", "p1"), ("s2", "p2")):
             calls("POST", ITEMS, new_item(of))
             calls("POST", VARIANTS, new_variant(name, of))
 
     @pytest.mark.parametrize(
-        ("linkage", "told", "included"), [("filled", True, True), ("included", False, True), ("links", False, False)]
+        ("linkage", "named", "included"), [("filled", True, True), ("included", False, True), ("links", False, False)]
     )
     def test_linkage(
         self,
@@ -105,29 +105,29 @@ class TestWhoseVariants:
         calls: Calls,
         linkage: Literal["filled", "included", "links"],
         *,
-        told: bool,
+        named: bool,
         included: bool,
     ) -> None:
-        """Variants name their item or only link to it; so do items that were asked for with their variants."""
+        """Variants name their item or only link to it; so do items listed with their variants."""
         control.linkage(linkage)
-        assert owners(calls) == (["p1", "p2"] if told else [None, None])
-        assert owners(calls, f"{at(ITEMS, 'p1')}/variants") == (["p1"] if told else [None])
+        assert owners(calls) == (["p1", "p2"] if named else [None, None])
+        assert owners(calls, f"{at(ITEMS, 'p1')}/variants") == (["p1"] if named else [None])
         query = {"include": "variants", "fields[catalog-item]": "external_id", "fields[catalog-variant]": "sku"}
         page = calls("GET", ITEMS, query=query).body
-        related = [one["relationships"]["variants"] for one in page["data"]]
-        named = [[ref["id"].removeprefix(PREFIX) for ref in one.get("data", ())] for one in related]
-        assert named == ([["s1"], ["s2"]] if included else [[], []])
-        assert [one["attributes"] for one in page.get("included", ())] == (
+        related = [item["relationships"]["variants"] for item in page["data"]]
+        variants = [[ref["id"].removeprefix(PREFIX) for ref in relation.get("data", ())] for relation in related]
+        assert variants == ([["s1"], ["s2"]] if included else [[], []])
+        assert [variant["attributes"] for variant in page.get("included", ())] == (
             [{"sku": "s1"}, {"sku": "s2"}] if included else []
         )
-        assert all("links" in one for one in related)
+        assert all("links" in relation for relation in related)
         GetCatalogVariantResponseCollection.model_validate(calls("GET", VARIANTS).body)
         GetCatalogItemResponseCollectionCompoundDocument.model_validate(
             calls("GET", ITEMS, query={"include": "variants"}).body
         )
 
-    def test_a_read_by_id_always_tells(self, control: Control, calls: Calls) -> None:
-        """Only lists leave it out, until the account is reset."""
+    def test_read_by_id_always_names_the_item(self, control: Control, calls: Calls) -> None:
+        """Only lists leave it out, and only until the account is reset."""
         control.linkage("links")
         assert calls("GET", at(VARIANTS, "s1")).body["data"]["relationships"]["item"]["data"]["id"] == PREFIX + "p1"
         control.reset()
@@ -136,18 +136,18 @@ class TestWhoseVariants:
         assert owners(calls) == ["p1"]
 
     def test_what_can_be_included(self, calls: Calls) -> None:
-        """Variants with items; nothing with variants, as the contract has it."""
+        """As in Klaviyo's contract: items can include variants, and nothing else can be included."""
         for path, include in ((VARIANTS, "item"), (ITEMS, "categories"), (CATEGORIES, "items")):
             answer = calls("GET", path, query={"include": include})
             assert (answer.status, answer.body["errors"][0]["source"]) == (400, {"parameter": "include"})
 
     def test_unknown_linkage(self, control: Control) -> None:
-        """The control API knows three."""
+        """The control API accepts three values."""
         with pytest.raises(ControlError, match="filled, included, links"):
             control.call("POST", "linkage", {"lists": "some"})
 
     def test_moved_by_a_colleague(self, calls: Calls) -> None:
-        """A variant can't be given another item, but be deleted and made anew under it."""
+        """A variant can't change its item, but it can be deleted and re-created under another one."""
         calls("DELETE", at(VARIANTS, "s1"))
         calls("POST", VARIANTS, new_variant("s1", "p2"))
         assert owners(calls) == ["p2", "p2"]
@@ -155,23 +155,23 @@ class TestWhoseVariants:
 
 
 class TestSharedIdentifiers:
-    """Profiles that Klaviyo's calls would not let be."""
+    """Profiles that share an identifier, which Klaviyo's own calls prevent."""
 
     def test_list_finds_all(self, control: Control, calls: Calls) -> None:
-        """Several profiles of one external id are in the list; what matches by it finds the first."""
+        """The list has all profiles with the external id; calls that match by it find the first."""
         first = calls("POST", "/api/profiles", profile(external_id="c1", email="one@x.io")).body["data"]["id"]
         second = control.put_profile(external_id="c1", email="two@x.io")
         wanted = {"filter": 'any(external_id,["c1","c2"])', "fields[profile]": "email", "page[size]": "100"}
         found = calls("GET", "/api/profiles", query=wanted).body["data"]
-        assert [(one["id"], one["attributes"]) for one in found] == [
+        assert [(entry["id"], entry["attributes"]) for entry in found] == [
             (first, {"email": "one@x.io"}),
             (second, {"email": "two@x.io"}),
         ]
         calls("POST", "/api/profile-import", profile(external_id="c1", first_name="Jane"))
-        assert [one.get("first_name") for one in control.state()["profiles"]] == ["Jane", None]
+        assert [person.get("first_name") for person in control.state()["profiles"]] == ["Jane", None]
 
-    def test_one_that_is_changed(self, control: Control, calls: Calls) -> None:
-        """When the second one gets an identifier of its own, the first one keeps the shared one."""
+    def test_changed_identifier(self, control: Control, calls: Calls) -> None:
+        """When the second profile gets its own identifier, the first keeps the shared one."""
         first = control.put_profile(external_id="c1")
         second = control.put_profile(external_id="c1")
         assert calls("PATCH", f"/api/profiles/{second}", profile(second, external_id="c2")).status == 200
@@ -179,14 +179,14 @@ class TestSharedIdentifiers:
             imported = calls("POST", "/api/profile-import", profile(external_id=external_id))
             assert (imported.status, imported.body["data"]["id"]) == (200, owner)
 
-    def test_a_hundred_at_once(self, calls: Calls) -> None:
-        """`any` takes 100 external ids, as long as UUIDs are; a page has as many profiles."""
+    def test_hundred_external_ids(self, calls: Calls) -> None:
+        """`any` accepts 100 external ids of UUID length; a page holds 100 profiles."""
         ids = [f"00000000-0000-4000-8000-{number:012d}" for number in range(PAGE)]
-        for one in ids:
-            calls("POST", "/api/profiles", profile(external_id=one))
-        listed = ",".join(f'"{one}"' for one in ids)
-        query = {"filter": f"any(external_id,[{listed}])", "fields[profile]": "external_id", "page[size]": str(PAGE)}
+        for external_id in ids:
+            calls("POST", "/api/profiles", profile(external_id=external_id))
+        quoted = ",".join(f'"{external_id}"' for external_id in ids)
+        query = {"filter": f"any(external_id,[{quoted}])", "fields[profile]": "external_id", "page[size]": str(PAGE)}
         page = calls("GET", "/api/profiles", query=query).body
-        assert [one["attributes"]["external_id"] for one in page["data"]] == ids
+        assert [entry["attributes"]["external_id"] for entry in page["data"]] == ids
         assert page["links"]["next"] is None
         assert calls("GET", "/api/profiles", query={"page[size]": "101"}).status == 400

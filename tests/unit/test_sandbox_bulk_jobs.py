@@ -1,4 +1,4 @@
-"""The stand-in for Klaviyo: bulk jobs, which are taken at once and done row by row later."""
+"""The Klaviyo stand-in: bulk jobs, accepted immediately and processed row by row later."""
 
 import time
 from typing import Any
@@ -11,33 +11,33 @@ IMPORT = "/api/profile-bulk-import-jobs"
 PREFIX = "$custom:::$default:::"
 
 
-def imported(*rows: dict[str, Any]) -> dict[str, Any]:
-    """The body of an import."""
+def import_body(*rows: dict[str, Any]) -> dict[str, Any]:
+    """The body of a profile import."""
     profiles = {"data": [profile(**row)["data"] for row in rows]}
     return {"data": {"type": "profile-bulk-import-job", "attributes": {"profiles": profiles}}}
 
 
-def created(plural: str, *rows: dict[str, Any]) -> dict[str, Any]:
-    """The body of a job that creates catalog records."""
+def create_body(plural: str, *rows: dict[str, Any]) -> dict[str, Any]:
+    """The body of a job that creates catalog records; `plural` is `items` or `variants`."""
     kind = f"catalog-{plural.removesuffix('s')}-bulk-create-job"
     return {"data": {"type": kind, "attributes": {plural: {"data": list(rows)}}}}
 
 
 def item(name: str) -> dict[str, Any]:
-    """An item as the job takes it."""
-    told = {"external_id": name, "title": name, "description": name, "url": "https://shop.example"}
-    return {"type": "catalog-item", "attributes": told}
+    """An item as a row of a job."""
+    attributes = {"external_id": name, "title": name, "description": name, "url": "https://shop.example"}
+    return {"type": "catalog-item", "attributes": attributes}
 
 
 def variant(name: str, of: str) -> dict[str, Any]:
-    """A variant as the job takes it."""
-    told = {**item(name)["attributes"], "sku": name, "price": 1, "inventory_quantity": 1}
+    """A variant as a row of a job."""
+    attributes = {**item(name)["attributes"], "sku": name, "price": 1, "inventory_quantity": 1}
     parent = {"data": {"type": "catalog-item", "id": PREFIX + of}}
-    return {"type": "catalog-variant", "attributes": told, "relationships": {"item": parent}}
+    return {"type": "catalog-variant", "attributes": attributes, "relationships": {"item": parent}}
 
 
 def test_import(calls: Calls, control: Control) -> None:
-    """Each row is an upsert that null clears nothing of; a row that fails says why, the others are done."""
+    """Each row is an upsert in which null changes nothing. A failed row reports why; the others are processed."""
     calls("POST", "/api/profile-import", profile(external_id="c1", title="Dr"))
     calls("POST", "/api/profile-import", profile(email="taken@x.io"))
     rows: list[dict[str, Any]] = [
@@ -45,7 +45,7 @@ def test_import(calls: Calls, control: Control) -> None:
         {"external_id": "c2", "phone_number": "911"},
         {"external_id": "c1", "email": "taken@x.io"},
     ]
-    job = calls("POST", IMPORT, imported(*rows))
+    job = calls("POST", IMPORT, import_body(*rows))
     assert job.status == 202
     done = calls("GET", f"{IMPORT}/{job.body['data']['id']}").body["data"]["attributes"]
     assert (done["status"], done["completed_count"], done["failed_count"]) == ("complete", 1, 2)
@@ -56,11 +56,11 @@ def test_import(calls: Calls, control: Control) -> None:
     assert (first["title"], first["first_name"]) == ("Dr", "Jo")
 
 
-def test_takes_time(calls: Calls, control: Control) -> None:
-    """A job waits in the queue for half of its time, then its rows are done one after the other."""
+def test_job_takes_time(calls: Calls, control: Control) -> None:
+    """A job is queued for half of its duration, then its rows are processed one after the other."""
     control.jobs(0.8)
     began = time.monotonic()
-    job = calls("POST", IMPORT, imported({"external_id": "c1"}, {"external_id": "c2"})).body["data"]
+    job = calls("POST", IMPORT, import_body({"external_id": "c1"}, {"external_id": "c2"})).body["data"]
     seen: list[tuple[str, int]] = []
     while not seen or seen[-1][0] != "complete":
         status = calls("GET", f"{IMPORT}/{job['id']}").body["data"]["attributes"]["status"]
@@ -76,26 +76,28 @@ def test_takes_time(calls: Calls, control: Control) -> None:
 
 
 def test_creates_catalog_records(calls: Calls, control: Control) -> None:
-    """Records are created; one that exists is a failure of its row."""
-    calls("POST", "/api/catalog-item-bulk-create-jobs", created("items", item("p1"), item("p2")))
-    again = calls("POST", "/api/catalog-item-bulk-create-jobs", created("items", item("p2"), item("p3")))
+    """Records are created; the row of an existing record fails."""
+    calls("POST", "/api/catalog-item-bulk-create-jobs", create_body("items", item("p1"), item("p2")))
+    again = calls("POST", "/api/catalog-item-bulk-create-jobs", create_body("items", item("p2"), item("p3")))
     job = calls("GET", f"/api/catalog-item-bulk-create-jobs/{again.body['data']['id']}").body["data"]["attributes"]
     assert (job["failed_count"], job["errors"][0]["code"]) == (1, "conflict")
     calls(
-        "POST", "/api/catalog-variant-bulk-create-jobs", created("variants", variant("s1", "p1"), variant("s2", "p9"))
+        "POST",
+        "/api/catalog-variant-bulk-create-jobs",
+        create_body("variants", variant("s1", "p1"), variant("s2", "p9")),
     )
     state = control.state()
     assert sorted(state["items"]) == ["p1", "p2", "p3"]
-    assert {name: one["item"] for name, one in state["variants"].items()} == {"s1": "p1"}
+    assert {name: record["item"] for name, record in state["variants"].items()} == {"s1": "p1"}
 
 
-def test_refused_at_once(calls: Calls, control: Control) -> None:
-    """Too many records, none, a row of another shape, and a key without lists:write."""
+def test_rejected_jobs(calls: Calls, control: Control) -> None:
+    """A job is rejected for too many records, no records, a malformed row, and a key without lists:write."""
     items = [item(f"p{number}") for number in range(101)]
-    assert refusal(calls("POST", "/api/catalog-item-bulk-create-jobs", created("items", *items)))[0] == 400
-    assert refusal(calls("POST", IMPORT, imported()))[0] == 400
-    wrong = calls("POST", IMPORT, imported({"external_id": "c1", "nickname": "J"}))
+    assert refusal(calls("POST", "/api/catalog-item-bulk-create-jobs", create_body("items", *items)))[0] == 400
+    assert refusal(calls("POST", IMPORT, import_body()))[0] == 400
+    wrong = calls("POST", IMPORT, import_body({"external_id": "c1", "nickname": "J"}))
     assert refusal(wrong) == (400, "invalid", "/data/attributes/profiles/data/0/attributes/nickname")
     control.keys(scopes=["profiles:write"])
-    assert refusal(calls("POST", IMPORT, imported({"external_id": "c1"})))[:2] == (403, "permission_denied")
+    assert refusal(calls("POST", IMPORT, import_body({"external_id": "c1"})))[:2] == (403, "permission_denied")
     assert control.state()["profiles"] == []

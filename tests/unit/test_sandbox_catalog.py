@@ -1,4 +1,4 @@
-"""The stand-in for Klaviyo's catalog: items, variants, categories, lists."""
+"""The Klaviyo stand-in's catalog: items, variants, categories, lists."""
 
 import time
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ from urllib.parse import quote
 import pytest
 
 from sandbox import Control
-from sandbox.calls import Answered, Calls, klaviyo
+from sandbox.calls import Calls, Response, klaviyo
 
 ODD = 'a/b "c" ü%2F'
 
 
 @pytest.fixture
 def calls(control: Control) -> Iterator[Calls]:
-    """Calls to an account with an item in two categories, and a variant."""
+    """A client of an account with an item in two categories, and a variant."""
     with klaviyo(control.url) as calls:
         for name in ("women", "bags"):
             assert calls("POST", "/api/catalog-categories", category(name)).status == 201
@@ -25,12 +25,12 @@ def calls(control: Control) -> Iterator[Calls]:
 
 
 def compound(external_id: str) -> str:
-    """Klaviyo's id of something."""
+    """Klaviyo's compound id of a record."""
     return f"$custom:::$default:::{external_id}"
 
 
 def at(kind: str, external_id: str, rest: str = "") -> str:
-    """The path of something."""
+    """The path of a record."""
     return f"/api/{kind}/{quote(compound(external_id), safe='')}{rest}"
 
 
@@ -73,7 +73,7 @@ def change(kind: str, name: str, **attributes: Any) -> dict[str, Any]:
     return {"data": {"type": kind, "id": compound(name), "attributes": attributes}}
 
 
-def refusal(answer: Answered) -> tuple[int, str, str | None]:
+def refusal(answer: Response) -> tuple[int, str, str | None]:
     """Status, code and pointer of the first error."""
     error = answer.body["errors"][0]
     return answer.status, error["code"], error["source"].get("pointer")
@@ -83,7 +83,7 @@ class TestLife:
     """Create, change, read, delete."""
 
     def test_defaults(self, control: Control, calls: Calls) -> None:
-        """What is left out has Klaviyo's defaults; answers have ids, times and links."""
+        """Missing attributes get Klaviyo's defaults; answers have ids, times and links."""
         state = control.state()
         assert state["items"]["p1"]["published"] is True
         assert (state["variants"]["s1"]["inventory_policy"], state["variants"]["s1"]["item"]) == (0, "p1")
@@ -94,7 +94,7 @@ class TestLife:
         assert data["links"]["self"].endswith("/api/catalog-items/$custom:::$default:::p1/")
 
     def test_odd_ids(self, control: Control, calls: Calls) -> None:
-        """An id may hold slashes, quotes, spaces, umlauts and percent signs."""
+        """An id may contain slashes, quotes, spaces, umlauts and percent signs."""
         assert calls("POST", "/api/catalog-variants", variant(ODD)).status == 201
         path = at("catalog-variants", ODD)
         assert calls("PATCH", path, change("catalog-variant", ODD, inventory_quantity=9)).status == 200
@@ -111,12 +111,12 @@ class TestLife:
         ],
     )
     def test_existing_is_409(self, calls: Calls, path: str, body: dict[str, Any]) -> None:
-        """Creating what exists is a conflict."""
+        """Creating an existing record is a conflict."""
         assert refusal(calls("POST", path, body))[:2] == (409, "conflict")
 
     @pytest.mark.parametrize("kind", ["catalog-item", "catalog-variant", "catalog-category"])
     def test_unknown_is_404(self, calls: Calls, kind: str) -> None:
-        """GET, PATCH and DELETE of what does not exist, also of an id without the usual head."""
+        """GET, PATCH and DELETE of an unknown record, and of an id without the usual prefix."""
         path = at("catalog-categories" if kind == "catalog-category" else f"{kind}s", "none")
         assert calls("GET", path).status == 404
         assert refusal(calls("PATCH", path, change(kind, "none")))[:2] == (404, "not_found")
@@ -124,7 +124,7 @@ class TestLife:
         assert calls("GET", "/api/catalog-items/p1").status == 404
 
     def test_change(self, control: Control, calls: Calls) -> None:
-        """Only what is given changes, null clears; the body's id has to be the path's."""
+        """Only the given attributes change, and null clears. The id in the body must be the one in the path."""
         path = at("catalog-items", "p1")
         assert calls("PATCH", path, change("catalog-item", "p1", price=5, title="New")).status == 200
         assert calls("PATCH", path, change("catalog-item", "p1", price=None, published=False)).status == 200
@@ -135,7 +135,7 @@ class TestLife:
         assert refusal(calls("PATCH", path, change("catalog-item", "p2")))[2] == "/data/id"
 
     def test_deleting_an_item_deletes_its_variants(self, control: Control, calls: Calls) -> None:
-        """Variants go with their item, and only with theirs."""
+        """Only the variants of the deleted item are deleted."""
         calls("POST", "/api/catalog-items", item("p2"))
         calls("POST", "/api/catalog-variants", variant("s2", of="p2"))
         assert calls("DELETE", at("catalog-items", "p1")).status == 204
@@ -146,7 +146,7 @@ class TestRelations:
     """Items and their categories, variants and their item."""
 
     def test_unknown_ones_are_named(self, calls: Calls) -> None:
-        """An unknown item or category: 404 that points at it."""
+        """An unknown item or category gives a 404 with a pointer to it."""
         assert refusal(calls("POST", "/api/catalog-variants", variant("s9", of="none"))) == (
             404,
             "not_found",
@@ -157,7 +157,7 @@ class TestRelations:
         assert calls("GET", at("catalog-items", "p9")).status == 404
 
     def test_patch_replaces_categories(self, control: Control, calls: Calls) -> None:
-        """The set of the body is the item's set afterwards; an empty one empties it."""
+        """The categories in the body replace the item's; an empty list removes them all."""
         path = at("catalog-items", "p1")
         for names in (["bags"], []):
             body = change("catalog-item", "p1")
@@ -166,7 +166,7 @@ class TestRelations:
             assert control.state()["items"]["p1"]["categories"] == names
 
     def test_relationship_calls(self, calls: Calls) -> None:
-        """Categories can be read, added, replaced and removed on their own."""
+        """An item's categories can be read, added, replaced and removed by calls of their own."""
         path = at("catalog-items", "p1", "/relationships/categories")
 
         def names() -> list[str]:
@@ -182,7 +182,7 @@ class TestRelations:
         assert calls("POST", path, references(["none"])).status == 404
 
     def test_items_of_a_category(self, control: Control, calls: Calls) -> None:
-        """Ids alone, by the page; an unknown category is 404; the list lags like others."""
+        """The list has ids only, is paged, and lags like other lists; an unknown category gives 404."""
         control.lag(5)
         assert calls("POST", "/api/catalog-items", item("p2", categories=["bags"])).status == 201
         shown = calls("GET", at("catalog-categories", "bags", "/relationships/items"))
@@ -193,13 +193,13 @@ class TestRelations:
         assert (len(first.body["data"]), bool(first.body["links"]["next"])) == (1, True)
         assert calls("GET", at("catalog-categories", "gone", "/relationships/items")).status == 404
 
-    def test_deleted_categories_leave_their_items(self, control: Control, calls: Calls) -> None:
-        """An item is no longer in a category that is gone."""
+    def test_deleted_category_leaves_its_items(self, control: Control, calls: Calls) -> None:
+        """An item is no longer in a deleted category."""
         calls("DELETE", at("catalog-categories", "women"))
         assert control.state()["items"]["p1"]["categories"] == ["bags"]
 
     def test_categories_can_name_their_items(self, control: Control, calls: Calls) -> None:
-        """`relationships.items` of a category puts items into it."""
+        """`relationships.items` of a category adds items to it."""
         body = category("new")
         body["data"]["relationships"] = {"items": {"data": [{"type": "catalog-item", "id": compound("p1")}]}}
         assert calls("POST", "/api/catalog-categories", body).status == 201
@@ -207,7 +207,7 @@ class TestRelations:
 
 
 class TestBodies:
-    """What is accepted."""
+    """Validation of bodies."""
 
     @pytest.mark.parametrize(
         ("attributes", "pointer"),
@@ -228,12 +228,12 @@ class TestBodies:
         ],
     )
     def test_refusals(self, calls: Calls, attributes: dict[str, Any], pointer: str) -> None:
-        """400 that points at the attribute."""
+        """400 with a pointer to the attribute."""
         answer = calls("POST", "/api/catalog-variants", variant("s9", **attributes))
         assert refusal(answer) == (400, "invalid", f"/data/attributes/{pointer}")
 
     def test_missing(self, calls: Calls) -> None:
-        """Every required attribute that is missing is listed, and the relationship."""
+        """Every missing required attribute is listed, and so is the missing relationship."""
         body = {"data": {"type": "catalog-variant", "attributes": {"title": "x"}}}
         pointers = {error["source"]["pointer"] for error in calls("POST", "/api/catalog-variants", body).body["errors"]}
         assert pointers == {
@@ -245,7 +245,7 @@ class TestBodies:
         }
 
     def test_immutable(self, calls: Calls) -> None:
-        """An update names neither the external id nor the item."""
+        """An update may contain neither the external id nor the item."""
         path = at("catalog-variants", "s1")
         assert calls("PATCH", path, change("catalog-variant", "s1", external_id="x")).status == 400
         body = change("catalog-variant", "s1")
@@ -263,7 +263,7 @@ class TestLists:
         return ["s1", *names]
 
     def test_variants_of_an_item(self, calls: Calls) -> None:
-        """100 a page in the order of creation, the next page by a full URL, null at the end."""
+        """A page holds 100 variants in the order of creation; `next` is a full URL, and null on the last page."""
         names = self._many(calls, 120)
         first = calls("GET", at("catalog-items", "p1", "/variants")).body
         second = calls("GET", first["links"]["next"]).body
@@ -273,7 +273,7 @@ class TestLists:
         assert calls("GET", at("catalog-items", "none", "/variants")).status == 404
 
     def test_pages_survive_deletions(self, calls: Calls) -> None:
-        """What is deleted between two pages makes no variant disappear from the list."""
+        """A deletion between two pages does not make other variants disappear from the list."""
         names = self._many(calls, 5)
         path = at("catalog-items", "p1", "/variants")
         page = calls("GET", path, query={"page[size]": 3}).body
@@ -282,7 +282,7 @@ class TestLists:
         assert [entry["attributes"]["external_id"] for entry in rest["data"]] == names[3:]
 
     def test_newest_first(self, calls: Calls) -> None:
-        """`sort=-created` turns the order around, over all pages."""
+        """`sort=-created` reverses the order across all pages."""
         names = self._many(calls, 4)
         seen: list[str] = []
         url: str | None = at("catalog-items", "p1", "/variants?sort=-created&page%5Bsize%5D=2")
@@ -293,7 +293,7 @@ class TestLists:
         assert seen == names[::-1]
 
     def test_sparse_fields(self, calls: Calls) -> None:
-        """Only the named attributes; a name that does not exist is refused."""
+        """Only the requested attributes are returned; an unknown one is rejected."""
         path = at("catalog-items", "p1", "/variants")
         data = calls("GET", path, query={"fields[catalog-variant]": "external_id,price"}).body["data"]
         assert data[0]["attributes"] == {"external_id": "s1", "price": 19.99}
@@ -301,7 +301,7 @@ class TestLists:
         assert calls("GET", path, query={"fields[catalog-variant]": "colour"}).status == 400
 
     def test_filters(self, calls: Calls) -> None:
-        """By several ids; for each kind of resource."""
+        """Filters by several ids, for each type of record."""
         self._many(calls, 3)
         ids = f'any(ids,["{compound("v001")}","{compound("none")}"])'
         for path in ("/api/catalog-variants", at("catalog-items", "p1", "/variants")):
@@ -331,7 +331,7 @@ class TestLists:
         assert (answer.status, answer.body["errors"][0]["source"]) == (400, {"parameter": next(iter(query))})
 
     def test_lag(self, control: Control, calls: Calls) -> None:
-        """While reads lag, lists show what was there before; single reads don't lag."""
+        """While lists lag, they show the previous state; reads by id are current."""
         control.lag(0.3)
         calls("POST", "/api/catalog-variants", variant("s2"))
         calls("DELETE", at("catalog-variants", "s1"))

@@ -1,4 +1,4 @@
-"""The stand-in for commercetools: tokens, reads, queries, projections, subscriptions."""
+"""The commercetools stand-in: tokens, reads, queries, projections, expansion."""
 
 import time
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 
 import sandbox
 from sandbox import Control, ControlError
-from sandbox.calls import Answered, Calls, ask_token, commercetools
+from sandbox.calls import Calls, Response, commercetools, request_token
 
 ROOT = {"id": "root", "key": "women", "name": {"en": "Women"}, "ancestors": [], "orderHint": "0.1"}
 BAGS = {
@@ -71,29 +71,29 @@ def shop(running: sandbox.Sandbox) -> Control:
 
 @pytest.fixture
 def calls(shop: Control) -> Iterator[Calls]:
-    """Calls with a token."""
+    """A client with a token."""
     with commercetools(shop.url) as calls:
         yield calls
 
 
-def found(answer: Answered) -> list[str]:
-    """The ids that a query found."""
+def found(answer: Response) -> list[str]:
+    """The ids in a query's results."""
     assert answer.status == 200, answer.body
     return [document["id"] for document in answer.body["results"]]
 
 
-def take_token(calls: Calls, scope: str) -> None:
-    """Go on with a token for this scope alone."""
-    calls.headers["Authorization"] = f"Bearer {ask_token(calls, scope=scope).body['access_token']}"
+def use_token(calls: Calls, scope: str) -> None:
+    """Replace the client's token by one for this scope only."""
+    calls.headers["Authorization"] = f"Bearer {request_token(calls, scope=scope).body['access_token']}"
 
 
 class TestTokens:
-    """Who is let in."""
+    """Access tokens and scopes."""
 
-    def test_answers_with_the_scope_that_was_asked_for(self, shop: Control) -> None:
-        """A token has type, lifetime and exactly the scope of the request."""
+    def test_answers_with_the_requested_scope(self, shop: Control) -> None:
+        """The answer has the token's type, its lifetime and exactly the requested scope."""
         with Calls(shop.url) as calls:
-            answer = ask_token(calls, scope="view_orders:shop view_products:shop").body
+            answer = request_token(calls, scope="view_orders:shop view_products:shop").body
         assert {**answer, "access_token": ""} == {
             "access_token": "",
             "expires_in": 172800,
@@ -102,7 +102,7 @@ class TestTokens:
         }
 
     def test_accepts_only_its_own_tokens_while_they_last(self, shop: Control) -> None:
-        """No token, another token, a revoked one and an expired one: 401 invalid_token."""
+        """A missing, unknown, revoked or expired token gives 401 invalid_token."""
         with Calls(shop.url) as anonymous:
             for headers in ({}, {"Authorization": "Bearer other"}):
                 answer = anonymous("GET", "/shop/orders", headers=headers)
@@ -118,27 +118,27 @@ class TestTokens:
             assert calls("GET", "/shop/orders").status == 401
 
     def test_refuses_wrong_clients(self, shop: Control) -> None:
-        """A wrong secret and missing credentials: 401 invalid_client; another grant: 400."""
+        """A wrong secret and missing credentials give 401 invalid_client; another grant type gives 400."""
         shop.tokens(client_secret="right")
         with Calls(shop.url) as calls:
-            assert ask_token(calls, secret="wrong").body["error"] == "invalid_client"
-            assert ask_token(calls, secret="right").status == 200
+            assert request_token(calls, secret="wrong").body["error"] == "invalid_client"
+            assert request_token(calls, secret="right").status == 200
             assert calls("POST", "/oauth/token", b"grant_type=client_credentials").status == 401
             form = b"grant_type=password&client_id=a&client_secret=right"
             assert calls("POST", "/oauth/token", form).body["error"] == "unsupported_grant_type"
 
     def test_denies_scopes(self, shop: Control, calls: Calls) -> None:
-        """An endpoint whose scope is denied answers 403, others don't."""
+        """Only an endpoint whose scope is denied answers 403."""
         shop.tokens(deny_scopes=["view_standalone_prices"])
         answer = calls("GET", "/shop/standalone-prices")
         assert (answer.status, answer.body["errors"][0]["code"]) == (403, "insufficient_scope")
         assert calls("GET", "/shop/orders").status == 200
 
-    def test_enforces_scopes_when_told(self, shop: Control) -> None:
-        """A token for orders does not read customers."""
+    def test_enforces_scopes_on_demand(self, shop: Control) -> None:
+        """A token for orders can't read customers."""
         shop.tokens(enforce_scopes=True)
         with Calls(shop.url) as calls:
-            take_token(calls, "view_orders:shop")
+            use_token(calls, "view_orders:shop")
             assert calls("GET", "/shop/orders").status == 200
             assert calls("GET", "/shop/customers").status == 403
 
@@ -146,19 +146,21 @@ class TestTokens:
         ("scope", "current", "staged"),
         [("view_products", 403, 200), ("view_published_products", 200, 200), ("manage_products", 200, 200)],
     )
-    def test_current_data_has_a_scope_of_its_own(self, shop: Control, scope: str, current: int, staged: int) -> None:
-        """`view_products` alone reads staged projections: commercetools' text, taken at its word."""
+    def test_current_projections_need_their_own_scope(
+        self, shop: Control, scope: str, current: int, staged: int
+    ) -> None:
+        """`view_products` alone reads only staged projections, as commercetools documents it."""
         shop.tokens(enforce_scopes=True)
         with Calls(shop.url) as calls:
-            take_token(calls, f"{scope}:shop")
+            use_token(calls, f"{scope}:shop")
             assert calls("GET", "/shop/product-projections?staged=false").status == current
             assert calls("GET", "/shop/product-projections?staged=true").status == staged
 
     def test_the_projects_own_scope_reads_nothing_else(self, shop: Control) -> None:
-        """`view_project_settings` is for the project document alone."""
+        """`view_project_settings` covers the project document only."""
         shop.tokens(enforce_scopes=True)
         with Calls(shop.url) as calls:
-            take_token(calls, "view_project_settings:shop")
+            use_token(calls, "view_project_settings:shop")
             assert calls("GET", "/shop").status == 200
             assert calls("GET", "/shop/orders").status == 403
 
@@ -167,34 +169,34 @@ class TestReads:
     """Documents by id and by query."""
 
     def test_by_id_and_by_key(self, calls: Calls) -> None:
-        """A document comes as it was put; every answer has a correlation id."""
+        """A document is returned unchanged; every answer has a correlation id."""
         answer = calls("GET", "/any-project/categories/bags")
         assert answer.body == {**BAGS, "version": 1}
         assert answer.headers["x-correlation-id"]
         assert calls("GET", "/shop/categories/key=women").body["id"] == "root"
 
     def test_the_project(self, shop: Control, calls: Calls) -> None:
-        """Its key is that of the path, the rest is what was told, until the reset."""
+        """Its key is the one in the path; its settings are those given by `Control.project`."""
         assert calls("GET", "/my-shop").body == {"key": "my-shop", "version": 1}
         shop.project(productCatalogModel="Modular")
         assert calls("GET", "/shop").body["productCatalogModel"] == "Modular"
         assert [one["operation"] for one in shop.requests(kind="api")][-1] == "project.get"
 
     @pytest.mark.parametrize("collection", ["channels", "stores", "customer-groups"])
-    def test_what_settings_name_by_key(self, shop: Control, calls: Calls, collection: str) -> None:
-        """Channels, stores and customer groups; a key may need encoding."""
+    def test_resources_by_key(self, shop: Control, calls: Calls, collection: str) -> None:
+        """Resources that settings name by key can be read by it; a key may need percent-encoding."""
         shop.put(collection, {"id": "one", "key": "süd/1"})
         assert calls("GET", f"/shop/{collection}/key=s%C3%BCd%2F1").body["id"] == "one"
         assert calls("GET", f"/shop/{collection}/key=nord").status == 404
 
     @pytest.mark.parametrize("path", ["/shop/orders/none", "/shop/orders/key=none", "/shop/nothing", "/shop/no/none"])
     def test_unknown_is_404(self, calls: Calls, path: str) -> None:
-        """A document or a path that does not exist: 404 ResourceNotFound."""
+        """An unknown document or path gives 404 ResourceNotFound."""
         answer = calls("GET", path)
         assert (answer.status, answer.body["errors"][0]["code"]) == (404, "ResourceNotFound")
 
     def test_changes_by_control(self, shop: Control, calls: Calls) -> None:
-        """A patch raises the version and the time; a deleted document is gone."""
+        """A patch updates version and lastModifiedAt; a deleted document can't be read or deleted again."""
         shop.patch("orders", "o1", {"orderState": "Cancelled"})
         order = calls("GET", "/shop/orders/o1").body
         assert (order["version"], order["orderState"], order["customerId"]) == (2, "Cancelled", "c1")
@@ -205,7 +207,7 @@ class TestReads:
             shop.delete("orders", "o1")
 
     def test_pages(self, calls: Calls) -> None:
-        """20 by default, with total unless it is not wanted."""
+        """The default limit is 20; the total is included unless `withTotal=false`."""
         first = calls("GET", "/shop/customers", query={"sort": "id asc"}).body
         assert (first["limit"], first["offset"], first["count"], first["total"]) == (20, 0, 20, 30)
         query: dict[str, str | int] = {"sort": "id desc", "limit": 7, "offset": 25, "withTotal": "false"}
@@ -218,12 +220,12 @@ class TestReads:
         [{"limit": 501}, {"limit": "x"}, {"offset": 10001}, {"offset": -1}, {"withTotal": "no"}, {"sort": "nope asc"}],
     )
     def test_bad_parameters(self, calls: Calls, query: dict[str, str | int]) -> None:
-        """What is out of bounds is refused, not bent."""
+        """Out-of-range parameters are rejected, not clamped."""
         answer = calls("GET", "/shop/customers", query=query)
         assert (answer.status, answer.body["errors"][0]["code"]) == (400, "InvalidInput")
 
     def test_long_urls(self, calls: Calls) -> None:
-        """Above 12,000 characters the answer is a proxy's 414."""
+        """A URL of more than 12,000 characters gets a proxy's 414."""
         answer = calls("GET", "/shop/customers", query={"where": f'id="{"x" * 12_000}"'})
         assert answer.status == 414
         assert answer.body.startswith(b"<html>")
@@ -262,7 +264,7 @@ class TestPredicates:
         ],
     )
     def test_find(self, calls: Calls, collection: str, predicate: str, expected: list[str]) -> None:
-        """Each kind of condition finds what it describes."""
+        """Each kind of condition matches the right documents."""
         assert found(calls("GET", f"/shop/{collection}", query={"where": predicate, "sort": "id asc"})) == expected
 
     def test_escapes(self, shop: Control, calls: Calls) -> None:
@@ -270,13 +272,13 @@ class TestPredicates:
         shop.put("inventory", {"id": "odd", "sku": 'a"b\\c ü'})
         assert found(calls("GET", "/shop/inventory", query={"where": 'sku="a\\"b\\\\c ü"'})) == ["odd"]
 
-    def test_several_are_anded(self, calls: Calls) -> None:
-        """Every `where` has to hold."""
+    def test_several_conditions(self, calls: Calls) -> None:
+        """All `where` parameters must match."""
         assert found(calls("GET", "/shop/inventory", query={"where": ['sku="S1"', 'id="i2"']})) == ["i2"]
         assert found(calls("GET", "/shop/inventory", query={"where": ['sku="S2"', 'id="i2"']})) == []
 
     def test_input_variables(self, calls: Calls) -> None:
-        """One value, or several for `in`, also where the field is a number."""
+        """A variable has one value, or several for `in`; the field may be a number."""
         one = {"where": "sku = :sku and quantityOnStock = :stock", "var.sku": "S1", "var.stock": "9"}
         assert found(calls("GET", "/shop/inventory", query=one)) == ["i1"]
         many = {"where": "id in :ids", "var.ids": ["i1", "i3", "none"]}
@@ -288,17 +290,17 @@ class TestPredicates:
          'nope = "x"', "id = :missing", 'id is "x"', 'id ~ "x"', 'id = "\\x"'],
     )  # fmt: skip
     def test_mistakes(self, calls: Calls, predicate: str) -> None:
-        """Syntax errors and fields that the resource does not have: 400."""
+        """Syntax errors and unknown fields give 400."""
         answer = calls("GET", "/shop/orders", query={"where": predicate})
         assert (answer.status, answer.body["errors"][0]["code"]) == (400, "InvalidInput")
         assert answer.body["message"].startswith("Malformed parameter: where: ")
 
 
 class TestProjections:
-    """Products, as customers see them."""
+    """Product projections."""
 
     def test_is_the_published_side(self, calls: Calls) -> None:
-        """The current data, flat, with the product's own fields."""
+        """`staged=false` returns the current data, flattened, with the product's own fields."""
         projection = calls("GET", "/shop/product-projections/p1", query={"staged": "false"}).body
         assert projection["name"] == {"en": "Tote"}
         assert (projection["version"], projection["key"], projection["priceMode"]) == (7, "tote", "Embedded")
@@ -306,11 +308,11 @@ class TestProjections:
         assert "masterData" not in projection
 
     def test_staged_is_the_default(self, calls: Calls) -> None:
-        """Without `staged=false` the staged side comes."""
+        """Without `staged=false` the staged data is returned."""
         assert calls("GET", "/shop/product-projections/p1").body["name"] == {"en": "New tote"}
 
-    def test_unpublished_products_have_none(self, shop: Control, calls: Calls) -> None:
-        """404 by id and absent from queries, but only with `staged=false`."""
+    def test_unpublished_products_have_no_current_projection(self, shop: Control, calls: Calls) -> None:
+        """With `staged=false` an unpublished product gives 404 by id and is not in queries."""
         shop.patch("products", "p1", {"masterData": {**PRODUCT["masterData"], "published": False}})
         assert calls("GET", "/shop/product-projections/p1", query={"staged": "false"}).status == 404
         assert found(calls("GET", "/shop/product-projections", query={"staged": "false"})) == []
@@ -318,7 +320,7 @@ class TestProjections:
         assert found(calls("GET", "/shop/product-projections")) == ["p1"]
 
     def test_availability_comes_from_inventory(self, shop: Control, calls: Calls) -> None:
-        """Entries without channel are on top, others under their channel; what the document says stays."""
+        """Stock without a channel is at the top level, other stock under its channel; own availability stays."""
         variants = self._availability(calls)
         assert variants["S1"]["availableQuantity"] == 4
         assert variants["S1"]["channels"]["ch"]["availableQuantity"] == 2
@@ -341,14 +343,14 @@ class TestExpansion:
     """`expand`."""
 
     def test_nested(self, calls: Calls) -> None:
-        """A path through a reference expands that reference too."""
+        """A path that passes through a reference expands that reference too."""
         query = {"staged": "false", "expand": "categories[*].ancestors[*]"}
         (category,) = calls("GET", "/shop/product-projections/p1", query=query).body["categories"]
         assert category["obj"]["name"]["en"] == "Bags"
         assert category["obj"]["ancestors"][0]["obj"]["name"]["en"] == "Women"
 
     def test_several_paths_and_missing_documents(self, calls: Calls) -> None:
-        """Each path counts; a reference to nothing stays as it is."""
+        """Every path is expanded; a reference to a missing document stays unexpanded."""
         category = calls("GET", "/shop/categories/bags", query={"expand": ["parent", "ancestors[*]"]}).body
         assert category["parent"]["obj"]["id"] == category["ancestors"][0]["obj"]["id"] == "root"
         (order,) = calls("GET", "/shop/orders", query={"where": 'id="o1"', "expand": "paymentInfo.payments[*]"}).body[
@@ -357,23 +359,23 @@ class TestExpansion:
         assert [payment.get("obj", {}).get("id") for payment in order["paymentInfo"]["payments"]] == ["pay1", None]
 
     def test_leaves_the_documents_alone(self, calls: Calls) -> None:
-        """The next read without `expand` has no `obj`."""
+        """Expansion does not modify the stored document: the next read without `expand` has no `obj`."""
         calls("GET", "/shop/categories/bags", query={"expand": "ancestors[*]"})
         assert calls("GET", "/shop/categories/bags").body["ancestors"] == BAGS["ancestors"]
 
 
-class TestPeople:
-    """What order events ask about people."""
+class TestCustomers:
+    """The customer reads behind order events."""
 
-    def test_finds_a_customer_by_e_mail_in_any_spelling(self, shop: Control, calls: Calls) -> None:
-        """`lowercaseEmail` can be asked for, and no answer shows it."""
+    def test_finds_a_customer_by_e_mail_in_any_case(self, shop: Control, calls: Calls) -> None:
+        """Predicates accept `lowercaseEmail`; answers don't contain it."""
         shop.put("customers", {"id": "jane", "email": "Jane@X.io"})
         answer = calls("GET", "/shop/customers?where=lowercaseEmail%3D%22jane%40x.io%22")
         assert found(answer) == ["jane"]
         assert "lowercaseEmail" not in answer.body["results"][0]
 
-    def test_expands_only_what_the_client_may_read(self, shop: Control, calls: Calls) -> None:
-        """A group whose scope is missing stays a reference."""
+    def test_expansion_respects_scopes(self, shop: Control, calls: Calls) -> None:
+        """A customer group whose scope is missing stays unexpanded."""
         shop.put("customer-groups", {"id": "vip", "key": "vip"})
         shop.put("customers", {"id": "jane", "customerGroup": {"typeId": "customer-group", "id": "vip"}})
         path = "/shop/customers/jane?expand=customerGroup"

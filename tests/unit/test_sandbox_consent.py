@@ -1,4 +1,4 @@
-"""The stand-in for Klaviyo's consent: what its jobs refuse, lift, and do later."""
+"""The Klaviyo stand-in's consent: what its jobs reject, which suppressions they lift, and double opt-in."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from openapi_client.models import PatchProfileResponse
 
 from sandbox import Control
-from sandbox.calls import Answered, Calls
+from sandbox.calls import Calls, Response
 from tests.unit.klaviyo_bodies import profile, refusal
 
 EMAIL, PHONE = "jane@x.io", "+4915112345678"
@@ -24,8 +24,8 @@ def row(consent: str = "SUBSCRIBED", at: str | None = None, channel: str = "emai
     return {"type": "profile", **own_id, "attributes": {**attributes, "subscriptions": subscriptions}}
 
 
-def job(calls: Calls, kind: str, *rows: Any, in_list: str = "", **attributes: Any) -> Answered:
-    """The answer to a job of these rows."""
+def job(calls: Calls, kind: str, *rows: Any, in_list: str = "", **attributes: Any) -> Response:
+    """Post a job with these rows and return the answer."""
     data: dict[str, Any] = {"type": kind, "attributes": {"profiles": {"data": list(rows)}, **attributes}}
     if in_list:
         data["relationships"] = {"list": {"data": {"type": "list", "id": in_list}}}
@@ -33,23 +33,23 @@ def job(calls: Calls, kind: str, *rows: Any, in_list: str = "", **attributes: An
 
 
 def marketing(calls: Calls, email: str = EMAIL, channel: str = "email") -> Any:
-    """What an upsert's answer tells of consent."""
+    """A channel's consent, as the answer to an upsert shows it."""
     answer = calls(
         "POST", "/api/profile-import", profile(email=email), query={"additional-fields[profile]": "subscriptions"}
     )
     return answer.body["data"]["attributes"]["subscriptions"][channel]["marketing"]
 
 
-def test_a_profile_tells_of_consent_where_it_is_asked_for(calls: Calls) -> None:
-    """In the upsert, the PATCH and the list; the answer is one that the SDK's own model takes."""
+def test_consent_is_shown_on_request(calls: Calls) -> None:
+    """The upsert, the PATCH and the list return `subscriptions` on request, in a form that the SDK's model accepts."""
     plain = calls("POST", "/api/profile-import", profile(email=EMAIL))
     assert "subscriptions" not in plain.body["data"]["attributes"]
     assert marketing(calls)["consent"] == "NEVER_SUBSCRIBED"
     own_id = plain.body["data"]["id"]
-    asked = {"additional-fields[profile]": "subscriptions"}
-    patched = calls("PATCH", f"/api/profiles/{own_id}", profile(own_id, title="Dr"), query=asked)
+    query = {"additional-fields[profile]": "subscriptions"}
+    patched = calls("PATCH", f"/api/profiles/{own_id}", profile(own_id, title="Dr"), query=query)
     PatchProfileResponse.from_dict(patched.body)
-    (listed,) = calls("GET", "/api/profiles", query=asked).body["data"]
+    (listed,) = calls("GET", "/api/profiles", query=query).body["data"]
     assert listed["attributes"]["subscriptions"] == patched.body["data"]["attributes"]["subscriptions"]
     odd = calls("GET", "/api/profiles", query={"additional-fields[profile]": "everything"})
     assert odd.status == 400
@@ -77,35 +77,35 @@ def test_a_profile_tells_of_consent_where_it_is_asked_for(calls: Calls) -> None:
          "/data/attributes/profiles/data/0/attributes/subscriptions/email/marketing/consent"),
     ],
 )  # fmt: skip
-def test_what_is_refused_at_once(control: Control, calls: Calls, rows: Any, options: Any, pointer: str) -> None:
-    """400, and nobody is subscribed."""
+def test_rejected_jobs(control: Control, calls: Calls, rows: Any, options: Any, pointer: str) -> None:
+    """400 with a pointer, and nobody is subscribed."""
     assert refusal(job(calls, SUBSCRIBE, *rows, **options)) == (400, "invalid", pointer)
     assert control.state()["profiles"] == []
 
 
-def test_texts_that_are_refused(control: Control, calls: Calls) -> None:
-    """A region without a sending number, and an account that asks for an age."""
-    text = row(channel="sms", phone_number=PHONE)
+def test_rejected_phone_numbers(control: Control, calls: Calls) -> None:
+    """A region without a sending number, or an age-gated account without a date of birth, is rejected."""
+    subscription = row(channel="sms", phone_number=PHONE)
     control.consent(unserved=["+49"])
-    assert refusal(job(calls, SUBSCRIBE, text))[2] == "/data/attributes/profiles/data/0/attributes/phone_number"
+    assert refusal(job(calls, SUBSCRIBE, subscription))[2] == "/data/attributes/profiles/data/0/attributes/phone_number"
     control.consent(unserved=[], age_gated=True)
-    assert refusal(job(calls, SUBSCRIBE, text))[0] == 400
+    assert refusal(job(calls, SUBSCRIBE, subscription))[0] == 400
     assert (
         job(calls, SUBSCRIBE, row(channel="sms", phone_number=PHONE, age_gated_date_of_birth="1990-01-01")).status
         == 202
     )
 
 
-def test_at_most_a_hundred_are_unsubscribed(calls: Calls) -> None:
-    """And an id is none of its fields."""
+def test_unsubscribe_limits(calls: Calls) -> None:
+    """A job unsubscribes at most 100 profiles, and rejects rows with an id."""
     rows = [row("UNSUBSCRIBED", email=f"p{number}@x.io") for number in range(101)]
     assert job(calls, UNSUBSCRIBE, *rows).status == 400
     assert job(calls, UNSUBSCRIBE, *rows[:100]).status == 202
     assert job(calls, UNSUBSCRIBE, row("UNSUBSCRIBED", id="x", email=EMAIL)).status == 400
 
 
-def test_a_job_is_done_later(control: Control, calls: Calls) -> None:
-    """202 without a body, and the profile as it was until the job is done."""
+def test_job_takes_time(control: Control, calls: Calls) -> None:
+    """202 without a body; the profile is unchanged until the job is processed."""
     control.jobs(0.6)
     answer = job(calls, SUBSCRIBE, row(email=EMAIL), custom_source="us")
     assert (answer.status, answer.body) == (202, None)
@@ -117,17 +117,19 @@ def test_a_job_is_done_later(control: Control, calls: Calls) -> None:
 
 
 def test_subscribing_lifts_suppressions(control: Control, calls: Calls) -> None:
-    """Unsubscribes, those by hand, and complaints too: the danger of repeating it. Bounces stay."""
+    """Repeating a subscribe is dangerous: it lifts unsubscribes, manual suppressions and complaints. Bounces stay."""
     reasons = ("UNSUBSCRIBE", "USER_SUPPRESSED", "SPAM_COMPLAINT", "HARD_BOUNCE")
-    control.says(EMAIL, "UNSUBSCRIBED", suppression=[{"reason": reason, "timestamp": PAST} for reason in reasons])
+    control.set_consent(
+        EMAIL, "UNSUBSCRIBED", suppression=[{"reason": reason, "timestamp": PAST} for reason in reasons]
+    )
     assert job(calls, SUBSCRIBE, row(email=EMAIL)).status == 202
-    told = marketing(calls)
-    assert (told["consent"], [one["reason"] for one in told["suppression"]]) == ("SUBSCRIBED", ["HARD_BOUNCE"])
-    assert told["can_receive_email_marketing"] is False
+    email = marketing(calls)
+    assert (email["consent"], [entry["reason"] for entry in email["suppression"]]) == ("SUBSCRIBED", ["HARD_BOUNCE"])
+    assert email["can_receive_email_marketing"] is False
 
 
 def test_double_opt_in(control: Control, calls: Calls) -> None:
-    """By the account, or by the list where there is one; a historical import passes it by."""
+    """The account decides, or the list if one is given. A historical import skips double opt-in."""
     control.consent(double_optin=True, lists={"ONE": False, "TWO": True})
     assert job(calls, SUBSCRIBE, row(email=EMAIL)).status == 202
     assert (marketing(calls)["consent"], control.state()["confirmations"]) == ("NEVER_SUBSCRIBED", [EMAIL])
@@ -145,35 +147,35 @@ def test_double_opt_in(control: Control, calls: Calls) -> None:
 
 
 def test_unsubscribing_from_a_list(control: Control, calls: Calls) -> None:
-    """Who is in it leaves it; who is not is unsubscribed from everything."""
+    """A member leaves the list only; a profile that is not a member is unsubscribed altogether."""
     control.consent(lists={"ONE": False})
     job(calls, SUBSCRIBE, row(email=EMAIL), in_list="ONE")
     job(calls, UNSUBSCRIBE, row("UNSUBSCRIBED", email=EMAIL), in_list="ONE")
     assert marketing(calls)["consent"] == "SUBSCRIBED"
     job(calls, UNSUBSCRIBE, row("UNSUBSCRIBED", email=EMAIL), in_list="ONE")
-    told = marketing(calls)
-    assert (told["consent"], told["suppression"][0]["reason"]) == ("UNSUBSCRIBED", "UNSUBSCRIBE")
+    email = marketing(calls)
+    assert (email["consent"], email["suppression"][0]["reason"]) == ("UNSUBSCRIBED", "UNSUBSCRIBE")
 
 
-def test_whose_consent_it_is(control: Control, calls: Calls) -> None:
-    """By id before e-mail and phone number; a new profile where there is none."""
+def test_matching(control: Control, calls: Calls) -> None:
+    """The id is matched before e-mail and phone number; without a match a profile is created."""
     own_id = calls("POST", "/api/profile-import", profile(external_id="c1", phone_number=PHONE)).body["data"]["id"]
     job(calls, SUBSCRIBE, row(id=own_id, channel="sms", phone_number=PHONE))
     job(calls, SUBSCRIBE, row(email="new@x.io"))
-    assert sorted(one.get("email", "") for one in control.state()["profiles"]) == ["", "new@x.io"]
+    assert sorted(person.get("email", "") for person in control.state()["profiles"]) == ["", "new@x.io"]
     assert marketing(calls, "new@x.io", "sms")["consent"] == "NEVER_SUBSCRIBED"
     assert "custom_method_detail" not in marketing(calls, "new@x.io", "sms")
 
 
 @pytest.mark.parametrize("missing", ["subscriptions:write", "lists:write", "profiles:write"])
 def test_three_scopes(control: Control, calls: Calls, missing: str) -> None:
-    """Without any of them 403, whatever is in the body."""
+    """Both jobs need all three scopes; without any one of them they answer 403, whatever the body."""
     control.keys(scopes=sorted({"subscriptions:write", "lists:write", "profiles:write"} - {missing}))
     assert job(calls, SUBSCRIBE).status == job(calls, UNSUBSCRIBE).status == 403
 
 
-def test_a_list(control: Control, calls: Calls) -> None:
-    """With how it takes people in."""
+def test_list_opt_in(control: Control, calls: Calls) -> None:
+    """A list shows its opt-in process; an unknown list gives 404."""
     control.consent(lists={"ONE": True})
     assert calls("GET", "/api/lists/ONE").body["data"]["attributes"]["opt_in_process"] == "double_opt_in"
     assert calls("GET", "/api/lists/TWO").status == 404

@@ -1,4 +1,4 @@
-"""The stand-in's own tables of fields against Klaviyo's published contract."""
+"""The Klaviyo stand-in's schemas and paths, checked against Klaviyo's published contract."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,26 +12,26 @@ from tests.contract import contract, needs_contract
 pytestmark = needs_contract
 
 LEFT_OUT = {
-    # The SDK's revision has `meta` beside a profile's attributes; the contract's older one also inside them.
+    # The SDK's revision has `meta` next to a profile's attributes; the contract's older revision also inside them.
     "create_event/data/attributes/profile/data/attributes/meta",
-    # Channels that nobody here subscribes to.
+    # Channels that this package does not use.
     *(
         f"{operation}/data/attributes/profiles/data/attributes/subscriptions/{channel}"
         for operation in ("bulk_subscribe_profiles", "bulk_unsubscribe_profiles")
         for channel in ("email/open_tracking", "whatsapp", "push")
     ),
 }
-"""What the contract has and the stand-in refuses."""
+"""Fields that the contract has and the stand-in rejects."""
 
 STRICTER = {
-    # The contract lets the item's `data` be left out; a variant without an item is refused all the same.
+    # The contract makes the item's `data` optional, but the stand-in rejects a variant without an item anyway.
     "create_catalog_variant/data/relationships/item/data": ("object", True),
     "bulk_create_catalog_variants/data/attributes/variants/data/relationships/item/data": ("object", True),
 }
-"""What the stand-in requires and the contract does not."""
+"""Fields that the stand-in requires and the contract does not."""
 
 Shape = dict[str, tuple[str, bool]]
-"""By path: the type of a field, and whether it is required."""
+"""By path: a field's type, and True if it is required."""
 
 
 def _resolved(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -40,50 +40,50 @@ def _resolved(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[
     return schema
 
 
-def _of_contract(
+def _contract_fields(
     schema: Mapping[str, Any], schemas: Mapping[str, Any], path: str
 ) -> Iterator[tuple[str, tuple[str, bool]]]:
     schema = _resolved(schema, schemas)
-    for name, told in schema.get("properties", {}).items():
-        known = _resolved(told, schemas)
+    for name, definition in schema.get("properties", {}).items():
+        known = _resolved(definition, schemas)
         kind = known.get("type", "object" if "properties" in known else "any")
         yield f"{path}/{name}", (kind, name in schema.get("required", ()))
-        yield from _of_contract(known.get("items", known), schemas, f"{path}/{name}")
+        yield from _contract_fields(known.get("items", known), schemas, f"{path}/{name}")
 
 
-def _of_sandbox(fields: Fields, path: str) -> Iterator[tuple[str, tuple[str, bool]]]:
+def _sandbox_fields(fields: Fields, path: str) -> Iterator[tuple[str, tuple[str, bool]]]:
     kinds = {"references": "array", "strings": "array"}
     for name, known in fields.items():
         yield f"{path}/{name}", (kinds.get(known.kind, known.kind), known.required)
-        yield from _of_sandbox(known.fields or {}, f"{path}/{name}")
+        yield from _sandbox_fields(known.fields or {}, f"{path}/{name}")
 
 
 @pytest.mark.parametrize("operation", sorted(BODIES))
-def test_tables_are_those_of_the_contract(operation: str) -> None:
-    """Every field has the contract's type, is required where the contract says so, and none is missing."""
-    (told,) = (entry for entry in contract()["operations"] if entry["id"] == operation)
-    theirs: Shape = dict(_of_contract(told["body"], contract()["schemas"], operation))
-    ours: Shape = dict(_of_sandbox(BODIES[operation], operation))
-    theirs = {path: shape for path, shape in theirs.items() if not any(path.startswith(left) for left in LEFT_OUT)}
+def test_schemas_match_the_contract(operation: str) -> None:
+    """The stand-in has exactly the contract's fields, with the same types and required flags."""
+    (entry,) = (entry for entry in contract()["operations"] if entry["id"] == operation)
+    theirs: Shape = dict(_contract_fields(entry["body"], contract()["schemas"], operation))
+    ours: Shape = dict(_sandbox_fields(BODIES[operation], operation))
+    theirs = {path: shape for path, shape in theirs.items() if not any(path.startswith(prefix) for prefix in LEFT_OUT)}
     stricter = {path: shape for path, shape in STRICTER.items() if path in theirs}
     assert ours == {**theirs, **stricter}
 
 
-def test_paths_are_those_of_the_contract() -> None:
-    """Every call has the contract's method and path."""
-    told = contract()["operations"]
-    theirs = {entry["id"]: (entry["method"], entry["path"].replace("{job_id}", "{id}")) for entry in told}
+def test_paths_match_the_contract() -> None:
+    """Every operation has the contract's method and path."""
+    operations = contract()["operations"]
+    theirs = {entry["id"]: (entry["method"], entry["path"].replace("{job_id}", "{id}")) for entry in operations}
     for (method, path), operation in OPERATIONS.items():
-        if operation == "get_list":  # which this excerpt of the contract leaves out
+        if operation == "get_list":  # not in this excerpt of the contract
             continue
         assert theirs[operation] == (method, f"/api/{path}")
 
 
-def test_a_table_that_differs_would_be_found() -> None:
-    """The comparison sees a wrong type and a wrong requirement."""
-    (told,) = (entry for entry in contract()["operations"] if entry["id"] == "create_catalog_category")
-    theirs = dict(_of_contract(told["body"], contract()["schemas"], "x"))
+def test_comparison_sees_types_and_required_flags() -> None:
+    """Both sides report a field's type and required flag, so that a difference is found."""
+    (entry,) = (entry for entry in contract()["operations"] if entry["id"] == "create_catalog_category")
+    theirs = dict(_contract_fields(entry["body"], contract()["schemas"], "x"))
     assert theirs["x/data/attributes/name"] == ("string", True)
-    assert dict(_of_sandbox({"name": Field("number")}, "x/data/attributes")) == {
+    assert dict(_sandbox_fields({"name": Field("number")}, "x/data/attributes")) == {
         "x/data/attributes/name": ("number", False)
     }

@@ -1,4 +1,4 @@
-"""The stand-in for Klaviyo: keys, headers, limits, events."""
+"""The Klaviyo stand-in: keys, headers, rate limits, events."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,10 +11,10 @@ from tests.unit.klaviyo_bodies import event, profile, refusal
 
 
 class TestHead:
-    """What is looked at before the body."""
+    """Checks that come before the body."""
 
     def test_keys(self, control: Control, calls: Calls) -> None:
-        """No key and a wrong key are 401; a key without the scope is 403."""
+        """A missing or wrong key gives 401, a key without the scope 403."""
         assert refusal(calls("GET", "/api/metrics", headers={"Authorization": None}))[:2] == (401, "not_authenticated")
         assert calls("GET", "/api/metrics", headers={"Authorization": "Bearer x"}).status == 401
         control.keys(["good"], scopes=["profiles:read"])
@@ -26,24 +26,24 @@ class TestHead:
         assert calls("POST", "/api/events", event()).status == 202
 
     def test_headers(self, calls: Calls) -> None:
-        """Without revision 400, with another media type 415."""
+        """A missing revision gives 400, another media type 415."""
         assert calls("GET", "/api/metrics", headers={"revision": None}).status == 400
         assert calls("POST", "/api/events", event(), headers={"Content-Type": "application/json"}).status == 415
 
     def test_unknown_paths(self, calls: Calls) -> None:
-        """What this stand-in does not have is 404."""
+        """Paths that the stand-in does not implement give 404."""
         assert calls("POST", "/api/profile-merge", {}).status == 404
         assert calls("GET", "/").status == 404
 
     def test_rate_limit_headers(self, calls: Calls) -> None:
-        """Answers tell what is left of the minute."""
+        """Answers carry the limit, the remaining calls and the reset time of the minute window."""
         first, second = (calls("POST", "/api/events", event()).headers for _ in range(2))
         assert first["ratelimit-limit"] == "3500"
         assert int(first["ratelimit-remaining"]) - int(second["ratelimit-remaining"]) == 1
         assert 0 < int(first["ratelimit-reset"]) <= 60
 
     def test_rate_limits(self, control: Control, calls: Calls) -> None:
-        """Enforced limits answer 429 with Retry-After and without the other headers, per operation."""
+        """When enforced, an exhausted limit gives 429 with Retry-After and without the other headers, per operation."""
         control.limits(scale=0.001)
         assert calls("POST", "/api/profile-import", profile(email="a@x.io")).status == 201
         throttled = calls("POST", "/api/profile-import", profile(email="b@x.io"))
@@ -56,15 +56,15 @@ class TestHead:
         assert calls("POST", "/api/profile-import", profile(email="b@x.io")).status == 201
 
     def test_account(self, calls: Calls) -> None:
-        """There is one account."""
+        """The list of accounts has one entry."""
         assert len(calls("GET", "/api/accounts").body["data"]) == 1
 
 
 class TestEvents:
     """POST /api/events."""
 
-    def test_is_kept(self, control: Control, calls: Calls) -> None:
-        """202 without body; the event has its profile, its time in UTC to the second, its value."""
+    def test_is_stored(self, control: Control, calls: Calls) -> None:
+        """202 without a body; the event is stored with its profile, its time in UTC to the second, and its value."""
         answer = calls(
             "POST",
             "/api/events",
@@ -87,7 +87,7 @@ class TestEvents:
         assert (state["profiles"][0]["email"], state["profiles"][0]["events"]) == ("jane@example.com", 1)
 
     def test_first_of_a_unique_id_wins(self, control: Control, calls: Calls) -> None:
-        """A repeat is accepted and passed over; another metric or profile may use the same id."""
+        """A duplicate is accepted and ignored; another metric or profile may use the same id."""
         for body in (
             event(unique_id="o1", value=1),
             event(unique_id="o1", value=2),
@@ -95,16 +95,16 @@ class TestEvents:
             event({"email": "joe@example.com"}, unique_id="o1", value=4),
         ):
             assert calls("POST", "/api/events", body).status == 202
-        assert [kept["value"] for kept in control.state()["events"]] == [1, 3, 4]
+        assert [stored["value"] for stored in control.state()["events"]] == [1, 3, 4]
 
-    def test_second_is_the_id_of_an_event_without_one(self, control: Control, calls: Calls) -> None:
-        """Two events of one metric and profile in one second are one."""
+    def test_unique_id_defaults_to_the_second(self, control: Control, calls: Calls) -> None:
+        """Without unique ids, two events of a metric and profile within the same second are duplicates."""
         for time in ("2024-05-01T10:00:00.1Z", "2024-05-01T10:00:00.9Z", "2024-05-01T10:00:01Z"):
             calls("POST", "/api/events", event(time=time))
         assert len(control.state()["events"]) == 2
 
     def test_strongest_identifier_wins(self, control: Control, calls: Calls) -> None:
-        """Identifiers of two profiles are no conflict here: the stronger one's profile gets the event."""
+        """Identifiers of two profiles are not a conflict here: the profile of the stronger one gets the event."""
         calls("POST", "/api/profile-import", profile(external_id="c1", email="one@x.io"))
         calls("POST", "/api/profile-import", profile(external_id="c2", email="two@x.io"))
         body = event({"external_id": "c1", "email": "TWO@x.io", "first_name": "Jane", "last_name": None})
@@ -136,20 +136,20 @@ class TestEvents:
         ],
     )
     def test_refusals(self, control: Control, calls: Calls, body: dict[str, Any], pointer: str) -> None:
-        """400 with a pointer, and nothing is kept."""
+        """400 with a pointer, and nothing is stored."""
         assert refusal(calls("POST", "/api/events", body)) == (400, "invalid", f"/data/attributes/{pointer}")
         assert control.state()["events"] == []
 
     def test_levels(self, calls: Calls) -> None:
-        """Properties may be 10 levels deep, the properties themselves being the first, and no deeper."""
+        """Properties may nest 10 levels deep, the properties object itself being the first."""
         nested: dict[str, Any] = {"end": 1}
         for _ in range(9):
             nested = {"in": nested}
         assert calls("POST", "/api/events", event(properties=nested)).status == 202
         assert calls("POST", "/api/events", event(properties={"in": nested})).status == 400
 
-    def test_bodies_that_are_no_events(self, calls: Calls) -> None:
-        """No JSON, no object, NaN, another type, missing parts: 400. Above 5 MB: 413."""
+    def test_malformed_bodies(self, calls: Calls) -> None:
+        """Invalid JSON, an array, NaN, another type and missing parts give 400; more than 5 MB gives 413."""
         for body in (b"{", b"[]", b'{"data": {"type": "event", "attributes": {"properties": {"x": NaN}}}}', b""):
             assert calls("POST", "/api/events", body).status == 400
         answer = calls("POST", "/api/events", {"data": {"type": "evnt", "attributes": {}}})
@@ -162,7 +162,7 @@ class TestEvents:
         assert calls("POST", "/api/events", b" " * 5_000_001).status == 413
 
     def test_can_be_read(self, calls: Calls) -> None:
-        """Newest first, in pages, by profile; metrics come with their first event."""
+        """Events are listed newest first, in pages, and by profile. A metric is created by its first event."""
         for number in range(3):
             calls("POST", "/api/events", event(unique_id=str(number), value=number))
         first = calls("GET", "/api/events", query={"page[size]": 2}).body

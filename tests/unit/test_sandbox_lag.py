@@ -36,7 +36,7 @@ class TestCommercetools:
     """Availability and queries."""
 
     def test_availability(self, shop: Control) -> None:
-        """A projection shows the stock of a while ago, then the current one; the inventory entry is current."""
+        """A projection first shows the old stock, then the current one; the inventory entry is always current."""
         shop.lag(0.3, of="availability")
         shop.patch("inventory", "i1", {"quantityOnStock": 5})
         with commercetools(shop.url) as calls:
@@ -46,7 +46,7 @@ class TestCommercetools:
             assert _available(calls) == 5
 
     def test_availability_of_a_new_entry(self, shop: Control) -> None:
-        """A projection does not know an entry that has just been created, and still knows one that is gone."""
+        """A projection ignores a new inventory entry while availability lags."""
         shop.delete("inventory", "i1")
         shop.lag(LONG, of="availability")
         shop.put("inventory", {"id": "i2", "sku": "S1", "quantityOnStock": 1})
@@ -55,7 +55,7 @@ class TestCommercetools:
         shop.reset()
 
     def test_queries(self, shop: Control) -> None:
-        """Old, new and deleted documents are listed as they were; a read by id is current."""
+        """Queries show changed, new and deleted documents as they were before; reads by id are current."""
         shop.lag(LONG, of="queries")
         shop.patch("inventory", "i1", {"quantityOnStock": 5})
         shop.put("inventory", {"id": "i2", "sku": "S2", "quantityOnStock": 1})
@@ -68,7 +68,7 @@ class TestCommercetools:
             assert calls("GET", "/shop/categories/bags").status == 404
 
     def test_queries_of_projections(self, shop: Control) -> None:
-        """A product that was unpublished is still found by a query, not by its id."""
+        """An unpublished product is still found by a query, but not by its id."""
         shop.lag(LONG, of="queries")
         unpublished = {**shop.document("products", "p1")["masterData"], "published": False}
         shop.patch("products", "p1", {"masterData": unpublished})
@@ -86,10 +86,10 @@ class TestCommercetools:
 
 
 class TestKlaviyo:
-    """Lists; those of items and variants are tested with the catalog."""
+    """Lists of categories and profiles; test_sandbox_catalog covers items and variants."""
 
     def test_categories(self, control: Control, calls: Calls) -> None:
-        """A category's old name is listed, and one that is deleted; a read by id is current."""
+        """The list shows a category's old name, and a deleted category; reads by id are current."""
         for name in ("bags", "women"):
             attributes = {"external_id": name, "name": name}
             calls("POST", CATEGORIES, {"data": {"type": "catalog-category", "attributes": attributes}})
@@ -102,7 +102,7 @@ class TestKlaviyo:
         assert calls("GET", _at("women")).status == 404
 
     def test_profiles(self, control: Control, calls: Calls) -> None:
-        """A profile is not listed yet, listed as it was, or listed although it is erased; a read by id is current."""
+        """The list misses new profiles and shows old and erased ones; reads by id are current."""
         known = calls("POST", "/api/profiles", profile(external_id="c1", email="old@x.io")).body["data"]["id"]
         control.lag(LONG, of="profiles")
         calls("POST", "/api/profiles", profile(external_id="c2", email="new@x.io"))
@@ -118,16 +118,16 @@ class TestKlaviyo:
 
 
 def test_random() -> None:
-    """Between two bounds each read draws its age; a seed repeats what is drawn."""
+    """Each read draws its lag between the bounds; the same seed repeats the draws."""
     lag = Lag()
     lag.set(1, 3)
 
-    def drawn() -> list[float]:
+    def draws() -> list[float]:
         lag.seed(7)
-        return [lag.seconds() for _ in range(8)]
+        return [lag.draw() for _ in range(8)]
 
-    first = drawn()
-    assert drawn() == first
+    first = draws()
+    assert draws() == first
     assert len(set(first)) == 8
     assert all(1 <= seconds <= 3 for seconds in first)
 
@@ -141,8 +141,8 @@ def test_random() -> None:
         {"of": "lists"},
     ],
 )
-def test_a_lag_that_can_not_be(control: Control, rule: dict[str, Any]) -> None:
-    """What does not lag here, bounds the wrong way round and a lag without time are refused."""
+def test_invalid_lag(control: Control, rule: dict[str, Any]) -> None:
+    """Reads of the other backend, reversed or negative bounds, and a missing duration are rejected."""
     with pytest.raises(ControlError):
         control.call("POST", "lag", rule)
 

@@ -1,4 +1,4 @@
-"""The stand-in for Klaviyo: metrics, their counts by day, and events that get lost."""
+"""The Klaviyo stand-in: metrics, event counts by day, and lost events."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from openapi_client.models.get_metric_response_collection_compound_document impo
 from openapi_client.models.post_metric_aggregate_response import PostMetricAggregateResponse
 
 from sandbox import Control, ControlError
-from sandbox.calls import Answered, Calls, klaviyo
+from sandbox.calls import Calls, Response, klaviyo
 from tests.unit.klaviyo_bodies import event, refusal
 
 AGGREGATES = "/api/metric-aggregates"
@@ -17,18 +17,18 @@ SINCE, UNTIL = "2026-05-01T00:00:00Z", "2026-05-04T00:00:00Z"
 METRICS_A_PAGE = 200
 
 
-def query(metric_id: str, since: str = SINCE, until: str = UNTIL, **attributes: Any) -> dict[str, Any]:
-    """The body of a query."""
-    told = {
+def query(metric_id: str, since: str = SINCE, until: str = UNTIL, **changes: Any) -> dict[str, Any]:
+    """The body of an aggregate query."""
+    attributes = {
         "metric_id": metric_id,
         "measurements": ["count"],
         "interval": "day",
         "filter": [f"greater-or-equal(datetime,{since})", f"less-than(datetime,{until})"],
         "timezone": "UTC",
         "page_size": 500,
-        **attributes,
+        **changes,
     }
-    return {"data": {"type": "metric-aggregate", "attributes": told}}
+    return {"data": {"type": "metric-aggregate", "attributes": attributes}}
 
 
 def place(calls: Calls, *times: str, metric: str = "Placed Order") -> None:
@@ -37,8 +37,8 @@ def place(calls: Calls, *times: str, metric: str = "Placed Order") -> None:
         assert calls("POST", "/api/events", event(time=time, unique_id=time, metric=metric)).status == 202
 
 
-def by_day(answer: Answered) -> dict[str, int]:
-    """The count of each day."""
+def by_day(answer: Response) -> dict[str, int]:
+    """The counts in an answer, by day."""
     assert answer.status == 200
     (row,) = answer.body["data"]["attributes"]["data"]
     return dict(zip(answer.body["data"]["attributes"]["dates"], row["measurements"]["count"], strict=True))
@@ -46,7 +46,7 @@ def by_day(answer: Answered) -> dict[str, int]:
 
 @pytest.fixture
 def metric(calls: Calls) -> str:
-    """The id of a metric with events on two days, at the edges of both."""
+    """The id of a metric with events at the very start and end of days."""
     place(calls, "2026-05-01T00:00:00Z", "2026-05-01T23:59:59Z", "2026-05-03T23:59:59Z", "2026-05-04T00:00:00Z")
     place(calls, "2026-05-02T12:00:00Z", metric="Cancelled Order")
     metric_id: str = calls("GET", "/api/metrics").body["data"][0]["id"]
@@ -57,19 +57,19 @@ class TestMetrics:
     """GET /api/metrics."""
 
     def test_names_the_integration(self, control: Control, calls: Calls) -> None:
-        """Events of the API bring metrics of the API with them; another integration may have one of the same name."""
+        """Events create metrics of the integration `API`; another integration may have one with the same name."""
         shopify = control.put_metric("Placed Order", integration="Shopify", key="shopify")
         place(calls, SINCE)
         found = calls("GET", "/api/metrics").body["data"]
-        told = [(one["attributes"]["name"], one["attributes"]["integration"]["name"]) for one in found]
-        assert told == [("Placed Order", "Shopify"), ("Placed Order", "API")]
+        names = [(entry["attributes"]["name"], entry["attributes"]["integration"]["name"]) for entry in found]
+        assert names == [("Placed Order", "Shopify"), ("Placed Order", "API")]
         assert found[0]["id"] == shopify != found[1]["id"]
-        assert [one["attributes"]["integration"]["key"] for one in found] == ["shopify", "api"]
+        assert [entry["attributes"]["integration"]["key"] for entry in found] == ["shopify", "api"]
         assert sum(by_day(calls("POST", AGGREGATES, query(shopify))).values()) == 0
         assert sum(by_day(calls("POST", AGGREGATES, query(found[1]["id"]))).values()) == 1
 
     def test_filters_and_fields(self, control: Control, calls: Calls) -> None:
-        """By name or category of the integration, not by that of the metric."""
+        """Filters work on the integration's name and category, not on the metric's name."""
         control.put_metric("Placed Order", integration="Shopify", key="shopify", category="eCommerce")
         place(calls, SINCE)
         for condition, count in (
@@ -83,7 +83,7 @@ class TestMetrics:
         assert first["attributes"] == {"name": "Placed Order"}
 
     def test_pages(self, control: Control, calls: Calls) -> None:
-        """200 a page."""
+        """A page holds 200 metrics."""
         for number in range(METRICS_A_PAGE + 1):
             control.put_metric(f"Metric {number}", integration="Shopify", key="shopify")
         first = calls("GET", "/api/metrics").body
@@ -96,15 +96,15 @@ class TestAggregates:
     """POST /api/metric-aggregates."""
 
     def test_counts_by_day(self, calls: Calls, metric: str) -> None:
-        """Every day of the range with its events of this metric; the range's end is not in it."""
+        """Every day of the range has a count of this metric's events; the end of the range is exclusive."""
         assert by_day(calls("POST", AGGREGATES, query(metric))) == {
             "2026-05-01T00:00:00+00:00": 2,
             "2026-05-02T00:00:00+00:00": 0,
             "2026-05-03T00:00:00+00:00": 1,
         }
 
-    def test_answers_are_those_of_the_sdk(self, calls: Calls, metric: str) -> None:
-        """The SDK's models read what both calls answer."""
+    def test_answers_match_the_sdk(self, calls: Calls, metric: str) -> None:
+        """The SDK's models accept both answers."""
         listed = GetMetricResponseCollectionCompoundDocument.model_validate(calls("GET", "/api/metrics").body)
         assert listed.data[0].id == metric
         counted = PostMetricAggregateResponse.model_validate(calls("POST", AGGREGATES, query(metric)).body)
@@ -117,12 +117,12 @@ class TestAggregates:
         ]
 
     def test_range_within_days(self, calls: Calls, metric: str) -> None:
-        """A range may begin and end within a day: that day is listed, and what is outside the range is not counted."""
+        """A range may start and end within a day; that day is listed, but events outside the range don't count."""
         body = query(metric, "2026-05-01T00:00:01", "2026-05-03T23:59:59")
         assert list(by_day(calls("POST", AGGREGATES, body)).values()) == [1, 0, 0]
 
     def test_timezone(self, calls: Calls, metric: str) -> None:
-        """Days are those of the timezone."""
+        """Days are in the requested timezone."""
         body = query(metric, "2026-05-01T00:00:00", "2026-05-03T00:00:00", timezone="Europe/Berlin")
         assert by_day(calls("POST", AGGREGATES, body)) == {
             "2026-05-01T00:00:00+02:00": 1,
@@ -149,16 +149,16 @@ class TestAggregates:
         ],
     )
     def test_refusals(self, calls: Calls, metric: str, attributes: dict[str, Any], field: str) -> None:
-        """400 that points at the field."""
+        """400 with a pointer to the field."""
         answer = calls("POST", AGGREGATES, query(metric, **attributes))
         assert refusal(answer) == (400, "invalid", f"/data/attributes/{field}")
 
     def test_unknown_metric(self, calls: Calls) -> None:
-        """404."""
+        """An unknown metric gives 404."""
         assert calls("POST", AGGREGATES, query("M99999")).status == 404
 
     def test_scope_and_limits(self, control: Control, metric: str) -> None:
-        """It needs no right to write, and a minute takes 60."""
+        """The call needs only `metrics:read`; its limit is 60 per minute."""
         control.keys(["reader"], scopes=["metrics:read"])
         with klaviyo(control.url, "reader") as reader:
             answer = reader("POST", AGGREGATES, query(metric))
@@ -169,20 +169,20 @@ class TestAggregates:
 
 
 class TestLostEvents:
-    """What the control API takes away."""
+    """Events that the control API deletes."""
 
     def test_by_metric_and_day(self, control: Control, calls: Calls, metric: str) -> None:
-        """Those of one day, or some of them; others stay."""
+        """Events of a metric can be dropped by day and up to a number; other events stay."""
         assert control.drop_events("Placed Order", day="2026-05-01", most=1) == 1
         assert list(by_day(calls("POST", AGGREGATES, query(metric))).values()) == [1, 0, 1]
         assert control.drop_events("Placed Order", day="2026-05-02") == 0
         assert control.drop_events("Placed Order") == 3
-        assert [kept["metric"] for kept in control.state()["events"]] == ["Cancelled Order"]
+        assert [stored["metric"] for stored in control.state()["events"]] == ["Cancelled Order"]
         with pytest.raises(ControlError, match="Invalid isoformat"):
             control.drop_events("Placed Order", day="yesterday")
 
     def test_can_be_sent_again(self, control: Control, calls: Calls, metric: str) -> None:
-        """The unique id of a lost event is free, that of a kept one is not."""
+        """A dropped event can be sent again; a duplicate of a stored one is ignored."""
         control.drop_events("Placed Order", day="2026-05-01", most=1)
         place(calls, "2026-05-01T00:00:00Z", "2026-05-01T23:59:59Z")
         assert list(by_day(calls("POST", AGGREGATES, query(metric))).values()) == [2, 0, 1]

@@ -1,4 +1,4 @@
-"""The stand-in for Klaviyo's profiles: identity, merging, filters, erasure."""
+"""The Klaviyo stand-in's profiles: identifiers, merging, filters, erasure."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ PHONE, OTHER_PHONE = "+4915112345678", "+4915187654321"
 
 
 class TestProfiles:
-    """Profiles and their identity."""
+    """Creating, matching and changing profiles."""
 
     def test_upsert(self, calls: Calls) -> None:
-        """201 for a new profile, 200 for a known one; absent leaves, null clears, properties and location merge."""
+        """201 for a new profile, 200 for an existing one; missing fields stay, null clears, objects merge."""
         created = calls(
             "POST",
             "/api/profile-import",
@@ -42,7 +42,7 @@ class TestProfiles:
         assert attributes["properties"] == {"a": 1, "b": 3}
 
     def test_matches_by_any_identifier(self, control: Control, calls: Calls) -> None:
-        """External id before e-mail (whatever its case) before phone; free identifiers may change."""
+        """External id is matched before e-mail (in any case) and phone; identifiers may change if they are free."""
         calls("POST", "/api/profile-import", profile(email="jane@x.io"))
         calls("POST", "/api/profile-import", profile(email="JANE@x.io", external_id="c1"))
         calls("POST", "/api/profile-import", profile(external_id="c1", email="new@x.io", phone_number=PHONE))
@@ -52,7 +52,7 @@ class TestProfiles:
         assert calls("POST", "/api/profile-import", profile(email="jane@x.io")).status == 201
 
     def test_conflicts(self, control: Control, calls: Calls) -> None:
-        """Identifiers of two profiles: 409 that names the other one, and nothing changes."""
+        """Identifiers of two profiles give a 409 that names the other profile, and nothing changes."""
         calls("POST", "/api/profile-import", profile(external_id="c1", email="one@x.io"))
         other = calls("POST", "/api/profile-import", profile(external_id="c2", email="two@x.io")).body["data"]["id"]
         before = control.state()["profiles"]
@@ -64,7 +64,7 @@ class TestProfiles:
         assert control.state()["profiles"] == before
 
     def test_create_patch_get(self, calls: Calls) -> None:
-        """POST creates, PATCH changes by id, GET shows; the id of the body has to be the path's."""
+        """POST creates, PATCH changes by id, GET reads. The id in the body must be the one in the path."""
         created = calls("POST", "/api/profiles", profile(email="a@x.io", phone_number=PHONE)).body["data"]["id"]
         path = f"/api/profiles/{created}"
         assert calls("PATCH", path, profile(created, phone_number=OTHER_PHONE)).status == 200
@@ -72,11 +72,11 @@ class TestProfiles:
         assert refusal(calls("PATCH", path, profile("other", title="x"))) == (400, "invalid", "/data/id")
         assert calls("PATCH", "/api/profiles/none", profile("none", title="x")).status == 404
         assert calls("GET", "/api/profiles/none").status == 404
-        cut = calls("GET", path, query={"fields[profile]": "email"}).body["data"]["attributes"]
-        assert cut == {"email": "a@x.io"}
+        selected = calls("GET", path, query={"fields[profile]": "email"}).body["data"]["attributes"]
+        assert selected == {"email": "a@x.io"}
 
     def test_patches_properties(self, control: Control, calls: Calls) -> None:
-        """`meta.patch_properties` appends, takes away and unsets."""
+        """`meta.patch_properties` appends to and unsets properties."""
         calls("POST", "/api/profile-import", profile(email="a@x.io", properties={"tags": ["a"], "old": 1}))
         body = profile(email="a@x.io")
         body["data"]["meta"] = {"patch_properties": {"append": {"tags": "b"}, "unset": "old"}}
@@ -84,7 +84,7 @@ class TestProfiles:
         assert control.state()["profiles"][0]["properties"] == {"tags": ["a", "b"]}
 
     def test_filters(self, calls: Calls) -> None:
-        """By one identifier or by any of several, in pages."""
+        """Filters match one identifier or any of several; results are paged; malformed filters are rejected."""
         for number in range(5):
             calls("POST", "/api/profiles", profile(external_id=f"c{number}", email=f"{number}@x.io"))
         for condition, expected in (
@@ -115,12 +115,12 @@ class TestProfiles:
         ],
     )
     def test_refusals(self, calls: Calls, attributes: dict[str, Any], pointer: str) -> None:
-        """400 with a pointer to what is wrong."""
+        """400 with a pointer to the problem."""
         answer = calls("POST", "/api/profile-import", profile(**attributes))
         assert refusal(answer) == (400, "invalid", f"/data/attributes{pointer}")
 
     def test_size(self, calls: Calls) -> None:
-        """A body of more than 100 KB: 413."""
+        """A body of more than 100 KB gives 413."""
         body = profile(email="a@x.io", properties={"text": "x" * 100_000})
         assert calls("POST", "/api/profile-import", body).status == 413
 
@@ -137,8 +137,8 @@ class TestErasure:
             }
         }
 
-    def test_profile_and_events_are_gone(self, control: Control, calls: Calls) -> None:
-        """Erased by e-mail or id; who is unknown is accepted too."""
+    def test_profile_and_events_are_erased(self, control: Control, calls: Calls) -> None:
+        """A profile and its events are erased by e-mail or id; an unknown profile is accepted too."""
         for number in (1, 2, 3):
             calls("POST", "/api/events", event({"external_id": f"c{number}", "email": f"{number}@x.io"}))
         identity = control.state()["profiles"][1]["id"]
@@ -150,6 +150,6 @@ class TestErasure:
         assert state["erased"] == ["c1", "c2"]
 
     def test_exactly_one_identifier(self, calls: Calls) -> None:
-        """None, two, and an external id are refused."""
+        """No identifier, two identifiers, and an external id are rejected."""
         for body in (self._job(), self._job("x", email="a@x.io"), self._job(external_id="c1")):
             assert calls("POST", "/api/data-privacy-deletion-jobs", body).status == 400

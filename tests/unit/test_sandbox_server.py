@@ -1,4 +1,4 @@
-"""The servers themselves: control API, record, failures on the wire, and the program."""
+"""The servers: control API, request record, injected failures, and the program."""
 
 import http.client
 import json
@@ -25,17 +25,17 @@ CUSTOMER = {"id": "c1", "email": "jane@example.com"}
 
 @pytest.fixture
 def shop(running: sandbox.Sandbox) -> Control:
-    """The control API of commercetools, after a reset."""
+    """The control client of commercetools, after a reset."""
     control = Control(running.commercetools.url)
     control.reset()
     return control
 
 
 class TestRecord:
-    """What the servers remember of requests."""
+    """The request record."""
 
-    def test_tells_everything_about_a_request(self, control: Control, calls: Calls) -> None:
-        """Method, decoded path, query, body, status, operation; the answer when it was no success."""
+    def test_entries(self, control: Control, calls: Calls) -> None:
+        """An entry has method, decoded path, query, body, status and operation, and the answer if it was an error."""
         calls("POST", "/api/catalog-categories", CATEGORY)
         calls("GET", "/api/catalog-items/%24custom%3A%3A%3A%24default%3A%3A%3Aa%2Fb", query={"include": ["a", "b"]})
         first, second = control.requests()
@@ -49,7 +49,7 @@ class TestRecord:
         assert second["answer"]["errors"][0]["code"] == "not_found"
 
     def test_marks_token_requests_and_missing_authorization(self, shop: Control) -> None:
-        """Token requests are of their own kind; a request without token is recorded as unauthorized."""
+        """Token requests have their own kind; a request without a token is recorded as unauthorized."""
         with commercetools(shop.url) as calls:
             calls("GET", "/shop/orders/o1")
             calls("GET", "/shop/orders", headers={"Authorization": None})
@@ -60,8 +60,8 @@ class TestRecord:
         ]
         assert [entry["operation"] for entry in shop.requests(kind="token")] == ["token"]
 
-    def test_can_be_read_in_part_and_forgotten(self, control: Control, calls: Calls) -> None:
-        """`since` leaves out what is known; after forgetting, numbers go on."""
+    def test_since_and_forget(self, control: Control, calls: Calls) -> None:
+        """`since` returns only newer requests; numbering continues after the record is cleared."""
         calls("GET", "/api/metrics")
         calls("GET", "/api/accounts")
         assert [entry["operation"] for entry in control.requests(since=1)] == ["get_accounts"]
@@ -72,10 +72,10 @@ class TestRecord:
 
 
 class TestFailures:
-    """Failures that are told to happen."""
+    """Injected failures."""
 
     def test_answers_with_the_backends_own_error(self, control: Control, calls: Calls, shop: Control) -> None:
-        """A told status comes with a proper error body, and with the headers that were told."""
+        """An injected status comes with the backend's own error body and the given headers."""
         control.fail("events|metrics", status=503, headers={"Retry-After": "1"}, count=1)
         answer = calls("GET", "/api/metrics")
         assert (answer.status, answer.headers["retry-after"]) == (503, "1")
@@ -92,26 +92,26 @@ class TestFailures:
         ("body", "expected"), [("empty", None), ({"errors": "none"}, {"errors": "none"}), ("html", b"<html>")]
     )
     def test_sends_other_bodies(self, control: Control, calls: Calls, body: object, expected: object) -> None:
-        """Nothing at all, some JSON, or the HTML of a proxy."""
+        """The body can be empty, any JSON, or a proxy's HTML."""
         control.call("POST", "failures", {"path": "", "status": 502, "body": body})
         answer = calls("GET", "/api/metrics")
         assert answer.status == 502
         assert (answer.body[:6] if isinstance(answer.body, bytes) else answer.body) == expected
 
-    def test_skips_and_counts_and_selects(self, control: Control, calls: Calls) -> None:
-        """`skip` requests pass, `count` fail; other methods and paths are left alone."""
+    def test_skip_count_and_method(self, control: Control, calls: Calls) -> None:
+        """`skip` requests pass, then `count` fail; other methods and paths are not affected."""
         control.fail("/api/metrics$", method="GET", status=500, skip=1, count=2)
         assert [calls("GET", "/api/metrics").status for _ in range(4)] == [200, 500, 500, 200]
         assert calls("GET", "/api/accounts").status == 200
 
     def test_first_rule_that_matches_wins(self, control: Control, calls: Calls) -> None:
-        """Rules are asked in order; a rule that is used up makes way for the next."""
+        """Rules apply in order; when one is used up, the next one applies."""
         control.fail("metrics", status=500, count=1)
         control.fail("metrics", status=503)
         assert [calls("GET", "/api/metrics").status for _ in range(3)] == [500, 503, 503]
 
-    def test_happen_at_a_rate_that_can_be_repeated(self, control: Control, calls: Calls) -> None:
-        """The same seed makes the same requests fail."""
+    def test_rate_is_repeatable(self, control: Control, calls: Calls) -> None:
+        """With the same seed the same requests fail."""
         control.fail(status=500, rate=0.5)
         runs = []
         for _ in range(2):
@@ -121,7 +121,7 @@ class TestFailures:
         assert set(runs[0]) == {200, 500}
 
     def test_apply_lets_the_write_happen(self, control: Control, calls: Calls) -> None:
-        """With `apply` only the answer is lost, without it the request never took effect."""
+        """With `apply` only the answer is lost; without it the request never takes effect."""
         control.fail(status=500, count=1)
         assert calls("POST", "/api/catalog-categories", CATEGORY).status == 500
         assert control.state()["categories"] == {}
@@ -130,7 +130,7 @@ class TestFailures:
         assert control.state()["categories"] == {"c1": "Bags"}
 
     def test_reset_while_sending(self, control: Control, calls: Calls) -> None:
-        """The connection breaks before any answer, and nothing happened; status 0 in the record."""
+        """The connection breaks before any answer and nothing takes effect; the record has status 0."""
         control.fail(reset="sending", count=1)
         with pytest.raises(ConnectionError):
             calls("POST", "/api/catalog-categories", {"data": "x" * 1_000_000})
@@ -138,7 +138,7 @@ class TestFailures:
         assert [entry["status"] for entry in control.requests()] == [0, 200]
 
     def test_reset_while_answering(self, control: Control, calls: Calls) -> None:
-        """Status line and a part of the body arrive, then the connection breaks; with `apply` the write happened."""
+        """The head and part of the body arrive, then the connection breaks; with `apply` the write takes effect."""
         control.fail(reset="answering", apply=True)
         connection = http.client.HTTPConnection(urlsplit(control.url).netloc)
         connection.request("POST", "/api/catalog-categories", json.dumps(CATEGORY), calls.headers)
@@ -150,7 +150,7 @@ class TestFailures:
         assert control.state()["categories"] == {"c1": "Bags"}
 
     def test_delay_and_trickle(self, control: Control, calls: Calls) -> None:
-        """A late answer and a slow answer are the true ones."""
+        """Delayed and trickled answers are the backend's own."""
         control.fail("metrics", delay=0.1)
         control.fail("accounts", trickle=0.0001)
         before = time.monotonic()
@@ -159,7 +159,7 @@ class TestFailures:
         assert calls("GET", "/api/accounts").body["data"][0]["type"] == "account"
 
     def test_unknown_fields_are_refused(self, control: Control) -> None:
-        """A misspelt rule says so, it is not passed over."""
+        """A misspelt field in a rule is an error, and so is an unknown control call."""
         with pytest.raises(ControlError, match="unknown fields: sttus"):
             control.call("POST", "failures", {"sttus": 500})
         with pytest.raises(ControlError, match="404"):
@@ -167,8 +167,8 @@ class TestFailures:
 
 
 def test_serves_many_connections_at_a_time(control: Control) -> None:
-    """More connections than a small backlog holds are answered, and all writes arrive."""
-    faults: list[BaseException] = []
+    """64 connections at the same time are all answered, and all writes arrive."""
+    errors: list[BaseException] = []
 
     def work(worker: int) -> None:
         try:
@@ -177,20 +177,20 @@ def test_serves_many_connections_at_a_time(control: Control) -> None:
                     name = f"{worker}-{number}"
                     body = {"data": {"type": "catalog-category", "attributes": {"external_id": name, "name": name}}}
                     assert calls("POST", "/api/catalog-categories", body).status == 201
-        except BaseException as fault:  # noqa: BLE001 - told to the test's own thread
-            faults.append(fault)
+        except BaseException as error:  # noqa: BLE001 - reported by the main thread
+            errors.append(error)
 
     threads = [threading.Thread(target=work, args=(worker,)) for worker in range(64)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert not faults
+    assert not errors
     assert len(control.state()["categories"]) == 320
 
 
 def test_several_requests_in_one_packet(control: Control, calls: Calls) -> None:
-    """What a client sends ahead is answered in order."""
+    """Pipelined requests are answered in order."""
     parts = urlsplit(control.url)
     head = "".join(f"{name}: {value}\r\n" for name, value in calls.headers.items())
     with socket.create_connection((parts.hostname or "", parts.port or 0)) as connection:
@@ -202,8 +202,8 @@ def test_several_requests_in_one_packet(control: Control, calls: Calls) -> None:
     assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200", b"404"]
 
 
-def test_stops_while_an_answer_is_delayed() -> None:
-    """A long delay does not hold up the end."""
+def test_stops_during_a_delay() -> None:
+    """A delayed answer does not hold up the shutdown."""
     before = time.monotonic()
     with sandbox.start() as servers:
         Control(servers.klaviyo.url).fail(delay=60)
@@ -218,7 +218,7 @@ def test_stops_while_an_answer_is_delayed() -> None:
 
 
 def test_program(tmp_path: Path) -> None:
-    """`python -m sandbox` prints its addresses in one line, loads documents, and ends with 0 on SIGTERM."""
+    """`python -m sandbox` prints its URLs on one line, loads documents, and exits with 0 on SIGTERM."""
     (tmp_path / "customers").mkdir()
     (tmp_path / "customers" / "c1.json").write_text(json.dumps(CUSTOMER))
     command = [sys.executable, "-m", "sandbox", "--documents", str(tmp_path)]

@@ -1,4 +1,4 @@
-"""The stand-in for commercetools: Subscriptions, the one resource that is written."""
+"""The commercetools stand-in: Subscriptions, the only resource that can be written."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,14 +20,14 @@ DRAFT: dict[str, Any] = {
 
 @pytest.fixture
 def calls(running: sandbox.Sandbox) -> Iterator[Calls]:
-    """Calls to an empty project, with a token."""
+    """A client with a token for an empty project."""
     Control(running.commercetools.url).reset()
     with commercetools(running.commercetools.url) as calls:
         yield calls
 
 
-def test_life(calls: Calls) -> None:
-    """Create, read by key, change with a version, delete with a version."""
+def test_life_cycle(calls: Calls) -> None:
+    """Create, read by key, update and delete, the last two with a version."""
     created = calls("POST", "/shop/subscriptions", DRAFT)
     assert (created.status, created.body["version"], created.body["status"]) == (201, 1, "Healthy")
     assert calls("GET", "/shop/subscriptions/key=klaviyo").body == created.body
@@ -60,14 +60,14 @@ def test_life(calls: Calls) -> None:
     ],
 )
 def test_bad_drafts(calls: Calls, change: dict[str, object], code: str) -> None:
-    """A key that exists, a bad key, nothing to deliver, no destination, an unknown field: 400."""
+    """An existing or malformed key, no messages and changes, no destination, and an unknown field give 400."""
     calls("POST", "/shop/subscriptions", DRAFT)
     answer = calls("POST", "/shop/subscriptions", {**DRAFT, **change})
     assert (answer.status, answer.body["errors"][0]["code"]) == (400, code)
 
 
 def test_bad_updates(calls: Calls) -> None:
-    """A stale version: 409; an unknown action or no version: 400."""
+    """A stale version gives 409; an unknown action and a missing version give 400."""
     calls("POST", "/shop/subscriptions", DRAFT)
     path = "/shop/subscriptions/key=klaviyo"
     assert calls("POST", path, {"version": 9, "actions": []}).status == 409
@@ -77,8 +77,8 @@ def test_bad_updates(calls: Calls) -> None:
     assert calls("POST", path, b"{").status == 400
 
 
-def test_fifty_are_the_limit(calls: Calls) -> None:
-    """The 51st is refused."""
+def test_limit(calls: Calls) -> None:
+    """A project holds 50 subscriptions; the 51st is rejected."""
     for number in range(50):
         assert calls("POST", "/shop/subscriptions", {**DRAFT, "key": f"key-{number}"}).status == 201
     answer = calls("POST", "/shop/subscriptions", DRAFT)
@@ -86,5 +86,5 @@ def test_fifty_are_the_limit(calls: Calls) -> None:
 
 
 def test_other_resources_are_read_only(calls: Calls) -> None:
-    """Nothing here writes customers: 405 says so."""
+    """Writing a customer gives 405."""
     assert calls("POST", "/shop/customers", {"email": "x@y.io"}).status == 405

@@ -1,4 +1,4 @@
-"""The stand-in for commercetools: the Messages API, whole collections, and what falls due in a while."""
+"""The commercetools stand-in: the Messages API, reading whole collections, and queries by time."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sandbox import Control, Sandbox
-from sandbox.calls import Calls, ask_token, commercetools
+from sandbox.calls import Calls, commercetools, request_token
 
 PAGE = 500
 A, B = "2026-05-01T00:00:00Z", "2026-05-01T00:15:00.000Z"
@@ -35,20 +35,20 @@ def shop(running: Sandbox) -> Control:
 
 @pytest.fixture
 def calls(shop: Control) -> Iterator[Calls]:
-    """Calls with a token."""
+    """A client with a token."""
     with commercetools(shop.url) as calls:
         yield calls
 
 
 def found(calls: Calls, collection: str, where: str, **query: Any) -> list[str]:
-    """The ids that a query finds, in the order of the ids if no other is told."""
+    """The ids in a query's results, sorted by id unless `sort` is given."""
     answer = calls("GET", f"/shop/{collection}", query={"where": where, "sort": "id asc", **query})
     assert answer.status == 200, answer.body
     return [document["id"] for document in answer.body["results"]]
 
 
 def product(name: str, master: dict[str, Any], *others: dict[str, Any], published: bool = True) -> dict[str, Any]:
-    """A product whose variants have one embedded price each."""
+    """A product whose variants each have one embedded price."""
     variants = [{"id": 1 + index, "prices": [price]} for index, price in enumerate((master, *others))]
     current = {"masterVariant": variants[0], "variants": variants[1:]}
     return {"id": name, "masterData": {"published": published, "current": current}}
@@ -58,7 +58,7 @@ class TestMessages:
     """GET /messages."""
 
     def test_since(self, shop: Control, calls: Calls) -> None:
-        """By time, those of one time by id; page after page."""
+        """Messages can be paged by time, and by id within the same time."""
         for number, time in ((3, "00:00:02.000Z"), (1, "00:00:01.000Z"), (2, "00:00:01.000Z"), (0, "00:00:00.000Z")):
             shop.put("messages", {"id": f"m{number}", "type": "ProductPublished", "createdAt": f"2026-05-01T{time}"})
         order = {"sort": ["createdAt asc", "id asc"], "withTotal": "false"}
@@ -67,16 +67,16 @@ class TestMessages:
         rest = 'createdAt > "2026-05-01T00:00:01.000Z" or (createdAt = "2026-05-01T00:00:01Z" and id > "m2")'
         assert found(calls, "messages", rest, limit=2, **order) == ["m3"]
 
-    def test_what_was_delivered(self, shop: Control, calls: Calls) -> None:
-        """A delivered message has in the API what it had in its delivery, without what belongs to that."""
-        shop.keep_message(DELIVERED)
-        told = {name: value for name, value in DELIVERED.items() if name not in ("notificationType", "projectKey")}
-        assert calls("GET", "/shop/messages/m1").body == told
+    def test_delivered_message(self, shop: Control, calls: Calls) -> None:
+        """A delivered message appears in the API without the two fields that only deliveries have."""
+        shop.put_delivered_message(DELIVERED)
+        expected = {name: value for name, value in DELIVERED.items() if name not in ("notificationType", "projectKey")}
+        assert calls("GET", "/shop/messages/m1").body == expected
         assert found(calls, "messages", 'type="ProductUnpublished" and resource(typeId="product")') == ["m1"]
 
-    def test_can_be_off(self, shop: Control, calls: Calls) -> None:
-        """A project that does not keep messages has none; its settings say so."""
-        shop.keep_message(DELIVERED)
+    def test_can_be_disabled(self, shop: Control, calls: Calls) -> None:
+        """A project with the Messages API disabled lists none, and its settings say so."""
+        shop.put_delivered_message(DELIVERED)
         shop.project(messages={"enabled": False})
         assert found(calls, "messages", 'id > ""') == []
         assert calls("GET", "/shop").body["messages"] == {"enabled": False}
@@ -84,18 +84,18 @@ class TestMessages:
         assert found(calls, "messages", 'id > ""') == ["m1"]
 
     def test_scope(self, shop: Control, calls: Calls) -> None:
-        """`view_messages`, and no other."""
+        """Reading messages needs `view_messages`."""
         shop.tokens(enforce_scopes=True)
         for scope, status in (("view_orders:shop view_products:shop", 403), ("view_messages:shop", 200)):
-            token = ask_token(calls, scope=scope).body["access_token"]
+            token = request_token(calls, scope=scope).body["access_token"]
             assert calls("GET", "/shop/messages", headers={"Authorization": f"Bearer {token}"}).status == status
 
 
 @pytest.mark.parametrize(
     "collection", ["inventory", "product-projections", "customers", "orders", "categories", "standalone-prices"]
 )
-def test_every_document_without_an_offset(shop: Control, calls: Calls, collection: str) -> None:
-    """500 a page, each after the last id of the one before."""
+def test_paging_by_id(shop: Control, calls: Calls, collection: str) -> None:
+    """A collection can be read 500 at a time, each page after the last id of the one before."""
     names = [f"d{number:04d}" for number in range(2 * PAGE + 1)]
     stored, document = (
         ("products", {"masterData": {"published": True}}) if collection == "product-projections" else (collection, {})
@@ -110,8 +110,8 @@ def test_every_document_without_an_offset(shop: Control, calls: Calls, collectio
     assert seen == names
 
 
-def test_orders_of_a_time(shop: Control, calls: Calls) -> None:
-    """Imported orders have their time in `completedAt`, others in `createdAt`."""
+def test_orders_of_a_day(shop: Control, calls: Calls) -> None:
+    """An order's time is `completedAt` if it was imported, else `createdAt`."""
     shop.put_all(
         {
             "orders": [
@@ -133,7 +133,7 @@ def test_orders_of_a_time(shop: Control, calls: Calls) -> None:
 
 
 class TestDuePrices:
-    """Prices whose time begins or ends within a quarter of an hour."""
+    """Prices whose validity starts or ends within a quarter of an hour."""
 
     PRICES: tuple[tuple[str, dict[str, str]], ...] = (
         ("at-the-start", {"validFrom": A}),
@@ -146,7 +146,7 @@ class TestDuePrices:
     EXPECTED = ("begins", "begins-last", "ends")
 
     def test_standalone(self, shop: Control, calls: Calls) -> None:
-        """Active ones; a price whose document does not say is active."""
+        """Finds active prices; a document without `active` is active."""
         shop.put_all({"standalone-prices": [{"id": name, "sku": name, **times} for name, times in self.PRICES]})
         shop.put("standalone-prices", {"id": "off", "sku": "off", "active": False, "validFrom": B})
         assert found(calls, "standalone-prices", f"active=true and ({DUE})") == [*self.EXPECTED]
@@ -155,23 +155,23 @@ class TestDuePrices:
 
     @pytest.mark.parametrize("is_master", [True, False])
     def test_embedded(self, shop: Control, calls: Calls, *, is_master: bool) -> None:
-        """Prices of the master variant and of the others, on the published side."""
+        """Finds prices of the master variant and of other variants, in current projections."""
         documents = [product(name, times) if is_master else product(name, {}, {}, times) for name, times in self.PRICES]
         hidden = product("hidden", {"validFrom": B}, published=False)
         shop.put_all({"products": [*documents, hidden]})
         where = f"masterVariant(prices({DUE})) or variants(prices({DUE}))"
         assert found(calls, "product-projections", where, staged="false") == [*self.EXPECTED]
 
-    def test_one_price_has_to_meet_both_bounds(self, shop: Control, calls: Calls) -> None:
-        """Two prices of a variant, one before and one after, are not one within."""
+    def test_both_bounds_apply_to_one_price(self, shop: Control, calls: Calls) -> None:
+        """One price before the range and one after it don't match together."""
         outside = product("p1", {"validFrom": "2020-01-01T00:00:00Z"})
         outside["masterData"]["current"]["masterVariant"]["prices"].append({"validFrom": "2030-01-01T00:00:00Z"})
         shop.put("products", outside)
         where = f'masterVariant(prices(validFrom > "{A}" and validFrom <= "{B}"))'
         assert found(calls, "product-projections", where, staged="false") == []
 
-    def test_a_query_that_takes_too_long(self, shop: Control, calls: Calls) -> None:
-        """One collection's query may time out, as a 400 of its own code, while its documents can be read."""
+    def test_query_timeout(self, shop: Control, calls: Calls) -> None:
+        """Queries of one collection can fail with QueryTimedOut (400) or 504 while reads by id succeed."""
         timed_out = {"statusCode": 400, "message": "", "errors": [{"code": "QueryTimedOut", "message": ""}]}
         shop.put("products", product("p1", {}))
         shop.fail("/product-projections$", status=400, body=timed_out, count=1)

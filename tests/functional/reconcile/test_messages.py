@@ -48,10 +48,10 @@ def test_messages_that_are_done_again_say_what_they_said_of_consent(shop: Sandbo
     shop.commercetools.put("messages", {"id": "message-1", "version": 1, **times, **told})
     compare, environment = comparison(job, RULES), {"SYNC_CONFIG": config_of(job.folder)}
     again = ("--from-messages", "--since", "3h", "--fix")
-    shop.klaviyo.says(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(hours=1))
+    shop.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(hours=1))
     assert compare.run(*again, **environment).report["messages"]["synced"] == 1
     assert consent(shop) == "UNSUBSCRIBED"
-    shop.klaviyo.says(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(hours=3))
+    shop.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(hours=3))
     assert compare.run(*again, **environment).report["messages"]["synced"] == 1
     assert consent(shop) == "SUBSCRIBED"
 
