@@ -1,4 +1,4 @@
-"""What is done for each message. Importing this package registers every handler."""
+"""The handlers: one module per commercetools resource. Importing this package registers all of them."""
 
 from handlers import (
     category,

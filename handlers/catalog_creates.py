@@ -1,4 +1,4 @@
-"""What creates the items and variants of products that Klaviyo lacks, and whether the shop still says the same."""
+"""Bodies for jobs that create items and variants in bulk, and checks whether the shop has changed since."""
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from core.errors import Unmappable
 from core.wire import encoded
-from handlers.catalog_product import Supplies, is_standalone, supplies_of
+from handlers.catalog_product import StockAndPrices, is_standalone, read_stock_and_prices
 from handlers.category_tree import create_category
 from handlers.services import Services
 from mappers.catalog_documents import ProductProjection
@@ -19,7 +19,7 @@ from mappers.variant import catalog_variants, variant_create
 
 @dataclass(frozen=True, slots=True)
 class Creation:
-    """The bodies that create a product's item and its variants by SKU. `digest` tells what they were made of."""
+    """The bodies that create a product's item and, by SKU, its variants. `digest` is a hash of them all."""
 
     product_id: str
     item: Mapped
@@ -30,37 +30,38 @@ class Creation:
 
     @property
     def records(self) -> int:
-        """Items and variants."""
+        """Number of items and variants."""
         return 1 + len(self.variants)
 
 
 def creations(products: Sequence[ProductProjection], services: Services) -> list[Creation]:
-    """What creates these published products, with stock and prices of now, but for those that can't be mapped."""
+    """The bodies for these products, with current stock and prices; none for unpublished or unmappable products."""
     readable = [product for product in products if _is_readable(product)]
     skus = [sku for product in readable for sku in stocked_skus(product)]
     priced = [sku for product in readable if is_standalone(product) for sku in stocked_skus(product)]
-    supplies = supplies_of(skus, priced, services, standalone=bool(priced))
-    made = (_creation(product, supplies, services) for product in readable)
-    return [creation for creation in made if creation]
+    stock_and_prices = read_stock_and_prices(skus, priced, services, standalone=bool(priced))
+    mapped = (_creation(product, stock_and_prices, services) for product in readable)
+    return [creation for creation in mapped if creation]
 
 
-def gone_categories(items: Iterable[Mapped], services: Services) -> frozenset[str]:
-    """Create the categories of these items that Klaviyo lacks; the ids of those that the shop lacks as well."""
+def create_missing_categories(items: Iterable[Mapped], services: Services) -> frozenset[str]:
+    """Create the items' categories that Klaviyo lacks. Returns the ids of those that the shop has deleted."""
     wanted = sorted(frozenset[str]().union(*(item_category_ids(item.body) for item in items)))
     known = services.klaviyo.category_names(wanted)
     return frozenset(own for own in wanted if own not in known and not create_category(own, services))
 
 
 def is_unchanged(sent: Creation, services: Services) -> bool:
-    """Whether the same would be sent again: the product, its categories, stock and prices are as they were."""
+    """True if the same bodies would be sent now: product, categories, stock and prices have not changed."""
     product = services.commercetools.product_projection(sent.product_id)
     return [one.digest for one in creations([product] if product else [], services)] == [sent.digest]
 
 
-def left_over(product_id: str, skus: Collection[str], services: Services) -> frozenset[str] | None:
-    """Those of the SKUs that the product does not have any more, None if it has them all.
+def surplus_skus(product_id: str, skus: Collection[str], services: Services) -> frozenset[str] | None:
+    """The SKUs, of those given, that the product no longer has; None if nothing of it is surplus.
 
-    Of a product that is not published all are left over, and its item, also if it had none.
+    If the product is no longer published, all of them are surplus, and so is its item. The result is then a set, even
+    an empty one, not None.
     """
     product = services.commercetools.product_projection(product_id)
     if not product:
@@ -81,11 +82,11 @@ def _is_readable(product: ProductProjection) -> bool:
     return product.get("published") is not False
 
 
-def _creation(product: ProductProjection, supplies: Supplies, services: Services) -> Creation | None:
+def _creation(product: ProductProjection, stock_and_prices: StockAndPrices, services: Services) -> Creation | None:
     now, settings = datetime.now(UTC), services.settings
     try:
-        item = catalog_item(product, settings, now, supplies.prices)
-        variants = catalog_variants(product, settings, now, supplies.prices, supplies.entries)
+        item = catalog_item(product, settings, now, stock_and_prices.prices)
+        variants = catalog_variants(product, settings, now, stock_and_prices.prices, stock_and_prices.entries)
     except Unmappable:
         return None
     bodies = {sku: variant_create(sku, mapped.body, product["id"]) for sku, mapped in variants.items()}

@@ -1,4 +1,4 @@
-"""The item of a product: whether it has to be written, and writing it after its categories."""
+"""Write a product's catalog item if it differs, after creating the categories it needs."""
 
 from collections.abc import Collection
 from typing import Literal
@@ -15,22 +15,22 @@ from mappers.metadata import item_metadata_names
 
 _BAD_REQUEST = 400
 
-Moves = Literal["no", "perhaps", "yes"]
-"""Whether a message tells that the item changes its categories, which a read of the item does not show."""
+CategoryMove = Literal["no", "perhaps", "yes"]
+"""Does the message mean that the item's categories have changed? Klaviyo's reads of an item don't show categories."""
 
 
-def item_to_write(item: Mapped, moves: Moves, services: Services) -> Mapped | None:
-    """The item as it is to be written, None if Klaviyo has it so. Keys of its metadata that are to go are null.
+def item_to_write(item: Mapped, move: CategoryMove, services: Services) -> Mapped | None:
+    """The item to write, with null for metadata keys to remove; None if Klaviyo has the item like this already.
 
-    Its categories are not part of a read. Unless this instance wrote the item as it is, they are asked for if they may
-    have changed; what is sure to have changed them is written.
+    A read of the item does not show its categories. If this instance has not just written them, `move` decides: "yes"
+    writes the item, "perhaps" reads its categories, and "no" takes them as unchanged.
     """
     update, own = item_update(item.body)["data"], item_metadata_names(services.settings)
     found = services.klaviyo.item(external_id(update["id"]))
     if (
         found
         and not differs(update["attributes"], found.attributes, own)
-        and _is_in_its_categories(item, found, moves, services)
+        and _has_right_categories(item, found, move, services)
     ):
         return None
     data = item.body["data"]
@@ -38,15 +38,18 @@ def item_to_write(item: Mapped, moves: Moves, services: Services) -> Mapped | No
     return Mapped({"data": {**data, "attributes": attributes}}, item.cuts)
 
 
-def _is_in_its_categories(item: Mapped, found: KnownItem, moves: Moves, services: Services) -> bool:
+def _has_right_categories(item: Mapped, found: KnownItem, move: CategoryMove, services: Services) -> bool:
     categories = found.categories
-    if categories is None and moves == "perhaps":
+    if categories is None and move == "perhaps":
         categories = services.klaviyo.categories_of_item(item.body["data"]["attributes"]["external_id"])
-    return moves == "no" if categories is None else categories == item_category_ids(item.body)
+    return move == "no" if categories is None else categories == item_category_ids(item.body)
 
 
 def put_item(item: Mapped, services: Services, *, known: bool) -> bool:
-    """Put the item, after its categories where Klaviyo lacks some; whether it had to be created."""
+    """Create or update the item, after creating any category that Klaviyo lacks. True if the item was created.
+
+    `known`: Klaviyo is known to have the item, so try the update first.
+    """
     try:
         return services.klaviyo.put_item(item, known=known)
     except UnknownCategory:
@@ -54,25 +57,28 @@ def put_item(item: Mapped, services: Services, *, known: bool) -> bool:
     try:
         return services.klaviyo.put_item(complete, known=known)
     except UnknownCategory as refused:
-        raise undecided(refused) from None
+        raise error_after_create(refused) from None
 
 
 def _with_known_categories(item: Mapped, services: Services) -> Mapped:
-    """The item, after the categories that Klaviyo lacks were created; without those that are gone meanwhile."""
+    """Create the categories that Klaviyo lacks. Returns the item without those that the shop has deleted."""
     missing = services.klaviyo.missing_categories(sorted(item_category_ids(item.body)))
     return without_categories(item, {own for own in missing if not create_category(own, services)})
 
 
 def without_categories(item: Mapped, gone: Collection[str]) -> Mapped:
-    """The item in all of its categories but these."""
+    """The item without these categories."""
     data = item.body["data"]
     references = data["relationships"]["categories"]["data"]
     kept = [reference for reference in references if external_id(reference["id"]) not in gone]
     return Mapped({"data": {**data, "relationships": {"categories": {"data": kept}}}}, item.cuts)
 
 
-def undecided(refused: Refused) -> SyncError:
-    """What Klaviyo still misses after it was created may be there later; a content it refuses never will."""
+def error_after_create(refused: Refused) -> SyncError:
+    """The error to raise if Klaviyo still refuses a write for lack of something that was just created.
+
+    TryAgain if Klaviyo does not find it yet: it may later. A 400 refuses the content, and stays a dead letter.
+    """
     if refused.status == _BAD_REQUEST:
         return refused
     return TryAgain("klaviyo_undecided", status=refused.status, code=refused.code)

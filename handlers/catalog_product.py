@@ -1,4 +1,4 @@
-"""Copying a published product to the catalog: the item, its variants, and SKUs that move between products."""
+"""Copy a published product to Klaviyo's catalog: the item, its variants, and SKUs that move between products."""
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -9,9 +9,9 @@ from functools import partial
 
 from core.errors import DeadLetter, UnknownItem
 from core.notification import Notification, Resource
-from handlers.catalog_item import Moves, item_to_write, put_item, undecided
-from handlers.current import YOUNG, Moved, Sharing, Source, copy_current, version
-from handlers.inventory import entry_versions, stock_key
+from handlers.catalog_item import CategoryMove, error_after_create, item_to_write, put_item
+from handlers.current import YOUNG_SECONDS, Changed, Sharing, Source, copy_current, version
+from handlers.inventory import entry_versions, sku_lock_key
 from handlers.services import Services
 from mappers.catalog_documents import ProductProjection
 from mappers.category import item_categories
@@ -25,42 +25,55 @@ from mappers.variant import catalog_variants
 
 
 @dataclass(frozen=True, slots=True)
-class Supplies:
-    """What variants are made of beside the product, by SKU; `prices` None: they are not to be read, or can't be."""
+class StockAndPrices:
+    """Inventory entries and standalone prices by SKU: what variants need in addition to the product.
+
+    `prices` is None if standalone prices are switched off in the settings, or the API client may not read them.
+    """
 
     entries: EntriesBySku
     prices: PricesBySku | None
 
 
 @dataclass(frozen=True, slots=True)
-class Copied:
-    """What a product was copied from, the SKUs of the variants that were written, and whether the item was."""
+class CopiedProduct:
+    """What a product was copied with, and what was written: the SKUs of variants, and True if the item was."""
 
-    supplies: Supplies
+    stock_and_prices: StockAndPrices
     written: frozenset[str]
     wrote_item: bool
 
 
-Write = Callable[[ProductProjection | None], Copied | None]
+Write = Callable[[ProductProjection | None], CopiedProduct | None]
+"""Writes a product; None if it is not published. Returns what was copied, None if nothing was."""
 
 
-def copy_product(product_id: str, notification: Notification, services: Services, *, lets_go: bool = True) -> None:
-    """Copy a published product for a message about something else, under the product's own lock.
+def copy_product(
+    product_id: str, notification: Notification, services: Services, *, deletes_variants: bool = True
+) -> None:
+    """Copy a published product for a message about something else, holding the product's lock.
 
-    Without `lets_go` variants stay that the product does not have.
+    Without `deletes_variants`, variants that the product does not have are kept.
     """
 
-    def write(product: ProductProjection | None) -> Copied | None:
-        return put_product(product, notification, services, moves="yes", lets_go=lets_go) if product else None
+    def write(product: ProductProjection | None) -> CopiedProduct | None:
+        return (
+            put_product(product, notification, services, move="yes", deletes_variants=deletes_variants)
+            if product
+            else None
+        )
 
-    with services.one_at_a_time([str(Resource("product", product_id))], remembered=False):
-        copy_with(write, lambda: services.commercetools.product_projection(product_id), notification, services)
+    with services.one_at_a_time([str(Resource("product", product_id))], record_release=False):
+        copy_current_product(
+            write, lambda: services.commercetools.product_projection(product_id), notification, services
+        )
 
 
-def copy_holders(skus: Collection[str], notification: Notification, services: Services) -> None:
-    """Copy the other published products that hold these SKUs, after the message's own product is gone.
+def copy_products_holding(skus: Collection[str], notification: Notification, services: Services) -> None:
+    """Copy the other published products that have these SKUs, when the message's product is no longer published.
 
-    Its older read may have taken a variant away from one of them, which would go with the item.
+    An earlier write for the message, from an older read, may have moved a variant from another product's item to this
+    one's. Deleting this item would delete that variant too.
     """
     if skus:
         holders = services.commercetools.products_that_hold(sorted(skus), notification.resource.id)
@@ -68,7 +81,7 @@ def copy_holders(skus: Collection[str], notification: Notification, services: Se
             copy_product(other, notification, services)
 
 
-def copy_with(
+def copy_current_product(
     write: Write,
     read: Callable[[], ProductProjection | None],
     notification: Notification,
@@ -76,30 +89,36 @@ def copy_with(
     *,
     sharing: Sharing | None = None,
 ) -> None:
-    """Copy the product that `read` gives with `write`. Afterwards the product is looked at again.
+    """Copy the product that `read` returns, with `write`, and check after each write whether it has changed.
 
-    So are the stock and the standalone prices of the SKUs whose variant was written, and the standalone prices of all
-    of them if the item was.
+    The check compares the product's version and categories, and the stock and standalone prices of the SKUs whose
+    variants were written. If the item was written, it compares the standalone prices of all SKUs.
     """
 
-    def look(product: ProductProjection | None, copied: Copied | None) -> Moved[ProductProjection | None] | None:
+    def recheck(
+        product: ProductProjection | None, copied: CopiedProduct | None
+    ) -> Changed[ProductProjection | None] | None:
         again = read()
-        # A category that moves changes what the item is in, but not the product's version.
+        # If a category moves, the item's categories change, but not the product's version.
         if version(again) != version(product) or _categories(again) != _categories(product):
-            return Moved(again)
+            return Changed(again)
         if not again or not copied:
             return None
         skus = stocked_skus(again)
         written = [sku for sku in skus if sku in copied.written]
-        # Any variant's standalone price may be the item's.
+        # The item's price may come from any variant's standalone price.
         priced = skus if copied.wrote_item else written
         if not written and not (priced and is_standalone(again)):
             return None
-        seen = supplies_of(written, priced, services, standalone=is_standalone(again))
-        now = state_of(seen, written, priced, services)
-        return None if now == state_of(copied.supplies, written, priced, services) else Moved(again)
+        current = read_stock_and_prices(written, priced, services, standalone=is_standalone(again))
+        now = stock_and_price_state(current, written, priced, services)
+        return (
+            None if now == stock_and_price_state(copied.stock_and_prices, written, priced, services) else Changed(again)
+        )
 
-    copy_current(notification, services, Source(read=read, keys=_stock_keys, look=look), write, sharing=sharing)
+    copy_current(
+        notification, services, Source(read=read, lock_keys=_sku_lock_keys, recheck=recheck), write, sharing=sharing
+    )
 
 
 def put_product(
@@ -107,62 +126,67 @@ def put_product(
     notification: Notification,
     services: Services,
     *,
-    moves: Moves = "perhaps",
-    lets_go: bool = True,
-) -> Copied:
-    """The item first, then the variants: what differs is written, variants that are gone are deleted (`lets_go`).
+    move: CategoryMove = "perhaps",
+    deletes_variants: bool = True,
+) -> CopiedProduct:
+    """Write what differs: first the item, then its variants. Delete variants the product no longer has.
 
-    What is refused for its content does not keep the rest from being written; then the first refusal is raised.
+    `deletes_variants` off keeps those. If Klaviyo refuses the content of one part, the rest is still written, and then
+    the first refusal is raised.
     """
     settings, klaviyo, product_id = services.settings, services.klaviyo, product["id"]
     skus = stocked_skus(product)
-    supplies = supplies_of(skus, skus, services, standalone=is_standalone(product))
+    stock_and_prices = read_stock_and_prices(skus, skus, services, standalone=is_standalone(product))
     now = datetime.now(UTC)
-    item = catalog_item(product, settings, now, supplies.prices)
-    wanted = catalog_variants(product, settings, now, supplies.prices, supplies.entries)
+    item = catalog_item(product, settings, now, stock_and_prices.prices)
+    wanted = catalog_variants(product, settings, now, stock_and_prices.prices, stock_and_prices.entries)
     found, own = klaviyo.variants(product_id), variant_metadata_names(settings)
     refusals = _Refusals()
     created = wrote_item = False
-    with refusals.kept("item", only_if=found is not None):
-        to_write = item if found is None else item_to_write(item, moves, services)
+    with refusals.collected("item", only_if=found is not None):
+        to_write = item if found is None else item_to_write(item, move, services)
         if to_write:
             created = put_item(to_write, services, known=found is not None)
             wrote_item = True
-    # A new item has none of the variants that were listed before.
+    # A newly created item has no variants, whatever the list showed before.
     existing = {} if created else found or {}
     differing = {
         sku: Mapped(clearing(attributes.body, existing[sku], own), attributes.cuts) if sku in existing else attributes
         for sku, attributes in wanted.items()
         if sku not in existing or differs(attributes.body, existing[sku], own)
     }
-    gone = {sku: attributes for sku, attributes in existing.items() if sku not in wanted} if lets_go else {}
-    item_was_gone = threading.Event()
+    gone = {sku: attributes for sku, attributes in existing.items() if sku not in wanted} if deletes_variants else {}
+    item_was_missing = threading.Event()
     put = partial(
-        _put_variant, item=item, services=services, item_was_gone=item_was_gone, young=notification.age < YOUNG
+        _put_variant,
+        item=item,
+        services=services,
+        item_was_missing=item_was_missing,
+        young=notification.age < YOUNG_SECONDS,
     )
-    with refusals.kept():
-        services.together(_parts(differing, lambda sku: put(sku, differing[sku], known=sku in existing)))
-    if item_was_gone.is_set():  # and with it the variants that needed no write, or had theirs before
-        with refusals.kept():
-            services.together(_parts(wanted, lambda sku: put(sku, wanted[sku], known=True)))
+    with refusals.collected():
+        services.in_parallel(_parts(differing, lambda sku: put(sku, differing[sku], known=sku in existing)))
+    if item_was_missing.is_set():  # its variants were deleted with it, including those that did not differ
+        with refusals.collected():
+            services.in_parallel(_parts(wanted, lambda sku: put(sku, wanted[sku], known=True)))
     if gone:
-        with refusals.kept():
-            _let_go(gone, product_id, notification, services)
-    anew = item_was_gone.is_set()
-    copied = Copied(supplies, frozenset(wanted if anew else differing), wrote_item or anew)
+        with refusals.collected():
+            _delete_variants(gone, product_id, notification, services)
+    recreated = item_was_missing.is_set()
+    copied = CopiedProduct(stock_and_prices, frozenset(wanted if recreated else differing), wrote_item or recreated)
     refusals.raise_first(copied)
     return copied
 
 
 @dataclass(slots=True)
 class _Refusals:
-    """Contents that were refused while others were written."""
+    """Collects refusals, so that a refused part does not stop the others from being written."""
 
     first: DeadLetter | None = field(default=None)
 
     @contextmanager
-    def kept(self, part: str = "", *, only_if: bool = True) -> Iterator[None]:
-        """Go on after a refusal of what is done inside; `part` names it."""
+    def collected(self, part: str = "", *, only_if: bool = True) -> Iterator[None]:
+        """Continue after a refusal inside, and name it by `part`. With `only_if` False it is raised instead."""
         try:
             yield
         except DeadLetter as refusal:
@@ -171,8 +195,8 @@ class _Refusals:
             refusal.part = refusal.part or part
             self.first = self.first or refusal
 
-    def raise_first(self, copied: Copied) -> None:
-        """Raise the first refusal, if there was one. It says what was copied all the same."""
+    def raise_first(self, copied: CopiedProduct) -> None:
+        """Raise the first refusal, if any, with what was copied nevertheless."""
         if self.first:
             self.first.copied = copied
             raise self.first
@@ -182,19 +206,21 @@ def _parts(skus: Iterable[str], write: Callable[[str], None]) -> list[tuple[str,
     return [(f"variant {sku}", partial(write, sku)) for sku in skus]
 
 
-def _let_go(gone: Mapping[str, JsonObject], product_id: str, notification: Notification, services: Services) -> None:
-    """Delete the variants that the product has no more; those that another published product has by now go there.
+def _delete_variants(
+    gone: Mapping[str, JsonObject], product_id: str, notification: Notification, services: Services
+) -> None:
+    """Delete variants whose SKUs the product no longer has. A variant whose SKU another product has moves to its item.
 
-    Another instance may be moving them at the same time. So the shop is asked before, Klaviyo right before the delete,
-    and the shop once more afterwards: a product that took a SKU over meanwhile is copied, as the delete may have hit
-    its new variant.
+    Another instance may be moving a variant at the same time. So the shop is asked which products have the SKUs, both
+    before and after, and Klaviyo is asked right before each delete whose variant it is. If a product has taken a SKU
+    over in the meantime, that product is copied, as the delete may have hit its new variant.
     """
     holders = services.commercetools.products_that_hold(list(gone), product_id)
     moved: set[str] = set()
 
-    def let_go(sku: str) -> None:
-        # That other product's message may wait for a SKU that this one holds: one of them is delivered again.
-        with services.one_at_a_time([stock_key(sku)]):
+    def delete_variant(sku: str) -> None:
+        # The other product's message may be waiting for a lock that this one holds. One of the two is then redelivered.
+        with services.one_at_a_time([sku_lock_key(sku)]):
             if not services.klaviyo.has_variant(sku, product_id):
                 return
             if sku in holders:
@@ -202,7 +228,7 @@ def _let_go(gone: Mapping[str, JsonObject], product_id: str, notification: Notif
             else:
                 services.klaviyo.delete_variant(sku, str(gone[sku].get("updated") or ""), product_id)
 
-    services.together(_parts(gone, let_go))
+    services.in_parallel(_parts(gone, delete_variant))
     freed = [sku for sku in gone if sku not in holders]
     if freed:
         moved.update(services.commercetools.products_that_hold(freed, product_id).values())
@@ -216,7 +242,7 @@ def _put_variant(
     *,
     item: Mapped,
     services: Services,
-    item_was_gone: threading.Event,
+    item_was_missing: threading.Event,
     known: bool,
     young: bool,
 ) -> None:
@@ -224,34 +250,38 @@ def _put_variant(
     try:
         services.klaviyo.put_variant(sku, attributes, product_id, known=known, young=young)
     except UnknownItem:
-        item_was_gone.set()
+        item_was_missing.set()
         put_item(item, services, known=False)
         try:
             services.klaviyo.put_variant(sku, attributes, product_id, known=False, young=young)
         except UnknownItem as refused:
-            raise undecided(refused) from None
+            raise error_after_create(refused) from None
 
 
 @mapper
 def is_standalone(product: ProductProjection) -> bool:
-    """Whether the product's prices are standalone prices."""
+    """True if the product's prices are standalone prices."""
     return product.get("priceMode") == "Standalone"
 
 
-def supplies_of(stocked: Sequence[str], priced: Sequence[str], services: Services, *, standalone: bool) -> Supplies:
-    """Stock of SKUs, and, where prices are `standalone`, those of the SKUs that are `priced`."""
-    entries = services.commercetools.inventory_entries(stocked)
+def read_stock_and_prices(
+    stock_skus: Sequence[str], price_skus: Sequence[str], services: Services, *, standalone: bool
+) -> StockAndPrices:
+    """The stock of `stock_skus` and, if prices are `standalone`, the standalone prices of `price_skus`."""
+    entries = services.commercetools.inventory_entries(stock_skus)
     if not standalone:
-        return Supplies(entries, {})
+        return StockAndPrices(entries, {})
     reads_prices = services.settings.sync.price.standalone
-    return Supplies(entries, services.commercetools.standalone_prices(priced) if reads_prices else None)
+    return StockAndPrices(entries, services.commercetools.standalone_prices(price_skus) if reads_prices else None)
 
 
-def state_of(supplies: Supplies, stocked: Sequence[str], priced: Sequence[str], services: Services) -> object:
-    """What tells one state of these SKUs' stock and standalone prices from the next."""
-    channels, prices = services.settings.sync.inventory.channel, supplies.prices
-    stock = [(sku, entry_versions(supplies.entries.get(sku, ()), channels)) for sku in stocked]
-    return stock, None if prices is None else [(sku, _price_versions(prices, sku)) for sku in priced]
+def stock_and_price_state(
+    stock_and_prices: StockAndPrices, stock_skus: Sequence[str], price_skus: Sequence[str], services: Services
+) -> object:
+    """Ids and versions of these SKUs' stock and standalone prices, to tell whether they have changed."""
+    channels, prices = services.settings.sync.inventory.channel, stock_and_prices.prices
+    stock = [(sku, entry_versions(stock_and_prices.entries.get(sku, ()), channels)) for sku in stock_skus]
+    return stock, None if prices is None else [(sku, _price_versions(prices, sku)) for sku in price_skus]
 
 
 def _categories(product: ProductProjection | None) -> object:
@@ -264,5 +294,5 @@ def _price_versions(prices: PricesBySku, sku: str) -> object:
 
 
 @mapper
-def _stock_keys(product: ProductProjection | None) -> Collection[str]:
-    return [stock_key(variant_sku(product["id"], variant)) for variant in variants_of(product)] if product else []
+def _sku_lock_keys(product: ProductProjection | None) -> Collection[str]:
+    return [sku_lock_key(variant_sku(product["id"], variant)) for variant in variants_of(product)] if product else []

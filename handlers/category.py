@@ -1,4 +1,4 @@
-"""Categories become catalog categories, named by their path."""
+"""Categories become catalog categories, named by their path from the root."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -6,27 +6,27 @@ from functools import partial
 
 from core.errors import DeadLetter, Ignored, TryAgain
 from core.notification import Notification, Resource
-from handlers.category_items import moved_categories, put_items_right
+from handlers.category_items import fix_item_categories, moved_categories
 from handlers.category_tree import create_category
-from handlers.current import YOUNG, Sharing, Source, as_told, copy_current
+from handlers.current import YOUNG_SECONDS, Sharing, Source, copy_current, up_to_date
 from handlers.registry import handles
 from handlers.services import Services
 from mappers.catalog_documents import Category
 from mappers.category import ancestor_ids, below, category_name, category_state
 
 CATEGORY_TREE = "category-tree"
-"""A category's name depends on its ancestors', so an instance writes the names of one branch at a time."""
+"""Key of the lock for writing names. They contain the ancestors' names, so only one branch is renamed at a time."""
 
-_ROUNDS = 3
+_MAX_ROUNDS = 3
 
 
 @handles("category", "CategoryCreated", "ResourceUpdated")
 def sync_category(notification: Notification, services: Services) -> None:
-    """Put the category into Klaviyo's catalog, rename its descendants, and move the items of a branch that moved.
+    """Create or rename the category, rename its descendants, and update the items' categories if the branch moved.
 
-    The category's own name is written last: it is the mark that its branch is done, so what one message can't finish is
-    finished by its next attempts. A message under a minute old writes the names also where Klaviyo shows them already:
-    Klaviyo's list may lag, and another instance may be at it.
+    The category's own name is written last, as the mark that its branch is complete: if one attempt can't finish, the
+    next ones do. A message under a minute old writes the names even where Klaviyo shows them already, as Klaviyo's list
+    may lag, or another instance may be writing.
     """
     branch = _Branch(notification, services)
     copy_current(
@@ -46,36 +46,36 @@ def delete_category(notification: Notification, services: Services) -> None:
 
 
 class _Branch:
-    """A category and its descendants, for one message: by default its own category."""
+    """A category and its descendants, handled for one message. By default the category that the message names."""
 
     def __init__(self, notification: Notification, services: Services, category_id: str = "") -> None:
         self._notification = notification
         self._services = services
         self._id = category_id or notification.resource.id
         self._written: dict[str, str] = {}
-        self.is_young = notification.age < YOUNG
+        self.is_young = notification.age < YOUNG_SECONDS
 
     def read(self) -> Category | None:
         """The category as it is now."""
         creates = self._notification.type == "CategoryCreated"
-        return as_told(self._notification, self._services.commercetools.category(self._id), creates=creates)
+        return up_to_date(self._notification, self._services.commercetools.category(self._id), creates=creates)
 
     def write(self, category: Category | None) -> None:
-        """Missing ancestors, items, the descendants' names, then the own one."""
+        """Create missing ancestors, fix the items' categories, rename the descendants, then the category itself."""
         klaviyo = self._services.klaviyo
         if category is None:
-            # Its deletion may have been handled before an earlier attempt at this message, or its write.
+            # Its deletion may have been handled before this message wrote it, in this attempt or an earlier one.
             klaviyo.delete_category(self._id)
             raise Ignored("deleted_meanwhile")
         names = klaviyo.category_names([self._id, *ancestor_ids(category)])
-        if not self._written and not self._is_to_be_written(category, names):
+        if not self._written and not self._needs_write(category, names):
             return
         for missing in ancestor_ids(category):
             if missing not in names:
                 create_category(missing, self._services)
         self._put_branch(category, names)
         if self._id not in names and not self._create(category):
-            # Klaviyo's list lags: the category exists, perhaps with the items of another place.
+            # Klaviyo's list lags: the category exists, perhaps with items from its former place in the tree.
             shown = klaviyo.category_name(self._id)
             if shown is None:
                 raise TryAgain("klaviyo_undecided")
@@ -85,65 +85,71 @@ class _Branch:
             self._rename_or_create(category)
 
     def _put_branch(self, category: Category, names: Mapping[str, str]) -> None:
-        """All but the own name, until the descendants are no others than those that were written."""
+        """Write all but the category's own name, again until the list of descendants no longer changes."""
         descendants = self._descendants(category)
-        for _ in range(_ROUNDS):
+        for _ in range(_MAX_ROUNDS):
             known = {**names, **self._services.klaviyo.category_names([one["id"] for one in descendants])}
             if not self._put_below(category, descendants, known):
                 return
             again = self._descendants(category)
             if _states(again) == _states(descendants):
                 return
-            for left in {one["id"] for one in descendants} - {one["id"] for one in again}:
-                if left in self._written:
-                    self._copy(left)
+            for departed in {one["id"] for one in descendants} - {one["id"] for one in again}:
+                if departed in self._written:
+                    self._copy_departed(departed)
             descendants = again
         raise TryAgain("keeps_changing")
 
-    def _copy(self, category_id: str) -> None:
-        """Put a category right that left the branch: this message may have named it after its own message did."""
+    def _copy_departed(self, category_id: str) -> None:
+        """Copy a category that has left the branch: this message may have overwritten the name that its own one set."""
         services = self._services
         branch = _Branch(self._notification, services, category_id)
         source: Source[Category | None, None] = Source(
             read=lambda: services.commercetools.category(category_id), state=category_state
         )
-        with services.one_at_a_time([str(Resource("category", category_id))], remembered=False), suppress(Ignored):
+        with services.one_at_a_time([str(Resource("category", category_id))], record_release=False), suppress(Ignored):
             copy_current(self._notification, services, source, branch.write)
 
     def _put_below(self, category: Category, descendants: list[Category], names: Mapping[str, str]) -> bool:
-        """The items, which hold no lock of the tree, then the descendants' names; whether names were written."""
+        """Fix the items' categories, without the lock, then rename the descendants. True if any name was written."""
         services, refusals = self._services, list[DeadLetter]()
-        # One that is not shown may have been created just now, but not before the category itself.
-        hidden = self.is_young and self._id in names
-        unnamed = [one for one in descendants if (hidden or one["id"] in names) and self._is_to_be_written(one, names)]
-        changed = [one for one in (category, *unnamed) if names.get(one["id"]) != category_name(one, services.settings)]
+        # A descendant that Klaviyo does not show may be new. But it can't be older than the category itself.
+        may_be_hidden = self.is_young and self._id in names
+        to_rename = [
+            one for one in descendants if (may_be_hidden or one["id"] in names) and self._needs_write(one, names)
+        ]
+        changed = [
+            one for one in (category, *to_rename) if names.get(one["id"]) != category_name(one, services.settings)
+        ]
         moved = moved_categories(changed, names, services)
         if moved:
             try:
-                put_items_right(moved, [category, *descendants], names, self._notification, services)
+                fix_item_categories(moved, [category, *descendants], names, self._notification, services)
             except DeadLetter as refusal:
                 refusals.append(refusal)
-                unnamed = [one for one in unnamed if one not in moved]  # their names say that their items are right
-        # The deepest first: one whose parent has its new name, but not itself, would pass for one that moved.
-        unnamed.sort(key=lambda one: len(ancestor_ids(one)), reverse=True)
-        if unnamed:
+                to_rename = [
+                    one for one in to_rename if one not in moved
+                ]  # a new name would mark their items as correct
+        # The deepest first: a category with its old name below a renamed parent would look as if it had moved.
+        to_rename.sort(key=lambda one: len(ancestor_ids(one)), reverse=True)
+        if to_rename:
             with services.one_at_a_time([CATEGORY_TREE]):
-                services.together([(f"category {one['id']}", partial(self._rename, one)) for one in unnamed])
+                services.in_parallel([(f"category {one['id']}", partial(self._rename, one)) for one in to_rename])
         if refusals:
             raise refusals[0]
-        return bool(unnamed)
+        return bool(to_rename)
 
     def _descendants(self, category: Category) -> list[Category]:
         return [below(category, one) for one in self._services.commercetools.descendants(self._id)]
 
-    def _is_to_be_written(self, category: Category, names: Mapping[str, str]) -> bool:
+    def _needs_write(self, category: Category, names: Mapping[str, str]) -> bool:
         name = category_name(category, self._services.settings)
         if names.get(category["id"]) != name:
             return self._written.get(category["id"]) != name
         return self.is_young and self._written.get(category["id"]) != name
 
     def _rename(self, category: Category) -> None:
-        # A descendant that Klaviyo does not have yet comes with a message of its own.
+        # A descendant that Klaviyo lacks is not created here: it has a message of its own.
         self._services.klaviyo.rename_category(category)
         self._written[category["id"]] = category_name(category, self._services.settings)
 

@@ -1,4 +1,4 @@
-"""The items of a branch of categories that moved: out of the categories it left, into those it came under."""
+"""Update the categories of items when a branch of the category tree has moved."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
@@ -11,35 +11,37 @@ from handlers.services import Services
 from mappers.catalog_documents import Category, ProductProjection
 from mappers.category import ancestor_ids, item_categories, parent_path, paths_above
 
-_AT_ONCE = 100
+_BATCH_SIZE = 100
+"""Products per round of parallel copies."""
 
 Members = Mapping[str, Collection[str]]
 """Ids of the products whose items are in a category, by the category's id."""
 
 
 def moved_categories(branch: Sequence[Category], names: Mapping[str, str], services: Services) -> list[Category]:
-    """The categories of a branch whose path in Klaviyo (`names`) is not below the parent that they have now.
+    """The categories of a branch that Klaviyo shows below another parent than they have now.
 
-    A parent that is only renamed counts with both of its paths. What Klaviyo does not have has no items there either.
+    `names` are the paths in Klaviyo. The parent's old path and its new one count as the same parent, so a rename is not
+    a move. A category that Klaviyo lacks has no items there, so it is left out.
     """
-    return [category for category in branch if category["id"] in names and _moved(category, names, services)]
+    return [category for category in branch if category["id"] in names and _has_moved(category, names, services)]
 
 
-def put_items_right(
+def fix_item_categories(
     moved: Sequence[Category],
     branch: Sequence[Category],
     names: Mapping[str, str],
     notification: Notification,
     services: Services,
 ) -> None:
-    """Copy the published products in and below the moved categories whose items are not where they belong.
+    """Copy the published products in the moved categories, and below them, whose items are in wrong categories.
 
-    Raises the first refusal once all of them were tried.
+    Tries all of them, then raises the first refusal.
     """
     by_id = {category["id"]: category for category in branch}
     tops = {category["id"] for category in moved}
     below = [own for own, category in by_id.items() if tops & {own, *ancestor_ids(category)}]
-    members = _members(moved, names, services)
+    members = _read_members(moved, names, services)
 
     def put(product_id: str, wanted: frozenset[str]) -> None:
         if members is None and services.klaviyo.categories_of_item(product_id) == wanted:
@@ -49,34 +51,34 @@ def put_items_right(
     def writes(products: Sequence[ProductProjection]) -> Iterator[tuple[str, Callable[[], None]]]:
         for product in products:
             wanted = item_categories(product, by_id)
-            if members is None or not _is_right(product["id"], wanted, members, services):
+            if members is None or not _has_right_categories(product["id"], wanted, members, services):
                 yield f"product {product['id']}", partial(put, product["id"], wanted)
 
     refusals: list[DeadLetter] = []
     products = services.commercetools.published_products(below)
-    while page := list(islice(products, _AT_ONCE)):
+    while page := list(islice(products, _BATCH_SIZE)):
         try:
-            services.together(writes(page))
+            services.in_parallel(writes(page))
         except DeadLetter as refusal:
             refusals.append(refusal)
     if refusals:
         raise refusals[0]
 
 
-def _moved(category: Category, names: Mapping[str, str], services: Services) -> bool:
+def _has_moved(category: Category, names: Mapping[str, str], services: Services) -> bool:
     above = ancestor_ids(category)
     parent_paths = {parent_path(category, services.settings), names.get(above[-1]) if above else ""}
     return "".join(paths_above(names[category["id"]])[-1:]) not in parent_paths
 
 
-def _members(moved: Sequence[Category], names: Mapping[str, str], services: Services) -> Members | None:
-    """Klaviyo's members of the nearest category that each branch left, and of the nearest that it came under.
+def _read_members(moved: Sequence[Category], names: Mapping[str, str], services: Services) -> Members | None:
+    """Klaviyo's members of the nearest category that each moved branch left, and of the nearest one that it entered.
 
-    An item is put into all of its categories by one call, so the nearest ones tell. None when Klaviyo has no category
-    any more by the name of one that was left: then each item has to be asked for.
+    One call sets all categories of an item, so the nearest two are enough to tell whether that call was made. Returns
+    None if no category in Klaviyo still has the name of one that was left; each item has to be read then.
     """
     by_name: Mapping[str, Collection[str]] | None = None
-    tell: set[str] = set()
+    deciding: set[str] = set()
     for category in moved:
         paths = paths_above(names[category["id"]])
         if paths and by_name is None:
@@ -87,16 +89,16 @@ def _members(moved: Sequence[Category], names: Mapping[str, str], services: Serv
         now = ancestor_ids(category)
         left = [ids - set(now) for ids in before if ids - set(now)]
         entered = [own for own in now if own not in set().union(*before)]
-        tell |= {*(left[-1] if left else ()), *entered[-1:]}
+        deciding |= {*(left[-1] if left else ()), *entered[-1:]}
     members: dict[str, Collection[str]] = {}
 
     def read(category_id: str) -> None:
         members[category_id] = services.klaviyo.products_in_category(category_id)
 
-    services.together([(f"category {own}", partial(read, own)) for own in sorted(tell)])
+    services.in_parallel([(f"category {own}", partial(read, own)) for own in sorted(deciding)])
     return members
 
 
-def _is_right(product_id: str, wanted: frozenset[str], members: Members, services: Services) -> bool:
+def _has_right_categories(product_id: str, wanted: frozenset[str], members: Members, services: Services) -> bool:
     shown = all((product_id in products) is (own in wanted) for own, products in members.items())
     return shown and services.klaviyo.may_be_in(product_id, wanted)

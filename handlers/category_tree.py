@@ -1,20 +1,21 @@
-"""Creating the categories that Klaviyo lacks."""
+"""Create categories that Klaviyo lacks."""
 
 from core.errors import TryAgain
 from handlers.services import Services
 from mappers.category import category_name
 
-_ROUNDS = 3
+_MAX_ROUNDS = 3
 
 
 def create_category(category_id: str, services: Services) -> bool:
-    """Create a category that Klaviyo lacks; False when the shop has it no more.
+    """Create a category that Klaviyo lacks. False if the shop has deleted it.
 
-    One that somebody else created meanwhile stays as it is: its own message names it, and what that says is newer. One
-    that was created here is looked at again, for a message about it or an ancestor may have passed it by before.
+    If another message has created it in the meantime, it is left as it is: that message's name is newer. If it is
+    created here, the shop is read again, and the name updated if it has changed: a message about the category, or an
+    ancestor, may have found nothing to rename before. Raises TryAgain if it keeps changing.
     """
     written: str | None = None
-    for _ in range(_ROUNDS):
+    for _ in range(_MAX_ROUNDS):
         category = services.commercetools.category(category_id)
         if category is None:
             if written is not None:

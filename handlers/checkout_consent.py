@@ -1,11 +1,11 @@
-"""The box at checkout: a yes of whoever placed an order, at the time of the order. Never a no."""
+"""Consent given by the checkbox at checkout: a yes as of the time of the order, never a no."""
 
 from datetime import UTC, datetime
 
 from clients.retrying import current_budget
 from core.notification import Resource
-from handlers.consent import person, settle
-from handlers.erasure import erase_if_gone
+from handlers.consent import apply_consent, person_of
+from handlers.erasure import erase_if_deleted
 from handlers.services import Services
 from mappers.consent import Wanted, moment
 from mappers.consent_answer import answered_since, is_ticked
@@ -14,21 +14,21 @@ from mappers.order_documents import Order
 from mappers.profile import email_in_event, email_of, profile_body
 
 
-def follow_checkout(order: Order, services: Services) -> None:
-    """Subscribe whoever ticked the box of an order, if nothing newer speaks against it."""
+def apply_checkout_consent(order: Order, services: Services) -> None:
+    """Subscribe the person who ticked the order's checkbox, unless a newer answer says no."""
     if not is_ticked(order, services.settings.sync.consent) or (at := _ordered_at(order)) is None:
         return
     yes = Wanted(answer=True, at=min(at, datetime.now(UTC)), order=True)
     customer_id = order.get("customerId")
     if customer_id:
-        with services.one_at_a_time([str(Resource("customer", customer_id))], remembered=False):
-            _follow_customer(customer_id, at, yes, services)
+        with services.one_at_a_time([str(Resource("customer", customer_id))], record_release=False):
+            _subscribe_customer(customer_id, at, yes, services)
     else:
-        _follow_guest(order, at, yes, services)
+        _subscribe_guest(order, at, yes, services)
 
 
-def _follow_customer(customer_id: str, at: datetime, yes: Wanted, services: Services) -> None:
-    """The customer's own word in the shop counts where it may be the later one; one who is gone is left alone."""
+def _subscribe_customer(customer_id: str, at: datetime, yes: Wanted, services: Services) -> None:
+    """Subscribe a customer, unless the customer was deleted or may have said no in the shop since the order."""
     read_at = datetime.now(UTC)
     customer = services.commercetools.customer(customer_id, groups=True)
     mapped = email_of(customer) if customer else None
@@ -38,16 +38,16 @@ def _follow_customer(customer_id: str, at: datetime, yes: Wanted, services: Serv
         current_budget().consent.append("email nothing: customer_changed_since_the_order")
         return
     known = services.klaviyo.upsert_profile(mapped, with_consent=True)
-    settle(person(mapped, known), {"email": yes}, services)
+    apply_consent(person_of(mapped, known), {"email": yes}, services)
     if services.settings.sync.customer.erase:
-        erase_if_gone(customer, read_at, services)
+        erase_if_deleted(customer, read_at, services)
 
 
-def _follow_guest(order: Order, at: datetime, yes: Wanted, services: Services) -> None:
-    """A guest's yes, or a customer's who ordered as one: then that customer's own word in the shop counts as well.
+def _subscribe_guest(order: Order, at: datetime, yes: Wanted, services: Services) -> None:
+    """Subscribe a guest, or a customer who ordered as a guest and may not have said no in the shop since.
 
-    Whom a list does not show may have complained or said no all the same. So the profile is told by an upsert of the
-    e-mail alone.
+    The profile is found by an upsert of the e-mail alone: Klaviyo's lists may lag, and a profile that they do not show
+    yet may have complained or unsubscribed.
     """
     email = email_in_event(order).get("email")
     if not email:
@@ -58,7 +58,7 @@ def _follow_guest(order: Order, at: datetime, yes: Wanted, services: Services) -
         return
     mapped = Mapped(profile_body({"email": email}))
     known = services.klaviyo.upsert_profile(mapped, with_consent=True)
-    settle(person(mapped, known), {"email": yes}, services)
+    apply_consent(person_of(mapped, known), {"email": yes}, services)
 
 
 @mapper

@@ -1,6 +1,6 @@
-"""What Klaviyo has of a resource, beside what its handler would write: for jobs that look for drift.
+"""Compare what Klaviyo has for a resource with what its handler would write, for jobs that look for drift.
 
-Nothing is written here. What differs is the live handler's to mend, which reads both sides again.
+Nothing is written here. The live handlers fix what differs; they read both sides again.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from handlers.catalog_product import Supplies, is_standalone, state_of, supplies_of
+from handlers.catalog_product import StockAndPrices, is_standalone, read_stock_and_prices, stock_and_price_state
 from handlers.customer_profile import has_email
 from handlers.services import Services
 from mappers.catalog_documents import Category, ProductProjection
@@ -25,49 +25,53 @@ from mappers.profile_difference import differing_in_profile
 from mappers.variant import catalog_variants
 
 Kind = Literal["categories", "items", "variants", "profiles"]
-What = Literal["missing", "differing", "extra"]
+Problem = Literal["missing", "differing", "extra"]
 
-GONE = "gone"
-"""State of a resource that the shop does not have, or does not show."""
+ABSENT = "gone"
+"""State of a resource that the shop does not have, or does not publish."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What is wrong with one record of Klaviyo's, by our own id (a SKU of variants), and in which `fields`."""
+    """What is wrong with one record in Klaviyo, and in which `fields`.
+
+    `own_id` is commercetools' id of the resource; for a variant it is the SKU.
+    """
 
     kind: Kind
     own_id: str
-    what: What
+    problem: Problem
     fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What one look found. `shop` tells one state of the shop's side from the next."""
+class Comparison:
+    """The result of one comparison. `shop_state` is compared to tell whether the shop's side has changed since."""
 
-    shop: str
+    shop_state: str
     differences: tuple[Difference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a published product becomes: its item, and its variants by SKU. `shop` as in `Look`."""
+class ExpectedProduct:
+    """What Klaviyo should have for a published product. `variants` are by SKU, `shop_state` is as in `Comparison`."""
 
     item: Mapped
     variants: Mapping[str, Mapped]
-    shop: str
+    shop_state: str
 
     @property
     def product_id(self) -> str:
-        """Id of the product."""
+        """Commercetools' id of the product."""
         return str(self.item.body["data"]["attributes"]["external_id"])
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What Klaviyo has of a product: attributes of its item (None: no item) and of its variants by SKU.
+class KlaviyoProduct:
+    """What Klaviyo has for a product: the attributes of its item and, by SKU, of its variants.
 
-    `categories` are those that the item is in, None: not known. `elsewhere` are SKUs that another item has.
+    `item` is None if there is no item. `categories` are the ids of the categories it is in, None if unknown.
+    `elsewhere` are SKUs whose variants belong to another item.
     """
 
     item: Mapping[str, Any] | None
@@ -77,82 +81,88 @@ class Found:
 
 
 @mapper
-def wanted_of(product: ProductProjection, supplies: Supplies, services: Services) -> Wanted:
-    """What the live handler would write of a product now. Raises Unmappable."""
+def expected_product(
+    product: ProductProjection, stock_and_prices: StockAndPrices, services: Services
+) -> ExpectedProduct:
+    """What the live handler would write for a product now. Raises Unmappable."""
     settings, now = services.settings, datetime.now(UTC)
-    item = catalog_item(product, settings, now, supplies.prices)
-    variants = catalog_variants(product, settings, now, supplies.prices, supplies.entries)
+    item = catalog_item(product, settings, now, stock_and_prices.prices)
+    variants = catalog_variants(product, settings, now, stock_and_prices.prices, stock_and_prices.entries)
     skus = stocked_skus(product)
-    versions = [product["version"], state_of(supplies, skus, skus, services)]
-    return Wanted(item, variants, _digest(versions, item.body, [one.body for one in variants.values()]))
+    versions = [product["version"], stock_and_price_state(stock_and_prices, skus, skus, services)]
+    return ExpectedProduct(item, variants, _digest(versions, item.body, [one.body for one in variants.values()]))
 
 
-def differences_of(wanted: Wanted, found: Found, services: Services) -> Iterator[Difference]:
-    """What differs between the two sides of a product; a SKU that another item has differs in its `item`."""
-    settings, product_id = services.settings, wanted.product_id
-    if found.item is None:
+def product_differences(expected: ExpectedProduct, actual: KlaviyoProduct, services: Services) -> Iterator[Difference]:
+    """What differs between the two sides of a product. A variant that belongs to another item differs in `item`."""
+    settings, product_id = services.settings, expected.product_id
+    if actual.item is None:
         yield Difference("items", product_id, "missing")
     else:
-        update = item_update(wanted.item.body)["data"]["attributes"]
-        fields = list(differing(update, found.item, item_metadata_names(settings)))
-        if found.categories is not None and found.categories != item_category_ids(wanted.item.body):
+        update = item_update(expected.item.body)["data"]["attributes"]
+        fields = list(differing(update, actual.item, item_metadata_names(settings)))
+        if actual.categories is not None and actual.categories != item_category_ids(expected.item.body):
             fields.append("categories")
         if fields:
             yield Difference("items", product_id, "differing", tuple(fields))
     own = variant_metadata_names(settings)
-    for sku, variant in wanted.variants.items():
-        if sku in found.elsewhere:
+    for sku, variant in expected.variants.items():
+        if sku in actual.elsewhere:
             yield Difference("variants", sku, "differing", ("item",))
-        elif sku not in found.variants:
+        elif sku not in actual.variants:
             yield Difference("variants", sku, "missing")
-        elif names := tuple(differing(variant.body, found.variants[sku], own)):
+        elif names := tuple(differing(variant.body, actual.variants[sku], own)):
             yield Difference("variants", sku, "differing", names)
-    for sku in found.variants:
-        if sku not in wanted.variants:
+    for sku in actual.variants:
+        if sku not in expected.variants:
             yield Difference("variants", sku, "extra")
 
 
-def look_at_product(product_id: str, services: Services) -> Look:
-    """Read both sides of a product by its id, and compare them."""
+def compare_product(product_id: str, services: Services) -> Comparison:
+    """Read both sides of a product and compare them."""
     klaviyo = services.klaviyo
     product = services.commercetools.product_projection(product_id)
     if product is None:
-        return _look_at_unpublished(product_id, services)
+        return _compare_unpublished(product_id, services)
     skus = stocked_skus(product)
-    wanted = wanted_of(product, supplies_of(skus, skus, services, standalone=is_standalone(product)), services)
+    expected = expected_product(
+        product, read_stock_and_prices(skus, skus, services, standalone=is_standalone(product)), services
+    )
     item = klaviyo.item(product_id)
     variants = (klaviyo.variants(product_id) or {}) if item else {}
-    elsewhere = [sku for sku in wanted.variants if sku not in variants and _has_other_item(sku, product_id, services)]
-    found = Found(
+    elsewhere = [sku for sku in expected.variants if sku not in variants and _has_other_item(sku, product_id, services)]
+    actual = KlaviyoProduct(
         item.attributes if item else None,
         variants,
         klaviyo.categories_of_item(product_id) if item else None,
         elsewhere,
     )
-    extra = [sku for sku in variants if sku not in wanted.variants]
+    extra = [sku for sku in variants if sku not in expected.variants]
     moved = services.commercetools.products_that_hold(extra, product_id) if extra else {}
-    return Look(
-        wanted.shop,
+    return Comparison(
+        expected.shop_state,
         tuple(
             Difference("variants", one.own_id, "differing", ("item",))
-            if one.what == "extra" and one.own_id in moved
+            if one.problem == "extra" and one.own_id in moved
             else one
-            for one in differences_of(wanted, found, services)
+            for one in product_differences(expected, actual, services)
         ),
     )
 
 
-def look_at_category(category_id: str, services: Services) -> Look:
-    """Read both sides of a category by its id, and compare them."""
+def compare_category(category_id: str, services: Services) -> Comparison:
+    """Read both sides of a category and compare them."""
     category = services.commercetools.category(category_id)
     shown = services.klaviyo.category_name(category_id)
-    return Look(category_shop(category, services), tuple(category_differences(category_id, category, shown, services)))
+    return Comparison(
+        category_shop_state(category, services), tuple(category_differences(category_id, category, shown, services))
+    )
 
 
 def category_differences(
     category_id: str, category: Category | None, shown: str | None, services: Services
 ) -> Iterator[Difference]:
-    """What differs between a category and the name that Klaviyo shows; None: there is none."""
+    """What differs between a category and its name in Klaviyo, which is None if Klaviyo lacks the category."""
     if category is None:
         if shown is not None:
             yield Difference("categories", category_id, "extra")
@@ -162,42 +172,49 @@ def category_differences(
         yield Difference("categories", category_id, "differing", ("name",))
 
 
-def category_shop(category: Category | None, services: Services) -> str:
-    """What tells one state of a category from the next."""
-    return _digest(category_state(category), category_name(category, services.settings)) if category else GONE
+def category_shop_state(category: Category | None, services: Services) -> str:
+    """State of a category in the shop, as in `Comparison.shop_state`."""
+    return _digest(category_state(category), category_name(category, services.settings)) if category else ABSENT
 
 
-def look_at_customer(customer_id: str, services: Services) -> Look:
-    """Read both sides of a customer by the id, and compare them."""
+def compare_customer(customer_id: str, services: Services) -> Comparison:
+    """Read both sides of a customer and compare them."""
     customer = services.commercetools.customer(customer_id, groups=True)
     found = services.klaviyo.lists.profiles([customer_id])
-    return look_at_profiles(customer_id, customer, [one["attributes"] for one in found], services)
+    return compare_profiles(customer_id, customer, [one["attributes"] for one in found], services)
 
 
-def look_at_profiles(
+def compare_profiles(
     customer_id: str, customer: Customer | None, found: Collection[JsonObject], services: Services
-) -> Look:
-    """Compare a customer with the profiles that have this id. Whoever is gone, or has no e-mail, has none to have."""
+) -> Comparison:
+    """Compare a customer with the profiles that have the customer's id as `external_id`.
+
+    If several do, the one that differs least counts. A customer who was deleted or has no e-mail needs no profile, so
+    nothing differs.
+    """
     if customer is None or not has_email(customer):
-        return Look(GONE)
+        return Comparison(ABSENT)
     wanted = profile(customer, services.settings).body["data"]["attributes"]
     shop = _digest(customer["version"], wanted)
     if not found:
-        return Look(shop, (Difference("profiles", customer_id, "missing"),))
+        return Comparison(shop, (Difference("profiles", customer_id, "missing"),))
     fields = min((tuple(differing_in_profile(wanted, one)) for one in found), key=len)
-    return Look(shop, (Difference("profiles", customer_id, "differing", fields),) if fields else ())
+    return Comparison(shop, (Difference("profiles", customer_id, "differing", fields),) if fields else ())
 
 
-def _look_at_unpublished(product_id: str, services: Services) -> Look:
-    """A product that is not published has no item, or a hidden one; what is deleted has none."""
+def _compare_unpublished(product_id: str, services: Services) -> Comparison:
+    """Compare a product that is not published: it should have no item or, with `unpublished = "hide"`, a hidden one.
+
+    A deleted product should have no item.
+    """
     item = services.klaviyo.item(product_id)
     if item is None:
-        return Look(GONE)
+        return Comparison(ABSENT)
     hides = services.settings.sync.product.unpublished == "hide"
     if not hides or not services.commercetools.has_product(product_id):
-        return Look(GONE, (Difference("items", product_id, "extra"),))
+        return Comparison(ABSENT, (Difference("items", product_id, "extra"),))
     is_shown = item.attributes.get("published") is not False
-    return Look(GONE, (Difference("items", product_id, "differing", ("published",)),) if is_shown else ())
+    return Comparison(ABSENT, (Difference("items", product_id, "differing", ("published",)),) if is_shown else ())
 
 
 def _has_other_item(sku: str, product_id: str, services: Services) -> bool:

@@ -83,7 +83,9 @@ def _copy_with_answers(notification: Notification, services: Services, read_answ
     copy_notified_customer(read, notification, services, then=then)
 
 
-def _still_valid(told: Mapping[Channel, Told], customer: Customer, places: Mapping[Channel, str]) -> dict[Channel, Told]:
+def _still_valid(
+    told: Mapping[Channel, Told], customer: Customer, places: Mapping[Channel, str]
+) -> dict[Channel, Told]:
     return {channel: said for channel, said in told.items() if holds(said, customer, places[channel])}
 
 

@@ -1,4 +1,18 @@
-"""Copying the current state of a resource: late, repeated and reordered messages converge."""
+"""Copy a resource's current state to Klaviyo, so that late, repeated and reordered messages converge.
+
+How `copy_current` works. The pipeline already holds the lock of the message's resource.
+
+1. Skip the copy if another message's recent copy covers this message. Only handlers that pass `Sharing` do this.
+2. Read the source. A read that is older than the message is retried, not copied (`up_to_date`).
+3. Take the other locks the write needs, such as those of a product's SKUs. If another message released one of them
+   after our read, it may have written something newer, so read again.
+4. Write while holding these locks, then release them.
+5. Check the source again. Locks work only within one instance: if the source has changed since the read, this write may
+   have overwritten a newer one by another instance. Unchanged: done. Changed: back to step 3 with the new document.
+
+After three rounds the message goes back to Pub/Sub (`keeps_changing`). `[limits] stale_after` in sync.toml skips the
+check in step 5 for copies that took less than that many seconds; by default it always runs.
+"""
 
 import time
 from collections.abc import Callable, Collection
@@ -15,88 +29,107 @@ from mappers.mapped import mapper
 Document = TypeVar("Document")
 Written = TypeVar("Written")
 
-_ROUNDS = 3
-YOUNG = 60.0
-"""Seconds within which what a message tells of may not be shown yet."""
+_MAX_ROUNDS = 3
+YOUNG_SECONDS = 60.0
+"""While a message or document is younger than this, reads may not show yet what it is about."""
 
 
 @dataclass(frozen=True, slots=True)
-class Moved(Generic[Document]):
-    """What a look after the write found: what was copied is not what the shop has any more."""
+class Changed(Generic[Document]):
+    """The newer document, found by the check after a write."""
 
     document: Document
 
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """That messages of a resource which wait for each other may share a copy.
+    """Lets messages of one resource share a copy instead of each making its own.
 
-    Only for a handler that does the same for every message of that resource. `alone`: nothing but the resource decides
-    what is written, so a copy that its second look confirmed also does for later messages about no newer version.
-    `what` is copied of the resource, where messages differ in that: they share only with those that copy the same.
+    A message that waited for the resource's lock skips its copy if another message's copy read the resource after this
+    message arrived, and read at least its version. Use it only where the handler does the same for every message of the
+    resource.
+
+    `reuses_confirmed`: a copy that began before the message arrived counts as well, if the check after its write
+    confirmed it. Use this only where nothing but the resource itself decides what is written.
+    `kind`: what is copied, where that differs between messages of one resource. Only messages of the same kind share.
     """
 
-    alone: bool = False
-    what: str = ""
+    reuses_confirmed: bool = False
+    kind: str = ""
 
 
-def no_keys(_document: object) -> Collection[str]:
-    """For a write that touches nothing but its own resource, which the pipeline holds already."""
+def _no_keys(_document: object) -> Collection[str]:
+    """For a write that changes nothing but its own resource, whose lock the pipeline holds."""
     return ()
 
 
 @mapper
 def version(document: Any) -> int | None:
-    """The version of a document; None where there is none, or several."""
+    """Version of a document; None if there is no document, or a list of them."""
     return int(document["version"]) if document and isinstance(document, dict) else None
 
 
-def as_told(
+def up_to_date(
     notification: Notification, document: Document, *, creates: bool = False, deletes: bool = False
 ) -> Document:
-    """The document that the message's `resource` names, if the read is not older than the message.
+    """The document as read, if the read is not older than the message. None stays None.
 
-    Raises TryAgain for an older version; where the message `deletes`, also for the version that was deleted; and where
-    it `creates`, while the message is under a minute old, for a resource that is not there yet. What was written was
-    there: if it is gone by the look after the write, it was deleted.
+    `document` is the resource that the message names, and no other: versions of two resources can't be compared.
+
+    Raises TryAgain:
+    - `stale_read` if the document's version is older than the message's. For a message that `deletes` the resource, the
+      message's own version is stale too.
+    - `not_there_yet` if a message that `creates` the resource is under a minute old and the read found nothing. This
+      ends with the message's first write: what was written did exist, so a later read that finds nothing means that the
+      resource was deleted.
     """
     if document is None:
-        if creates and notification.age < YOUNG and not current_budget().has_written:
+        if creates and notification.age < YOUNG_SECONDS and not current_budget().has_written:
             raise TryAgain("not_there_yet")
         return document
-    read, told = version(document), notification.version
-    if read is not None and told is not None and (read <= told if deletes else read < told):
+    read_version, message_version = version(document), notification.version
+    if (
+        read_version is not None
+        and message_version is not None
+        and (read_version <= message_version if deletes else read_version < message_version)
+    ):
         raise TryAgain("stale_read")
     return document
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source(Generic[Document, Written]):
-    """What is copied. `read` returns it as the shop has it now.
+    """What is copied, and how to tell whether it has changed.
 
-    `keys` names what a write shares with other resources' messages, `state` tells one state from the next, and
-    `own_version` is the version of the document that the message's `resource` names. After a write `look` says whether
-    what was copied has moved: where it is not given, by another `read`.
+    `read` returns the document as commercetools has it now. `lock_keys` are the locks a write of it needs, in addition
+    to that of the message's resource. `state` is compared to tell whether two reads differ. `resource_version` is the
+    version of the resource that the message names, which may be only a part of the document.
+
+    `recheck` checks after a write whether the source has changed. It is given the document and what the write returned,
+    and returns the newer document if there is one. Without it the source is read again and its `state` compared.
     """
 
     read: Callable[[], Document]
-    keys: Callable[[Document], Collection[str]] = no_keys
+    lock_keys: Callable[[Document], Collection[str]] = _no_keys
     state: Callable[[Document], object] = version
-    own_version: Callable[[Document], int | None] = version
-    look: Callable[[Document, Written], Moved[Document] | None] | None = None
+    resource_version: Callable[[Document], int | None] = version
+    recheck: Callable[[Document, Written], Changed[Document] | None] | None = None
 
-    def moved(self, document: Document, written: Written) -> Moved[Document] | None:
-        """The newer document, if what was copied moved since. Raises TryAgain if the look shows an older one."""
-        if self.look:
-            return self._not_older(document, self.look(document, written))
+    def change_since(self, document: Document, written: Written) -> Changed[Document] | None:
+        """The newer document, or None if the source has not changed since `document` was read.
+
+        Raises TryAgain (`stale_read`) if commercetools now answers with an older version.
+        """
+        if self.recheck:
+            return self._require_not_older(document, self.recheck(document, written))
         again = self.read()
-        return None if self.state(again) == self.state(document) else self._not_older(document, Moved(again))
+        return None if self.state(again) == self.state(document) else self._require_not_older(document, Changed(again))
 
-    def _not_older(self, document: Document, moved: Moved[Document] | None) -> Moved[Document] | None:
-        before, now = self.own_version(document), self.own_version(moved.document) if moved else None
+    def _require_not_older(self, document: Document, changed: Changed[Document] | None) -> Changed[Document] | None:
+        before, now = self.resource_version(document), self.resource_version(changed.document) if changed else None
         if before is not None and now is not None and now < before:
             raise TryAgain("stale_read")
-        return moved
+        return changed
 
 
 def copy_current(
@@ -108,65 +141,67 @@ def copy_current(
     sharing: Sharing | None = None,
     group: str = "Catalogs",
 ) -> None:
-    """Read a resource and write it; again, when it moved meanwhile.
+    """Read the source and write it to Klaviyo; write again if it changed in the meantime.
 
-    While the write runs the source's `keys` are held; what was read before another message wrote them is read again.
-    Between instances no lock helps, so after the write the source is looked at once more, and written again if it
-    moved; also after a write of which Klaviyo refused a part. Raises TryAgain when it keeps moving. With `sharing` a
-    message that another one's copy covers is done.
+    The module's docstring explains the steps. `group` is the group of Klaviyo's operations that the write uses.
+
+    `write` may raise Ignored if there is nothing to write, or DeadLetter if Klaviyo refused parts of it. A refusal does
+    not end the copy early: the parts that were written are checked like any others, and written again if the source has
+    changed. Raises TryAgain (`keeps_changing`) if the source changes three times.
     """
     if sharing and _is_covered(notification, services, sharing):
         return
     services.prepare(group)
     stale_after = services.settings.sync.limits.stale_after
     read_at, document = time.monotonic(), source.read()
-    for _ in range(_ROUNDS):
-        held = frozenset(source.keys(document))
+    for _ in range(_MAX_ROUNDS):
+        held = frozenset(source.lock_keys(document))
         with services.one_at_a_time(held):
             if held and services.locks.released_since(held, read_at):
                 read_at, document = time.monotonic(), source.read()
-                if not held.issuperset(source.keys(document)):
-                    continue
+                if not held.issuperset(source.lock_keys(document)):
+                    continue  # the new document needs other locks
             try:
                 written = write(document)
             except Ignored as ignored:
-                _note(notification, services, source, document, read_at, sharing, ignored=ignored.reason)
+                _remember(notification, services, source, document, read_at, sharing, ignored=ignored.reason)
                 raise
-            except DeadLetter as refusal:  # the parts that were not refused are written
-                looked_at = time.monotonic()
-                is_due = current_budget().has_written and looked_at - read_at >= stale_after
-                moved = source.moved(document, cast("Written", refusal.copied)) if is_due else None
-                if moved is None:
+            except DeadLetter as refusal:  # the other parts are written, so they are checked as well
+                checked_at = time.monotonic()
+                is_due = current_budget().has_written and checked_at - read_at >= stale_after
+                changed = source.change_since(document, cast("Written", refusal.copied)) if is_due else None
+                if changed is None:
                     raise
-                read_at, document = looked_at, moved.document
+                read_at, document = checked_at, changed.document
                 continue
-        looked_at = time.monotonic()
-        is_due = looked_at - read_at >= stale_after
-        moved = source.moved(document, written) if is_due else None
-        if moved is None:
-            _note(notification, services, source, document, read_at, sharing, confirmed=is_due)
+        checked_at = time.monotonic()
+        is_due = checked_at - read_at >= stale_after
+        changed = source.change_since(document, written) if is_due else None
+        if changed is None:
+            _remember(notification, services, source, document, read_at, sharing, confirmed=is_due)
             return
-        read_at, document = looked_at, moved.document
+        read_at, document = checked_at, changed.document
     raise TryAgain("keeps_changing")
 
 
 def _is_covered(notification: Notification, services: Services, sharing: Sharing) -> bool:
-    """Whether another message's copy did what this one asks for. Raises Ignored where that copy was ignored.
+    """True if another message's copy did what this one asks for. Raises Ignored if that copy had nothing to write.
 
-    What is delivered again may have left an older state in Klaviyo from another instance, after this one's copy.
+    A redelivered message does not reuse a confirmed copy that began before it arrived: since that copy, the message's
+    earlier attempt may have written an older state from another instance.
     """
-    copy = services.copies.covering(
-        f"{notification.resource} {sharing.what}",
+    copy = services.recent_copies.covering(
+        f"{notification.resource} {sharing.kind}",
         notification.version,
         current_budget().started_at,
-        alone=sharing.alone and not notification.is_redelivered,
+        reuses_confirmed=sharing.reuses_confirmed and not notification.is_redelivered,
     )
     if copy and copy.ignored:
         raise Ignored(copy.ignored)
     return copy is not None
 
 
-def _note(  # noqa: PLR0913 - what a copy is
+def _remember(  # noqa: PLR0913 - what describes a copy
     notification: Notification,
     services: Services,
     source: Source[Document, Written],
@@ -177,7 +212,9 @@ def _note(  # noqa: PLR0913 - what a copy is
     confirmed: bool = False,
     ignored: str = "",
 ) -> None:
-    """Remember a copy that succeeded, for those that may share it."""
-    own_version = source.own_version(document) if sharing else None
-    if sharing and own_version is not None:
-        services.copies.made(f"{notification.resource} {sharing.what}", Copy(read_at, own_version, confirmed, ignored))
+    """Remember a successful copy, for the messages that may share it."""
+    resource_version = source.resource_version(document) if sharing else None
+    if sharing and resource_version is not None:
+        services.recent_copies.remember(
+            f"{notification.resource} {sharing.kind}", Copy(read_at, resource_version, confirmed, ignored)
+        )

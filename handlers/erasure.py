@@ -20,7 +20,7 @@ from mappers.order_documents import Order
 BROUGHT_BACK = "brought_back"
 """Reason of the dead letter about a profile that could not be erased again."""
 RECHECK_SHARE = 0.12
-"""Share of a message's time (3 of 25 seconds) reserved for checking the customer after the write, and for the erasure."""
+"""Share of a message's time (3 of 25 seconds) reserved for the check after its writes, and for an erasure."""
 
 
 def erase_if_brought_back(customer: Customer, since: datetime, services: Services) -> None:

@@ -1,11 +1,11 @@
-"""Inventory entries become the stock of catalog variants."""
+"""Inventory entries set the stock of catalog variants."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from core.errors import Ignored, Unmappable
 from core.notification import Notification
-from handlers.current import Sharing, Source, as_told, copy_current
+from handlers.current import Sharing, Source, copy_current, up_to_date
 from handlers.registry import handles
 from handlers.services import Services
 from mappers.catalog_documents import InventoryEntry
@@ -16,14 +16,14 @@ from mappers.stock import counting_entries, entry_stock
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """The inventory entries of a SKU; `named` is the one that the message is about, None where it is gone."""
+    """The inventory entries of a SKU. `named` is the entry that the message is about, None if it was deleted."""
 
     entries: Sequence[InventoryEntry]
     named: InventoryEntry | None
 
 
-def stock_key(sku: str) -> str:
-    """The lock of a SKU: stock messages and product messages write the same variants."""
+def sku_lock_key(sku: str) -> str:
+    """Key of the lock of a SKU, which stock, price and product messages share as they write the same variants."""
     return f"sku/{sku}"
 
 
@@ -41,18 +41,20 @@ def sync_stock(notification: Notification, services: Services) -> None:
         if named is None:
             raise Ignored("deleted_meanwhile")
         sku = _sku(named)
-    seen, gone = _version(named), False
+    known_version, is_deleted = _version(named), False
 
     def read() -> Stock:
-        """Queries lag: an entry that one shows in an older version than is known, or not at all, is read by its id."""
-        nonlocal seen, gone
-        listed, others = _parted(services.commercetools.entries_beside(sku, notification.resource.id), notification)
-        if deletes or gone:
+        """Query the SKU's entries. Queries lag: if the named entry is missing or too old there, read it by its id."""
+        nonlocal known_version, is_deleted
+        listed, others = _split_named(
+            services.commercetools.entries_beside(sku, notification.resource.id), notification
+        )
+        if deletes or is_deleted:
             return Stock(others, None)
-        if listed is None or _version(listed) < max(seen, notification.version or 0):
+        if listed is None or _version(listed) < max(known_version, notification.version or 0):
             listed = _named_entry(notification, services)
-            gone = listed is None
-        seen = max(seen, _version(listed))
+            is_deleted = listed is None
+        known_version = max(known_version, _version(listed))
         return Stock([*others, listed] if listed else others, listed)
 
     def write(stock: Stock) -> None:
@@ -61,26 +63,26 @@ def sync_stock(notification: Notification, services: Services) -> None:
 
     source: Source[Stock, None] = Source(
         read=read,
-        keys=lambda _stock: [stock_key(sku)],
+        lock_keys=lambda _stock: [sku_lock_key(sku)],
         state=lambda stock: entry_versions(stock.entries, channels),
-        own_version=lambda stock: _version(stock.named) or None,
+        resource_version=lambda stock: _version(stock.named) or None,
     )
     copy_current(notification, services, source, write, sharing=None if deletes else Sharing())
 
 
 @mapper
 def entry_versions(entries: Sequence[InventoryEntry], channels: Collection[str]) -> object:
-    """What tells one state of a SKU's stock from the next."""
+    """Ids and versions of the entries that count, to tell whether a SKU's stock has changed."""
     return sorted((entry["id"], entry["version"]) for entry in counting_entries(entries, channels))
 
 
 def _named_entry(notification: Notification, services: Services) -> InventoryEntry | None:
     entry = services.commercetools.inventory_entry(notification.resource.id)
-    return as_told(notification, entry, creates=notification.type == "ResourceCreated")
+    return up_to_date(notification, entry, creates=notification.type == "ResourceCreated")
 
 
 @mapper
-def _parted(
+def _split_named(
     entries: Sequence[InventoryEntry], notification: Notification
 ) -> tuple[InventoryEntry | None, list[InventoryEntry]]:
     """The entry that the message is about, and the others."""
@@ -102,5 +104,5 @@ def _sku(entry: InventoryEntry) -> str:
 
 
 def _encodable_sku(sku: object) -> str:
-    """A SKU as product messages write it; empty for what is none."""
+    """The SKU in the encoding that product messages write; empty if this is not a SKU."""
     return encodable(sku) if isinstance(sku, str) else ""

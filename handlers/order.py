@@ -26,9 +26,12 @@ def place_order(notification: Notification, services: Services) -> None:
     """Send Placed Order and Ordered Products from the message's order, then apply the checkout's consent checkbox."""
     services.prepare("Events")
     payload_order = notification.payload.get("order")
-    order = cast("Order", payload_order) if isinstance(payload_order, dict) else current_order(notification, services, creates=True)
-    # Not for an import, which is history, nor for a recurring order, which has no checkout. A message without a time was
-    # created by a command.
+    order = (
+        cast("Order", payload_order)
+        if isinstance(payload_order, dict)
+        else current_order(notification, services, creates=True)
+    )
+    # Imports are history, and recurring orders have no checkout. A message without a time was created by a command.
     has_checkout = notification.type == "OrderCreated" and notification.occurred_at is not None
     try:
         _send_placed_order(notification, order, services)

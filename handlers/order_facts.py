@@ -1,4 +1,4 @@
-"""Sending what happened to an order after it was placed."""
+"""Send events for what happened to an order after it was placed."""
 
 from collections.abc import Sequence
 
@@ -10,5 +10,5 @@ from mappers.order_events import Fact, fact_events
 
 
 def send_facts(notification: Notification, order: Order, facts: Sequence[Fact], services: Services) -> None:
-    """Send an event for each fact, as those of the person whom the order belongs to now."""
+    """Send an event for each fact, for the person who owns the order now."""
     send_order_events(notification, order, services, lambda owned: [fact_events(owned, facts, services.settings)])

@@ -1,8 +1,8 @@
 """Whose events an order's are: looked up when they are sent, and checked again afterwards.
 
-An order's `customerEmail` is a snapshot, and every event updates the profile it is sent for: the e-mail, and for a guest
-also the name and the location. Sending events from the snapshot could re-create an erased customer, restore an e-mail
-that has changed, or give a customer the name in a guest order's billing form. So every event of an order goes through
+An order's `customerEmail` is a snapshot, and every event updates the profile it is sent for: the e-mail, and for a
+guest also the name and the location. Events sent from the snapshot could re-create an erased profile, restore an old
+e-mail, or give a customer the name from the billing form of a guest's order. So every event of an order goes through
 `send_order_events`.
 """
 

@@ -1,9 +1,9 @@
-"""Other states of orders become events: paid, and the workflow states of the project's own."""
+"""More order states become events: paid, and the workflow states that a project defines."""
 
 from core.conditions import setting
 from core.errors import Ignored
 from core.notification import Notification
-from handlers.order import order_now
+from handlers.order import current_order
 from handlers.order_facts import send_facts
 from handlers.registry import handles
 from handlers.services import Services
@@ -16,12 +16,12 @@ from mappers.state_events import PAID, paid_order, transition, transition_metric
 @handles("order", "OrderPaymentStateChanged", when=setting("metrics.paid_order"))
 def pay_order(notification: Notification, services: Services) -> None:
     """Send Paid Order when the order's payment state becomes Paid."""
-    told = notification.payload.get("paymentState")
-    if told not in (None, PAID):
+    payment_state = notification.payload.get("paymentState")
+    if payment_state not in (None, PAID):
         raise Ignored("payment_state")
     services.prepare("Events")
-    order = order_now(notification, services)
-    if told is None and order.get("paymentState") != PAID:
+    order = current_order(notification, services)
+    if payment_state is None and order.get("paymentState") != PAID:
         raise Ignored("payment_state")
     old_state = str(notification.payload.get("oldPaymentState") or "")
     fact = paid_order(order, notification.created_at, services.settings, old_state=old_state)
@@ -30,17 +30,17 @@ def pay_order(notification: Notification, services: Services) -> None:
 
 @handles("order", "OrderStateTransition", when=setting("order.transitions"), scope="view_states")
 def move_order(notification: Notification, services: Services) -> None:
-    """Send the metric that `[order] transitions` has for the workflow state that the order came into."""
+    """Send the metric that `[order] transitions` lists for the workflow state that the order entered."""
     settings, knowledge = services.settings, services.order_knowledge
-    state_id = _told_state(notification)
+    state_id = _state_in_payload(notification)
     known = knowledge.known_state(state_id)
     if known and not transition_metric(known, settings):
         raise Ignored("transition")
     services.prepare("Events")
-    order = order_now(notification, services, with_state=True)
-    held = _held(order)
-    state_id = state_id or held.get("id", "")
-    state = knowledge.state(state_id, held) if state_id else None
+    order = current_order(notification, services, with_state=True)
+    expanded = _expanded_state(order)
+    state_id = state_id or expanded.get("id", "")
+    state = knowledge.state(state_id, expanded) if state_id else None
     metric = transition_metric(state, settings) if state else None
     if not state or not metric:
         raise Ignored("transition" if state else "state_gone")
@@ -48,8 +48,8 @@ def move_order(notification: Notification, services: Services) -> None:
     send_facts(notification, _unexpanded(order), [fact], services)
 
 
-def _told_state(notification: Notification) -> str:
-    """Id of the state that the message tells; empty where its payload is left out."""
+def _state_in_payload(notification: Notification) -> str:
+    """Id of the state in the message's payload; empty if the payload was left out."""
     match notification.payload.get("state"):
         case {"id": str(state_id)}:
             return state_id
@@ -57,13 +57,13 @@ def _told_state(notification: Notification) -> str:
 
 
 @mapper
-def _held(order: Order) -> Reference:
-    """The state that the order is in now; empty without one."""
-    held = order.get("state") or {}
-    return {"typeId": "state", "id": held["id"], "obj": held.get("obj") or {}} if held else held
+def _expanded_state(order: Order) -> Reference:
+    """Reference to the order's workflow state, with the state itself; empty if the order has none."""
+    reference = order.get("state") or {}
+    return {"typeId": "state", "id": reference["id"], "obj": reference.get("obj") or {}} if reference else reference
 
 
 def _unexpanded(order: Order) -> Order:
-    """The order as its other events have it."""
-    held = _held(order)
-    return {**order, "state": {"typeId": "state", "id": held["id"]}} if held else order
+    """The order without the expanded state, as all other events see it."""
+    reference = _expanded_state(order)
+    return {**order, "state": {"typeId": "state", "id": reference["id"]}} if reference else order

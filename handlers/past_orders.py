@@ -1,7 +1,7 @@
-"""What happened before the sync ran: events of orders and refunds, as a backfill sends them.
+"""Events of past orders and refunds, for a backfill.
 
-They are those that the messages would have made, by the same mappers and under the same ids, so what a message has sent
-already stays as it is: Klaviyo keeps the first event of a `unique_id`.
+The events are the same that messages would have sent, with the same mappers and the same `unique_id`s. So a backfill
+never duplicates or changes an event that a message has sent: Klaviyo keeps the first event of each `unique_id`.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from core.rules import SyncRules
 from core.settings import Settings
 from handlers.order import events_by_state
 from handlers.order_owner import Stages, send_order_events
-from handlers.payment import refunds_among
+from handlers.payment import filter_refunds
 from handlers.registry import is_consumed
 from handlers.services import Services
 from mappers.event_time import event_time
@@ -32,65 +32,72 @@ from mappers.order_events import (
 from mappers.past_events import PAST
 
 History = Callable[[OwnedOrder], Stages]
-Counts = Callable[[Transaction, Payment], bool]
+"""Maps an order and its owner to the events of its history."""
+RefundFilter = Callable[[Transaction, Payment], bool]
+"""True for the refunds that belong to the backfill."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is wanted of the past: whether it starts flows, and whether orders without a customer count."""
+class HistoryOptions:
+    """Which history to send: `flows` lets it start flows, `guests` includes orders without a customer."""
 
     flows: bool = False
     guests: bool = True
 
 
-EVERYTHING = Wanted()
+ALL_HISTORY = HistoryOptions()
 
 
 def send_order_history(
-    notification: Notification, order: Order, services: Services, wanted: Wanted = EVERYTHING
+    notification: Notification, order: Order, services: Services, options: HistoryOptions = ALL_HISTORY
 ) -> None:
-    """Send what is known to have happened to an order."""
+    """Send events for what has happened to an order. Raises Ignored if there are none to send."""
     services.prepare("Events")
-    require_wanted(order, wanted)
+    require_included(order, options)
     history = order_history(order, services.settings)
-    send_order_events(notification, order, services, history, backfill=True, flows=wanted.flows)
+    send_order_events(notification, order, services, history, backfill=True, flows=options.flows)
 
 
 def send_refund_history(
-    notification: Notification, payment: Payment, services: Services, counts: Counts, wanted: Wanted = EVERYTHING
+    notification: Notification,
+    payment: Payment,
+    services: Services,
+    counts: RefundFilter,
+    options: HistoryOptions = ALL_HISTORY,
 ) -> None:
-    """Send a payment's refunds that `counts` lets through. Raises Ignored where there is none."""
+    """Send events for a payment's refunds that `counts` accepts. Raises Ignored if there are none."""
     services.prepare("Events")
     refunds = refunds_of(payment, services.settings, counts)
     order = services.commercetools.order_of_payment(payment["id"])
     if order is None:
         raise Ignored("no_order")
-    require_wanted(order, wanted)
+    require_included(order, options)
     history = refund_history(payment, refunds, services.settings)
-    send_order_events(notification, order, services, history, backfill=True, flows=wanted.flows)
+    send_order_events(notification, order, services, history, backfill=True, flows=options.flows)
 
 
 @mapper
-def require_wanted(order: Order, wanted: Wanted) -> None:
-    """Raise Ignored for an order whose events are not wanted."""
-    if not wanted.guests and not order.get("customerId"):
+def require_included(order: Order, options: HistoryOptions) -> None:
+    """Raise Ignored for an order that the options leave out."""
+    if not options.guests and not order.get("customerId"):
         raise Ignored("guest")
 
 
 def order_history(order: Order, settings: Settings) -> History:
-    """What an order became: placed, its products, the state that it is in, what was shipped and what came back.
+    """The history of an order: placed, its products, its current state, and what was shipped, paid and returned.
 
-    An order that is cancelled by now was placed before. commercetools keeps no time of a state: it is that of the
-    order's last change, and the event is marked `TimeEstimated`. Raises Ignored when there is nothing to tell.
+    A cancelled order was placed first, so it has both events. commercetools keeps no time for a state, so the
+    state's event gets the time of the order's last change and is marked `TimeEstimated`. Raises Ignored if there are no
+    events.
     """
     rules = settings.sync
     state = str(order.get("orderState"))
     was_placed = is_placed(order, settings)
-    changed = events_by_state(rules.order).get(state) if changes_states(rules) else None
+    changed = events_by_state(rules.order).get(state) if sends_order_states(rules) else None
     is_fulfilled = changed is fulfilled_order
     facts = [
         fact
-        for name in told_by_documents(rules)
+        for name in past_messages(rules)
         for fact in PAST[name](order, settings)
         if not (is_fulfilled and fact.metric == rules.metrics.fulfilled_order)
     ]
@@ -107,19 +114,19 @@ def order_history(order: Order, settings: Settings) -> History:
 
 @mapper
 def is_placed(order: Order, settings: Settings) -> bool:
-    """Whether an order counts as placed, by the state that it is in now."""
+    """True if an order counts as placed, judged by its current state."""
     states = settings.sync.order.placed_states
     return places_orders(settings.sync) and (not states or str(order.get("orderState")) in states)
 
 
 @mapper
 def placed_time(order: Order) -> datetime:
-    """UTC time of an order's Placed Order, as its event has it."""
+    """Time of an order's Placed Order event, in UTC."""
     return event_time(placed_at(order), datetime.now(UTC))
 
 
 def send_placed_again(notification: Notification, order: Order, services: Services) -> None:
-    """Send an order's Placed Order and Ordered Products as history: what Klaviyo has of them stays, no flow starts."""
+    """Send an order's Placed Order and Ordered Products as history: no flows start, and events in Klaviyo stay."""
     services.prepare("Events")
     settings = services.settings
 
@@ -131,10 +138,10 @@ def send_placed_again(notification: Notification, order: Order, services: Servic
     send_order_events(notification, order, services, stages, backfill=True)
 
 
-def refunds_of(payment: Payment, settings: Settings, counts: Counts) -> list[Transaction]:
-    """The refunds of a payment in a state that counts and that `counts` lets through. Raises Ignored for none."""
+def refunds_of(payment: Payment, settings: Settings, counts: RefundFilter) -> list[Transaction]:
+    """A payment's refunds in `[payment] refund_states` that `counts` accepts. Raises Ignored if there are none."""
     states = settings.sync.payment.refund_states
-    refunds = refunds_among(
+    refunds = filter_refunds(
         payment.get("transactions") or [],
         lambda refund: refund.get("state") in states and counts(refund, payment),
     )
@@ -144,7 +151,7 @@ def refunds_of(payment: Payment, settings: Settings, counts: Counts) -> list[Tra
 
 
 def refund_history(payment: Payment, refunds: list[Transaction], settings: Settings) -> History:
-    """An event for each refund, at its own time, else at that of the payment's last change."""
+    """An event for each refund, at the refund's time or else at that of the payment's last change."""
     return lambda owned: [
         [refunded_order(owned, payment["id"], refund, changed_at(payment), settings) for refund in refunds]
     ]
@@ -152,32 +159,32 @@ def refund_history(payment: Payment, refunds: list[Transaction], settings: Setti
 
 @mapper
 def changed_at(document: Order | Payment) -> str:
-    """When an order or a payment was changed for the last time."""
+    """When an order or a payment last changed."""
     return document["lastModifiedAt"]
 
 
 def places_orders(rules: SyncRules) -> bool:
-    """Whether orders become Placed Order and Ordered Product: `[messages] disabled` may say no."""
+    """True if orders become Placed Order and Ordered Product, which `[messages] disabled` may switch off."""
     return is_consumed("order", "OrderCreated", rules)
 
 
-def changes_states(rules: SyncRules) -> bool:
-    """Whether orders become Fulfilled Order or Cancelled Order."""
+def sends_order_states(rules: SyncRules) -> bool:
+    """True if orders become Fulfilled Order or Cancelled Order."""
     return is_consumed("order", "OrderStateChanged", rules)
 
 
-def told_by_documents(rules: SyncRules) -> list[str]:
-    """The messages about shipments, returns and payment that are consumed: an order's document says the same."""
+def past_messages(rules: SyncRules) -> list[str]:
+    """The consumed messages about shipments, returns and payment whose facts can be read from the order itself."""
     return [name for name in PAST if is_consumed("order", name, rules)]
 
 
 def has_events(rules: SyncRules) -> bool:
-    """Whether orders become any events."""
-    return places_orders(rules) or changes_states(rules) or bool(told_by_documents(rules))
+    """True if orders become any events."""
+    return places_orders(rules) or sends_order_states(rules) or bool(past_messages(rules))
 
 
 def refunds_orders(rules: SyncRules) -> bool:
-    """Whether refunds become Refunded Order; one of a payment's two messages is enough."""
+    """True if refunds become Refunded Order; one of a payment's two messages is enough."""
     return any(
         is_consumed("payment", name, rules) for name in ("PaymentTransactionAdded", "PaymentTransactionStateChanged")
     )

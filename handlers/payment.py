@@ -7,7 +7,7 @@ from typing import cast
 from core.conditions import setting
 from core.errors import Ignored, TryAgain
 from core.notification import Notification
-from handlers.current import as_told
+from handlers.current import up_to_date
 from handlers.order_owner import send_order_events
 from handlers.registry import handles
 from handlers.services import Services
@@ -23,7 +23,7 @@ from mappers.order_events import refunded_order
     when=setting("payment.refund_states"),
 )
 def refund_order(notification: Notification, services: Services) -> None:
-    """Send Refunded Order for a refund in a state that counts, with that transaction's amount."""
+    """Send Refunded Order, with the transaction's amount, for a refund in one of `[payment] refund_states`."""
     services.prepare("Events")
     refunds = _refunds(notification, services)
     if not refunds:
@@ -47,22 +47,22 @@ def refund_order(notification: Notification, services: Services) -> None:
 
 
 def _refunds(notification: Notification, services: Services) -> list[Transaction]:
-    """The refunds that the message tells of; all of the payment's where its payload was not included."""
+    """The message's refund if it counts; without a payload, all refunds of the payment that count."""
     counting = services.settings.sync.payment.refund_states
     match notification.payload:
-        case {"transaction": dict(told)}:
-            transaction = cast("Transaction", told)
+        case {"transaction": dict(added)}:
+            transaction = cast("Transaction", added)
             return [transaction] if _is_refund(transaction) and transaction.get("state") in counting else []
         case {"transactionId": str(transaction_id), "state": state}:
             if state not in counting:
                 return []
-            return refunds_among(_transactions(notification, services), lambda refund: refund["id"] == transaction_id)
-    return refunds_among(_transactions(notification, services), lambda refund: refund.get("state") in counting)
+            return filter_refunds(_transactions(notification, services), lambda refund: refund["id"] == transaction_id)
+    return filter_refunds(_transactions(notification, services), lambda refund: refund.get("state") in counting)
 
 
 @mapper
-def refunds_among(transactions: list[Transaction], counts: Callable[[Transaction], bool]) -> list[Transaction]:
-    """The transactions that are refunds and count."""
+def filter_refunds(transactions: list[Transaction], counts: Callable[[Transaction], bool]) -> list[Transaction]:
+    """The refunds among the transactions that `counts` accepts."""
     return [transaction for transaction in transactions if _is_refund(transaction) and counts(transaction)]
 
 
@@ -71,14 +71,14 @@ def _is_refund(transaction: Transaction) -> bool:
 
 
 def _transactions(notification: Notification, services: Services) -> list[Transaction]:
-    payment = as_told(notification, services.commercetools.payment(notification.resource.id))
+    payment = up_to_date(notification, services.commercetools.payment(notification.resource.id))
     if payment is None:
         raise Ignored("deleted_meanwhile")
     return payment.get("transactions") or []
 
 
 def _wait_for_order(notification: Notification, seconds: float) -> None:
-    """Payments often exist before their order: raise TryAgain while the message is young, or of unknown age."""
+    """Raise TryAgain while the message is young, or of unknown age: a payment often exists before its order."""
     try:
         age = datetime.now(UTC) - datetime.fromisoformat(notification.created_at)
     except (ValueError, TypeError):

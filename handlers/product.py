@@ -1,13 +1,13 @@
-"""Products become catalog items, their variants catalog variants."""
+"""Products become catalog items, and their variants catalog variants."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from core.errors import Ignored, TryAgain
 from core.notification import Notification
-from handlers.catalog_item import Moves
-from handlers.catalog_product import Copied, copy_holders, copy_with, put_product
-from handlers.current import YOUNG, Sharing, as_told
+from handlers.catalog_item import CategoryMove
+from handlers.catalog_product import CopiedProduct, copy_current_product, copy_products_holding, put_product
+from handlers.current import YOUNG_SECONDS, Sharing, up_to_date
 from handlers.registry import handles
 from handlers.services import Services
 from mappers.catalog_documents import ProductProjection
@@ -15,8 +15,8 @@ from mappers.catalog_documents import ProductProjection
 
 @handles("product", "ProductPublished")
 def publish_product(notification: Notification, services: Services) -> None:
-    """Make the item and its variants what the published projection says; take them out if there is none by now."""
-    _copy(notification, services, moves="perhaps")
+    """Copy the published product to its item and variants; delete or hide them if it is no longer published."""
+    _copy(notification, services, move="perhaps")
 
 
 @handles(
@@ -34,90 +34,92 @@ def publish_product(notification: Notification, services: Services) -> None:
     "ProductSlugChanged",
 )
 def edit_product(notification: Notification, services: Services) -> None:
-    """Copy a product that was edited live, without a publish; what was only staged is ignored."""
-    _copy_live_edit(notification, services, moves="no")
+    """Copy a product after an edit that went live without a publish; staged edits are ignored."""
+    _copy_live_edit(notification, services, move="no")
 
 
 @handles("product", "ProductAddedToCategory", "ProductRemovedFromCategory")
 def move_product(notification: Notification, services: Services) -> None:
-    """Copy a product that was put into a category live, or taken out of one; what was only staged is ignored."""
-    _copy_live_edit(notification, services, moves="yes")
+    """Copy a product that was added to a category or removed from one; staged edits are ignored."""
+    _copy_live_edit(notification, services, move="yes")
 
 
-def _copy_live_edit(notification: Notification, services: Services, *, moves: Moves) -> None:
+def _copy_live_edit(notification: Notification, services: Services, *, move: CategoryMove) -> None:
     if _is_staged(notification.payload):
         raise Ignored("staged")
-    _copy(notification, services, moves=moves)
+    _copy(notification, services, move=move)
 
 
-def _copy(notification: Notification, services: Services, *, moves: Moves) -> None:
+def _copy(notification: Notification, services: Services, *, move: CategoryMove) -> None:
     written: set[str] = set()
 
     def read() -> ProductProjection | None:
         publishes = notification.type == "ProductPublished"
-        return as_told(notification, _published(notification, services), creates=publishes)
+        return up_to_date(notification, _published(notification, services), creates=publishes)
 
-    def write(product: ProductProjection | None) -> Copied | None:
+    def write(product: ProductProjection | None) -> CopiedProduct | None:
         if product:
-            copied = put_product(product, notification, services, moves=moves)
+            copied = put_product(product, notification, services, move=move)
             written.update(copied.written)
             return copied
-        copy_holders(written, notification, services)
-        if written and notification.age < YOUNG:  # the look may lag: people wait for variants to be back in stock
+        copy_products_holding(written, notification, services)
+        # The read may lag, and deleting a variant loses its back-in-stock requests.
+        if written and notification.age < YOUNG_SECONDS:
             raise TryAgain("not_there_yet")
-        _take_out(notification.resource.id, services, hide=_hides_unpublished(services))
+        _remove_item(notification.resource.id, services, hide=_hides_unpublished(services))
         return None
 
-    copy_with(write, read, notification, services, sharing=Sharing(what=f"moves {moves}"))
+    copy_current_product(write, read, notification, services, sharing=Sharing(kind=f"move {move}"))
 
 
 def _is_staged(payload: Mapping[str, Any]) -> bool:
-    """Whether a message tells of the staged side alone, which shoppers don't see; of several prices, all of them.
+    """True if a message is only about staged data, which shoppers don't see. If it lists prices, all must be staged.
 
-    A message without the field tells of the live side, or of both.
+    A message without the `staged` field is about live data, or about both.
     """
     updated = payload.get("updatedPrices")
-    told = updated if isinstance(updated, list) and updated else [payload]
-    return all(isinstance(one, dict) and one.get("staged") is True for one in told)
+    changes = updated if isinstance(updated, list) and updated else [payload]
+    return all(isinstance(one, dict) and one.get("staged") is True for one in changes)
 
 
 @handles("product", "ProductUnpublished")
 def unpublish_product(notification: Notification, services: Services) -> None:
-    """Take the item out, or hide it; a product that is published again by now stays."""
+    """Delete or hide the item, unless the product has been published again."""
     _remove(notification, services, hide=_hides_unpublished(services), deletes=False)
 
 
 @handles("product", "ProductDeleted")
 @handles("product", "ResourceDeleted", subscribe=False)
 def delete_product(notification: Notification, services: Services) -> None:
-    """Take the item out of the catalog, its variants with it."""
+    """Delete the item and its variants from the catalog."""
     _remove(notification, services, hide=False, deletes=True)
 
 
 def _remove(notification: Notification, services: Services, *, hide: bool, deletes: bool) -> None:
-    taken_out = False
+    removed = False
 
     def read() -> ProductProjection | None:
-        return as_told(notification, _published(notification, services), deletes=deletes)
+        return up_to_date(notification, _published(notification, services), deletes=deletes)
 
-    def write(product: ProductProjection | None) -> Copied | None:
-        nonlocal taken_out
+    def write(product: ProductProjection | None) -> CopiedProduct | None:
+        nonlocal removed
         if product is None:
-            _take_out(notification.resource.id, services, hide=hide)
-            taken_out = True
+            _remove_item(notification.resource.id, services, hide=hide)
+            removed = True
             return None
-        if taken_out:  # published while it was taken out, perhaps by another instance just before
+        # Published again in the meantime: another instance may have copied the product just before the removal.
+        if removed:
             return put_product(product, notification, services)
         raise Ignored("published_again")
 
-    copy_with(write, read, notification, services)
+    copy_current_product(write, read, notification, services)
 
 
 def _published(notification: Notification, services: Services) -> ProductProjection | None:
     return services.commercetools.product_projection(notification.resource.id)
 
 
-def _take_out(product_id: str, services: Services, *, hide: bool) -> None:
+def _remove_item(product_id: str, services: Services, *, hide: bool) -> None:
     if hide:
         services.klaviyo.hide_item(product_id)
     else:

@@ -1,4 +1,7 @@
-"""What this instance did lately to consent, which Klaviyo may not show yet, and markers that could not be left."""
+"""Consent changes this instance made in the last hour: Klaviyo may not show them yet, and a marker may be missing.
+
+A marker is a property of the profile that says what this package did last to its consent (`mappers.consent.Marker`).
+"""
 
 import threading
 from dataclasses import dataclass, replace
@@ -8,47 +11,52 @@ from cachetools import TTLCache
 from core.rules_consent import Channel
 from mappers.consent import Found, Marker
 
-_SECONDS = 3600.0
-_ADDRESSES = 20_000
+_TTL_SECONDS = 3600.0
+_MAX_ADDRESSES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Recent:
+class _Change:
+    """The marker of the last change. `is_stored` is True if the profile has it in Klaviyo."""
+
     profile_id: str
     marker: Marker
-    is_left: bool
+    is_stored: bool
 
 
 class RecentConsents:
-    """The latest marker by address and profile, for an hour: an address may go to another person. Thread-safe."""
+    """The latest change of each address. Safe to share between threads.
+
+    An entry counts only for the profile it was made for, as an address may pass to another person.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._recent: TTLCache[tuple[Channel, str], _Recent] = TTLCache(_ADDRESSES, _SECONDS)
+        self._changes: TTLCache[tuple[Channel, str], _Change] = TTLCache(_MAX_ADDRESSES, _TTL_SECONDS)
 
-    def acted(self, channel: Channel, address: str, profile_id: str, marker: Marker, *, is_left: bool) -> None:
-        """Consent was changed; `is_left` says whether the profile has the marker."""
+    def remember(self, channel: Channel, address: str, profile_id: str, marker: Marker, *, is_stored: bool) -> None:
+        """Remember a change of consent. `is_stored` is True once the marker has been written to the profile."""
         with self._lock:
-            self._recent[channel, address.lower()] = _Recent(profile_id, marker, is_left)
+            self._changes[channel, address.lower()] = _Change(profile_id, marker, is_stored)
 
-    def seen(self, channel: Channel, address: str, profile_id: str, found: Found) -> Found:
-        """What Klaviyo says, with the marker of this instance where that is the later one."""
-        recent = self._of(channel, address, profile_id)
-        if recent and (not found.marker or found.marker.at < recent.marker.at):
-            return replace(found, marker=recent.marker)
+    def corrected(self, channel: Channel, address: str, profile_id: str, found: Found) -> Found:
+        """What Klaviyo says, with the marker that this instance remembers if that one is later."""
+        change = self._latest(channel, address, profile_id)
+        if change and (not found.marker or found.marker.at < change.marker.at):
+            return replace(found, marker=change.marker)
         return found
 
-    def not_left(self, channel: Channel, address: str, profile_id: str) -> Marker | None:
-        """A marker that still has to be left at the profile."""
-        recent = self._of(channel, address, profile_id)
-        return recent.marker if recent and not recent.is_left else None
+    def unstored_marker(self, channel: Channel, address: str, profile_id: str) -> Marker | None:
+        """The marker that still has to be written to the profile; None if there is none."""
+        change = self._latest(channel, address, profile_id)
+        return change.marker if change and not change.is_stored else None
 
     def forget(self) -> None:
-        """Start anew: what a preview did was not done."""
+        """Forget all changes, after a preview: it did not really make them."""
         with self._lock:
-            self._recent.clear()
+            self._changes.clear()
 
-    def _of(self, channel: Channel, address: str, profile_id: str) -> _Recent | None:
+    def _latest(self, channel: Channel, address: str, profile_id: str) -> _Change | None:
         with self._lock:
-            recent = self._recent.get((channel, address.lower()))
-        return recent if recent and recent.profile_id == profile_id else None
+            change = self._changes.get((channel, address.lower()))
+        return change if change and change.profile_id == profile_id else None

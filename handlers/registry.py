@@ -1,6 +1,7 @@
-"""The one list of what this package consumes.
+"""The registry of handlers: the one list of the messages that this package consumes.
 
-The commercetools subscriptions, the message table of the README and Terraform's defaults are held against it.
+commercetools' subscriptions and the table of messages in docs/mapping.md are derived from it, and tests compare
+Terraform's defaults with it.
 """
 
 from collections.abc import Callable, Collection
@@ -13,16 +14,15 @@ from core.settings import includes_scope
 from handlers.services import Services
 
 Handler = Callable[[Notification, Services], None]
-"""Reads, maps and writes. Returns when the message has its effect, else raises one of `errors`."""
+"""Reads, maps and writes. Returns when the message has taken effect, otherwise raises one of `core.errors`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A handler under its key.
+    """A handler and the message it is registered for.
 
-    `subscribe` says whether commercetools is asked for these messages, `when` what the settings must say for the
-    handler to be called; None: always. `scope` is one of commercetools' that not every client has, and that the handler
-    can't do without.
+    `subscribe` is False if commercetools is not asked for these messages. `when` is the condition on the settings under
+    which they are consumed, None if always. `scope` is an optional commercetools scope that the handler needs.
     """
 
     resource_type: str
@@ -39,13 +39,13 @@ class Registration:
 
     @property
     def is_change(self) -> bool:
-        """Whether it comes by a change subscription, which can't be narrowed to a type, or as a message."""
+        """True if it arrives through a change subscription, which can't be limited to some types, not as a message."""
         return self.type in CHANGES
 
     def switched_off_by(self, rules: SyncRules, scopes: Collection[str] | None = None) -> str | None:
-        """What switches the message off: a setting by its name in sync.toml, or a scope that `scopes` lacks.
+        """Name of the setting in sync.toml, or of the missing scope, that switches the message off; None if it is on.
 
-        None while it is consumed. `scopes` are those of CT_SCOPE; None: not known, so that all count as there.
+        `scopes` are those of CT_SCOPE. If they are None, as they are not known, no scope counts as missing.
         """
         if self.key in rules.messages.disabled:
             return "[messages] disabled"
@@ -61,15 +61,15 @@ _registry: dict[tuple[str, str], Registration] = {}
 def handles(
     resource_type: str, *types: str, subscribe: bool = True, when: Condition | None = None, scope: str = ""
 ) -> Callable[[Handler], Handler]:
-    """Register a handler for message types, or kinds of change, of a resource type.
+    """Register a handler for message types, or types of change, of a resource type.
 
-    `subscribe=False` takes such a message when it comes, without asking commercetools for it. `when` is the condition
-    under which the messages are consumed: `when=setting("customer.erase")`. While it does not hold, commercetools is
-    not asked for them, and one that comes is ignored. A handler that serves several settings names them all, so that
-    its messages are dropped only when nobody needs them, and looks itself which of the settings are on. `scope` names
-    an optional scope, without which the messages are not consumed either.
+    - `subscribe=False`: accept such messages, but don't ask commercetools for them.
+    - `when`: consume the messages only while this condition on the settings holds, as in
+      `when=setting("customer.erase")`. Otherwise commercetools is not asked for them, and any that arrive are ignored.
+      A handler that serves several settings names them all here, and checks itself which of them are on.
+    - `scope`: an optional commercetools scope. Without it the messages are not consumed either.
 
-    A key that has a handler already is a ValueError.
+    Raises ValueError if a message type has a handler already.
     """
 
     def register(handler: Handler) -> Handler:
@@ -83,21 +83,21 @@ def handles(
 
 
 def registration_of(resource_type: str, message_type: str) -> Registration | None:
-    """The registration of a message, None when this package does not consume it."""
+    """The registration for a message; None if this package does not consume it."""
     return _registry.get((resource_type, message_type))
 
 
 def is_consumed(resource_type: str, message_type: str, rules: SyncRules) -> bool:
-    """Whether a message is consumed under these settings."""
+    """True if a message is consumed with these settings."""
     registration = registration_of(resource_type, message_type)
     return registration is not None and not registration.switched_off_by(rules)
 
 
 def consumed() -> frozenset[str]:
-    """The keys of all messages that are consumed under some settings: what `[messages] disabled` may name."""
+    """Keys of all messages that some settings consume: the values that `[messages] disabled` may list."""
     return frozenset(one.key for one in _registry.values())
 
 
 def registrations() -> tuple[Registration, ...]:
-    """Everything that is consumed under some settings, in the order of registration."""
+    """All registrations, in the order in which they were made, including those that the settings switch off."""
     return tuple(_registry.values())

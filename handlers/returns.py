@@ -1,4 +1,4 @@
-"""Returns become events: what is announced, and each item that came back."""
+"""Returns become events: each announced return, and each item that came back."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -7,7 +7,7 @@ from core.conditions import setting
 from core.errors import Ignored
 from core.notification import Notification
 from core.settings import Settings
-from handlers.order import order_now
+from handlers.order import current_order
 from handlers.order_facts import send_facts
 from handlers.registry import handles
 from handlers.services import Services
@@ -22,13 +22,13 @@ _ADDED = "ReturnInfoAdded"
 @handles("order", _ADDED, "ReturnInfoSet", when=setting("metrics.requested_return", "metrics.returned_order"))
 def send_returns(notification: Notification, services: Services) -> None:
     """Send Requested Return for a return with advised items, and Returned Order for each item that came back."""
-    settings, told = services.settings, _told_returns(notification)
-    if told is not None and not makes_event(told, settings):
+    settings, payload_returns = services.settings, _returns_in_payload(notification)
+    if payload_returns is not None and not makes_event(payload_returns, settings):
         raise Ignored("no_return")
     services.prepare("Events")
-    order = order_now(notification, services)
-    returns = (order.get("returnInfo") or []) if told is None else told
-    is_news = told is not None and notification.type == _ADDED
+    order = current_order(notification, services)
+    returns = (order.get("returnInfo") or []) if payload_returns is None else payload_returns
+    is_news = payload_returns is not None and notification.type == _ADDED
     facts = return_facts(order, returns, notification.created_at, settings, is_news=is_news)
     if not facts:
         raise Ignored("no_return")
@@ -37,20 +37,20 @@ def send_returns(notification: Notification, services: Services) -> None:
 
 @handles("order", "OrderReturnShipmentStateChanged", when=setting("metrics.returned_order"))
 def return_item(notification: Notification, services: Services) -> None:
-    """Send Returned Order for the item that came back; for all of them where the payload is left out."""
+    """Send Returned Order for the item that came back; without a payload, for each item that came back."""
     state = notification.payload.get("returnShipmentState")
     if state not in (None, RETURNED):
         raise Ignored("return_state")
     services.prepare("Events")
-    order = order_now(notification, services)
-    facts = _came_back(order, notification, services.settings)
+    order = current_order(notification, services)
+    facts = _returned_facts(order, notification, services.settings)
     if not facts:
         raise Ignored("return_state" if state is None else "return_gone")
     send_facts(notification, order, facts, services)
 
 
-def _told_returns(notification: Notification) -> Sequence[ReturnInfo] | None:
-    """The returns that the message tells of; None where its payload is left out."""
+def _returns_in_payload(notification: Notification) -> Sequence[ReturnInfo] | None:
+    """The returns in the message; None if its payload was left out."""
     if "payloadNotIncluded" in notification.payload:
         return None
     match notification.payload.get("returnInfo"):
@@ -62,8 +62,8 @@ def _told_returns(notification: Notification) -> Sequence[ReturnInfo] | None:
 
 
 @mapper
-def _came_back(order: Order, notification: Notification, settings: Settings) -> list[Fact]:
-    """The named item as it was told, whatever became of it since; all that came back where none is named."""
+def _returned_facts(order: Order, notification: Notification, settings: Settings) -> list[Fact]:
+    """Facts for the item that the message names, returned whatever its state is now; without one, for all returned."""
     item_id, occurred_at = notification.payload.get("returnItemId"), notification.created_at
     items = returned_items(order)
     if item_id is None:

@@ -1,4 +1,4 @@
-"""Shipments become events: the state that an order's shipment comes into, and each parcel with its tracking number."""
+"""Shipments become events: each new shipment state of an order, and each parcel with a tracking number."""
 
 from dataclasses import replace
 from typing import cast
@@ -7,7 +7,7 @@ from core.conditions import setting
 from core.errors import Ignored
 from core.notification import Notification
 from handlers.current import version
-from handlers.order import order_now
+from handlers.order import current_order
 from handlers.order_facts import send_facts
 from handlers.registry import handles
 from handlers.services import Services
@@ -30,16 +30,16 @@ _UPDATED = "ParcelTrackingDataUpdated"
     ),
 )
 def change_shipment_state(notification: Notification, services: Services) -> None:
-    """Send Shipped, Partially Shipped or Delivered Order, by the shipment state that the message tells."""
-    told, rules = notification.payload.get("shipmentState"), services.settings.sync
-    if told is not None and not is_told_of(str(told), rules):
+    """Send Shipped, Partially Shipped or Delivered Order, by the shipment state in the message."""
+    new_state, rules = notification.payload.get("shipmentState"), services.settings.sync
+    if new_state is not None and not is_told_of(str(new_state), rules):
         raise Ignored("shipment_state")
     services.prepare("Events")
-    order = order_now(notification, services)
-    # Where the payload is left out the state is the message's own only while the order has not changed since.
-    is_own = told is not None or version(order) == notification.version
+    order = current_order(notification, services)
+    # Without a payload, the order's state is the one of this message only if the order has not changed since.
+    is_own = new_state is not None or version(order) == notification.version
     change = StateChange(
-        str(told or order.get("shipmentState")),
+        str(new_state or order.get("shipmentState")),
         notification.created_at,
         notification.id if is_own else "",
         str(notification.payload.get("oldShipmentState") or ""),
@@ -52,13 +52,13 @@ def change_shipment_state(notification: Notification, services: Services) -> Non
 
 @handles("order", "ParcelAddedToDelivery", _UPDATED, when=setting("metrics.confirmed_shipment"))
 def confirm_shipment(notification: Notification, services: Services) -> None:
-    """Send Confirmed Shipment for a parcel with a tracking number; for all of them where the payload is left out."""
-    told = _told_parcel(notification)
-    if told and (why := _why_unconfirmed(told, notification, services)):
-        raise Ignored(why)
+    """Send Confirmed Shipment for the parcel in the message; without a payload, for each with a tracking number."""
+    parcel_data = _parcel_in_payload(notification)
+    if parcel_data and (reason := _why_unconfirmed(parcel_data, notification, services)):
+        raise Ignored(reason)
     services.prepare("Events")
-    order = order_now(notification, services)
-    parcels = [_as_told(notification, told, order)] if told else _all_parcels(order)
+    order = current_order(notification, services)
+    parcels = [_completed(notification, parcel_data, order)] if parcel_data else _all_parcels(order)
     left = [
         Left(parcel, shipment, notification.created_at)
         for parcel, shipment in parcels
@@ -70,8 +70,8 @@ def confirm_shipment(notification: Notification, services: Services) -> None:
     send_facts(notification, order, facts, services)
 
 
-def _told_parcel(notification: Notification) -> Parcel | None:
-    """The parcel as the message tells it, which may be no more than its id and its tracking data."""
+def _parcel_in_payload(notification: Notification) -> Parcel | None:
+    """The parcel in the message's payload, which may be no more than its id and its tracking data."""
     match notification.payload:
         case {"parcel": dict(parcel), "delivery": dict()}:
             return cast("Parcel", parcel)
@@ -83,27 +83,28 @@ def _told_parcel(notification: Notification) -> Parcel | None:
 
 @mapper
 def _why_unconfirmed(parcel: Parcel, notification: Notification, services: Services) -> str:
-    """Why a parcel makes no event. Removing a number sends nothing."""
+    """Reason why a parcel gets no event, such as a tracking number that was removed; empty if it gets one."""
     if notification.type == _UPDATED and not tracking_number(parcel):
         return "no_tracking"
     return why_unconfirmed(parcel, services.settings.sync.shipment)
 
 
 @mapper
-def _as_told(notification: Notification, told: Parcel, order: Order) -> tuple[Parcel, Shipment]:
-    """The parcel that the message tells of and its delivery, with what the order knows of them.
+def _completed(notification: Notification, parcel_data: Parcel, order: Order) -> tuple[Parcel, Shipment]:
+    """The message's parcel and its delivery, completed from the order.
 
-    What was in a parcel that the order no longer has is not known: all of the delivery would be too much.
+    If the order no longer has the parcel, its contents are unknown. It then gets no items: those of the whole delivery
+    would be too many.
     """
     payload = notification.payload
     shipping_key = str(payload.get("shippingKey") or "")
     if "parcel" in payload:
-        return told, shipment_told(order, payload["delivery"], shipping_key)
+        return parcel_data, shipment_told(order, payload["delivery"], shipping_key)
     for parcel, shipment in _all_parcels(order):
-        if parcel["id"] == told["id"]:
-            return cast("Parcel", {**parcel, **told}), shipment
+        if parcel["id"] == parcel_data["id"]:
+            return cast("Parcel", {**parcel, **parcel_data}), shipment
     shipment = shipment_told(order, {"id": str(payload.get("deliveryId") or "")}, shipping_key)
-    return told, replace(shipment, delivery={**shipment.delivery, "items": []})
+    return parcel_data, replace(shipment, delivery={**shipment.delivery, "items": []})
 
 
 @mapper

@@ -1,7 +1,7 @@
-"""The backfill: pass after pass, window after window, page after page. A page is noted before it begins.
+"""The backfill: pass by pass, window by window, page by page. The state file names a page before it begins.
 
-What a page may have sent when the run is killed is sent again by the next run, under the same ids. And whoever was
-erased meanwhile is looked for: nobody comes back.
+If the run is killed, the next run repeats the page, and its events have the same ids. A page that was killed may also
+have re-created the profile of a customer who was erased in the meantime; the next run finds and erases those profiles.
 """
 
 from collections import Counter
@@ -27,13 +27,13 @@ from jobs.workers import Workers
 
 _DELETED = "deleted_meanwhile"
 SYNCED_WITHIN = 20.0
-"""Seconds after which the messages about a change are taken for synced."""
+"""Seconds after which the messages about a change count as synced."""
 _LATE_ROUNDS = 6
-"""How often what goes on changing is looked at."""
+"""How often a document that keeps changing is retried."""
 
 
 def backfill(run: Run, passes: Sequence[Pass]) -> None:
-    """Do the passes that are not done. Raises StoppedError when something ends the run before that."""
+    """Run the passes that are not finished. Raises StoppedError if the run stops early."""
     for one in ALL:
         _recover(run, one, run.state.passes.get(one.name))
     for one in passes:
@@ -47,13 +47,13 @@ def backfill(run: Run, passes: Sequence[Pass]) -> None:
                 finally:
                     workers.done(0)
         else:
-            log.info(f"backfill: {one.name} are switched off in sync.toml")
+            log.info(f"backfill: {one.name} are disabled in sync.toml")
         state.finished = True
         run.state.write()
 
 
 def _recover(run: Run, one: Pass, state: PassState | None) -> None:
-    """Erase whom a page that was killed has brought back, also of a pass that is not asked for any more."""
+    """Clean up after a killed page, even if its pass is no longer selected."""
     if state is None or not state.unfinished:
         return
     with Workers(run, one) as workers:
@@ -75,7 +75,7 @@ class _PassRun:
         self._workers = workers
 
     def do(self) -> None:
-        """Do the pass from where it is."""
+        """Run the pass from its cursor on."""
         ids = self._run.selection.ids
         if ids is not None:
             self._do_ids([one for one in ids[self._pass.name] if one > self._state.after])
@@ -89,9 +89,9 @@ class _PassRun:
         self._do_late()
 
     def recover_unfinished(self, unfinished: Mapping[str, Any]) -> None:
-        """Erase those customers of the page who are gone, and whose profile was made since it began.
+        """Erase the profiles that the killed page re-created for customers who were deleted in the meantime.
 
-        What the jobs of a batch have left behind of other documents goes as well.
+        For a batch, also wait for its bulk jobs and undo what they left behind.
         """
         began, customers = datetime.fromisoformat(unfinished["began"]), unfinished["customers"]
         bulk = self._pass.bulk if unfinished.get("in_bulk") else None
@@ -113,7 +113,7 @@ class _PassRun:
                 self._run.failed_recoveries += 1
 
     def _windows(self) -> Iterator[Window]:
-        """The windows that are left; the cursor is in the first of them."""
+        """Yield the remaining windows, beginning with the one the cursor is in, and move the cursor along."""
         state, run = self._state, self._run
         if state.span is None:
             first = self._workers.call(lambda: run.reader.first_created(self._pass.collection))
@@ -136,7 +136,7 @@ class _PassRun:
                 self._do_page(page.documents, self._run.selection, after=page.documents[-1]["id"])
 
     def _bulk(self) -> Bulk | None:
-        """How Klaviyo's bulk jobs do this pass; None where they are off, or not worth it."""
+        """How to run this pass by bulk jobs; None if they are disabled or the pass is too small."""
         bulk, total = self._pass.bulk, self._total_documents()
         if bulk is None or not bulk.is_on(self._run.services.settings.sync):
             return None
@@ -146,7 +146,7 @@ class _PassRun:
         return bulk.batch(self._run, self._pass.where(self._run.selection, None))
 
     def _do_batches(self, bulk: Bulk) -> None:
-        """Do the pass batch after batch, and page after page from where the key turns out to lack a scope."""
+        """Run the pass batch by batch. If the key turns out to lack a scope, continue page by page."""
         self._size = PageSize(self._run.page or bulk.page_size)
         is_last = False
         while not is_last and self._pass.name not in self._run.without_bulk:
@@ -169,10 +169,10 @@ class _PassRun:
             self._do_page(documents, self._run.selection, after=chunk[-1], ids=chunk)
 
     def _do_late(self) -> None:
-        """Do what has changed since the run began: the messages about it are synced by now, and may start flows.
+        """Process the documents that changed after the run began, once the messages about them should be synced.
 
-        Klaviyo keeps the first event of an id, so one of ours before its message would keep a flow from starting. What
-        changes again and again is for the errors file.
+        Klaviyo keeps the first event with an id. If the backfill's event came before the message's, it would keep a
+        flow from starting. Documents that keep changing end up in the errors file.
         """
         state, run = self._state, self._run
         for _ in range(_LATE_ROUNDS):
@@ -194,7 +194,7 @@ class _PassRun:
             raise InterruptedRunError(leaves_threads=False)
 
     def _documents(self, ids: Sequence[str]) -> Sequence[Document]:
-        """The documents with these ids. Of what handlers read themselves the id is enough, also when it is gone."""
+        """The documents with these ids. If handlers read them, the ids suffice, even of deleted documents."""
         if self._pass.by_id:
             return [{"id": own_id} for own_id in ids]
         return self._run.reader.by_ids(self._pass.collection, ids)
@@ -205,7 +205,7 @@ class _PassRun:
         return run.reader.page(one.collection, where, after, self._size, self._narrow, expand)
 
     def _total_documents(self) -> int | None:
-        """About how many documents the pass has, counted once in a run."""
+        """About how many documents the pass has, counted once per run."""
         if self._state.total is None:
             run = self._run
             total = partial(self._pass.total, run.selection, run.reader, run.services.settings.sync)
@@ -220,9 +220,9 @@ class _PassRun:
         after: str,
         ids: Sequence[str] = (),
     ) -> None:
-        """Settle the documents of a page, or those that there are of `ids`, then move the cursor behind it.
+        """Process the documents of a page, then move the cursor to `after`. Raises StoppedError.
 
-        Raises StoppedError.
+        `ids` are the ids the page was read by, if it was; those without a document count as deleted.
         """
         customers = self._workers.call(lambda: sorted(self._pass.customers(documents, self._run.reader)))
         began = self._mark_unfinished(datetime.now(UTC), customers)
@@ -234,22 +234,22 @@ class _PassRun:
         self._finish_page(done, Counter(), began, after=after, deleted=max(0, len(ids) - len(documents)))
 
     def _do_batch(self, batch: Batch, after: str) -> None:
-        """Have a batch written, settle what it leaves, then move the cursor behind it. Raises StoppedError."""
+        """Send a batch, process what it leaves to handlers, then move the cursor to `after`. Raises StoppedError."""
         began = self._mark_unfinished(batch.began, batch.customers, in_bulk=True, **batch.resume_data)
         self._workers.call(batch.send)
         self._finish_page(batch.results | self._workers.run_units(batch.remaining), batch.calls, began, after=after)
 
     def _mark_unfinished(self, began: datetime, customers: Sequence[str], *, in_bulk: bool = False, **more: Any) -> str:
-        """Note whom to look for, and what `more` a batch has to know, should the run be killed; the time, as noted."""
-        noted = began.isoformat()
-        self._state.unfinished = {"began": noted, "customers": customers, "in_bulk": in_bulk, **more}
+        """Save what a later run needs to clean up if this one is killed. Returns `began` as saved."""
+        began_text = began.isoformat()
+        self._state.unfinished = {"began": began_text, "customers": customers, "in_bulk": in_bulk, **more}
         self._run.state.write()
-        return noted
+        return began_text
 
     def _finish_page(
         self, units: Mapping[str, UnitResult], calls: Counter[str], began: str, *, after: str, deleted: int = 0
     ) -> None:
-        """Count what became of documents, and move the cursor behind them. Raises StoppedError."""
+        """Count the results and move the cursor to `after`. Raises StoppedError."""
         run, state = self._run, self._state
         skipped = Counter({"deleted": deleted})
         failed = sent = 0
@@ -265,13 +265,16 @@ class _PassRun:
         state.count(skipped, failed, sent, calls)
         state.after, state.unfinished = after, None
         self._workers.done(len(units))
-        if run.selection.ids is None:  # what is named was refused before
+        if run.selection.ids is None:  # with --ids, documents that were refused before are expected
             run.brake(units[own_id] for own_id in sorted(units))
         if run.stop.is_set():
             raise InterruptedRunError(leaves_threads=False)
 
     def _record_failure(self, own_id: str, error: SyncError, began: str) -> None:
-        """Note what failed, and since when something may have been sent for it; an erasure as the customer's."""
+        """Add a failure to the errors file, with the time since which something may have been sent.
+
+        A failed erasure is recorded for the customer, whatever the pass.
+        """
         since = self._failed_since(own_id)
         since_text = since.isoformat() if since else began
         if isinstance(error, DeadLetter) and error.reason == BROUGHT_BACK:
@@ -285,7 +288,7 @@ class _PassRun:
         return ids[self._pass.name].get(own_id) if ids is not None else None
 
     def _work(self, document: Document, selection: Selection, attempt: Attempt) -> None:
-        """Do a document. One that failed before is tried again: that attempt may have sent something."""
+        """Process a document. If it failed in an earlier run, this is a retry: that run may have sent something."""
         if since := self._failed_since(document["id"]):
             attempt = replace(attempt, number=attempt.number + 1, began=since)
         self._pass.work(document, attempt, selection, self._run.services)

@@ -1,4 +1,4 @@
-"""Customers that one of Klaviyo's bulk jobs imports: thousands in the time that a hundred upserts take."""
+"""Customers written by Klaviyo's bulk profile import: thousands in the time of a hundred upserts."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -26,13 +26,16 @@ from mappers.profile import profile
 
 MAX_ROWS = 4_000
 MIN_CUSTOMERS = 500
-"""Fewer are upserted one by one: Klaviyo advises against small imports."""
+"""With fewer, customers are upserted one by one: Klaviyo advises against small imports."""
 PAGE_SIZE = 500
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A customer in the version that was read, and its profile as the import takes it. `clears`: the upsert would."""
+    """The version of a customer that was read, and the profile as the import takes it.
+
+    With `clears` the upsert would clear fields; an import can't, so those are left out of `data`.
+    """
 
     version: int
     data: JsonObject
@@ -40,7 +43,7 @@ class _Row:
 
 
 class CustomerBatch(Batch):
-    """Customers, and the job that imports them."""
+    """A batch of customers and the job that imports them."""
 
     def __init__(self, run: Run, where: Sequence[str], copy: Callable[[str, Attempt], None]) -> None:
         super().__init__(run, where)
@@ -52,16 +55,16 @@ class CustomerBatch(Batch):
 
     @property
     def is_full(self) -> bool:
-        """Whether it has as many customers, or as much of them, as one job takes."""
+        """True if one job takes no more customers, or no more bytes."""
         return len(self._rows) >= MAX_ROWS or self._is_out_of_bytes
 
     @property
     def customers(self) -> list[str]:
-        """All of them."""
+        """All customers of the batch that may be written."""
         return [*self._rows, *self.remaining]
 
     def add(self, documents: Sequence[Customer]) -> None:
-        """Map the customers of a page. One too many for the job is left for the handler."""
+        """Map the customers of a page. Those that don't fit into the job are left to the live handler."""
         for customer in documents:
             own_id = customer["id"]
             try:
@@ -82,7 +85,7 @@ class CustomerBatch(Batch):
                     self._consents.add(customer, row.data["attributes"])
 
     def send(self) -> None:
-        """Import the customers, wait for the job, and read them again."""
+        """Import the customers, wait for the job, and read the customers again."""
         ids = list(self._rows)
         if len(ids) < MIN_CUSTOMERS:
             self._leave_to_handler(ids)
@@ -96,7 +99,7 @@ class CustomerBatch(Batch):
                 return
             self._wait_for_job(job)
             self._leave_to_handler(self._not_imported(job))
-        except DeadLetter as refused:  # the upserts will tell what is wrong with which
+        except DeadLetter as refused:  # the upserts will show which customer is at fault
             log.warning("bulk import refused", status=refused.status, code=refused.code)
             self._leave_to_handler(ids)
         self.wait_for_jobs()
@@ -109,7 +112,7 @@ class CustomerBatch(Batch):
         self.results |= {own_id: UnitResult() for own_id in ids if own_id not in self.remaining}
 
     def wait_for_jobs(self) -> None:
-        """Wait for every import that was begun since the batch was. A key that may not list them has begun none."""
+        """Wait for all imports started since the batch was. A key that may not list imports has not started any."""
         self.pause(LISTS_LAG)
         since, until = self.began - CLOCKS_DIFFER, datetime.now(UTC) + CLOCKS_DIFFER
         imports = self.run.services.klaviyo.imports
@@ -117,18 +120,18 @@ class CustomerBatch(Batch):
             if self.if_allowed(lambda: imports.are_open(since, until)):
                 self.poll_until(lambda: not imports.are_open(since, until))
         except DeadLetter as refused:
-            log.warning("bulk imports are not listed", status=refused.status, code=refused.code)
+            log.warning("Klaviyo refuses to list bulk imports", status=refused.status, code=refused.code)
             self.pause(UNLISTED_JOBS_WAIT)
 
     def _start_job(self) -> str | None:
-        """Id of the job; None for a key that lacks a scope. Raises DeadLetter where Klaviyo refuses the job."""
+        """Start the import and return its id; None if the key lacks a scope. Raises DeadLetter if it is refused."""
         imports = self.run.services.klaviyo.imports
         if self.if_allowed(lambda: imports.are_open(self.began, self.began)) is None:
             return None
         return self.if_allowed(lambda: imports.begin([row.data for row in self._rows.values()]))
 
     def _wait_for_job(self, job: str) -> None:
-        """Wait until a job has ended. Raises DeadLetter where Klaviyo does not know it, which it may not at once."""
+        """Wait until a job has ended. Raises DeadLetter if Klaviyo does not know the job after a few seconds."""
         imports, end = self.run.services.klaviyo.imports, time.monotonic() + LISTS_LAG
 
         def is_ended() -> bool:
@@ -142,7 +145,7 @@ class CustomerBatch(Batch):
         self.poll_until(is_ended)
 
     def _row(self, customer: Customer) -> _Row:
-        """Raises Ignored for a customer without e-mail, DeadLetter for one that can't be mapped."""
+        """Map a customer to a row. Raises Ignored without an e-mail, DeadLetter if it can't be mapped."""
         if not has_email(customer):
             raise Ignored("no_email")
         body = profile(customer, self.run.services.settings).body
@@ -152,11 +155,11 @@ class CustomerBatch(Batch):
         return _Row(customer["version"], kept, clears=kept != data)
 
     def _leave_to_handler(self, ids: Sequence[str]) -> None:
-        """Leave customers for the live handler."""
+        """Have the live handler copy these customers."""
         self.remaining |= {own_id: partial(self._copy, own_id) for own_id in ids}
 
     def _not_imported(self, job: str) -> list[str]:
-        """Those whose rows failed; all where it can't be told which."""
+        """Customers whose rows failed; all customers if Klaviyo does not say which."""
         imports, ids = self.run.services.klaviyo.imports, list(self._rows)
         state = self.with_retries(lambda: imports.state(job))
         if state.status != "complete":  # cancelled
@@ -168,7 +171,7 @@ class CustomerBatch(Batch):
         return found if len(set(found)) == state.failed and self._rows.keys() >= set(found) else ids
 
     def _needing_clear(self) -> list[str]:
-        """Those whose profile was there before, and has something to clear, which an import does not."""
+        """Customers with fields to clear whose profile is older than the batch. An import does not clear fields."""
         imports = self.run.services.klaviyo.imports
         found: list[str] = []
         for ids in chunks(
@@ -181,7 +184,7 @@ class CustomerBatch(Batch):
         return found
 
     def _recheck(self) -> None:
-        """Leave those who have changed since they were read for the handler, and erase who is gone."""
+        """Read the customers again. Leave changed ones to the live handler, and erase those deleted since."""
         ids = sorted(self._rows)
         now: dict[str, int] = {}
         after, size, is_last = "", PageSize(PAGE_SIZE), False
@@ -196,10 +199,13 @@ class CustomerBatch(Batch):
         self.remaining |= {own_id: partial(self._erase, own_id) for own_id in self._rows if own_id not in now}
 
     def _erase(self, own_id: str, attempt: Attempt) -> None:
-        """Erase a customer who is gone, if the import made the profile. Raises Ignored then."""
+        """Erase a deleted customer's profile if the import created it; then Ignored is raised.
+
+        If the customer still exists (the list was behind), the live handler copies it.
+        """
         try:
             erase_if_job_brought_back(own_id, self.began, self.run.services)
-        except Ignored:  # still there: the list lags
+        except Ignored:  # the customer still exists: the list was behind
             self._copy(own_id, attempt)
         else:
             raise Ignored("deleted_meanwhile")
@@ -210,7 +216,7 @@ def _id_at(ids: Sequence[str], index: int | None) -> str:
 
 
 def _without_null(value: Any) -> Any:
-    """A body without what it would clear."""
+    """A body without the fields that are null, which would clear a profile's."""
     if not isinstance(value, dict):
         return value
     return {name: _without_null(part) for name, part in value.items() if part is not None}

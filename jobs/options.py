@@ -1,4 +1,4 @@
-"""The options of `backfill`, the same for `python -m jobs` and `manage.py`."""
+"""The options of `backfill`, shared by `python -m jobs` and `manage.py`."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from core.rules import BackfillRules
-from handlers.past_orders import Wanted
+from handlers.past_orders import HistoryOptions
 from jobs.option_parser import parser_of, share_of
 from jobs.selection import PASSES, Selection, format_time, ids_digest, parse_time, read_ids
 
@@ -18,7 +18,11 @@ _EXAMPLE = "Example:  %(prog)s --only orders --since 365d --dry-run"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was asked for. `page` None: the size that each pass has; `said` tells this selection from others."""
+    """The parsed options.
+
+    `page` is documents per page; None keeps each pass's own size. `resume_key` holds the options that a run must
+    share with a state file to resume it.
+    """
 
     selection: Selection
     resume_key: dict[str, object]
@@ -35,16 +39,16 @@ class Options:
 
     @property
     def needs_confirmation(self) -> bool:
-        """Whether somebody has to say yes before flows are started."""
+        """True if someone must confirm that flows may start."""
         return self.selection.wanted.flows and not (self.dry_run or self.yes)
 
 
 def parse_options(
     arguments: Sequence[str], rules: BackfillRules, program: str, *, parents: Sequence[argparse.ArgumentParser] = ()
 ) -> Options:
-    """The options. Wrong ones end the process with 2, and what is wrong on stderr.
+    """Parse the options. Wrong ones print the problem on stderr and end the process with 2.
 
-    `described` are parsers whose options the help shows too: the caller has read those already.
+    `parents` are parsers whose options `--help` lists as well; the caller has already parsed those.
     """
     parser = _parser(rules, program, parents)
     args = parser.parse_args(arguments)
@@ -62,18 +66,18 @@ def parse_options(
     errors = args.errors or args.state.with_name(f"{args.state.stem.removesuffix('-state')}-errors.jsonl")
     if args.ids:
         if args.since or args.until:
-            parser.error("--ids does those ids alone: leave --since and --until out")
+            parser.error("--ids selects by id only: leave out --since and --until")
         try:
             ids = read_ids(args.ids, passes)
         except (OSError, ValueError) as error:
             parser.error(f"--ids {args.ids}: {error.strerror if isinstance(error, OSError) else error}")
         errors = args.errors or args.ids.with_name(f"{args.ids.stem}.left.jsonl")
         if errors.resolve() == args.ids.resolve():
-            parser.error("--errors must be another file than --ids")
+            parser.error("--errors must be a different file from --ids")
         passes = tuple(name for name in passes if name in ids)
     if since and since >= until:
         parser.error("--since must be before --until")
-    wanted = Wanted(args.flows, not args.skip_guests)
+    wanted = HistoryOptions(args.flows, not args.skip_guests)
     selection = Selection(passes, since, until, now, args.window, not args.oldest_first, ids, wanted)
     resume_key: dict[str, object] = {"since": args.since, "until": args.until, "window": args.window}
     resume_key |= {"oldest_first": args.oldest_first, "flows": args.flows, "skip_guests": args.skip_guests}
@@ -85,17 +89,17 @@ def parse_options(
         args.json, args.yes, args.with_consent,
     )  # fmt: skip
     if options.needs_confirmation and not sys.stdin.isatty():
-        parser.error("--flows may mail people about old orders: where nobody can be asked, --yes must say so")
+        parser.error("--flows may mail people about old orders: without a terminal to ask on, it needs --yes")
     return options
 
 
 def default_state_path() -> Path:
-    """The state file, where no option names one."""
+    """The state file used without `--state`."""
     return Path(os.environ.get("BACKFILL_STATE") or "backfill-state.json")
 
 
 def with_times(selection: Selection, times: Mapping[str, str]) -> Selection:
-    """The selection with the times that it had when the run began: now, and spans before now, have moved since."""
+    """The selection with the times of the run's first start: "now", and spans before it, have moved since."""
     since = times["since"]
     return replace(
         selection,
@@ -106,7 +110,7 @@ def with_times(selection: Selection, times: Mapping[str, str]) -> Selection:
 
 
 def selection_times(selection: Selection) -> dict[str, str]:
-    """What `resumed` takes."""
+    """The selection's times, as `with_times` reads them."""
     return {
         "since": format_time(selection.since) if selection.since else "",
         "until": format_time(selection.until),
@@ -117,35 +121,36 @@ def selection_times(selection: Selection) -> dict[str, str]:
 def _parser(rules: BackfillRules, program: str, parents: Sequence[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     parser = parser_of(
         program,
-        "Load a shop's past into Klaviyo: catalog, customers, orders and refunds. Events are sent with"
-        " `backfill` and start no flow, unless --flows says so. Kill it at any moment: the same command goes on.",
+        "Load a shop's past into Klaviyo: catalog, customers, orders and refunds. Events are marked as"
+        " `backfill` and start no flows, unless --flows is given. Kill it at any time: the same command resumes it.",
         _EXAMPLE,
         parents,
     )
     add = parser.add_argument
     add("--only", action="append", choices=PASSES, metavar="PASS", help=f"{', '.join(PASSES)}; may be repeated")
-    add("--since", metavar="TIME", help="orders and refunds from then on, and what else changed since: a date, a time,"
-        " or a span such as 30d")  # fmt: skip
-    add("--until", metavar="TIME", help="orders and refunds before it (now)")
-    add("--ids", type=Path, metavar="FILE", help="these alone: an id a line, or an errors file")
-    add("--state", type=Path, metavar="FILE", help="where the run notes how far it is (BACKFILL_STATE, else"
+    add("--since", metavar="TIME", help="orders and refunds since TIME, and everything else that has changed since: a"
+        " date, a time, or a span such as 30d")  # fmt: skip
+    add("--until", metavar="TIME", help="orders and refunds before TIME (default: now)")
+    add("--ids", type=Path, metavar="FILE", help="only the ids in FILE: one per line, or an errors file")
+    add("--state", type=Path, metavar="FILE", help="where progress is saved (default: BACKFILL_STATE, else"
         " backfill-state.json)", default=default_state_path())  # fmt: skip
-    add("--errors", type=Path, metavar="FILE", help="what can't be done (backfill-errors.jsonl, beside the state)")
-    add("--share", type=share_of, default=rules.share, metavar="0.5", help="part of Klaviyo's limits to use when"
-        f" others call too ({rules.share})")  # fmt: skip
-    add("--oldest-first", action="store_true", help="begin with the oldest orders, not with the newest")
-    add("--window", type=_positive_int, default=rules.order_window, metavar="DAYS", help="days of orders that are read as one"
-        f" window ({rules.order_window})")  # fmt: skip
-    add("--skip-guests", action="store_true", help="leave out orders without a customer, and their refunds")
-    add("--with-consent", action="store_true", help="subscribe customers whose field says yes, at its own time and"
-        " without a confirmation mail; needs [consent] consented_at")  # fmt: skip
-    add("--flows", action="store_true", help="have Klaviyo start flows for old orders: asks first, as it may mail"
+    add("--errors", type=Path, metavar="FILE", help="where failures are saved (default: backfill-errors.jsonl, next to"
+        " the state file)")  # fmt: skip
+    add("--share", type=share_of, default=rules.share, metavar="0.5", help="share of Klaviyo's rate limits to use while"
+        f" other callers need them too (default: {rules.share})")  # fmt: skip
+    add("--oldest-first", action="store_true", help="start with the oldest orders instead of the newest")
+    add("--window", type=_positive_int, default=rules.order_window, metavar="DAYS", help="days of orders to read per"
+        f" window (default: {rules.order_window})")  # fmt: skip
+    add("--skip-guests", action="store_true", help="skip orders without a customer, and their refunds")
+    add("--with-consent", action="store_true", help="subscribe customers whose consent field says yes, as of the time"
+        " they gave it, without a confirmation mail; needs [consent] consented_at")  # fmt: skip
+    add("--flows", action="store_true", help="let Klaviyo start flows for old orders; asks first, as that may mail"
         " people")  # fmt: skip
     add("--yes", action="store_true", help="do not ask")
-    add("--page", type=_page_size, metavar="N", help="documents a page, at most 500")
-    add("--restart", action="store_true", help="forget the state file, and begin anew")
-    add("--keep-rules", action="store_true", help="go on although sync.toml changed")
-    add("--dry-run", action="store_true", help="count, and send nothing: events, money, hours")
+    add("--page", type=_page_size, metavar="N", help="documents per page, at most 500")
+    add("--restart", action="store_true", help="ignore the state file and start over")
+    add("--keep-rules", action="store_true", help="resume even though sync.toml has changed")
+    add("--dry-run", action="store_true", help="send nothing; count events, money and hours")
     add("--json", action="store_true", help="print one JSON object at the end")
     return parser
 

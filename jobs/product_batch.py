@@ -1,7 +1,7 @@
-"""Products that Klaviyo does not have at all: its bulk jobs create their items, and then their variants.
+"""Products that are new to Klaviyo: bulk jobs create their items, then their variants.
 
-Everything else is the live handler's: an item that exists, a job that failed, a product that changed meanwhile. So are
-a few products, for which jobs are not worth their while.
+Everything else is left to the live handler: items that exist, jobs that failed, products that changed in the meantime,
+and batches too small to be worth a job.
 """
 
 import time
@@ -17,7 +17,7 @@ from clients.klaviyo_catalog_jobs import ITEMS, VARIANTS, JobKind
 from clients.retrying import message_budget
 from core.errors import DeadLetter, SyncError, TryAgain
 from core.logs import log
-from handlers.catalog_creates import Creation, creations, create_missing_categories, is_unchanged, surplus_skus
+from handlers.catalog_creates import Creation, create_missing_categories, creations, is_unchanged, surplus_skus
 from handlers.catalog_item import without_categories
 from jobs.batch import JOB_TIMEOUT, LISTS_LAG, UNLISTED_JOBS_WAIT, Batch, poll_intervals
 from jobs.bulk_rows import Row, split_into_jobs
@@ -28,20 +28,20 @@ from pipeline import location_of
 
 PAGE_SIZE = 50
 MIN_PRODUCTS = 10
-"""Products of a whole pass that are not worth a batch."""
+"""A pass with fewer products does not use batches."""
 MIN_RECORDS, FULL_RECORDS = 100, 2_000
-"""Items and variants: with fewer jobs are not worth it, with so many a batch is full."""
+"""Items and variants of a batch: with fewer than `MIN_RECORDS` no jobs are used; at `FULL_RECORDS` it is full."""
 _MAX_BYTES = 20_000_000
-"""Of a batch's bodies as JSON; in memory they are two or three times as large."""
+"""Size of a batch's bodies as JSON. In memory they take two or three times as much."""
 _MAX_PRODUCTS = 500
-"""Of a batch, those included that Klaviyo has."""
+"""Products of a batch, including those that Klaviyo already has."""
 _STARTS_AT_ONCE = 4
-"""Jobs that are being begun: each has up to 5 MB of bodies in memory, several times over."""
+"""Jobs to start concurrently: each holds several copies of up to 5 MB of bodies in memory."""
 _CLOCKS_DIFFER = timedelta(minutes=1)
 
 
 class ProductBatch(Batch):
-    """Products of some pages, and the jobs that create those that Klaviyo lacks."""
+    """A batch of products, and the jobs that create the new ones."""
 
     def __init__(self, run: Run, where: Sequence[str], copy: Callable[[str, Attempt], None]) -> None:
         super().__init__(run, where)
@@ -52,7 +52,7 @@ class ProductBatch(Batch):
 
     @property
     def is_full(self) -> bool:
-        """Whether it is time to do it; a page with nothing to create is not kept waiting for others."""
+        """True if the batch should be sent: a limit is reached, or the last page had nothing to create."""
         return (
             not self._is_growing
             or len(self.remaining) >= _MAX_PRODUCTS
@@ -62,11 +62,11 @@ class ProductBatch(Batch):
 
     @property
     def resume_data(self) -> dict[str, Any]:
-        """SKUs by product of what jobs are to create."""
+        """The SKUs that jobs may create, by product."""
         return {"creates": {one.product_id: list(one.variants) for one in self._creations}} if self._is_worth_it else {}
 
     def add(self, documents: Sequence[Any]) -> None:
-        """Map the products of a page that Klaviyo does not have."""
+        """Add the products of a page, and map those that are new to Klaviyo."""
         new: list[Creation] = []
         with self._leaving_failures():
             existing = self.run.services.klaviyo.existing_items([product["id"] for product in documents])
@@ -76,7 +76,7 @@ class ProductBatch(Batch):
         self.remaining |= {product["id"]: partial(self._copy, product["id"]) for product in documents}
 
     def send(self) -> None:
-        """Have items and variants created. Whatever became of them is looked at by the units that are left."""
+        """Create items and variants by jobs. The work in `remaining` then checks what the jobs did."""
         gone: frozenset[str] | None = None
         if self._is_worth_it:
             with self._leaving_failures():
@@ -96,11 +96,11 @@ class ProductBatch(Batch):
             self.remaining[one.product_id] = partial(finish, one)
 
     def wait_for_jobs(self) -> None:
-        """Wait for every job that creates items or variants and was begun since the batch was."""
+        """Wait for all jobs that create items or variants and were started since the batch was."""
         self._wait_for_open_jobs((ITEMS, VARIANTS), self.began)
 
     def resume(self, resume_data: Mapping[str, Any]) -> None:
-        """Wait for the jobs of a batch that was killed; then look what they left of products that changed meanwhile."""
+        """Wait for the jobs of a batch that was killed, then remove what they created and the shop no longer has."""
         creates = resume_data.get("creates") or {}
         if creates:
             self.wait_for_jobs()
@@ -115,26 +115,26 @@ class ProductBatch(Batch):
         return self._records >= MIN_RECORDS
 
     def _copy_if_changed(self, created: Creation, attempt: Attempt) -> None:
-        """Copy a product that was created and has changed since."""
+        """Copy a product again if it has changed since it was created."""
         if not is_unchanged(created, self.run.services):
             self._copy_uncertain(created, attempt)
 
     def _copy_uncertain(self, sent: Creation, attempt: Attempt) -> None:
-        """Copy a product of whose variants nobody can tell which a job created."""
+        """Copy a product if it is unknown which of its variants the jobs created."""
         self.run.services.klaviyo.may_have_created(sent.product_id, sent.variants)
         self._copy(sent.product_id, attempt)
 
     def _remove_left_over(self, product_id: str, skus: Collection[str], attempt: Attempt) -> None:
-        """Copy a product of which a job may have left what the shop does not have any more."""
+        """Copy a product if a job may have created an item or variants of it that the shop no longer has."""
         surplus = surplus_skus(product_id, skus, self.run.services)
         if surplus is not None:
             self.run.services.klaviyo.may_have_created(product_id, surplus)
             self._copy(product_id, attempt)
 
     def _create(self, kind: JobKind, rows: Sequence[Row]) -> frozenset[str]:
-        """Have the rows created, and wait until it is done; ids of the products of jobs that failed.
+        """Create the rows by jobs and wait for them. Returns the ids of the products in jobs that failed.
 
-        A job failed if any of its rows did: errors may not tell which.
+        A job counts as failed if any of its rows failed: its errors may not say which.
         """
         began = datetime.now(UTC)
         parts = list(split_into_jobs(rows))
@@ -147,9 +147,9 @@ class ProductBatch(Batch):
         return frozenset(row.product_id for part, did in zip(parts, succeeded, strict=True) if not did for row in part)
 
     def _start_job(self, kind: JobKind, part: Sequence[Row]) -> str | None:
-        """Id of the job; empty where Klaviyo took none, None where nobody can tell.
+        """Start a job and return its id; "" if Klaviyo did not take it, None if that is unknown.
 
-        Asked for once: the end of a second job would not say that the first has ended.
+        There is no retry: if it started a second job, the end of that would not mean that the first has ended.
         """
         limits = self.run.services.settings.sync.limits.model_copy(update={"call_attempts": 1})
         with message_budget(limits, waits=True):
@@ -159,11 +159,11 @@ class ProductBatch(Batch):
                 log.warning("bulk job refused", job=kind.begin, status=refused.status, code=refused.code)
                 return ""
             except TryAgain as error:
-                log.warning("bulk job not begun", job=kind.begin, reason=error.reason, status=error.status)
+                log.warning("bulk job not started", job=kind.begin, reason=error.reason, status=error.status)
                 return "" if error.status in {THROTTLED, *ACCESS_DENIED} else None
 
     def _job_succeeded(self, kind: JobKind, job_id: str) -> bool | None:
-        """Wait until a job has ended: whether all of its rows were done, None where nobody can tell."""
+        """Wait until a job has ended. True if all of its rows succeeded, None if that is unknown."""
         began = time.monotonic()
         for pause in poll_intervals():
             try:
@@ -175,24 +175,27 @@ class ProductBatch(Batch):
                 return None
             if state and not state.is_open:
                 if not state.did_all:
-                    log.warning("bulk job failed in part", job=kind.begin, id=job_id, codes=list(state.codes))
+                    log.warning("bulk job partly failed", job=kind.begin, id=job_id, codes=list(state.codes))
                 return state.did_all
             if waited > JOB_TIMEOUT:
                 break
             self.pause(pause)
         raise StoppedError(
-            INTERRUPTED, f"Klaviyo's job {job_id} is not done after an hour. Go on with the same command."
+            INTERRUPTED,
+            f"Klaviyo's job {job_id} has not ended after an hour. Run the same command again to resume.",
         )
 
     def _wait_for_open_jobs(self, kinds: Collection[JobKind], since: datetime) -> None:
-        """Wait for the jobs that were made since then, whoever began them: their ids are lost."""
+        """Wait for all jobs started since `since`, whoever started them: the ids of ours are lost."""
         self.pause(LISTS_LAG)
         until = datetime.now(UTC) + _CLOCKS_DIFFER
         for kind in kinds:
             try:
                 found = self.with_retries(partial(self._jobs.open_ids, kind, since - _CLOCKS_DIFFER, until))
             except DeadLetter as refused:
-                log.warning("bulk jobs are not listed", job=kind.listing, status=refused.status, code=refused.code)
+                log.warning(
+                    "Klaviyo refuses to list bulk jobs", job=kind.listing, status=refused.status, code=refused.code
+                )
                 self.pause(UNLISTED_JOBS_WAIT)
                 continue
             for job_id in found:
@@ -200,12 +203,12 @@ class ProductBatch(Batch):
 
     @contextmanager
     def _leaving_failures(self) -> Iterator[None]:
-        """Calls of both backends. What fails is left to the live handler, which judges it."""
+        """Catch and log errors of the calls inside: the live handler copies the products instead."""
         with message_budget(self.run.services.settings.sync.limits, waits=True) as budget:
             try:
                 yield
             except SyncError as error:
-                log.warning("not by bulk jobs", reason=error.reason)
-            except Exception as unforeseen:  # noqa: BLE001 - whatever it is, the live handler does without jobs
-                log.warning("not by bulk jobs", reason="unforeseen", code=location_of(unforeseen))
+                log.warning("bulk jobs skipped", reason=error.reason)
+            except Exception as unforeseen:  # noqa: BLE001 - whatever it is, the live handler needs no jobs
+                log.warning("bulk jobs skipped", reason="unforeseen", code=location_of(unforeseen))
         self.calls.update(budget.calls)

@@ -1,4 +1,4 @@
-"""What a run covers: which passes, of which time, or which ids alone."""
+"""What a run covers: which passes, and which time span or ids."""
 
 import hashlib
 import json
@@ -9,28 +9,28 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from handlers.past_orders import EVERYTHING, Wanted
+from handlers.past_orders import ALL_HISTORY, HistoryOptions
 
 PASSES = ("categories", "products", "customers", "orders", "refunds")
-"""In the order in which they run: an item needs its categories, an event finds its profile."""
+"""In the order in which they run: items need their categories, events need their profiles."""
 
 MESSAGES = "messages"
-"""In the errors file: what failed of resources that no pass is about. `--ids` leaves it out."""
+"""The pass name in the errors file for resources that no pass covers. `--ids` skips those lines."""
 
 _SPAN = re.compile(r"(\d+)([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
 
 Window = tuple[datetime, datetime]
-"""From the first moment on, before the second."""
+"""From the first time (inclusive) to the second (exclusive)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is asked for. `ids` are those to do alone, by pass; None: all that the times let through.
+    """What to load. `ids` restricts the run to ids, by pass; None selects by `since` and `until`.
 
-    `started` is when the run began: what has changed since then has messages of its own. `wanted` says what is wanted
-    of orders and refunds.
+    An id's value is when a failed attempt may have sent something. `started` is when the run began: later changes have
+    messages of their own. `wanted` selects among orders and refunds.
     """
 
     passes: tuple[str, ...]
@@ -40,10 +40,10 @@ class Selection:
     window_days: int
     newest_first: bool
     ids: Mapping[str, Mapping[str, datetime | None]] | None = None
-    wanted: Wanted = EVERYTHING
+    wanted: HistoryOptions = ALL_HISTORY
 
     def windows(self, first: datetime) -> list[Window]:
-        """The windows from `since` to `until`, in the order in which they are read; there is nothing before `first`."""
+        """The windows from `since` to `until` in reading order, skipping the time before `first`."""
         begin = max(self.since, first) if self.since else first
         length = timedelta(days=self.window_days)
         found: list[Window] = []
@@ -55,7 +55,7 @@ class Selection:
 
 
 def parse_time(text: str, now: datetime) -> datetime:
-    """UTC time of a date, a time, or a span before `now` (`30m`, `26h`, `30d`). Raises ValueError."""
+    """Parse a date, a time, or a span before `now` (`30m`, `26h`, `30d`) to a UTC time. Raises ValueError."""
     if span := _SPAN.fullmatch(text):
         return now - timedelta(**{_UNITS[span[2]]: int(span[1])})
     found = datetime.fromisoformat(text)
@@ -63,15 +63,15 @@ def parse_time(text: str, now: datetime) -> datetime:
 
 
 def format_time(time: datetime) -> str:
-    """A time as commercetools writes it."""
+    """A time in commercetools' format."""
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def read_ids(file: Path, passes: Sequence[str]) -> dict[str, dict[str, datetime | None]]:
-    """The ids in a file, by pass: an id a line, for the one pass that is named, or the lines of an errors file.
+    """Read the ids in a file, by pass. Each line is an id of the only pass in `passes`, or a line of an errors file.
 
-    Those say since when a failed attempt may have sent something. Raises ValueError, which says what is wrong and in
-    which line.
+    The value is the `since` of an errors line: when a failed attempt may first have sent something. Raises ValueError
+    that names the line and the problem.
     """
     found: dict[str, dict[str, datetime | None]] = {}
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
@@ -84,7 +84,7 @@ def read_ids(file: Path, passes: Sequence[str]) -> dict[str, dict[str, datetime 
 
 
 def ids_digest(ids: Mapping[str, Iterable[str]]) -> str:
-    """What tells one list of ids from another."""
+    """A hash of the ids."""
     listed = {name: list(of_pass) for name, of_pass in ids.items()}
     return hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -101,7 +101,7 @@ def _parse_line(line: str, passes: Sequence[str], number: int) -> tuple[str, str
     elif len(passes) == 1:
         name, own_id, since = passes[0], line, None
     else:
-        raise ValueError(f"line {number} is an id, so --only must name the one pass that it is for")
+        raise ValueError(f"line {number} is an id, so --only must name the one pass it belongs to")
     if name not in (*PASSES, MESSAGES) or not _ID.fullmatch(own_id):
         raise ValueError(f"line {number} names no resource")
     return name, own_id, since

@@ -7,8 +7,16 @@ from functools import partial
 from typing import Any
 
 from core.errors import SyncError
-from handlers.catalog_product import Supplies, is_standalone
-from handlers.comparison import GONE, Found, Wanted, category_differences, category_shop, differences_of, wanted_of
+from handlers.catalog_product import StockAndPrices, is_standalone
+from handlers.comparison import (
+    ABSENT,
+    ExpectedProduct,
+    KlaviyoProduct,
+    category_differences,
+    category_shop_state,
+    expected_product,
+    product_differences,
+)
 from jobs.drift.confirmation import Candidates, note_failure
 from jobs.drift.findings import Report
 from jobs.drift.snapshot import PackedRecords, read_list
@@ -97,13 +105,13 @@ class CatalogSweep:
                 seen.add(own_id)
                 try:
                     if any(category_differences(own_id, category, self._category_names.get(own_id), self._services)):
-                        self._candidates["category", own_id] = category_shop(category, self._services)
+                        self._candidates["category", own_id] = category_shop_state(category, self._services)
                 except SyncError as error:
                     note_failure(("category", own_id), error, self._report, self._errors)
         findings.total = self.counts["categories"] = len(seen)
         for own_id in self._category_names.keys() - seen:
             if _UUID.fullmatch(own_id):
-                self._candidates["category", own_id] = GONE
+                self._candidates["category", own_id] = ABSENT
             else:
                 findings.foreign += 1
 
@@ -134,7 +142,7 @@ class CatalogSweep:
             self._products.add(product["id"])
             try:
                 standalone = is_standalone(product)
-                wanted = wanted_of(product, Supplies(stock, prices if standalone else {}), self._services)
+                wanted = expected_product(product, StockAndPrices(stock, prices if standalone else {}), self._services)
                 self._compare(wanted)
             except SyncError as error:
                 note_failure(("product", product["id"]), error, self._report, self._errors)
@@ -150,7 +158,7 @@ class CatalogSweep:
         read = partial(self._services.commercetools.standalone_prices, priced)
         return stock, self._pool.read("commercetools' list of standalone prices", read) if priced else {}
 
-    def _compare(self, wanted: Wanted) -> None:
+    def _compare(self, wanted: ExpectedProduct) -> None:
         product_id = wanted.product_id
         self._skus.update(wanted.variants)
         owners = self._variants.owners
@@ -160,9 +168,11 @@ class CatalogSweep:
             for sku in wanted.variants
             if sku not in elsewhere and (attributes := self._variants.get(sku)) is not None
         }
-        found = Found(self._items.get(product_id), variants, frozenset(self._members.get(product_id, ())), elsewhere)
-        if any(differences_of(wanted, found, self._services)):
-            self._candidates["product", product_id] = wanted.shop
+        found = KlaviyoProduct(
+            self._items.get(product_id), variants, frozenset(self._members.get(product_id, ())), elsewhere
+        )
+        if any(product_differences(wanted, found, self._services)):
+            self._candidates["product", product_id] = wanted.shop_state
 
     def _find_extra(self) -> list[str]:
         """Items that Klaviyo has and the shop does not show are due; the SKUs of such variants."""
@@ -170,7 +180,7 @@ class CatalogSweep:
         ours = [own_id for own_id in unseen if _UUID.fullmatch(own_id)]
         self._set_foreign("items", len(unseen) - len(ours))
         for own_id in {*ours} - self._hidden_unpublished(ours):
-            self._candidates["product", own_id] = GONE
+            self._candidates["product", own_id] = ABSENT
         return [sku for sku in self._variants if sku not in self._skus]
 
     def _is_foreign_variant(self, sku: str) -> bool:

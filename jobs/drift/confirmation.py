@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from core.errors import SyncError
-from handlers.comparison import Look, look_at_category, look_at_customer, look_at_product
+from handlers.comparison import Comparison, compare_category, compare_customer, compare_product
 from jobs.drift.findings import Report
 from jobs.drift.workers import WorkerPool
 from jobs.errors_file import ErrorsFile
@@ -17,7 +17,7 @@ Target = tuple[str, str]
 Candidates = dict[Target, str | None]
 """What may have drifted, and the state in which the shop's side was seen; None: it was not."""
 
-_BY_TYPE = {"category": look_at_category, "product": look_at_product, "customer": look_at_customer}
+_BY_TYPE = {"category": compare_category, "product": compare_product, "customer": compare_customer}
 _PASSES = {"category": "categories", "product": "products", "customer": "customers", "order": "orders"}
 """What `backfill --ids` calls them."""
 _KINDS = {"category": "categories", "product": "items", "customer": "profiles", "order": "events"}
@@ -25,17 +25,17 @@ _KINDS = {"category": "categories", "product": "items", "customer": "profiles", 
 
 def confirmed_drift(
     candidates: Candidates, seconds: float, pool: WorkerPool, report: Report, errors: ErrorsFile
-) -> dict[Target, Look]:
+) -> dict[Target, Comparison]:
     """Those of the candidates that have drifted, as last seen; they are noted in the report.
 
     A difference is drift if the shop's side was the same at two looks, so many seconds apart.
     """
-    found: dict[Target, Look] = {}
+    found: dict[Target, Comparison] = {}
     unseen = {target for target, shop in candidates.items() if shop is None}
     waiting: Candidates = {target: shop for target, shop in candidates.items() if target not in unseen}
     if unseen:
         seen = reread(dict.fromkeys(unseen), pool, report, errors)
-        waiting |= {target: look.shop for target, look in seen.items() if look.differences}
+        waiting |= {target: look.shop_state for target, look in seen.items() if look.differences}
     for number in range(_MAX_CHECKS):
         if not waiting:
             break
@@ -43,11 +43,11 @@ def confirmed_drift(
         pool.pause(seconds)
         still: Candidates = {}
         for target, look in reread(waiting, pool, report, errors).items():
-            if look.differences and look.shop == waiting[target]:
+            if look.differences and look.shop_state == waiting[target]:
                 found[target] = look
                 report.add(look.differences)
             elif look.differences:
-                still[target] = look.shop
+                still[target] = look.shop_state
                 if number == _MAX_CHECKS - 1:
                     note_moved(look, report)
         waiting = still
@@ -56,14 +56,14 @@ def confirmed_drift(
 
 def reread(
     targets: Mapping[Target, object], pool: WorkerPool, report: Report, errors: ErrorsFile
-) -> dict[Target, Look]:
+) -> dict[Target, Comparison]:
     """A look at each of them, at the kinds that are compared; what can't be looked at is noted as failed."""
 
-    def look_at(target: Target) -> Look | None:
+    def look_at(target: Target) -> Comparison | None:
         type_id, own_id = target
         try:
             look = pool.with_retries(partial(_BY_TYPE[type_id], own_id, pool.services))
-            return Look(look.shop, tuple(one for one in look.differences if one.kind in report.kinds))
+            return Comparison(look.shop_state, tuple(one for one in look.differences if one.kind in report.kinds))
         except SyncError as error:
             note_failure(target, error, report, errors)
             return None
@@ -73,7 +73,7 @@ def reread(
     return {target: one for target, one in found if one is not None}
 
 
-def note_moved(look: Look, report: Report) -> None:
+def note_moved(look: Comparison, report: Report) -> None:
     """Note differences that the shop's own movement explains."""
     for one in look.differences:
         if one.kind in report.kinds:

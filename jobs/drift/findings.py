@@ -38,12 +38,12 @@ class Findings:
 
     def add(self, one: Difference) -> None:
         """Note a difference; the same one again changes nothing."""
-        if one.what == "differing":
+        if one.problem == "differing":
             if one.own_id not in self.differing_ids:
                 self.differing_ids.add(one.own_id)
                 self.differing.update(one.fields)
         else:
-            (self.missing if one.what == "missing" else self.extra).add(one.own_id)
+            (self.missing if one.problem == "missing" else self.extra).add(one.own_id)
 
     def add_consent(self, channel: str, wanted: str, found: str, customer_id: str) -> None:
         """Note a customer of whose consent the shop and Klaviyo say something else."""

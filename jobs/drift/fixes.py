@@ -6,7 +6,7 @@ from functools import partial
 from clients.retrying import current_budget
 from core.errors import TryAgain
 from handlers.catalog_product import copy_product
-from handlers.comparison import GONE, Look
+from handlers.comparison import ABSENT, Comparison
 from handlers.services import Services
 from jobs.drift.confirmation import Target, note_failure, note_moved, reread
 from jobs.drift.findings import KINDS, Report
@@ -23,7 +23,7 @@ Unit = Callable[[Attempt], None]
 
 
 def fix_drift(
-    drifted: Mapping[Target, Look],
+    drifted: Mapping[Target, Comparison],
     seconds: float,
     pool: WorkerPool,
     report: Report,
@@ -60,8 +60,8 @@ def fix_drift(
 
 def _record_result(
     target: Target,
-    before: Look,
-    after: Look,
+    before: Comparison,
+    after: Comparison,
     report: Report,
     errors: ErrorsFile,
     *,
@@ -69,24 +69,24 @@ def _record_result(
     may_delete: frozenset[str],
 ) -> None:
     """Note what became of something that its handler has copied: mended, moved by the shop meanwhile, or failed."""
-    left = [one for one in after.differences if one.what != "extra" or one.kind in may_delete]
+    left = [one for one in after.differences if one.problem != "extra" or one.kind in may_delete]
     if not left and wrote:
         for one in before.differences:
             if one.kind in report.kinds and one not in after.differences:
                 report.of(one.kind).mended.add(one.own_id)
-    elif not left or after.shop != before.shop:
+    elif not left or after.shop_state != before.shop_state:
         note_moved(before, report)
     else:
         note_failure(target, TryAgain(_STILL_DIFFERS), report, errors)
 
 
-def _needs_fix(look: Look, may_delete: frozenset[str]) -> bool:
-    return any(one.what != "extra" or one.kind in may_delete for one in look.differences)
+def _needs_fix(look: Comparison, may_delete: frozenset[str]) -> bool:
+    return any(one.problem != "extra" or one.kind in may_delete for one in look.differences)
 
 
 def _copy_target(
     target: Target,
-    look: Look,
+    look: Comparison,
     wrote: set[Target],
     may_delete: frozenset[str],
     services: Services,
@@ -101,7 +101,10 @@ def _copy_target(
     try:
         if message_type == "ProductPublished" and "variants" not in may_delete:
             copy_product(
-                own_id, job_notification(type_id, own_id, message_type, attempt, services), services, lets_go=False
+                own_id,
+                job_notification(type_id, own_id, message_type, attempt, services),
+                services,
+                deletes_variants=False,
             )
         else:
             copy(type_id, own_id, message_type, attempt, services)
@@ -110,13 +113,13 @@ def _copy_target(
             wrote.add(target)
 
 
-def _message_type(type_id: str, look: Look) -> str:
+def _message_type(type_id: str, look: Comparison) -> str:
     """What the handler is told. Each of these looks first: who is there by now stays."""
     if type_id != "product":
         return "ResourceUpdated"
-    if look.shop != GONE:
+    if look.shop_state != ABSENT:
         return "ProductPublished"
-    return "ProductDeleted" if any(one.what == "extra" for one in look.differences) else "ProductUnpublished"
+    return "ProductDeleted" if any(one.problem == "extra" for one in look.differences) else "ProductUnpublished"
 
 
 def kinds_over_limit(share: float, report: Report, found: Mapping[str, int]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from clients.commercetools import CUSTOMER_GROUPS
 from clients.klaviyo_lists import PROFILES_PER_FILTER
 from core.errors import SyncError
-from handlers.comparison import GONE, look_at_profiles
+from handlers.comparison import ABSENT, compare_profiles
 from jobs.drift.confirmation import Candidates, note_failure
 from jobs.drift.findings import Report
 from jobs.drift.workers import WorkerPool
@@ -67,13 +67,13 @@ class ProfileSweep:
             own_id = customer["id"]
             found = profiles.get(own_id, [])
             try:
-                look = look_at_profiles(own_id, customer, found, services)
+                look = compare_profiles(own_id, customer, found, services)
             except SyncError as error:
                 note_failure(("customer", own_id), error, self._report, self._errors)
                 continue
             if look.differences:
-                self._candidates["customer", own_id] = look.shop
-            if look.shop != GONE:
+                self._candidates["customer", own_id] = look.shop_state
+            if look.shop_state != ABSENT:
                 self._pool.count(findings, 1)
                 self._compare_consent(customer, found)
             if len(found) > 1:

@@ -1,4 +1,4 @@
-"""When another message's copy does what a message asks for."""
+"""Which recent copies cover a message, so that it need not copy again."""
 
 import pytest
 
@@ -9,7 +9,7 @@ BEFORE, AFTER = 99.0, 101.0
 
 
 @pytest.mark.parametrize(
-    ("copy", "version", "alone", "covered"),
+    ("copy", "version", "reuses_confirmed", "covered"),
     [
         (Copy(AFTER, 5), 5, False, True),
         (Copy(AFTER, 6), 5, False, True),
@@ -25,9 +25,9 @@ BEFORE, AFTER = 99.0, 101.0
         (Copy(BEFORE, 5, confirmed=True), None, True, False),
     ],
 )
-def test_what_covers(copy: Copy, version: int | None, *, alone: bool, covered: bool) -> None:
-    """It began after the message arrived and read its version; alone, one that was confirmed does as well."""
+def test_what_covers(copy: Copy, version: int | None, *, reuses_confirmed: bool, covered: bool) -> None:
+    """The read came after the message arrived, at its version or later; or it was confirmed and may be reused."""
     copies = RecentCopies()
-    copies.made("customer/1", copy)
-    assert (copies.covering("customer/1", version, ARRIVED, alone=alone) is copy) is covered
-    assert copies.covering("customer/2", version, ARRIVED, alone=alone) is None
+    copies.remember("customer/1", copy)
+    assert (copies.covering("customer/1", version, ARRIVED, reuses_confirmed=reuses_confirmed) is copy) is covered
+    assert copies.covering("customer/2", version, ARRIVED, reuses_confirmed=reuses_confirmed) is None

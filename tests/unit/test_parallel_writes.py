@@ -34,7 +34,7 @@ def test_writes_at_the_same_time(written: int, at_once: int) -> None:
 
     try:
         with message_budget(Limits()):
-            services.together([("part", write)] * 30)
+            services.in_parallel([("part", write)] * 30)
     finally:
         services.close()
     assert most == at_once
@@ -60,7 +60,7 @@ def test_a_refused_part_does_not_stop_the_others() -> None:
 
     try:
         with message_budget(Limits()), pytest.raises(DeadLetter) as raised:
-            services.together((f"part {number}", partial(write, number)) for number in range(10))
+            services.in_parallel((f"part {number}", partial(write, number)) for number in range(10))
     finally:
         services.close()
     assert raised.value.part == "part 3"
@@ -76,7 +76,7 @@ def test_an_error_decides_before_a_refusal() -> None:
 
     try:
         with message_budget(Limits()), pytest.raises(TryAgain, match="klaviyo_denied"):
-            services.together([("refused", partial(write, _refusal)), ("failed", partial(write, _failure))])
+            services.in_parallel([("refused", partial(write, _refusal)), ("failed", partial(write, _failure))])
     finally:
         services.close()
 
@@ -97,7 +97,7 @@ def test_a_failed_write_leaves_nothing_behind(error: Callable[[], Exception]) ->
                 raise error()
 
         with message_budget(Limits()), pytest.raises((DeadLetter, TryAgain)):
-            services.together([("part", write)])
+            services.in_parallel([("part", write)])
         return weakref.ref(document)
 
     gc.disable()
