@@ -1,4 +1,4 @@
-"""`manage.py backfill`: the job of the same name, for people: a progress bar, and words instead of JSON."""
+"""`manage.py backfill`: run the backfill job from a terminal, with a progress bar and a readable report."""
 
 import argparse
 import json
@@ -38,13 +38,13 @@ def backfill(arguments: tuple[str, ...]) -> None:
     if arguments[:1] == ("status",):
         backfill_status.main(arguments[1:], prog_name=f"{_PROGRAM} status")
     if _HELP & set(arguments):
-        parse_options(["--help"], SyncRules().backfill, _PROGRAM, parents=[_of_the_command()])
+        parse_options(["--help"], SyncRules().backfill, _PROGRAM, parents=[_extra_help()])
     try:
         settings = settings_or_exit()
     except click.ClickException as wrong:
         wrong.show()
         sys.exit(REFUSED)
-    options = parse_options(arguments, settings.sync.backfill, _PROGRAM, parents=[_of_the_command()])
+    options = parse_options(arguments, settings.sync.backfill, _PROGRAM, parents=[_extra_help()])
     exit_unless_confirmed(options, settings)
     console = Console(stderr=options.as_json)
     progress = ProgressBar(console) if console.is_terminal else LoggedProgress("backfill")
@@ -53,86 +53,88 @@ def backfill(arguments: tuple[str, ...]) -> None:
         click.echo(json.dumps(outcome.report))
     else:
         for name, one in outcome.report["passes"].items():
-            for line in _told(name, one, is_dry=options.dry_run):
+            for line in _pass_lines(name, one, is_dry=options.dry_run):
                 click.echo(line)
         if options.dry_run and outcome.code == DONE:
-            for line in _summed_up(outcome.report):
+            for line in _dry_run_summary(outcome.report):
                 click.echo(line)
     if outcome.message:
         click.secho(outcome.message, fg="yellow", err=True)
     exit_process(outcome, outcome.code)
 
 
-def _of_the_command() -> argparse.ArgumentParser:
-    """What manage.py reads besides, as the help shows it."""
+def _extra_help() -> argparse.ArgumentParser:
+    """Help for what manage.py adds to the job's own options."""
     parser = env_file_parser()
     parser.add_argument_group(
-        "status", f"{_PROGRAM} status says how far a run is and when it will end; see its --help."
+        "status", f"`{_PROGRAM} status` shows the progress of a run and when it will end; see its --help."
     )
     return parser
 
 
-def _summed_up(report: Mapping[str, Any]) -> Iterator[str]:
-    """What a dry run says of all passes together."""
+def _dry_run_summary(report: Mapping[str, Any]) -> Iterator[str]:
+    """Summary lines of a dry run."""
     if report["placed_states"]:
         yield (
-            f"Only orders that are {' or '.join(report['placed_states'])} now count as placed ([order] placed_states):"
-            " others were placed too, and get no Placed Order."
+            f"Only orders now in the state {' or '.join(report['placed_states'])} get a Placed Order ([order]"
+            " placed_states). Orders that have since moved on get none."
         )
     new = report["new_profiles"]
     people = f"{new['customers']:,} customers and {new['guests']:,} guests"
     about = "about " if new["estimated"] else ""
-    yield f"Profiles: {about}{people}. Klaviyo's price plan counts those that are new to it."
+    yield f"Profiles: {about}{people}. Those that are new to Klaviyo count towards its price plan."
     yield (
-        f"At {report['share']:g} of Klaviyo's limits: {report['hours']:g} hours, if everything has to be written."
-        " Nothing was sent."
+        f"At {report['share']:g} of Klaviyo's rate limits this takes {report['hours']:g} hours if everything has to be"
+        " written. Nothing was sent."
     )
 
 
 class ProgressBar:
-    """A bar for the pass under way."""
+    """A progress bar for each pass."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[told]}"),
+            TextColumn("{task.fields[details]}"),
             console=console,
         )
         self._tasks: dict[str, TaskID] = {}
         self._progress.start()
 
     def show(self, snapshot: Snapshot) -> None:
-        """Move the bar."""
+        """Update the bar of the snapshot's pass."""
         if snapshot.name not in self._tasks:
-            self._tasks[snapshot.name] = self._progress.add_task(snapshot.name, told="")
+            self._tasks[snapshot.name] = self._progress.add_task(snapshot.name, details="")
         left = snapshot.minutes_left
-        told = [f"{snapshot.rate:.0f}/min"]
-        told += ["10,000 or more"] if snapshot.is_capped else []
-        told += [f"{left:.0f} min left"] if left is not None else []
-        told += [f"{snapshot.errors} errors"] if snapshot.errors else []
-        told += [f"{snapshot.throttled} throttled"] if snapshot.throttled else []
+        details = [f"{snapshot.rate:.0f}/min"]
+        details += ["10,000 or more"] if snapshot.is_capped else []
+        details += [f"{left:.0f} min left"] if left is not None else []
+        details += [f"{snapshot.errors} errors"] if snapshot.errors else []
+        details += [f"{snapshot.throttled} throttled"] if snapshot.throttled else []
         total = None if snapshot.is_capped else snapshot.total
-        self._progress.update(self._tasks[snapshot.name], completed=snapshot.done, total=total, told=", ".join(told))
+        self._progress.update(
+            self._tasks[snapshot.name], completed=snapshot.done, total=total, details=", ".join(details)
+        )
 
     def close(self) -> None:
-        """Leave the bar as it is."""
+        """Stop updating; the bars stay on screen."""
         self._progress.stop()
 
 
-def _told(name: str, one: Mapping[str, Any], *, is_dry: bool) -> Iterator[str]:
-    """What became of a pass, or would: `orders: 9 read, 8 sent, 1 skipped (no profile), 0 errors`, and its events."""
+def _pass_lines(name: str, one: Mapping[str, Any], *, is_dry: bool) -> Iterator[str]:
+    """The result of a pass, `orders: 9 read, 8 sent, 1 skipped (no profile), 0 errors`, and a line per metric."""
     skipped = sum(one["skipped"].values())
     counts = [f"{one['read']} read", f"{one['writes']} to write" if is_dry else f"{one['sent']} sent"]
     counts += [f"{skipped} skipped ({_reasons(one['skipped'])})"] if skipped else []
-    counts += [f"{one['cuts']} to cut"] if one.get("cuts") else []
+    counts += [f"{one['cuts']} to shorten"] if one.get("cuts") else []
     counts.append(f"{one['unmappable']} unmappable" if is_dry else counted(one["errors"], "error"))
     counts.append(f"{one['hours']:g} h" if is_dry else f"{one['seconds']:.0f} s")
     yield f"{name}: {', '.join(counts)}"
-    for metric, told in one.get("events", {}).items():
-        values = ", ".join(money(value, currency) for currency, value in told["value"].items())
-        yield f"  {told['count']} {metric} ({values})"
+    for metric, events in one.get("events", {}).items():
+        values = ", ".join(money(value, currency) for currency, value in events["value"].items())
+        yield f"  {events['count']} {metric} ({values})"
 
 
 def _reasons(skipped: Mapping[str, int]) -> str:

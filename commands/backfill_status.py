@@ -1,4 +1,4 @@
-"""`manage.py backfill status`: how far a backfill is, from its state file alone."""
+"""`manage.py backfill status`: the progress of a backfill, from its state file alone."""
 
 import json
 import sys
@@ -17,12 +17,12 @@ from jobs.reading import COUNT_LIMIT
 from jobs.state import DEAD_AFTER, PassState, is_dead, parse_state
 
 _STDIN = Path("-")
-_WORDS = {
+_STANDINGS = {
     "done": "Done.",
-    "stopped": "Nobody is at work: the same command goes on.",
-    "killed": "It was killed: the same command goes on.",
-    "running": "At work",
-    "silent": "Silent, perhaps dead",
+    "stopped": "Stopped. Run the same command again to resume.",
+    "killed": "Killed. Run the same command again to resume.",
+    "running": "Running",
+    "silent": "No sign of life",
 }
 _Report = dict[str, Any]
 
@@ -34,25 +34,26 @@ _Report = dict[str, Any]
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     default=default_state_path,
     metavar="FILE",
-    help="The run's state file; - reads it from a pipe, as `gcloud storage cat gs://...` gives it."
+    help="The run's state file; - reads it from stdin, such as from `gcloud storage cat gs://...`."
     "  [default: BACKFILL_STATE, else backfill-state.json]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def backfill_status(state: Path, *, as_json: bool) -> None:
-    """Say how far a backfill is, when it will end, and who is at work on it.
+    """Show how far a backfill is, when it will end, and which process is running it.
 
-    Asks neither commercetools nor Klaviyo. Exits with 1 if there is no such file, with 78 if it is no state file.
+    Reads only the state file; calls neither commercetools nor Klaviyo. Exits with 1 if the file does not exist, with 78
+    if it is not a state file.
     """
     report = status_report(_read(state), datetime.now(UTC))
     if as_json:
         click.echo(json.dumps(report))
         return
-    for line in _in_words(report):
+    for line in _status_lines(report):
         click.echo(line)
 
 
 def status_report(found: Mapping[str, Any], now: datetime) -> _Report:
-    """What the content of a state file says, `now`. Rates are documents a minute, of all runs; times are UTC."""
+    """The status report of a parsed state file at `now`, in UTC. Rates are documents per minute over all runs."""
     written = datetime.fromisoformat(found["written"])
     passes = {name: PassState(**one) for name, one in found["passes"].items()}
     silence = max(timedelta(), now - written)
@@ -99,32 +100,32 @@ def _read(state: Path) -> Mapping[str, Any]:
         content = sys.stdin.buffer.read() if state == _STDIN else state.read_bytes()
     except FileNotFoundError:
         raise click.ClickException(
-            f"There is no {state}: no backfill has begun with it. --state names another."
+            f"{state} does not exist: no backfill has started with it. Name another with --state."
         ) from None
     except OSError as error:
         raise click.ClickException(f"{state}: {error.strerror}") from None
     try:
-        return parse_state(content, "What came through the pipe" if state == _STDIN else str(state))
+        return parse_state(content, "The file on stdin" if state == _STDIN else str(state))
     except RefusedStateError as refused:
         click.echo(str(refused), err=True)
         sys.exit(refused.code)
 
 
-def _in_words(report: _Report) -> Iterator[str]:
+def _status_lines(report: _Report) -> Iterator[str]:
     since = f"from {report['since']} " if report["since"] else ""
     yield f"Backfill of {report['project']} into account {report['account']}, {since}up to {report['until']}"
     for name, one in report["passes"].items():
-        yield f"{name}: {', '.join(_told(one))}"
-    word, owner = _WORDS[report["standing"]], report["owner"]
+        yield f"{name}: {', '.join(_pass_words(one))}"
+    word, owner = _STANDINGS[report["standing"]], report["owner"]
     if report["standing"] in ("running", "silent"):
         who = owner["execution"] or f"process {owner['pid']} on {owner['host']}"
-        word = f"{word}: {who}, which wrote {report['silence']} seconds ago."
+        word = f"{word}: {who}, last update {report['silence']} seconds ago."
     yield word
     if report["standing"] not in ("done", "running"):
-        yield "Passes that have not begun are not shown." if report["passes"] else "No pass has begun."
+        yield "Passes that have not started are not shown." if report["passes"] else "No pass has started."
 
 
-def _told(one: _Report) -> Iterator[str]:
+def _pass_words(one: _Report) -> Iterator[str]:
     skipped = sum(one["skipped"].values())
     if one["finished"]:
         yield "done"

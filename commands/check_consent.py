@@ -51,7 +51,7 @@ def _field_findings(client: Commercetools, settings: Settings, places: dict[str,
         return
     try:
         with message_budget(settings.sync.limits):
-            types: list[JsonObject] = client.listed("types", [("limit", str(_PAGE_SIZE))])["results"]
+            types: list[JsonObject] = client.page("types", [("limit", str(_PAGE_SIZE))])["results"]
     except SyncError as error:
         why = "the API client lacks view_types" if error.status == _FORBIDDEN else str(error)
         yield Finding(

@@ -1,4 +1,4 @@
-"""`manage.py demo`: every sample through the function, against the sandbox."""
+"""`manage.py demo`: send every sample through the function, against the sandbox."""
 
 import time
 from collections import Counter
@@ -21,32 +21,34 @@ _ACKNOWLEDGED = 204
 _COLOURS = {"synced": "green", "ignored": "dim", "retried": "red", "dead-lettered": "red"}
 _MARKS = {"synced": "✓", "ignored": "·"}
 _LATER = ("And later", "And later still", "In the end")
-"""What is told of resources that had their heading already."""
-_NAME = 35
+"""Headings for resources whose own heading has been used."""
+_NAME_WIDTH = 35
 
 
 @click.command(epilog="Example:  python3 manage.py demo --serve")
-@click.option("--serve", "is_served", is_flag=True, help="Serve a page that shows what goes through, until Ctrl-C.")
+@click.option(
+    "--serve", "is_served", is_flag=True, help="Serve a page that shows each message on its way, until Ctrl-C."
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=8000,
     show_default=True,
-    help="Where the page is served on this machine; 0: any port that is free.",
+    help="The page's port on this machine; 0 takes any free port.",
 )
 @click.option("--verbose", "-v", is_flag=True, help="Show every call to commercetools and to Klaviyo.")
 def demo(port: int, *, is_served: bool, verbose: bool) -> None:
-    """Send every sample through the function, against stand-ins for both backends.
+    """Send every sample through the function, against stand-ins for commercetools and Klaviyo.
 
-    Starts the sandbox and the function, delivers the samples as Pub/Sub pushes, and says what each one did in Klaviyo
-    and what Klaviyo holds at the end; then it damages Klaviyo and mends it, and loads the shop's past into an empty
-    Klaviyo. Exits with 1 if a sample did not have its effect. Needs no account, no network.
+    Starts the sandbox and the function, delivers the samples as Pub/Sub pushes, and shows what each one did in Klaviyo
+    and what Klaviyo holds at the end. Then it damages Klaviyo's data and repairs it, and loads the shop's past into an
+    empty Klaviyo. Needs no account and no network. Exits with 1 if a sample did not have its effect.
 
-    With --serve a page tells it as a story, a press at a time: what happened in the shop, what the function did, what
-    Klaviyo holds. Any sample can be sent there too, with failures to choose from.
+    With --serve a page tells it as a story, one click at a time: what happened in the shop, what the function did, and
+    what Klaviyo holds. There you can also send any sample, and choose a failure to go with it.
     """
     if is_served:
-        from commands.page.command import serve  # noqa: PLC0415 - flask, for whom it concerns
+        from commands.page.command import serve  # noqa: PLC0415 - only the page needs flask
 
         serve(port)
         return
@@ -55,23 +57,23 @@ def demo(port: int, *, is_served: bool, verbose: bool) -> None:
     problems: list[str] = []
     everything = samples()
     terminal.print(
-        f"A shop tells of {len(everything)} things that happened. Each message goes to the function as"
-        " Pub/Sub would push it; the function reads the shop and writes Klaviyo. Both are stand-ins on this machine."
+        f"A shop publishes {len(everything)} messages. Each one is pushed to the function as Pub/Sub would;"
+        " the function reads the shop and writes Klaviyo. Both are stand-ins on this machine."
     )
     with running_sandbox(DOCUMENTS) as sandbox, running_function({**sandbox.environment, **ENVIRONMENT}) as function:
         under, seen = "", set[str]()
         for sample in everything:
-            delivered = _deliver(sample, sandbox, function)
-            problems += delivered.problems
-            title = heading(delivered.line)
+            delivery = _deliver(sample, sandbox, function)
+            problems += delivery.problems
+            title = heading(delivery.line)
             if title in seen and title != under:
                 title = under if under in _LATER else next((later for later in _LATER if later not in seen), "")
             if title != under:
                 terminal.print(f"\n[bold]{title}[/]")
                 under = title
                 seen.add(title)
-            terminal.print(_told(sample, delivered))
-            if verbose and (calls := _calls(delivered)):
+            terminal.print(_row(sample, delivery))
+            if verbose and (calls := _calls(delivery)):
                 terminal.print(calls)
         show_holdings(sandbox.klaviyo.state(), terminal)
         problems += show_drift(sandbox, terminal)
@@ -79,67 +81,67 @@ def demo(port: int, *, is_served: bool, verbose: bool) -> None:
     for problem in problems:
         terminal.print(f"[red]x[/] {problem}", soft_wrap=True)
     if problems:
-        raise click.ClickException(f"{len(problems)} expectations of {len(everything)} samples do not hold.")
+        raise click.ClickException(f"{len(problems)} problems with {len(everything)} samples; see above.")
     seconds = time.monotonic() - started
     terminal.print(f"\n[green]All {len(everything)} messages had their effect[/], in {seconds:.1f} s.")
     terminal.print(
-        "Next: [bold]make page[/] shows each message, what was read and what was written, and what happens when Klaviyo"
-        " is down."
+        "Next: [bold]make page[/] shows for each message what was read and written, and what happens when Klaviyo is"
+        " down."
     )
 
 
-class _Delivered:
-    """One sample that the function has answered: its log line, and the calls that it made."""
+class _Delivery:
+    """A delivered sample: the function's answer, its log line, and the calls it made."""
 
     def __init__(self, sample: Sample, sandbox: Sandbox, function: Function) -> None:
         self.status = function.push(sample.data, sample.file)
         self.line = function.outcome(sample.file)
-        self.read = sandbox.commercetools.requests(kind="api")
-        self.asked = sandbox.klaviyo.requests(kind="api")
+        self.commercetools_calls = sandbox.commercetools.requests(kind="api")
+        self.klaviyo_calls = sandbox.klaviyo.requests(kind="api")
         self.problems = [f"{sample.file}: {problem}" for problem in self._problems(sample, sandbox)]
 
     def _problems(self, sample: Sample, sandbox: Sandbox) -> list[str]:
         problems = sample.problems(sandbox.klaviyo.state())
         if self.status != _ACKNOWLEDGED or self.line["outcome"] != sample.outcome:
-            problems.append(f"was {self.line['outcome']} (HTTP {self.status}), not {sample.outcome}")
-        if len(self.read) > sample.reads or len(self.asked) > sample.writes:
+            problems.append(f"was {self.line['outcome']} (HTTP {self.status}) instead of {sample.outcome}")
+        if len(self.commercetools_calls) > sample.reads or len(self.klaviyo_calls) > sample.writes:
             problems.append(
-                f"cost {len(self.read)} + {len(self.asked)} calls, more than its budget of"
+                f"took {len(self.commercetools_calls)} + {len(self.klaviyo_calls)} calls, more than its budget of"
                 f" {sample.reads} + {sample.writes}"
             )
         return problems
 
 
-def _deliver(sample: Sample, sandbox: Sandbox, function: Function) -> _Delivered:
+def _deliver(sample: Sample, sandbox: Sandbox, function: Function) -> _Delivery:
     sample.prepare(sandbox.commercetools)
     sandbox.commercetools.forget_requests()
     sandbox.klaviyo.forget_requests()
-    return _Delivered(sample, sandbox, function)
+    return _Delivery(sample, sandbox, function)
 
 
-def _told(sample: Sample, delivered: _Delivered) -> Table:
-    """One line: the message, what it did, how long it took."""
+def _row(sample: Sample, delivery: _Delivery) -> Table:
+    """A table row: the message, what it did, and how long it took."""
     row = Table.grid(expand=True, padding=(0, 1))
     row.add_column(width=1)
-    row.add_column(width=_NAME, no_wrap=True)
+    row.add_column(width=_NAME_WIDTH, no_wrap=True)
     row.add_column(ratio=1)
     row.add_column(justify="right", no_wrap=True)
-    outcome = delivered.line["outcome"]
-    mark, colour = ("x", "red") if delivered.problems else (_MARKS.get(outcome, "x"), _COLOURS[outcome])
+    outcome = delivery.line["outcome"]
+    mark, colour = ("x", "red") if delivery.problems else (_MARKS.get(outcome, "x"), _COLOURS[outcome])
     row.add_row(
         Text(mark, colour),
         Text(sample.name, overflow="ellipsis"),
-        Text(effect(delivered.line, delivered.asked), "dim" if outcome == "ignored" else ""),
-        Text(f"{delivered.line['milliseconds']:.0f} ms", "dim"),
+        Text(effect(delivery.line, delivery.klaviyo_calls), "dim" if outcome == "ignored" else ""),
+        Text(f"{delivery.line['milliseconds']:.0f} ms", "dim"),
     )
     return row
 
 
-def _calls(delivered: _Delivered) -> Text:
-    """The calls of a message, in the order of their first."""
+def _calls(delivery: _Delivery) -> Text:
+    """The calls of a message by backend, each operation at the place of its first call."""
     lines = [
         f"    {name}: {operations}"
-        for name, requests in (("commercetools", delivered.read), ("Klaviyo", delivered.asked))
+        for name, requests in (("commercetools", delivery.commercetools_calls), ("Klaviyo", delivery.klaviyo_calls))
         if (operations := _operations(requests))
     ]
     return Text("\n".join(lines), "dim")

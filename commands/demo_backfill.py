@@ -1,4 +1,4 @@
-"""The last act of the demo: the shop's past, loaded into an account that knows nothing of it."""
+"""The last part of the demo: load the shop's past into an empty account."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ _PASSES = ("customers", "orders", "refunds")
 
 
 def show_past(sandbox: Sandbox, console: Console) -> list[str]:
-    """Empty Klaviyo, run a small backfill and print what it did; what is wrong with that, a line each."""
+    """Empty Klaviyo, run a small backfill and print what it did. Returns problems, a line each."""
     console.print("\n[bold]And what happened before the first message[/]")
     console.print(
-        "A new account knows nothing of old orders. Klaviyo is emptied, and `manage.py backfill` loads the shop's past"
-        " by the same handlers:"
+        "A new account knows nothing of old orders. The demo empties Klaviyo, and `manage.py backfill` loads the shop's"
+        " past through the same handlers:"
     )
     sandbox.klaviyo.reset()
     code, report = run_small_backfill(sandbox)
@@ -28,8 +28,8 @@ def show_past(sandbox: Sandbox, console: Console) -> list[str]:
         console.print(Text.assemble(("✓ ", "green"), line))
     flows = sum(not event["backfill"] for event in events)
     console.print(
-        f"{counted(len(events), 'event')} with historical times (some estimated); {flows or 'none'} starts a flow. If"
-        " a run is interrupted, the same command resumes it.",
+        f"{counted(len(events), 'event')} with historical times (some estimated); {flows or 'none'} starts a flow."
+        " If a run is interrupted, the same command resumes it.",
         style="dim",
     )
     problems = [f"the backfill ended with {code}"] if code else []
@@ -38,16 +38,16 @@ def show_past(sandbox: Sandbox, console: Console) -> list[str]:
 
 
 def run_small_backfill(sandbox: Sandbox, rules: str = "") -> tuple[int, dict[str, Any]]:
-    """Exit code and report of a small backfill; `rules` are its sync.toml."""
+    """Run a small backfill with `rules` as its sync.toml. Returns its exit code and report."""
     return run_sandbox_job(sandbox, "backfill", *(word for name in _PASSES for word in ("--only", name)), rules=rules)
 
 
 def pass_lines(report: dict[str, Any], events: list[dict[str, Any]]) -> Iterator[str]:
-    """`orders       9 read: Placed Order x9, Ordered Product x13`."""
+    """A line per pass: `orders       9 read: Placed Order x9, Ordered Product x13`."""
     metrics = Counter(event["metric"] for event in events)
     refunds = {"Refunded Order": metrics.pop("Refunded Order", 0)}
     for name, one in report.get("passes", {}).items():
         sent = {"orders": metrics, "refunds": refunds}.get(name, {})
-        told = ", ".join(metric if count == 1 else f"{metric} x{count}" for metric, count in sent.items() if count)
-        told = told or counted(one["sent"], "profile" if name == "customers" else "event")
-        yield f"{name:<12} {one['read']} read: {told}"
+        effect = ", ".join(metric if count == 1 else f"{metric} x{count}" for metric, count in sent.items() if count)
+        effect = effect or counted(one["sent"], "profile" if name == "customers" else "event")
+        yield f"{name:<12} {one['read']} read: {effect}"

@@ -1,4 +1,4 @@
-"""Jobs of the demo: run as the program that a Cloud Run job starts."""
+"""Run the demo's jobs in a process of their own, with the command line that a Cloud Run job starts."""
 
 import json
 import os
@@ -13,16 +13,16 @@ from sandbox.samples import ENVIRONMENT
 
 
 def run_sandbox_job(sandbox: Sandbox, *arguments: str, rules: str = "") -> tuple[int, dict[str, Any]]:
-    """Exit code and report of a job against the sandbox; `rules` are its sync.toml."""
+    """Run a job against the sandbox with `rules` as its sync.toml. Returns its exit code and report."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "sync.toml")
         config.write_text(rules, encoding="utf-8")
-        told = {"PYTHONPATH": str(ROOT), "BACKFILL_STATE": "", "RECONCILE_STATE": ""}
-        told |= {"SYNC_CONFIG": str(config)} if rules else {}
+        settings = {"PYTHONPATH": str(ROOT), "BACKFILL_STATE": "", "RECONCILE_STATE": ""}
+        settings |= {"SYNC_CONFIG": str(config)} if rules else {}
         done = subprocess.run(
             [sys.executable, "-m", "jobs", *arguments, "--json", "--share", "1"],
             cwd=folder,
-            env={**os.environ, **sandbox.environment, **ENVIRONMENT, **told},
+            env={**os.environ, **sandbox.environment, **ENVIRONMENT, **settings},
             capture_output=True,
             text=True,
             timeout=TIMEOUT,

@@ -1,4 +1,4 @@
-"""An act of the demo: somebody changes Klaviyo behind the function's back, and a comparison finds and mends it."""
+"""A part of the demo: Klaviyo's data is changed behind the function's back, and reconcile finds and fixes it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,37 +12,37 @@ from commands.processes import Sandbox
 from sandbox.calls import klaviyo
 from sandbox.catalog import PREFIX
 
-_AT_ONCE = "[reconcile]\nsecond_look = 0\n"
-"""Nothing else is under way here that a second look would have to wait for."""
+_NO_CONFIRMATION_DELAY = "[reconcile]\nsecond_look = 0\n"
+"""No messages are in flight here, so there is nothing to wait for before a difference is confirmed."""
 
 
 def show_drift(sandbox: Sandbox, console: Console) -> list[str]:
-    """Damage Klaviyo, compare, mend, and print what was found; what is wrong with that, a line each."""
+    """Damage Klaviyo's catalog, compare, fix, and print what was found. Returns problems, a line each."""
     console.print("\n[bold]And if somebody changes Klaviyo[/]")
     console.print(
-        "A colleague deletes one product from Klaviyo's catalog and renames another: no message will ever tell."
-        " `manage.py reconcile` compares both sides, and `--fix` has the same handlers mend what differs:"
+        "A colleague deletes one product from Klaviyo's catalog and renames another. No message reports that."
+        " `manage.py reconcile` compares both sides, and `--fix` fixes what differs, with the same handlers:"
     )
     before = sandbox.klaviyo.state()
     deleted, renamed = _damage(sandbox, before)
-    _, found = run_sandbox_job(sandbox, "reconcile", rules=_AT_ONCE)
-    code, mended = run_sandbox_job(sandbox, "reconcile", "--fix", rules=_AT_ONCE)
-    for line in _told(found, "found"):
+    _, found = run_sandbox_job(sandbox, "reconcile", rules=_NO_CONFIRMATION_DELAY)
+    code, fixed = run_sandbox_job(sandbox, "reconcile", "--fix", rules=_NO_CONFIRMATION_DELAY)
+    for line in _kind_lines(found, "found"):
         console.print(Text.assemble(("! ", "yellow"), line))
-    for line in _told(mended, "mended"):
+    for line in _kind_lines(fixed, "mended"):
         console.print(Text.assemble(("✓ ", "green"), line))
-    console.print(f"Everything else, {_same(found)} records, was right after all these messages.", style="dim")
+    console.print(f"After all these messages, the other {_unchanged(found)} records were right.", style="dim")
     problems = [f"the comparison ended with {code}"] if code else []
     ids = found.get("kinds", {}).get("items", {}).get("ids", {})
     if ids != {"missing": [deleted], "differing": [renamed]}:
-        problems.append(f"the comparison found {ids}, not {deleted} and {renamed}")
-    if _shown(sandbox.klaviyo.state()) != _shown(before):
-        problems.append("the comparison did not mend what it found")
+        problems.append(f"the comparison found {ids} instead of {deleted} and {renamed}")
+    if _visible_fields(sandbox.klaviyo.state()) != _visible_fields(before):
+        problems.append("the comparison did not fix what it found")
     return problems
 
 
 def _damage(sandbox: Sandbox, state: dict[str, Any]) -> tuple[str, str]:
-    """Delete one item and rename another; their ids."""
+    """Delete one item and rename another. Returns their ids."""
     deleted, renamed = sorted(state["items"])[:2]
     attributes = {"title": "Sale!!!"}
     data = {"type": "catalog-item", "id": PREFIX + renamed, "attributes": attributes}
@@ -52,23 +52,23 @@ def _damage(sandbox: Sandbox, state: dict[str, Any]) -> tuple[str, str]:
     return deleted, renamed
 
 
-def _told(report: dict[str, Any], what: str) -> Iterator[str]:
-    """`items        1 missing, 1 differs (title)`, or what was mended of them."""
+def _kind_lines(report: dict[str, Any], what: str) -> Iterator[str]:
+    """A line per kind with differences: `items        1 missing, 1 differing (title)`, or `items        2 fixed`."""
     for kind, found in report.get("kinds", {}).items():
         counts = [f"{found['missing']} missing"] if found["missing"] else []
         if found["differing"]:
             counts.append(f"{found['differing_records']} differing ({', '.join(found['differing'])})")
-        counts = [f"{found['mended']} mended"] if what == "mended" and found["mended"] else counts
+        counts = [f"{found['mended']} fixed"] if what == "mended" and found["mended"] else counts
         if counts:
             yield f"{kind:<12} {', '.join(counts)}"
 
 
-def _same(report: dict[str, Any]) -> int:
+def _unchanged(report: dict[str, Any]) -> int:
     return sum(found["same"] for found in report.get("kinds", {}).values())
 
 
-def _shown(state: dict[str, Any]) -> Any:
-    """Titles, prices and stock: what a shopper sees."""
+def _visible_fields(state: dict[str, Any]) -> Any:
+    """The fields of items and variants that a shopper sees."""
     names = ("title", "price", "inventory_quantity", "item")
     return [
         {own: {name: one.get(name) for name in names} for own, one in state[kind].items()}

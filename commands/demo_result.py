@@ -1,4 +1,4 @@
-"""What the sandbox's Klaviyo holds at the end of the demo, for people."""
+"""Print what the sandbox's Klaviyo holds at the end of the demo."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,23 +12,23 @@ from commands.outcome_words import counted, event_summary, money
 
 State = Mapping[str, Any]
 
-_SHOWN_ITEMS = 3
-_IS_TRACKED = 1
+_MAX_ITEMS = 3
+_TRACKED = 1
 
 
 def show_holdings(state: State, console: Console) -> None:
-    """Print one profile with its timeline, the catalog, and how much there is of everything."""
+    """Print the profile with the most events and its timeline, the catalog, and totals."""
     events = _by_profile(state)
-    best = max(state["profiles"], key=lambda profile: len(events.get(profile["id"], ())), default=None)
-    if best:
-        console.print("\n[bold]What Klaviyo knows of one customer now[/]")
-        console.print(f"[bold]{_name(best)}[/] <{best.get('email')}>", soft_wrap=True)
-        known = [_place(best), best.get("phone_number"), *_properties(best)]
+    busiest = max(state["profiles"], key=lambda profile: len(events.get(profile["id"], ())), default=None)
+    if busiest:
+        console.print("\n[bold]What Klaviyo now knows about one customer[/]")
+        console.print(f"[bold]{_name(busiest)}[/] <{busiest.get('email')}>", soft_wrap=True)
+        known = [_place(busiest), busiest.get("phone_number"), *_properties(busiest)]
         console.print(", ".join(str(value) for value in known if value))
-        timeline = events.get(best["id"], [])
+        timeline = events.get(busiest["id"], [])
         console.print(_timeline([event for event in timeline if "ItemNames" in event["properties"]]))
         console.print(f"and an Ordered Product for each line: {counted(len(timeline), 'event')} in all", style="dim")
-    console.print("\n[bold]And of the catalog[/]")
+    console.print("\n[bold]And the catalog[/]")
     console.print(_catalog(state))
     counts = [
         counted(len(state[name]), noun)
@@ -73,7 +73,7 @@ def _timeline(events: Sequence[Mapping[str, Any]]) -> Table:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
-    # What is left of the line.
+    # The rest of the line.
     table.add_column(style="dim", overflow="ellipsis", no_wrap=True, ratio=1)
     for event in events:
         table.add_row(
@@ -90,21 +90,21 @@ def _catalog(state: State) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column()
-    for own_id, item in list(state["items"].items())[:_SHOWN_ITEMS]:
+    for own_id, item in list(state["items"].items())[:_MAX_ITEMS]:
         variants = [variant for variant in state["variants"].values() if variant["item"] == own_id]
         tracked = [variant["inventory_quantity"] for variant in variants if _is_tracked(variant)]
         kinds = Counter("in stock" if _is_available(variant) else "sold out" for variant in variants)
-        told = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        availability = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
         names = [state["categories"][category] for category in item["categories"] if category in state["categories"]]
         stock = f"{sum(tracked)} pieces" if tracked else "stock not tracked"
         place = max(names, key=len, default="")
-        told = f"{counted(len(variants), 'variant')} ({told}), {stock}"
-        table.add_row(item["title"], money(item.get("price")), ", ".join(filter(None, (told, place))))
+        summary = f"{counted(len(variants), 'variant')} ({availability}), {stock}"
+        table.add_row(item["title"], money(item.get("price")), ", ".join(filter(None, (summary, place))))
     return table
 
 
 def _is_tracked(variant: Mapping[str, Any]) -> bool:
-    return bool(variant["inventory_policy"] == _IS_TRACKED)
+    return bool(variant["inventory_policy"] == _TRACKED)
 
 
 def _is_available(variant: Mapping[str, Any]) -> bool:

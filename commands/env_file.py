@@ -1,9 +1,9 @@
-r"""The file with the settings of real accounts, for commands that work on these: `--env-file`, by default `./.env`.
+r"""The option `--env-file`: a file with the settings of real accounts, `./.env` by default.
 
-One dialect for `manage.py` and `deploy.sh` (`read_env_file`): `NAME=value` a line, the value as it is or in quotes, and
-nothing expanded. In double quotes `\"` is a quote and `\\` a backslash. Where quotes inside are not escaped at all, as
-around JSON, every character counts. In single quotes Docker, systemd and shells read the same. The function itself
-never reads such a file.
+`manage.py` and `deploy.sh` (`read_env_file`) parse it the same way. Each line is `NAME=value`; the value may be quoted,
+and nothing is expanded. In double quotes `\"` is a quote and `\\` a backslash, unless the value holds unescaped double
+quotes, as JSON does: then every character is literal. Docker, systemd and shells agree on single quotes, so prefer
+those. The function itself never reads such a file.
 """
 
 import argparse
@@ -27,7 +27,7 @@ _ESCAPED = re.compile(r'\\(["\\])')
 
 
 def reads_env_file(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The option `--env-file`: while the command runs, the file's settings stand in the environment."""
+    """Add the option `--env-file` to a command. The file's settings are in the environment while the command runs."""
     return click.option(
         "--env-file",
         type=click.Path(dir_okay=False, path_type=Path),
@@ -37,12 +37,12 @@ def reads_env_file(command: Callable[..., Any]) -> Callable[..., Any]:
         expose_value=False,
         callback=_put_into_environment,
         metavar="FILE",
-        help="Settings that the environment does not have.  [default: .env, if it is there]",
+        help="Read settings that are missing from the environment from FILE.  [default: .env, if it exists]",
     )(command)
 
 
 def settings_in(file: Path) -> dict[str, str]:
-    """The settings of a file by name. Raises click.ClickException that names file and line, and shows no value."""
+    """The settings in a file, by name. Raises click.ClickException, which names file and line and shows no value."""
     try:
         text = file.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -58,18 +58,18 @@ def _settings(file: Path, text: str) -> Iterator[tuple[str, str]]:
             continue
         setting = _SETTING.fullmatch(line.removesuffix("\r"))
         if not setting:
-            raise click.ClickException(f"{file}, line {number}: it is not NAME=value")
+            raise click.ClickException(f"{file}, line {number}: expected NAME=value")
         value = _value(setting[2])
         if value is None:
             raise click.ClickException(
-                f"{file}, line {number}: a quote is not closed, or something stands behind it; "
-                "a value with spaces or braces goes in single quotes"
+                f"{file}, line {number}: a quote is not closed, or text follows the closing quote. "
+                "Put a value with spaces or braces in single quotes."
             )
         yield setting[1], value
 
 
 def _value(written: str) -> str | None:
-    """A value without quotes, comment and blanks around it; None if its quotes make no sense."""
+    """The value without quotes, comment and surrounding blanks; None if its quotes are malformed."""
     stripped = written.strip()
     if not stripped.startswith(("'", '"')):
         return _COMMENT.sub("", written).strip()
@@ -80,10 +80,10 @@ def _value(written: str) -> str | None:
 
 
 def env_file_parser() -> argparse.ArgumentParser:
-    """The same option for the help of a job's own parser: click has read it by then."""
+    """The same option for the help of a job's own parser. click has already read it."""
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--env-file", metavar="FILE", help="settings that the environment does not have (ENV_FILE, else"
-        " .env, if it is there)")  # fmt: skip
+    parser.add_argument("--env-file", metavar="FILE", help="read settings that are missing from the environment"
+        " from FILE (default: ENV_FILE, else .env, if it exists)")  # fmt: skip
     return parser
 
 
@@ -92,12 +92,12 @@ def _put_into_environment(context: click.Context, _parameter: click.Parameter, f
         return
     added = {
         name: value for name, value in settings_in(file or DEFAULT).items() if name not in os.environ
-    }  # also what is set to nothing there: that is how a setting is left out
+    }  # a variable set to nothing in the environment also wins: that is how to leave out a setting of the file
     os.environ.update(added)
 
-    def take_out() -> None:
+    def remove_added() -> None:
         for name in added:
             os.environ.pop(name, None)
 
-    # The own context is not closed when another option is wrong.
-    context.find_root().call_on_close(take_out)
+    # On the root context: the command's own is not closed when another option is wrong.
+    context.find_root().call_on_close(remove_added)

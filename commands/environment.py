@@ -1,4 +1,4 @@
-"""The settings, for commands: a wrong one is told in a message, without a traceback."""
+"""Load the settings for a command. Wrong ones end it with a message instead of a traceback."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,16 +13,16 @@ from handlers.registry import consumed
 
 
 def settings_or_exit() -> Settings:
-    """The settings; raises click.ClickException that lists what is wrong with them."""
-    with _told():
+    """The settings. Raises click.ClickException that lists every problem; prints warnings on stderr."""
+    with _as_click_error():
         settings = load_settings(consumed())
     _warn(settings.sync)
     return settings
 
 
 def rules_or_exit() -> SyncRules:
-    """What sync.toml says, for commands that need no account; raises click.ClickException likewise."""
-    with _told():
+    """The rules of sync.toml, for commands that need no account. Raises click.ClickException as above."""
+    with _as_click_error():
         rules = load_rules(consumed())
     _warn(rules)
     return rules
@@ -34,7 +34,7 @@ def _warn(rules: SyncRules) -> None:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _as_click_error() -> Iterator[None]:
     try:
         yield
     except ConfigurationError as error:

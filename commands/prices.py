@@ -1,4 +1,4 @@
-"""`manage.py prices due`: the job of the same name, for people."""
+"""`manage.py prices due`: run the job that copies due prices from a terminal."""
 
 import click
 
@@ -14,22 +14,22 @@ _PROGRAM = "python3 manage.py prices"
 @click.command(
     add_help_option=False,
     context_settings={"ignore_unknown_options": True},
-    short_help="Copy products of which a price has begun or ended.",
+    short_help="Copy products with a price that has begun or ended.",
 )
 @reads_env_file
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def prices(arguments: tuple[str, ...]) -> None:
-    """Copy products of which a price has begun or ended."""
+    """Copy products with a price that has begun or ended."""
     run_job(
         "prices",
         arguments,
         lambda given, rules: parse_options(given, rules.reconcile, _PROGRAM, parents=[env_file_parser()]),
         copy_due,
-        _tell,
+        _print_report,
     )
 
 
-def _tell(outcome: Outcome) -> None:
+def _print_report(outcome: Outcome) -> None:
     report = outcome.report
     if "products" in report:
         click.echo(

@@ -1,4 +1,4 @@
-"""What commands have in common that run a job for people: settings, a bar, and the way out."""
+"""Run a job from a command: read the options and settings, show progress, print the report, exit."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -27,9 +27,12 @@ def run_job(
     arguments: Sequence[str],
     parsed: Callable[[Sequence[str], SyncRules], Options],
     run: Callable[[Options, Settings, Progress], Outcome],
-    tell: Callable[[Outcome], None],
+    print_report: Callable[[Outcome], None],
 ) -> None:
-    """Parse options, run a job with a bar on the terminal, print what it comes to with `tell` or as JSON, and exit."""
+    """Parse the options, run the job with a progress bar, print its report with `print_report` or as JSON, and exit.
+
+    Exits with the outcome's code, or with REFUSED if the settings are wrong.
+    """
     if _HELP & set(arguments):
         parsed(["--help"], SyncRules())
     try:
@@ -44,7 +47,7 @@ def run_job(
     if getattr(options, "as_json", False):
         click.echo(encoded(outcome.report).decode())
     else:
-        tell(outcome)
+        print_report(outcome)
     if outcome.message:
         click.secho(outcome.message, fg="yellow", err=True)
     exit_process(outcome, outcome.code)

@@ -74,7 +74,7 @@ def test_cuts_are_counted(sandbox: Sandbox, job: Job, manage_py: ManagePy) -> No
     sandbox.commercetools.put("orders", order(lines=[], custom={"type": reference("type", "t1"), "fields": fields}))
     told = job.run("--dry-run").report["passes"]
     assert {name: one["cuts"] for name, one in told.items() if one["cuts"]} == {"customers": 1, "orders": 1}
-    assert "orders: 1 read, 1 to write, 1 to cut, 0 unmappable" in manage_py("backfill", "--dry-run").output
+    assert "orders: 1 read, 1 to write, 1 to shorten, 0 unmappable" in manage_py("backfill", "--dry-run").output
 
 
 def test_products_are_mapped(sandbox: Sandbox, job: Job) -> None:

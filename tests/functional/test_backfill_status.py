@@ -72,15 +72,15 @@ def test_a_run_at_work_stopped_and_killed(sandbox: Sandbox, job: Job) -> None:
         awaited(lambda: len(asked(sandbox, "create_or_update_profile")) >= 10)
         told = json.loads(_status(job, "--json").output)
         assert (told["standing"], told["owner"]["pid"]) == ("running", process.pid)
-        assert f"At work: process {process.pid} on {socket.gethostname()}" in _status(job).output
+        assert f"Running: process {process.pid} on {socket.gethostname()}" in _status(job).output
         process.terminate()
         assert ended(process).code == 75
-    assert "Nobody is at work: the same command goes on." in _status(job).output
+    assert "Stopped. Run the same command again to resume." in _status(job).output
     with job.started("--only", "customers", "--page", "10") as process:
         awaited(lambda: job.state["owner"])
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert "It was killed: the same command goes on." in _status(job).output
+        assert "Killed. Run the same command again to resume." in _status(job).output
 
 
 def test_what_is_left() -> None:
@@ -121,13 +121,13 @@ def test_a_run_elsewhere_that_is_silent(job: Job) -> None:
 def test_what_is_no_state_file(job: Job, tmp_path: Path) -> None:
     """No file, and a file of something else, are told in a line."""
     missing = _status(job)
-    assert (missing.exit_code, "no backfill has begun with it" in missing.output) == (1, True)
+    assert (missing.exit_code, "no backfill has started with it" in missing.output) == (1, True)
     (job.folder / "backfill-state.json").write_text("{}", encoding="utf-8")
     other = _status(job)
     assert (other.exit_code, "is not the state file of a backfill" in other.output) == (78, True)
     piped = _status(job, piped=b"\xff")
-    assert (piped.exit_code, "What came through the pipe is not" in piped.output) == (78, True)
+    assert (piped.exit_code, "The file on stdin is not" in piped.output) == (78, True)
     named = tmp_path / "named.json"
     named.write_text(json.dumps(_file()), encoding="utf-8")
     runner = CliRunner(env={"ENV_FILE": os.devnull, "BACKFILL_STATE": str(named)})
-    assert "No pass has begun." in runner.invoke(manage, ["backfill", "status"]).output
+    assert "No pass has started." in runner.invoke(manage, ["backfill", "status"]).output

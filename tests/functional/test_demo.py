@@ -36,20 +36,20 @@ def test_it_ends_with_something_to_look_at(columns: int) -> None:
     assert [line for line in told if line.startswith("x")] == []
     assert any("product-published-tote" in line and "1 item created, 12 variants created" in line for line in told)
     assert any("customer-updated-too-late" in line and "ignored: deleted meanwhile" in line for line in told)
-    end = lines[lines.index("What Klaviyo knows of one customer now") :]
+    end = lines[lines.index("What Klaviyo now knows about one customer") :]
     assert end[1] == "Dr. Mira Falkner-Roth <mira.falkner@example.com>"
     timeline = [" ".join(line.split()) for line in end]
     for entry in ("Placed Order 311.90 EUR", "Refunded Order 64.00 EUR", "Confirmed Shipment 243.00 EUR"):
         assert any(f"{entry} S-20001" in line for line in timeline)
     drift = [" ".join(line.split()) for line in lines[lines.index("And if somebody changes Klaviyo") :]]
     assert "! items 1 missing, 1 differing (title)" in drift
-    assert "✓ items 2 mended" in drift
+    assert "✓ items 2 fixed" in drift
     past = lines[lines.index("And what happened before the first message") :]
     assert any(line.startswith("✓ orders") and "Placed Order x" in line for line in past)
     assert "events with historical times (some estimated); none starts a flow" in " ".join(past)
     assert any(line.startswith("Next: make page") for line in past)
     assert "create_catalog_item" not in ran.stdout
-    headings = [line for line in lines[: lines.index("What Klaviyo knows of one customer now")] if line.isalpha()]
+    headings = [line for line in lines[: lines.index("What Klaviyo now knows about one customer")] if line.isalpha()]
     assert len(headings) == len(set(headings)) > 5
     assert lines.count("And later") == 1
 

@@ -89,9 +89,9 @@ def test_however_a_value_is_written(tmp_path: Path, write: Callable[[str], str])
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (f"A=b\n\n  KLAVIYO_AUTH_KEY: {SECRET}\nC=d", ".env, line 3: it is not NAME=value"),
+        (f"A=b\n\n  KLAVIYO_AUTH_KEY: {SECRET}\nC=d", ".env, line 3: expected NAME=value"),
         (f"KLAVIYO_AUTH_KEY='{SECRET}", ".env, line 1: a quote is not closed"),
-        (f"THREADS=4\n{SECRET}", ".env, line 2: it is not NAME=value"),
+        (f"THREADS=4\n{SECRET}", ".env, line 2: expected NAME=value"),
     ],
 )
 def test_a_wrong_line_is_named_and_not_shown(run: Callable[..., Result], tmp_path: Path, text: str, says: str) -> None:
