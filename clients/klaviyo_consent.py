@@ -8,7 +8,7 @@ from core.errors import Refused
 from core.logs import log
 from core.rules_consent import Channel, ConsentRules
 from mappers.consent import Marker
-from mappers.consent_bodies import Subscriber, marks, subscription, unsubscription
+from mappers.consent_bodies import Subscriber, marker_properties, subscription, unsubscription
 
 _NOT_FOUND = 404
 
@@ -56,7 +56,7 @@ class Consent:
 
     def mark(self, profile_id: str, markers: Mapping[Channel, Marker]) -> None:
         """Leave markers at a profile. One that is gone needs none."""
-        attributes = {"properties": marks(markers)}
+        attributes = {"properties": marker_properties(markers)}
         body = {"data": {"type": "profile", "id": profile_id, "attributes": attributes}}
         self._calls.find("Profiles", "update_profile", profile_id, body)
 

@@ -15,7 +15,7 @@ from mappers.item import product_images, variants_of
 from mappers.localized import text
 from mappers.mapped import mapper
 from mappers.order_documents import Order, State
-from mappers.order_properties import Known, discount_code_ids
+from mappers.order_properties import OrderDetails, discount_code_ids
 
 _ENTRIES = 20_000
 
@@ -37,10 +37,10 @@ class OrderKnowledge:
         self._codes: _Remembered[str] = _Remembered(seconds)
         self._states: _Remembered[State] = _Remembered(seconds)
 
-    def of(self, order: Order) -> Known:
+    def of(self, order: Order) -> OrderDetails:
         """What is known beside the order. Products that are not published have neither categories nor image."""
         products = self._products.get(_product_ids(order), self._read_products)
-        return Known(
+        return OrderDetails(
             categories={product_id: paths for product_id, (paths, _) in products.items()},
             images={product_id: image for product_id, (_, image) in products.items() if image},
             discount_codes={

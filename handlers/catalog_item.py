@@ -7,7 +7,7 @@ from clients.recent_items import KnownItem
 from core.errors import Refused, SyncError, TryAgain, UnknownCategory
 from handlers.category_tree import create_category
 from handlers.services import Services
-from mappers.difference import clearing, differs
+from mappers.difference import has_differences, with_stale_keys_cleared
 from mappers.ids import external_id
 from mappers.item import item_category_ids, item_update
 from mappers.mapped import Mapped
@@ -29,12 +29,12 @@ def item_to_write(item: Mapped, move: CategoryMove, services: Services) -> Mappe
     found = services.klaviyo.item(external_id(update["id"]))
     if (
         found
-        and not differs(update["attributes"], found.attributes, own)
+        and not has_differences(update["attributes"], found.attributes, own)
         and _has_right_categories(item, found, move, services)
     ):
         return None
     data = item.body["data"]
-    attributes = clearing(data["attributes"], found.attributes if found else {}, own)
+    attributes = with_stale_keys_cleared(data["attributes"], found.attributes if found else {}, own)
     return Mapped({"data": {**data, "attributes": attributes}}, item.cuts)
 
 

@@ -15,7 +15,7 @@ from handlers.inventory import entry_versions, sku_lock_key
 from handlers.services import Services
 from mappers.catalog_documents import ProductProjection
 from mappers.category import item_categories
-from mappers.difference import clearing, differs
+from mappers.difference import has_differences, with_stale_keys_cleared
 from mappers.ids import variant_sku
 from mappers.item import PricesBySku, catalog_item, stocked_skus, variants_of
 from mappers.mapped import JsonObject, Mapped, mapper
@@ -76,7 +76,7 @@ def copy_products_holding(skus: Collection[str], notification: Notification, ser
     one's. Deleting this item would delete that variant too.
     """
     if skus:
-        holders = services.commercetools.products_that_hold(sorted(skus), notification.resource.id)
+        holders = services.commercetools.other_products_with(sorted(skus), notification.resource.id)
         for other in sorted(set(holders.values())):
             copy_product(other, notification, services)
 
@@ -151,9 +151,11 @@ def put_product(
     # A newly created item has no variants, whatever the list showed before.
     existing = {} if created else found or {}
     differing = {
-        sku: Mapped(clearing(attributes.body, existing[sku], own), attributes.cuts) if sku in existing else attributes
+        sku: Mapped(with_stale_keys_cleared(attributes.body, existing[sku], own), attributes.cuts)
+        if sku in existing
+        else attributes
         for sku, attributes in wanted.items()
-        if sku not in existing or differs(attributes.body, existing[sku], own)
+        if sku not in existing or has_differences(attributes.body, existing[sku], own)
     }
     gone = {sku: attributes for sku, attributes in existing.items() if sku not in wanted} if deletes_variants else {}
     item_was_missing = threading.Event()
@@ -215,7 +217,7 @@ def _delete_variants(
     before and after, and Klaviyo is asked right before each delete whose variant it is. If a product has taken a SKU
     over in the meantime, that product is copied, as the delete may have hit its new variant.
     """
-    holders = services.commercetools.products_that_hold(list(gone), product_id)
+    holders = services.commercetools.other_products_with(list(gone), product_id)
     moved: set[str] = set()
 
     def delete_variant(sku: str) -> None:
@@ -231,7 +233,7 @@ def _delete_variants(
     services.in_parallel(_parts(gone, delete_variant))
     freed = [sku for sku in gone if sku not in holders]
     if freed:
-        moved.update(services.commercetools.products_that_hold(freed, product_id).values())
+        moved.update(services.commercetools.other_products_with(freed, product_id).values())
     for other in sorted(moved):
         copy_product(other, notification, services)
 

@@ -12,7 +12,7 @@ from handlers.current import YOUNG_SECONDS, Sharing, Source, copy_current, up_to
 from handlers.registry import handles
 from handlers.services import Services
 from mappers.catalog_documents import Category
-from mappers.category import ancestor_ids, below, category_name, category_state
+from mappers.category import ancestor_ids, category_name, category_state, with_current_ancestors
 
 CATEGORY_TREE = "category-tree"
 """Key of the lock for writing names. They contain the ancestors' names, so only one branch is renamed at a time."""
@@ -140,7 +140,7 @@ class _Branch:
         return bool(to_rename)
 
     def _descendants(self, category: Category) -> list[Category]:
-        return [below(category, one) for one in self._services.commercetools.descendants(self._id)]
+        return [with_current_ancestors(category, one) for one in self._services.commercetools.descendants(self._id)]
 
     def _needs_write(self, category: Category, names: Mapping[str, str]) -> bool:
         name = category_name(category, self._services.settings)

@@ -9,7 +9,7 @@ from core.notification import Notification
 from handlers.catalog_product import copy_product
 from handlers.services import Services
 from mappers.catalog_documents import Category, ProductProjection
-from mappers.category import ancestor_ids, item_categories, parent_path, paths_above
+from mappers.category import ancestor_ids, ancestor_paths, item_categories, parent_path
 
 _BATCH_SIZE = 100
 """Products per round of parallel copies."""
@@ -68,7 +68,7 @@ def fix_item_categories(
 def _has_moved(category: Category, names: Mapping[str, str], services: Services) -> bool:
     above = ancestor_ids(category)
     parent_paths = {parent_path(category, services.settings), names.get(above[-1]) if above else ""}
-    return "".join(paths_above(names[category["id"]])[-1:]) not in parent_paths
+    return "".join(ancestor_paths(names[category["id"]])[-1:]) not in parent_paths
 
 
 def _read_members(moved: Sequence[Category], names: Mapping[str, str], services: Services) -> Members | None:
@@ -80,7 +80,7 @@ def _read_members(moved: Sequence[Category], names: Mapping[str, str], services:
     by_name: Mapping[str, Collection[str]] | None = None
     deciding: set[str] = set()
     for category in moved:
-        paths = paths_above(names[category["id"]])
+        paths = ancestor_paths(names[category["id"]])
         if paths and by_name is None:
             by_name = services.klaviyo.categories_by_name()
         before = [set((by_name or {}).get(path, ())) for path in paths]

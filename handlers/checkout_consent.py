@@ -7,18 +7,18 @@ from core.notification import Resource
 from handlers.consent import apply_consent, person_of
 from handlers.erasure import erase_if_deleted
 from handlers.services import Services
-from mappers.consent import Wanted, moment
-from mappers.consent_answer import answered_since, is_ticked
+from mappers.consent import ShopAnswer, parsed_time
+from mappers.consent_answer import is_ticked, may_have_declined_since
 from mappers.mapped import Mapped, mapper
 from mappers.order_documents import Order
-from mappers.profile import email_in_event, email_of, profile_body
+from mappers.profile import email_in_event, email_update, profile_body
 
 
 def apply_checkout_consent(order: Order, services: Services) -> None:
     """Subscribe the person who ticked the order's checkbox, unless a newer answer says no."""
     if not is_ticked(order, services.settings.sync.consent) or (at := _ordered_at(order)) is None:
         return
-    yes = Wanted(answer=True, at=min(at, datetime.now(UTC)), order=True)
+    yes = ShopAnswer(answer=True, at=min(at, datetime.now(UTC)), order=True)
     customer_id = order.get("customerId")
     if customer_id:
         with services.one_at_a_time([str(Resource("customer", customer_id))], record_release=False):
@@ -27,14 +27,14 @@ def apply_checkout_consent(order: Order, services: Services) -> None:
         _subscribe_guest(order, at, yes, services)
 
 
-def _subscribe_customer(customer_id: str, at: datetime, yes: Wanted, services: Services) -> None:
+def _subscribe_customer(customer_id: str, at: datetime, yes: ShopAnswer, services: Services) -> None:
     """Subscribe a customer, unless the customer was deleted or may have said no in the shop since the order."""
     read_at = datetime.now(UTC)
     customer = services.commercetools.customer(customer_id, groups=True)
-    mapped = email_of(customer) if customer else None
+    mapped = email_update(customer) if customer else None
     if not customer or not mapped or "email" not in mapped.body["data"]["attributes"]:
         return
-    if answered_since(customer, at, services.settings.sync.consent):
+    if may_have_declined_since(customer, at, services.settings.sync.consent):
         current_budget().consent.append("email nothing: customer_changed_since_the_order")
         return
     known = services.klaviyo.upsert_profile(mapped, with_consent=True)
@@ -43,7 +43,7 @@ def _subscribe_customer(customer_id: str, at: datetime, yes: Wanted, services: S
         erase_if_deleted(customer, read_at, services)
 
 
-def _subscribe_guest(order: Order, at: datetime, yes: Wanted, services: Services) -> None:
+def _subscribe_guest(order: Order, at: datetime, yes: ShopAnswer, services: Services) -> None:
     """Subscribe a guest, or a customer who ordered as a guest and may not have said no in the shop since.
 
     The profile is found by an upsert of the e-mail alone: Klaviyo's lists may lag, and a profile that they do not show
@@ -52,8 +52,8 @@ def _subscribe_guest(order: Order, at: datetime, yes: Wanted, services: Services
     email = email_in_event(order).get("email")
     if not email:
         return
-    customer = services.commercetools.customer_with(email)
-    if customer and answered_since(customer, at, services.settings.sync.consent):
+    customer = services.commercetools.customer_by_email(email)
+    if customer and may_have_declined_since(customer, at, services.settings.sync.consent):
         current_budget().consent.append("email nothing: customer_changed_since_the_order")
         return
     mapped = Mapped(profile_body({"email": email}))
@@ -63,4 +63,4 @@ def _subscribe_guest(order: Order, at: datetime, yes: Wanted, services: Services
 
 @mapper
 def _ordered_at(order: Order) -> datetime | None:
-    return moment(order["createdAt"])
+    return parsed_time(order["createdAt"])

@@ -15,13 +15,13 @@ from handlers.customer_profile import has_email
 from handlers.services import Services
 from mappers.catalog_documents import Category, ProductProjection
 from mappers.category import category_name, category_state
-from mappers.difference import differing
+from mappers.difference import differing_fields
 from mappers.documents import Customer
 from mappers.item import catalog_item, item_category_ids, item_update, stocked_skus
 from mappers.mapped import JsonObject, Mapped, mapper
 from mappers.metadata import item_metadata_names, variant_metadata_names
 from mappers.profile import profile
-from mappers.profile_difference import differing_in_profile
+from mappers.profile_difference import differing_profile_fields
 from mappers.variant import catalog_variants
 
 Kind = Literal["categories", "items", "variants", "profiles"]
@@ -100,7 +100,7 @@ def product_differences(expected: ExpectedProduct, actual: KlaviyoProduct, servi
         yield Difference("items", product_id, "missing")
     else:
         update = item_update(expected.item.body)["data"]["attributes"]
-        fields = list(differing(update, actual.item, item_metadata_names(settings)))
+        fields = list(differing_fields(update, actual.item, item_metadata_names(settings)))
         if actual.categories is not None and actual.categories != item_category_ids(expected.item.body):
             fields.append("categories")
         if fields:
@@ -111,7 +111,7 @@ def product_differences(expected: ExpectedProduct, actual: KlaviyoProduct, servi
             yield Difference("variants", sku, "differing", ("item",))
         elif sku not in actual.variants:
             yield Difference("variants", sku, "missing")
-        elif names := tuple(differing(variant.body, actual.variants[sku], own)):
+        elif names := tuple(differing_fields(variant.body, actual.variants[sku], own)):
             yield Difference("variants", sku, "differing", names)
     for sku in actual.variants:
         if sku not in expected.variants:
@@ -138,7 +138,7 @@ def compare_product(product_id: str, services: Services) -> Comparison:
         elsewhere,
     )
     extra = [sku for sku in variants if sku not in expected.variants]
-    moved = services.commercetools.products_that_hold(extra, product_id) if extra else {}
+    moved = services.commercetools.other_products_with(extra, product_id) if extra else {}
     return Comparison(
         expected.shop_state,
         tuple(
@@ -198,7 +198,7 @@ def compare_profiles(
     shop = _digest(customer["version"], wanted)
     if not found:
         return Comparison(shop, (Difference("profiles", customer_id, "missing"),))
-    fields = min((tuple(differing_in_profile(wanted, one)) for one in found), key=len)
+    fields = min((tuple(differing_profile_fields(wanted, one)) for one in found), key=len)
     return Comparison(shop, (Difference("profiles", customer_id, "differing", fields),) if fields else ())
 
 

@@ -10,8 +10,8 @@ from core.errors import DeadLetter
 from core.rules_consent import Channel
 from handlers.customer_profile import AfterWrite
 from handlers.services import Services
-from mappers.consent import Decision, Found, Marker, Wanted, Why, decided, found
-from mappers.consent_answer import Told, current_value, is_unreadable, wanted
+from mappers.consent import Decision, KlaviyoConsent, Marker, Reason, ShopAnswer, decide, klaviyo_consent
+from mappers.consent_answer import MessageAnswer, current_value, is_unreadable, shop_answer
 from mappers.consent_bodies import Subscriber
 from mappers.documents import Customer
 from mappers.mapped import JsonObject, Mapped
@@ -45,12 +45,14 @@ def consent_after_copy(services: Services) -> AfterWrite | None:
     return lambda customer, mapped, known: update_consent(customer, person_of(mapped, known), services, {})
 
 
-def update_consent(customer: Customer, person: Person, services: Services, told: Mapping[Channel, Told]) -> None:
+def update_consent(
+    customer: Customer, person: Person, services: Services, told: Mapping[Channel, MessageAnswer]
+) -> None:
     """Update consent from the customer's answers. `told` are the answers in a message that still hold."""
     rules = services.settings.sync.consent
-    wants: dict[Channel, Wanted] = {}
+    wants: dict[Channel, ShopAnswer] = {}
     for channel, place in rules.places.items():
-        wants[channel] = wanted(customer, place, rules, told.get(channel))
+        wants[channel] = shop_answer(customer, place, rules, told.get(channel))
         if is_unreadable(current_value(customer, place)):
             current_budget().cuts.append(f"consent {channel}: consent_unreadable")
     apply_consent(person, wants, services)
@@ -63,7 +65,7 @@ def person_of(mapped: Mapped, known: KnownProfile) -> Person:
     return Person(known.id, known.attributes, addresses)
 
 
-def apply_consent(person: Person, wants: Mapping[Channel, Wanted], services: Services) -> None:
+def apply_consent(person: Person, wants: Mapping[Channel, ShopAnswer], services: Services) -> None:
     """Change a person's consent where the decision table says so (`mappers.consent`), and write the markers.
 
     Decides again while holding the address's lock: another message may have acted on the same address, and one
@@ -79,24 +81,24 @@ def apply_consent(person: Person, wants: Mapping[Channel, Wanted], services: Ser
                 refused.part = refused.part or "consent"
                 raise
     for channel, decision in decisions.items():
-        current_budget().consent.append(f"{channel} {decision.action}: {decision.why}")
-        if decision.why in (Why.UNCONFIRMED, Why.UNKNOWN):
-            current_budget().cuts.append(f"consent {channel}: {decision.why}")
+        current_budget().consent.append(f"{channel} {decision.action}: {decision.reason}")
+        if decision.reason in (Reason.UNCONFIRMED, Reason.UNKNOWN):
+            current_budget().cuts.append(f"consent {channel}: {decision.reason}")
 
 
-def _decisions(person: Person, wants: Mapping[Channel, Wanted], services: Services) -> dict[Channel, Decision]:
+def _decisions(person: Person, wants: Mapping[Channel, ShopAnswer], services: Services) -> dict[Channel, Decision]:
     now = datetime.now(UTC)
     decisions: dict[Channel, Decision] = {}
     for channel, want in wants.items():
-        decision = decided(want, _current_consent(person, channel, services), services.settings.sync.consent, now)
+        decision = decide(want, _current_consent(person, channel, services), services.settings.sync.consent, now)
         if decision.action != "nothing" and not person.address(channel):
-            decision = Decision("nothing", Why.NO_ADDRESS)
+            decision = Decision("nothing", Reason.NO_ADDRESS)
         decisions[channel] = decision
     return decisions
 
 
-def _current_consent(person: Person, channel: Channel, services: Services) -> Found:
-    shown = found(person.attributes, channel)
+def _current_consent(person: Person, channel: Channel, services: Services) -> KlaviyoConsent:
+    shown = klaviyo_consent(person.attributes, channel)
     address = person.address(channel)
     return services.recent_consents.corrected(channel, address, person.id, shown) if address else shown
 
@@ -111,7 +113,7 @@ def _needs_action(person: Person, decisions: Mapping[Channel, Decision], service
 
 
 def _act(
-    person: Person, wants: Mapping[Channel, Wanted], decisions: Mapping[Channel, Decision], services: Services
+    person: Person, wants: Mapping[Channel, ShopAnswer], decisions: Mapping[Channel, Decision], services: Services
 ) -> None:
     consent = services.klaviyo.consent
     by_action: dict[str, dict[Channel, str]] = {"subscribe": {}, "unsubscribe": {}, "nothing": {}}

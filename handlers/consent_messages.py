@@ -14,11 +14,17 @@ from handlers.current import up_to_date
 from handlers.customer_profile import copy_notified_customer
 from handlers.registry import handles
 from handlers.services import Services
-from mappers.consent_answer import Told, group_of, holds, told_by_field, told_by_group
+from mappers.consent_answer import (
+    MessageAnswer,
+    answer_from_field_message,
+    answer_from_group_message,
+    group_of,
+    still_holds,
+)
 from mappers.documents import Customer
 from mappers.mapped import Mapped
 
-ReadAnswer = Callable[[str], Told | None]
+ReadAnswer = Callable[[str], MessageAnswer | None]
 """Reads the answer for one place of `[consent]` from a message; None if the message is about something else."""
 
 
@@ -32,7 +38,9 @@ ReadAnswer = Callable[[str], Told | None]
 def update_consent_from_field(notification: Notification, services: Services) -> None:
     """Update consent from the customer's custom field, as of the time at which the field changed."""
     rules, at = services.settings.sync.consent, _decided_at(notification)
-    _copy_with_answers(notification, services, lambda place: told_by_field(notification.payload, place, at, rules))
+    _copy_with_answers(
+        notification, services, lambda place: answer_from_field_message(notification.payload, place, at, rules)
+    )
 
 
 @handles(
@@ -48,10 +56,10 @@ def update_consent_from_group(notification: Notification, services: Services) ->
     """Update consent from the customer's group: joining it is a yes, leaving it a no."""
     at = _decided_at(notification)
 
-    def answer(place: str) -> Told | None:
+    def answer(place: str) -> MessageAnswer | None:
         key = group_of(place)
         group = services.commercetools.customer_group_id(key) if key else None
-        return told_by_group(notification.type, notification.payload, group, at) if group else None
+        return answer_from_group_message(notification.type, notification.payload, group, at) if group else None
 
     _copy_with_answers(notification, services, answer)
 
@@ -84,9 +92,9 @@ def _copy_with_answers(notification: Notification, services: Services, read_answ
 
 
 def _still_valid(
-    told: Mapping[Channel, Told], customer: Customer, places: Mapping[Channel, str]
-) -> dict[Channel, Told]:
-    return {channel: said for channel, said in told.items() if holds(said, customer, places[channel])}
+    told: Mapping[Channel, MessageAnswer], customer: Customer, places: Mapping[Channel, str]
+) -> dict[Channel, MessageAnswer]:
+    return {channel: said for channel, said in told.items() if still_holds(said, customer, places[channel])}
 
 
 def _decided_at(notification: Notification) -> datetime | None:

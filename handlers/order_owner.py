@@ -29,7 +29,7 @@ from mappers.documents import Customer
 from mappers.mapped import JsonObject, Mapped, mapper
 from mappers.order_documents import Order
 from mappers.order_events import OwnedOrder
-from mappers.profile import customer_in_event, email_in_event, email_of, guest_in_event
+from mappers.profile import customer_in_event, email_in_event, email_update, guest_in_event
 
 Stages = Sequence[Sequence[Mapped]]
 """Events to send, stage after stage; those of one stage in any order."""
@@ -111,7 +111,7 @@ def _guest(guest: JsonObject, notification: Notification, services: Services) ->
     one, sent the billing form, that customer is copied after the events.
     """
     email = guest["email"]
-    customer = services.commercetools.customer_with(email)
+    customer = services.commercetools.customer_by_email(email)
     profile = {"email": customer_in_event(customer)["email"]} if customer else guest
     if guest.keys() == {"email"} or (customer and not _may_be_newer(customer, notification)):
         return _Owner(profile)
@@ -133,7 +133,7 @@ def _may_be_newer(customer: Customer, notification: Notification) -> bool:
 
 def _copy_if_registered(email: str, notification: Notification, services: Services) -> None:
     """Correct the profile if a customer has registered with the e-mail since the guest's events were sent."""
-    customer = services.commercetools.customer_with(email)
+    customer = services.commercetools.customer_by_email(email)
     if customer:
         _copy_customer(customer, notification, services)
 
@@ -195,6 +195,6 @@ def _recheck_customer(customer: Customer, read_at: datetime, services: Services)
             return
         if customer_in_event(now) == customer_in_event(sent):
             return
-        services.klaviyo.upsert_profile(email_of(now))
+        services.klaviyo.upsert_profile(email_update(now))
         sent = now
     raise TryAgain("keeps_changing")

@@ -29,7 +29,7 @@ from mappers.order_events import (
     placed_order,
     refunded_order,
 )
-from mappers.past_events import PAST
+from mappers.past_events import PAST_EVENTS
 
 History = Callable[[OwnedOrder], Stages]
 """Maps an order and its owner to the events of its history."""
@@ -98,7 +98,7 @@ def order_history(order: Order, settings: Settings) -> History:
     facts = [
         fact
         for name in past_messages(rules)
-        for fact in PAST[name](order, settings)
+        for fact in PAST_EVENTS[name](order, settings)
         if not (is_fulfilled and fact.metric == rules.metrics.fulfilled_order)
     ]
     if not was_placed and not changed and not facts:
@@ -175,7 +175,7 @@ def sends_order_states(rules: SyncRules) -> bool:
 
 def past_messages(rules: SyncRules) -> list[str]:
     """The consumed messages about shipments, returns and payment whose facts can be read from the order itself."""
-    return [name for name in PAST if is_consumed("order", name, rules)]
+    return [name for name in PAST_EVENTS if is_consumed("order", name, rules)]
 
 
 def has_events(rules: SyncRules) -> bool:

@@ -13,7 +13,7 @@ from handlers.inventory import sku_lock_key
 from handlers.registry import handles
 from handlers.services import Services
 from mappers.catalog_documents import Price, ProductProjection
-from mappers.difference import clearing, differs
+from mappers.difference import has_differences, with_stale_keys_cleared
 from mappers.item import PricesBySku, catalog_item, decides_item_price, item_prices, stocked_skus
 from mappers.json_safe import encodable
 from mappers.mapped import mapper
@@ -86,7 +86,7 @@ class _Prices:
         self._has_written_item = False
         self._sku = _sku_in_payload(notification) or self._read_sku()
         if self.deletes:
-            services.commercetools.recent_prices.saw(notification.resource.id, None)
+            services.commercetools.recent_prices.remember(notification.resource.id, None)
 
     def read(self) -> Priced:
         """The SKU's product and its prices. Raises Ignored if no published product has the SKU at standalone prices."""
@@ -127,11 +127,11 @@ class _Prices:
         product, own = priced.product, variant_metadata_names(settings)
         wanted = variant_prices(product, self._sku, settings, now, priced.prices)
         found = klaviyo.variant(self._sku)
-        changed = found is None or differs(wanted, found, own)
+        changed = found is None or has_differences(wanted, found, own)
         refusal: DeadLetter | None = None
         if changed:
             try:
-                exists = klaviyo.set_prices(self._sku, clearing(wanted, found or {}, own), product["id"])
+                exists = klaviyo.set_prices(self._sku, with_stale_keys_cleared(wanted, found or {}, own), product["id"])
             except DeadLetter as refused:  # the item is written anyway
                 refusal, exists = refused, True
                 refused.part, refused.copied = f"variant {self._sku}", True
@@ -150,9 +150,9 @@ class _Prices:
         item = item_prices(catalog_item(product, settings, now, priced.prices).body)
         attributes = item["data"]["attributes"]
         shown = None if is_changed else klaviyo.item(product["id"])
-        if shown and not differs(attributes, shown.attributes, own):
+        if shown and not has_differences(attributes, shown.attributes, own):
             return False
-        attributes = clearing(attributes, shown.attributes if shown else {}, own)
+        attributes = with_stale_keys_cleared(attributes, shown.attributes if shown else {}, own)
         self._has_written_item = True
         return klaviyo.set_item({"data": {**item["data"], "attributes": attributes}})
 
@@ -194,7 +194,7 @@ class _Prices:
         is_filtered_out = listed is None and self._named is not None and not may_be_shown(self._named, self._rules, now)
         if listed is not None and (version(listed) or 0) >= self._known_version:
             self._named = listed
-            self._services.commercetools.recent_prices.saw(listed["id"], listed)
+            self._services.commercetools.recent_prices.remember(listed["id"], listed)
         elif not self._just_read and not is_filtered_out:
             self._read_named()
         self._just_read = False

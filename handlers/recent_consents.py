@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from cachetools import TTLCache
 
 from core.rules_consent import Channel
-from mappers.consent import Found, Marker
+from mappers.consent import KlaviyoConsent, Marker
 
 _TTL_SECONDS = 3600.0
 _MAX_ADDRESSES = 20_000
@@ -39,7 +39,7 @@ class RecentConsents:
         with self._lock:
             self._changes[channel, address.lower()] = _Change(profile_id, marker, is_stored)
 
-    def corrected(self, channel: Channel, address: str, profile_id: str, found: Found) -> Found:
+    def corrected(self, channel: Channel, address: str, profile_id: str, found: KlaviyoConsent) -> KlaviyoConsent:
         """What Klaviyo says, with the marker that this instance remembers if that one is later."""
         change = self._latest(channel, address, profile_id)
         if change and (not found.marker or found.marker.at < change.marker.at):

@@ -14,7 +14,14 @@ from handlers.services import Services
 from mappers.mapped import mapper
 from mappers.order_documents import Order, ReturnInfo
 from mappers.order_events import Fact
-from mappers.return_events import CAME_BACK, RETURNED, makes_event, return_facts, returned_items, returned_order
+from mappers.return_events import (
+    RETURNED,
+    RETURNED_STATES,
+    has_return_events,
+    return_facts,
+    returned_items,
+    returned_order,
+)
 
 _ADDED = "ReturnInfoAdded"
 
@@ -23,13 +30,13 @@ _ADDED = "ReturnInfoAdded"
 def send_returns(notification: Notification, services: Services) -> None:
     """Send Requested Return for a return with advised items, and Returned Order for each item that came back."""
     settings, payload_returns = services.settings, _returns_in_payload(notification)
-    if payload_returns is not None and not makes_event(payload_returns, settings):
+    if payload_returns is not None and not has_return_events(payload_returns, settings):
         raise Ignored("no_return")
     services.prepare("Events")
     order = current_order(notification, services)
     returns = (order.get("returnInfo") or []) if payload_returns is None else payload_returns
-    is_news = payload_returns is not None and notification.type == _ADDED
-    facts = return_facts(order, returns, notification.created_at, settings, is_news=is_news)
+    is_new = payload_returns is not None and notification.type == _ADDED
+    facts = return_facts(order, returns, notification.created_at, settings, is_new=is_new)
     if not facts:
         raise Ignored("no_return")
     send_facts(notification, order, facts, services)
@@ -67,10 +74,10 @@ def _returned_facts(order: Order, notification: Notification, settings: Settings
     item_id, occurred_at = notification.payload.get("returnItemId"), notification.created_at
     items = returned_items(order)
     if item_id is None:
-        back = [one for one in items if one.item.get("shipmentState") in CAME_BACK]
+        back = [one for one in items if one.item.get("shipmentState") in RETURNED_STATES]
         return [returned_order(order, one, occurred_at, settings) for one in back]
     return [
-        returned_order(order, one.in_state(RETURNED), occurred_at, settings, is_news=True)
+        returned_order(order, one.in_state(RETURNED), occurred_at, settings, is_new=True)
         for one in items
         if one.item["id"] == item_id
     ]

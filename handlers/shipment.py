@@ -11,10 +11,17 @@ from handlers.order import current_order
 from handlers.order_facts import send_facts
 from handlers.registry import handles
 from handlers.services import Services
-from mappers.deliveries import Shipment, shipment_told, shipments, tracking_number
+from mappers.deliveries import Shipment, shipment_from_message, shipments, tracking_number
 from mappers.mapped import mapper
 from mappers.order_documents import Order, Parcel, TrackingData
-from mappers.shipment_events import Left, StateChange, confirmed_shipments, is_told_of, shipment_state, why_unconfirmed
+from mappers.shipment_events import (
+    ShippedParcel,
+    StateChange,
+    confirmed_shipments,
+    has_shipment_events,
+    shipment_state,
+    why_unconfirmed,
+)
 
 _UPDATED = "ParcelTrackingDataUpdated"
 
@@ -32,7 +39,7 @@ _UPDATED = "ParcelTrackingDataUpdated"
 def change_shipment_state(notification: Notification, services: Services) -> None:
     """Send Shipped, Partially Shipped or Delivered Order, by the shipment state in the message."""
     new_state, rules = notification.payload.get("shipmentState"), services.settings.sync
-    if new_state is not None and not is_told_of(str(new_state), rules):
+    if new_state is not None and not has_shipment_events(str(new_state), rules):
         raise Ignored("shipment_state")
     services.prepare("Events")
     order = current_order(notification, services)
@@ -60,7 +67,7 @@ def confirm_shipment(notification: Notification, services: Services) -> None:
     order = current_order(notification, services)
     parcels = [_completed(notification, parcel_data, order)] if parcel_data else _all_parcels(order)
     left = [
-        Left(parcel, shipment, notification.created_at)
+        ShippedParcel(parcel, shipment, notification.created_at)
         for parcel, shipment in parcels
         if not _why_unconfirmed(parcel, notification, services)
     ]
@@ -99,11 +106,11 @@ def _completed(notification: Notification, parcel_data: Parcel, order: Order) ->
     payload = notification.payload
     shipping_key = str(payload.get("shippingKey") or "")
     if "parcel" in payload:
-        return parcel_data, shipment_told(order, payload["delivery"], shipping_key)
+        return parcel_data, shipment_from_message(order, payload["delivery"], shipping_key)
     for parcel, shipment in _all_parcels(order):
         if parcel["id"] == parcel_data["id"]:
             return cast("Parcel", {**parcel, **parcel_data}), shipment
-    shipment = shipment_told(order, {"id": str(payload.get("deliveryId") or "")}, shipping_key)
+    shipment = shipment_from_message(order, {"id": str(payload.get("deliveryId") or "")}, shipping_key)
     return parcel_data, replace(shipment, delivery={**shipment.delivery, "items": []})
 
 

@@ -1,4 +1,4 @@
-"""Consent of customers whom a bulk import wrote: a hundred are looked up, and a thousand subscribed with one call."""
+"""Consent of bulk-imported customers: 100 profiles are looked up per call, and 1,000 subscribed per call."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,26 +12,26 @@ from core.logs import log
 from core.rules_consent import Channel
 from handlers.consent import Person
 from handlers.services import Services
-from mappers.consent import Wanted, decided, found
-from mappers.consent_answer import wanted
-from mappers.consent_bodies import MOST_SUBSCRIBED, Subscriber
+from mappers.consent import ShopAnswer, decide, klaviyo_consent
+from mappers.consent_answer import shop_answer
+from mappers.consent_bodies import MAX_SUBSCRIBERS, Subscriber
 from mappers.documents import Customer
 from mappers.mapped import JsonObject
 
 WithRetries = Callable[[Callable[[], Any]], Any]
-"""The answer of a call of a job, which waits where Klaviyo does not answer. Raises DeadLetter where it is refused."""
+"""Makes a call, retries it, and returns its result. Raises DeadLetter if the call is refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class _OptIn:
-    """A customer with a yes: since when by channel, and the addresses."""
+    """A customer who opted in: the answer and its time by channel, and the addresses."""
 
-    wanted_by_channel: Mapping[Channel, Wanted]
+    wanted_by_channel: Mapping[Channel, ShopAnswer]
     addresses: Mapping[Channel, str]
 
 
 class ConsentBatch:
-    """The customers of a batch whose field says yes, and since when. A no changes nothing here."""
+    """The customers of a batch whose consent field says yes, with a time. A no changes nothing here."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -39,11 +39,11 @@ class ConsentBatch:
         self._opt_ins: dict[str, _OptIn] = {}
 
     def add(self, customer: Customer, attributes: JsonObject) -> None:
-        """Note what a customer says; `attributes` are those of the profile."""
+        """Record a customer's answers; `attributes` are the profile's."""
         wanted_by_channel = {
             channel: want
             for channel, place in self._rules.places.items()
-            if (want := wanted(customer, place, self._rules)).answer and want.at
+            if (want := shop_answer(customer, place, self._rules)).answer and want.at
         }
         addresses: dict[Channel, str] = {"email": attributes["email"]}
         if phone := attributes.get("phone_number"):
@@ -52,7 +52,7 @@ class ConsentBatch:
             self._opt_ins[customer["id"]] = _OptIn(wanted_by_channel, addresses)
 
     def subscribe(self, with_retries: WithRetries, ids: Sequence[str]) -> list[str]:
-        """Subscribe those of the customers who are to be; the ids of those whom Klaviyo does not show, or refuses."""
+        """Subscribe customers who opted in. Returns the ids of those whom Klaviyo does not list yet, or refuses."""
         wanting = [own_id for own_id in ids if own_id in self._opt_ins]
         shown: set[str] = set()
         due: list[tuple[str, Subscriber]] = []
@@ -64,12 +64,12 @@ class ConsentBatch:
                 if subscriber := self._subscriber(own_id, profile):
                     due.append((own_id, subscriber))
         left = [own_id for own_id in wanting if own_id not in shown]
-        for begin in range(0, len(due), MOST_SUBSCRIBED):
-            part = due[begin : begin + MOST_SUBSCRIBED]
+        for begin in range(0, len(due), MAX_SUBSCRIBERS):
+            part = due[begin : begin + MAX_SUBSCRIBERS]
             try:
                 call = partial(self._services.klaviyo.consent.subscribe_all, [subscriber for _, subscriber in part])
                 with_retries(call)
-            except DeadLetter as refused:  # for one of them, most likely: the live handler tells which
+            except DeadLetter as refused:  # most likely because of one of them: the live handler finds out which
                 log.warning("bulk subscribe refused", status=refused.status, code=refused.code)
                 left += [own_id for own_id, _ in part]
         return left
@@ -84,6 +84,6 @@ class ConsentBatch:
 
     def _to_subscribe(self, opt_in: _OptIn, person: Person, now: datetime) -> Iterator[tuple[Channel, str]]:
         for channel, want in opt_in.wanted_by_channel.items():
-            decision = decided(want, found(person.attributes, channel), self._rules, now)
+            decision = decide(want, klaviyo_consent(person.attributes, channel), self._rules, now)
             if decision.action == "subscribe" and (address := person.address(channel)):
                 yield channel, address

@@ -22,7 +22,7 @@ from jobs.selection import Selection
 from mappers.item import catalog_item
 from mappers.mapped import Mapped
 from mappers.order_events import OwnedOrder
-from mappers.order_properties import NOTHING
+from mappers.order_properties import NO_DETAILS
 from mappers.profile import profile
 from mappers.variant import catalog_variants, variant_create
 
@@ -198,4 +198,4 @@ def _email(order: Any) -> str:
 
 def _with_placeholder_owner(order: Any) -> OwnedOrder:
     """An order whose events are only counted, so its owner and product names do not matter."""
-    return OwnedOrder(order, {"email": "somebody@example.com"}, NOTHING, backfill=True)
+    return OwnedOrder(order, {"email": "somebody@example.com"}, NO_DETAILS, backfill=True)

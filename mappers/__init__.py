@@ -1,1 +1,1 @@
-"""commercetools JSON to Klaviyo bodies: pure functions, no I/O, no SDK."""
+"""Map commercetools JSON to Klaviyo bodies: pure functions without I/O or SDKs."""

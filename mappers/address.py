@@ -1,4 +1,4 @@
-"""Addresses: a customer's one for the profile, Klaviyo's location, and the address fields of order events."""
+"""Addresses: which one a profile gets, Klaviyo's `location`, address fields of order events, and phone numbers."""
 
 import re
 from functools import lru_cache
@@ -9,24 +9,27 @@ from mappers.mapped import JsonObject
 from mappers.properties import present
 
 LOCATION_FIELDS = ("address1", "address2", "city", "country", "region", "zip")
-"""The members of Klaviyo's location that an address has something for."""
+"""Members of Klaviyo's `location` that an address can fill."""
 
 _REGION_CODE = re.compile(r"(?:[A-Z]{2}-)?[A-Z0-9]{1,3}")
-"""`BY`, `NSW`, `11` or, by ISO 3166-2, `DE-BY`."""
+"""`BY`, `NSW`, `11`, or an ISO 3166-2 code such as `DE-BY`."""
 
 
 def profile_address(customer: Customer) -> Address | None:
-    """Address of `defaultBillingAddressId`, else the first billing address that exists, else the first address."""
+    """The default billing address, else the first billing address, else the first address.
+
+    An id without an address is skipped.
+    """
     addresses = [address for address in customer.get("addresses") or [] if address]
     by_id = {address.get("id"): address for address in addresses}
-    for wanted in (customer.get("defaultBillingAddressId"), *(customer.get("billingAddressIds") or [])):
-        if wanted and wanted in by_id:
-            return by_id[wanted]
+    for address_id in (customer.get("defaultBillingAddressId"), *(customer.get("billingAddressIds") or [])):
+        if address_id and address_id in by_id:
+            return by_id[address_id]
     return addresses[0] if addresses else None
 
 
 def location(address: Address | None) -> JsonObject:
-    """Klaviyo's location of an address, `country` as its ISO code; members without a value are left out."""
+    """An address as Klaviyo's `location`, with `country` as ISO code. Members without a value are left out."""
     address = address or {}
     return present(
         {
@@ -41,11 +44,11 @@ def location(address: Address | None) -> JsonObject:
 
 
 def event_address(address: Address | None) -> JsonObject:
-    """`BillingAddress` or `ShippingAddress` of an order event; members without a value are left out.
+    """`BillingAddress` or `ShippingAddress` of an order event. Members without a value are left out.
 
-    Of `region` and `state`, `Region` takes the one that is a name and `RegionCode` the one that looks like a code.
-    `Country` is the English name, `CountryCode` the ISO code, `Phone` the mobile number, else the phone number, as the
-    shopper wrote it.
+    `region` and `state` may each hold a name or a code: `RegionCode` is the first that looks like a code, `Region` the
+    first that does not, else the code. `Country` is the English name, `CountryCode` the ISO code. `Phone` is the mobile
+    number, else the phone number, as the shopper typed it.
     """
     address = address or {}
     regions = [region for region in (text(address.get("region")), text(address.get("state"))) if region]
@@ -71,15 +74,18 @@ def event_address(address: Address | None) -> JsonObject:
 
 
 def phone_number(address: Address | None) -> str | None:
-    """Mobile number, else the phone number, in E.164; None when neither is a valid number of its country."""
-    written = written_phone_numbers(address)
-    if not written:
+    """Mobile number, else phone number, in E.164. None if neither is valid.
+
+    A number without a country code is read as one of the address's country.
+    """
+    candidates = written_phone_numbers(address)
+    if not candidates:
         return None
-    # Its metadata takes a while to load, and most messages hold no phone number.
+    # Imported here as its metadata takes a while to load, and most messages need no phone number.
     import phonenumbers  # noqa: PLC0415 - cold start
 
     country = text((address or {}).get("country"))
-    for candidate in written:
+    for candidate in candidates:
         try:
             parsed = phonenumbers.parse(candidate, country.upper() if country else None)
         except phonenumbers.NumberParseException:
@@ -90,7 +96,7 @@ def phone_number(address: Address | None) -> str | None:
 
 
 def written_phone_numbers(address: Address | None) -> list[str]:
-    """Mobile and phone number as they were entered, blank ones left out."""
+    """Mobile and phone number as they were typed, without blank ones."""
     address = address or {}
     return [number for number in (text(address.get("mobile")), text(address.get("phone"))) if number]
 
@@ -105,12 +111,12 @@ def _addition(address: Address) -> str | None:
 
 
 def _joined(*parts: object) -> str | None:
-    return ", ".join(written for part in parts if (written := text(part))) or None
+    return ", ".join(stripped for part in parts if (stripped := text(part))) or None
 
 
 @lru_cache(maxsize=1)
 def _country_names() -> dict[str, str]:
-    """English country names by ISO code, from CLDR."""
+    """English country names by ISO code. Source: CLDR."""
     from babel import Locale  # noqa: PLC0415 - cold start
 
     return dict(Locale("en").territories.items())

@@ -1,4 +1,4 @@
-"""The parts of commercetools JSON that make the catalog. See `documents` for what is optional."""
+"""commercetools JSON of the catalog, as far as the mappers read it. `documents` explains which fields are optional."""
 
 from typing import Any, TypedDict
 
@@ -20,7 +20,7 @@ class DiscountedPrice(TypedDict, total=False):
 
 
 class PriceTier(TypedDict, total=False):
-    """What a unit costs from a quantity on."""
+    """Unit price from a minimum quantity upwards."""
 
     minimumQuantity: int
     value: Money
@@ -45,14 +45,14 @@ class Price(TypedDict, total=False):
 
 
 class Attribute(TypedDict, total=False):
-    """An attribute of a variant; the value's shape depends on the product type."""
+    """An attribute of a variant. The type of its value depends on the product type."""
 
     name: str
     value: Any
 
 
 class Variant(TypedDict, total=False):
-    """A product variant. Its `availability` lags behind the inventory entries, so nothing reads it."""
+    """A product variant. `availability` is not read, because it lags behind the inventory entries."""
 
     id: int
     sku: str
@@ -63,7 +63,7 @@ class Variant(TypedDict, total=False):
 
 
 class Category(TypedDict, total=False):
-    """A category; `ancestors` mostly go from the root to the parent, but only `parent` can be relied upon."""
+    """A category. `ancestors` usually run from the root to the parent, but only `parent` is reliable."""
 
     id: str
     version: int
@@ -75,7 +75,7 @@ class Category(TypedDict, total=False):
 
 
 class ProductProjection(TypedDict, total=False):
-    """One side of a product; products of the Modular catalog may lack `masterVariant`."""
+    """A product's current or staged version. Products of the Modular catalog may lack `masterVariant`."""
 
     id: str
     version: int
@@ -91,7 +91,7 @@ class ProductProjection(TypedDict, total=False):
 
 
 class InventoryEntry(TypedDict, total=False):
-    """Stock of a SKU in one supply channel, or without one."""
+    """Stock of a SKU in one supply channel, or without a channel."""
 
     id: str
     version: int

@@ -7,18 +7,19 @@ from collections.abc import Sequence
 
 from mappers.mapped import JsonObject
 
-MOST_RECORDS = 100
-MOST_BYTES = 5_000_000
-"""Of one job, as JSON."""
+MAX_RECORDS = 100
+"""Items or variants per job."""
+MAX_BYTES = 5_000_000
+"""Bytes of a job as JSON."""
 
 
 def items_job(bodies: Sequence[JsonObject]) -> JsonObject:
-    """Body of `POST /api/catalog-item-bulk-create-jobs`, of bodies that create one item each."""
+    """Body of `POST /api/catalog-item-bulk-create-jobs`, from bodies that each create one item."""
     return _job("catalog-item-bulk-create-job", "items", bodies)
 
 
 def variants_job(bodies: Sequence[JsonObject]) -> JsonObject:
-    """Body of `POST /api/catalog-variant-bulk-create-jobs`, of bodies that create one variant each."""
+    """Body of `POST /api/catalog-variant-bulk-create-jobs`, from bodies that each create one variant."""
     return _job("catalog-variant-bulk-create-job", "variants", bodies)
 
 

@@ -1,4 +1,4 @@
-"""Categories as Klaviyo has them: flat, named by their path from the root."""
+"""Categories for Klaviyo, which has no hierarchy: each is named by its path from the root."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,49 +18,50 @@ _SEPARATOR = " > "
 def category_name(category: Category, settings: Settings) -> str:
     """Path of a category whose ancestors are expanded: `Women > Bags > Handbags`.
 
-    From the root down as `parent` says, whatever the order of `ancestors`. A category without a name, or an ancestor
-    that is not expanded, goes by its key, else its slug, else its id.
+    The order follows `parent`, not `ancestors`. A category without a name appears by its key, else its slug, else its
+    id; an ancestor that is not expanded by its id.
     """
     return _SEPARATOR.join(_path(category, settings))
 
 
 @mapper
 def parent_path(category: Category, settings: Settings) -> str:
-    """Path of a category's parent; empty for a root."""
+    """Path of a category's parent, empty for a root category."""
     return _SEPARATOR.join(_path(category, settings)[:-1])
 
 
 @mapper
-def paths_above(name: str) -> list[str]:
-    """Paths of the ancestors in a category's path, the root first: `Women` and `Women > Bags`."""
+def ancestor_paths(name: str) -> list[str]:
+    """Paths of a category's ancestors, root first: `Women`, `Women > Bags` for `Women > Bags > Handbags`."""
     parts = name.split(_SEPARATOR)[:-1]
     return [_SEPARATOR.join(parts[:length]) for length in range(1, len(parts) + 1)]
 
 
 @mapper
 def ancestor_ids(category: Category) -> list[str]:
-    """Ids of a category's ancestors, the root first, as `parent` says."""
+    """Ids of a category's ancestors, root first, following `parent`."""
     return [node["id"] for node in _chain(category)[:-1]]
 
 
 @mapper
-def below(top: Category, descendant: Category) -> Category:
-    """The descendant with the ancestors that `top` has, where its own parents lead there.
+def with_current_ancestors(top: Category, descendant: Category) -> Category:
+    """A descendant of `top`, with `top` and its ancestors as they were just read.
 
-    The list that it comes from may lag behind the read of `top`.
+    The list that the descendant comes from may lag behind that read. A category that is not below `top` is returned
+    unchanged.
     """
     chain = _chain(descendant)
-    place = next((index for index, node in enumerate(chain) if node["id"] == top["id"]), None)
-    if place is None:
+    index = next((number for number, node in enumerate(chain) if node["id"] == top["id"]), None)
+    if index is None:
         return descendant
-    between: list[Reference] = [{"typeId": "category", "id": node["id"], "obj": node} for node in chain[place + 1 : -1]]
+    between: list[Reference] = [{"typeId": "category", "id": node["id"], "obj": node} for node in chain[index + 1 : -1]]
     above: list[Reference] = [*(top.get("ancestors") or []), {"typeId": "category", "id": top["id"], "obj": dict(top)}]
     return {**descendant, "ancestors": [*above, *between]}
 
 
 @mapper
 def category_state(category: Category | None) -> object:
-    """What a category's path is made of: its version, and those of its ancestors."""
+    """Id and version of a category and its ancestors: changes whenever the path may change."""
     if not category:
         return None
     return [(node["id"], node.get("version")) for node in _chain(category)]
@@ -68,9 +69,9 @@ def category_state(category: Category | None) -> object:
 
 @mapper
 def item_categories(product: ProductProjection, branch: Mapping[str, Category]) -> frozenset[str]:
-    """Ids of the categories that a product's item belongs to: its own and all their ancestors.
+    """Ids of the categories that a product's item belongs to: the product's own and all their ancestors.
 
-    A category of the `branch` is taken from there: the list that the product comes from may lag.
+    `branch` holds categories that were just read. They replace those in `product`, whose list may lag behind.
     """
     ids: set[str] = set()
     for reference in product.get("categories") or []:
@@ -88,16 +89,16 @@ def catalog_category(category: Category, settings: Settings) -> JsonObject:
 
 @mapper
 def category_update(category: Category, settings: Settings) -> JsonObject:
-    """Body of `PATCH /api/catalog-categories/<id>`: the name, which is all that can change."""
+    """Body of `PATCH /api/catalog-categories/<id>`: the name, the only attribute that can change."""
     attributes = {"name": category_name(category, settings)}
     return {"data": {"type": "catalog-category", "id": category_id(category["id"]), "attributes": attributes}}
 
 
 @mapper
 def category_paths(references: Sequence[Reference], settings: Settings) -> list[str]:
-    """Paths of a product's categories and of all their ancestors, the root first, without doubles.
+    """Paths of a product's categories and all their ancestors, root first, without duplicates.
 
-    A reference that is not expanded has no name to show, and is passed over.
+    A reference that is not expanded is skipped, because it has no name.
     """
     paths: dict[str, None] = {}
     for reference in references or ():
@@ -109,14 +110,15 @@ def category_paths(references: Sequence[Reference], settings: Settings) -> list[
 
 
 def _path(category: Category | Mapping[str, Any], settings: Settings) -> list[str]:
-    """Names from the root to the category itself."""
+    """Names from the root down to the category itself."""
     return [_name(node, settings) for node in _chain(category)]
 
 
 def _chain(category: Category | Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The documents from the root to the category itself, each the parent of the next.
+    """Documents from the root down to the category itself, each the parent of the next.
 
-    Ancestors that no `parent` leads to, as they are not expanded, come first, in the order in which they are given.
+    An ancestor that is not expanded has no `parent`, so the chain ends there. Ancestors left over come first, in the
+    order of `ancestors`.
     """
     ancestors = {ancestor["id"]: ancestor for ancestor in category.get("ancestors") or [] if ancestor}
     chain: list[Mapping[str, Any]] = [category]

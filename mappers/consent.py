@@ -1,8 +1,8 @@
-"""Whether a yes or a no of the shop changes consent in Klaviyo: the whole table, as one pure function.
+"""Decide whether a yes or a no from the shop changes consent in Klaviyo. docs/consent.md has the whole table.
 
-Consent has two masters: a person may answer in the shop, and by a form or a link in Klaviyo. The last word must win,
-and where nobody can tell which was the last, nothing is done. A wrong subscribe breaks the law, a wrong unsubscribe
-loses a customer.
+A person can answer in two places: in the shop, and in Klaviyo by a form or a link. The latest answer wins. If it is
+unknown which answer is the latest, nothing changes: a wrong subscribe breaks the law, and a wrong unsubscribe loses a
+customer.
 """
 
 from collections.abc import Mapping
@@ -15,22 +15,22 @@ from core.rules_consent import Channel, ConsentRules
 from mappers.mapped import JsonObject
 
 SUBSCRIBED, UNSUBSCRIBED, NEVER_SUBSCRIBED = "SUBSCRIBED", "UNSUBSCRIBED", "NEVER_SUBSCRIBED"
-"""Klaviyo's `consent`. Source: its reference; the SDK takes any text."""
-LIFTED = frozenset({"UNSUBSCRIBE", "USER_SUPPRESSED"})
-"""Suppressions that a newer yes may lift. All others stay for good: bounces, complaints, and what is not known yet."""
+"""Values of Klaviyo's `consent`. Source: Klaviyo, Profiles API; the SDK types it as any string."""
+LIFTABLE_SUPPRESSIONS = frozenset({"UNSUBSCRIBE", "USER_SUPPRESSED"})
+"""Suppressions that a newer yes may lift. All others are final: bounces, complaints, and reasons unknown to us."""
 
 _SOURCES: Mapping[Channel, tuple[str, ...]] = {
     "email": ("custom_method_detail",),
     "sms": ("custom_method_detail", "method_detail"),
 }
-"""Where Klaviyo gives our source back; of texts its model has no field for it alone."""
+"""Where Klaviyo returns our `source`. Its model for SMS has no field of its own for it."""
 
 Action = Literal["nothing", "subscribe", "unsubscribe"]
-Word = Literal["yes", "no", "order"]
+MarkerWord = Literal["yes", "no", "order"]
 
 
-class Why(StrEnum):
-    """The reason of a decision, as logs have it."""
+class Reason(StrEnum):
+    """Why a decision was made, as logged."""
 
     AGREES = "agrees"
     SAYS_NOTHING = "shop_says_nothing"
@@ -54,13 +54,14 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """What this package did last to a profile's consent: `yes` or `no` of the customer, or the yes of an `order`.
+    """The last change that this package made to a profile's consent.
 
-    `at` is the time of the answer, or of the call where the answer had none. Klaviyo keeps it as a property of the
-    profile, as double opt-in leaves a profile NEVER_SUBSCRIBED until somebody follows the link in the mail.
+    `word` is the customer's `yes` or `no`, or `order` for a yes at checkout. `at` is the time of the answer, or of the
+    call if the answer has none. Klaviyo stores the marker as a property of the profile. It is needed for double opt-in:
+    the profile stays NEVER_SUBSCRIBED until the person follows the link in the mail.
     """
 
-    word: Word
+    word: MarkerWord
     at: datetime
 
     def __str__(self) -> str:
@@ -68,23 +69,26 @@ class Marker:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the shop says: `answer` None is nothing, `at` None unknown since when. `order`: by the box at checkout.
+class ShopAnswer:
+    """What the shop says about a channel.
 
-    `is_doubted`: a no that may be none, as of somebody who may never have been in a group. It takes back our own yes.
+    `answer` is None if the shop says nothing, `at` is None if the time of the answer is unknown. `order` is True for
+    the box at checkout. `is_uncertain` is True for a no that may not be one: a message said that a customer is not in
+    the group, but not that they left it. Such a no only takes back a yes of ours.
     """
 
     answer: bool | None
     at: datetime | None = None
     order: bool = False
-    is_doubted: bool = False
+    is_uncertain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What Klaviyo says of a channel; `consent` is empty where it can't be read.
+class KlaviyoConsent:
+    """What Klaviyo says about a channel. `consent` is empty if it can't be read.
 
-    `suppressed` are the times of suppressions by reason, `source` is our own name where the consent came from us.
+    `suppressed` maps the reason of each suppression to its time. `source` is the source that Klaviyo recorded for the
+    consent; it equals `[consent] source` if we subscribed the person.
     """
 
     consent: str
@@ -96,172 +100,181 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do about a channel, why, and the marker to leave: where something is done, or a later word was heard."""
+    """What to do about a channel, why, and the marker to store on the profile.
+
+    There is a marker with every subscribe and unsubscribe, and for a later yes at checkout that changes nothing else.
+    """
 
     action: Action
-    why: Why
+    reason: Reason
     marker: Marker | None = None
 
 
-def property_of(channel: Channel) -> str:
-    """Name of the profile's property that holds the marker of a channel."""
+def marker_property(channel: Channel) -> str:
+    """Name of the profile property that stores the marker of a channel."""
     return f"ct_consent_{channel}"
 
 
-def decided(wanted: Wanted, found: Found, rules: ConsentRules, now: datetime) -> Decision:
-    """What becomes of an answer of the shop. A time in the future is none."""
-    at = wanted.at if wanted.at and wanted.at <= now else None
-    if wanted.answer is None:
-        return Decision("nothing", Why.SAYS_NOTHING)
-    if found.consent not in (SUBSCRIBED, UNSUBSCRIBED, NEVER_SUBSCRIBED):
-        return Decision("nothing", Why.UNKNOWN)
-    if not wanted.answer:
-        is_ours = found.marker is not None and found.marker.word == "yes"
-        why, unsubscribes = (Why.NOT_OURS, False) if wanted.is_doubted and not is_ours else _no(at, found, rules)
-        return Decision("unsubscribe", why, Marker("no", at or now)) if unsubscribes else Decision("nothing", why)
-    why, subscribes = _yes(at, found, rules)
+def decide(shop: ShopAnswer, klaviyo: KlaviyoConsent, rules: ConsentRules, now: datetime) -> Decision:
+    """Decide what the shop's answer changes in Klaviyo. A time in the future counts as unknown."""
+    at = shop.at if shop.at and shop.at <= now else None
+    if shop.answer is None:
+        return Decision("nothing", Reason.SAYS_NOTHING)
+    if klaviyo.consent not in (SUBSCRIBED, UNSUBSCRIBED, NEVER_SUBSCRIBED):
+        return Decision("nothing", Reason.UNKNOWN)
+    if not shop.answer:
+        is_ours = klaviyo.marker is not None and klaviyo.marker.word == "yes"
+        reason, unsubscribes = (
+            (Reason.NOT_OURS, False) if shop.is_uncertain and not is_ours else _after_no(at, klaviyo, rules)
+        )
+        return Decision("unsubscribe", reason, Marker("no", at or now)) if unsubscribes else Decision("nothing", reason)
+    reason, subscribes = _after_yes(at, klaviyo, rules)
     if subscribes and rules.confirmed and not at:
-        return Decision("nothing", Why.UNCONFIRMED)
+        return Decision("nothing", Reason.UNCONFIRMED)
     if not subscribes:
-        return Decision("nothing", why, _renewed(wanted, at, found, rules))
-    beaten = [moment for moment in _noes(found) if moment]
-    marked = at if at and all(at > moment for moment in beaten) else now
-    return Decision("subscribe", why, Marker("order" if wanted.order else "yes", marked))
+        return Decision("nothing", reason, _renewed_marker(shop, at, klaviyo, rules))
+    overridden = [time for time in _times_of_no(klaviyo) if time]
+    marked_at = at if at and all(at > time for time in overridden) else now
+    return Decision("subscribe", reason, Marker("order" if shop.order else "yes", marked_at))
 
 
-def _renewed(wanted: Wanted, at: datetime | None, found: Found, rules: ConsentRules) -> Marker | None:
-    """The marker of a later box at checkout, for somebody whom we subscribed, and whose field may take that back.
+def _renewed_marker(
+    shop: ShopAnswer, at: datetime | None, klaviyo: KlaviyoConsent, rules: ConsentRules
+) -> Marker | None:
+    """Marker for a later yes at checkout, if we subscribed the person before and `[consent] email` is set.
 
-    An earlier no that comes late, or a field that was false all the time, is then known for what it is.
+    Without it, an earlier no that arrives late, or a field that was false all along, would take back the later yes.
     """
-    is_ours = found.consent == SUBSCRIBED and bool(rules.source) and found.source == rules.source
-    is_new = not found.marker or (at is not None and found.marker.at < at)
-    return Marker("order", at) if wanted.order and at and rules.email and is_ours and is_new else None
+    is_ours = klaviyo.consent == SUBSCRIBED and bool(rules.source) and klaviyo.source == rules.source
+    is_newer = not klaviyo.marker or (at is not None and klaviyo.marker.at < at)
+    return Marker("order", at) if shop.order and at and rules.email and is_ours and is_newer else None
 
 
-def _yes(at: datetime | None, found: Found, rules: ConsentRules) -> tuple[Why, bool]:
-    if found.consent == SUBSCRIBED:
-        return _yes_to_a_subscribed_one(at, found)
-    if _is_suppressed_for_good(found):
-        return Why.SUPPRESSED, False
-    noes = _noes(found)
-    last_no = None if None in noes else max(filter(None, noes), default=None)
-    if _is_asked(found.marker, noes, last_no):
-        return Why.ASKED, False
-    return _yes_against_no(at, last_no, rules) if noes else (Why.NEW_YES, True)
+def _after_yes(at: datetime | None, klaviyo: KlaviyoConsent, rules: ConsentRules) -> tuple[Reason, bool]:
+    """The reason, and True if a yes of this time subscribes."""
+    if klaviyo.consent == SUBSCRIBED:
+        return _after_yes_of_subscribed(at, klaviyo)
+    if _is_suppressed_for_good(klaviyo):
+        return Reason.SUPPRESSED, False
+    times_of_no = _times_of_no(klaviyo)
+    last_no = None if None in times_of_no else max(filter(None, times_of_no), default=None)
+    if _is_asked(klaviyo.marker, times_of_no, last_no):
+        return Reason.ASKED, False
+    return _yes_against_no(at, last_no, rules) if times_of_no else (Reason.NEW_YES, True)
 
 
-def _is_suppressed_for_good(found: Found) -> bool:
-    return any(reason not in LIFTED for reason in found.suppressed or ())
+def _is_suppressed_for_good(klaviyo: KlaviyoConsent) -> bool:
+    return any(reason not in LIFTABLE_SUPPRESSIONS for reason in klaviyo.suppressed or ())
 
 
-def _yes_against_no(at: datetime | None, last_no: datetime | None, rules: ConsentRules) -> tuple[Why, bool]:
-    """Whether a yes beats Klaviyo's last no; None is one of which nobody knows the time."""
+def _yes_against_no(at: datetime | None, last_no: datetime | None, rules: ConsentRules) -> tuple[Reason, bool]:
+    """The reason, and True if the yes overrides Klaviyo's last no. Both times are None if unknown."""
     match rules.conflict:
         case "commercetools":
-            return Why.SHOP_WINS, True
+            return Reason.SHOP_WINS, True
         case "klaviyo":
-            return Why.NO_STAYS, False
+            return Reason.NO_STAYS, False
     if at is None:
-        return Why.NO_TIME, False
-    return (Why.NEWER_YES, True) if last_no and at > last_no else (Why.NO_IS_NEWER, False)
+        return Reason.NO_TIME, False
+    return (Reason.NEWER_YES, True) if last_no and at > last_no else (Reason.NO_IS_NEWER, False)
 
 
-def _yes_to_a_subscribed_one(at: datetime | None, found: Found) -> tuple[Why, bool]:
-    """Nothing to do, unless our own unsubscribe is under way: Klaviyo does it some time after it took the call."""
-    told = found.marker
-    if not told or told.word != "no" or not found.at or found.at > told.at:
-        return Why.AGREES, False
-    if _is_suppressed_for_good(found):
-        return Why.SUPPRESSED, False
-    return (Why.NEWER_YES, True) if at is None or at > told.at else (Why.AGREES, False)
+def _after_yes_of_subscribed(at: datetime | None, klaviyo: KlaviyoConsent) -> tuple[Reason, bool]:
+    """Nothing to do, unless our own unsubscribe is still pending: Klaviyo accepts the call first and acts later."""
+    marker = klaviyo.marker
+    if not marker or marker.word != "no" or not klaviyo.at or klaviyo.at > marker.at:
+        return Reason.AGREES, False
+    if _is_suppressed_for_good(klaviyo):
+        return Reason.SUPPRESSED, False
+    return (Reason.NEWER_YES, True) if at is None or at > marker.at else (Reason.AGREES, False)
 
 
-def _is_asked(marker: Marker | None, noes: list[datetime | None], last_no: datetime | None) -> bool:
-    """Whether we subscribed the profile since Klaviyo's last no: the person may not have confirmed yet."""
+def _is_asked(marker: Marker | None, times_of_no: list[datetime | None], last_no: datetime | None) -> bool:
+    """True if we subscribed the profile after Klaviyo's last no. The person may not have confirmed yet."""
     if not marker or marker.word == "no":
         return False
-    return not noes or last_no is None or marker.at > last_no
+    return not times_of_no or last_no is None or marker.at > last_no
 
 
-def _no(at: datetime | None, found: Found, rules: ConsentRules) -> tuple[Why, bool]:
-    asked = found.marker if found.marker and found.marker.word != "no" else None
-    if found.consent != SUBSCRIBED:
-        if asked and (found.at is None or asked.at > found.at):
-            return _no_to_one_who_was_asked(at, asked, rules)
-        return Why.AGREES, False
+def _after_no(at: datetime | None, klaviyo: KlaviyoConsent, rules: ConsentRules) -> tuple[Reason, bool]:
+    """The reason, and True if a no of this time unsubscribes."""
+    our_yes = klaviyo.marker if klaviyo.marker and klaviyo.marker.word != "no" else None
+    if klaviyo.consent != SUBSCRIBED:
+        if our_yes and (klaviyo.at is None or our_yes.at > klaviyo.at):
+            return _after_no_to_pending(at, our_yes, rules)
+        return Reason.AGREES, False
     if rules.conflict == "commercetools":
-        return Why.SHOP_WINS, True
-    is_ours = bool(rules.source) and found.source == rules.source
-    if is_ours and asked and asked.word == "order":
-        # The field of whoever ticked the box at checkout may have been false all the time. Klaviyo's time is that of
-        # its job, the marker's that of the order.
-        since: datetime | None = asked.at
+        return Reason.SHOP_WINS, True
+    is_ours = bool(rules.source) and klaviyo.source == rules.source
+    if is_ours and our_yes and our_yes.word == "order":
+        # The customer ticked the box at checkout, but their field may have been false all along. So only a no after the
+        # order counts. Klaviyo's time is that of its job; the marker's is that of the order.
+        since: datetime | None = our_yes.at
     elif is_ours:
-        return Why.OWN, True
+        return Reason.OWN, True
     else:
-        since = found.at
+        since = klaviyo.at
     if at and since and at > since:
-        return Why.NEWER_NO, True
-    return (Why.YES_IS_NEWER if at else Why.NOT_OURS), False
+        return Reason.NEWER_NO, True
+    return (Reason.YES_IS_NEWER if at else Reason.NOT_OURS), False
 
 
-def _no_to_one_who_was_asked(at: datetime | None, asked: Marker, rules: ConsentRules) -> tuple[Why, bool]:
-    """Our own subscribe is under way, or waits for double opt-in: a later no takes it back."""
-    if rules.conflict == "commercetools" or (asked.word == "yes" if at is None else at > asked.at):
-        return Why.WITHDRAWN, True
-    return Why.AGREES, False
+def _after_no_to_pending(at: datetime | None, our_yes: Marker, rules: ConsentRules) -> tuple[Reason, bool]:
+    """Our own subscribe is still pending, or waits for double opt-in. A later no takes it back."""
+    if rules.conflict == "commercetools" or (our_yes.word == "yes" if at is None else at > our_yes.at):
+        return Reason.WITHDRAWN, True
+    return Reason.AGREES, False
 
 
-def _noes(found: Found) -> list[datetime | None]:
-    """When the person said no in Klaviyo, or was suppressed there by hand; None for a no without a time."""
-    own = [found.at] if found.consent == UNSUBSCRIBED else []
-    return [*own, *(found.suppressed or {}).values()]
+def _times_of_no(klaviyo: KlaviyoConsent) -> list[datetime | None]:
+    """When the person unsubscribed in Klaviyo, or was suppressed there by hand. None for a no without a time."""
+    unsubscribed = [klaviyo.at] if klaviyo.consent == UNSUBSCRIBED else []
+    return [*unsubscribed, *(klaviyo.suppressed or {}).values()]
 
 
-def found(attributes: JsonObject, channel: Channel) -> Found:
-    """What a profile's attributes, with `subscriptions`, say of a channel. What can't be read is an empty `consent`.
+def klaviyo_consent(attributes: JsonObject, channel: Channel) -> KlaviyoConsent:
+    """Read the consent of a channel from a profile's attributes, which must include `subscriptions`.
 
-    Klaviyo leaves a channel out, or null, of which it has no consent.
+    A channel that is missing or null has never been subscribed. `consent` is empty if the attributes can't be read.
     """
     try:
         subscriptions = attributes["subscriptions"]
         marketing = (subscriptions.get(channel) or {}).get("marketing")
-        marker = marker_of((attributes.get("properties") or {}).get(property_of(channel)))
+        marker = parsed_marker((attributes.get("properties") or {}).get(marker_property(channel)))
         if marketing is None:
-            return Found(NEVER_SUBSCRIBED, marker=marker)
+            return KlaviyoConsent(NEVER_SUBSCRIBED, marker=marker)
         suppressed: dict[str, datetime | None] = {}
-        for one in (*(marketing.get("suppression") or ()), *(marketing.get("list_suppressions") or ())):
-            _note(suppressed, str(one.get("reason")), moment(one.get("timestamp")))
-        return Found(
+        for suppression in (*(marketing.get("suppression") or ()), *(marketing.get("list_suppressions") or ())):
+            _add_suppression(suppressed, str(suppression.get("reason")), parsed_time(suppression.get("timestamp")))
+        return KlaviyoConsent(
             str(marketing["consent"]),
-            moment(marketing.get("consent_timestamp")),
+            parsed_time(marketing.get("consent_timestamp")),
             suppressed,
             next((str(marketing[name]) for name in _SOURCES[channel] if marketing.get(name)), ""),
             marker,
         )
     except (LookupError, TypeError, ValueError, AttributeError):
-        return Found("")
+        return KlaviyoConsent("")
 
 
-def _note(suppressed: dict[str, datetime | None], reason: str, at: datetime | None) -> None:
-    """Keep the latest time of a reason; None, which no yes beats, wins over all."""
+def _add_suppression(suppressed: dict[str, datetime | None], reason: str, at: datetime | None) -> None:
+    """Keep the latest time of each reason. None wins over any time, because no yes is later than an unknown time."""
     known = suppressed.get(reason, at)
     suppressed[reason] = max(known, at) if known and at else None
 
 
-def marker_of(text: object) -> Marker | None:
-    """The marker that a property holds; None for anything else."""
+def parsed_marker(text: object) -> Marker | None:
+    """Marker from the value of its property; None for any other value."""
     word, _, time = text.partition("@") if isinstance(text, str) else ("", "", "")
-    at = moment(time)
+    at = parsed_time(time)
     match word:
         case "yes" | "no" | "order" if at:
             return Marker(word, at)
     return None
 
 
-def moment(text: object) -> datetime | None:
-    """A time as both backends write it, in UTC where it names no zone; None for anything else."""
+def parsed_time(text: object) -> datetime | None:
+    """Time as commercetools or Klaviyo writes it. UTC if it has no time zone; None for any other value."""
     if not isinstance(text, str):
         return None
     try:

@@ -1,6 +1,6 @@
-"""What the shop says of consent: the answer in a customer's field or group, in a message, or in an order's box.
+"""The shop's answer about consent: from a customer's field or group, from a message, or from the box at checkout.
 
-And where Klaviyo has it otherwise.
+Also compares that answer with Klaviyo, for reports.
 """
 
 import re
@@ -11,47 +11,48 @@ from typing import Any, Literal
 
 from core.rules_consent import CUSTOM, GROUP, Channel, ConsentRules, typed_answers
 from core.settings import Settings
-from mappers.consent import SUBSCRIBED, Action, Wanted, Why, decided, found, moment
+from mappers.consent import SUBSCRIBED, Action, Reason, ShopAnswer, decide, klaviyo_consent, parsed_time
 from mappers.documents import Customer
 from mappers.mapped import JsonObject, mapper
 from mappers.order_documents import Order
 
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}T.*(Z|[+-]\d{2}:?\d{2})$")
-_CLOCKS_DIFFER = timedelta(seconds=5)
-"""By which the shop's clock may be ahead of this machine's."""
+_CLOCK_SKEW = timedelta(seconds=5)
+"""How far the shop's clock may be ahead of this machine's."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a message says of a channel. `at` is when the customer decided; None where the message can't tell.
+class MessageAnswer:
+    """What a message says about a channel.
 
-    `value` is what stood in the field then: the message counts only while it still does. `is_doubted` as in `Wanted`.
+    `at` is when the customer decided, None if the message does not tell. `value` is the field's value in the message:
+    the message only counts while the field still has it. `is_uncertain` as in `ShopAnswer`.
     """
 
     answer: bool | None
     at: datetime | None
     value: Any = None
-    is_doubted: bool = False
+    is_uncertain: bool = False
 
 
 def answer_of(value: object, rules: ConsentRules) -> bool | None:
-    """Yes, no, or None for any value that is neither."""
+    """True for a value that means yes, False for one that means no, None for any other."""
     if is_unreadable(value):
         return None
-    told = (type(value), value)
-    if told in typed_answers(rules.subscribed):
+    typed = (type(value), value)
+    if typed in typed_answers(rules.subscribed):
         return True
-    return False if told in typed_answers(rules.unsubscribed) else None
+    return False if typed in typed_answers(rules.unsubscribed) else None
 
 
 def is_unreadable(value: object) -> bool:
-    """Whether a value is of a kind that can be no answer."""
+    """True for a value that can't be an answer: a list or an object."""
     return isinstance(value, (list, dict))
 
 
 @mapper
 def value_at(fields: Mapping[str, Any] | None, place: str) -> Any:
-    """The value of a custom field by its path in sync.toml; None where there is none."""
+    """Value of a custom field by its path in sync.toml (`custom.consent.email`); None if it has none."""
     value: Any = fields
     for name in place.removeprefix(CUSTOM).split("."):
         value = value.get(name) if isinstance(value, Mapping) else None
@@ -59,65 +60,69 @@ def value_at(fields: Mapping[str, Any] | None, place: str) -> Any:
 
 
 def field_of(place: str) -> str:
-    """Name of the custom field that a path begins with; empty for a group."""
+    """Name of the custom field at the start of a path; empty for a group."""
     return place.removeprefix(CUSTOM).partition(".")[0] if place.startswith(CUSTOM) else ""
 
 
 def group_of(place: str) -> str:
-    """Key of the customer group that is the answer; empty for a field."""
+    """Key of the customer group that serves as the answer; empty for a field."""
     return place.removeprefix(GROUP) if place.startswith(GROUP) else ""
 
 
 @mapper
 def is_member(customer: Customer, key: str) -> bool | None:
-    """Whether a customer is in the group with this key; None where a group's key was not read."""
-    assigned = customer.get("customerGroupAssignments") or []
-    groups = [customer.get("customerGroup"), *(one.get("customerGroup") for one in assigned)]
+    """True if the customer is in the group with this key. None if unknown: one of their groups was not expanded."""
+    assignments = customer.get("customerGroupAssignments") or []
+    groups = [customer.get("customerGroup"), *(assignment.get("customerGroup") for assignment in assignments)]
     keys = [((group.get("obj") or {}).get("key"), "obj" in group) for group in groups if group]
-    if any(known == key for known, _ in keys):
+    if any(group_key == key for group_key, _ in keys):
         return True
-    return False if all(is_read for _, is_read in keys) else None
+    return False if all(is_expanded for _, is_expanded in keys) else None
 
 
 @mapper
 def current_value(customer: Customer, place: str) -> Any:
-    """What stands at the place of an answer now: the field's value, or whether the customer is in the group."""
+    """The customer's current value at a place: the value of the field, or membership in the group."""
     if group := group_of(place):
         return is_member(customer, group)
     return value_at((customer.get("custom") or {}).get("fields"), place)
 
 
 @mapper
-def wanted(customer: Customer, place: str, rules: ConsentRules, told: Told | None = None) -> Wanted:
-    """What the shop says of a channel now. `told` is what a message said, if it still holds.
+def shop_answer(
+    customer: Customer, place: str, rules: ConsentRules, message: MessageAnswer | None = None
+) -> ShopAnswer:
+    """What the shop says about a channel now. `message` is the answer of a message, if it still holds.
 
-    The time of a yes is the shop's own, where it keeps one: a script that writes all fields anew makes messages too.
-    A no is as late as the latest that is known.
+    A yes has the time of `consented_at` if the shop keeps one, else that of the message: a script that rewrites all
+    fields also causes messages. A no has the later of the two.
     """
     value = current_value(customer, place)
-    # Who is not in a group has said nothing, but by a message about leaving it.
-    answer = (told.answer if told else value or None) if group_of(place) else answer_of(value, rules)
-    kept, said = _consented_at(customer, rules), told.at if told else None
+    # Not being in a group is no answer, unless a message is about it.
+    answer = (message.answer if message else value or None) if group_of(place) else answer_of(value, rules)
+    consented_at, message_at = _consented_at(customer, rules), message.at if message else None
     if answer is False:
-        at = max(filter(None, (kept, said)), default=None)
-        return Wanted(False, at, is_doubted=bool(told and told.is_doubted))
-    return Wanted(answer, kept or said)
+        at = max(filter(None, (consented_at, message_at)), default=None)
+        return ShopAnswer(False, at, is_uncertain=bool(message and message.is_uncertain))
+    return ShopAnswer(answer, consented_at or message_at)
 
 
-def holds(told: Told, customer: Customer, place: str) -> bool:
-    """Whether what a message told is still so."""
+def still_holds(message: MessageAnswer, customer: Customer, place: str) -> bool:
+    """True if the customer still has the value, or the group membership, that the message reported."""
     now = current_value(customer, place)
     if group_of(place):
-        return now is told.answer
-    return type(now) is type(told.value) and bool(now == told.value)
+        return now is message.answer
+    return type(now) is type(message.value) and bool(now == message.value)
 
 
 @mapper
-def told_by_field(payload: Mapping[str, Any], place: str, at: datetime | None, rules: ConsentRules) -> Told | None:
-    """What CustomerCustomFieldAdded, …Changed or CustomerCustomTypeSet says of a place; None: it is about others.
+def answer_from_field_message(
+    payload: Mapping[str, Any], place: str, at: datetime | None, rules: ConsentRules
+) -> MessageAnswer | None:
+    """Answer of CustomerCustomFieldAdded, …Changed or CustomerCustomTypeSet; None if it is about other fields.
 
-    It tells a time only where the answer itself moved. A field that is set to no for the first time is a default, and
-    no withdrawal; and with another type all fields are written anew.
+    It has a time only if the answer itself changed. Two cases never have one: a field whose first value is no, which is
+    a default and not a withdrawal, and a custom type that replaces another one, which rewrites all fields.
     """
     if "customFields" in payload:
         fields = (payload["customFields"] or {}).get("fields") or {}
@@ -133,98 +138,102 @@ def told_by_field(payload: Mapping[str, Any], place: str, at: datetime | None, r
         before = {field_of(place): payload.get("previousValue")}
     value, previous = value_at(fields, place), value_at(before, place)
     answer = answer_of(value, rules)
-    is_moved = answer is not answer_of(previous, rules)
+    is_changed = answer is not answer_of(previous, rules)
     is_default = answer is False and previous is None
-    return Told(answer, at if is_moved and not is_default else None, value)
+    return MessageAnswer(answer, at if is_changed and not is_default else None, value)
 
 
 @mapper
-def told_by_group(message_type: str, payload: Mapping[str, Any], group_id: str, at: datetime | None) -> Told | None:
-    """What a message about a customer's groups says of one of them; None: it is about others.
+def answer_from_group_message(
+    message_type: str, payload: Mapping[str, Any], group_id: str, at: datetime | None
+) -> MessageAnswer | None:
+    """Answer of a message about a customer's groups; None if it is about another group.
 
-    Which group a customer was in before, CustomerGroupSet and CustomerGroupAssignmentsSet do not say, so nobody knows
-    whether this one was left then, or joined.
+    CustomerGroupSet and CustomerGroupAssignmentsSet don't name the customer's previous groups. So their no is
+    uncertain: the customer may never have been in the group. And a yes of CustomerGroupAssignmentsSet has no time: the
+    customer may have been in the group before.
     """
     match message_type:
         case "CustomerGroupSet":
-            is_in = _id_of(payload.get("customerGroup")) == group_id
-            return Told(is_in, at if is_in else None, is_doubted=not is_in)
+            is_in = _group_id(payload.get("customerGroup")) == group_id
+            return MessageAnswer(is_in, at if is_in else None, is_uncertain=not is_in)
         case "CustomerGroupAssignmentsSet":
-            assigned: Sequence[Any] = payload.get("customerGroupAssignments") or []
-            is_in = any(_id_of(one) == group_id for one in assigned)
-            return Told(is_in, None, is_doubted=not is_in)
-    if _id_of(payload.get("customerGroupAssignment")) != group_id:
+            assignments: Sequence[Any] = payload.get("customerGroupAssignments") or []
+            is_in = any(_group_id(assignment) == group_id for assignment in assignments)
+            return MessageAnswer(is_in, None, is_uncertain=not is_in)
+    if _group_id(payload.get("customerGroupAssignment")) != group_id:
         return None
-    return Told(message_type == "CustomerGroupAssignmentAdded", at)
+    return MessageAnswer(message_type == "CustomerGroupAssignmentAdded", at)
 
 
-def _id_of(assigned: Any) -> str:
-    """Id of the group of an assignment, or of a reference."""
+def _group_id(assigned: Any) -> str:
+    """Id of a group, from an assignment or a reference."""
     return str(((assigned or {}).get("customerGroup") or assigned or {}).get("id") or "")
 
 
 @mapper
 def is_ticked(order: Order, rules: ConsentRules) -> bool:
-    """Whether the box at checkout says yes."""
+    """True if the box at checkout, `[consent] orders`, means yes."""
     fields = (order.get("custom") or {}).get("fields")
     return bool(rules.orders) and answer_of(value_at(fields, rules.orders), rules) is True
 
 
 @mapper
-def answered_since(customer: Customer, moment_of_order: datetime, rules: ConsentRules) -> bool:
-    """Whether a customer may have said no after an order: the field says no, and the customer has changed since.
+def may_have_declined_since(customer: Customer, ordered_at: datetime, rules: ConsentRules) -> bool:
+    """True if the customer may have said no after an order.
 
-    By the shop's own time, where it keeps one.
+    That is, their field says no (or they are not in the group), and the answer is newer than the order or of unknown
+    age. Its time is `consented_at` if the shop keeps one, else that of the customer's last change.
     """
     place = rules.email
     if not place:
         return False
     value = current_value(customer, place)
     says_no = value is not True if group_of(place) else answer_of(value, rules) is False
-    changed = _consented_at(customer, rules) or moment(customer.get("lastModifiedAt"))
-    return says_no and (changed is None or changed > moment_of_order)
+    changed = _consented_at(customer, rules) or parsed_time(customer.get("lastModifiedAt"))
+    return says_no and (changed is None or changed > ordered_at)
 
 
 def _consented_at(customer: Customer, rules: ConsentRules) -> datetime | None:
-    """The shop's own time of an answer; None for one without a zone, which may be hours off, and for one to come."""
+    """Time in the `consented_at` field. None if it has no time zone, and so may be hours off, or is in the future."""
     fields = (customer.get("custom") or {}).get("fields")
     text = value_at(fields, rules.consented_at) if rules.consented_at else None
-    if not isinstance(text, str) or not _TIME.match(text) or (at := moment(text)) is None:
+    if not isinstance(text, str) or not _TIME.match(text) or (at := parsed_time(text)) is None:
         return None
     now = datetime.now(UTC)
-    return min(at, now) if at <= now + _CLOCKS_DIFFER else None
+    return min(at, now) if at <= now + _CLOCK_SKEW else None
 
 
 @dataclass(frozen=True, slots=True)
 class ConsentDifference:
-    """A channel in which the shop and Klaviyo say something else, for a report: a comparison changes nobody's.
+    """A channel in which the shop and Klaviyo disagree, for a report. Comparing changes nobody's consent.
 
-    Holds nothing personal. `action` is what a plain change of the customer would bring about, `why` the reason, also
-    where it is nothing.
+    Holds nothing personal. `action` is what the next update of the customer would do, and `reason` why, also if it
+    would do nothing.
     """
 
     channel: Channel
     wanted: Literal["yes", "no"]
     found: str
     action: Action
-    why: Why
+    reason: Reason
 
 
 def consent_difference(
     customer: Customer, profile_attributes: JsonObject, settings: Settings, now: datetime | None = None
 ) -> tuple[ConsentDifference, ...]:
-    """The channels in which a customer's answer and the profile's consent differ; none where the shop says nothing.
+    """The channels in which a customer's answer and the profile's consent disagree.
 
-    The customer's groups are expanded, and the attributes hold `subscriptions`: where Klaviyo does not say what it has,
-    there is nothing to compare.
+    Skips a channel if the shop or Klaviyo says nothing about it. The customer's groups must be expanded, and the
+    attributes must include `subscriptions`.
     """
     rules = settings.sync.consent
     differences = []
     for channel, place in rules.places.items():
-        want, have = wanted(customer, place, rules), found(profile_attributes, channel)
-        if want.answer is None or not have.consent or want.answer is (have.consent == SUBSCRIBED):
+        shop, klaviyo = shop_answer(customer, place, rules), klaviyo_consent(profile_attributes, channel)
+        if shop.answer is None or not klaviyo.consent or shop.answer is (klaviyo.consent == SUBSCRIBED):
             continue
-        decision = decided(want, have, rules, now or datetime.now(UTC))
-        said: Literal["yes", "no"] = "yes" if want.answer else "no"
-        differences.append(ConsentDifference(channel, said, have.consent, decision.action, decision.why))
+        decision = decide(shop, klaviyo, rules, now or datetime.now(UTC))
+        wanted: Literal["yes", "no"] = "yes" if shop.answer else "no"
+        differences.append(ConsentDifference(channel, wanted, klaviyo.consent, decision.action, decision.reason))
     return tuple(differences)

@@ -1,36 +1,46 @@
-"""Bodies of the calls that change consent. Source: Klaviyo's bulk subscribe and unsubscribe jobs."""
+"""Bodies of the calls that change consent.
+
+Source: Klaviyo, Profiles API, Bulk Subscribe Profiles and Bulk Unsubscribe Profiles.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from core.rules_consent import Channel, ConsentRules
-from mappers.consent import Marker, property_of
+from mappers.consent import Marker, marker_property
 from mappers.mapped import JsonObject
 
 _IDENTIFIERS: Mapping[Channel, str] = {"email": "email", "sms": "phone_number"}
-MOST_SUBSCRIBED = 1_000
-"""Profiles of one call."""
+MAX_SUBSCRIBERS = 1_000
+"""Profiles per call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """Who is subscribed: Klaviyo's own id where it is known, the address by channel, and since when the yes stands."""
+    """A person to subscribe.
+
+    `id` is the profile's id in Klaviyo, empty if unknown. `addresses` are the e-mail address and phone number to
+    subscribe, `at` the times of the yes.
+    """
 
     id: str
     addresses: Mapping[Channel, str]
     at: Mapping[Channel, datetime | None]
 
     def only(self, channel: Channel) -> "Subscriber":
-        """The same person by one channel."""
+        """The same person, with one channel only."""
         return Subscriber(self.id, {channel: self.addresses[channel]}, self.at)
 
 
 def subscription(subscribers: Sequence[Subscriber], rules: ConsentRules, *, historical: bool) -> JsonObject:
-    """Body that subscribes people. `historical`: at the time of their yes, and without a confirmation mail."""
+    """Body that subscribes people.
+
+    With `historical`, Klaviyo records the time of their yes and sends no confirmation mail.
+    """
     attributes = {
         "historical_import": historical,
-        "profiles": {"data": [_subscribed(one, historical=historical) for one in subscribers]},
+        "profiles": {"data": [_subscribed(subscriber, historical=historical) for subscriber in subscribers]},
     }
     if rules.source:
         attributes["custom_source"] = rules.source
@@ -51,16 +61,19 @@ def _subscribed(subscriber: Subscriber, *, historical: bool) -> JsonObject:
 
 
 def unsubscription(addresses: Mapping[Channel, str]) -> JsonObject:
-    """Body that unsubscribes somebody. Without a list: whoever is not in one would be unsubscribed from everything."""
+    """Body that unsubscribes one person from these channels, for all lists.
+
+    It names no list, because that would not limit it: Klaviyo unsubscribes whoever is not in the list from everything.
+    """
     consents = {channel: {"marketing": {"consent": "UNSUBSCRIBED"}} for channel in addresses}
     profile = {"type": "profile", "attributes": {**_addressed(addresses), "subscriptions": consents}}
     attributes = {"profiles": {"data": [profile]}}
     return {"data": {"type": "profile-subscription-bulk-delete-job", "attributes": attributes}}
 
 
-def marks(markers: Mapping[Channel, Marker]) -> JsonObject:
-    """The profile's properties that hold the markers."""
-    return {property_of(channel): str(marker) for channel, marker in markers.items()}
+def marker_properties(markers: Mapping[Channel, Marker]) -> JsonObject:
+    """Profile properties that store the markers."""
+    return {marker_property(channel): str(marker) for channel, marker in markers.items()}
 
 
 def _addressed(addresses: Mapping[Channel, str]) -> JsonObject:

@@ -1,7 +1,7 @@
-"""What left the shop of an order: its deliveries, the parcels and lines in them, and where the carrier shows them.
+"""An order's deliveries: their parcels, the lines in them, and how to track them.
 
-Deliveries stand in `shippingInfo`, those of an order with several shipping methods (`shippingMode: Multiple`) in
-`shipping[].shippingInfo`; both are read. Source: commercetools API, types Delivery, Parcel and TrackingData.
+Deliveries are in `shippingInfo`, or in `shipping[].shippingInfo` for an order with several shipping methods
+(`shippingMode: Multiple`). Both are read. Source: commercetools API, types Delivery, Parcel and TrackingData.
 """
 
 import re
@@ -18,19 +18,19 @@ from mappers.localized import text
 from mappers.mapped import JsonObject
 from mappers.order_documents import Delivery, DeliveryItem, Order, Parcel, ShippingInfo, TrackingData
 from mappers.order_parts import Lines, Part, order_lines, parts_of
-from mappers.order_properties import Known
+from mappers.order_properties import OrderDetails
 from mappers.properties import present
 
 
 @dataclass(frozen=True, slots=True)
 class Shipment:
-    """A delivery, the shipping method that it belongs to, and where it goes."""
+    """A delivery, with its shipping method and its address."""
 
     delivery: Delivery
     info: ShippingInfo
     address: Address
     key: str = ""
-    """The `shippingKey` of one of several shipping methods."""
+    """`shippingKey` of the shipping method; empty if the order has only one."""
 
     @property
     def parcels(self) -> Sequence[Parcel]:
@@ -38,12 +38,12 @@ class Shipment:
         return self.delivery.get("parcels") or []
 
     def items_of(self, parcel: Parcel) -> Sequence[DeliveryItem]:
-        """What is in one of its parcels: where that does not say, all of the delivery."""
+        """Items of one of the delivery's parcels: all of the delivery's if the parcel lists none."""
         return parcel.get("items") or self.delivery.get("items") or []
 
 
 def shipments(order: Order) -> list[Shipment]:
-    """Every delivery of an order."""
+    """All deliveries of an order."""
     return [
         replace(method, delivery=delivery, address=delivery.get("address") or method.address)
         for method in _methods(order)
@@ -51,76 +51,78 @@ def shipments(order: Order) -> list[Shipment]:
     ]
 
 
-def shipment_told(order: Order, told: Delivery, shipping_key: str) -> Shipment:
-    """A delivery as a message tells it, with what the order knows of it.
+def shipment_from_message(order: Order, delivery: Delivery, shipping_key: str) -> Shipment:
+    """A delivery from a message, completed with what the order has about it.
 
-    The order may no longer have it: then its shipping method is the one with that key, else the only one.
+    The order may no longer have the delivery. Its shipping method is then the one with `shipping_key`, else the only
+    one of the order, else unknown.
     """
-    found = next((one for one in shipments(order) if one.delivery.get("id") == told["id"]), None)
-    if found:
-        delivery = cast("Delivery", {**found.delivery, **present(cast("JsonObject", told))})
-        return replace(found, delivery=delivery, address=delivery.get("address") or found.address)
+    existing = next((shipment for shipment in shipments(order) if shipment.delivery.get("id") == delivery["id"]), None)
+    if existing:
+        merged = cast("Delivery", {**existing.delivery, **present(cast("JsonObject", delivery))})
+        return replace(existing, delivery=merged, address=merged.get("address") or existing.address)
     methods = list(_methods(order))
-    nobodys = Shipment({}, {}, order.get("shippingAddress") or {})
-    only = methods[0] if len(methods) == 1 else nobodys
-    method = next((one for one in methods if shipping_key and one.key == shipping_key), only)
-    return replace(method, delivery=told, address=told.get("address") or method.address)
+    unknown = Shipment({}, {}, order.get("shippingAddress") or {})
+    fallback = methods[0] if len(methods) == 1 else unknown
+    method = next((method for method in methods if shipping_key and method.key == shipping_key), fallback)
+    return replace(method, delivery=delivery, address=delivery.get("address") or method.address)
 
 
 def _methods(order: Order) -> Iterator[Shipment]:
-    """The shipping methods of an order, still without a delivery."""
+    """The shipping methods of an order, each as a shipment without a delivery."""
     address = order.get("shippingAddress") or {}
     if info := order.get("shippingInfo"):
         yield Shipment({}, info, address)
     for shipping in order.get("shipping") or []:
         if shipping and (info := shipping.get("shippingInfo")):
-            own = shipping.get("shippingAddress") or address
-            yield Shipment({}, info, own, text(shipping.get("shippingKey")) or "")
+            own_address = shipping.get("shippingAddress") or address
+            yield Shipment({}, info, own_address, text(shipping.get("shippingKey")) or "")
 
 
 def parts_in(lines: Lines, items: Iterable[DeliveryItem]) -> list[Part | None]:
-    """The parts of these lines that are in a delivery or parcel; None for a line that the order no longer has."""
+    """The parts of an order's lines in a delivery or parcel; None for a line that the order no longer has."""
     return parts_of(lines, [(item.get("id"), item["quantity"]) for item in items])
 
 
 def remaining_count(order: Order) -> int:
-    """Units of the order that are in no delivery yet, custom line items included.
+    """Units of the order that are not in a delivery yet, including custom line items.
 
-    Return labels take nothing away: neither what stands in them, nor a delivery that has no other parcels.
+    Return labels don't count: neither the items in them, nor a delivery with no other parcels.
     """
     delivered: Counter[str] = Counter()
     for shipment in shipments(order):
         leaving = [parcel for parcel in shipment.parcels if not is_return_label(parcel)]
         if leaving or not shipment.parcels:
-            whole = _quantities(shipment.delivery.get("items"))
-            delivered += whole | _quantities(item for parcel in leaving for item in parcel.get("items") or [])
-    return sum(max(0, (line.get("quantity") or 0) - delivered[own]) for own, line in order_lines(order).items())
+            in_delivery = _quantities(shipment.delivery.get("items"))
+            # `|` takes the larger quantity of each line: delivery and parcels may list different ones.
+            delivered += in_delivery | _quantities(item for parcel in leaving for item in parcel.get("items") or [])
+    return sum(max(0, (line.get("quantity") or 0) - delivered[line_id]) for line_id, line in order_lines(order).items())
 
 
 def _quantities(items: Iterable[DeliveryItem] | None) -> Counter[str]:
-    found: Counter[str] = Counter()
+    quantities: Counter[str] = Counter()
     for item in items or []:
-        found[item["id"]] += item["quantity"]
-    return found
+        quantities[item["id"]] += item["quantity"]
+    return quantities
 
 
 def tracking_of(parcel: Parcel) -> TrackingData:
-    """A parcel's tracking data; empty without any."""
+    """A parcel's tracking data; empty if it has none."""
     return parcel.get("trackingData") or {}
 
 
 def tracking_number(parcel: Parcel) -> str | None:
-    """The number that the carrier knows a parcel by."""
+    """The carrier's tracking number of a parcel."""
     return text(tracking_of(parcel).get("trackingId"))
 
 
 def is_return_label(parcel: Parcel) -> bool:
-    """True for a return label: nothing is on its way."""
+    """True for a return label: the shop has shipped nothing."""
     return tracking_of(parcel).get("isReturn") is True
 
 
 def tracking_fields(order: Order, parcel: Parcel, shipment: Shipment, settings: Settings) -> JsonObject:
-    """How a parcel can be followed."""
+    """Event fields that say how to track a parcel."""
     return present(
         {
             "ParcelId": parcel["id"],
@@ -132,14 +134,14 @@ def tracking_fields(order: Order, parcel: Parcel, shipment: Shipment, settings: 
 
 
 def tracking_url(order: Order, parcel: Parcel, shipment: Shipment, settings: Settings) -> str | None:
-    """The carrier's page about a parcel, by `[shipment] tracking_urls`.
+    """URL of the carrier's tracking page for a parcel, from `[shipment] tracking_urls`.
 
-    None for a carrier without template, and when a value that the template asks for is missing. The locale is the
-    order's, else PREFERRED_LOCALE.
+    None if the carrier has no template, or a value that the template needs is missing. The locale is the order's, else
+    PREFERRED_LOCALE.
     """
     carrier = text(tracking_of(parcel).get("carrier")) or ""
     templates = settings.sync.shipment.tracking_urls
-    template = next((url for name, url in templates.items() if _plain(name) == _plain(carrier)), None)
+    template = next((url for name, url in templates.items() if _normalized(name) == _normalized(carrier)), None)
     if not carrier or not template:
         return None
     values = {
@@ -152,41 +154,43 @@ def tracking_url(order: Order, parcel: Parcel, shipment: Shipment, settings: Set
 
 
 @lru_cache(maxsize=256)
-def _plain(carrier: str) -> str:
-    """A carrier's name without regard to case, spaces and hyphens."""
+def _normalized(carrier: str) -> str:
+    """A carrier's name to compare: without case, spaces and hyphens."""
     return re.sub(r"[\s-]+", "", carrier).casefold()
 
 
-def deliveries_fields(order: Order, known: Known, settings: Settings) -> JsonObject:
-    """`Deliveries`, `TrackingNumbers` and `TrackingURLs` of an order; those two without return labels."""
-    found, lines = shipments(order), order_lines(order)
+def deliveries_fields(order: Order, details: OrderDetails, settings: Settings) -> JsonObject:
+    """`Deliveries`, `TrackingNumbers` and `TrackingURLs` of an order. The last two exclude return labels."""
+    all_shipments, lines = shipments(order), order_lines(order)
     leaving = [
         tracking_fields(order, parcel, shipment, settings)
-        for shipment in found
+        for shipment in all_shipments
         for parcel in shipment.parcels
         if not is_return_label(parcel)
     ]
     return present(
         {
-            "Deliveries": [_delivery_fields(order, lines, shipment, known, settings) for shipment in found],
-            "TrackingNumbers": _each(leaving, "TrackingNumber"),
-            "TrackingURLs": _each(leaving, "TrackingURL"),
+            "Deliveries": [_delivery_fields(order, lines, shipment, details, settings) for shipment in all_shipments],
+            "TrackingNumbers": _distinct(leaving, "TrackingNumber"),
+            "TrackingURLs": _distinct(leaving, "TrackingURL"),
         }
     )
 
 
-def _each(tracked: Iterable[JsonObject], name: str) -> list[str]:
+def _distinct(tracked: Iterable[JsonObject], name: str) -> list[str]:
     return list(dict.fromkeys(fields[name] for fields in tracked if name in fields))
 
 
-def _delivery_fields(order: Order, lines: Lines, shipment: Shipment, known: Known, settings: Settings) -> JsonObject:
+def _delivery_fields(
+    order: Order, lines: Lines, shipment: Shipment, details: OrderDetails, settings: Settings
+) -> JsonObject:
     delivery = shipment.delivery
     parts = parts_in(lines, delivery.get("items") or [])
     return present(
         {
             "DeliveryId": delivery["id"],
             "CreatedAt": delivery.get("createdAt"),
-            "Items": [part.brief(known, settings) for part in parts if part],
+            "Items": [part.brief(details, settings) for part in parts if part],
             "Parcels": [
                 tracking_fields(order, parcel, shipment, settings)
                 | ({"IsReturn": True} if is_return_label(parcel) else {})

@@ -1,7 +1,7 @@
-"""The parts of commercetools JSON that the mappers read: customers, and what they share with the catalog and orders.
+"""commercetools JSON as far as the mappers read it: customers, and types shared with the catalog and orders.
 
-Every field is optional here: what the API calls required is read with `[...]`, and its absence makes the document
-unmappable; the rest is read with `.get(...)` and may also be null. Source: commercetools API reference.
+Every field is typed as optional. Mappers read a field that the API requires with `[...]`: without it the document is
+unmappable. They read all others with `.get(...)`; those may also be null. Source: commercetools API reference.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ LocalizedString = Mapping[str, str]
 
 
 class Reference(TypedDict, total=False):
-    """A pointer to a resource; `obj` holds the resource when it was expanded and still exists."""
+    """A reference to a resource. `obj` is the resource itself, if it was expanded and still exists."""
 
     typeId: str
     id: str
@@ -19,14 +19,14 @@ class Reference(TypedDict, total=False):
 
 
 class KeyReference(TypedDict, total=False):
-    """A pointer to a store, by key."""
+    """A reference to a store by its key."""
 
     typeId: str
     key: str
 
 
 class Money(TypedDict, total=False):
-    """CentPrecisionMoney and HighPrecisionMoney."""
+    """CentPrecisionMoney or HighPrecisionMoney."""
 
     type: str
     currencyCode: str
@@ -36,7 +36,7 @@ class Money(TypedDict, total=False):
 
 
 class CustomFields(TypedDict, total=False):
-    """Fields a project has added to a resource type."""
+    """Custom fields that a project has added to a resource type."""
 
     type: Reference
     fields: Mapping[str, Any]
@@ -67,7 +67,7 @@ class Address(TypedDict, total=False):
 
 
 class CustomerGroupAssignment(TypedDict, total=False):
-    """One of the groups that a customer is in."""
+    """Membership of a customer in one customer group."""
 
     customerGroup: Reference
 

@@ -1,27 +1,27 @@
-"""Times of events, within what Klaviyo takes."""
+"""Times of events, within the range that Klaviyo accepts."""
 
 from datetime import UTC, datetime, timedelta
 
 EARLIEST = datetime(1990, 1, 2, tzinfo=UTC)
-FURTHEST_AHEAD = timedelta(days=364)
-"""Klaviyo takes times after 1990 and at most a year ahead; both are kept at a day's distance from its clock's edge."""
+MAX_AHEAD = timedelta(days=364)
+"""Klaviyo accepts times from 1990 to one year ahead. Both limits here keep a day's distance, as clocks differ."""
 
 
-def event_time(written: str, now: datetime) -> datetime:
-    """UTC time of a commercetools timestamp, moved to the nearest that Klaviyo takes. Source: Klaviyo, Events API."""
-    return min(max(_utc(written), EARLIEST), now + FURTHEST_AHEAD)
+def event_time(timestamp: str, now: datetime) -> datetime:
+    """UTC time of a commercetools timestamp, moved into Klaviyo's range if necessary. Source: Klaviyo, Events API."""
+    return min(max(_utc(timestamp), EARLIEST), now + MAX_AHEAD)
 
 
-def is_moved(written: str, now: datetime) -> bool:
-    """Whether Klaviyo would not take this time as it is."""
-    return event_time(written, now) != _utc(written)
+def is_moved(timestamp: str, now: datetime) -> bool:
+    """True if the time is out of Klaviyo's range."""
+    return event_time(timestamp, now) != _utc(timestamp)
 
 
-def starts_no_flow(written: str, now: datetime, max_age: float) -> bool:
-    """Whether an event is so old (in seconds; 0: none is) that Klaviyo is to record it and start no flow."""
-    return bool(max_age) and (now - _utc(written)).total_seconds() > max_age
+def is_too_old_for_flows(timestamp: str, now: datetime, max_age: float) -> bool:
+    """True if an event is too old to start flows: older than `max_age` seconds. 0 means no limit."""
+    return bool(max_age) and (now - _utc(timestamp)).total_seconds() > max_age
 
 
-def _utc(written: str) -> datetime:
-    moment = datetime.fromisoformat(written)
+def _utc(timestamp: str) -> datetime:
+    moment = datetime.fromisoformat(timestamp)
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

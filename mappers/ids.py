@@ -1,4 +1,4 @@
-"""Ids of Klaviyo's catalog: the one place where they are built.
+"""Ids in Klaviyo's catalog. They are built here and nowhere else.
 
 Source: Klaviyo, Catalogs API; `$custom` and `$default` are the only integration and catalog an API client can use.
 """
@@ -10,26 +10,26 @@ from mappers.localized import text
 _PREFIX = "$custom:::$default:::"
 
 CUSTOM_CATALOG = {"integration_type": "$custom", "catalog_type": "$default"}
-"""Attributes that a category, item or variant is created with; they can't change."""
+"""Attributes that every category, item and variant is created with. They can't be changed later."""
 
 
 def item_id(product_id: str) -> str:
-    """Id of the catalog item of a product."""
+    """Catalog item id of a product."""
     return _PREFIX + product_id
 
 
 def variant_id(sku: str) -> str:
-    """Id of the catalog variant of a SKU, whatever characters the SKU holds."""
+    """Catalog variant id of a SKU. The SKU may hold any characters."""
     return _PREFIX + sku
 
 
 def category_id(commercetools_id: str) -> str:
-    """Id of the catalog category of a category."""
+    """Catalog category id of a commercetools category."""
     return _PREFIX + commercetools_id
 
 
 def external_id(compound_id: str) -> str:
-    """Our own id within an id of Klaviyo's catalog: the reverse of the three above."""
+    """The commercetools id or SKU in an id of Klaviyo's catalog: the reverse of the functions above."""
     return compound_id.removeprefix(_PREFIX)
 
 

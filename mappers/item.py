@@ -1,4 +1,4 @@
-"""A published product as a Klaviyo catalog item."""
+"""A published product as a catalog item in Klaviyo."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -12,29 +12,30 @@ from mappers.json_safe import Cuts, encodable, json_safe
 from mappers.limits import fit_metadata
 from mappers.localized import localized, text
 from mappers.mapped import JsonObject, Mapped, mapper
-from mappers.metadata import price_tables, priced, text_tables
+from mappers.metadata import price_attributes, price_tables, text_tables
 from mappers.price import current_price, price_amount
 from mappers.product_url import product_url
 
 _IMMUTABLE = frozenset({"external_id", *CUSTOM_CATALOG})
 
 PricesBySku = Mapping[str, Sequence[Price]]
-"""Standalone prices of a product's SKUs."""
+"""Standalone prices by SKU."""
 
 
 @mapper
 def catalog_item(
     product: ProductProjection, settings: Settings, now: datetime, prices_by_sku: PricesBySku | None = None
 ) -> Mapped:
-    """Body of `POST /api/catalog-items` for a published projection with its categories and their ancestors expanded.
+    """Body of `POST /api/catalog-items`, for a published projection with expanded categories and ancestors.
 
-    The price is the master variant's, else that of the first variant that has one. Of a product with
-    `priceMode: Standalone` the prices come from `prices_by_sku`; None (they can't be read) leaves them out.
+    The price is that of the first variant that has one, starting with the master variant. A product with
+    `priceMode: Standalone` gets its prices from `prices_by_sku`. If that is None (they can't be read), the prices are
+    left out.
     """
     variants = variants_of(product)
     prices = _item_prices(product, variants, settings, now, prices_by_sku)
     images = product_images(variants)
-    metadata, cuts = fit_metadata({**text_tables(product), **price_tables(prices, settings, now)})
+    metadata, metadata_cuts = fit_metadata({**text_tables(product), **price_tables(prices, settings, now)})
     attributes: JsonObject = {
         **CUSTOM_CATALOG,
         "external_id": product["id"],
@@ -48,9 +49,9 @@ def catalog_item(
     price = price_amount(current_price(prices, settings, now), settings.sync.price)
     if price is not None:
         attributes["price"] = price
-    more = Cuts()
-    attributes = json_safe(attributes, more)
-    categories = [{"type": "catalog-category", "id": category_id(found)} for found in _category_ids(product)]
+    attribute_cuts = Cuts()
+    attributes = json_safe(attributes, attribute_cuts)
+    categories = [{"type": "catalog-category", "id": category_id(own_id)} for own_id in _category_ids(product)]
     return Mapped(
         {
             "data": {
@@ -59,13 +60,13 @@ def catalog_item(
                 "relationships": {"categories": {"data": categories}},
             }
         },
-        (*more.listed(), *cuts),
+        (*attribute_cuts.listed(), *metadata_cuts),
     )
 
 
 @mapper
 def item_update(create_body: JsonObject) -> JsonObject:
-    """Body of `PATCH /api/catalog-items/<id>`: the same as on create, without what can't change."""
+    """Body of `PATCH /api/catalog-items/<id>`: the create body without the attributes that can't change."""
     data = create_body["data"]
     attributes = {name: value for name, value in data["attributes"].items() if name not in _IMMUTABLE}
     return {"data": {**data, "id": item_id(data["attributes"]["external_id"]), "attributes": attributes}}
@@ -73,15 +74,15 @@ def item_update(create_body: JsonObject) -> JsonObject:
 
 @mapper
 def item_category_ids(body: JsonObject) -> frozenset[str]:
-    """Ids of the categories that a body of `catalog_item` puts the item into."""
-    return frozenset(external_id(found["id"]) for found in body["data"]["relationships"]["categories"]["data"])
+    """Ids of the categories in a body from `catalog_item`."""
+    return frozenset(external_id(category["id"]) for category in body["data"]["relationships"]["categories"]["data"])
 
 
 def item_prices(create_body: JsonObject) -> JsonObject:
-    """Body of the PATCH that sets an item's price and metadata, and nothing else of it."""
+    """Body of the PATCH that sets an item's price and metadata, and nothing else."""
     attributes = create_body["data"]["attributes"]
     identity = item_id(attributes["external_id"])
-    return {"data": {"type": "catalog-item", "id": identity, "attributes": priced(attributes)}}
+    return {"data": {"type": "catalog-item", "id": identity, "attributes": price_attributes(attributes)}}
 
 
 def hidden_item(product_id: str) -> JsonObject:
@@ -90,7 +91,7 @@ def hidden_item(product_id: str) -> JsonObject:
 
 
 def variants_of(product: ProductProjection) -> list[Variant]:
-    """All variants, the master first; products of the Modular catalog may have none."""
+    """All variants, the master variant first. Products of the Modular catalog may have none."""
     return [
         variant
         for variant in (product.get("masterVariant"), *(product.get("variants") or []))
@@ -100,33 +101,33 @@ def variants_of(product: ProductProjection) -> list[Variant]:
 
 @mapper
 def stocked_skus(product: ProductProjection) -> list[str]:
-    """The SKUs of a product. Variants without one have no inventory entries and no standalone prices."""
+    """The SKUs of a product. A variant without one has neither inventory entries nor standalone prices."""
     return list(
         dict.fromkeys(encodable(variant["sku"]) for variant in variants_of(product) if text(variant.get("sku")))
     )
 
 
 def product_texts(product: ProductProjection, settings: Settings) -> dict[str, str]:
-    """Title and description, which Klaviyo requires: without a name the key or the id stands in for it."""
+    """Title and description, both required by Klaviyo. Without a name, the title is the key, else the id."""
     locale = settings.preferred_locale
     title = localized(product.get("name"), locale) or text(product.get("key")) or product["id"]
     return {"title": title, "description": localized(product.get("description"), locale) or ""}
 
 
 def variant_images(variant: Variant) -> list[str]:
-    """Addresses of a variant's images."""
+    """URLs of a variant's images."""
     return [image_url(url) for image in variant.get("images") or [] if (url := text((image or {}).get("url")))]
 
 
 def product_images(variants: Sequence[Variant]) -> list[str]:
-    """Addresses of all images of a product, the master variant's first, without doubles."""
+    """URLs of all images of a product, the master variant's first, without duplicates."""
     return list(dict.fromkeys(url for variant in variants for url in variant_images(variant)))
 
 
 def prices_of(
     product: ProductProjection, variant: Variant, prices_by_sku: PricesBySku | None
 ) -> Sequence[Price] | None:
-    """Prices of a variant: its own, or the standalone ones of its SKU; None when those can't be read."""
+    """Prices of a variant: its own, or the standalone prices of its SKU. None if those can't be read."""
     if product.get("priceMode") != "Standalone":
         return variant.get("prices") or []
     return None if prices_by_sku is None else prices_by_sku.get(variant_sku(product["id"], variant)) or []
@@ -136,7 +137,7 @@ def prices_of(
 def decides_item_price(
     product: ProductProjection, sku: str, settings: Settings, now: datetime, prices_by_sku: PricesBySku
 ) -> bool:
-    """Whether the item's price may change with that of this SKU: no variant before it has one."""
+    """True if the item's price may depend on this SKU: no variant before it has a price."""
     for variant in variants_of(product):
         if variant_sku(product["id"], variant) == sku:
             return True
@@ -152,14 +153,14 @@ def _item_prices(
     now: datetime,
     prices_by_sku: PricesBySku | None,
 ) -> Sequence[Price] | None:
-    found = [prices_of(product, variant, prices_by_sku) for variant in variants]
-    if not found:
+    by_variant = [prices_of(product, variant, prices_by_sku) for variant in variants]
+    if not by_variant:
         return []
-    return next((prices for prices in found if current_price(prices, settings, now)), found[0])
+    return next((prices for prices in by_variant if current_price(prices, settings, now)), by_variant[0])
 
 
 def _category_ids(product: ProductProjection) -> list[str]:
-    """Ids of the categories and all their ancestors, an ancestor before its descendants, without doubles."""
+    """Ids of the categories and all their ancestors, ancestors first, without duplicates."""
     ids: dict[str, None] = {}
     for reference in product.get("categories") or []:
         ancestors: list[Reference] = (reference.get("obj") or {}).get("ancestors") or []

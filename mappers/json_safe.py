@@ -1,6 +1,6 @@
-"""Values as JSON can hold them and Klaviyo takes them: finite, encodable, not too deep, not too long.
+"""Values that JSON can represent and Klaviyo accepts: finite, encodable, not too deep and not too long.
 
-Both steps go down at most `MAX_LEVELS` levels, so that no document is deep enough to exhaust the stack.
+The check and the copy both stop at `MAX_LEVELS` levels, so a deeply nested document can't exhaust the stack.
 """
 
 import math
@@ -15,88 +15,92 @@ from mappers.mapped import JsonObject
 from mappers.money import number
 
 MAX_LEVELS = 10
-"""Levels of objects and arrays, the properties themselves being the first. Source: Klaviyo, Events API."""
+"""Nested objects and arrays; the object that holds the properties is the first level. Source: Klaviyo, Events API."""
 MAX_ENTRIES = 4000
 """Entries of an array."""
 MAX_TEXT_BYTES = 100_000
-"""Bytes of one string, in UTF-8."""
+"""Bytes of a string in UTF-8."""
 
 _MAX_CUTS = 50
 _MAX_PATH = 200
-_SURELY_FITS = MAX_TEXT_BYTES // 4
-"""Characters: one takes four bytes at most."""
+_ALWAYS_FITS = MAX_TEXT_BYTES // 4
+"""Characters that fit into a string whatever they are: UTF-8 takes at most four bytes for each."""
 _CONTAINERS = frozenset({dict, list, tuple})
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 class Cuts:
-    """What was cut, in order and without doubles; paths and reasons, never values."""
+    """A list of what was cut, in order and without duplicates: paths and reasons, never values."""
 
-    __slots__ = ("_said",)
+    __slots__ = ("_cuts",)
 
     def __init__(self) -> None:
-        self._said: dict[str, None] = {}
+        self._cuts: dict[str, None] = {}
 
-    def add(self, path: str, why: str) -> None:
-        """Note a cut; after fifty different ones only that there were more."""
-        if len(self._said) < _MAX_CUTS:
+    def add(self, path: str, reason: str) -> None:
+        """Add a cut. After 50 different ones, only add a note that there were more."""
+        if len(self._cuts) < _MAX_CUTS:
             shown = path if len(path) <= _MAX_PATH else f"{path[:_MAX_PATH]}…"
-            self._said[f"{encodable(shown)}: {why}"] = None
+            self._cuts[f"{encodable(shown)}: {reason}"] = None
         else:
-            self._said["more: not listed"] = None
+            self._cuts["further cuts: not listed"] = None
 
     def listed(self) -> tuple[str, ...]:
-        """Everything that was noted."""
-        return tuple(self._said)
+        """The cuts, each as `path: reason`."""
+        return tuple(self._cuts)
 
 
 def json_safe(fields: Mapping[str, Any], cuts: Cuts) -> JsonObject:
-    """Copy that holds JSON only, within Klaviyo's limits for levels, entries and strings.
+    """Copy that holds nothing but JSON, within Klaviyo's limits for levels, entries and strings.
 
-    Decimals become numbers; what is no JSON (NaN, infinity, other types) is left out, strings and arrays are shortened.
-    The copy of a sound object shares its values.
+    Decimals become numbers, dates become ISO text. NaN, infinity, values of other types and what is nested too deeply
+    are dropped. Strings and arrays that are too long are shortened. If nothing has to change, the copy shares its
+    values with the original.
     """
-    return _safe_object(fields, 1, "", cuts) if sound_size(fields) is None else dict(fields)
+    return _safe_object(fields, 1, "", cuts) if size_if_json_safe(fields) is None else dict(fields)
 
 
-def sound_size(fields: Mapping[str, Any]) -> int | None:
-    """Bytes of an object that `json_safe` would not change; None if it has to look at each value.
+def size_if_json_safe(fields: Mapping[str, Any]) -> int | None:
+    """Bytes of an object that `json_safe` would leave unchanged; None if it may need changes.
 
-    Nearly all objects are sound, and copying them value by value would be most of the work.
+    Nearly all objects need none, and copying them value by value would be the most expensive part of mapping.
     """
     text = strictly_encoded(fields)
-    return None if text is None or not _is_sound(fields, 1) else len(text)
+    return None if text is None or not _is_within_limits(fields, 1) else len(text)
 
 
-class SharedSizes:
-    """`sound_size` of objects that share values, such as the events of one order: each shared value is counted once."""
+class SizeCache:
+    """Sizes of objects that share values, such as the events of one order. Each shared value is measured once."""
 
     def __init__(self) -> None:
         self._members: dict[tuple[str, int], tuple[object, int | None]] = {}
-        """By name and identity; the value is kept, so that no other can get its identity."""
+        """Value and size by name and `id`. Holding the value keeps its `id` from being reused."""
 
-    def of(self, fields: Mapping[str, Any]) -> int | None:
-        """The same as `sound_size`."""
+    def size_if_json_safe(self, fields: Mapping[str, Any]) -> int | None:
+        """Same as the function `size_if_json_safe`."""
         size = 1
         for name, value in fields.items():
-            member = self._member(name, value)
+            member = self._member_size(name, value)
             if member is None:
                 return None
-            # An object of one field has braces around it; within the others it has a comma after it.
+            # Measured alone, a field has two braces around it. Among others it has one comma instead.
             size += member - 1
         return size if fields else len("{}")
 
-    def _member(self, name: str, value: object) -> int | None:
+    def _member_size(self, name: str, value: object) -> int | None:
         if type(value) not in _CONTAINERS:
-            return sound_size({name: value})
+            return size_if_json_safe({name: value})
         key = (name, id(value))
         if key not in self._members:
-            self._members[key] = (value, sound_size({name: value}))
+            self._members[key] = (value, size_if_json_safe({name: value}))
         return self._members[key][1]
 
 
-def _is_sound(container: Any, level: int) -> bool:
-    """Whether an object or array that was encoded without complaint is within the limits, and as JSON has it."""
+def _is_within_limits(container: Any, level: int) -> bool:
+    """True if an object or array that orjson could encode needs no change.
+
+    A quick check that may say False too often: strings are counted in characters, not in bytes.
+    """
     if level > MAX_LEVELS:
         return False
     values = container
@@ -107,28 +111,28 @@ def _is_sound(container: Any, level: int) -> bool:
     for value in values:
         kind = type(value)
         if kind is str:
-            if len(value) > _SURELY_FITS:
+            if len(value) > _ALWAYS_FITS:
                 return False
         elif kind is float:
-            if not math.isfinite(value):  # it was encoded as null
+            if not math.isfinite(value):  # orjson encodes these as null
                 return False
-        elif kind in _CONTAINERS and not _is_sound(value, level + 1):
+        elif kind in _CONTAINERS and not _is_within_limits(value, level + 1):
             return False
     return True
 
 
 def encodable(text: str) -> str:
-    """Text that can be encoded: half of a surrogate pair becomes the replacement character."""
+    """Text that UTF-8 can encode: an unpaired surrogate becomes the replacement character."""
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def wire_size(value: object) -> int:
-    """Bytes of a value as it is sent."""
+    """Bytes of a value as JSON, as it is sent."""
     return len(encoded(value))
 
 
 def depth(value: object) -> int:
-    """Levels of objects and arrays in a value that has passed `json_safe`: 0 for a string or number."""
+    """Levels of objects and arrays in a value that `json_safe` returned: 0 for a string or number."""
     if isinstance(value, dict):
         return 1 + max(map(depth, value.values()), default=0)
     if isinstance(value, list):
@@ -137,7 +141,7 @@ def depth(value: object) -> int:
 
 
 def without_levels_below(value: Any, levels: int) -> Any:
-    """Copy of a value that has passed `json_safe`, without the objects and arrays below so many levels."""
+    """Copy of a value that `json_safe` returned, with only its first `levels` levels of objects and arrays."""
     if isinstance(value, dict):
         return {
             name: without_levels_below(child, levels - 1)
@@ -153,16 +157,16 @@ def without_levels_below(value: Any, levels: int) -> Any:
     return value
 
 
-_NOTHING = object()
+_DROPPED = object()
 
 
 def _safe(value: Any, level: int, path: str, cuts: Cuts) -> Any:
-    """Safe copy of a value, or `_NOTHING` where it has to be left out."""
+    """Safe copy of a value, or `_DROPPED`."""
     if isinstance(value, str):
         return _safe_text(value, path, cuts)
     if isinstance(value, Mapping | list | tuple):
         if level > MAX_LEVELS:
-            return _left_out(path, "too deep", cuts)
+            return _dropped(path, "too deep", cuts)
         return (
             _safe_object(value, level, path, cuts)
             if isinstance(value, Mapping)
@@ -176,7 +180,7 @@ def _safe_scalar(value: Any, path: str, cuts: Cuts) -> Any:
         value = number(value) if value.is_finite() else math.nan
     if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    return value.isoformat() if isinstance(value, date) else _left_out(path, "not JSON", cuts)
+    return value.isoformat() if isinstance(value, date) else _dropped(path, "not JSON", cuts)
 
 
 def _safe_object(fields: Mapping[Any, Any], level: int, path: str, cuts: Cuts) -> JsonObject:
@@ -184,7 +188,7 @@ def _safe_object(fields: Mapping[Any, Any], level: int, path: str, cuts: Cuts) -
     for key, value in fields.items():
         name = encodable(key if isinstance(key, str) else str(key))
         kept = _safe(value, level + 1, f"{path}.{name}" if path else name, cuts)
-        if kept is not _NOTHING:
+        if kept is not _DROPPED:
             safe[name] = kept
     return safe
 
@@ -194,7 +198,7 @@ def _safe_array(values: list[Any] | tuple[Any, ...], level: int, path: str, cuts
         cuts.add(path, f"more than {MAX_ENTRIES} entries")
         values = values[:MAX_ENTRIES]
     entry = f"{path}[]"
-    return [kept for value in values if (kept := _safe(value, level + 1, entry, cuts)) is not _NOTHING]
+    return [kept for value in values if (kept := _safe(value, level + 1, entry, cuts)) is not _DROPPED]
 
 
 def _safe_text(text: str, path: str, cuts: Cuts) -> str:
@@ -206,6 +210,6 @@ def _safe_text(text: str, path: str, cuts: Cuts) -> str:
     return raw[:MAX_TEXT_BYTES].decode("utf-8", "ignore")
 
 
-def _left_out(path: str, why: str, cuts: Cuts) -> object:
-    cuts.add(path, why)
-    return _NOTHING
+def _dropped(path: str, reason: str, cuts: Cuts) -> object:
+    cuts.add(path, reason)
+    return _DROPPED

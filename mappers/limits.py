@@ -1,21 +1,48 @@
-"""Klaviyo's limits for events, profiles and custom metadata; what exceeds them is cut the same way every time.
+"""Cut events, profiles and custom metadata down to Klaviyo's size limits.
 
-Sources: Klaviyo, Events API, Profiles API and Catalogs API. Sizes are counted as they are sent.
+A body within its limits is returned as it is. Otherwise `json_safe` first enforces the limits on each single value, at
+any depth: it drops what is not JSON and what is nested more than 10 levels deep, and shortens arrays to 4,000 entries
+and strings to 100 KB. If the body as a whole is still too large, it is cut further, step by step until it fits:
+
+Event properties: at most 400, and at most 4.5 MB together
+    1. More than 400: drop raw properties, the most deeply nested first.
+    2. More than 4.5 MB: strip the deepest level of nesting from the largest raw property. Repeat. Drop a raw property
+       that has no level left to strip.
+    3. Still more than 4.5 MB, and no raw property is left: shorten the largest protected property. Repeat. Drop it
+       once nothing of it is left.
+
+    Raw properties are the order's own commercetools fields. Protected ones are Klaviyo's schema fields (`OrderId`,
+    `Items` and so on), which templates and segments rely on. The limit of 400 never costs a protected property.
+
+Profile attributes: at most 99 KB
+    1. Drop custom properties, the largest first.
+    2. No custom property is left: shorten the largest of the other attributes. Repeat.
+
+    The identifiers (external id, e-mail, phone number) are never cut to save bytes.
+
+Custom metadata: at most 100 KB
+    1. Turn nested values into JSON text: Klaviyo takes a flat object here.
+    2. Drop the largest entries.
+
+The result depends on nothing but the input, so a redelivered message yields the same body. Every cut is reported as
+"path: reason", never with the value. Sizes are bytes of JSON as sent.
+
+Sources: Klaviyo, Events API, Profiles API and Catalogs API.
 """
 
 import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from mappers.json_safe import Cuts, SharedSizes, depth, json_safe, sound_size, wire_size, without_levels_below
+from mappers.json_safe import Cuts, SizeCache, depth, json_safe, size_if_json_safe, wire_size, without_levels_below
 from mappers.mapped import JsonObject
 
 MAX_PROPERTIES = 400
-"""Properties of one event."""
+"""Properties per event."""
 MAX_EVENT_BYTES = 4_500_000
-"""Bytes for the properties of an event: 5 MB less what its profile (100 KB at most) and frame may take."""
+"""Bytes of an event's properties: 5 MB, minus room for its profile (up to 100 KB) and the other attributes."""
 MAX_PROFILE_BYTES = 99_000
-"""Bytes for the attributes of a profile: 100 KB less the frame around them."""
+"""Bytes of a profile's attributes: 100 KB, minus room for the JSON around them."""
 MAX_METADATA_BYTES = 100_000
 """Bytes of `custom_metadata`."""
 
@@ -23,30 +50,29 @@ _IDENTIFIERS = ("external_id", "email", "phone_number")
 
 
 def fit_event_properties(
-    properties: Mapping[str, Any], protected: Collection[str], shared: SharedSizes | None = None
+    properties: Mapping[str, Any], protected: Collection[str], size_cache: SizeCache | None = None
 ) -> tuple[JsonObject, tuple[str, ...]]:
-    """Properties that Klaviyo takes, and what was cut of them.
+    """Event properties within Klaviyo's limits, and a list of what was cut.
 
-    Levels, entries and strings are held to their limits everywhere. When there are too many properties, or too many
-    bytes, the raw ones are cut, the deepest first; the protected ones are shortened only when nothing else is left.
-    `shared` holds the sizes of values that other events have too.
+    `protected` names the properties to cut last; all others are raw. Pass a `size_cache` when several events share
+    values, so that each value is measured only once.
     """
-    size = shared.of(properties) if shared else sound_size(properties)
+    size = size_cache.size_if_json_safe(properties) if size_cache else size_if_json_safe(properties)
     if size is not None and size <= MAX_EVENT_BYTES and len(properties) <= MAX_PROPERTIES:
         return dict(properties), ()
     cuts = Cuts()
     safe = json_safe(properties, cuts)
-    _cut_count(safe, protected, cuts)
+    _limit_count(safe, protected, cuts)
     if wire_size(safe) > MAX_EVENT_BYTES:
         sizes = {name: wire_size({name: value}) for name, value in safe.items()}
-        _cut_levels(safe, sizes, protected, cuts)
-        _shorten(safe, sizes, MAX_EVENT_BYTES, cuts)
+        _strip_levels(safe, sizes, protected, cuts)
+        _shorten_largest(safe, sizes, MAX_EVENT_BYTES, cuts)
     return safe, cuts.listed()
 
 
 def fit_profile(attributes: Mapping[str, Any]) -> tuple[JsonObject, tuple[str, ...]]:
-    """Profile attributes that Klaviyo takes, and what was cut: the largest properties first, identifiers never."""
-    size = sound_size(attributes)
+    """Profile attributes within Klaviyo's limit, and a list of what was cut."""
+    size = size_if_json_safe(attributes)
     if size is not None and size <= MAX_PROFILE_BYTES:
         return dict(attributes), ()
     cuts = Cuts()
@@ -59,33 +85,33 @@ def fit_profile(attributes: Mapping[str, Any]) -> tuple[JsonObject, tuple[str, .
             safe.pop("properties", None)
     if excess > 0:
         sizes = {name: wire_size({name: value}) for name, value in safe.items() if name not in _IDENTIFIERS}
-        _shorten(safe, sizes, max(sum(sizes.values()) - excess, 0), cuts)
+        _shorten_largest(safe, sizes, max(sum(sizes.values()) - excess, 0), cuts)
     return safe, cuts.listed()
 
 
 def fit_metadata(metadata: Mapping[str, Any]) -> tuple[JsonObject, tuple[str, ...]]:
-    """`custom_metadata` that Klaviyo takes, and what was cut: nested values become JSON text, the largest go first."""
-    if _surely_fits(metadata):
+    """`custom_metadata` within Klaviyo's limit, and a list of what was cut. Nested values become JSON text."""
+    if _is_small_text(metadata):
         return dict(metadata), ()
     cuts = Cuts()
     flat = {
         name: json.dumps(value, sort_keys=True, ensure_ascii=False) if isinstance(value, dict | list) else value
         for name, value in json_safe(metadata, cuts).items()
     }
-    if not _surely_fits(flat):
+    if not _is_small_text(flat):
         _drop_largest(flat, wire_size(flat) - MAX_METADATA_BYTES, "custom_metadata.", cuts)
     return flat, cuts.listed()
 
 
-def _surely_fits(flat: Mapping[str, Any]) -> bool:
-    """Whether texts are so short that their size need not be counted: a character takes six bytes at most."""
-    return all(isinstance(value, str) and value.isascii() for value in flat.values()) and (
-        sum(len(name) + len(value) + 2 for name, value in flat.items()) < MAX_METADATA_BYTES // 6
+def _is_small_text(metadata: Mapping[str, Any]) -> bool:
+    """True if all values are ASCII text and fit even if JSON escapes every character, which takes six bytes each."""
+    return all(isinstance(value, str) and value.isascii() for value in metadata.values()) and (
+        sum(len(name) + len(value) + 2 for name, value in metadata.items()) < MAX_METADATA_BYTES // 6
     )
 
 
-def _cut_count(properties: JsonObject, protected: Collection[str], cuts: Cuts) -> None:
-    """Hold the number of properties to its limit: the deepest go first, of equal ones the last."""
+def _limit_count(properties: JsonObject, protected: Collection[str], cuts: Cuts) -> None:
+    """Drop raw properties beyond the 400th: the most deeply nested first, and of those equally deep the last."""
     excess = len(properties) - MAX_PROPERTIES
     if excess <= 0:
         return
@@ -95,10 +121,11 @@ def _cut_count(properties: JsonObject, protected: Collection[str], cuts: Cuts) -
         cuts.add(name, f"more than {MAX_PROPERTIES} properties")
 
 
-def _cut_levels(properties: JsonObject, sizes: dict[str, int], protected: Collection[str], cuts: Cuts) -> None:
-    """Take the deepest level off the largest raw property, again and again, until all of them fit or none is left.
+def _strip_levels(properties: JsonObject, sizes: dict[str, int], protected: Collection[str], cuts: Cuts) -> None:
+    """Strip the deepest level off the largest raw property, until all properties fit or no raw one is left.
 
-    Every step is worth one pass over one property, and a property has at most ten: the whole stays linear.
+    A property without nesting is dropped. `sizes` is kept up to date. Each step processes one property, and a property
+    has at most ten levels, so the cost stays linear in the size of the event.
     """
     total = sum(sizes.values())
     raw = {name: sizes[name] for name in properties if name not in protected}
@@ -120,13 +147,16 @@ def _cut_levels(properties: JsonObject, sizes: dict[str, int], protected: Collec
             del raw[name]
 
 
-def _shorten(fields: JsonObject, sizes: dict[str, int], limit: int, cuts: Cuts) -> None:
-    """Shorten the largest of these fields until they fit: lists and texts at the end, objects by a member."""
+def _shorten_largest(fields: JsonObject, sizes: dict[str, int], limit: int, cuts: Cuts) -> None:
+    """Shorten the largest field named in `sizes`, until their total is within `limit` bytes.
+
+    A field of which nothing is left, or which can't be shortened (a number), is dropped.
+    """
     total = sum(sizes.values())
     while total > limit and sizes:
         name = max(sizes, key=lambda name: (sizes[name], name))
-        fields[name] = _shorter(fields[name], sizes[name], max(sizes[name] - (total - limit), 0))
-        cuts.add(name, "shortened, there is not enough room")
+        fields[name] = _shortened(fields[name], sizes[name], max(sizes[name] - (total - limit), 0))
+        cuts.add(name, "shortened, over the size limit")
         if fields[name]:
             size = wire_size({name: fields[name]})
             total -= sizes[name] - size
@@ -136,26 +166,29 @@ def _shorten(fields: JsonObject, sizes: dict[str, int], limit: int, cuts: Cuts) 
             total -= sizes.pop(name)
 
 
-def _shorter(value: Any, size: int, wanted: int) -> Any:
-    """List, text or object shorter by at least one entry, to about the wanted bytes; nothing of any other value."""
+def _shortened(value: Any, size: int, target_size: int) -> Any:
+    """Text or list cut at the end to about `target_size` bytes, or object without its largest member.
+
+    Always shorter than before. None if the value can't be shortened.
+    """
     if isinstance(value, str | list):
-        return value[: min(len(value) - 1, len(value) * wanted // size)] if value else None
+        return value[: min(len(value) - 1, len(value) * target_size // size)] if value else None
     if isinstance(value, dict) and value:
         largest = max(value, key=lambda name: (wire_size(value[name]), name))
         return {name: member for name, member in value.items() if name != largest}
     return None
 
 
-def _drop_largest(fields: JsonObject, excess: int, prefix: str, cuts: Cuts) -> int:
-    """Take the largest fields away until that many bytes are gone; how many were."""
-    dropped = 0
+def _drop_largest(fields: JsonObject, excess: int, path_prefix: str, cuts: Cuts) -> int:
+    """Drop the largest fields until at least `excess` bytes are saved. Return the number of bytes saved."""
+    saved = 0
     if excess <= 0:
-        return dropped
+        return saved
     for size, name in sorted(((wire_size({name: value}), name) for name, value in fields.items()), reverse=True):
-        if dropped >= excess:
+        if saved >= excess:
             break
         del fields[name]
-        # An object of one field has braces around it; within the others it has a comma after it.
-        dropped += size - 1
-        cuts.add(f"{prefix}{name}", "left out, there is not enough room")
-    return dropped
+        # Measured alone, a field has two braces around it. Among others it has one comma instead.
+        saved += size - 1
+        cuts.add(f"{path_prefix}{name}", "left out, over the size limit")
+    return saved

@@ -1,4 +1,4 @@
-"""What a mapper returns, and what becomes of a document it can't map."""
+"""What a mapper returns, and the error it raises for a document that it can't map."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 from core.errors import Unmappable
 
 JsonObject = dict[str, Any]
-"""A JSON object as the SDKs take and give it."""
+"""A JSON object, as the SDKs accept and return it."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -16,10 +16,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """A Klaviyo body and what did not fit into it.
+    """A Klaviyo body, and what was cut from it.
 
-    `cuts` says which paths were shortened or left out and why ("lineItems[].variant: too deep"); never a value, so it
-    can be logged.
+    `cuts` lists the paths that were shortened or left out, each with the reason ("lineItems[].variant: too deep"). It
+    never contains a value, so it can be logged.
     """
 
     body: JsonObject
@@ -27,9 +27,9 @@ class Mapped:
 
 
 def mapper(function: Callable[P, T]) -> Callable[P, T]:
-    """Turn what a malformed document makes Python raise into Unmappable, with the class of the error as its code.
+    """Raise Unmappable when a malformed document makes the function fail. The code is the class of the error.
 
-    The error itself is not kept, not even as context: its text can quote the document, and so personal data.
+    The error itself is discarded, even as `__context__`: its text can quote the document, including personal data.
     """
 
     @wraps(function)
@@ -38,7 +38,7 @@ def mapper(function: Callable[P, T]) -> Callable[P, T]:
             return function(*args, **kwargs)
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
             code = type(error).__name__
-        # Raised outside the handler, so that the cause is not attached as `__context__`.
+        # Raised outside the `except` block, so that Python does not attach the error as `__context__`.
         raise Unmappable(code)
 
     return mapped

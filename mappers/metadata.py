@@ -1,6 +1,6 @@
-"""`custom_metadata` of items and variants: names, slugs and prices of all locales, currencies and countries.
+"""`custom_metadata` of items and variants: names, slugs and prices in all locales, currencies and countries.
 
-Klaviyo takes a flat object here, so each table is JSON text of its own.
+Klaviyo accepts only a flat object, so each table is encoded as JSON text.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,9 +19,9 @@ from mappers.price import amount_before_discount, current_price, price_metadata,
 
 
 def text_tables(product: ProductProjection) -> dict[str, str]:
-    """Names and slugs by locale: the same for an item and all its variants.
+    """Names and slugs by locale, the same for an item and all its variants.
 
-    A table without entries is sent as `{}`, so that what it held before does not stay.
+    An empty table is sent as `{}`, to overwrite what it held before.
     """
     return {
         "title_json": _json(_by_locale("title", product.get("name"))),
@@ -30,9 +30,9 @@ def text_tables(product: ProductProjection) -> dict[str, str]:
 
 
 def price_tables(prices: Sequence[Price] | None, settings: Settings, now: datetime) -> JsonObject:
-    """Prices and their currencies, and what the shown price was before a discount, under `[price] compare_at`.
+    """Tables of prices and currencies, and the price before the discount under the key `[price] compare_at`.
 
-    None when the prices can't be read (None).
+    Empty if `prices` is None: they can't be read.
     """
     if prices is None:
         return {}
@@ -44,27 +44,27 @@ def price_tables(prices: Sequence[Price] | None, settings: Settings, now: dateti
 
 
 def tier_table(prices: Sequence[Price] | None, settings: Settings, now: datetime) -> JsonObject:
-    """The tiers of a variant's prices, where it has any and `[price] tiers` is on."""
+    """Table of a variant's price tiers; empty if it has none or `[price] tiers` is off."""
     tiers = price_tiers(prices, settings, now) if settings.sync.price.tiers else {}
     return {TIERS: _json(tiers)} if tiers else {}
 
 
-def priced(attributes: Mapping[str, Any]) -> JsonObject:
-    """Those of the attributes of an item or a variant that prices decide: a metadata object is sent as a whole."""
+def price_attributes(attributes: Mapping[str, Any]) -> JsonObject:
+    """The attributes of an item or variant that depend on prices. Metadata is included as a whole."""
     return {name: attributes[name] for name in ("price", "custom_metadata") if name in attributes}
 
 
 def item_metadata_names(settings: Settings) -> frozenset[str]:
-    """Keys of an item's `custom_metadata` that are ours: one that is there, and no longer sent, is to go.
+    """Keys of an item's `custom_metadata` that belong to us. Those in Klaviyo that we no longer send are cleared.
 
-    The default of `[price] compare_at` is one of them whatever is set: a shop that takes it off wants it gone.
+    The default of `[price] compare_at` is always included, so that it is cleared when a shop turns the setting off.
     """
     names = (*METADATA_TABLES, settings.sync.price.compare_at, PriceRules().compare_at)
     return frozenset(filter(None, names)) - {TIERS}
 
 
 def variant_metadata_names(settings: Settings) -> frozenset[str]:
-    """The same of a variant, which has tiers besides."""
+    """Keys of a variant's `custom_metadata` that belong to us: those of an item, and the tiers."""
     return item_metadata_names(settings) | {TIERS}
 
 

@@ -1,4 +1,4 @@
-"""Amounts of money: Decimal in major units until the very end, then a JSON number."""
+"""Amounts of money: calculated as Decimal in major units, then converted to a JSON number."""
 
 from decimal import Decimal
 
@@ -10,8 +10,8 @@ _USUAL_FRACTION_DIGITS = 2
 def amount(money: Money) -> Decimal:
     """Major units of a commercetools amount: 19.99 for 1999 cents, also for high-precision money.
 
-    A type that is not known yet counts as cent precision. `fractionDigits` of a high-precision amount belong to
-    `preciseAmount` alone: without that, `centAmount` is read with two digits, as when the digits are missing.
+    An unknown type counts as cent precision. `fractionDigits` of a high-precision amount apply to `preciseAmount` only:
+    without `preciseAmount`, or without `fractionDigits`, `centAmount` is read with two digits.
     Source: commercetools API, types CentPrecisionMoney and HighPrecisionMoney.
     """
     precise, digits = money.get("preciseAmount"), money.get("fractionDigits")
@@ -23,12 +23,12 @@ def amount(money: Money) -> Decimal:
 
 
 def optional_amount(money: Money | None) -> Decimal | None:
-    """Major units of money that may be missing or hold no amount: then None."""
+    """Major units of an amount; None if the money is missing or has no amount."""
     if not money or (money.get("centAmount") is None and money.get("preciseAmount") is None):
         return None
     return amount(money)
 
 
 def number(value: Decimal) -> float | int:
-    """JSON number of an amount: an int when it is whole, else the nearest float."""
+    """JSON number of an amount: an int if it is whole, else the nearest float."""
     return int(value) if value == value.to_integral_value() else float(value)

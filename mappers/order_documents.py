@@ -1,4 +1,4 @@
-"""The parts of commercetools JSON that make events: orders and payments. See `documents` for what is optional."""
+"""commercetools JSON of orders and payments, as far as the mappers read it. `documents` explains optional fields."""
 
 from typing import TypedDict
 
@@ -7,7 +7,7 @@ from mappers.documents import Address, CustomFields, KeyReference, LocalizedStri
 
 
 class DiscountPortion(TypedDict, total=False):
-    """What one discount takes off the price of one unit."""
+    """The amount that one discount takes off the price of one unit."""
 
     discount: Reference
     discountedAmount: Money
@@ -21,14 +21,14 @@ class DiscountedLinePrice(TypedDict, total=False):
 
 
 class DiscountedQuantity(TypedDict, total=False):
-    """How many units of a line have which discounted price."""
+    """The discounted price of some units of a line, and how many units."""
 
     quantity: int
     discountedPrice: DiscountedLinePrice
 
 
 class LineItem(TypedDict, total=False):
-    """A line of an order: a snapshot of a variant."""
+    """A line item of an order: a snapshot of a variant."""
 
     id: str
     productId: str
@@ -43,7 +43,7 @@ class LineItem(TypedDict, total=False):
 
 
 class CustomLineItem(TypedDict, total=False):
-    """A line of an order that is no product."""
+    """A line of an order that is not a product."""
 
     id: str
     name: LocalizedString
@@ -62,7 +62,7 @@ class TaxedPrice(TypedDict, total=False):
 
 
 class TrackingData(TypedDict, total=False):
-    """What a carrier calls a parcel; `isReturn` marks the label for sending it back."""
+    """A carrier's tracking data of a parcel. `isReturn` marks a return label."""
 
     trackingId: str
     carrier: str
@@ -71,7 +71,7 @@ class TrackingData(TypedDict, total=False):
 
 
 class DeliveryItem(TypedDict, total=False):
-    """How many units of a line item, or of a custom line item, are in a delivery or in a parcel; `id` is the line's."""
+    """Units of a line item or custom line item in a delivery or parcel. `id` is that of the line."""
 
     id: str
     quantity: int
@@ -87,7 +87,7 @@ class Parcel(TypedDict, total=False):
 
 
 class Delivery(TypedDict, total=False):
-    """What leaves the shop at once, in one parcel or in several."""
+    """Items shipped together, in one or more parcels."""
 
     id: str
     createdAt: str
@@ -97,11 +97,11 @@ class Delivery(TypedDict, total=False):
 
 
 EstimatedDelivery = TypedDict("EstimatedDelivery", {"from": str, "until": str}, total=False)
-"""When a shipment should arrive."""
+"""When a shipment is expected to arrive."""
 
 
 class ShippingInfo(TypedDict, total=False):
-    """How an order is shipped, what that costs and what was delivered."""
+    """A shipping method of an order, with its price and deliveries."""
 
     shippingMethodName: str
     price: Money
@@ -119,27 +119,27 @@ class Shipping(TypedDict, total=False):
 
 
 class DiscountOnTotal(TypedDict, total=False):
-    """What cart discounts take off the total price."""
+    """The amount that cart discounts take off the total price."""
 
     discountedAmount: Money
 
 
 class DiscountCode(TypedDict, total=False):
-    """What a shopper types to get a discount."""
+    """A discount code."""
 
     id: str
     code: str
 
 
 class DiscountCodeInfo(TypedDict, total=False):
-    """A discount code that was entered for an order."""
+    """A discount code that the shopper entered for an order."""
 
     discountCode: Reference
     state: str
 
 
 class ReturnItem(TypedDict, total=False):
-    """Some units of a line item, or of a custom line item, that come back."""
+    """Units of a line item or custom line item that are being returned."""
 
     id: str
     key: str
@@ -154,7 +154,7 @@ class ReturnItem(TypedDict, total=False):
 
 
 class ReturnInfo(TypedDict, total=False):
-    """A return: items that come back together."""
+    """A return: items that are returned together."""
 
     items: list[ReturnItem]
     returnTrackingId: str
@@ -162,7 +162,7 @@ class ReturnInfo(TypedDict, total=False):
 
 
 class State(TypedDict, total=False):
-    """A state of a workflow of the project's own."""
+    """A state of a custom workflow."""
 
     id: str
     key: str
@@ -202,7 +202,7 @@ class Order(TypedDict, total=False):
 
 
 class Transaction(TypedDict, total=False):
-    """A movement of money within a payment."""
+    """A transaction of a payment, such as a charge or a refund."""
 
     id: str
     timestamp: str
@@ -212,7 +212,7 @@ class Transaction(TypedDict, total=False):
 
 
 class Payment(TypedDict, total=False):
-    """A payment; it does not know its order."""
+    """A payment. It holds no reference to its order."""
 
     id: str
     version: int

@@ -1,4 +1,4 @@
-"""Klaviyo's own fields for shops: what its templates and segments expect of an order's events."""
+"""Fields of order events in Klaviyo's own schema for shops, which its templates and segments rely on."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,11 +20,11 @@ from mappers.properties import present
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What an order does not tell itself: of its products, by their ids, and of its discount codes.
+class OrderDetails:
+    """Data that an order does not contain, looked up for its events.
 
-    `categories` are paths as `category_paths` makes them, `images` the first image of each product, `discount_codes`
-    what the shopper typed, by the code's id.
+    `categories` holds the category paths of each product (see `category_paths`) and `images` its first image, both by
+    product id. `discount_codes` holds the codes that the shopper typed, by the id of the code.
     """
 
     categories: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -32,13 +32,13 @@ class Known:
     discount_codes: Mapping[str, str] = field(default_factory=dict)
 
 
-NOTHING = Known()
+NO_DETAILS = OrderDetails()
 
 
-def order_fields(order: Order, known: Known, settings: Settings) -> JsonObject:
-    """Fields of an order in Klaviyo's schema; amounts in major units of the order's currency, absent ones left out."""
+def order_fields(order: Order, details: OrderDetails, settings: Settings) -> JsonObject:
+    """Fields of an order in Klaviyo's schema, without empty ones. Amounts are in major units of its currency."""
     line_items, custom_line_items = order.get("lineItems") or [], order.get("customLineItems") or []
-    items = [item_fields(line_item, known, settings) for line_item in line_items]
+    items = [item_fields(line_item, details, settings) for line_item in line_items]
     shipping_address = order.get("shippingAddress") or {}
     lines: list[LineItem | CustomLineItem] = [*line_items, *custom_line_items]
     return present(
@@ -49,7 +49,7 @@ def order_fields(order: Order, known: Known, settings: Settings) -> JsonObject:
             "Categories": _distinct(path for item in items for path in item.get("Categories", ())),
             "Brands": _distinct(item.get("Brand") for item in items),
             "ItemCount": sum(line.get("quantity") or 0 for line in lines),
-            "DiscountCode": _discount_codes(order, known),
+            "DiscountCode": _discount_codes(order, details),
             "DiscountValue": _number(_discount(order, lines)),
             "ShippingCost": _number(_shipping_cost(order)),
             "TaxTotal": _number(_tax(order)),
@@ -59,31 +59,32 @@ def order_fields(order: Order, known: Known, settings: Settings) -> JsonObject:
             "StoreKey": text((order.get("store") or {}).get("key")),
             "IsGuest": not order.get("customerId"),
             "Items": items,
-            # An empty address is an absent one.
+            # An empty address counts as absent.
             "BillingAddress": event_address(order.get("billingAddress")) or None,
             "ShippingAddress": event_address(shipping_address) or None,
         }
     )
 
 
-def line_item_fields(order_id: str, line_item: LineItem, known: Known, settings: Settings) -> JsonObject:
-    """Fields of one line item's own event in Klaviyo's schema."""
-    item = item_fields(line_item, known, settings)
+def line_item_fields(order_id: str, line_item: LineItem, details: OrderDetails, settings: Settings) -> JsonObject:
+    """Fields of a line item's own event, Ordered Product, in Klaviyo's schema."""
+    item = item_fields(line_item, details, settings)
     brand = item.pop("Brand", None)
     return {"OrderId": order_id, **item} | present({"ProductBrand": brand})
 
 
 def brand_of(variant: Variant | None, settings: Settings) -> str | None:
-    """Brand of a variant: its attribute named in `[product] brand_attribute`.
+    """Brand of a variant, from the attribute named in `[product] brand_attribute`.
 
-    The attribute may be a text, an enum (its label), either of them localized, or a set of those (its first).
+    The attribute may be a text or an enum (its label counts), localized or not, or a set of these (the first with a
+    text counts).
     """
-    wanted = settings.sync.product.brand_attribute
+    name = settings.sync.product.brand_attribute
     for attribute in (variant or {}).get("attributes") or []:
-        if wanted and attribute.get("name") == wanted:
+        if name and attribute.get("name") == name:
             value = attribute.get("value")
             values = value if isinstance(value, list) else [value]
-            return next((brand for found in values if (brand := _attribute_text(found, settings))), None)
+            return next((brand for entry in values if (brand := _attribute_text(entry, settings))), None)
     return None
 
 
@@ -92,12 +93,12 @@ def _attribute_text(value: Any, settings: Settings) -> str | None:
         return text(value)
     if "key" in value or "label" in value:
         return _attribute_text(value.get("label"), settings) or text(value.get("key"))
-    # A reference or an amount of money is no name; anything else is text by locale.
+    # A reference or an amount of money has no text. Any other object is text by locale.
     return None if "typeId" in value or "centAmount" in value else localized(value, settings.preferred_locale)
 
 
-def item_fields(line_item: LineItem, known: Known, settings: Settings) -> JsonObject:
-    """One of `Items`: a line item in Klaviyo's schema."""
+def item_fields(line_item: LineItem, details: OrderDetails, settings: Settings) -> JsonObject:
+    """A line item in Klaviyo's schema: an entry of `Items`."""
     variant: Variant = line_item.get("variant") or {}
     product_id = line_item["productId"]
     has_sku = variant.get("id") is not None or variant.get("sku") or variant.get("key")
@@ -110,15 +111,15 @@ def item_fields(line_item: LineItem, known: Known, settings: Settings) -> JsonOb
             "ItemPrice": _number(_unit_price(line_item)),
             "RowTotal": _number(optional_amount(line_item.get("totalPrice"))),
             "ProductURL": _url(line_item, settings),
-            "ImageURL": next(iter(variant_images(variant)), known.images.get(product_id)),
-            "Categories": list(known.categories.get(product_id) or ()),
+            "ImageURL": next(iter(variant_images(variant)), details.images.get(product_id)),
+            "Categories": list(details.categories.get(product_id) or ()),
             "Brand": brand_of(variant, settings),
         }
     )
 
 
 def _url(line_item: LineItem, settings: Settings) -> str | None:
-    """Address of the product, from what the line item knows of it."""
+    """URL of the product, built from the line item's fields."""
     return complete_product_url(
         {
             "id": line_item["productId"],
@@ -131,14 +132,14 @@ def _url(line_item: LineItem, settings: Settings) -> str | None:
 
 
 def _unit_price(line_item: LineItem) -> Decimal | None:
-    """Price of one unit after product discounts, before cart discounts."""
+    """Price of one unit, after product discounts and before cart discounts."""
     price = line_item.get("price") or {}
     discounted = optional_amount((price.get("discounted") or {}).get("value"))
     return optional_amount(price.get("value")) if discounted is None else discounted
 
 
 def discount_code_ids(order: Order) -> list[str]:
-    """Ids of the discount codes that an order does not tell itself."""
+    """Ids of the order's discount codes that are not expanded and have to be looked up."""
     return [reference["id"] for reference in _code_references(order) if reference.get("id") and not _code(reference)]
 
 
@@ -147,33 +148,33 @@ def _code_references(order: Order) -> list[Reference]:
 
 
 def _code(reference: Reference) -> str | None:
-    """The code of an expanded reference."""
+    """The code of an expanded reference; None if it is not expanded."""
     return text((reference.get("obj") or {}).get("code"))
 
 
-def _discount_codes(order: Order, known: Known) -> str | None:
-    """Codes as the shopper typed them; one that can't be read is left out, as its id says nothing to anybody."""
+def _discount_codes(order: Order, details: OrderDetails) -> str | None:
+    """Codes as the shopper typed them. A code that can't be read is left out: its id means nothing to people."""
     codes = (
-        _code(reference) or known.discount_codes.get(reference.get("id", "")) for reference in _code_references(order)
+        _code(reference) or details.discount_codes.get(reference.get("id", "")) for reference in _code_references(order)
     )
     return ", ".join(_distinct(codes)) or None
 
 
 def _discount(order: Order, lines: Sequence[LineItem | CustomLineItem]) -> Decimal | None:
-    """Amount that cart discounts took off the total price and off the lines; None without any."""
+    """Amount that cart discounts took off the total price and the lines; None if there are none."""
     amounts = [optional_amount((order.get("discountOnTotalPrice") or {}).get("discountedAmount"))]
     for line in lines:
         for portion in line.get("discountedPricePerQuantity") or []:
             quantity = portion.get("quantity") or 0
             for discount in (portion.get("discountedPrice") or {}).get("includedDiscounts") or []:
-                # The amount is that of one unit.
-                off = optional_amount(discount.get("discountedAmount"))
-                amounts.append(None if off is None else off * quantity)
+                # The amount is for one unit.
+                per_unit = optional_amount(discount.get("discountedAmount"))
+                amounts.append(None if per_unit is None else per_unit * quantity)
     return _total(amounts)
 
 
 def _shipping_cost(order: Order) -> Decimal | None:
-    """Shipping after discounts, of the one shipping method or of all of them."""
+    """Shipping cost after discounts, summed over all shipping methods; None if there is none."""
     single = order.get("shippingInfo")
     infos = [single] if single else [(shipping or {}).get("shippingInfo") for shipping in order.get("shipping") or []]
     return _total(_shipping_price(info) for info in infos if info)
@@ -194,8 +195,8 @@ def _tax(order: Order) -> Decimal | None:
 
 
 def _total(amounts: Iterable[Decimal | None]) -> Decimal | None:
-    known = [amount for amount in amounts if amount is not None]
-    return sum(known, Decimal()) if known else None
+    present_amounts = [amount for amount in amounts if amount is not None]
+    return sum(present_amounts, Decimal()) if present_amounts else None
 
 
 def _number(amount: Decimal | None) -> float | int | None:

@@ -1,8 +1,10 @@
-"""What is known to have happened to an order by its document alone, without any message.
+"""Past events of an order, derived from the order alone, without any message.
 
-Ids are those that the messages make, so what was told already is not told again. commercetools keeps no time of a
-state: it is that of the last change, and marked as an estimate. Partially Shipped Order is unique by its message, and a
-workflow state may have been passed long ago: neither is among these.
+They have the same ids as the events that messages cause, so nothing is sent twice. commercetools does not store when an
+order entered a state: the time is that of the order's last change, and marked as an estimate.
+
+Two events can't be derived. Partially Shipped Order is unique by its message. And an order may have left a workflow
+state of `[order] transitions` long ago.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,24 +14,31 @@ from mappers.deliveries import shipments
 from mappers.mapped import mapper
 from mappers.order_documents import Order
 from mappers.order_events import Fact
-from mappers.return_events import CAME_BACK, requested_returns, returned_items, returned_order
-from mappers.shipment_events import Left, StateChange, confirmed_shipments, is_told_of, shipment_state, why_unconfirmed
+from mappers.return_events import RETURNED_STATES, requested_returns, returned_items, returned_order
+from mappers.shipment_events import (
+    ShippedParcel,
+    StateChange,
+    confirmed_shipments,
+    has_shipment_events,
+    shipment_state,
+    why_unconfirmed,
+)
 from mappers.state_events import PAID, paid_order
 
 
 def _shipment_state(order: Order, settings: Settings) -> list[Fact]:
     state = str(order.get("shipmentState"))
-    if not is_told_of(state, settings.sync):
+    if not has_shipment_events(state, settings.sync):
         return []
     return shipment_state(order, StateChange(state, order["lastModifiedAt"]), settings)
 
 
 def _parcels(order: Order, settings: Settings) -> list[Fact]:
-    """Confirmed Shipment at the parcel's own time."""
+    """Confirmed Shipment for each parcel, at the time the parcel was created."""
     if not settings.sync.metrics.confirmed_shipment:
         return []
     parcels = [
-        Left(parcel, shipment, parcel["createdAt"])
+        ShippedParcel(parcel, shipment, parcel["createdAt"])
         for shipment in shipments(order)
         for parcel in shipment.parcels
         if not why_unconfirmed(parcel, settings.sync.shipment)
@@ -38,7 +47,7 @@ def _parcels(order: Order, settings: Settings) -> list[Fact]:
 
 
 def _requested(order: Order, settings: Settings) -> list[Fact]:
-    """Requested Return at the return's date, else when its first item was written down."""
+    """Requested Return for each return, at the return's date, else when its first item was created."""
     return [
         fact
         for info in order.get("returnInfo") or []
@@ -52,10 +61,10 @@ def _returned(order: Order, settings: Settings) -> list[Fact]:
         return []
     return [
         returned_order(
-            order, one, one.item.get("lastModifiedAt") or order["lastModifiedAt"], settings, is_estimated=True
+            order, returned, returned.item.get("lastModifiedAt") or order["lastModifiedAt"], settings, is_estimated=True
         )
-        for one in returned_items(order)
-        if one.item.get("shipmentState") in CAME_BACK
+        for returned in returned_items(order)
+        if returned.item.get("shipmentState") in RETURNED_STATES
     ]
 
 
@@ -65,11 +74,11 @@ def _paid(order: Order, settings: Settings) -> list[Fact]:
     return [paid_order(order, order["lastModifiedAt"], settings, is_estimated=True)]
 
 
-PAST: Mapping[str, Callable[[Order, Settings], list[Fact]]] = {
+PAST_EVENTS: Mapping[str, Callable[[Order, Settings], list[Fact]]] = {
     "OrderShipmentStateChanged": mapper(_shipment_state),
     "ParcelAddedToDelivery": mapper(_parcels),
     "ReturnInfoAdded": mapper(_requested),
     "OrderReturnShipmentStateChanged": mapper(_returned),
     "OrderPaymentStateChanged": mapper(_paid),
 }
-"""What an order's document says, by the message that tells the same."""
+"""Functions that derive past events from an order, by the type of the message that causes the same events."""

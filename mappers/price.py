@@ -1,4 +1,4 @@
-"""Prices of a variant: the one shown in Klaviyo, and the tables of all of them."""
+"""Prices of a variant: the one that Klaviyo shows, and tables of all prices."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,11 +18,12 @@ _EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzin
 
 
 def current_price(prices: Sequence[Price] | None, settings: Settings, now: datetime) -> Price | None:
-    """Price of a variant by the rule of mapping.md; None when no price matches.
+    """The price of a variant that Klaviyo shows; None if no price matches. docs/mapping.md states the same rule.
 
-    Candidates are in PREFERRED_CURRENCY (unset: all), hold now, and name no country, channel or customer group but
-    those of `[price]`. The most specific wins: customer group, then channel, then country; with no country set, one
-    without country. Of equals it is one with dates, the earliest `validFrom`, the earliest `validUntil`, the first.
+    Candidates are valid now, in PREFERRED_CURRENCY (in any currency if unset), and either general or for the country,
+    channel and customer group in `[price]`. The most specific wins: customer group first, then channel, then country.
+    If `[price] country` is unset, a price without a country comes first. Among equals, a price with dates wins, then
+    the earliest `validFrom`, then the earliest `validUntil`, then the first.
     """
     currency, country = settings.preferred_currency, settings.sync.price.country
     offers = [
@@ -34,63 +35,67 @@ def current_price(prices: Sequence[Price] | None, settings: Settings, now: datet
 
 
 def price_amount(price: Price | None, rules: PriceRules) -> float | int | None:
-    """JSON number of a price in major units: a discounted value wins, as the shopper pays that."""
-    found = _charged(price, rules)[1] if price else None
-    return None if found is None else number(found)
+    """Amount of a price in major units, as a JSON number.
+
+    It is the discounted value if there is one and `[price] discounted` is on, because the shopper pays that.
+    """
+    shown = _shown_money(price, rules)[1] if price else None
+    return None if shown is None else number(shown)
 
 
 def amount_before_discount(price: Price | None, rules: PriceRules) -> float | int | None:
-    """JSON number of what a discounted price was, in major units; None where nothing is taken off what is shown."""
+    """Amount before the discount in major units, as a JSON number; None if the shown price is not discounted."""
     if not price:
         return None
-    shown, before = _charged(price, rules)[1], optional_amount(price.get("value") or {})
+    shown, before = _shown_money(price, rules)[1], optional_amount(price.get("value") or {})
     return None if shown is None or before is None or before <= shown else number(before)
 
 
 def price_metadata(prices: Sequence[Price] | None, settings: Settings, now: datetime) -> tuple[JsonObject, JsonObject]:
     """Tables for `price_json` and `currency_json`: `{"price_EUR": 19.99, "price_DE": 19.99}`, `{"currency_DE": "EUR"}`.
 
-    An entry follows the rule of `current_price` for its currency, or for its country. A price with a country stands for
-    that country alone, one without for every country that uses its currency; where a country uses several of the
-    currencies, the one that CLDR names first wins. Prices that don't hold now, or that are for another channel or
-    customer group, are in neither table.
+    Each entry follows the rule of `current_price`, for its currency or country. A price with a country applies to that
+    country only. A price without one applies to every country that uses its currency. If a country uses several of the
+    currencies, the one that CLDR lists first wins. Prices that are not valid now, or are for another channel or
+    customer group, are left out.
     """
     rules = settings.sync.price
     by_currency: dict[str, list[_Offer]] = {}
     general: dict[str, list[_Offer]] = {}
-    own: dict[str, list[_Offer]] = {}
+    by_country: dict[str, list[_Offer]] = {}
     for offer in _offers(prices, rules, now):
         by_currency.setdefault(offer.currency, []).append(offer)
         if offer.country:
-            own.setdefault(offer.country, []).append(offer)
+            by_country.setdefault(offer.country, []).append(offer)
         else:
             general.setdefault(offer.currency, []).append(offer)
     amounts: JsonObject = {
-        f"price_{currency}": _best_amount(found, rules.country) for currency, found in by_currency.items()
+        f"price_{currency}": _best_amount(offers, rules.country) for currency, offers in by_currency.items()
     }
     currencies: JsonObject = {}
-    general_amounts = {currency: _best_amount(found, "") for currency, found in general.items()}
-    for country, currency in _tender_among(tuple(general)).items():
+    general_amounts = {currency: _best_amount(offers, "") for currency, offers in general.items()}
+    for country, currency in _currency_by_country(tuple(general)).items():
         amounts[f"price_{country}"] = general_amounts[currency]
         currencies[f"currency_{country}"] = currency
-    for country, found in own.items():
-        currency = min(dict.fromkeys(offer.currency for offer in found), key=partial(_rank, country))
-        offers = [offer for offer in found if offer.currency == currency] + general.get(currency, [])
+    for country, own_offers in by_country.items():
+        currency = min(dict.fromkeys(offer.currency for offer in own_offers), key=partial(_rank, country))
+        offers = [offer for offer in own_offers if offer.currency == currency] + general.get(currency, [])
         amounts[f"price_{country}"] = _best_amount(offers, country)
         currencies[f"currency_{country}"] = currency
     return amounts, currencies
 
 
 def price_tiers(prices: Sequence[Price] | None, settings: Settings, now: datetime) -> JsonObject:
-    """Table for `tiers_json`: `{"EUR": [{"from": 10, "price": 8.5}]}`, of the price that `price_json` has by currency.
+    """Table for `tiers_json`: `{"EUR": [{"from": 10, "price": 8.5}]}`.
 
-    A discounted price has none: commercetools does not apply them.
+    The tiers are those of the price that `price_json` shows for the currency. A discounted price has none, because
+    commercetools does not apply its tiers.
     """
     rules = settings.sync.price
     by_currency: dict[str, list[_Offer]] = {}
     for offer in _offers(prices, rules, now):
         by_currency.setdefault(offer.currency, []).append(offer)
-    shown = {currency: _best(found, rules.country).price for currency, found in by_currency.items()}
+    shown = {currency: _best(offers, rules.country).price for currency, offers in by_currency.items()}
     return {
         currency: sorted(
             (
@@ -107,7 +112,10 @@ def price_tiers(prices: Sequence[Price] | None, settings: Settings, now: datetim
 
 @mapper
 def may_be_shown(price: Price, rules: PriceRules, now: datetime) -> bool:
-    """Whether a price holds now, and is for no other channel or customer group than those of `[price]`."""
+    """True if a price is valid now, and is general or for the channel and customer group in `[price]`.
+
+    Prices of recurring orders and inactive standalone prices are never shown.
+    """
     if price.get("active") is False or price.get("recurrencePolicy"):
         return False
     if _id(price, "channel") not in ("", rules.channel) or _id(price, "customerGroup") not in (
@@ -120,7 +128,7 @@ def may_be_shown(price: Price, rules: PriceRules, now: datetime) -> bool:
 
 
 class _Offer(NamedTuple):
-    """A price that may be shown, and what is worked out from it."""
+    """A price that may be shown, with its currency, amount and country. `country` is empty for a general price."""
 
     price: Price
     currency: str
@@ -133,10 +141,10 @@ def _offers(prices: Sequence[Price] | None, rules: PriceRules, now: datetime) ->
 
 
 def _offer(price: Price, rules: PriceRules, now: datetime) -> _Offer | None:
-    """A price as an offer; None when it is for others, does not hold now, or says no amount."""
+    """A price as an offer; None if it may not be shown, or has no currency or amount."""
     if not may_be_shown(price, rules, now):
         return None
-    money, charged = _charged(price, rules)
+    money, charged = _shown_money(price, rules)
     currency = money.get("currencyCode")
     if not currency or charged is None:
         return None
@@ -144,7 +152,7 @@ def _offer(price: Price, rules: PriceRules, now: datetime) -> _Offer | None:
 
 
 def _best(offers: Sequence[_Offer], country: str) -> _Offer:
-    """The one to be shown in a country, empty for none in particular; `min` keeps the first of equals."""
+    """The offer to show in a country, or in general if `country` is empty. `min` returns the first of equals."""
 
     def preference(offer: _Offer) -> tuple[object, ...]:
         begins, ends = _validity(offer.price)
@@ -166,8 +174,8 @@ def _best_amount(offers: Sequence[_Offer], country: str) -> float | int:
 
 
 @lru_cache(maxsize=256)
-def _tender_among(currencies: tuple[str, ...]) -> Mapping[str, str]:
-    """Which of the currencies each country uses that uses one of them."""
+def _currency_by_country(currencies: tuple[str, ...]) -> Mapping[str, str]:
+    """Currency by country, for every country that uses one of these currencies."""
     used: dict[str, str] = {}
     for currency in currencies:
         for country in countries_of(currency):
@@ -177,38 +185,38 @@ def _tender_among(currencies: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def _id(price: Price, name: str) -> str:
-    """Id of what a price is for; empty when it is for all."""
+    """Id of the channel or customer group that a price is for; empty if it is for all."""
     return (price.get(name) or {}).get("id") or ""  # type: ignore[attr-defined]
 
 
 def _validity(price: Price) -> tuple[datetime, datetime]:
-    """From when, and until before when, a price holds."""
+    """Start (inclusive) and end (exclusive) of a price's validity."""
     return _moment(price.get("validFrom")) or _EARLIEST, _moment(price.get("validUntil")) or _LATEST
 
 
-def _moment(written: str | None) -> datetime | None:
-    if not written:
+def _moment(timestamp: str | None) -> datetime | None:
+    if not timestamp:
         return None
-    moment = datetime.fromisoformat(written)
+    moment = datetime.fromisoformat(timestamp)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _charged(price: Price, rules: PriceRules) -> tuple[Money, Decimal | None]:
-    """What is shown, and its amount: the discounted value where there is one, unless `[price] discounted` is off."""
+def _shown_money(price: Price, rules: PriceRules) -> tuple[Money, Decimal | None]:
+    """The money that is shown, and its amount: the discounted value if there is one and `[price] discounted` is on."""
     discounted = (price.get("discounted") or {}).get("value") if rules.discounted else None
-    if discounted and (found := optional_amount(discounted)) is not None:
-        return discounted, found
+    if discounted and (discounted_amount := optional_amount(discounted)) is not None:
+        return discounted, discounted_amount
     money = price.get("value") or {}
     return money, optional_amount(money)
 
 
 def countries_of(currency: str) -> tuple[str, ...]:
-    """Countries where a currency is legal tender today, by CLDR, in alphabetical order."""
+    """Countries where a currency is legal tender today, in alphabetical order. Source: CLDR."""
     return _countries_by_currency().get(currency, ())
 
 
 def _rank(country: str, currency: str) -> int:
-    """Place of a currency among those of a country; foreign ones come last."""
+    """Rank of a currency among those of a country. Foreign currencies come last."""
     official = currencies_by_country().get(country, ())
     return official.index(currency) if currency in official else len(official)
 
@@ -219,4 +227,4 @@ def _countries_by_currency() -> Mapping[str, tuple[str, ...]]:
     for country, currencies in sorted(currencies_by_country().items()):
         for currency in currencies:
             countries.setdefault(currency, []).append(country)
-    return {currency: tuple(found) for currency, found in countries.items()}
+    return {currency: tuple(names) for currency, names in countries.items()}

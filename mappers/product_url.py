@@ -1,4 +1,4 @@
-"""Address of a product in the shop, from PRODUCT_URL_TEMPLATE."""
+"""URL of a product in the shop, from PRODUCT_URL_TEMPLATE."""
 
 from core.settings import Settings
 from core.url_template import filled, placeholders
@@ -6,14 +6,14 @@ from mappers.catalog_documents import ProductProjection, Variant
 from mappers.ids import variant_sku
 from mappers.localized import localized_with_locale, text
 
-_NAMES = frozenset({"productSlug", "productKey", "productId", "sku", "locale"})
+_PLACEHOLDERS = frozenset({"productSlug", "productKey", "productId", "sku", "locale"})
 
 
 def product_url(template: str | None, product: ProductProjection, variant: Variant | None, settings: Settings) -> str:
-    """URL of a product, with the placeholders of the template filled and URL-encoded; without template `None`, as text.
+    """URL of a product: the template with its placeholders replaced by URL-encoded values.
 
-    `{{locale}}` is PREFERRED_LOCALE, else the locale of the slug that is shown. A placeholder the product has no value
-    for is filled with nothing, other text in braces stays.
+    Without a template, the text `None`. `{{locale}}` is PREFERRED_LOCALE, else the locale of the slug in use. A
+    placeholder without a value becomes empty. Other text in braces stays.
     """
     if not template:
         return "None"
@@ -21,7 +21,7 @@ def product_url(template: str | None, product: ProductProjection, variant: Varia
 
 
 def complete_product_url(product: ProductProjection, variant: Variant | None, settings: Settings) -> str | None:
-    """URL of a product, or None without a template, or when the product lacks a value the template asks for."""
+    """URL of a product; None without a template, or if the product lacks a value that the template needs."""
     template = settings.product_url_template
     if not template:
         return None
@@ -32,8 +32,8 @@ def complete_product_url(product: ProductProjection, variant: Variant | None, se
 def _values(
     template: str, product: ProductProjection, variant: Variant | None, settings: Settings
 ) -> dict[str, str | None]:
-    """Value of each placeholder that the template has."""
-    return {name: _value(name, product, variant, settings) for name in placeholders(template) if name in _NAMES}
+    """Value of each known placeholder in the template."""
+    return {name: _value(name, product, variant, settings) for name in placeholders(template) if name in _PLACEHOLDERS}
 
 
 def _value(name: str, product: ProductProjection, variant: Variant | None, settings: Settings) -> str | None:

@@ -1,4 +1,4 @@
-"""A customer as a Klaviyo profile, and what an order's events tell of the person who ordered."""
+"""A customer as a Klaviyo profile, and the profile in an order's events."""
 
 from core.settings import Settings
 from mappers.address import LOCATION_FIELDS, location, phone_number, profile_address, written_phone_numbers
@@ -9,17 +9,17 @@ from mappers.mapped import JsonObject, Mapped, mapper
 from mappers.order_documents import Order
 from mappers.properties import present, selected
 
-_WITHOUT_RULE = ("password", "custom")
-"""Fields of a customer that are never properties: a secret, and what has rules of its own."""
+_NEVER_PROPERTIES = ("password", "custom")
+"""Customer fields that never become properties: a secret, and the custom fields, which have their own rules."""
 
 
 @mapper
 def profile(customer: Customer, settings: Settings) -> Mapped:
     """Body of `POST /api/profile-import` for a customer.
 
-    What the customer does not have is left out, as `null` would clear what Klaviyo learned elsewhere; the attributes
-    listed in `[customer] clear` are sent as `null` then. Of a location that is listed there, every member that the
-    address lacks is cleared; `properties` are merged by Klaviyo key by key, so there is nothing to clear in them.
+    Empty attributes are left out, because `null` would clear what Klaviyo learned elsewhere. Those listed in
+    `[customer] clear` are sent as `null` instead. If `location` is listed, each member that the address lacks is sent
+    as `null`. Klaviyo merges `properties` key by key, so nothing in them is cleared.
     """
     address = profile_address(customer)
     phone = phone_number(address)
@@ -36,11 +36,11 @@ def profile(customer: Customer, settings: Settings) -> Mapped:
         }
     )
     rules = settings.sync.customer
-    place = location(address)
+    customer_location = location(address)
     if "location" in rules.clear:
-        place = dict.fromkeys(LOCATION_FIELDS) | place
-    if place:
-        attributes["location"] = place
+        customer_location = dict.fromkeys(LOCATION_FIELDS) | customer_location
+    if customer_location:
+        attributes["location"] = customer_location
     custom = selected((customer.get("custom") or {}).get("fields"), rules.custom_fields)
     properties = custom | selected(_own_fields(customer), rules.properties)
     if properties:
@@ -54,19 +54,22 @@ def profile(customer: Customer, settings: Settings) -> Mapped:
 
 
 def profile_body(attributes: JsonObject) -> JsonObject:
-    """Profile of these attributes, as the upsert takes it and as events hold it."""
+    """Profile with these attributes, as used in an upsert and inside an event."""
     return {"data": {"type": "profile", "attributes": attributes}}
 
 
 @mapper
 def customer_in_event(customer: Customer) -> JsonObject:
-    """Profile of a customer's event: who it is, and the e-mail of today. All else has messages of its own."""
+    """Profile attributes of a customer's event: id and current e-mail. Customer messages sync all others."""
     return present({"external_id": customer["id"], "email": text(customer.get("email"))})
 
 
 @mapper
 def guest_in_event(order: Order) -> JsonObject:
-    """Profile of a guest's event: what the billing address tells, but no phone number, as nobody agreed to calls."""
+    """Profile attributes of a guest's event, from the billing address.
+
+    Without the phone number: a guest has not consented to calls.
+    """
     address = order.get("billingAddress") or {}
     return present(
         {
@@ -81,21 +84,21 @@ def guest_in_event(order: Order) -> JsonObject:
 
 @mapper
 def email_in_event(order: Order) -> JsonObject:
-    """Profile of an event by the order's e-mail alone; empty without one."""
+    """Profile attributes of an event: the order's e-mail only. Empty if it has none."""
     return present({"email": text(order.get("customerEmail"))})
 
 
 @mapper
-def email_of(customer: Customer) -> Mapped:
-    """Body of the upsert that puts a customer's e-mail right and nothing else."""
+def email_update(customer: Customer) -> Mapped:
+    """Body of the upsert that corrects a customer's e-mail and nothing else."""
     return Mapped(profile_body(customer_in_event(customer)))
 
 
 def _own_fields(customer: Customer) -> JsonObject:
-    """Fields that may become properties; groups and stores by their keys, and without those whose key is unknown."""
+    """Fields that may become properties. Groups and stores are replaced by their keys, or left out without a key."""
     groups = [assigned.get("customerGroup") for assigned in customer.get("customerGroupAssignments") or []]
     return {
-        **{name: value for name, value in customer.items() if name not in _WITHOUT_RULE},
+        **{name: value for name, value in customer.items() if name not in _NEVER_PROPERTIES},
         "customerGroup": _key(customer.get("customerGroup")),
         "customerGroupAssignments": [key for group in groups if (key := _key(group))],
         "stores": [key for store in customer.get("stores") or [] if (key := text(store.get("key")))],
@@ -103,5 +106,5 @@ def _own_fields(customer: Customer) -> JsonObject:
 
 
 def _key(reference: Reference | None) -> str | None:
-    """Key of an expanded reference."""
+    """Key of an expanded reference; None if it is not expanded."""
     return text(((reference or {}).get("obj") or {}).get("key"))

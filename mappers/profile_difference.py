@@ -1,4 +1,4 @@
-"""Whether what Klaviyo has of a person is what we would write."""
+"""Compare a profile in Klaviyo with what we would write."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -6,23 +6,24 @@ from typing import Any
 from mappers.mapped import JsonObject
 
 _MERGED = ("location", "properties")
-"""Attributes that Klaviyo merges key by key: what others put beside ours is theirs."""
+"""Attributes that Klaviyo merges key by key. Keys that others have added are ignored."""
 
 
-def differing_in_profile(attributes: JsonObject, existing: Mapping[str, Any]) -> Iterator[str]:
-    """Names of the attributes we send in which a profile differs; `location.<key>`, `properties.<key>` of a key.
+def differing_profile_fields(attributes: JsonObject, existing: Mapping[str, Any]) -> Iterator[str]:
+    """Names of the attributes that we send and in which a profile differs.
 
-    E-mails are compared without regard to case, texts without blanks around them, and null counts as absent.
+    `location` and `properties` are compared key by key, as `location.<key>`. E-mails are compared case-insensitively,
+    texts without surrounding whitespace. Null counts as absent.
     """
     for name, value in attributes.items():
-        found = existing.get(name)
+        theirs = existing.get(name)
         if name in _MERGED and isinstance(value, dict):
-            theirs = found if isinstance(found, dict) else {}
-            yield from (f"{name}.{key}" for key, part in value.items() if not _is_same(part, theirs.get(key)))
+            existing_members = theirs if isinstance(theirs, dict) else {}
+            yield from (f"{name}.{key}" for key, part in value.items() if not _is_same(part, existing_members.get(key)))
         elif name == "email":
-            if str(value).lower().strip() != str(found or "").lower():
+            if str(value).lower().strip() != str(theirs or "").lower():
                 yield name
-        elif name != "external_id" and not _is_same(value, found):
+        elif name != "external_id" and not _is_same(value, theirs):
             yield name
 
 

@@ -1,4 +1,4 @@
-"""Which fields of a document become properties, by the rules of sync.toml."""
+"""Select the fields of a document that become properties, by the rules in sync.toml."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,13 +7,14 @@ from core.rules import PropertyRules
 from mappers.mapped import JsonObject
 
 NO_RULES = PropertyRules()
-"""Every field that has a value, under its own name."""
+"""Rules that select every field with a value, under its own name."""
 
 
 def selected(fields: Mapping[str, Any] | None, rules: PropertyRules) -> JsonObject:
-    """Fields that `include` (empty: all) and `exclude` leave over, under the names that `rename` gives them.
+    """Fields in `include` (all if it is empty) but not in `exclude`, under their names in `rename`.
 
-    `None`, `""` and `[]` are left out, `0` and `False` stay. When two fields end up with one name, the renamed wins.
+    Empty values (`None`, `""` and `[]`) are left out; `0` and `False` stay. If two fields end up with the same name,
+    the renamed one wins.
     """
     properties: JsonObject = {}
     renamed: JsonObject = {}
@@ -28,10 +29,10 @@ def selected(fields: Mapping[str, Any] | None, rules: PropertyRules) -> JsonObje
 
 
 def is_empty(value: object) -> bool:
-    """Whether a value is left out of properties: `None`, `""` or `[]`."""
+    """True for a value that is left out of properties: `None`, `""` or `[]`."""
     return not value and (value is None or isinstance(value, (str, list, tuple)))
 
 
 def present(fields: JsonObject) -> JsonObject:
-    """Fields without those that are left out."""
+    """Fields without the empty ones. See `is_empty`."""
     return {name: value for name, value in fields.items() if value or not is_empty(value)}

@@ -1,7 +1,7 @@
-"""What comes back of an order: Requested Return for a return that was announced, Returned Order for each item.
+"""Events of an order's returns: Requested Return for an announced return, Returned Order for each item that came back.
 
-A return has no id, and `setReturnInfo` gives its items new ones each time. So an event's id is made from the return's
-content: the tracking number or the date, and the lines with their quantities, or the items' own keys.
+A return has no id, and `setReturnInfo` gives its items new ids each time. So the id of an event is a hash of the
+return's content: its tracking number or date, and for each item its key, or else its line and quantity.
 """
 
 import hashlib
@@ -16,78 +16,83 @@ from mappers.mapped import JsonObject, mapper
 from mappers.order_documents import Order, ReturnInfo, ReturnItem
 from mappers.order_events import Fact
 from mappers.order_parts import Part, order_lines, parts_of, total
-from mappers.order_properties import Known
+from mappers.order_properties import OrderDetails
 from mappers.properties import present
 
 ADVISED = "Advised"
 RETURNED = "Returned"
-CAME_BACK = frozenset({RETURNED, "BackInStock", "Unusable"})
-"""An item is Returned before it is one of the others. Source: commercetools API, ReturnShipmentState."""
+RETURNED_STATES = frozenset({RETURNED, "BackInStock", "Unusable"})
+"""States of an item that came back. It is Returned first. Source: commercetools API, ReturnShipmentState."""
 
-_GONE = "the order no longer has its line"
+_LINE_MISSING = "the order no longer has its line"
 _DIGITS = 32
+"""Hexadecimal digits of the hash in an event id."""
 
 
 @dataclass(frozen=True, slots=True)
-class Returned:
-    """An item of a return, its return, and the id of the event that tells of it."""
+class ReturnedItem:
+    """An item of a return, the return itself, and the id of the item's event."""
 
     item: ReturnItem
     info: ReturnInfo
     unique_id: str
 
-    def in_state(self, state: str) -> "Returned":
-        """The item as it was in that state."""
+    def in_state(self, state: str) -> "ReturnedItem":
+        """The item as it was in this state."""
         return replace(self, item={**self.item, "shipmentState": state})
 
 
 @mapper
-def makes_event(told: Iterable[ReturnInfo], settings: Settings) -> bool:
-    """Whether any of these returns has an item in a state whose metric is on."""
-    states = {item.get("shipmentState") for info in told for item in _items(info)}
+def has_return_events(returns: Iterable[ReturnInfo], settings: Settings) -> bool:
+    """True if one of the returns has an item in a state whose metric is on."""
+    states = {item.get("shipmentState") for info in returns for item in _items(info)}
     metrics = settings.sync.metrics
-    return bool((metrics.requested_return and ADVISED in states) or (metrics.returned_order and states & CAME_BACK))
+    return bool(
+        (metrics.requested_return and ADVISED in states) or (metrics.returned_order and states & RETURNED_STATES)
+    )
 
 
 @mapper
 def return_facts(
-    order: Order, told: Sequence[ReturnInfo], occurred_at: str, settings: Settings, *, is_news: bool
+    order: Order, returns: Sequence[ReturnInfo], occurred_at: str, settings: Settings, *, is_new: bool
 ) -> list[Fact]:
-    """Requested Return for each of these returns with advised items, Returned Order for each item that came back.
+    """Requested Return for each return with advised items, Returned Order for each item that came back.
 
-    `is_news`: all of them are new with the message, whatever date they have. Else there are old ones among them, as in
-    a list that was replaced.
+    `is_new` is True if the message added these returns just now, whatever their date. If it replaced the whole list of
+    returns, some of them are old.
     """
     return [
-        *requested_returns(order, told, occurred_at, settings, is_news=is_news),
+        *requested_returns(order, returns, occurred_at, settings, is_new=is_new),
         *(
-            returned_order(order, one, occurred_at, settings, is_news=is_news)
-            for one in returned_items(order, told)
-            if one.item.get("shipmentState") in CAME_BACK and settings.sync.metrics.returned_order
+            returned_order(order, returned, occurred_at, settings, is_new=is_new)
+            for returned in returned_items(order, returns)
+            if returned.item.get("shipmentState") in RETURNED_STATES and settings.sync.metrics.returned_order
         ),
     ]
 
 
 @mapper
 def requested_returns(
-    order: Order, told: Sequence[ReturnInfo], occurred_at: str, settings: Settings, *, is_news: bool = False
+    order: Order, returns: Sequence[ReturnInfo], occurred_at: str, settings: Settings, *, is_new: bool = False
 ) -> list[Fact]:
-    """Requested Return for each of these returns that has items in the state Advised.
+    """Requested Return for each return that has items in the state Advised.
 
-    It is unique by all that is in the return, also by what has come back by now. The age of one that is news counts
-    from `occurred_at` where that is after the return's date.
+    Its id covers all items of the return, including those that have come back by now. The age of a new return
+    (`is_new`) counts from `occurred_at`, if that is after the return's date.
     """
     metric = settings.sync.metrics.requested_return
     if not metric:
         return []
-    ids = dict(_numbered(order, ((_content(info, _items(info)), _ids(info)) for info in _returns(order))))
-    own = _numbered(order, ((_content(info, _items(info)), _ids(info)) for info in told))
+    ids_in_order = dict(
+        _event_ids(order, ((_content(info, _items(info)), _item_ids(info)) for info in _returns(order)))
+    )
+    event_ids = _event_ids(order, ((_content(info, _items(info)), _item_ids(info)) for info in returns))
     facts = []
-    for info, (item_ids, unique_id) in zip(told, own, strict=True):
+    for info, (item_ids, unique_id) in zip(returns, event_ids, strict=True):
         advised = [item for item in _items(info) if item.get("shipmentState") == ADVISED]
         if advised:
-            fact = _requested(order, info, advised, ids.get(item_ids, unique_id), occurred_at, settings)
-            facts.append(replace(fact, age_from=max(fact.occurred_at, occurred_at)) if is_news else fact)
+            fact = _requested(order, info, advised, ids_in_order.get(item_ids, unique_id), occurred_at, settings)
+            facts.append(replace(fact, age_from=max(fact.occurred_at, occurred_at)) if is_new else fact)
     return facts
 
 
@@ -105,45 +110,47 @@ def _requested(
         unique_id,
         text(info.get("returnDate")) or occurred_at,
         total([part for part in parts if part]),
-        lambda known: present(
+        lambda details: present(
             {
                 "ReturnItems": [
-                    _item_fields(item, part, known, settings) for item, part in zip(advised, parts, strict=True) if part
+                    _item_fields(item, part, details, settings)
+                    for item, part in zip(advised, parts, strict=True)
+                    if part
                 ],
                 "ReturnTrackingId": text(info.get("returnTrackingId")),
                 "ReturnDate": text(info.get("returnDate")),
             }
         ),
-        cuts=(f"ReturnItems[]: {_GONE}",) if None in parts else (),
+        cuts=(f"ReturnItems[]: {_LINE_MISSING}",) if None in parts else (),
     )
 
 
 @mapper
-def returned_items(order: Order, told: Sequence[ReturnInfo] | None = None) -> list[Returned]:
-    """The items of these returns, by default of all that the order has."""
-    told = _returns(order) if told is None else told
-    every = [(info, item) for info in told for item in _items(info)]
-    ids = dict(_numbered(order, _each_item(_returns(order))))
-    own = _numbered(order, _each_item(told))
+def returned_items(order: Order, returns: Sequence[ReturnInfo] | None = None) -> list[ReturnedItem]:
+    """The items of these returns, by default of all returns of the order."""
+    returns = _returns(order) if returns is None else returns
+    items = [(info, item) for info in returns for item in _items(info)]
+    ids_in_order = dict(_event_ids(order, _item_contents(_returns(order))))
+    event_ids = _event_ids(order, _item_contents(returns))
     return [
-        Returned(item, info, ids.get(item_ids, unique_id))
-        for (info, item), (item_ids, unique_id) in zip(every, own, strict=True)
+        ReturnedItem(item, info, ids_in_order.get(item_id, unique_id))
+        for (info, item), (item_id, unique_id) in zip(items, event_ids, strict=True)
     ]
 
 
 @mapper
 def returned_order(
     order: Order,
-    returned: Returned,
+    returned: ReturnedItem,
     occurred_at: str,
     settings: Settings,
     *,
     is_estimated: bool = False,
-    is_news: bool = False,
+    is_new: bool = False,
 ) -> Fact:
-    """One item came back: unique by its return and by what it is.
+    """Returned Order for an item that came back, unique by the content of its return and of the item.
 
-    Unless it is news its age counts from the return's date, where that is before `occurred_at`.
+    Unless the return is new, the event's age counts from the return's date, if that is before `occurred_at`.
     """
     item, part = returned.item, _part(order, returned.item)
     return Fact(
@@ -151,13 +158,13 @@ def returned_order(
         returned.unique_id,
         occurred_at,
         total([part] if part else []),
-        lambda known: (
-            _item_fields(item, part, known, settings)
+        lambda details: (
+            _item_fields(item, part, details, settings)
             | present({"ReturnTrackingId": text(returned.info.get("returnTrackingId"))})
         ),
-        cuts=() if part else (f"the item that came back: {_GONE}",),
+        cuts=() if part else (f"the item that came back: {_LINE_MISSING}",),
         is_estimated=is_estimated,
-        age_from="" if is_news else min(text(returned.info.get("returnDate")) or occurred_at, occurred_at),
+        age_from="" if is_new else min(text(returned.info.get("returnDate")) or occurred_at, occurred_at),
     )
 
 
@@ -169,7 +176,7 @@ def _items(info: ReturnInfo) -> Sequence[ReturnItem]:
     return info.get("items") or []
 
 
-def _ids(info: ReturnInfo) -> str:
+def _item_ids(info: ReturnInfo) -> str:
     return " ".join(sorted(item["id"] for item in _items(info)))
 
 
@@ -181,9 +188,9 @@ def _line_id(item: ReturnItem) -> str:
     return item.get("lineItemId") or item.get("customLineItemId") or ""
 
 
-def _item_fields(item: ReturnItem, part: Part | None, known: Known, settings: Settings) -> JsonObject:
+def _item_fields(item: ReturnItem, part: Part | None, details: OrderDetails, settings: Settings) -> JsonObject:
     return {
-        **(part.brief(known, settings) if part else {"Quantity": item["quantity"]}),
+        **(part.brief(details, settings) if part else {"Quantity": item["quantity"]}),
         **present(
             {
                 "Comment": text(item.get("comment")),
@@ -194,31 +201,32 @@ def _item_fields(item: ReturnItem, part: Part | None, known: Known, settings: Se
     }
 
 
-def _each_item(told: Iterable[ReturnInfo]) -> Iterator[tuple[str, str]]:
-    return ((_content(info, [item]), item["id"]) for info in told for item in _items(info))
+def _item_contents(returns: Iterable[ReturnInfo]) -> Iterator[tuple[str, str]]:
+    return ((_content(info, [item]), item["id"]) for info in returns for item in _items(info))
 
 
 def _content(info: ReturnInfo, items: Iterable[ReturnItem]) -> str:
-    """What a return, or an item of it, is known by, whatever ids its items have."""
-    known_by = [item.get("key") or [_line_id(item), item["quantity"]] for item in items]
+    """Content that identifies a return or one of its items, independent of the items' ids."""
+    identities = [item.get("key") or [_line_id(item), item["quantity"]] for item in items]
     return json.dumps(
         [
             text(info.get("returnTrackingId")) or text(info.get("returnDate")),
-            sorted(known_by, key=json.dumps),
+            sorted(identities, key=json.dumps),
         ]
     )
 
 
-def _numbered(order: Order, contents: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The items' ids and the event's id for each content.
+def _event_ids(order: Order, contents: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Pairs of item ids and event id, for pairs of content and item ids.
 
-    Of equal ones, such as one shirt on Monday and another on Friday, the second is another return than the first.
+    Equal contents are numbered, to get different event ids: one shirt returned on Monday and another on Friday are two
+    returns.
     """
     seen: Counter[str] = Counter()
-    found = []
-    for content, ids in contents:
-        nth = [str(seen[content])] if seen[content] else []
+    event_ids = []
+    for content, item_ids in contents:
+        number = [str(seen[content])] if seen[content] else []
         seen[content] += 1
-        digest = hashlib.sha256("\n".join([order["id"], content, *nth]).encode()).hexdigest()
-        found.append((ids, f"{order['id']}:{digest[:_DIGITS]}"))
-    return found
+        digest = hashlib.sha256("\n".join([order["id"], content, *number]).encode()).hexdigest()
+        event_ids.append((item_ids, f"{order['id']}:{digest[:_DIGITS]}"))
+    return event_ids

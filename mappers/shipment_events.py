@@ -1,4 +1,4 @@
-"""What the shipping of an order becomes: Shipped, Partially Shipped and Delivered Order, and Confirmed Shipment."""
+"""Events of an order's shipping: Shipped, Partially Shipped and Delivered Order, and Confirmed Shipment."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,18 +21,18 @@ from mappers.deliveries import (
 from mappers.localized import text
 from mappers.mapped import JsonObject, mapper
 from mappers.order_documents import Order, Parcel
-from mappers.order_events import Fact, worth
+from mappers.order_events import Fact, order_value
 from mappers.order_parts import Part, order_lines, parts_of, total
-from mappers.order_properties import Known
+from mappers.order_properties import OrderDetails
 from mappers.properties import present
 
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """A shipment state that an order came into, and what told it.
+    """A shipment state that an order entered.
 
-    Without `message_id` no message is known to have told it: the order was found in that state, and `occurred_at` is a
-    guess.
+    `message_id` is the message about the change. If it is empty, only the order's current state is known, and
+    `occurred_at` is a guess.
     """
 
     state: str
@@ -42,9 +42,9 @@ class StateChange:
 
 
 def metrics_of(state: str, rules: SyncRules) -> list[tuple[str, bool]]:
-    """The metrics that a shipment state makes, and whether an order may have them again.
+    """The metrics of a shipment state, each with True if an order may have it more than once.
 
-    A state may stand in several lists. A metric that is off hides none of the others.
+    A state may be in several lists of `[shipment]`, and then has several metrics. A metric that is off is left out.
     """
     shipment, metrics = rules.shipment, rules.metrics
     lists = (
@@ -55,17 +55,17 @@ def metrics_of(state: str, rules: SyncRules) -> list[tuple[str, bool]]:
     return [(metric, is_repeated) for states, metric, is_repeated in lists if metric and state in states]
 
 
-def is_told_of(state: str, rules: SyncRules) -> bool:
-    """Whether coming into a shipment state makes any event."""
+def has_shipment_events(state: str, rules: SyncRules) -> bool:
+    """True if an order that enters this shipment state gets an event."""
     return bool(metrics_of(state, rules)) or state in rules.order.fulfilled_shipment_states
 
 
 @mapper
 def shipment_state(order: Order, change: StateChange, settings: Settings) -> list[Fact]:
-    """What it means that an order came into a shipment state: its own metrics, and Fulfilled Order where that is set.
+    """Events of an order that entered a shipment state: the state's metrics, and Fulfilled Order if so configured.
 
-    An order is shipped, delivered and fulfilled once. It may be shipped in part again and again, so that is unique by
-    the message, and nothing where there is none.
+    An order is shipped, delivered and fulfilled once. It may be partially shipped several times, so that event is
+    unique by the message, and is left out if no message is known.
     """
     rules, facts = settings.sync, []
     is_estimated = not change.message_id
@@ -75,21 +75,23 @@ def shipment_state(order: Order, change: StateChange, settings: Settings) -> lis
                 rules.metrics.fulfilled_order,
                 order["id"],
                 change.occurred_at,
-                worth(order, settings),
+                order_value(order, settings),
                 lambda _: {},
                 is_estimated=is_estimated,
             )
         )
     states = {"ShipmentState": change.state, "OldShipmentState": change.old_state}
     lines = order_lines(order)
-    in_deliveries = [part for one in shipments(order) for part in parts_in(lines, one.delivery.get("items") or [])]
+    in_deliveries = [
+        part for shipment in shipments(order) for part in parts_in(lines, shipment.delivery.get("items") or [])
+    ]
     facts.extend(
         Fact(
             metric,
             f"{order['id']}:{change.message_id}" if is_repeated else order["id"],
             change.occurred_at,
-            worth(order, settings),
-            lambda known: present(states) | deliveries_fields(order, known, settings),
+            order_value(order, settings),
+            lambda details: present(states) | deliveries_fields(order, details, settings),
             cuts=_cuts("Deliveries[].Items[]", in_deliveries),
             is_estimated=is_estimated,
         )
@@ -100,15 +102,15 @@ def shipment_state(order: Order, change: StateChange, settings: Settings) -> lis
 
 
 def why_unconfirmed(parcel: Parcel, rules: ShipmentRules) -> str:
-    """Why a parcel makes no event (yet); empty where it does."""
+    """Why a parcel gets no event, or not yet; empty if it gets one."""
     if is_return_label(parcel) and not rules.returns:
         return "return_label"
     return "no_tracking" if rules.wait_for_tracking and not tracking_number(parcel) else ""
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """A parcel that left, its delivery, and when."""
+class ShippedParcel:
+    """A parcel that was shipped, its shipment, and the time of the event."""
 
     parcel: Parcel
     shipment: Shipment
@@ -116,37 +118,40 @@ class Left:
 
 
 class _Content:
-    """What is in a parcel, with the fields of its items made once: parcels may share all that is in their delivery."""
+    """The parts in a parcel. Their fields are mapped once, because parcels may share the parts of their delivery."""
 
-    def __init__(self, found: Sequence[Part | None]) -> None:
-        self.parts = [part for part in found if part]
-        self.cuts = _cuts("ShippedItems[]", found)
+    def __init__(self, parts: Sequence[Part | None]) -> None:
+        self.parts = [part for part in parts if part]
+        self.cuts = _cuts("ShippedItems[]", parts)
         self._fields: list[JsonObject] = []
 
-    def fields(self, known: Known, settings: Settings) -> list[JsonObject]:
-        """`ShippedItems`."""
-        self._fields = self._fields or [part.fields(known, settings) for part in self.parts]
+    def fields(self, details: OrderDetails, settings: Settings) -> list[JsonObject]:
+        """The parts as `ShippedItems`."""
+        self._fields = self._fields or [part.fields(details, settings) for part in self.parts]
         return self._fields
 
 
 @mapper
-def confirmed_shipments(order: Order, parcels: Iterable[Left], settings: Settings) -> list[Fact]:
-    """Parcels left, with their tracking numbers: unique by both, so that a corrected number is told again."""
+def confirmed_shipments(order: Order, parcels: Iterable[ShippedParcel], settings: Settings) -> list[Fact]:
+    """Confirmed Shipment for each parcel.
+
+    It is unique by parcel and tracking number, so that a corrected number sends another event.
+    """
     lines, remaining = order_lines(order), remaining_count(order)
     contents: dict[tuple[tuple[str | None, int], ...], _Content] = {}
     facts = []
-    for left in parcels:
-        items = left.shipment.items_of(left.parcel)
+    for shipped in parcels:
+        items = shipped.shipment.items_of(shipped.parcel)
         key = tuple((item.get("id"), item["quantity"]) for item in items)
         content = contents[key] = contents.get(key) or _Content(parts_of(lines, key))
-        number, parcel_id = tracking_number(left.parcel), left.parcel["id"]
+        number, parcel_id = tracking_number(shipped.parcel), shipped.parcel["id"]
         facts.append(
             Fact(
                 settings.sync.metrics.confirmed_shipment,
                 f"{parcel_id}:{number}" if number else parcel_id,
-                left.occurred_at,
+                shipped.occurred_at,
                 total(content.parts),
-                partial(_parcel_fields, order, left, content, remaining, settings),
+                partial(_parcel_fields, order, shipped, content, remaining, settings),
                 cuts=content.cuts,
             )
         )
@@ -154,17 +159,17 @@ def confirmed_shipments(order: Order, parcels: Iterable[Left], settings: Setting
 
 
 def _parcel_fields(
-    order: Order, left: Left, content: _Content, remaining: int, settings: Settings, known: Known
+    order: Order, shipped: ShippedParcel, content: _Content, remaining: int, settings: Settings, details: OrderDetails
 ) -> JsonObject:
-    shipment = left.shipment
+    shipment = shipped.shipment
     expected = shipment.info.get("estimatedDelivery") or {}
     return {
-        **tracking_fields(order, left.parcel, shipment, settings),
+        **tracking_fields(order, shipped.parcel, shipment, settings),
         **present(
             {
                 "DeliveryId": shipment.delivery.get("id"),
-                "Provider": text(tracking_of(left.parcel).get("provider")),
-                "ShippedItems": content.fields(known, settings),
+                "Provider": text(tracking_of(shipped.parcel).get("provider")),
+                "ShippedItems": content.fields(details, settings),
                 "ShippedItemCount": sum(part.quantity for part in content.parts) if content.parts else None,
                 "RemainingItemCount": remaining,
                 "ShippingMethod": text(shipment.info.get("shippingMethodName")),

@@ -1,10 +1,10 @@
-"""What other states of an order become: Paid Order, and the metrics of `[order] transitions`."""
+"""Events of an order's payment state and workflow states: Paid Order, and the metrics in `[order] transitions`."""
 
 from core.settings import Settings
 from mappers.localized import localized, text
 from mappers.mapped import mapper
 from mappers.order_documents import Order, State
-from mappers.order_events import Fact, worth
+from mappers.order_events import Fact, order_value
 from mappers.properties import present
 
 PAID = "Paid"
@@ -14,13 +14,13 @@ PAID = "Paid"
 def paid_order(
     order: Order, occurred_at: str, settings: Settings, *, old_state: str = "", is_estimated: bool = False
 ) -> Fact:
-    """The order's payment state is Paid: unique by the order."""
+    """Paid Order, for an order whose payment state is Paid. Unique by order."""
     states = present({"PaymentState": PAID, "OldPaymentState": old_state})
     return Fact(
         settings.sync.metrics.paid_order,
         order["id"],
         occurred_at,
-        worth(order, settings),
+        order_value(order, settings),
         lambda _: states,
         is_estimated=is_estimated,
     )
@@ -28,12 +28,12 @@ def paid_order(
 
 @mapper
 def transition_metric(state: State, settings: Settings) -> str | None:
-    """The metric of a workflow state, by its key; None for a state that is not listed."""
+    """Metric of a workflow state, by the key of the state; None if `[order] transitions` does not list it."""
     return settings.sync.order.transitions.get(text(state.get("key")) or "")
 
 
 @mapper
 def transition(order: Order, state: State, metric: str, occurred_at: str, settings: Settings) -> Fact:
-    """The order came into a workflow state: unique by the order and the state."""
-    said = present({"State": state.get("key"), "StateName": localized(state.get("name"), settings.preferred_locale)})
-    return Fact(metric, f"{order['id']}:{state['id']}", occurred_at, worth(order, settings), lambda _: said)
+    """Event of an order that entered a workflow state. Unique by order and state."""
+    fields = present({"State": state.get("key"), "StateName": localized(state.get("name"), settings.preferred_locale)})
+    return Fact(metric, f"{order['id']}:{state['id']}", occurred_at, order_value(order, settings), lambda _: fields)

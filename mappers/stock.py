@@ -1,4 +1,4 @@
-"""Stock of a variant as Klaviyo has it: a quantity, and whether it counts."""
+"""Stock of a variant in Klaviyo: a quantity, and a policy that says if it is tracked."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -6,19 +6,19 @@ from mappers.catalog_documents import InventoryEntry
 from mappers.mapped import JsonObject, mapper
 
 HIDDEN_WHEN_SOLD_OUT = 1
-"""`inventory_policy` of a tracked variant: feeds and recommendations leave it out at quantity 0."""
+"""`inventory_policy` of a tracked variant: feeds and recommendations omit it at quantity 0."""
 ALWAYS_SHOWN = 2
-"""`inventory_policy` of a variant whose stock is not tracked."""
+"""`inventory_policy` of a variant without tracked stock."""
 
 EntriesBySku = Mapping[str, Sequence[InventoryEntry]]
-"""Inventory entries of a product's SKUs."""
+"""Inventory entries by SKU."""
 
 
 @mapper
 def entry_stock(entries: Sequence[InventoryEntry], channels: Collection[str]) -> JsonObject:
-    """`inventory_quantity` and `inventory_policy` of a SKU: the sum of those of its entries that count.
+    """`inventory_quantity` and `inventory_policy` of a SKU: the sum over its entries that count.
 
-    Without any the SKU is not tracked: quantity 0 and policy 2. `entries` may hold others that do not count.
+    `entries` may hold others: see `counting_entries`. If none counts, the SKU is not tracked: quantity 0 and policy 2.
     """
     counting = counting_entries(entries, channels)
     if not counting:
@@ -29,7 +29,10 @@ def entry_stock(entries: Sequence[InventoryEntry], channels: Collection[str]) ->
 
 @mapper
 def counting_entries(entries: Sequence[InventoryEntry], channels: Collection[str]) -> list[InventoryEntry]:
-    """Those of the configured channels; with none configured the one without channel, else those of all channels."""
+    """Entries of the configured channels.
+
+    If no channel is configured: the entries without a channel, else those of all channels.
+    """
     if channels:
         return [entry for entry in entries if _channel(entry) in channels]
     return [entry for entry in entries if not _channel(entry)] or list(entries)

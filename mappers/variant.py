@@ -1,4 +1,4 @@
-"""The variants of a published product as Klaviyo catalog variants."""
+"""The variants of a published product as catalog variants in Klaviyo."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,7 +11,7 @@ from mappers.item import PricesBySku, prices_of, product_images, product_texts, 
 from mappers.json_safe import Cuts, json_safe
 from mappers.limits import fit_metadata
 from mappers.mapped import JsonObject, Mapped, mapper
-from mappers.metadata import price_tables, priced, text_tables, tier_table
+from mappers.metadata import price_attributes, price_tables, text_tables, tier_table
 from mappers.price import current_price, price_amount
 from mappers.product_url import product_url
 from mappers.stock import EntriesBySku, entry_stock
@@ -27,10 +27,11 @@ def catalog_variants(
     *,
     only: str = "",
 ) -> dict[str, Mapped]:
-    """Attributes of every variant by SKU, for `variant_create` and `variant_update`; of two with one SKU the first.
+    """Attributes of every variant by SKU, for `variant_create` and `variant_update`. Of duplicate SKUs, the first.
 
-    A variant without a price has none here: on create Klaviyo wants one, on update the old one stays. `prices_by_sku`
-    as in `catalog_item`; a SKU that `entries_by_sku` has nothing of is not tracked. With `only`, that SKU's alone.
+    A variant without a price has no `price` here: `variant_create` adds the one that Klaviyo requires, and an update
+    keeps the old one. `prices_by_sku` as in `catalog_item`. A SKU that `entries_by_sku` lacks is not tracked. With
+    `only`, only that SKU is mapped.
     """
     variants = variants_of(product)
     item_image = next(iter(product_images(variants)), None)
@@ -42,7 +43,7 @@ def catalog_variants(
         if sku in mapped or (only and sku != only):
             continue
         prices = prices_of(product, variant, prices_by_sku)
-        metadata, cuts = fit_metadata(
+        metadata, metadata_cuts = fit_metadata(
             {**locale_tables, **price_tables(prices, settings, now), **tier_table(prices, settings, now)}
         )
         attributes: JsonObject = {
@@ -57,8 +58,8 @@ def catalog_variants(
         price = price_amount(current_price(prices, settings, now), settings.sync.price)
         if price is not None:
             attributes["price"] = price
-        more = Cuts()
-        mapped[sku] = Mapped(json_safe(attributes, more), (*more.listed(), *cuts))
+        attribute_cuts = Cuts()
+        mapped[sku] = Mapped(json_safe(attributes, attribute_cuts), (*attribute_cuts.listed(), *metadata_cuts))
     return mapped
 
 
@@ -66,12 +67,12 @@ def catalog_variants(
 def variant_prices(
     product: ProductProjection, sku: str, settings: Settings, now: datetime, prices_by_sku: PricesBySku
 ) -> JsonObject:
-    """Attributes of a SKU's variant that prices decide, for `variant_update`."""
-    return priced(catalog_variants(product, settings, now, prices_by_sku, only=sku)[sku].body)
+    """Attributes of a SKU's variant that depend on prices, for `variant_update`."""
+    return price_attributes(catalog_variants(product, settings, now, prices_by_sku, only=sku)[sku].body)
 
 
 def variant_create(sku: str, attributes: Mapping[str, Any], product_id: str) -> JsonObject:
-    """Body of `POST /api/catalog-variants`; Klaviyo requires a price, so it is 0 where there is none."""
+    """Body of `POST /api/catalog-variants`. Klaviyo requires a price, so it is 0 if there is none."""
     return {
         "data": {
             "type": "catalog-variant",
@@ -87,6 +88,6 @@ def variant_update(sku: str, attributes: Mapping[str, Any]) -> JsonObject:
 
 
 def stock_update(sku: str, stock: Mapping[str, Any]) -> JsonObject:
-    """Body of the PATCH that sets a variant's stock, and nothing but what `stock` gives."""
+    """Body of the PATCH that sets a variant's stock and nothing else, from the keys that `stock` has."""
     names = ("inventory_quantity", "inventory_policy")
     return variant_update(sku, {name: stock[name] for name in names if name in stock})

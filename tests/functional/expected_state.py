@@ -7,7 +7,7 @@ from typing import Any
 
 from commands.processes import Sandbox
 from core.settings import Settings
-from mappers.difference import differs
+from mappers.difference import has_differences
 from mappers.item import catalog_item, item_update
 from mappers.metadata import item_metadata_names, variant_metadata_names
 from mappers.profile import profile
@@ -112,7 +112,7 @@ def _differences(
         yield f"{name} is missing"
         return
     for field, value in wanted.items():
-        if differs({field: value}, found, own):
+        if has_differences({field: value}, found, own):
             yield f"{name}: {field} is {found.get(field)!r}, not {value!r}"
 
 

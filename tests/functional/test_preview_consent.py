@@ -8,7 +8,7 @@ import pytest
 
 from commands.consent_words import consent_in_words
 from commands.processes import Sandbox
-from mappers.consent import Why
+from mappers.consent import Reason
 from tests.functional.conftest import Run
 from tests.functional.consenting import BOTH, EMAIL, ago, answering
 
@@ -63,8 +63,8 @@ def test_what_stays_as_it_is(sandbox: Sandbox, previewed: Callable[..., str]) ->
     assert "subscribe " not in output.replace("subscribed", "")
 
 
-@pytest.mark.parametrize("why", list(Why))
-def test_every_reason_has_words(why: Why) -> None:
+@pytest.mark.parametrize("why", list(Reason))
+def test_every_reason_has_words(why: Reason) -> None:
     """None is shown as it stands in the log."""
     said: Any = consent_in_words(f"email nothing: {why}")
     assert said.startswith("email: nothing is done, as ")

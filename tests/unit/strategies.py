@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from core.rules import SyncRules
 from core.settings import Settings
-from mappers.order_properties import Known
+from mappers.order_properties import OrderDetails
 
 Json = dict[str, Any]
 
@@ -221,7 +221,7 @@ transactions = documents(
     {"id": ids, "amount": money}, timestamp=times, type=st.just("Refund"), state=st.just("Success")
 )
 order_knowledge = st.builds(
-    Known,
+    OrderDetails,
     categories=st.dictionaries(ids, st.lists(texts, max_size=2), max_size=2),
     images=st.dictionaries(ids, texts, max_size=2),
     discount_codes=st.dictionaries(ids, texts, max_size=2),

@@ -12,18 +12,18 @@ from core.rules import SyncRules
 from core.rules_consent import ConsentRules
 from core.settings import load_rules
 from handlers.registry import registrations
-from mappers.consent import Why
+from mappers.consent import Reason
 from mappers.consent_answer import (
-    Told,
+    MessageAnswer,
+    answer_from_field_message,
+    answer_from_group_message,
     answer_of,
-    answered_since,
     consent_difference,
-    holds,
     is_member,
     is_ticked,
-    told_by_field,
-    told_by_group,
-    wanted,
+    may_have_declined_since,
+    shop_answer,
+    still_holds,
 )  # fmt: skip
 from mappers.consent_bodies import unsubscription
 from tests.unit.strategies import settings_with
@@ -68,19 +68,19 @@ def test_a_shop_has_words_of_its_own() -> None:
 @pytest.mark.parametrize("place", ["custom.newsletter", "custom.consent.email"])
 def test_a_place_that_is_not_there(fields: dict[str, Any], place: str) -> None:
     """A missing field, and a part of one that is no object, are no answer."""
-    assert wanted(with_fields(**fields), place, RULES).answer is None
-    assert wanted({"id": "c"}, place, RULES).answer is None
+    assert shop_answer(with_fields(**fields), place, RULES).answer is None
+    assert shop_answer({"id": "c"}, place, RULES).answer is None
 
 
 def test_the_time_of_a_yes_is_the_shops_own() -> None:
     """And that of a no the later one; a time that can't be read is none."""
     yes, no = with_fields(newsletter=True, at=AT.isoformat()), with_fields(newsletter=False, at=AT.isoformat())
-    assert wanted(yes, "custom.newsletter", RULES, Told(True, LATER, True)).at == AT
-    assert wanted(no, "custom.newsletter", RULES, Told(False, LATER, False)).at == LATER
-    assert wanted(no, "custom.newsletter", RULES).at == AT
+    assert shop_answer(yes, "custom.newsletter", RULES, MessageAnswer(True, LATER, True)).at == AT
+    assert shop_answer(no, "custom.newsletter", RULES, MessageAnswer(False, LATER, False)).at == LATER
+    assert shop_answer(no, "custom.newsletter", RULES).at == AT
     times: list[Any] = ["soon", 5, None, [], "", "2026-05-01", "2026-05-01T10:00:00", "2026-W23-1", "20260501T100000Z"]
     for odd in times:
-        assert wanted(with_fields(newsletter=True, at=odd), "custom.newsletter", RULES).at is None
+        assert shop_answer(with_fields(newsletter=True, at=odd), "custom.newsletter", RULES).at is None
 
 
 def test_a_time_to_come_does_not_hide_the_messages_own() -> None:
@@ -88,7 +88,7 @@ def test_a_time_to_come_does_not_hide_the_messages_own() -> None:
     now = datetime.now(UTC)
     for ahead, most in ((timedelta(seconds=3), now + timedelta(seconds=1)), (timedelta(hours=1), AT)):
         no = with_fields(newsletter=False, at=(now + ahead).isoformat())
-        at = wanted(no, "custom.newsletter", RULES, Told(False, AT, False)).at
+        at = shop_answer(no, "custom.newsletter", RULES, MessageAnswer(False, AT, False)).at
         assert at is not None
         assert AT <= at <= most
 
@@ -126,21 +126,23 @@ def _typed(previous_type: str = "", **fields: Any) -> dict[str, Any]:
 )
 def test_what_a_message_about_a_field_tells(payload: Any, told: tuple[Any, Any] | None) -> None:
     """A time only where the answer moved: not a first `false`, not another word for the same, not another type."""
-    found = told_by_field(payload, "custom.newsletter", AT, RULES)
+    found = answer_from_field_message(payload, "custom.newsletter", AT, RULES)
     assert (found and (found.answer, found.at)) == told
 
 
 def test_a_part_of_an_object_that_did_not_move() -> None:
     """The field moved, and the answer for mails did not."""
     payload = _changed({"email": True, "sms": True}, {"email": True, "sms": False})
-    tells = [told_by_field(payload, f"custom.newsletter.{part}", AT, RULES) for part in ("email", "sms", "push")]
+    tells = [
+        answer_from_field_message(payload, f"custom.newsletter.{part}", AT, RULES) for part in ("email", "sms", "push")
+    ]
     assert [found and found.at for found in tells] == [None, AT, None]
 
 
 @pytest.mark.parametrize(("now", "is_so"), [(True, True), (1, False), ("true", False), (False, False), (None, False)])
 def test_whether_a_message_is_still_so(now: Any, *, is_so: bool) -> None:
     """The very value that the message told."""
-    assert holds(Told(True, AT, True), with_fields(newsletter=now), "custom.newsletter") is is_so
+    assert still_holds(MessageAnswer(True, AT, True), with_fields(newsletter=now), "custom.newsletter") is is_so
 
 
 def _group(key: str | None, *, is_read: bool = True) -> dict[str, Any]:
@@ -168,7 +170,7 @@ def _group(key: str | None, *, is_read: bool = True) -> dict[str, Any]:
 def test_members(customer: Any, member: bool | None) -> None:  # noqa: FBT001 - of a table
     """By the main group or an assignment; None where a group could not be read. Who is not in says nothing."""
     assert is_member(customer, "news") is member
-    assert wanted(customer, "group:news", RULES).answer is (True if member else None)
+    assert shop_answer(customer, "group:news", RULES).answer is (True if member else None)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +190,7 @@ def test_members(customer: Any, member: bool | None) -> None:  # noqa: FBT001 - 
 )
 def test_what_a_message_about_groups_tells(name: str, payload: Any, told: tuple[Any, Any] | None) -> None:
     """A time where it names the group that was joined or left, and none where it only says who is in."""
-    found = told_by_group(name, payload, "g", AT)
+    found = answer_from_group_message(name, payload, "g", AT)
     assert (found and (found.answer, found.at)) == told
 
 
@@ -206,9 +208,9 @@ def test_the_box_and_the_customers_own_word() -> None:
         (None, AT, untimed, False),
         (False, AT, RULES.model_copy(update={"email": ""}), False),
     ):
-        assert answered_since(with_fields(newsletter=value), at, rules) is is_later
+        assert may_have_declined_since(with_fields(newsletter=value), at, rules) is is_later
     kept = with_fields(newsletter=False, at=(AT - timedelta(days=1)).isoformat())
-    assert not answered_since(kept, AT, RULES)
+    assert not may_have_declined_since(kept, AT, RULES)
 
 
 @pytest.mark.parametrize(
@@ -258,13 +260,13 @@ def test_differences_for_a_report() -> None:
         marketing = {"consent": consent, "consent_timestamp": AT.isoformat(), "custom_method_detail": "Footer"}
         attributes = {"email": "a@x.io", "subscriptions": {"email": {"marketing": marketing}}}
         found = consent_difference(with_fields(**fields), attributes, settings, LATER)
-        return [(one.channel, one.wanted, one.found, one.action, one.why) for one in found]
+        return [(one.channel, one.wanted, one.found, one.action, one.reason) for one in found]
 
     assert of("SUBSCRIBED", newsletter=True) == of("UNSUBSCRIBED", newsletter=False) == of("SUBSCRIBED") == []
-    assert of("UNSUBSCRIBED", newsletter=True) == [("email", "yes", "UNSUBSCRIBED", "nothing", Why.NO_TIME)]
-    assert of("SUBSCRIBED", newsletter=False) == [("email", "no", "SUBSCRIBED", "nothing", Why.NOT_OURS)]
+    assert of("UNSUBSCRIBED", newsletter=True) == [("email", "yes", "UNSUBSCRIBED", "nothing", Reason.NO_TIME)]
+    assert of("SUBSCRIBED", newsletter=False) == [("email", "no", "SUBSCRIBED", "nothing", Reason.NOT_OURS)]
     assert of("SUBSCRIBED", newsletter=True, texts=True) == [
-        ("sms", "yes", "NEVER_SUBSCRIBED", "subscribe", Why.NEW_YES)
+        ("sms", "yes", "NEVER_SUBSCRIBED", "subscribe", Reason.NEW_YES)
     ]
     assert consent_difference(with_fields(newsletter=True), {"email": "a@x.io"}, settings) == ()
 
@@ -275,8 +277,8 @@ def test_a_group_that_nobody_is_seen_in_may_be_a_later_no(place: str, *, read: b
     group = {"typeId": "customer-group", "id": "g", **({"obj": {"key": "vip"}} if read else {})}
     customer: Any = {"id": "c", "customerGroup": group, "lastModifiedAt": LATER.isoformat()}
     rules = ConsentRules(email=place, orders="custom.newsletter")
-    assert answered_since(customer, AT, rules)
-    assert not answered_since(customer, LATER + timedelta(hours=1), rules)
+    assert may_have_declined_since(customer, AT, rules)
+    assert not may_have_declined_since(customer, LATER + timedelta(hours=1), rules)
 
 
 def test_one_person_is_unsubscribed_from_nothing_but_what_is_named() -> None:

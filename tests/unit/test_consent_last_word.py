@@ -14,8 +14,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.rules_consent import ConsentRules
-from mappers.consent import Decision, Marker, Wanted, decided, found
-from mappers.consent_answer import answered_since, holds, is_ticked, told_by_field, wanted
+from mappers.consent import Decision, Marker, ShopAnswer, decide, klaviyo_consent
+from mappers.consent_answer import (
+    answer_from_field_message,
+    is_ticked,
+    may_have_declined_since,
+    shop_answer,
+    still_holds,
+)
 
 BEGAN = datetime(2026, 3, 1, tzinfo=UTC)
 PLACE = "custom.newsletter"
@@ -98,21 +104,21 @@ class World:
 
     def _edit(self) -> None:
         self.modified = self.now
-        self.messages.append(lambda: self._decide(wanted(self._customer(), PLACE, self.rules)))
+        self.messages.append(lambda: self._decide(shop_answer(self._customer(), PLACE, self.rules)))
 
     def _told(self, payload: Any, at: datetime) -> None:
-        told = told_by_field(payload, PLACE, at, self.rules)
+        told = answer_from_field_message(payload, PLACE, at, self.rules)
         assert told is not None
-        if holds(told, self._customer(), PLACE):
-            self._decide(wanted(self._customer(), PLACE, self.rules, told))
+        if still_holds(told, self._customer(), PLACE):
+            self._decide(shop_answer(self._customer(), PLACE, self.rules, told))
 
     def _order(self) -> None:
         at, order = self.now, {"custom": {"fields": {"newsletter": True}}}
         self.words.append("yes")
 
         def message() -> None:
-            if is_ticked(order, self.rules) and not answered_since(self._customer(), at, self.rules):  # type: ignore[arg-type]
-                self._decide(Wanted(True, at, order=True))
+            if is_ticked(order, self.rules) and not may_have_declined_since(self._customer(), at, self.rules):  # type: ignore[arg-type]
+                self._decide(ShopAnswer(True, at, order=True))
 
         self.messages.append(message)
 
@@ -134,19 +140,19 @@ class World:
         self.marketing = {"consent": "SUBSCRIBED", "consent_timestamp": time, "suppression": kept}
         self.marketing["custom_method_detail"] = source
 
-    def _decide(self, want: Wanted) -> Decision:
+    def _decide(self, want: ShopAnswer) -> Decision:
         properties = {"ct_consent_email": str(self.marker)} if self.marker else {}
         attributes = {"subscriptions": {"email": {"marketing": self.marketing}}, "properties": properties}
-        decision = decided(want, found(attributes, "email"), self.rules, self.now)
+        decision = decide(want, klaviyo_consent(attributes, "email"), self.rules, self.now)
         if decision.action == "nothing":
             return decision
         if decision.action == "subscribe":
             assert self.words, "nobody said anything"
-            assert self.words[-1] == "yes", f"subscribed after {self.words}: {decision.why}"
+            assert self.words[-1] == "yes", f"subscribed after {self.words}: {decision.reason}"
             reasons = {one["reason"] for one in self.marketing["suppression"]}
             assert "SPAM_COMPLAINT" not in reasons, "a complaint would be lifted"
         else:
-            assert "no" in self.words, f"unsubscribed after {self.words}: {decision.why}"
+            assert "no" in self.words, f"unsubscribed after {self.words}: {decision.reason}"
         self.jobs.append(decision.action)
         self.marker = decision.marker
         return decision

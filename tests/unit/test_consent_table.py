@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from core.rules_consent import CHANNELS, Channel, ConsentRules
-from mappers.consent import Decision, Found, Marker, Wanted, Why, decided, found, marker_of
+from mappers.consent import Decision, KlaviyoConsent, Marker, Reason, ShopAnswer, decide, klaviyo_consent, parsed_marker
 
 HOUR = timedelta(hours=1)
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -86,12 +86,12 @@ def test_the_table(*, answer: bool | None, consent: str, conflict: Any, time: st
     for suppression, source, confirmed in itertools.product(SUPPRESSIONS, SOURCES, (False, True)):
         rules = ConsentRules(conflict=conflict, confirmed=confirmed)
         attributes = profile_with(channel, consent, suppression=suppression, source=source)
-        decision = decided(Wanted(answer, TIMES[time]), found(attributes, channel), rules, NOW)
+        decision = decide(ShopAnswer(answer, TIMES[time]), klaviyo_consent(attributes, channel), rules, NOW)
         wanted = expected(
             answer=answer, consent=consent, suppression=suppression, conflict=conflict, time=time, source=source,
             confirmed=confirmed,
         )  # fmt: skip
-        assert decision.action == wanted, (suppression, source, confirmed, decision.why)
+        assert decision.action == wanted, (suppression, source, confirmed, decision.reason)
         assert (decision.marker is not None) is (wanted != "nothing")
 
 
@@ -107,7 +107,9 @@ def test_complaints_and_bounces_are_never_lifted(consent: str, reason: str, conf
     ):
         attributes = profile_with(channel, consent, **more)  # type: ignore[arg-type]
         for at in (NOW, None):
-            decision = decided(Wanted(True, at), found(attributes, channel), ConsentRules(conflict=conflict), NOW)
+            decision = decide(
+                ShopAnswer(True, at), klaviyo_consent(attributes, channel), ConsentRules(conflict=conflict), NOW
+            )
             assert decision.action == "nothing"
 
 
@@ -133,23 +135,28 @@ def test_what_klaviyo_does_not_say_changes_nothing(*, answer: bool, attributes: 
     """An answer without consent, one of a shape that is not known, and a word that is new."""
     for conflict in CONFLICTS:
         rules = ConsentRules(conflict=conflict)  # type: ignore[arg-type]
-        assert decided(Wanted(answer, NOW), found(attributes, "email"), rules, NOW) == Decision("nothing", Why.UNKNOWN)
+        assert decide(ShopAnswer(answer, NOW), klaviyo_consent(attributes, "email"), rules, NOW) == Decision(
+            "nothing", Reason.UNKNOWN
+        )
 
 
 @pytest.mark.parametrize("channel", [{}, {"email": None}, {"email": {"marketing": None}}])
 def test_a_channel_that_is_left_out_was_never_subscribed(channel: Any) -> None:
     """Klaviyo need not tell of a channel of which it has nothing."""
-    assert found({"subscriptions": channel}, "email") == Found("NEVER_SUBSCRIBED")
+    assert klaviyo_consent({"subscriptions": channel}, "email") == KlaviyoConsent("NEVER_SUBSCRIBED")
 
 
 def test_a_no_without_a_time_is_beaten_by_nothing() -> None:
     """With a time missing, or unreadable, nobody can tell which word is the last."""
     for told in (None, "yesterday"):
         attributes = profile_with("email", "UNSUBSCRIBED", consent_timestamp=told)
-        decision = decided(Wanted(True, NOW), found(attributes, "email"), ConsentRules(), NOW)
-        assert decision == Decision("nothing", Why.NO_IS_NEWER)
+        decision = decide(ShopAnswer(True, NOW), klaviyo_consent(attributes, "email"), ConsentRules(), NOW)
+        assert decision == Decision("nothing", Reason.NO_IS_NEWER)
         attributes = profile_with("email", "SUBSCRIBED", consent_timestamp=told)
-        assert decided(Wanted(False, NOW), found(attributes, "email"), ConsentRules(), NOW).action == "nothing"
+        assert (
+            decide(ShopAnswer(False, NOW), klaviyo_consent(attributes, "email"), ConsentRules(), NOW).action
+            == "nothing"
+        )
 
 
 @pytest.mark.parametrize(
@@ -161,68 +168,89 @@ def test_the_last_of_several_noes_counts(other: str | None, action: str) -> None
     suppression = [{"reason": "USER_SUPPRESSED", "timestamp": other}]
     attributes = profile_with("email", "UNSUBSCRIBED")
     attributes["subscriptions"]["email"]["marketing"]["suppression"] = suppression
-    wanted = Wanted(True, THEN + timedelta(hours=1))
-    assert decided(wanted, found(attributes, "email"), ConsentRules(), NOW).action == action
+    wanted = ShopAnswer(True, THEN + timedelta(hours=1))
+    assert decide(wanted, klaviyo_consent(attributes, "email"), ConsentRules(), NOW).action == action
 
 
 def test_a_complaint_stands_while_our_own_no_is_under_way() -> None:
     """The customer thinks better of it, but has complained meanwhile."""
     attributes = profile_with("email", "SUBSCRIBED", suppression="SPAM_COMPLAINT", source="commercetools")
     attributes["properties"] = {"ct_consent_email": f"no@{(THEN + HOUR).isoformat()}"}
-    assert decided(Wanted(True, NOW), found(attributes, "email"), ConsentRules(), NOW).action == "nothing"
+    assert decide(ShopAnswer(True, NOW), klaviyo_consent(attributes, "email"), ConsentRules(), NOW).action == "nothing"
 
 
 def test_a_list_of_our_name_is_not_our_source() -> None:
     """`method_detail` names a list that somebody imported."""
     attributes = profile_with("email", "SUBSCRIBED", source=None, method_detail="commercetools")
-    assert decided(Wanted(False), found(attributes, "email"), ConsentRules(), NOW).action == "nothing"
+    assert decide(ShopAnswer(False), klaviyo_consent(attributes, "email"), ConsentRules(), NOW).action == "nothing"
 
 
 def test_an_unnamed_source_is_nobodys() -> None:
     """Without `source` no consent is ours: an empty text in Klaviyo is not taken for it."""
     attributes = profile_with("email", "SUBSCRIBED", source="")
-    assert decided(Wanted(False), found(attributes, "email"), ConsentRules(source=""), NOW).action == "nothing"
+    assert (
+        decide(ShopAnswer(False), klaviyo_consent(attributes, "email"), ConsentRules(source=""), NOW).action
+        == "nothing"
+    )
 
 
 @pytest.mark.parametrize(
     ("marker", "consent", "wanted", "action", "why"),
     [
-        (f"yes@{THEN.isoformat()}", "NEVER_SUBSCRIBED", Wanted(True), "nothing", Why.ASKED),
-        (f"yes@{THEN.isoformat()}", "NEVER_SUBSCRIBED", Wanted(True, NOW), "nothing", Why.ASKED),
-        (f"order@{THEN.isoformat()}", "NEVER_SUBSCRIBED", Wanted(True, NOW), "nothing", Why.ASKED),
-        ("yes@sometime", "NEVER_SUBSCRIBED", Wanted(True), "subscribe", Why.NEW_YES),
-        ("maybe@2026-03-01T12:00:00Z", "NEVER_SUBSCRIBED", Wanted(True), "subscribe", Why.NEW_YES),
-        (f"yes@{(THEN - HOUR).isoformat()}", "UNSUBSCRIBED", Wanted(True, NOW), "subscribe", Why.NEWER_YES),
-        (f"yes@{(THEN + HOUR).isoformat()}", "UNSUBSCRIBED", Wanted(True, NOW), "nothing", Why.ASKED),
+        (f"yes@{THEN.isoformat()}", "NEVER_SUBSCRIBED", ShopAnswer(True), "nothing", Reason.ASKED),
+        (f"yes@{THEN.isoformat()}", "NEVER_SUBSCRIBED", ShopAnswer(True, NOW), "nothing", Reason.ASKED),
+        (f"order@{THEN.isoformat()}", "NEVER_SUBSCRIBED", ShopAnswer(True, NOW), "nothing", Reason.ASKED),
+        ("yes@sometime", "NEVER_SUBSCRIBED", ShopAnswer(True), "subscribe", Reason.NEW_YES),
+        ("maybe@2026-03-01T12:00:00Z", "NEVER_SUBSCRIBED", ShopAnswer(True), "subscribe", Reason.NEW_YES),
+        (f"yes@{(THEN - HOUR).isoformat()}", "UNSUBSCRIBED", ShopAnswer(True, NOW), "subscribe", Reason.NEWER_YES),
+        (f"yes@{(THEN + HOUR).isoformat()}", "UNSUBSCRIBED", ShopAnswer(True, NOW), "nothing", Reason.ASKED),
         # A no of the shop after we asked takes the request back; one that is older does not.
-        (f"yes@{THEN.isoformat()}", "NEVER_SUBSCRIBED", Wanted(False), "unsubscribe", Why.WITHDRAWN),
-        (f"yes@{THEN.isoformat()}", "NEVER_SUBSCRIBED", Wanted(False, THEN + HOUR), "unsubscribe", Why.WITHDRAWN),
-        (f"yes@{THEN.isoformat()}", "NEVER_SUBSCRIBED", Wanted(False, THEN - HOUR), "nothing", Why.AGREES),
+        (f"yes@{THEN.isoformat()}", "NEVER_SUBSCRIBED", ShopAnswer(False), "unsubscribe", Reason.WITHDRAWN),
+        (
+            f"yes@{THEN.isoformat()}",
+            "NEVER_SUBSCRIBED",
+            ShopAnswer(False, THEN + HOUR),
+            "unsubscribe",
+            Reason.WITHDRAWN,
+        ),
+        (f"yes@{THEN.isoformat()}", "NEVER_SUBSCRIBED", ShopAnswer(False, THEN - HOUR), "nothing", Reason.AGREES),
         # The field of whoever ticked the box at checkout may always have been false.
-        (f"order@{THEN.isoformat()}", "NEVER_SUBSCRIBED", Wanted(False), "nothing", Why.AGREES),
-        (f"order@{THEN.isoformat()}", "NEVER_SUBSCRIBED", Wanted(False, THEN + HOUR), "unsubscribe", Why.WITHDRAWN),
-        (f"order@{THEN.isoformat()}", "SUBSCRIBED", Wanted(False), "nothing", Why.NOT_OURS),
-        (f"order@{THEN.isoformat()}", "SUBSCRIBED", Wanted(False, THEN + HOUR), "unsubscribe", Why.NEWER_NO),
+        (f"order@{THEN.isoformat()}", "NEVER_SUBSCRIBED", ShopAnswer(False), "nothing", Reason.AGREES),
+        (
+            f"order@{THEN.isoformat()}",
+            "NEVER_SUBSCRIBED",
+            ShopAnswer(False, THEN + HOUR),
+            "unsubscribe",
+            Reason.WITHDRAWN,
+        ),
+        (f"order@{THEN.isoformat()}", "SUBSCRIBED", ShopAnswer(False), "nothing", Reason.NOT_OURS),
+        (f"order@{THEN.isoformat()}", "SUBSCRIBED", ShopAnswer(False, THEN + HOUR), "unsubscribe", Reason.NEWER_NO),
         # Our unsubscribe is under way, and the customer has thought better of it.
-        (f"no@{(THEN + HOUR).isoformat()}", "SUBSCRIBED", Wanted(True, THEN + 2 * HOUR), "subscribe", Why.NEWER_YES),
-        (f"no@{(THEN + HOUR).isoformat()}", "SUBSCRIBED", Wanted(True), "subscribe", Why.NEWER_YES),
-        (f"no@{(THEN + HOUR).isoformat()}", "SUBSCRIBED", Wanted(True, THEN), "nothing", Why.AGREES),
-        (f"no@{(THEN - HOUR).isoformat()}", "SUBSCRIBED", Wanted(True, NOW), "nothing", Why.AGREES),
+        (
+            f"no@{(THEN + HOUR).isoformat()}",
+            "SUBSCRIBED",
+            ShopAnswer(True, THEN + 2 * HOUR),
+            "subscribe",
+            Reason.NEWER_YES,
+        ),
+        (f"no@{(THEN + HOUR).isoformat()}", "SUBSCRIBED", ShopAnswer(True), "subscribe", Reason.NEWER_YES),
+        (f"no@{(THEN + HOUR).isoformat()}", "SUBSCRIBED", ShopAnswer(True, THEN), "nothing", Reason.AGREES),
+        (f"no@{(THEN - HOUR).isoformat()}", "SUBSCRIBED", ShopAnswer(True, NOW), "nothing", Reason.AGREES),
     ],
 )
-def test_what_we_did_before_counts(marker: str, consent: str, wanted: Wanted, action: str, why: Why) -> None:
+def test_what_we_did_before_counts(marker: str, consent: str, wanted: ShopAnswer, action: str, why: Reason) -> None:
     """Klaviyo does a job some time after it took it, and double opt-in leaves a profile as it was: the marker tells."""
     attributes = profile_with("email", consent, source="commercetools")
     attributes["properties"] = {"ct_consent_email": marker}
-    decision = decided(wanted, found(attributes, "email"), ConsentRules(), NOW)
-    assert (decision.action, decision.why) == (action, why)
+    decision = decide(wanted, klaviyo_consent(attributes, "email"), ConsentRules(), NOW)
+    assert (decision.action, decision.reason) == (action, why)
 
 
 def test_a_marker_reads_as_it_was_written() -> None:
     """In UTC, to the microsecond."""
     for word in ("yes", "no", "order"):
         marker = Marker(word, NOW + timedelta(microseconds=7))
-        assert marker_of(str(marker)) == marker
+        assert parsed_marker(str(marker)) == marker
     assert str(Marker("yes", NOW)) == "yes@2026-06-01T12:00:00+00:00"
 
 
@@ -230,7 +258,9 @@ def test_a_shop_that_always_wins_asks_once_a_no() -> None:
     """With `conflict = "commercetools"` an old yes beats a no; the marker is later than that no: no second mail."""
     rules = ConsentRules(conflict="commercetools")
     attributes = profile_with("email", "UNSUBSCRIBED")
-    first = decided(Wanted(True, THEN - HOUR), found(attributes, "email"), rules, NOW)
+    first = decide(ShopAnswer(True, THEN - HOUR), klaviyo_consent(attributes, "email"), rules, NOW)
     assert (first.action, first.marker) == ("subscribe", Marker("yes", NOW))
     attributes["properties"] = {"ct_consent_email": str(first.marker)}
-    assert decided(Wanted(True, THEN - HOUR), found(attributes, "email"), rules, NOW).why == Why.ASKED
+    assert (
+        decide(ShopAnswer(True, THEN - HOUR), klaviyo_consent(attributes, "email"), rules, NOW).reason == Reason.ASKED
+    )

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from mappers.deliveries import shipments
-from mappers.json_safe import SharedSizes, sound_size
+from mappers.json_safe import SizeCache, size_if_json_safe
 from mappers.order_events import OwnedOrder, fact_events
-from mappers.order_properties import NOTHING
-from mappers.shipment_events import Left, confirmed_shipments
+from mappers.order_properties import NO_DETAILS
+from mappers.shipment_events import ShippedParcel, confirmed_shipments
 from tests.functional.documents import line_item
 from tests.functional.shipment_documents import DHL, LATER, delivery, parcel, shipped
 from tests.unit.strategies import settings_with
@@ -31,14 +31,14 @@ def _order() -> Any:
     return shipped(delivery(1, LINES, *loose, *packed), lines=[line_item(number) for number in range(30)])
 
 
-def _left(order: Any) -> list[Left]:
-    return [Left(its, one, LATER) for one in shipments(order) for its in one.parcels]
+def _left(order: Any) -> list[ShippedParcel]:
+    return [ShippedParcel(its, one, LATER) for one in shipments(order) for its in one.parcels]
 
 
 def test_events_made_together_are_those_made_one_by_one() -> None:
     """Whatever they share."""
     order = _order()
-    owned = OwnedOrder(order, {"email": "a@x.io"}, NOTHING)
+    owned = OwnedOrder(order, {"email": "a@x.io"}, NO_DETAILS)
     together = fact_events(owned, confirmed_shipments(order, _left(order), SETTINGS), SETTINGS, now=NOW)
     alone = [
         event
@@ -52,7 +52,7 @@ def test_events_made_together_are_those_made_one_by_one() -> None:
 def test_what_many_parcels_say_alike_is_made_once() -> None:
     """Five hundred parcels times five hundred lines would take a minute, which no message has."""
     order = _order()
-    owned = OwnedOrder(order, {"email": "a@x.io"}, NOTHING)
+    owned = OwnedOrder(order, {"email": "a@x.io"}, NO_DETAILS)
     made = fact_events(owned, confirmed_shipments(order, _left(order), SETTINGS), SETTINGS, now=NOW)
     said = [event.body["data"]["attributes"]["properties"] for event in made]
     assert len({id(one["Items"]) for one in said}) == 1
@@ -76,12 +76,12 @@ def test_what_many_parcels_say_alike_is_made_once() -> None:
 )
 def test_shared_sizes_are_those_of_the_whole(fields: Any) -> None:
     """Bytes of what is sound, None for what is not, the first time and again."""
-    shared = SharedSizes()
-    assert [shared.of(fields), shared.of(fields)] == [sound_size(fields)] * 2
+    shared = SizeCache()
+    assert [shared.size_if_json_safe(fields), shared.size_if_json_safe(fields)] == [size_if_json_safe(fields)] * 2
 
 
 def test_a_shared_value_counts_under_each_of_its_names() -> None:
     """The name is a part of the size."""
-    shared, value = SharedSizes(), [1, 2, 3]
+    shared, value = SizeCache(), [1, 2, 3]
     for fields in ({"a": value}, {"longer": value}, {"a": value, "longer": value}, {"a": [1]}):
-        assert shared.of(fields) == sound_size(fields)
+        assert shared.size_if_json_safe(fields) == size_if_json_safe(fields)

@@ -6,14 +6,14 @@ import pytest
 
 from mappers.category import (
     ancestor_ids,
-    below,
+    ancestor_paths,
     catalog_category,
     category_name,
     category_paths,
     category_update,
     item_categories,
     parent_path,
-    paths_above,
+    with_current_ancestors,
 )
 from mappers.ids import CUSTOM_CATALOG
 from tests.unit.strategies import category_reference, settings_with
@@ -79,17 +79,17 @@ def test_parents_in_a_circle_end() -> None:
 )
 def test_the_paths_above_a_path(name: str, above: list[str]) -> None:
     """Of all ancestors, the root first."""
-    assert paths_above(name) == above
+    assert ancestor_paths(name) == above
 
 
 def test_a_descendant_from_a_list_that_lags() -> None:
     """It shows its ancestor's old place and name: what was read of the ancestor itself counts."""
     top = _category("m", "new", version=2, name={"en": "NEW NAME"})
-    shown = below(top, _category("d", "old", "m", "n"))
+    shown = with_current_ancestors(top, _category("d", "old", "m", "n"))
     assert category_name(shown, settings_with(preferred_locale="en")) == "NEW > NEW NAME > N > D"
     assert ancestor_ids(shown) == ["new", "m", "n"]
     elsewhere = _category("d", "other")
-    assert below(top, elsewhere) == elsewhere
+    assert with_current_ancestors(top, elsewhere) == elsewhere
 
 
 def test_an_item_is_in_its_categories_and_all_above() -> None:

@@ -111,7 +111,7 @@ def test_schema_fields_are_shortened_only_when_nothing_else_is_left() -> None:
     assert cut["OrderId"] == "o"
     assert cut["Items"] == items[: len(cut["Items"])]
     assert 4_490_000 < wire_size(cut) <= 4_500_000
-    assert cuts[-1] == "Items: shortened, there is not enough room"
+    assert cuts[-1] == "Items: shortened, over the size limit"
 
 
 def test_cuts_are_the_same_every_time_and_never_hold_values() -> None:
@@ -129,7 +129,7 @@ def test_the_largest_profile_properties_go_first() -> None:
     properties = {"large": "x" * 60_000, "larger": "y" * 90_000, "small": 1}
     cut, cuts = fit_profile({"external_id": "c1", "email": "a@b.c", "properties": properties})
     assert cut == {"external_id": "c1", "email": "a@b.c", "properties": {"large": "x" * 60_000, "small": 1}}
-    assert cuts == ("properties.larger: left out, there is not enough room",)
+    assert cuts == ("properties.larger: left out, over the size limit",)
     assert "larger" in properties
 
 
@@ -140,11 +140,11 @@ def test_a_profile_without_large_properties_has_its_largest_text_shortened() -> 
     assert cut["title"] == "Dr"
     assert len(cut["first_name"]) > 90_000
     assert wire_size(cut) <= 99_000
-    assert cuts[-1] == "first_name: shortened, there is not enough room"
+    assert cuts[-1] == "first_name: shortened, over the size limit"
 
 
 def test_metadata_is_flat_and_small_enough() -> None:
     """Nested values become JSON text, the largest table is left out first."""
     cut, cuts = fit_metadata({"table": {"a": 1}, "large": "x" * 60_000, "larger": "y" * 61_000})
     assert cut == {"table": '{"a": 1}', "large": "x" * 60_000}
-    assert cuts == ("custom_metadata.larger: left out, there is not enough room",)
+    assert cuts == ("custom_metadata.larger: left out, over the size limit",)

@@ -14,7 +14,7 @@ from mappers.order_events import (
     placed_order,
     refunded_order,
 )
-from mappers.order_properties import NOTHING, Known
+from mappers.order_properties import NO_DETAILS, OrderDetails
 from mappers.profile import customer_in_event, email_in_event, guest_in_event
 from tests.unit.strategies import euros, settings_with
 
@@ -23,7 +23,7 @@ MESSAGE_TIME = "2026-05-02T08:00:00.000Z"
 SETTINGS = settings_with(
     preferred_locale="en-US", product_url_template="https://shop.example/{{productSlug}}?s={{sku}}"
 )
-KNOWN = Known(
+KNOWN = OrderDetails(
     categories={"p1": ["Women", "Women > Bags"], "p2": ["Women", "Sale"]},
     images={"p1": "https://i/other", "p2": "https://i/scarf"},
     discount_codes={"dc2": "WINTER"},
@@ -153,7 +153,7 @@ def order(**fields: Any) -> Any:
     return {**ORDER, **fields}
 
 
-def owned(document: Any, known: Known = KNOWN) -> OwnedOrder:
+def owned(document: Any, known: OrderDetails = KNOWN) -> OwnedOrder:
     """An order with the profile of its events."""
     customer_id, email = document.get("customerId"), document.get("customerEmail")
     whose = customer_in_event({"id": customer_id, "email": email}) if customer_id else guest_in_event(document)
@@ -290,7 +290,7 @@ def test_a_line_item_without_image_shows_the_product_s_first() -> None:
     """Its own image first; without either there is none."""
     shown = placed_order(owned(ORDER), SETTINGS, now=NOW).body["data"]["attributes"]["properties"]["Items"]
     assert [item.get("ImageURL") for item in shown] == ["https://i/1", "https://i/scarf"]
-    bare = placed_order(owned(ORDER, NOTHING), SETTINGS, now=NOW).body["data"]["attributes"]["properties"]
+    bare = placed_order(owned(ORDER, NO_DETAILS), SETTINGS, now=NOW).body["data"]["attributes"]["properties"]
     assert [item.get("ImageURL") for item in bare["Items"]] == ["https://i/1", None]
     assert bare["DiscountCode"] == "SUMMER"
 
@@ -438,4 +438,4 @@ def test_of_too_large_an_order_the_schema_fields_stay() -> None:
 def test_what_is_no_order_is_unmappable(document: Any) -> None:
     """A wrong shape is a dead letter, not a crash."""
     with pytest.raises(Unmappable):
-        placed_order(OwnedOrder(document, {}, NOTHING), SETTINGS, now=NOW)
+        placed_order(OwnedOrder(document, {}, NO_DETAILS), SETTINGS, now=NOW)

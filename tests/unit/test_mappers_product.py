@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from core.errors import Unmappable
-from mappers.difference import differs
+from mappers.difference import has_differences
 from mappers.ids import CUSTOM_CATALOG
 from mappers.item import catalog_item, hidden_item, item_update
 from mappers.product_url import product_url
@@ -243,7 +243,7 @@ def test_a_stock_update_sends_only_what_stock_says(stock: Any, attributes: Any) 
 )
 def test_variants_are_compared_by_what_is_sent(ours: Any, theirs: Any, differ: bool) -> None:  # noqa: FBT001 - a table
     """Numbers by value, tables as JSON, null as absent; what we do not send does not matter, but for our own keys."""
-    assert differs(ours, theirs, {"was", "tiers"}) is differ
+    assert has_differences(ours, theirs, {"was", "tiers"}) is differ
 
 
 @pytest.mark.parametrize(

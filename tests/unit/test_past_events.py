@@ -7,8 +7,8 @@ import pytest
 
 from core.errors import Unmappable
 from mappers.order_events import OwnedOrder, fact_events
-from mappers.order_properties import NOTHING
-from mappers.past_events import PAST
+from mappers.order_properties import NO_DETAILS
+from mappers.past_events import PAST_EVENTS
 from tests.functional.shipment_documents import (
     DHL,
     delivery,
@@ -33,7 +33,7 @@ def known(order: Any, sync: Any = None) -> list[Known]:
     settings = settings_with(sync or {})
     return [
         (fact.metric, fact.unique_id, fact.occurred_at, fact.is_estimated)
-        for facts in PAST.values()
+        for facts in PAST_EVENTS.values()
         for fact in facts(order, settings)
     ]
 
@@ -118,9 +118,9 @@ def test_an_estimate_is_marked_and_starts_no_flow() -> None:
     """As events of a backfill; what has a time of its own has no mark."""
     settings = settings_with({})
     document = order(delivery(1, None, parcel(1, DHL)), shipmentState="Shipped")
-    owned = OwnedOrder(document, {"email": "a@x.io"}, NOTHING, backfill=True)
+    owned = OwnedOrder(document, {"email": "a@x.io"}, NO_DETAILS, backfill=True)
     marks = {}
-    for facts in PAST.values():
+    for facts in PAST_EVENTS.values():
         found = facts(document, settings)
         for fact, event in zip(found, fact_events(owned, found, settings, now=NOW), strict=True):
             attributes = event.body["data"]["attributes"]

@@ -1,4 +1,4 @@
-"""An object counts as sound only if looking at each of its values would change nothing."""
+"""`size_if_json_safe` gives a size only for an object that `json_safe` would not change."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.wire import encoded
-from mappers.json_safe import Cuts, _safe_object, sound_size
+from mappers.json_safe import Cuts, _safe_object, size_if_json_safe
 
 _SCALARS = (
     st.none()
@@ -27,9 +27,9 @@ _VALUES = st.recursive(
 
 
 @given(st.dictionaries(st.text(max_size=5), _VALUES, max_size=5))
-def test_what_is_sound_stays_as_it_is(fields: dict[str, Any]) -> None:
-    """Its size is that on the wire, and nothing of it is cut, replaced or left out."""
-    size = sound_size(fields)
+def test_an_object_with_a_size_stays_unchanged(fields: dict[str, Any]) -> None:
+    """The size is that on the wire, and nothing is cut, replaced or dropped."""
+    size = size_if_json_safe(fields)
     if size is not None:
         cuts = Cuts()
         assert _safe_object(fields, 1, "", cuts) == fields
@@ -38,20 +38,20 @@ def test_what_is_sound_stays_as_it_is(fields: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("line_items", [1, 2500], ids=["small", "larger than one string may be"])
-def test_nearly_every_document_is_sound(line_items: int) -> None:
-    """Otherwise looking for it would only cost."""
+def test_ordinary_documents_have_a_size(line_items: int) -> None:
+    """Otherwise the check would only add cost."""
     line_item = {"name": {"de": "Größe"}, "quantity": 1, "price": 1.5, "gift": False, "custom": None}
-    assert sound_size({"lineItems": [line_item] * line_items}) is not None
+    assert size_if_json_safe({"lineItems": [line_item] * line_items}) is not None
 
 
-def test_what_is_too_deep_long_or_many_is_not() -> None:
-    """The limits of Klaviyo, each by itself."""
+def test_an_object_beyond_a_limit_has_no_size() -> None:
+    """Each of Klaviyo's limits, one at a time."""
     deep: Any = 1
     for _ in range(10):
         deep = [deep]
-    assert sound_size({"deep": deep}) is None
-    assert sound_size({"long": "x" * 100_001}) is None
-    assert sound_size({"many": list(range(4001))}) is None
-    assert sound_size({"nan": float("nan")}) is None
-    assert sound_size({"half": "\ud83d"}) is None
-    assert sound_size({"tuple": (1, 2)}) is None
+    assert size_if_json_safe({"deep": deep}) is None
+    assert size_if_json_safe({"long": "x" * 100_001}) is None
+    assert size_if_json_safe({"many": list(range(4001))}) is None
+    assert size_if_json_safe({"nan": float("nan")}) is None
+    assert size_if_json_safe({"half": "\ud83d"}) is None
+    assert size_if_json_safe({"tuple": (1, 2)}) is None
