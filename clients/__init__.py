@@ -1,1 +1,1 @@
-"""Everything that leaves the process: commercetools, Klaviyo, the dead-letter topic, and the rules of trying again."""
+"""All calls that leave the process: commercetools, Klaviyo and the dead-letter topic, and the rules for retries."""

@@ -1,7 +1,7 @@
-"""One read of commercetools through the SDK's own client, as plain JSON, with its failures judged.
+"""Read commercetools through the SDK's own client, as plain JSON, and turn failures into SyncErrors.
 
-The SDK's models are never used: they cost 30 to 190 times the CPU of `json.loads` and refuse values that are valid
-today. What does not exist is None, every other failure one of `errors`.
+The SDK's models are never used: they take 30 to 190 times the CPU of `json.loads`, and refuse values that are valid
+today. A document that does not exist is None. Every other failure raises a SyncError.
 """
 
 import threading
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from clients.failures import BACKEND_COMMERCETOOLS as BACKEND
-from clients.failures import Failure, judged, not_json, retry_after
+from clients.failures import Failure, error_for, not_json, retry_after
 from clients.pauses import Operation, Pauses
 from clients.predicates import literal
 from clients.retrying import call
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
 _OK = 200
 _NOT_FOUND = 404
-_MISSING = "ResourceNotFound"
-"""The code of commercetools' own 404: any other may come from a proxy, and what it hides is not to pass for deleted."""
+_NOT_FOUND_CODE = "ResourceNotFound"
+"""Error code of commercetools' own 404. Any other 404 may come from a proxy, and must not look like a deletion."""
 _PAGE = 500
 
 Params = list[tuple[str, str]]
 
 
 class CommercetoolsReads:
-    """Documents and pages of any collection. Safe to share between threads."""
+    """Reads documents and pages of any collection. Safe to share between threads."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -43,7 +43,7 @@ class CommercetoolsReads:
         self._session: CommercetoolsSession | None = None
 
     def prepare(self) -> None:
-        """Import the SDK, if that has not been done: a cold start is not to pass for a slow write."""
+        """Import the SDK now if it is not yet imported, so that a later call does not spend its time on that."""
         self._shared_session()
 
     def close(self) -> None:
@@ -57,17 +57,17 @@ class CommercetoolsReads:
         return self._pauses.throttled_calls
 
     def probe(self, collection: str) -> JsonObject | None:
-        """Any one document of a collection, None while it is empty; raises what reading it would raise."""
+        """Any document of a collection, None if it is empty. Raises what any read of the collection would raise."""
         current = [("staged", "false")] if collection == "product-projections" else []
         found: list[JsonObject] = self._query(collection, [("limit", "1"), *current])
         return found[0] if found else None
 
     def with_key(self, collection: str, key: str) -> JsonObject | None:
-        """The document of a collection that has this key."""
+        """The document with this key."""
         return self._fetch(f"{collection}.get", f"/{collection}/key={quote(key, safe='')}", [])
 
     def project(self) -> JsonObject | None:
-        """The project's own settings."""
+        """The project's settings."""
         return self._fetch("project.get", "", [])
 
     def _get(self, collection: str, resource_id: str, params: Params | None = None) -> Any:
@@ -76,8 +76,8 @@ class CommercetoolsReads:
             raise not_json(BACKEND, _OK)
         return document
 
-    def listed(self, collection: str, params: Params) -> JsonObject:
-        """One page of a collection, as commercetools answers it."""
+    def page(self, collection: str, params: Params) -> JsonObject:
+        """One page of a collection, in the form of commercetools' answer."""
         page = self._fetch(f"{collection}.query", f"/{collection}", params)
         if page is None:
             raise Refused(BACKEND, f"{collection}.query", status=_NOT_FOUND)
@@ -86,11 +86,11 @@ class CommercetoolsReads:
         return page
 
     def _query(self, collection: str, params: Params) -> list[Any]:
-        results: list[Any] = self.listed(collection, [*params, ("withTotal", "false")])["results"]
+        results: list[Any] = self.page(collection, [*params, ("withTotal", "false")])["results"]
         return results
 
     def _pages(self, collection: str, where: str, params: Params | None = None, size: int = _PAGE) -> Iterator[Any]:
-        """All results, paged by id: an offset would skip what moves between two pages."""
+        """All results, paged by id. An offset would skip documents if others are deleted between two pages."""
         paging: Params = [("where", where), ("sort", "id asc"), ("limit", str(size)), *(params or [])]
         after: Params = []
         while True:
@@ -131,9 +131,9 @@ def _document(operation: Operation, response: "requests.Response") -> JsonObject
         return body
     errors = body.get("errors") if isinstance(body, dict) else None
     code = str(errors[0].get("code", "")) if isinstance(errors, list) and errors and isinstance(errors[0], dict) else ""
-    if response.status_code == _NOT_FOUND and code == _MISSING:
+    if response.status_code == _NOT_FOUND and code == _NOT_FOUND_CODE:
         return None
-    raise judged(
+    raise error_for(
         Failure(
             BACKEND,
             operation.name,

@@ -1,7 +1,11 @@
-"""The SDK's client, made safe for many threads and long lives.
+"""The SDK's client, with a token that is safe for many threads and long-running processes.
 
 The SDK sends requests without credentials while it refreshes its token, never recovers from a failed refresh, and does
-nothing about a 401. Here the token is kept beside the SDK's session and put on every request by hand.
+not handle a 401. So the token is managed here, outside the SDK's session, and added to every request by hand.
+
+A token is refreshed ahead of its expiry, by one thread at a time. Meanwhile the others use the old one, also after a
+failed refresh. Only if there is no usable token do they wait, and if the refresh fails they all fail with it instead
+of each sending a request of its own.
 """
 
 import base64
@@ -21,7 +25,7 @@ from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
 from clients.failures import BACKEND_COMMERCETOOLS as BACKEND
-from clients.failures import Failure, judged, not_json, retry_after, unreachable
+from clients.failures import Failure, error_for, not_json, retry_after, unreachable
 from clients.retrying import Timeouts, current_budget
 from clients.transport import Connections, NoAnswerError
 from core.errors import Refused, SyncError, TryAgain
@@ -32,42 +36,46 @@ from core.wire import encoded
 _JSON = "application/json"
 _FORM = "application/x-www-form-urlencoded"
 _LEEWAY_SECONDS = 300.0
+"""Refresh a token this long before it expires."""
 _LEEWAY_SHARE = 0.25
-_PATIENCE_SHARE = 0.1
-"""Of the leeway: how long a failed refresh is not repeated while the old token still works, and how long before its
-expiry it is not used any more, so that it does not expire on the way."""
+"""Or for short-lived tokens, this share of the lifetime before."""
+_MARGIN_SHARE = 0.1
+"""Share of the leeway that is the token's `margin`."""
 _UNAUTHORIZED = 401
 
 Send = Callable[..., requests.Response]
 """A method of the SDK's session."""
 Params = Mapping[str, str] | Sequence[tuple[str, str]]
 Body = tuple[str, bytes]
-"""Type and content."""
+"""Content type and content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An access token; times are `time.monotonic`."""
+    """An access token. Times are `time.monotonic`."""
 
     value: str
     refresh_at: float
     expires_at: float
 
     @property
-    def patience(self) -> float:
-        """Seconds to go on with this token after a failed refresh, and those that it is left before its expiry."""
-        return (self.expires_at - self.refresh_at) * _PATIENCE_SHARE
+    def margin(self) -> float:
+        """Seconds to back off after a failed refresh while this token still works.
+
+        It is also the time before expiry in which the token is not used any more, so that it can't expire in flight.
+        """
+        return (self.expires_at - self.refresh_at) * _MARGIN_SHARE
 
 
 class _NoTokenSaver(BaseTokenSaver):  # type: ignore[misc] # the SDK is untyped here
-    """Keeps the SDK's constructor from asking for a token: the first request does, under the lock."""
+    """Stops the SDK's constructor from fetching a token: the first request does that, under the lock."""
 
     def get_token(self, _client_id: str, _scopes: list[str]) -> dict[str, str]:
         return {"access_token": "none", "token_type": "Bearer"}
 
 
 class CommercetoolsTransport(BaseAdapter):
-    """Sends what the SDK's session gives to its adapter, in the place of requests' own."""
+    """Adapter for the SDK's session that sends requests over libcurl."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,7 +84,7 @@ class CommercetoolsTransport(BaseAdapter):
     def send(
         self, request: requests.PreparedRequest, *_: Any, timeout: Any = None, **_unused: Any
     ) -> requests.Response:
-        """The answer, read to its end, whatever its status. Raises NoAnswerError."""
+        """The complete answer, whatever its status. Raises NoAnswerError."""
         body = request.body.encode() if isinstance(request.body, str) else request.body
         lines = [f"{name}: {value}" for name, value in request.headers.items()]
         answer = self._connections.exchange(str(request.method), str(request.url), lines, body, timeout)
@@ -84,7 +92,7 @@ class CommercetoolsTransport(BaseAdapter):
         response.status_code = answer.status
         response.headers = CaseInsensitiveDict(answer.headers)
         response.url = request.url or ""
-        response._content = answer.data  # noqa: SLF001 - where requests keeps a body that was read
+        response._content = answer.data  # noqa: SLF001 - requests stores a body here once it is read
         response.request = request
         return response
 
@@ -94,7 +102,7 @@ class CommercetoolsTransport(BaseAdapter):
 
 
 class CommercetoolsSession(BaseClient):  # type: ignore[misc] # the SDK is untyped here
-    """Requests to commercetools with a token that is always there."""
+    """Sends requests to commercetools with a valid token."""
 
     def __init__(self, settings: Settings) -> None:
         credentials = settings.ct_api_client
@@ -109,28 +117,28 @@ class CommercetoolsSession(BaseClient):  # type: ignore[misc] # the SDK is untyp
             http_adapter=self._adapter,
         )
         self._headers = {"User-Agent": f"{USER_AGENT} {self._get_user_agent()}"}
-        self._http_client.trust_env = False  # no proxy and no .netrc: looking for them costs more than the call
+        self._http_client.trust_env = False  # no proxy and no .netrc: searching for them costs more than the call
         for merged in ("auth", "headers", "params", "proxies", "stream", "verify"):
-            setattr(self._http_client, merged, None)  # merging defaults into a request is half of what it costs
+            setattr(self._http_client, merged, None)  # merging defaults takes half of a request's CPU
         if any(address.startswith("http://") for address in (self._base_url, self._config["token_url"])):
-            os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"  # the settings take http for loopback hosts only
+            os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"  # the settings allow http for loopback hosts only
         self._refreshing = threading.Lock()
         self._token: Token | None = None
         self._failure: tuple[float, SyncError] = (float("-inf"), TryAgain("no_failure"))
 
     def get(self, path: str, timeouts: Timeouts, params: Params = ()) -> requests.Response:
-        """The answer to a GET, whatever its status; with a fresh token once when the first one is refused.
+        """The answer to a GET, whatever its status. After a 401 the request is repeated once with a fresh token.
 
-        Raises Unavailable when there is no answer, and what judging says when there is no token.
+        Raises Unavailable if there is no answer, and another SyncError if no token can be fetched.
         """
         return self._fetch(self._http_client.get, path, timeouts, params)
 
     def post(self, path: str, timeouts: Timeouts, json: object) -> requests.Response:
-        """As `get`, for a POST of a JSON value."""
+        """Like `get`, for a POST of a JSON value."""
         return self._fetch(self._http_client.post, path, timeouts, body=(_JSON, encoded(json)))
 
     def delete(self, path: str, timeouts: Timeouts, params: Params = ()) -> requests.Response:
-        """As `get`, for a DELETE."""
+        """Like `get`, for a DELETE."""
         return self._fetch(self._http_client.delete, path, timeouts, params)
 
     def close(self) -> None:
@@ -153,15 +161,12 @@ class CommercetoolsSession(BaseClient):  # type: ignore[misc] # the SDK is untyp
     def _send(
         self, send: Send, url: str, timeouts: Timeouts, authorization: str, body: Body | None = None
     ) -> requests.Response:
-        """Send a request by a method of the SDK's session.
-
-        The token is put on here, as the session sends requests without one while it refreshes its own.
-        """
+        """Send a request with a method of the SDK's session. `withhold_token` keeps the session from adding its own."""
         headers = {**self._headers, "Authorization": authorization}
         content = None
         if body:
             headers["Content-Type"], content = body
-        left = current_budget().seconds_left  # what comes before may have taken its time
+        left = current_budget().seconds_left  # fetching a token may have used up time
         try:
             return send(
                 url,
@@ -175,13 +180,13 @@ class CommercetoolsSession(BaseClient):  # type: ignore[misc] # the SDK is untyp
             raise unreachable(BACKEND, error.code) from None
 
     def _usable_token(self, timeouts: Timeouts, refused: Token | None = None) -> Token:
-        """A token that is not `refused`: the one at hand, or a new one, fetched by one thread at a time."""
+        """A token other than `refused`: the current one, or a new one that one thread fetches for all."""
         asked_at = time.monotonic()
         token = self._token
-        usable = token and token is not refused and asked_at < token.expires_at - token.patience
-        if token and usable and asked_at < max(token.refresh_at, self._failure[0] + token.patience):
+        usable = token and token is not refused and asked_at < token.expires_at - token.margin
+        if token and usable and asked_at < max(token.refresh_at, self._failure[0] + token.margin):
             return token
-        # While the old token still works, one thread gets the next one and the others go on.
+        # While the old token still works, one thread fetches the next one and the others continue with the old one.
         wait = 0.0 if usable else max(0.0, current_budget().seconds_left)
         if not self._refreshing.acquire(timeout=wait):
             if token and usable:
@@ -191,14 +196,14 @@ class CommercetoolsSession(BaseClient):  # type: ignore[misc] # the SDK is untyp
             if self._token and self._token is not token and self._token is not refused:
                 return self._token
             if refused and self._token is refused:
-                self._token = None  # a repetition is not to try it again
+                self._token = None  # so that a retry does not use it again
             failed_at, failure = self._failure
-            if failed_at >= asked_at:  # it failed while this thread waited for it: asking again at once is a storm
+            if failed_at >= asked_at:  # it failed while this thread waited: do not send a storm of requests
                 raise copy(failure)
             try:
                 self._token = self._new_token(timeouts)
             except SyncError as error:
-                # Copies: an error that was raised holds on to its message's frames, and so to documents.
+                # A copy, as a raised error keeps its message's frames in memory, and with them documents.
                 self._failure = (time.monotonic(), copy(error))
                 if token and usable:
                     return token
@@ -219,10 +224,10 @@ class CommercetoolsSession(BaseClient):  # type: ignore[misc] # the SDK is untyp
         )
         if not response.ok:
             readable = "json" in response.headers.get("Content-Type", "")
-            error = judged(
+            error = error_for(
                 Failure(BACKEND, "token", response.status_code, retry_after(response.headers), readable=readable)
             )
-            if isinstance(error, Refused):  # a wrong scope or client: mended by a person, not by dropping messages
+            if isinstance(error, Refused):  # a wrong scope or client: a person will fix it, so keep the messages
                 raise TryAgain("commercetools_denied", status=response.status_code)
             raise error
         try:

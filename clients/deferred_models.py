@@ -1,9 +1,9 @@
-"""Klaviyo's SDK without the models that no message needs: most of what importing one of its groups costs.
+"""Import Klaviyo's SDK without the models that no message needs, which are most of the cost of importing it.
 
-A group names up to 230 models. Most are answers, which are read raw, or belong to operations that nobody calls; and
-pydantic builds a schema for each of them, and for each of a hundred operations in three forms. Deferred, an operation
-is built when it is first called, and only the models that it takes are imported then. Measured: `Profiles` takes a
-sixth of the CPU to import.
+A group of the SDK refers to up to 230 models. Most describe answers, which this package reads raw, or belong to
+operations that it never calls. Still pydantic builds a schema for each of them, and for three forms of each of a
+hundred operations. If this is deferred, an operation's schema is built at its first call, and only the models of its
+arguments are imported. Measured: importing `Profiles` then takes a sixth of the CPU.
 """
 
 import builtins
@@ -19,18 +19,18 @@ from pydantic import ConfigDict, GetCoreSchemaHandler
 
 _GROUPS = "openapi_client.api."
 _ANNOTATING = ("openapi_client.models.", "openapi_client.api_response")
-"""What groups import for their annotations alone."""
+"""Modules that groups import only for annotations."""
 
 _lock = threading.RLock()
-"""Held for one import of the SDK at a time."""
+"""Held during each import of the SDK, so that there is one at a time."""
 
 
 @contextmanager
 def deferred_models() -> Iterator[None]:
-    """Defer the models and the validation of the groups of the SDK that are imported meanwhile.
+    """Defer the models and the validation of all SDK groups that are imported inside.
 
-    The SDK takes no configuration for it, so this replaces `import` and `validate_call` until it is imported. Only a
-    group gets stand-ins, whichever thread imports it: anyone else who imports a model gets the model.
+    The SDK has no option for this, so Python's `import` and pydantic's `validate_call` are replaced inside. Only groups
+    get placeholders, in whichever thread they are imported. Any other module that imports a model gets the model.
     """
     with _lock:
         decorate, plain_import = pydantic.validate_call, builtins.__import__
@@ -38,7 +38,7 @@ def deferred_models() -> Iterator[None]:
         def validate_call(function: Callable[..., Any]) -> Callable[..., Any]:
             return decorate(config=ConfigDict(defer_build=True))(function)
 
-        def deferring_import(  # Python's signature: other threads import meanwhile, and may pass keywords
+        def deferring_import(  # Python's own signature: other threads import at the same time, and may use keywords
             name: str,
             globals: Mapping[str, Any] | None = None,  # noqa: A002
             locals: Mapping[str, Any] | None = None,  # noqa: A002
@@ -47,10 +47,10 @@ def deferred_models() -> Iterator[None]:
         ) -> Any:
             importer = str(globals.get("__name__")) if globals else ""
             if fromlist and name.startswith(_ANNOTATING) and importer.startswith(_GROUPS):
-                return SimpleNamespace(**{model: _stand_in(name, model) for model in fromlist})
+                return SimpleNamespace(**{model: _placeholder(name, model) for model in fromlist})
             return plain_import(name, globals, locals, fromlist, level)
 
-        pydantic.validate_call = validate_call  # type: ignore[assignment] # the SDK uses no other form of it
+        pydantic.validate_call = validate_call  # type: ignore[assignment] # the only form the SDK uses
         builtins.__import__ = deferring_import
         try:
             yield
@@ -59,8 +59,8 @@ def deferred_models() -> Iterator[None]:
             pydantic.validate_call = decorate
 
 
-def _stand_in(module: str, model: str) -> type:
-    """A class to annotate with in a model's place. To pydantic it is the model, which is then imported."""
+def _placeholder(module: str, model: str) -> type:
+    """A class for annotations in place of a model. When pydantic needs its schema, the model is imported."""
 
     def schema(_: type, __: object, handler: GetCoreSchemaHandler) -> Any:
         with _lock:

@@ -1,4 +1,4 @@
-"""Judging failures: what a backend's answer, or the lack of one, means for the message. docs/failures.md lists it."""
+"""Which error a failed call raises, and so what happens to its message. docs/failures.md lists the cases."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,22 +9,22 @@ BACKEND_COMMERCETOOLS = "commercetools"
 BACKEND_KLAVIYO = "klaviyo"
 
 CONTENT_REFUSED = frozenset({400, 404, 409, 413, 422})
-"""The backend understood the request and does not want its content: a redelivery changes nothing."""
+"""The backend understood the request and refused its content, so a redelivery would not help."""
 
 ACCESS_DENIED = frozenset({401, 403})
-"""A wrong key or a missing scope: somebody will mend it, so the message must not be lost."""
+"""A wrong key or a missing scope: a person will fix it, so the message must not be lost."""
 
 TOO_LARGE = 413
 TIMED_OUT = 408
 THROTTLED = 429
 SERVER_ERROR = 500
 QUERY_TIMED_OUT = "QueryTimedOut"
-"""commercetools answers 400 with this code when it could not answer a query in time."""
+"""Code of commercetools' 400 for a query that took too long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An answer that is no success. `readable` says whether the body was the backend's own JSON."""
+    """An answer that is not a success. `readable` is True if the body is the backend's own JSON."""
 
     backend: str
     operation: str
@@ -36,8 +36,8 @@ class Failure:
     details: dict[str, str] = field(default_factory=dict)
 
 
-def judged(failure: Failure) -> SyncError:
-    """The error that a failure is: Unavailable (worth another attempt), TryAgain (nack at once) or Refused."""
+def error_for(failure: Failure) -> SyncError:
+    """The error to raise: Unavailable (retry the call), TryAgain (nack at once) or Refused (dead letter)."""
     backend, status = failure.backend, failure.status
     if status in ACCESS_DENIED:
         return TryAgain(f"{backend}_denied", status=status, code=failure.code)
@@ -54,21 +54,21 @@ def judged(failure: Failure) -> SyncError:
             pointer=failure.pointer,
             details=failure.details,
         )
-    if not failure.readable:  # a proxy or an edge answered in the backend's place
+    if not failure.readable:  # a proxy or CDN answered instead of the backend
         return not_json(backend, status)
     return TryAgain(f"{backend}_unexpected", status=status, code=failure.code)
 
 
 def not_json(backend: str, status: int) -> Unavailable:
-    """A body that is not what the backend speaks."""
+    """The error for a body that is not the JSON the backend should send."""
     return Unavailable(f"{backend}_not_json", status=status)
 
 
 def unreachable(backend: str, code: str) -> Unavailable:
-    """No answer: connection refused or reset, TLS, timeout. `code` is the error's name, never its text."""
+    """The error for no answer: connection refused or reset, TLS, timeout. `code` is libcurl's name, never its text."""
     return Unavailable(f"{backend}_unreachable", code=code)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a backend asks to wait, as the transport tells them; None when it does not ask."""
+    """Seconds that the backend asks to wait, in the form the transport gives them; None if it does not ask."""
     return float(headers.get("retry-after", 0)) or None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from urllib.parse import parse_qs, urlsplit
 
 from clients.failures import BACKEND_KLAVIYO as BACKEND
-from clients.failures import THROTTLED, Failure, judged, not_json, retry_after, unreachable
+from clients.failures import THROTTLED, Failure, error_for, not_json, retry_after, unreachable
 from clients.klaviyo_quotas import KlaviyoQuotas
 from clients.pauses import Operation
 from clients.retrying import Timeouts, WaitingRoom, call
@@ -262,7 +262,7 @@ def _document(operation: str, answer: Answer) -> JsonObject:
         return document
     errors = document.get("errors") if isinstance(document, dict) else None
     readable = [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
-    raise judged(_failure(operation, answer, readable))
+    raise error_for(_failure(operation, answer, readable))
 
 
 def _failure(operation: str, answer: Answer, errors: list[JsonObject]) -> Failure:

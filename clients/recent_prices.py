@@ -37,7 +37,7 @@ class RecentPrices:
         self._ids: TTLCache[str, frozenset[str]] = TTLCache(_PRICES, _SECONDS)
 
     @mapper
-    def saw(self, price_id: str, price: Price | None) -> None:
+    def remember(self, price_id: str, price: Price | None) -> None:
         """The price was read, or is gone (None). Of two versions the newer one is kept."""
         with self._lock:
             before = self._known.get(price_id)

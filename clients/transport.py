@@ -1,8 +1,8 @@
-"""HTTP for both SDKs, over libcurl: connections that are kept, and calls that end in time whatever a server does.
+"""HTTP for both SDKs over libcurl, with persistent connections and a hard timeout for each call.
 
-Each SDK has a place where its transport is put in: `http_adapter` of commercetools' client, `rest_client` of Klaviyo's.
-libcurl bounds the whole call by wall clock (names, connecting, TLS and a server that sends a byte a second included),
-does its work without Python's global lock, and costs a fifth of the CPU that urllib3 does.
+Each SDK has a place to plug in a transport: `http_adapter` of commercetools' client, `rest_client` of Klaviyo's.
+libcurl limits the wall-clock time of the whole call, including DNS, connecting, TLS and a server that sends one byte a
+second. It works without Python's global lock, and takes a fifth of urllib3's CPU.
 """
 
 import os
@@ -19,19 +19,19 @@ from clients.retrying import Timeouts
 
 _DECODED = "gzip, deflate"
 _PROTOCOLS = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
-"""libcurl also reads files and speaks two dozen other protocols."""
+"""The allowed protocols. libcurl could also read files, and supports two dozen others."""
 NO_ANSWER_IN_TIME = "OPERATION_TIMEDOUT"
-"""Code of a NoAnswerError: the time for the call is over."""
+"""Code of a NoAnswerError if the call took too long."""
 _ERRORS = {
     value: name.removeprefix("E_")
     for name, value in vars(pycurl).items()
-    if name.startswith("E_") and not name.startswith("E_MULTI_")  # those are numbered anew
+    if name.startswith("E_") and not name.startswith("E_MULTI_")  # these have numbers of their own
 } | {8: "WEIRD_SERVER_REPLY", 28: NO_ANSWER_IN_TIME}
 _BREAKS_LINES = re.compile(r"[\r\n\x00]")
 
 
 class NoAnswerError(Exception):
-    """No whole answer came: not connected, cut off, no HTTP, or too late. `code` is libcurl's name for it."""
+    """There is no complete answer: no connection, cut off, not HTTP, or a timeout. `code` is libcurl's name for it."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -40,7 +40,7 @@ class NoAnswerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A backend's answer; `headers` by their names in lower case, all of them only where they were wanted."""
+    """A backend's answer. `headers` has lower-case names; it is complete only if all headers were requested."""
 
     status: int
     headers: Mapping[str, str]
@@ -48,7 +48,7 @@ class Answer:
 
 
 class Connections:
-    """Connections to one backend, shared by all threads: as many as calls are made at the same time."""
+    """Persistent connections to one backend, shared by all threads: one for each concurrent call."""
 
     def __init__(self, *, compressed: bool) -> None:
         self._encoding = _DECODED if compressed else "identity"
@@ -64,17 +64,19 @@ class Connections:
         *,
         all_headers: bool = False,
     ) -> Answer:
-        """Send a request and read the answer to its end. Raises NoAnswerError, at the latest when the time is over.
+        """Send a request and read the complete answer. Raises NoAnswerError, at the latest after the timeout.
 
-        A kept connection that ends under a request is replaced, and the request sent once more, whatever its method.
-        `headers` are whole lines. Redirects are not followed, and no proxy, cookie or .netrc comes from elsewhere.
-        Unless `all_headers` are wanted the answer has `content-type` and `retry-after` (in seconds, or 0) alone:
-        libcurl hands over each other line by itself, and for each of them the thread has to wait for Python's lock.
+        `headers` are complete lines. If an idle connection turns out to be closed, libcurl opens another and sends the
+        request again, whatever its method. Redirects are not followed; proxies, cookies and .netrc are not used.
+
+        The answer's headers are only `content-type` and `retry-after` (in seconds, 0 if there is none), unless
+        `all_headers` is set: libcurl passes on each line in a call of its own, and for each the thread has to wait for
+        Python's global lock.
         """
         if any(map(_BREAKS_LINES.search, headers)):
-            raise NoAnswerError("BAD_HEADER")  # a key with a line break: it would end the head of the request early
+            raise NoAnswerError("BAD_HEADER")  # such as a key with a line break, which would inject headers
         try:
-            curl = self._idle.pop()  # the one that was used last: it is the least likely to have been closed
+            curl = self._idle.pop()  # the most recently used one is the least likely to be closed
         except IndexError:
             curl = _new_handle()
         lines: list[bytes] = []
@@ -96,17 +98,17 @@ class Connections:
                 curl.unsetopt(pycurl.HEADERFUNCTION)
             curl.setopt(pycurl.WRITEFUNCTION, chunks.append)
             curl.perform()
-            told = _parsed(lines) | {
+            answer_headers = _parsed(lines) | {
                 "content-type": (curl.getinfo_raw(pycurl.CONTENT_TYPE) or b"").decode("latin-1"),
-                # A date becomes seconds from now, and what can't be read 0.
+                # libcurl turns a date into seconds from now, and anything unreadable into 0.
                 "retry-after": str(curl.getinfo(pycurl.RETRY_AFTER)),
             }
-            return Answer(curl.getinfo(pycurl.RESPONSE_CODE), told, b"".join(chunks))
+            return Answer(curl.getinfo(pycurl.RESPONSE_CODE), answer_headers, b"".join(chunks))
         except pycurl.error as error:
-            # Not its text: that can hold the address, and so ids.
+            # Not the error's text, which can contain the URL and so ids.
             raise NoAnswerError(_ERRORS.get(error.args[0], "UNKNOWN")) from None
         finally:
-            # An idle handle is not to hold on to what it sent and got.
+            # An idle handle must not keep bodies in memory.
             lines.clear()
             chunks.clear()
             if body is not None:
@@ -114,14 +116,14 @@ class Connections:
             self._idle.append(curl)
 
     def close(self) -> None:
-        """Close the connections that are idle."""
+        """Close the idle connections."""
         while self._idle:
             self._idle.pop().close()
 
 
 def _new_handle() -> pycurl.Curl:
     curl = pycurl.Curl()
-    curl.setopt(pycurl.NOSIGNAL, 1)  # signals are not for threads
+    curl.setopt(pycurl.NOSIGNAL, 1)  # libcurl must not use signals in a program with threads
     curl.setopt(pycurl.PROTOCOLS, _PROTOCOLS)
     curl.setopt(pycurl.REDIR_PROTOCOLS, _PROTOCOLS)
     curl.setopt(pycurl.PROXY, "")
@@ -133,7 +135,7 @@ def _new_handle() -> pycurl.Curl:
 
 @cache
 def _authorities() -> str:
-    """File of the certificate authorities: SSL_CERT_FILE, as OpenSSL reads it, else Mozilla's."""
+    """File of trusted certificate authorities: SSL_CERT_FILE, which OpenSSL reads as well, else Mozilla's list."""
     return os.environ.get("SSL_CERT_FILE") or certifi.where()
 
 
@@ -142,7 +144,7 @@ def _milliseconds(seconds: float) -> int:
 
 
 def _parsed(lines: Sequence[bytes]) -> dict[str, str]:
-    """Headers of an answer; those of an interim one before it are overwritten."""
+    """Headers of an answer. If an interim answer (1xx) came before it, later values override earlier ones."""
     headers = {}
     for line in lines:
         name, colon, value = line.partition(b":")

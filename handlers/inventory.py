@@ -47,7 +47,7 @@ def sync_stock(notification: Notification, services: Services) -> None:
         """Query the SKU's entries. Queries lag: if the named entry is missing or too old there, read it by its id."""
         nonlocal known_version, is_deleted
         listed, others = _split_named(
-            services.commercetools.entries_beside(sku, notification.resource.id), notification
+            services.commercetools.entries_of_sku(sku, notification.resource.id), notification
         )
         if deletes or is_deleted:
             return Stock(others, None)

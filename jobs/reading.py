@@ -1,4 +1,4 @@
-"""Reading commercetools page by page, by id: an offset would skip what moves between two pages, and ends at 10,000."""
+"""Reads commercetools page by page in the order of ids: offsets end at 10,000, and skip documents if others move."""
 
 import threading
 import time
@@ -23,20 +23,20 @@ from jobs.units import OUTAGE, access_denied
 T = TypeVar("T")
 
 _FIRST_BACKOFF, _MAX_BACKOFF = 1.0, 30.0
-"""Seconds between two tries, doubled from one to the next."""
+"""Seconds between two attempts, doubled each time."""
 _UNEXPECTED = "_unexpected"
-"""How the reason ends of an answer that waiting does not change."""
+"""Suffix of the reasons that retrying is unlikely to change."""
 _TIMEOUT_STATUSES = frozenset({TIMED_OUT, 502, 504})
-"""Statuses of a query, or of a gateway before it, that took too long."""
+"""Statuses with which commercetools, or a gateway in front of it, reports a query that took too long."""
 _PAGES_BEFORE_GROWTH = 20
-"""Pages that must arrive before their size grows again."""
+"""Pages to read before the page size grows again."""
 COUNT_LIMIT = 10_000
-"""commercetools counts no further where there is a predicate."""
+"""commercetools counts no further than this if the query has a predicate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Documents in the order of their ids; `is_last` says that there are no more."""
+    """Documents in the order of their ids; `is_last` is True if no more follow."""
 
     documents: Sequence[Any]
     is_last: bool
@@ -44,7 +44,7 @@ class Page:
 
 @dataclass(slots=True)
 class PageSize:
-    """Documents a page: halved when one can't be read in time, doubled again after 20 that could, up to the first."""
+    """Documents per page: halved if a page times out, doubled after 20 pages that did not, up to `maximum`."""
 
     maximum: int
     size: int = 0
@@ -54,11 +54,11 @@ class PageSize:
         self.size = self.size or self.maximum
 
     def halve(self) -> None:
-        """A page was too much."""
+        """Halve the size after a page that timed out."""
         self.size, self._successes = max(1, self.size // 2), 0
 
     def grow_back(self) -> None:
-        """A page arrived."""
+        """Count a page that was read, and double the size after 20 of them."""
         self._successes += 1
         if self._successes >= _PAGES_BEFORE_GROWTH and self.size < self.maximum:
             self.size, self._successes = min(self.maximum, self.size * 2), 0
@@ -66,9 +66,9 @@ class PageSize:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long a page that fails is asked for again: so many seconds, and so many tries at least.
+    """How long a failing read is retried: for `seconds`, and at least `tries` times.
 
-    What can't pass by itself is tried as often, and no longer.
+    Errors that are unlikely to pass are retried `tries` times only.
     """
 
     tries: int = 10
@@ -76,9 +76,9 @@ class RetryPolicy:
 
 
 class Reader:
-    """Reads pages within a time of their own, and again what fails: with `patience`, or until `stop` is set.
+    """Reads pages with a timeout of its own, and retries by `retry_policy` until `stop` is set.
 
-    What took too long is read in smaller pages.
+    A page that timed out is retried with a smaller size. Thread-safe.
     """
 
     def __init__(
@@ -94,9 +94,9 @@ class Reader:
         self._stop = stop or threading.Event()
         self._refused: set[str] = set()
         self.calls = 0
-        """Of commercetools, so far."""
+        """Calls to commercetools so far."""
         self._lock = threading.Lock()
-        # One attempt a call: the next one may be for a smaller page.
+        # One attempt per call: the next one may ask for a smaller page.
         self._limits = limits.model_copy(
             update={"read_timeout": seconds, "message_seconds": seconds + limits.connect_timeout, "call_attempts": 1}
         )
@@ -110,9 +110,10 @@ class Reader:
         narrow: str = "",
         expand: Sequence[str] = (),
     ) -> Page:
-        """The documents that meet `where` and come after an id. Raises StoppedError when they can't be read.
+        """Read the next page: documents that match `where` with an id greater than `after`.
 
-        `narrow` is a predicate that saves pages, and that a project may refuse: then it is left out.
+        `narrow` is an optional predicate that saves pages. If commercetools refuses it, it is left out from then on.
+        Raises StoppedError if the page can't be read.
         """
         narrow = "" if narrow in self._refused else narrow
         params: Params = [("where", one) for one in (*where, *filter(None, [narrow]))]
@@ -133,7 +134,7 @@ class Reader:
                     REFUSED, f"commercetools refuses to list {collection}: {refused.status} {refused.code}."
                 ) from None
             self._refused.add(narrow)
-            log.warning("commercetools takes no narrower query: all is read", collection=collection)
+            log.warning("commercetools refused the narrower query: reading all documents", collection=collection)
             return self.page(collection, where, after, size, expand=expand)
         size.grow_back()
         return page
@@ -141,7 +142,7 @@ class Reader:
     def pages(
         self, collection: str, where: Sequence[str], maximum: int, expand: Sequence[str] = ()
     ) -> Iterator[Sequence[Any]]:
-        """All documents that meet `where`, in pages of at most so many. Raises as `page` does."""
+        """Yield all documents that match `where`, in pages of at most `maximum`. Raises as `page` does."""
         size, after, is_last = PageSize(maximum), "", False
         while not is_last:
             page = self.page(collection, where, after, size, expand=expand)
@@ -151,30 +152,30 @@ class Reader:
             is_last = page.is_last
 
     def orders_of_payments(self, payment_ids: Sequence[str]) -> list[Any]:
-        """The orders that hold any of the payments."""
+        """The orders that refer to any of the payments."""
         return list(self._matching("orders", payment_ids, "paymentInfo(payments(id in {}))"))
 
     def by_ids(self, collection: str, ids: Sequence[str]) -> list[Any]:
-        """The documents that there are of the ids."""
+        """The documents with these ids, as far as they exist."""
         return list(self._matching(collection, ids, "id in {}"))
 
     def existing(self, collection: str, ids: Sequence[str]) -> set[str]:
-        """Those of the ids that there is a document of."""
+        """Those of the ids that exist."""
         return {document["id"] for document in self.by_ids(collection, ids)}
 
     def customers_by_email(self, emails: Sequence[str]) -> dict[str, str]:
-        """Ids of the customers who have one of these e-mails, by e-mail; all in lower case."""
+        """Ids of the customers with these e-mails, by e-mail in lower case. `emails` must be in lower case too."""
         found = self._matching("customers", emails, "lowercaseEmail in {}")
         return {customer["email"].lower(): customer["id"] for customer in found}
 
     def _matching(self, collection: str, values: Sequence[str], where: str) -> Iterator[Any]:
-        """The documents of a predicate that takes a list of values."""
+        """Yield the documents that match a predicate with a list of values, in chunks of values."""
         for chunk in chunks(values):
             for documents in self.pages(collection, [where.format(any_of(chunk))], IDS_PER_QUERY):
                 yield from documents
 
     def count(self, collection: str, where: Sequence[str]) -> int | None:
-        """About how many documents there are; None where nobody can tell. With a predicate at most COUNTED."""
+        """About how many documents match; None if commercetools does not say. At most COUNT_LIMIT with a predicate."""
         params: Params = [("where", one) for one in where]
         params += [("staged", "false")] if collection == "product-projections" else []
         try:
@@ -183,13 +184,13 @@ class Reader:
             return None
 
     def first_created(self, collection: str) -> datetime | None:
-        """When the oldest document was made; None when there is none. Raises StoppedError when it can't be read."""
+        """When the oldest document was created; None if there is none. Raises StoppedError if it can't be read."""
         params: Params = [("sort", "createdAt asc"), ("limit", "1")]
         found = self._with_retries(collection, lambda: self._list(collection, params)["results"])
         return datetime.fromisoformat(found[0]["createdAt"]) if found else None
 
     def _with_retries(self, collection: str, read_once: Callable[[], T], size: PageSize | None = None) -> T:
-        """What commercetools answers, asked again while that may help. Raises StoppedError, and what refuses it."""
+        """Call commercetools, and retry while that may help. Raises StoppedError, and Refused."""
         began_at, wait = time.monotonic(), _FIRST_BACKOFF
         for attempts in count(1):
             try:
@@ -204,7 +205,7 @@ class Reader:
                 if attempts >= self._retry_policy.tries and not has_time:
                     break
                 log.warning(
-                    "commercetools can't be read: trying again",
+                    "commercetools can't be read: retrying",
                     collection=collection,
                     reason=str(error),
                     attempts=attempts,
@@ -213,17 +214,19 @@ class Reader:
             if self._stop.wait(wait):
                 raise InterruptedRunError(leaves_threads=False)
             wait = min(_MAX_BACKOFF, 2 * wait)
-        raise StoppedError(INTERRUPTED, f"commercetools does not answer for {collection}. Go on with the same command.")
+        raise StoppedError(
+            INTERRUPTED, f"commercetools does not answer for {collection}. Run the same command again to resume."
+        )
 
     def _list(self, collection: str, params: Params, *, total: bool = False) -> dict[str, Any]:
         with message_budget(self._limits, waits=True) as budget:
             try:
-                return self._commercetools.listed(collection, [*params, ("withTotal", "true" if total else "false")])
+                return self._commercetools.page(collection, [*params, ("withTotal", "true" if total else "false")])
             finally:
                 with self._lock:
                     self.calls += budget.calls.total()
 
 
 def _is_too_large(error: TryAgain) -> bool:
-    """Whether less might have been answered in time."""
+    """True if a smaller page might not have timed out."""
     return error.status in _TIMEOUT_STATUSES or error.code in (QUERY_TIMED_OUT, NO_ANSWER_IN_TIME)

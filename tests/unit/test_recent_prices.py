@@ -33,8 +33,8 @@ def _corrected(recent: RecentPrices, *listed: Any, now: Mapping[str, Any] | None
 def test_of_two_versions_the_newer_one_counts(known: int, listed: int, expected: int) -> None:
     """Whichever side has it, and whatever was seen later; nothing is read."""
     recent = RecentPrices(RULES)
-    recent.saw("p", _price(known))
-    recent.saw("p", _price(known - 1))
+    recent.remember("p", _price(known))
+    recent.remember("p", _price(known - 1))
     assert _corrected(recent, _price(listed)) == ([_price(expected)], [])
 
 
@@ -43,7 +43,7 @@ def test_of_two_versions_the_newer_one_counts(known: int, listed: int, expected:
 def test_a_query_that_says_otherwise_is_checked(is_gone: bool, now: Any) -> None:  # noqa: FBT001 - a table
     """Known and not listed, or gone and listed: the read by id decides, and the caller does so for its own price."""
     recent = RecentPrices(RULES)
-    recent.saw("p", None if is_gone else _price(1))
+    recent.remember("p", None if is_gone else _price(1))
     listed = [_price(1)] if is_gone else []
     assert _corrected(recent, *listed, now=now) == (list(now.values()), ["p"])
     assert _corrected(recent, *listed, now=now, own="p") == (listed, [])
@@ -52,8 +52,8 @@ def test_a_query_that_says_otherwise_is_checked(is_gone: bool, now: Any) -> None
 def test_what_a_query_does_not_list_rightly() -> None:
     """It is not to be shown, or another SKU's."""
     recent = RecentPrices(RULES)
-    recent.saw("p", _price(1, active=False))
-    recent.saw("q", _price(1, id="q", sku="B"))
+    recent.remember("p", _price(1, active=False))
+    recent.remember("q", _price(1, id="q", sku="B"))
     assert _corrected(recent) == ([], [])
 
 
@@ -62,24 +62,24 @@ def test_a_burst_of_new_prices_costs_few_reads_and_loses_none() -> None:
     recent = RecentPrices(RULES)
     burst = {f"p{number:02}": _price(1, id=f"p{number:02}") for number in range(50)}
     for price_id, price in burst.items():
-        recent.saw(price_id, price)
+        recent.remember(price_id, price)
     assert _corrected(recent, now=burst) == (list(burst.values()), list(burst)[:10])
-    recent.saw("p49", None)
+    recent.remember("p49", None)
     assert _corrected(recent, burst["p49"], now=burst)[0] == list(burst.values())[:-1]
 
 
 def test_what_may_not_be_shown_is_not_listed() -> None:
     """Neither a version that is known, nor what a read by id finds: the query would not list it either."""
     recent = RecentPrices(RULES)
-    recent.saw("p", _price(2, active=False))
+    recent.remember("p", _price(2, active=False))
     assert _corrected(recent, _price(1)) == ([], [])
-    recent.saw("p", _price(3))
+    recent.remember("p", _price(3))
     assert _corrected(recent, now={"p": _price(4, active=False)}) == ([], ["p"])
 
 
 def test_a_price_without_a_version_is_unmappable() -> None:
     """As everywhere."""
     recent = RecentPrices(RULES)
-    recent.saw("p", _price(1))
+    recent.remember("p", _price(1))
     with pytest.raises(Unmappable):
         _corrected(recent, {"id": "p", "sku": "A"})

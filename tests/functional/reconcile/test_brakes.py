@@ -44,7 +44,7 @@ def _listed(settings: Settings, collection: str) -> list[Any]:
     try:
         params = [("staged", "false"), ("sort", "id asc"), ("limit", "500"), ("expand", "categories[*].ancestors[*]")]
         with message_budget(settings.sync.limits):
-            found: list[Any] = services.commercetools.listed(collection, params)["results"]
+            found: list[Any] = services.commercetools.page(collection, params)["results"]
         return found
     finally:
         services.close()
