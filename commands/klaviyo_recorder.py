@@ -1,4 +1,4 @@
-"""Klaviyo as it is, but for the writes: they are kept instead of being sent, and answered as Klaviyo would."""
+"""A Klaviyo client that reads for real, and records and answers writes instead of sending them."""
 
 import json
 import threading
@@ -19,7 +19,7 @@ _CATALOG = ("/api/catalog-items", "/api/catalog-variants", "/api/catalog-categor
 _COLLECTIONS = {"catalog-item": _CATALOG[0], "catalog-variant": _CATALOG[1], "catalog-category": _CATALOG[2]}
 _UPSERT = "/api/profile-import"
 _NEW = "preview"
-"""Id of a profile that is only pretended."""
+"""Id of a profile that an upsert would create."""
 _PROFILES = "/api/profiles/"
 _ACCEPTED = (
     "/api/events",
@@ -33,9 +33,9 @@ _ACCEPTED = (
 class Write:
     """A request that would change Klaviyo.
 
-    `current` is what the resource's attributes are now, with the ids of an item's `categories`; None if it is new, or
-    is an event, which can't be looked up. `target` is the catalog resource that it is about. `status` is what Klaviyo
-    would answer, and `refused_because` says in words why it would refuse.
+    `current` holds the resource's attributes in Klaviyo, with the ids of an item's `categories`; None for a new
+    resource and for an event, which can't be looked up. `target` is the path of the catalog resource it changes.
+    `status` is Klaviyo's answer, and `refused_because` says in words why Klaviyo would refuse.
     """
 
     method: str
@@ -48,12 +48,12 @@ class Write:
 
     @property
     def is_refused(self) -> bool:
-        """Whether Klaviyo would not take it."""
+        """True if Klaviyo would refuse it."""
         return bool(self.refused_because)
 
 
 class RecordingKlaviyo(KlaviyoCalls):
-    """The SDK's client with real reads. `writes` holds what would have been sent, in order."""
+    """A client whose reads are real and whose writes are recorded in `writes`, in order."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -61,14 +61,14 @@ class RecordingKlaviyo(KlaviyoCalls):
 
     @property
     def writes(self) -> list[Write]:
-        """What would have been sent since the start, or since `forget`."""
+        """The writes recorded since the start or the last `forget`."""
         return list(self.transport.writes) if self.transport else []
 
     def forget(self) -> None:
-        """Start anew, with Klaviyo as it is."""
+        """Discard the recorded writes and their simulated effects."""
         if self.transport:
             self.transport.writes.clear()
-            self.transport.pretended.clear()
+            self.transport.simulated.clear()
 
     def _new_transport(self) -> Any:
         self.transport = _RecordingTransport(super()._new_transport())
@@ -76,7 +76,7 @@ class RecordingKlaviyo(KlaviyoCalls):
 
 
 class _UnreadableError(Exception):
-    """Klaviyo does not say what it has: what a write would change can't be told."""
+    """Klaviyo refuses a read, so what a write would change is unknown."""
 
     def __init__(self, answer: RawAnswer) -> None:
         super().__init__(answer.response.status)
@@ -85,12 +85,12 @@ class _UnreadableError(Exception):
 
 @dataclass(slots=True)
 class _RecordingTransport:
-    """Stands in for the SDK's transport."""
+    """Stands in for the SDK's transport: passes reads on, records writes and answers them."""
 
     real: KlaviyoTransport
     writes: list[Write] = field(default_factory=list)
-    pretended: dict[str, bool] = field(default_factory=dict)
-    """Catalog resources that exist, or do not any more, by what would have been written."""
+    simulated: dict[str, bool] = field(default_factory=dict)
+    """Paths of catalog resources: True if a recorded write created or updated it, False if one deleted it."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def request(
@@ -102,7 +102,7 @@ class _RecordingTransport:
         post_params: object = None,
         _request_timeout: Any = None,
     ) -> RawAnswer:
-        """What the SDK calls; its signature is the SDK's."""
+        """Called by the SDK, which dictates the signature."""
         if method.upper() == "GET":
             return self.real.request(method, url, headers, body, post_params, _request_timeout)
         written = None if body is None else decoded(body)
@@ -110,11 +110,11 @@ class _RecordingTransport:
             with self._lock:
                 status, answer = self._answer(method.upper(), url, headers, written, _request_timeout)
         except _UnreadableError as error:
-            return error.answer  # a write that Klaviyo refuses for the same reason
+            return error.answer  # as if Klaviyo had refused the write for the same reason
         return RawAnswer(Answer(status, {}, b"" if answer is None else encoded(answer)))
 
     def close(self) -> None:
-        """Close the connections of the reads."""
+        """Close the connections."""
         self.real.close()
 
     def _answer(
@@ -124,22 +124,22 @@ class _RecordingTransport:
         base, path = f"{parts.scheme}://{parts.netloc}", parts.path
 
         def read(raw_path: str) -> Any:
-            """The data of Klaviyo's answer; None for what is not there."""
+            """The data of Klaviyo's answer; None if the resource does not exist. Raises _UnreadableError."""
             found = self.real.request("GET", base + raw_path, headers, _request_timeout=timeout)
             if found.response.status not in (HTTPStatus.OK, HTTPStatus.NOT_FOUND):
                 raise _UnreadableError(found)
             return decoded(found.response.data)["data"] if found.response.status == HTTPStatus.OK else None
 
-        def there(raw_path: str) -> dict[str, Any] | None:
-            """The attributes of a catalog resource as Klaviyo has it, or none of them where it was just made."""
-            if raw_path in self.pretended:
-                return {} if self.pretended[raw_path] else None
+        def attributes_of(raw_path: str) -> dict[str, Any] | None:
+            """Attributes of a catalog resource; empty if a recorded write created it, None if it does not exist."""
+            if raw_path in self.simulated:
+                return {} if self.simulated[raw_path] else None
             data = read(raw_path)
             return None if data is None else dict(data["attributes"])
 
-        missing = next((raw for raw in _related(body) if there(raw) is None), None)
+        missing = next((raw for raw in _related(body) if attributes_of(raw) is None), None)
         target = _own_path(path, body)
-        current = there(target) if target else None
+        current = attributes_of(target) if target else None
         if path == _UPSERT:
             known = _profile(read, (body or {})["data"]["attributes"], f"&{parts.query}" if parts.query else "")
             current = known and dict(known["attributes"])
@@ -150,34 +150,34 @@ class _RecordingTransport:
         elif current and "categories" in _relationships(body):
             ids = read(f"{target}/relationships/categories") or []
             current["categories"] = sorted(external_id(one["id"]) for one in ids)
-        status, why, answer = self._verdict(method, path, target, body, missing, is_there=current is not None)
+        status, why, answer = self._verdict(method, path, target, body, missing, exists=current is not None)
         self.writes.append(Write(method, unquote(path), body, current, target, status, why))
         return status, answer
 
     def _verdict(
-        self, method: str, path: str, target: str, body: dict[str, Any] | None, missing: str | None, *, is_there: bool
+        self, method: str, path: str, target: str, body: dict[str, Any] | None, missing: str | None, *, exists: bool
     ) -> tuple[int, str, dict[str, Any] | None]:
-        """Status, the reason of a refusal in words, and body of Klaviyo's answer to a write."""
+        """Status of Klaviyo's answer to a write, why it refuses in words, and the answer's body."""
         if missing:
             relation = _relation(missing)
-            why = "its item was not there" if relation.startswith("item/") else "a category was not there"
+            why = "its item did not exist" if relation.startswith("item/") else "a category did not exist"
             return HTTPStatus.NOT_FOUND, why, _refusal("not_found", f"/data/relationships/{relation}")
         if path in _ACCEPTED:
             return HTTPStatus.ACCEPTED, "", None
         if not target:
             return HTTPStatus.OK, "", {"data": {"id": _NEW, **(body or {})["data"]}}
-        if method == "POST" and is_there:
-            return HTTPStatus.CONFLICT, "was there", _refusal("conflict", "/data/attributes/external_id")
-        if method != "POST" and not is_there:
-            return HTTPStatus.NOT_FOUND, "was not there", _refusal("not_found", "")
-        self.pretended[target] = method != "DELETE"
+        if method == "POST" and exists:
+            return HTTPStatus.CONFLICT, "already existed", _refusal("conflict", "/data/attributes/external_id")
+        if method != "POST" and not exists:
+            return HTTPStatus.NOT_FOUND, "did not exist", _refusal("not_found", "")
+        self.simulated[target] = method != "DELETE"
         return (HTTPStatus.NO_CONTENT, "", None) if method == "DELETE" else (HTTPStatus.OK, "", body)
 
 
 def _profile(read: Callable[[str], Any], attributes: Mapping[str, Any], more: str) -> dict[str, Any] | None:
-    """The profile that an upsert would change, None if it would make one.
+    """The profile that an upsert would update; None if it would create one.
 
-    Klaviyo looks for the strongest identifier first. `more` is what else the answer is to tell, as the query has it.
+    Klaviyo matches the strongest identifier first. `more` is appended to the query, for additional fields.
     """
     for name in ("external_id", "email", "phone_number"):
         if attributes.get(name):
@@ -188,7 +188,7 @@ def _profile(read: Callable[[str], Any], attributes: Mapping[str, Any], more: st
 
 
 def _upserted(known: Mapping[str, Any] | None, attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """The profile as Klaviyo would answer it: one that is new has said nothing yet."""
+    """Klaviyo's answer to an upsert. A new profile has no subscriptions yet."""
     before: Mapping[str, Any] = known["attributes"] if known else {"subscriptions": {}}
     properties = {**(before.get("properties") or {}), **(attributes.get("properties") or {})}
     now = {"created": datetime.now(UTC).isoformat(), **before, **attributes, "properties": properties}
@@ -196,7 +196,7 @@ def _upserted(known: Mapping[str, Any] | None, attributes: Mapping[str, Any]) ->
 
 
 def _own_path(path: str, body: dict[str, Any] | None) -> str:
-    """Path of the catalog resource that a request is about; empty for others."""
+    """Path of the catalog resource that a request changes; empty for other requests."""
     if not path.startswith(_CATALOG):
         return ""
     if path not in _CATALOG:
@@ -205,7 +205,7 @@ def _own_path(path: str, body: dict[str, Any] | None) -> str:
 
 
 def _related(body: dict[str, Any] | None) -> list[str]:
-    """Paths of the catalog resources that a body refers to, which must be there."""
+    """Paths of the catalog resources that a body refers to. They must exist."""
     references: list[dict[str, str]] = []
     for relationship in _relationships(body).values():
         data = relationship["data"]

@@ -66,8 +66,9 @@ _RULES = """## Rules
   product's first; addresses of images are percent-encoded where they hold what a URL can't.
 - **Descriptions** go out as they are, HTML included.
 - **Absent values** are left out, so they don't clear what Klaviyo learned elsewhere; `[customer] clear` lists exceptions.
-- **Klaviyo's limits**: what exceeds them is cut, deepest and raw parts first, never the fields below; `cuts` in the log
-  line names what was cut.
+- **Klaviyo's limits**: what exceeds them is cut. In an event the order's raw fields are cut first, their deepest levels before the
+  rest; the fields below are shortened only when no raw field is left. In a profile and in `custom_metadata` the largest values are
+  dropped first. `cuts` in the log line names what was cut.
 """
 
 

@@ -1,4 +1,4 @@
-"""What became of a message, in words: from the function's log line and the requests that Klaviyo answered."""
+"""Put the effect of a message into words, from the function's log line and its requests to Klaviyo."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -15,14 +15,14 @@ RESOURCES = {
     "product": "Products",
     "standalone-price": "Prices",
 }
-"""Headings, by commercetools' resource type; whatever else comes is under OTHERS."""
+"""Headings by commercetools resource type; OTHERS for any other type."""
 OTHERS = "Notifications"
 
 _PLURALS = {"category": "categories"}
 _CREATED = 201
 _ERRORS = 400
-_WITHOUT_CENTS = {"JPY", "KRW"}
-_DONE = {
+_NO_DECIMALS = {"JPY", "KRW"}
+_OPERATIONS = {
     "create_catalog_category": ("category", "created"),
     "update_catalog_category": ("category", "changed"),
     "delete_catalog_category": ("category", "deleted"),
@@ -34,27 +34,27 @@ _DONE = {
     "delete_catalog_variant": ("variant", "deleted"),
     "request_profile_deletion": ("profile", "erased"),
 }
-"""Operations that write, except those of people: noun and verb."""
+"""Noun and verb of Klaviyo's write operations, except events and profile upserts."""
 
 
 def heading(line: Mapping[str, Any]) -> str:
-    """What a message is listed under."""
+    """The heading that a message is listed under."""
     return RESOURCES.get(str(line.get("resource", "")).split("/")[0], OTHERS)
 
 
 def effect(line: Mapping[str, Any], asked: Iterable[Request]) -> str:
-    """The outcome in a few words: `1 item changed, 2 variants created`, `Placed Order, Ordered Product x2`.
+    """What a message did: `1 item changed, 2 variants created`, `Placed Order, Ordered Product x2`.
 
-    Of a message without effect: its outcome and the reason.
+    For an outcome other than synced: the outcome, its reason, and what was written anyway.
     """
-    done = "" if line["outcome"] == "ignored" else ", ".join(_written(asked))
+    done = "" if line["outcome"] == "ignored" else ", ".join(_effects(asked))
     if line["outcome"] == "synced":
         return done or "nothing to change"
     reason = str(line.get("reason", "")).replace("_", " ")
     return "; ".join(filter(None, (f"{line['outcome']}: {reason}" if reason else str(line["outcome"]), done)))
 
 
-def _written(asked: Iterable[Request]) -> list[str]:
+def _effects(asked: Iterable[Request]) -> list[str]:
     things: Counter[tuple[str, str]] = Counter()
     metrics: Counter[str] = Counter()
     for request in asked:
@@ -64,8 +64,8 @@ def _written(asked: Iterable[Request]) -> list[str]:
             metrics[_metric(request["body"])] += 1
         elif request["operation"] == "create_or_update_profile":
             things["profile", "created" if request["status"] == _CREATED else "changed"] += 1
-        elif request["operation"] in _DONE:
-            things[_DONE[request["operation"]]] += 1
+        elif request["operation"] in _OPERATIONS:
+            things[_OPERATIONS[request["operation"]]] += 1
     return [
         *(name if count == 1 else f"{name} x{count}" for name, count in metrics.items()),
         *(f"{counted(count, noun)} {verb}" for (noun, verb), count in things.items()),
@@ -78,15 +78,15 @@ def counted(count: int, noun: str) -> str:
 
 
 def money(amount: float | None, currency: str | None = None) -> str:
-    """An amount with as many decimals as shops print; prices in fractions of a cent keep theirs."""
+    """An amount with the decimals that shops print: none for yen and won, three for fractions of a cent, else two."""
     if amount is None:
         return "no price"
-    decimals = 0 if currency in _WITHOUT_CENTS else 2 if round(amount, 2) == amount else 3
+    decimals = 0 if currency in _NO_DECIMALS else 2 if round(amount, 2) == amount else 3
     return f"{amount:,.{decimals}f} {currency or ''}".rstrip()
 
 
 def event_summary(properties: Mapping[str, Any]) -> str:
-    """What an event is about: the order's number, what was ordered, shipped or returned, and where the parcel is."""
+    """What an event is about: order number, items ordered, shipped or returned, and the parcel's carrier and number."""
     listed = properties.get("ShippedItems") or properties.get("ReturnItems")
     if listed:
         names = [f"{one['Quantity']} x {one.get('ProductName', '')}".rstrip() for one in listed]

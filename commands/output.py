@@ -1,4 +1,4 @@
-"""What commands write besides their answer: files that name persons, and the log of the handlers that they run."""
+"""Private files, and the log of handlers that a command runs."""
 
 import os
 import stat
@@ -12,9 +12,10 @@ import structlog
 
 
 def write_private(data: bytes, file: Path) -> None:
-    """Write a message, for its owner alone to read: it may name persons. Raises click.ClickException.
+    """Write a message to a file that only its owner can read, as it may hold personal data.
 
-    A file that is there is taken from the others first; what is no file, as /dev/stdout, keeps its rights.
+    An existing file loses its other permissions before it is written. Anything but a regular file, such as /dev/stdout,
+    keeps its own. Raises click.ClickException.
     """
     try:
         with open(file, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as stream:
@@ -27,7 +28,7 @@ def write_private(data: bytes, file: Path) -> None:
 
 @contextmanager
 def log_on_stderr() -> Iterator[None]:
-    """Log lines of handlers go to stderr inside: stdout is the command's own, and may be read as JSON."""
+    """Send log lines to stderr inside the `with` block: stdout is for the command's own output, which may be JSON."""
     before = structlog.get_config()
     structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))
     try:

@@ -1,4 +1,4 @@
-"""`manage.py preview`: what a notification would do, without writing anything."""
+"""`manage.py preview`: show what a notification would do, without writing anything."""
 
 import json
 import sys
@@ -27,28 +27,28 @@ _STDIN = "-"
 @click.option(
     "--documents",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Read DIR/<collection>/*.json in place of commercetools. Without it commercetools is read for real where the "
-    "environment names it, and the samples' documents where it does not.",
+    help="Read DIR/<collection>/*.json instead of commercetools.  [default: the commercetools project of the "
+    "environment; if it names none, the samples' documents]",
     metavar="DIR",
 )
 @click.option(
     "--save",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="With one NAME: write the notification about it to FILE, for `send`.",
+    help="With a single NAME: also save its notification to FILE, for `send`.",
     metavar="FILE",
 )
 @reads_env_file
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, a list with an object for each notification.")
-@click.option("--diff", is_flag=True, help="Show what would change in what Klaviyo holds, instead of whole bodies.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list with an object per notification.")
+@click.option("--diff", is_flag=True, help="Show only what would change in Klaviyo, instead of whole bodies.")
 def preview(what: Sequence[str], documents: Path | None, save: Path | None, *, as_json: bool, diff: bool) -> None:
-    """Print what notifications would do: the outcome, and each request to Klaviyo. Nothing is written.
+    """Show what notifications would do: their outcome, and each request to Klaviyo. Writes nothing.
 
-    A FILE holds a notification as commercetools publishes it; - is stdin. KIND is order, customer, product or
-    category, and each NAME an id, order number, e-mail, key, SKU or slug: the notification is what commercetools would
-    say of it as it is now.
+    A FILE holds a notification as commercetools publishes it; - reads stdin. With KIND (order, customer, product or
+    category) and a NAME (an id, order number, e-mail, key, SKU or slug), the notification is the one that commercetools
+    would send about that resource now.
 
-    Klaviyo is read for real if KLAVIYO_AUTH_KEY is set, else it is taken to be empty. Exits with 1 if a notification
-    would not be acknowledged with its effect, or if there is no such resource.
+    Reads the real Klaviyo account if KLAVIYO_AUTH_KEY is set, else assumes an empty one. Exits with 1 if a notification
+    would be retried or dead-lettered, or if a resource does not exist.
     """
     kind, *names = what
     if kind in KINDS and not names:
@@ -61,7 +61,9 @@ def preview(what: Sequence[str], documents: Path | None, save: Path | None, *, a
     reports = []
     failed = False
     with dry_run_services(documents) as (services, calls):
-        for title, data in _live(kind, names, services.settings) if kind in KINDS else _files(what):
+        for title, data in (
+            _notifications_about(kind, names, services.settings) if kind in KINDS else _notifications_in(what)
+        ):
             if data is None:
                 failed = True
                 continue
@@ -76,14 +78,14 @@ def preview(what: Sequence[str], documents: Path | None, save: Path | None, *, a
                 reports.append(_report(title, outcome, calls.writes))
             else:
                 show_preview(terminal, title, outcome, calls.writes, diff=diff)
-                _explain(outcome, services.settings)
+                _hint_at_documents(outcome, services.settings)
     if as_json:
         click.echo(json.dumps(reports, indent=2, ensure_ascii=False))
     if failed:
         sys.exit(1)
 
 
-def _files(files: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
+def _notifications_in(files: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
     for file in files:
         try:
             yield file, sys.stdin.buffer.read() if file == _STDIN else Path(file).read_bytes()
@@ -91,22 +93,22 @@ def _files(files: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
             raise click.ClickException(f"{file}: {error.strerror}") from None
 
 
-def _live(kind: str, names: Sequence[str], settings: Settings) -> Iterator[tuple[str, bytes | None]]:
-    """Title and notification of each; None for one that can't be read, after that was said."""
+def _notifications_about(kind: str, names: Sequence[str], settings: Settings) -> Iterator[tuple[str, bytes | None]]:
+    """Title and notification of each resource; None, after an error message, for one that can't be read."""
     shop = ShopLookup(settings)
     try:
-        for name, live in zip(names, shop.find_each(kind, names), strict=True):
-            yield (str(live), live.notification(settings.ct_project_id)) if live else (f"{kind} {name}", None)
+        for name, found in zip(names, shop.find_each(kind, names), strict=True):
+            yield (str(found), found.notification(settings.ct_project_id)) if found else (f"{kind} {name}", None)
     finally:
         shop.close()
 
 
-def _explain(outcome: Outcome, settings: Settings) -> None:
-    """Says what to do about a sample, which is of the samples' project."""
+def _hint_at_documents(outcome: Outcome, settings: Settings) -> None:
+    """Say how to preview a sample, which belongs to the samples' own project."""
     if outcome.notification and outcome.error and outcome.error.reason == "other_project":
         click.echo(
-            f"It is a notification of project {outcome.notification.project_key}, and CT_PROJECT_ID is "
-            f"{settings.ct_project_id}. A sample needs the samples' documents: --documents samples/documents"
+            f"The notification is of project {outcome.notification.project_key}, but CT_PROJECT_ID is "
+            f"{settings.ct_project_id}. For a sample, add: --documents samples/documents"
         )
 
 

@@ -1,4 +1,4 @@
-"""What a notification would do, or did, for people at a terminal."""
+"""Print what a notification would do, or did."""
 
 import json
 import os
@@ -16,43 +16,43 @@ from pipeline import Outcome
 
 COLOURS = {"synced": "green", "ignored": "yellow", "retried": "red", "dead-lettered": "red"}
 FAILURES = ("retried", "dead-lettered")
-"""Outcomes of a message whose effect is not there."""
+"""Outcomes of a message that did not have its effect."""
 
 _SIGNS = {"+": "green", "-": "red", "~": "yellow"}
 _WIDTH_IN_A_PIPE = 100
-_MOST_LINES = 40
-"""Of a difference; what Klaviyo has otherwise is shown in any case."""
+_MAX_LINES = 40
+"""Lines of a diff. Values that Klaviyo has but that differ are always shown; only new ones are dropped."""
 
 
 def console(width_in_a_pipe: int = _WIDTH_IN_A_PIPE) -> Console:
-    """As wide as the terminal, or as COLUMNS says."""
-    is_told = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(width=None if is_told else width_in_a_pipe, highlight=False)
+    """A console as wide as the terminal or COLUMNS; `width_in_a_pipe` if neither gives a width."""
+    has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if has_width else width_in_a_pipe, highlight=False)
 
 
 def show_preview(console: Console, title: str, outcome: Outcome, writes: Sequence[Write], *, diff: bool) -> None:
-    """The outcome, and what each call to Klaviyo would send, or with `diff` what it would change."""
+    """Print the outcome, and for each call to Klaviyo its request, or with `diff` what it would change."""
     console.rule(escape(title), align="left")
     key = outcome.notification.key if outcome.notification else "unreadable"
     console.print(f"{key}: {outcome_markup(outcome)}")
     calls = calls_in_words(writes)
     if not calls and outcome.kind == "synced":
-        console.print("Klaviyo has it already: nothing would be written.")
+        console.print("Klaviyo is up to date: nothing would be written.")
     for call in calls:
         console.print(f"\n[bold]{escape(call.label)}[/]", soft_wrap=True)
         if diff:
             _show_differences(console, call)
         else:
             _show_request(console, call.write)
-    for said in outcome.consent:
-        console.print(f"[bold]consent[/] {escape(consent_in_words(said))}", soft_wrap=True)
+    for decision in outcome.consent:
+        console.print(f"[bold]consent[/] {escape(consent_in_words(decision))}", soft_wrap=True)
     for cut in outcome.cuts:
         console.print(f"[yellow]left out[/] {escape(cut)}")
     console.print()
 
 
 def outcome_markup(outcome: Outcome) -> str:
-    """Outcome and reason, as markup."""
+    """Outcome and reason, with rich markup."""
     reason = f" ({escape(str(outcome.error))})" if outcome.error else ""
     return f"[{COLOURS[outcome.kind]}]{outcome.kind}[/]{reason}"
 
@@ -61,11 +61,11 @@ def _show_differences(console: Console, call: Call) -> None:
     if call.write.is_refused or call.write.body is None:
         return
     found = differences(call.write)
-    most = max(_MOST_LINES, sum(one.sign != "+" for one in found))
-    for one in found[:most]:
+    limit = max(_MAX_LINES, sum(one.sign != "+" for one in found))
+    for one in found[:limit]:
         console.print(f"  [{_SIGNS[one.sign]}]{one.sign}[/]{escape(str(one).removeprefix(one.sign))}", soft_wrap=True)
-    if len(found) > most:
-        console.print(f"  … and {len(found) - most} more, which are new: preview shows all of it without --diff")
+    if len(found) > limit:
+        console.print(f"  … and {len(found) - limit} more new values; preview without --diff shows all")
     if not found:
         console.print("  no difference")
 

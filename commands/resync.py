@@ -1,4 +1,4 @@
-"""`manage.py resync`: put single resources right in Klaviyo, by the handlers that messages go through."""
+"""`manage.py resync`: sync single resources again, with the handlers that messages go through."""
 
 import sys
 import time
@@ -24,7 +24,7 @@ from pipeline import Outcome, settle
 
 _ATTEMPTS = 5
 _PAUSE = 2.0
-"""Seconds before the second attempt; twice as many before each further one."""
+"""Seconds before the second attempt; doubled for each further one."""
 
 
 @click.command(epilog="Example:  python3 manage.py resync order S-20001 S-20002")
@@ -32,99 +32,102 @@ _PAUSE = 2.0
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @reads_env_file
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def resync(kind: str, names: Sequence[str], *, dry_run: bool, yes: bool) -> None:
-    """Send resources of the shop through the handlers, as if commercetools had told of them now.
+    """Sync resources of the shop again, as if commercetools had just sent a message about each.
 
-    Each NAME is an id, order number, e-mail, key, SKU or slug. Shows what would change, asks, and writes it.
+    Each NAME is an id, order number, e-mail, key, SKU or slug. Shows what would change, asks for confirmation, and
+    writes it.
 
-    An order sends Placed Order and Ordered Product again: Klaviyo keeps the first event of each, so only what is
-    missing is added, and what is older than [events] flow_max_age starts no flow. Other events of an order are told by
-    messages alone; replay these.
+    For an order it sends Placed Order and Ordered Product again. Klaviyo keeps the first event of each, so this only
+    adds missing ones; those older than [events] flow_max_age start no flows. An order's other events are sent by
+    messages alone: replay their dead letters.
 
-    Exits with 1 if one was not found or could not be brought about, or if the answer was no.
+    Exits with 1 if a resource was not found or could not be synced, or if you answered no.
     """
     settings = settings_or_exit()
     terminal = console()
     shop = ShopLookup(settings)
     try:
         found = list(shop.find_each(kind, list(dict.fromkeys(names))))
-        resources = [live for live in found if live]
-        errors, changes = _previewed(terminal, resources, settings)
-        is_well = not errors
+        resources = [resource for resource in found if resource]
+        errors, changes = _preview_all(terminal, resources, settings)
+        succeeded = not errors
         if changes and not dry_run:
             if kind == "order":
-                terminal.print("Klaviyo keeps the first event of each unique_id: what it has already stays as it is.")
+                terminal.print(
+                    "Klaviyo keeps the first event of each unique_id: events that it already has stay as they are."
+                )
             if not yes:
                 click.confirm("Write this to Klaviyo?", abort=True)
-            is_well = _sent(terminal, shop, resources, settings)
-        elif not is_well:
-            terminal.print(_nothing_is_written(errors), soft_wrap=True)
+            succeeded = _sync_all(terminal, shop, resources, settings)
+        elif not succeeded:
+            terminal.print(_why_nothing_written(errors), soft_wrap=True)
         elif resources and not dry_run:
-            terminal.print("Nothing would change, so nothing is written.")
+            terminal.print("Klaviyo is up to date. Nothing was written.")
     finally:
         shop.close()
-    if not all(found) or not is_well:
+    if not all(found) or not succeeded:
         sys.exit(1)
 
 
-def _previewed(
+def _preview_all(
     terminal: Console, resources: Sequence[ShopResource], settings: Settings
 ) -> tuple[list[SyncError | None], bool]:
-    """Shows what each would change; why some would not have their effect, and whether Klaviyo would change at all."""
+    """Show what each resource would change. Returns the errors, and True if anything in Klaviyo would change."""
     errors: list[SyncError | None] = []
     changes = False
     if not resources:
         return errors, changes
     with dry_run_services(settings=settings) as (services, calls):
-        for live in resources:
+        for resource in resources:
             calls.forget()
             services.recent_consents.forget()
-            outcome = settle(Envelope(live.notification(settings.ct_project_id)), services)
-            show_preview(terminal, str(live), outcome, calls.writes, diff=True)
+            outcome = settle(Envelope(resource.notification(settings.ct_project_id)), services)
+            show_preview(terminal, str(resource), outcome, calls.writes, diff=True)
             errors += [outcome.error] if outcome.kind in FAILURES else []
             changes = changes or any(map(changes_something, calls.writes))
     return errors, changes
 
 
-def _nothing_is_written(errors: Sequence[SyncError | None]) -> str:
-    """Why, and what to do: `check` helps where a backend does not answer or refuses the key."""
+def _why_nothing_written(errors: Sequence[SyncError | None]) -> str:
+    """Why nothing was written, and what to do: `check` if a backend does not answer or refuses its key."""
     for error in errors:
         if isinstance(error, Unavailable) or (isinstance(error, TryAgain) and error.is_denied):
-            return "What would change can't be told, so nothing is written. Next: python3 manage.py check"
-    return "Nothing is written. What the reason means, and what to do: docs/failures.md"
+            return "Can't tell what would change, so nothing was written. Next: python3 manage.py check"
+    return "Nothing was written. For the reason above, see docs/failures.md"
 
 
-def _sent(terminal: Console, shop: ShopLookup, resources: Sequence[ShopResource], settings: Settings) -> bool:
-    """Writes each, a line a resource; whether all have their effect."""
+def _sync_all(terminal: Console, shop: ShopLookup, resources: Sequence[ShopResource], settings: Settings) -> bool:
+    """Sync each resource and print a line per attempt. Returns True if all have their effect."""
     services = Services(settings)
-    services.dead_letters = NullDeadLetters()  # type: ignore[assignment] # it is said here instead
-    is_well = True
+    services.dead_letters = NullDeadLetters()  # type: ignore[assignment] # failures are printed instead
+    succeeded = True
     try:
         with log_on_stderr():
-            for live in resources:
-                outcome = _settled(terminal, shop, live, services)
-                is_well = is_well and outcome is not None and outcome.kind not in FAILURES
+            for resource in resources:
+                outcome = _sync(terminal, shop, resource, services)
+                succeeded = succeeded and outcome is not None and outcome.kind not in FAILURES
     finally:
         services.close()
-    return is_well
+    return succeeded
 
 
-def _settled(terminal: Console, shop: ShopLookup, live: ShopResource, services: Services) -> Outcome | None:
-    """Attempts at it, as Pub/Sub would make; None for one that is gone by now."""
+def _sync(terminal: Console, shop: ShopLookup, resource: ShopResource, services: Services) -> Outcome | None:
+    """Sync one resource, with retries as Pub/Sub would make. None if it can't be found any more."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            now = shop.find(live.kind, live.id)  # the answer to the question may have taken a while
+            now = shop.find(resource.kind, resource.id)  # read again: it may have changed while the question was open
         except click.ClickException as error:
             error.show()
             return None
         envelope = Envelope(now.notification(services.settings.ct_project_id), attempt=attempt)
         outcome = settle(envelope, services)
         calls = ", ".join(f"{counted(count, 'call')} to {backend}" for backend, count in outcome.calls.items())
-        terminal.print(f"{escape(str(live))}: {outcome_markup(outcome)}, {calls}", soft_wrap=True)
+        terminal.print(f"{escape(str(resource))}: {outcome_markup(outcome)}, {calls}", soft_wrap=True)
         if not isinstance(outcome.error, TryAgain) or outcome.error.is_denied or attempt == _ATTEMPTS:
             return outcome
         pause = _PAUSE * 2 ** (attempt - 1)
-        terminal.print(f"  once more in {pause:.0f} s")
+        terminal.print(f"  retrying in {pause:.0f} s")
         time.sleep(pause)
     raise AssertionError  # the loop ends by returning; mypy can't know

@@ -14,7 +14,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from commands.browser import chromium, missing_programs, resize, set_colour_scheme
 from commands.page.command import page_server
-from commands.page.story import ACTS
+from commands.page.story import STORY
 from commands.processes import ROOT, TIMEOUT
 
 _FOLDER = ROOT / "docs"
@@ -37,12 +37,12 @@ def _order(chrome: Chrome) -> None:
 
 
 def _outage(chrome: Chrome) -> None:
-    """The third act: the message waits for Pub/Sub to deliver it again."""
-    for act in ACTS[1:3]:
-        _await(chrome, "#next", act.label)
+    """The third step: the message waits for Pub/Sub to deliver it again."""
+    for step in STORY[1:3]:
+        _await(chrome, "#next", step.label)
         chrome.find_element(By.ID, "next").click()
-        _await(chrome, "#story .lead", act.told)
-    _await(chrome, ".wait p", "Pub/Sub delivers it again")
+        _await(chrome, "#story .lead", step.summary)
+    _await(chrome, ".wait p", "Pub/Sub redelivers the message")
 
 
 PICTURES = (
@@ -60,7 +60,7 @@ PICTURES = (
     help="Where the pictures go; docs unless told otherwise.",
 )
 def screenshot(folder: Path) -> None:
-    """Play the first acts of the page's story, and save what README and docs show of them."""
+    """Play the first steps of the page's story, and save what README and docs show of them."""
     if programs := missing_programs():
         raise click.ClickException(f"Not installed: {', '.join(programs)} (Debian: chromium, chromium-driver).")
     with page_server(0) as served, tempfile.TemporaryDirectory() as profile:

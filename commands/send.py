@@ -1,4 +1,4 @@
-"""`manage.py send`: deliver payloads to a running function, or publish them to a topic."""
+"""`manage.py send`: deliver messages to a running function, or publish them to a topic."""
 
 import base64
 import json
@@ -18,19 +18,19 @@ from commands.processes import TIMEOUT
 from commands.pubsub_names import TOPIC
 from core.notification import OUTCOME_HEADER
 
-_TOPIC_SECONDS = 10
+_PUBLISH_TIMEOUT = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What commercetools publishes, and the id that Pub/Sub gives it for all of its deliveries."""
+    """A payload as commercetools publishes it, and the message id that Pub/Sub gives to all its deliveries."""
 
     data: bytes
     message_id: str
 
 
 Deliver = Callable[[Payload], str]
-"""Delivers a payload; returns what became of it, raises click.ClickException when nothing listens."""
+"""Delivers a payload and returns the result. Raises click.ClickException if nothing answers."""
 
 
 @click.command(epilog="Example:  python3 manage.py send samples/*.json --url http://localhost:8080 --twice")
@@ -42,22 +42,26 @@ Deliver = Callable[[Payload], str]
     type=click.Choice(["push", "cloudevent"]),
     default="push",
     show_default=True,
-    help="A Pub/Sub push, as sync_push takes it, or a binary CloudEvent, as Eventarc sends it to sync_event.",
+    help="Send Pub/Sub pushes for sync_push, or binary CloudEvents, as Eventarc does, for sync_event.",
 )
 @click.option(
     "--topic",
     type=TOPIC,
-    help="Publish to this topic instead; with PUBSUB_EMULATOR_HOST, to the emulator's.",
+    help="Publish to this topic instead. With PUBSUB_EMULATOR_HOST set, to the emulator's.",
 )
-@click.option("--twice", is_flag=True, help="Deliver each payload two times, as Pub/Sub may, with the same message id.")
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="At most so many deliveries a second.")
+@click.option("--twice", is_flag=True, help="Deliver each message twice with the same message id, as Pub/Sub may.")
+@click.option(
+    "--rate", type=click.FloatRange(min=0, min_open=True), help="Deliver at most this many messages per second."
+)
 def send(files: Sequence[Path], url: str, form: str, topic: str | None, *, twice: bool, rate: float | None) -> None:
-    """Deliver payloads, each FILE being one as commercetools publishes it.
+    """Deliver messages to a running function, or publish them to a topic.
 
-    Exits with 1 if one was not acknowledged.
+    Each FILE holds one payload as commercetools publishes it. Exits with 1 if a message was not acknowledged.
     """
     if twice and topic:
-        raise click.UsageError("--twice needs --url: what is published to a topic gets an id of its own each time.")
+        raise click.UsageError(
+            "--twice works with --url only: each message published to a topic gets an id of its own."
+        )
     once = [(file, Payload(_read(file), str(uuid.uuid4()))) for file in files]
     payloads = [delivery for delivery in once for _ in range(2 if twice else 1)]
     if topic:
@@ -77,7 +81,7 @@ def send(files: Sequence[Path], url: str, form: str, topic: str | None, *, twice
         click.echo(f"{file}: {result}")
         refused += result.startswith("refused")
     if refused:
-        raise click.ClickException(f"{refused} of {len(results)} deliveries were refused; the function's log says why.")
+        raise click.ClickException(f"{refused} of {len(results)} deliveries were refused. The function's log says why.")
 
 
 def _read(file: Path) -> bytes:
@@ -122,15 +126,15 @@ def _post(url: str, headers: dict[str, str], payload: Payload) -> str:
         response = requests.post(url, data=json.dumps(_message(payload)), headers=headers, timeout=TIMEOUT)
     except requests.exceptions.RequestException as error:
         raise click.ClickException(
-            f"Nothing answers at {url} ({type(error).__name__}): is the function running?"
+            f"Nothing answers at {url} ({type(error).__name__}). Is the function running?"
         ) from None
-    told = f"{'acknowledged' if response.ok else 'refused'} ({response.status_code})"
+    answer = f"{'acknowledged' if response.ok else 'refused'} ({response.status_code})"
     outcome = response.headers.get(OUTCOME_HEADER)
-    return f"{told}, {outcome}" if outcome else told
+    return f"{answer}, {outcome}" if outcome else answer
 
 
 def _to_topic(topic: str) -> Deliver:
-    from google.api_core.exceptions import GoogleAPIError  # noqa: PLC0415 - a second to import, for whom it concerns
+    from google.api_core.exceptions import GoogleAPIError  # noqa: PLC0415 - takes a second to import
     from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
     from google.cloud.pubsub_v1 import PublisherClient  # noqa: PLC0415
 
@@ -138,14 +142,14 @@ def _to_topic(topic: str) -> Deliver:
         client = PublisherClient()
     except GoogleAuthError:
         raise click.ClickException(
-            "No Google credentials here: gcloud auth application-default login, or set PUBSUB_EMULATOR_HOST."
+            "Found no Google credentials. Run gcloud auth application-default login, or set PUBSUB_EMULATOR_HOST."
         ) from None
 
     def deliver(payload: Payload) -> str:
         try:
-            published = client.publish(topic, payload.data, timeout=_TOPIC_SECONDS)
-            return f"published as {published.result(timeout=_TOPIC_SECONDS)}"
+            published = client.publish(topic, payload.data, timeout=_PUBLISH_TIMEOUT)
+            return f"published as {published.result(timeout=_PUBLISH_TIMEOUT)}"
         except (GoogleAPIError, FutureTimeoutError, ValueError) as error:
-            raise click.ClickException(f"{topic} does not take it ({type(error).__name__}).") from None
+            raise click.ClickException(f"Can't publish to {topic} ({type(error).__name__}).") from None
 
     return deliver

@@ -1,4 +1,4 @@
-"""What writes to Klaviyo would change, in words and line by line."""
+"""Describe writes to Klaviyo: a label for each call, and a line for each value it changes."""
 
 import json
 import re
@@ -13,10 +13,10 @@ from mappers.ids import external_id
 
 Sign = Literal["+", "-", "~"]
 
-_LONGEST = 200
-"""Characters of a value; a description may have thousands."""
-_MANY = 4
-"""Neighbours of the same value from which on they are one line."""
+_MAX_LENGTH = 200
+"""Characters shown of a value; a description may have thousands."""
+_COLLAPSE_FROM = 4
+"""Collapse neighbours with the same value into one line from this many on."""
 
 _EVENTS = "/api/events"
 _PROFILES = "/api/profiles/"
@@ -31,7 +31,7 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call to Klaviyo. `label` says in words what it does, and which attempts were refused before it."""
+    """A call to Klaviyo. `label` says what it does, and which earlier attempts were refused."""
 
     label: str
     write: Write
@@ -39,7 +39,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One value that would be new (+), gone (-) or another one (~), and where."""
+    """A value that would be added (+), removed (-) or replaced (~), with its path."""
 
     sign: Sign
     path: str
@@ -50,7 +50,7 @@ class Difference:
 
 
 def calls_in_words(writes: Sequence[Write]) -> list[Call]:
-    """The calls that Klaviyo would take, each with its refused attempts; one that it never takes stands alone."""
+    """The calls that Klaviyo would accept, each with its refused attempts, and the calls that it would never accept."""
     calls: list[Call] = []
     refused: dict[str, list[Write]] = {}
     for number, write in enumerate(writes):
@@ -61,22 +61,22 @@ def calls_in_words(writes: Sequence[Write]) -> list[Call]:
         notes = [_refusal(before) for before in refused.pop(write.target, [])]
         if write.is_refused:
             notes.append(_refusal(write))
-        calls.append(Call(_what(write) + (f" ({'; '.join(notes)})" if notes else ""), write))
+        calls.append(Call(_label(write) + (f" ({'; '.join(notes)})" if notes else ""), write))
     return calls
 
 
 def differences(write: Write) -> list[Difference]:
-    """What a write would change, a line a value: first what Klaviyo has otherwise, last what an order says of itself.
+    """What a write would change, a line per value. Replaced and removed values come first, an order's raw fields last.
 
-    What Klaviyo keeps of the resource is not mentioned. JSON in a text, as `custom_metadata` has it, is compared value
-    by value too. Neighbours with the same value, as a price has in each of a currency's countries, are one line.
+    Values that stay as they are in Klaviyo are not listed. JSON inside a string, as in `custom_metadata`, is compared
+    value by value too. Neighbours with the same value, such as a price in each country of a currency, become one line.
     """
     is_event = write.path == _EVENTS
-    found = sorted(_differences(write), key=lambda one: (one.sign == "+", is_event and _is_raw(one), _is_deep(one)))
+    found = sorted(_differences(write), key=lambda one: (one.sign == "+", is_event and _is_raw(one), _is_nested(one)))
     lines: list[Difference] = []
-    for (sign, shown, place), alike in groupby(found, key=lambda one: (one.sign, one.shown, _place(one))):
+    for (sign, shown, place), alike in groupby(found, key=lambda one: (one.sign, one.shown, _parent_path(one))):
         several = list(alike)
-        if len(several) < _MANY or not place:
+        if len(several) < _COLLAPSE_FROM or not place:
             lines += several
         else:
             last = several[-1].path.rpartition(".")[2]
@@ -85,34 +85,34 @@ def differences(write: Write) -> list[Difference]:
 
 
 def json_differences(old: Any, new: Any) -> list[Difference]:
-    """What of one JSON document differs in another one, a line a value."""
+    """The differences between two JSON documents, a line per value."""
     return list(_compared("", old, new, replaces=True))
 
 
 def changes_something(write: Write) -> bool:
-    """Whether Klaviyo would take it and hold something else afterwards."""
+    """True if Klaviyo would accept the write and its data would change."""
     return not write.is_refused and (write.body is None or bool(differences(write)))
 
 
 def _is_raw(difference: Difference) -> bool:
-    """Whether it is a field of commercetools' order: those that are made for Klaviyo begin with a capital."""
+    """True for a raw field of the commercetools order. Properties made for Klaviyo start with a capital letter."""
     return bool(re.match(r"properties\.[a-z]", difference.path))
 
 
-def _is_deep(difference: Difference) -> bool:
+def _is_nested(difference: Difference) -> bool:
     return len(re.findall(r"[.[]", difference.path)) > 1
 
 
-def _place(difference: Difference) -> str:
-    """The object that holds a value, if it is itself in another one."""
-    return difference.path.rpartition(".")[0] if _is_deep(difference) else ""
+def _parent_path(difference: Difference) -> str:
+    """Path of the object that holds the value, if that object is nested itself."""
+    return difference.path.rpartition(".")[0] if _is_nested(difference) else ""
 
 
 def _differences(write: Write) -> Iterator[Difference]:
     if write.body is None:
         return
     data = write.body["data"]
-    wanted = {name: _plain(value) for name, value in data.get("attributes", {}).items()}
+    wanted = {name: _unwrapped(value) for name, value in data.get("attributes", {}).items()}
     categories = (data.get("relationships") or {}).get("categories")
     if categories:
         wanted["categories"] = sorted(external_id(one["id"]) for one in categories["data"])
@@ -121,7 +121,7 @@ def _differences(write: Write) -> Iterator[Difference]:
         yield from _compared(name, current.get(name), value, replaces=False)
 
 
-def _what(write: Write) -> str:
+def _label(write: Write) -> str:
     attributes: Mapping[str, Any] = (write.body or {}).get("data", {}).get("attributes", {})
     match write.path:
         case "/api/profile-import":
@@ -133,7 +133,7 @@ def _what(write: Write) -> str:
         case "/api/data-privacy-deletion-jobs":
             return f"erase profile {attributes['profile']['data']['id']}"
         case path if path.startswith((_SUBSCRIPTIONS, _PROFILES)):
-            return _consent(path, attributes)
+            return _consent_label(path, attributes)
     collection = next((one for one in _KINDS if write.path.startswith(one)), "")
     if not collection:
         return f"{write.method} {write.path}"
@@ -141,32 +141,32 @@ def _what(write: Write) -> str:
     return f"{_VERBS[write.method]} {_KINDS[collection]} {own_id}"
 
 
-def _consent(path: str, attributes: Mapping[str, Any]) -> str:
+def _consent_label(path: str, attributes: Mapping[str, Any]) -> str:
     if path.startswith(_PROFILES):
-        return f"note it at profile {path.removeprefix(_PROFILES)}"
+        return f"save the decision on profile {path.removeprefix(_PROFILES)}"
     (profile,) = attributes["profiles"]["data"]
-    told = profile["attributes"]
+    person = profile["attributes"]
     verb = "subscribe" if "create" in path else "unsubscribe"
-    return f"{verb} {told.get('email') or told['phone_number']} ({' and '.join(told['subscriptions'])})"
+    return f"{verb} {person.get('email') or person['phone_number']} ({' and '.join(person['subscriptions'])})"
 
 
 def _refusal(write: Write) -> str:
     return f"{write.refused_because}: {_VERBS.get(write.method, write.method)} answered {write.status}"
 
 
-def _plain(value: Any) -> Any:
-    """A resource inside a resource, without what JSON:API wraps around it."""
+def _unwrapped(value: Any) -> Any:
+    """A nested resource without its JSON:API wrapping."""
     match value:
         case {"data": {"attributes": dict(attributes), **rest}}:
             own = {name: rest[name] for name in ("id",) if name in rest}
-            return own | {name: _plain(inner) for name, inner in attributes.items()}
+            return own | {name: _unwrapped(inner) for name, inner in attributes.items()}
     return value
 
 
 def _compared(path: str, old: Any, new: Any, *, replaces: bool) -> Iterator[Difference]:
-    """`replaces`: what the new value lacks is gone; otherwise Klaviyo keeps it."""
+    """`replaces`: keys missing from the new value are removed; otherwise Klaviyo keeps them."""
     replaces = replaces or isinstance(new, str)
-    old, new = _opened(old), _opened(new)
+    old, new = _parsed(old), _parsed(new)
     if old == new:
         return
     match old, new:
@@ -182,7 +182,7 @@ def _compared(path: str, old: Any, new: Any, *, replaces: bool) -> Iterator[Diff
             yield from _leaves("-", path, old)
             yield from _leaves("+", path, new)
         case _:
-            yield Difference("~", path, f"{_shown(old)} -> {_shown(new)}")
+            yield Difference("~", path, f"{_as_text(old)} -> {_as_text(new)}")
 
 
 def _of_objects(path: str, old: Mapping[str, Any], new: Mapping[str, Any], *, replaces: bool) -> Iterator[Difference]:
@@ -193,22 +193,22 @@ def _of_objects(path: str, old: Mapping[str, Any], new: Mapping[str, Any], *, re
 
 
 def _of_lists(path: str, old: Sequence[Any], new: Sequence[Any]) -> Iterator[Difference]:
-    """By place where elements are nested, as that is how a line names them; else by what came and went."""
+    """Compare by index if elements are nested, as their paths have the index; else by elements added and removed."""
     if any(isinstance(one, dict | list) for one in [*old, *new]):
         for index, (before, after) in enumerate(zip_longest(old, new)):
             yield from _compared(f"{path}[{index}]", before, after, replaces=True)
         return
-    gone, added = Counter(old) - Counter(new), Counter(new) - Counter(old)
-    for value in gone.elements():
-        yield Difference("-", f"{path}[]", _shown(value))
+    removed, added = Counter(old) - Counter(new), Counter(new) - Counter(old)
+    for value in removed.elements():
+        yield Difference("-", f"{path}[]", _as_text(value))
     for value in added.elements():
-        yield Difference("+", f"{path}[]", _shown(value))
-    if not gone and not added:
-        yield Difference("~", path, f"the same in another order, now {_shown(list(new))}")
+        yield Difference("+", f"{path}[]", _as_text(value))
+    if not removed and not added:
+        yield Difference("~", path, f"reordered to {_as_text(list(new))}")
 
 
 def _leaves(sign: Sign, path: str, value: Any) -> Iterator[Difference]:
-    opened = _opened(value)
+    opened = _parsed(value)
     match opened:
         case dict() if opened:
             for name, inner in opened.items():
@@ -218,13 +218,13 @@ def _leaves(sign: Sign, path: str, value: Any) -> Iterator[Difference]:
                 yield from _leaves(sign, f"{path}[{index}]", inner)
         case list() if opened:
             for inner in opened:
-                yield Difference(sign, f"{path}[]", _shown(inner))
+                yield Difference(sign, f"{path}[]", _as_text(inner))
         case _:
-            yield Difference(sign, path, _shown(value))
+            yield Difference(sign, path, _as_text(value))
 
 
-def _opened(value: Any) -> Any:
-    """What a text of JSON holds; any other value as it is."""
+def _parsed(value: Any) -> Any:
+    """The parsed value of a string that holds a JSON object or list; any other value unchanged."""
     if isinstance(value, str) and value[:1] in ("{", "["):
         try:
             return json.loads(value)
@@ -233,6 +233,6 @@ def _opened(value: Any) -> Any:
     return value
 
 
-def _shown(value: object) -> str:
+def _as_text(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text):,} characters)"
+    return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}… ({len(text):,} characters)"

@@ -59,10 +59,10 @@ def test_an_id_that_is_no_uuid_is_found(run: Run, sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "asked"),
     [
-        ("order", "S-99999", "an order number, an e-mail and an id"),
-        ("customer", "nobody@example.com", "an e-mail, a number, a key and an id"),
-        ("product", 'an "odd" SKU', "a key, a SKU and an id"),
-        ("category", f"{UUID}9", "a key, a slug and an id"),
+        ("order", "S-99999", "order number, e-mail and id"),
+        ("customer", "nobody@example.com", "e-mail, number, key and id"),
+        ("product", 'an "odd" SKU', "key, SKU and id"),
+        ("category", f"{UUID}9", "key, slug and id"),
     ],
 )
 @pytest.mark.parametrize("command", ["preview", "resync"])
@@ -72,7 +72,7 @@ def test_what_is_not_there_is_said_in_a_line(
     """What was looked for and where, exit 1; nothing is written."""
     failed = run(command, kind, name)
     where = f"in commercetools project shop ({shop.commercetools.url})"
-    assert (failed.exit_code, failed.stderr) == (1, f"Error: There is no {kind} {name} {where}; looked for {asked}.\n")
+    assert (failed.exit_code, failed.stderr) == (1, f"Error: There is no {kind} {name} {where}; searched by {asked}.\n")
     assert shop.klaviyo.requests(kind="api") == []
 
 
@@ -83,7 +83,7 @@ def test_a_name_of_several_lists_them(run: Run, shop: Sandbox) -> None:
     )
     failed = run("resync", "order", "annika@example.com", "--yes")
     several = f"number-of-{UUID}7 ({UUID}7), S-20001 ({UUID}2)"
-    assert (failed.exit_code, failed.stderr.strip().endswith(f"name one of {several}")) == (1, True)
+    assert (failed.exit_code, failed.stderr.strip().endswith(f"Name one of {several}")) == (1, True)
 
 
 @pytest.mark.parametrize("command", ["preview", "resync"])
@@ -158,7 +158,7 @@ def test_a_preview_without_accounts_says_what_it_reads(columns: int) -> None:
     )
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    assert lines[0] == "commercetools: the documents in samples/documents; Klaviyo: taken to be empty"
+    assert lines[0] == "commercetools: the documents in samples/documents; Klaviyo: assumed to be empty"
     assert len(lines[1]) == columns  # the rule under which the order is told
     assert '  + properties.OrderId = "0d000000-0000-4000-8000-000000000001"' in lines
 
@@ -189,7 +189,7 @@ def test_what_changes_is_never_cut(run: Run, shop: Sandbox) -> None:
     lines = run("preview", "customer", "K-1", "--diff").stdout.splitlines()
     assert sum(line.startswith("  ~ ") for line in lines) == 100
     assert sum(line.startswith("  + ") for line in lines) == 0
-    assert any(line.startswith("  … and 100 more, which are new") for line in lines)
+    assert any(line.startswith("  … and 100 more new values") for line in lines)
 
 
 @pytest.mark.usefixtures("shop")
@@ -197,5 +197,5 @@ def test_a_sample_on_a_real_shop_is_explained(run: Run) -> None:
     """It is of another project; the line says how it is tried."""
     result = run("preview", "samples/13-customer-created.json", CT_PROJECT_ID="mine")
     assert result.exit_code == 1
-    assert "It is a notification of project shop, and CT_PROJECT_ID is mine." in result.stdout
+    assert "The notification is of project shop, but CT_PROJECT_ID is mine." in result.stdout
     assert "--documents samples/documents" in result.stdout

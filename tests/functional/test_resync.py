@@ -92,10 +92,10 @@ def test_a_product_is_made_right(run: Run, shop: Sandbox) -> None:
     first = run("resync", "product", "tote", "--yes")
     assert first.exit_code == 0, first.output
     assert "create item" in first.stdout
-    assert "(a category was not there: create answered 404)" in first.stdout
+    assert "(a category did not exist: create answered 404)" in first.stdout
     assert set(shop.klaviyo.state()["variants"]) == {"SKU 1", 'SKU"2'}
     again = run("resync", "product", "tote", answer="")
-    assert (again.exit_code, "Nothing would change" in again.stdout) == (0, True)
+    assert (again.exit_code, "Nothing was written" in again.stdout) == (0, True)
     assert "nothing would be written" in again.stdout
     data = shop.commercetools.document("products", f"{UUID}3")["masterData"]
     data["current"] |= {"description": {"en-US": "Better"}, "categories": []}
@@ -148,7 +148,7 @@ def test_a_failure_that_passes_is_tried_again(run: Run, shop: Sandbox) -> None:
     result = run("resync", "customer", "K-1", "--yes")
     assert result.exit_code == 0, result.output
     assert "retried (klaviyo_error 503" in result.stdout
-    assert "once more in" in result.stdout
+    assert "retrying in" in result.stdout
     assert len(shop.klaviyo.state()["profiles"]) == 1
 
 
@@ -167,7 +167,7 @@ def test_what_no_attempt_will_mend_is_not_tried_again(run: Run, shop: Sandbox, s
     shop.klaviyo.fail(path="/api/profile-import", status=status)
     result = run("resync", "customer", "K-1", "--yes")
     assert (result.exit_code, result.stdout.count(says)) == (1, 1)
-    assert "once more" not in result.stdout
+    assert "retrying" not in result.stdout
 
 
 def test_what_is_gone_after_the_question_is_not_written(
@@ -198,7 +198,7 @@ def test_nothing_is_claimed_of_a_klaviyo_that_refuses(run: Run, shop: Sandbox, k
     failed = run("resync", *kind_and_name, "--yes")
     assert failed.exit_code == 1
     assert "retried (klaviyo_denied 401" in failed.stdout
-    assert "can't be told, so nothing is written. Next: python3 manage.py check" in failed.stdout
+    assert "Can't tell what would change, so nothing was written. Next: python3 manage.py check" in failed.stdout
     assert "create" not in failed.stdout
     preview = run("preview", *kind_and_name, "--diff")
     assert (preview.exit_code, "klaviyo_denied" in preview.stdout) == (1, True)
@@ -209,7 +209,7 @@ def test_keys_are_not_suspected_for_a_document_that_can_not_be_mapped(run: Run, 
     shop.commercetools.patch("categories", f"{UUID}5", {"name": 5})
     failed = run("resync", "category", f"{UUID}5", "--yes")
     assert (failed.exit_code, "dead-lettered (unmappable" in failed.stdout) == (1, True)
-    assert "Nothing is written. What the reason means, and what to do: docs/failures.md" in failed.stdout
+    assert "Nothing was written. For the reason above, see docs/failures.md" in failed.stdout
     assert "manage.py check" not in failed.stdout
 
 

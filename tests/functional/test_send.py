@@ -70,14 +70,14 @@ def test_nothing_listens() -> None:
     """One clear line, exit status 1."""
     result = _send(TEST_NOTIFICATION, "--url", f"http://127.0.0.1:{free_port()}")
     assert result.exit_code == 1
-    assert "is the function running?" in result.output.splitlines()[-1]
+    assert "Is the function running?" in result.output.splitlines()[-1]
 
 
 def test_a_topic_gives_each_message_an_id() -> None:
     """So --twice can't be had there; nothing is published."""
     result = _send(TEST_NOTIFICATION, "--topic", "projects/p/topics/t", "--twice")
     assert result.exit_code == 2
-    assert result.output.splitlines()[-1].startswith("Error: --twice needs --url")
+    assert result.output.splitlines()[-1].startswith("Error: --twice works with --url only")
 
 
 def test_a_file_that_is_not_there() -> None:

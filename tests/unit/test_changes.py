@@ -37,7 +37,7 @@ def _lines(current: dict[str, Any] | None, **attributes: Any) -> list[str]:
         ),
         pytest.param(
             {"images": ["a", "b"]}, {"images": ["b", "a"]},
-            ['~ images = the same in another order, now ["b", "a"]'], id="a list in another order",
+            ['~ images = reordered to ["b", "a"]'], id="a list in another order",
         ),
         pytest.param(
             {"items": [{"sku": "A", "old": 1}, {"sku": "B"}]}, {"items": [{"sku": "A"}]},
@@ -122,18 +122,18 @@ CATEGORY = Write(
         ([_write("PATCH", 200)], ["update item p1"]),
         ([_write("DELETE", 204)], ["delete item p1"]),
         (
-            [_write("PATCH", 404, "was not there"), _write("POST", 200)],
-            ["create item p1 (was not there: update answered 404)"],
+            [_write("PATCH", 404, "did not exist"), _write("POST", 200)],
+            ["create item p1 (did not exist: update answered 404)"],
         ),
         (
-            [_write("POST", 404, "a category was not there"), CATEGORY, _write("POST", 200)],
-            ["create category c1", "create item p1 (a category was not there: create answered 404)"],
+            [_write("POST", 404, "a category did not exist"), CATEGORY, _write("POST", 200)],
+            ["create category c1", "create item p1 (a category did not exist: create answered 404)"],
         ),
         (
-            [_write("POST", 409, "was there"), _write("PATCH", 404, "was not there")],
-            ["update item p1 (was there: create answered 409; was not there: update answered 404)"],
+            [_write("POST", 409, "already existed"), _write("PATCH", 404, "did not exist")],
+            ["update item p1 (already existed: create answered 409; did not exist: update answered 404)"],
         ),
-        ([_write("DELETE", 404, "was not there")], ["delete item p1 (was not there: delete answered 404)"]),
+        ([_write("DELETE", 404, "did not exist")], ["delete item p1 (did not exist: delete answered 404)"]),
     ],
 )
 def test_calls_are_told_by_what_happened(writes: list[Write], labels: list[str]) -> None:
