@@ -1,1 +1,1 @@
-"""Long runs on the handlers and mappers of the function: kill them at any moment, and they go on where they were."""
+"""Long runs that reuse the function's handlers and mappers. They can be killed at any time, and then resume."""

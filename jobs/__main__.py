@@ -1,7 +1,7 @@
-"""`python -m jobs backfill|reconcile|prices …`: what a Cloud Run job starts. Everything it says is a line of JSON.
+"""`python -m jobs backfill|reconcile|prices …`: the entry point of the Cloud Run jobs. All output is lines of JSON.
 
-Cloud Run runs a job again that exits with anything but 0, so "done with errors" and "something differs" are 0 here: the
-last line tells.
+Cloud Run retries a job that exits with anything but 0. So "finished with errors" and "found drift" exit with 0 here,
+and the last line of the output says which it was.
 """
 
 import sys
@@ -27,11 +27,11 @@ _PROGRAM = "python -m jobs"
 _JOBS = ("backfill", "reconcile", "prices")
 _EXIT_ZERO = (WITH_ERRORS, DRIFT)
 _ALERT_AFTER_RUNS = 2
-"""In a row, with more drift than `[reconcile] max_drift`."""
+"""Runs in a row with more drift than `[reconcile] max_drift`."""
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run a job, and exit."""
+    """Run a job, then exit."""
     name = arguments[0] if arguments else ""
     if name not in _JOBS:
         sys.stderr.write(f"usage: {_PROGRAM} {{{','.join(_JOBS)}}} [-h] ...\n")
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _log_reconciled(outcome: Outcome) -> None:
-    """The line that the metric and the alert on drift are made of: an error once it drifts run after run."""
+    """Log the line behind the drift metric and its alert: an error once there is drift in two runs in a row."""
     write = log.error if outcome.report["drifting_runs"] >= _ALERT_AFTER_RUNS else log.info
     write("reconciled", code=outcome.code, **outcome.report)
 
@@ -90,7 +90,7 @@ def _prices(
 
 
 def _require_settings(settings: Settings | None, problems: Sequence[str]) -> Settings:
-    """The settings; wrong ones end the process once the options are known to be right."""
+    """The settings. Wrong ones end the process, but only after the options are parsed."""
     if settings is None:
         log.error("settings are wrong", problems=list(problems))
         sys.exit(REFUSED)

@@ -1,17 +1,17 @@
-"""Writing a file whole: a kill leaves the one before, or none. A mounted bucket will do, which knows no links."""
+"""Atomic file writes: a kill leaves the previous file, or none. Works on a mounted bucket too, which has no links."""
 
 import os
 import uuid
 from pathlib import Path
 
 _MINE = uuid.uuid4().hex
-"""In the names of this process's temporary files: containers may share a host name and have one pid."""
+"""Part of this process's temporary file names. Containers may share host name and pid, so those are not unique."""
 
 
 def create(path: Path, content: str) -> None:
-    """Make a file that is not there yet. Raises FileExistsError if it is, and OSError if it can't be written.
+    """Create a file. Raises FileExistsError if it exists, and OSError if it can't be written.
 
-    Of two that try, one succeeds. Where there are no links the later one does.
+    If two processes try at once, one succeeds. On a file system without links, both may, and the later file stays.
     """
     temporary = _written(path, content)
     try:
@@ -27,12 +27,12 @@ def create(path: Path, content: str) -> None:
 
 
 def replace(path: Path, content: str) -> None:
-    """Make a file, or replace the one that is there. Raises OSError if it can't be written."""
+    """Create or replace a file. Raises OSError if it can't be written."""
     _written(path, content).replace(path)
 
 
 def _written(path: Path, content: str) -> Path:
-    """A file beside that one which holds the content."""
+    """Write the content to a temporary file next to `path`."""
     temporary = path.with_name(f"{path.name}.{_MINE}.tmp")
     with temporary.open("w", encoding="utf-8") as file:
         file.write(content)

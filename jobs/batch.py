@@ -1,4 +1,4 @@
-"""Many documents that one of Klaviyo's bulk jobs writes, and what is common to all such batches."""
+"""The base of batches: many documents that Klaviyo's bulk jobs write together."""
 
 import time
 from abc import ABC, abstractmethod
@@ -13,11 +13,11 @@ from jobs.run import Run
 from jobs.units import Attempt, UnitResult, with_retries
 
 LISTS_LAG = 5.0
-"""Seconds after which a list shows what was written before: of Klaviyo's jobs, or of commercetools' documents."""
+"""Seconds after which lists show earlier writes: Klaviyo's lists of jobs, and commercetools' lists of documents."""
 JOB_TIMEOUT = 3600.0
-"""Seconds after which a job is not waited for any longer."""
+"""Seconds to wait for a bulk job to end."""
 UNLISTED_JOBS_WAIT = 300.0
-"""Seconds to wait for jobs of which Klaviyo does not tell."""
+"""Seconds to wait for jobs that Klaviyo refuses to list."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 5.0
 _FORBIDDEN = 403
 
@@ -26,10 +26,10 @@ T = TypeVar("T")
 
 
 class Batch(ABC):
-    """Documents are added page by page; `send` has them written, and says what is left for the live handlers.
+    """Documents are added page by page. `send` writes them by bulk jobs, and leaves the rest to the live handlers.
 
-    A job is done some time after its documents were read, and what a message has written since then must stand. So
-    everything is read again once the job is complete, and what has changed is given to its live handler.
+    A job writes its documents some time after they were read, and must not undo what messages have written since. So
+    documents are read again once the job has ended, and the live handlers copy those that have changed.
     """
 
     def __init__(self, run: Run, where: Sequence[str]) -> None:
@@ -37,15 +37,15 @@ class Batch(ABC):
         self.where = where
         self.began = datetime.now(UTC)
         self.results: dict[str, UnitResult] = {}
-        """By id: what is settled."""
+        """The results of the documents that are finished, by id."""
         self.remaining: dict[str, Work] = {}
-        """By id: what the live handlers have to do."""
+        """The work left to the live handlers, by id."""
         self.calls: Counter[str] = Counter()
 
     @property
     @abstractmethod
     def is_full(self) -> bool:
-        """Whether no more pages are to be added."""
+        """True if no more pages should be added."""
 
     @abstractmethod
     def add(self, documents: Sequence[Any]) -> None:
@@ -53,34 +53,37 @@ class Batch(ABC):
 
     @abstractmethod
     def send(self) -> None:
-        """Write what was added. Raises StoppedError."""
+        """Write the documents that were added. Raises StoppedError."""
 
     @abstractmethod
     def wait_for_jobs(self) -> None:
-        """Wait for every job that was begun since `began`: an answer may have been lost, or a run killed."""
+        """Wait for all jobs started since `began`, even those whose ids were lost with an answer or a killed run."""
 
     def resume(self, _noted: Mapping[str, Any]) -> None:
-        """Wait for the jobs of a batch that was killed; `left` are then the units that undo what it left behind."""
+        """Wait for the jobs of a batch that was killed, by its `resume_data`.
+
+        Then `remaining` holds the work that undoes what the batch left behind.
+        """
         self.wait_for_jobs()
 
     @property
     def resume_data(self) -> dict[str, Any]:
-        """What `resume` has to know, should the run be killed."""
+        """What `resume` needs if the run is killed."""
         return {}
 
     @property
     def customers(self) -> list[str]:
-        """The customers whom a job may bring back, should the run be killed."""
+        """The customers whose profiles the batch may write, to be checked for deletions if the run is killed."""
         return []
 
     def with_retries(self, call: Callable[[], T]) -> T:
-        """What a call gives, however often it takes. Raises what refuses it, and StoppedError."""
+        """Make a call, with the retries of `units.with_retries`. Raises a SyncError that is final, and StoppedError."""
         found, calls = with_retries(call, self.run.services.settings.sync.limits, self.run.health, self.run.stop)
         self.calls.update(calls)
         return found
 
     def if_allowed(self, call: Callable[[], T]) -> T | None:
-        """The same, but None for a call whose scope the key lacks."""
+        """`with_retries`, but returns None if the key lacks the scope for the call."""
 
         def unless_forbidden() -> T | None:
             try:
@@ -93,23 +96,24 @@ class Batch(ABC):
         return self.with_retries(unless_forbidden)
 
     def poll_until(self, is_so: Callable[[], bool]) -> None:
-        """Ask until something is so, less and less often. Raises what refuses to tell, and StoppedError."""
+        """Poll until a condition holds, for up to an hour, at growing intervals. Raises as `with_retries` does."""
         waits, end = poll_intervals(), time.monotonic() + JOB_TIMEOUT
         while not self.with_retries(is_so):
             if time.monotonic() > end:
                 raise StoppedError(
-                    INTERRUPTED, "A bulk job of Klaviyo's is not done after an hour. Go on with the same command."
+                    INTERRUPTED,
+                    "A Klaviyo bulk job has not ended after an hour. Run the same command again to resume.",
                 )
             self.pause(next(waits))
 
     def pause(self, seconds: float) -> None:
-        """Wait, unless the run is asked to end: raises InterruptedRunError."""
+        """Wait. Raises InterruptedRunError on a signal."""
         if self.run.stop.wait(seconds):
             raise InterruptedRunError(leaves_threads=False)
 
 
 def poll_intervals() -> Iterator[float]:
-    """Seconds between two looks at a job, for ever."""
+    """Seconds between two polls of a job, growing from 1 to 5; endless."""
     seconds = _FIRST_PAUSE
     while True:
         yield seconds

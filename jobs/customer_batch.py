@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from clients.klaviyo import CLOCKS_DIFFER
+from clients.klaviyo import CLOCK_SKEW
 from clients.klaviyo_imports import MOST_BYTES
 from clients.predicates import chunks, literal
 from core.errors import DeadLetter, Ignored, Refused
@@ -114,7 +114,7 @@ class CustomerBatch(Batch):
     def wait_for_jobs(self) -> None:
         """Wait for all imports started since the batch was. A key that may not list imports has not started any."""
         self.pause(LISTS_LAG)
-        since, until = self.began - CLOCKS_DIFFER, datetime.now(UTC) + CLOCKS_DIFFER
+        since, until = self.began - CLOCK_SKEW, datetime.now(UTC) + CLOCK_SKEW
         imports = self.run.services.klaviyo.imports
         try:
             if self.if_allowed(lambda: imports.are_open(since, until)):
@@ -178,7 +178,7 @@ class CustomerBatch(Batch):
             [own_id for own_id, row in self._rows.items() if row.clears and own_id not in self.remaining]
         ):
             try:
-                found += self.with_retries(partial(imports.made_before, ids, self.began - CLOCKS_DIFFER))
+                found += self.with_retries(partial(imports.made_before, ids, self.began - CLOCK_SKEW))
             except DeadLetter:
                 found += ids
         return found

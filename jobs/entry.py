@@ -1,4 +1,4 @@
-"""From options to an outcome: what both front doors, `python -m jobs` and `manage.py`, run."""
+"""From options to an outcome: what `python -m jobs backfill` and `manage.py backfill` both run."""
 
 import hashlib
 import json
@@ -31,20 +31,20 @@ from jobs.units import access_denied
 
 _WITHOUT_EFFECT_ON_BODIES = {"limits", "backfill", "reconcile"}
 _NO_CONSENT_TIME = (
-    "--with-consent needs [consent] email or sms, and consented_at: without the time of their yes nobody may be taken"
-    " for subscribed. Nothing was done."
+    "--with-consent needs [consent] email or sms, and consented_at: nobody may be subscribed without the time of their"
+    " consent. Nothing was sent."
 )
 
 
 def run_backfill(options: Options, settings: Settings, progress: Progress) -> Outcome:
-    """Do what the options ask for. SIGTERM and SIGINT end it early, within ten seconds."""
+    """Run the backfill. SIGTERM and SIGINT end it within ten seconds."""
     if options.with_consent and not (settings.sync.consent.places and settings.sync.consent.consented_at):
         return Outcome(BAD_ARGUMENTS, {"command": "backfill", "passes": {}}, _NO_CONSENT_TIME)
     share_one_heap()
     services = job_services(settings, options.share, consent="loaded" if options.with_consent else "left")
     leaves_threads = False
     try:
-        if options.dry_run:  # it writes nothing, so a signal may end it anywhere
+        if options.dry_run:  # nothing is written, so a signal may kill it anywhere
             return _dry_run(options, services, progress)
         with stop_on_signals() as stop:
             outcome = _run(options, services, progress, stop)
@@ -77,8 +77,8 @@ def _run(options: Options, services: Services, progress: Progress, stop: threadi
         selection = with_times(options.selection, state.times)
         if done := [] if state.is_new else [one.name for one in passes if state.pass_state(one.name).finished]:
             log.info(
-                f"backfill: goes on with the run that {options.state} tells of, which loads what was there at"
-                f" {state.times['until']}; {', '.join(done)} are done. --restart begins anew"
+                f"backfill: resuming the run in {options.state}, which loads what existed at {state.times['until']};"
+                f" finished: {', '.join(done)}. --restart starts over"
             )
         run = Run(
             services=services,
@@ -104,8 +104,8 @@ def _run(options: Options, services: Services, progress: Progress, stop: threadi
     if stopped:
         return Outcome(stopped.code, report, str(stopped), stopped.leaves_threads)
     failed = sum(one["errors"] for one in report["passes"].values()) + (run.failed_recoveries if run else 0)
-    said = f"{failed} could not be done: {options.errors} says why; --ids {options.errors} does those again."
-    return Outcome(WITH_ERRORS, report, said) if failed else Outcome(DONE, report)
+    message = f"{failed} failed: {options.errors} says why. --ids {options.errors} retries them."
+    return Outcome(WITH_ERRORS, report, message) if failed else Outcome(DONE, report)
 
 
 def _dry_run(options: Options, services: Services, progress: Progress) -> Outcome:
@@ -132,7 +132,7 @@ def _reader(services: Services, stop: threading.Event | None = None) -> Reader:
 
 
 def _identity(services: Services, stop: threading.Event) -> dict[str, str]:
-    """What a state belongs to: project, account, and a hash of what decides how bodies look."""
+    """What a state file belongs to: the project, the account, and a hash of the settings that shape the bodies."""
     settings = services.settings
     without = _WITHOUT_EFFECT_ON_BODIES | (set() if services.follows_consent else {"consent"})
     rules = {
@@ -141,7 +141,7 @@ def _identity(services: Services, stop: threading.Event) -> dict[str, str]:
         "currency": settings.preferred_currency,
         "url": settings.product_url_template,
     }
-    worker = ThreadPoolExecutor(1)  # so that a signal is heard while Klaviyo is asked
+    worker = ThreadPoolExecutor(1)  # so that signals are handled during the call to Klaviyo
     account = worker.submit(_account, services)
     worker.shutdown(wait=False)
     await_all([account], stop, lambda: None)
@@ -153,9 +153,9 @@ def _identity(services: Services, stop: threading.Event) -> dict[str, str]:
 
 
 def _account(services: Services) -> str:
-    """Klaviyo's id of the account; for a key without accounts:read, what tells the key from others.
+    """Klaviyo's account id, or a hash of the key if it lacks accounts:read.
 
-    Raises StoppedError when Klaviyo does not answer, or does not know the key.
+    Raises StoppedError if Klaviyo does not answer or rejects the key.
     """
     with message_budget(services.settings.sync.limits, waits=True):
         try:
@@ -167,7 +167,7 @@ def _account(services: Services) -> str:
             if error.status in ACCESS_DENIED:
                 raise access_denied(error) from None
             raise StoppedError(
-                INTERRUPTED, f"Klaviyo does not answer ({error.reason}). Go on with the same command."
+                INTERRUPTED, f"Klaviyo does not answer ({error.reason}). Run the same command again to resume."
             ) from None
 
 

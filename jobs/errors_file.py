@@ -1,4 +1,4 @@
-"""What a run could not do, one JSON line each: ids, reasons and codes, never a backend's text or anything personal."""
+"""The failures of a run, one JSON line each: ids, reasons and codes, never a backend's text or personal data."""
 
 import json
 from pathlib import Path
@@ -7,17 +7,17 @@ from core.errors import DeadLetter, SyncError
 
 
 class ErrorsFile:
-    """Lines are added as they come; a page that is repeated may add one again."""
+    """Appends failures as they happen. A repeated page may append the same one again."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def clear(self) -> None:
-        """Begin without the lines of the last run."""
+        """Delete the lines of earlier runs."""
         self.path.unlink(missing_ok=True)
 
     def add(self, resource: str, pass_name: str, error: SyncError, since: str = "") -> None:
-        """Note a resource, what decided against it, and since when something may have been sent for it, if so."""
+        """Append a resource and why it failed. `since`: when the first attempt began that may have sent something."""
         entry: dict[str, object] = {"resource": resource, "pass": pass_name, "reason": error.reason}
         entry |= {"since": since} if since else {}
         details = {name: getattr(error, name, None) for name in ("status", "code", "pointer")}

@@ -1,4 +1,4 @@
-"""What a dry run has counted, and how long a run would take."""
+"""What a dry run counts, and how long the real run would take."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -14,13 +14,17 @@ from mappers.mapped import Mapped
 
 _MINUTES_PER_HOUR = 60
 _MINUTES_PER_BATCH = 1.0
-"""For the jobs of a batch and what is read for them. An assumption: Klaviyo does not say how long jobs take."""
+"""For a batch's bulk jobs and the reads around them. An assumption: Klaviyo does not say how long jobs take."""
 _MAX_IDS = 20
 
 
 @dataclass(slots=True)
 class PassEstimate:
-    """What one pass would do. `values` are in major units, by metric and currency; `writes` by Klaviyo's operation."""
+    """What one pass would do.
+
+    `events` are by metric, `values` in major units by metric and currency, `skipped` by reason, `writes` by Klaviyo's
+    operation.
+    """
 
     read: int = 0
     events: Counter[str] = field(default_factory=Counter)
@@ -28,15 +32,15 @@ class PassEstimate:
     skipped: Counter[str] = field(default_factory=Counter)
     writes: Counter[str] = field(default_factory=Counter)
     cuts: int = 0
-    """Bodies that something did not fit into."""
+    """Bodies that were shortened to fit Klaviyo's limits."""
     unmappable: list[str] = field(default_factory=list)
-    """The first 20 resources that can't be mapped, or that Klaviyo's SDK refuses."""
+    """The first 20 resources that can't be mapped or that Klaviyo's SDK refuses; `failed` counts all of them."""
     failed: int = 0
     bulk_records: Records | None = None
-    """The batches of the pass, if Klaviyo's bulk jobs do it."""
+    """The batch sizes, if the pass uses Klaviyo's bulk jobs."""
 
     def hours(self, share: float) -> float:
-        """Hours at a share of Klaviyo's limits, if all that is read has to be written, and Klaviyo has none of it."""
+        """Hours at a share of Klaviyo's rate limits, if Klaviyo has none of the data yet and all of it is written."""
         minutes = max((count / (QUOTAS[name].steady * share) for name, count in self.writes.items()), default=0.0)
         records = sum(self.writes.values())
         if self.bulk_records and records >= self.bulk_records.min_records:
@@ -44,7 +48,7 @@ class PassEstimate:
         return minutes / _MINUTES_PER_HOUR
 
     def add_event(self, body: Mapping[str, Any]) -> None:
-        """Count an event, with its money if it has any."""
+        """Count an event and its value, if it has one."""
         attributes = body["data"]["attributes"]
         metric = attributes["metric"]["data"]["attributes"]["name"]
         self.events[metric] += 1
@@ -52,18 +56,18 @@ class PassEstimate:
             self.values[metric][attributes["value_currency"]] += Decimal(str(attributes["value"]))
 
     def add_write(self, operation: str, mapped: Mapped | None = None) -> None:
-        """Count a write, and whether its body is cut."""
+        """Count a write, and if its body was shortened."""
         self.writes[operation] += 1
         self.cuts += bool(mapped and mapped.cuts)
 
     def add_failure(self, resource: str) -> None:
-        """Count a resource that would end in the errors file."""
+        """Count a resource that would end up in the errors file."""
         self.failed += 1
         if len(self.unmappable) < _MAX_IDS:
             self.unmappable.append(resource)
 
     def as_report(self, share: float) -> dict[str, Any]:
-        """The result as JSON has it: times in hours, money in major units."""
+        """The pass's part of the JSON report: times in hours, money in major units."""
         return {
             "read": self.read,
             "writes": sum(self.writes.values()),
@@ -83,7 +87,7 @@ class PassEstimate:
 
 
 def estimates_report(estimates: Mapping[str, PassEstimate], share: float) -> dict[str, Any]:
-    """All passes, and their hours together."""
+    """The JSON report of a dry run: all passes, and the sum of their hours."""
     return {
         "dry_run": True,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -1,4 +1,4 @@
-"""The end of the process."""
+"""Ending the process."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from jobs.outcome import Outcome
 
 
 def exit_process(outcome: Outcome, code: int) -> None:
-    """Exit with a code; at once where threads are still at work on a page that was dropped."""
+    """Exit with a code, without waiting for threads that are still working on a dropped page."""
     if outcome.leaves_threads:
         sys.stdout.flush()
         sys.stderr.flush()

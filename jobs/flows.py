@@ -1,4 +1,4 @@
-"""The one question of a backfill: whether flows may start for old orders, which mails people."""
+"""The confirmation before a backfill with `--flows`, which may mail people about old orders."""
 
 import sys
 from contextlib import suppress
@@ -15,7 +15,7 @@ _WITH_EVENTS = ("orders", "refunds")
 
 
 def exit_unless_confirmed(options: Options, settings: Settings) -> None:
-    """End the process with 1 if the options ask for flows and the answer on the terminal is no."""
+    """If the options ask for flows, ask on the terminal, and end the process with 1 unless the answer is yes."""
     if options.needs_confirmation and not _is_confirmed(options, settings):
         sys.stderr.write("Nothing was sent.\n")
         sys.exit(WITH_ERRORS)
@@ -31,15 +31,15 @@ def _is_confirmed(options: Options, settings: Settings) -> bool:
     finally:
         services.close()
     sys.stderr.write(
-        "--flows: Klaviyo starts its flows for these orders and refunds as if they had just happened."
-        f" {people} may get mail about what they bought long ago. Go on? [y/N] "
+        "--flows: Klaviyo will start its flows for these orders and refunds as if they had just happened."
+        f" {people} may get mail about what they bought long ago. Continue? [y/N] "
     )
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def _people_at_most(selection: Selection, reader: Reader) -> str:
-    """How many at most: one for each order and each refunded payment that is asked for."""
+    """The most people who may get mail: one for each selected order and refunded payment."""
     number, is_known = 0, True
     for one in ALL:
         if one.name in _WITH_EVENTS and one.name in selection.passes:
@@ -50,7 +50,7 @@ def _people_at_most(selection: Selection, reader: Reader) -> str:
 
 
 def _counts(one: Pass, selection: Selection, reader: Reader) -> list[int | None]:
-    """Documents of a pass, in parts: commercetools counts no further than 10,000 where there is a predicate."""
+    """How many documents a pass has, by window: with a predicate commercetools counts no further than 10,000."""
     if selection.ids is not None:
         return [len(selection.ids[one.name])]
     if not one.has_windows:

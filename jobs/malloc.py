@@ -1,4 +1,4 @@
-"""Memory of a long run: glibc gives every few threads a heap of their own, and none of them takes back what it held."""
+"""Memory use of long runs: glibc gives threads separate heaps, and memory freed in one is not reused by the others."""
 
 import ctypes
 
@@ -7,7 +7,7 @@ _M_ARENA_MAX = -8
 
 
 def share_one_heap() -> None:
-    """Have all threads share one heap, where the C library can be told: else memory grows from batch to batch."""
+    """Make all threads share one heap if the C library supports it. Otherwise memory grows with every batch."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt:
         mallopt(_M_ARENA_MAX, 1)

@@ -1,6 +1,6 @@
-"""How many profiles a backfill would make, which Klaviyo's price plan counts.
+"""How many profiles a backfill would create: Klaviyo bills by profiles.
 
-They are counted in so much memory, whatever the size of the shop.
+The count uses a fixed amount of memory, whatever the size of the shop.
 """
 
 import hashlib
@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from typing import Any
 
 CAPACITY = 16_384
-"""Different texts that are counted exactly. Beyond it the count is an estimate, within 2 % in 99 of 100 cases."""
+"""Up to this many distinct texts the count is exact. Beyond, it is an estimate, within 2 % in 99 of 100 cases."""
 _HASH_RANGE = 2**64
 
 
 class DistinctCounter:
-    """Counts different texts, without keeping them: only the smallest of their hashes.
+    """Counts distinct texts. It keeps only the smallest of their hashes.
 
     Source: Bar-Yossef and others, "Counting distinct elements in a data stream" (2002). If the k-th smallest of evenly
-    spread hashes lies at a share s of their range, there are about (k - 1) / s of them.
+    spread hashes lies at a share s of their range, there are about (k - 1) / s hashes.
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
@@ -43,14 +43,14 @@ class DistinctCounter:
 
     @property
     def count(self) -> int:
-        """How many different texts there were, or about how many."""
+        """The number of distinct texts, exact or estimated."""
         if not self.is_estimated:
             return len(self._hashes)
         return round((self._capacity - 1) * _HASH_RANGE / -self._largest_first[0])
 
 
 class NewProfiles:
-    """The customers and guests of a run. Whom Klaviyo has already is not known here, so these are the most."""
+    """Counts the customers and guests of a run. An upper bound: Klaviyo may have some of their profiles already."""
 
     def __init__(self) -> None:
         self._customers, self._guests = DistinctCounter(), DistinctCounter()
@@ -60,11 +60,11 @@ class NewProfiles:
         self._customers.add(own_id)
 
     def add_guest(self, email: str) -> None:
-        """Count somebody without an account, by the e-mail in lower case, as Klaviyo takes cases for equal."""
+        """Count a guest by the e-mail in lower case: Klaviyo ignores case."""
         self._guests.add(email)
 
     def as_report(self) -> Mapping[str, Any]:
-        """Both counts, and whether either is an estimate."""
+        """Both counts, and if either is an estimate."""
         return {
             "customers": self._customers.count,
             "guests": self._guests.count,

@@ -1,6 +1,6 @@
-"""What a job tells a handler: a notification that nobody sent, on which the live handler reads and writes.
+"""The notifications that jobs pass to the live handlers, as if commercetools had sent them.
 
-So a job is no second writer: locks, guards and looks are those of the messages.
+Jobs write through the live handlers alone, so locks, guards and re-reads are the same as for messages.
 """
 
 from core.notification import Notification, Resource
@@ -9,15 +9,16 @@ from jobs.units import Attempt
 from pipeline import sync
 
 _CATALOG = ("category", "product")
-"""Their handlers take a message that says a time under a minute ago for a young one, which costs more."""
+"""Their handlers make extra calls for a message with a time under a minute ago, so their retries carry no time."""
 
 
 def job_notification(
     type_id: str, own_id: str, message_type: str, attempt: Attempt, services: Services
 ) -> Notification:
-    """The notification of a unit. One that is tried again says so, and since when: handlers then look for erasures.
+    """The notification of a unit of work.
 
-    A first attempt says no time, which makes it an old message.
+    A retry carries its attempt number and the time of the first attempt, so that handlers check for erasures since.
+    A first attempt carries no time, so it counts as an old message.
     """
     payload = {"createdAt": attempt.began.isoformat()} if attempt.number > 1 and type_id not in _CATALOG else {}
     return Notification(
@@ -26,5 +27,5 @@ def job_notification(
 
 
 def copy(type_id: str, own_id: str, message_type: str, attempt: Attempt, services: Services) -> None:
-    """Have the handler of a message about the resource copy it as it is now. Raises one of `errors`."""
+    """Have the handler of `message_type` copy the resource's current state. Raises a SyncError."""
     sync(job_notification(type_id, own_id, message_type, attempt, services), services)

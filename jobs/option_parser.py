@@ -1,4 +1,4 @@
-"""What the options of all jobs have in common."""
+"""What the option parsers of all jobs share."""
 
 import argparse
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ _WIDTH = 80
 def parser_of(
     program: str, description: str, epilog: str, parents: Sequence[argparse.ArgumentParser] = ()
 ) -> argparse.ArgumentParser:
-    """A parser of a job's options; a wrong one ends the process with 2.
+    """A parser for a job's options. A wrong option ends the process with 2.
 
-    `described` are parsers whose options the help shows too: the caller has read those already.
+    `parents` are parsers whose options `--help` lists as well; the caller has already parsed those.
     """
     return argparse.ArgumentParser(
         program,
@@ -24,7 +24,7 @@ def parser_of(
 
 
 def share_of(text: str) -> float:
-    """A part of Klaviyo's limits, above 0 and at most 1. Raises ValueError."""
+    """A share of Klaviyo's rate limits, above 0 and at most 1. Raises ValueError."""
     share = float(text)
     if not 0 < share <= 1:
         raise ValueError

@@ -1,4 +1,4 @@
-"""How a run ends: its exit codes, and what stops it before it is done."""
+"""How a run ends: exit codes, and the errors that stop it early."""
 
 import signal
 import threading
@@ -9,14 +9,14 @@ from types import FrameType
 from typing import Any
 
 DONE, WITH_ERRORS, BAD_ARGUMENTS, DRIFT, BRAKE, INTERRUPTED, DENIED, REFUSED = 0, 1, 2, 3, 4, 75, 77, 78
-"""Exit codes. 75: the same command goes on; 77: a right is missing; 78: state file or configuration are refused."""
+"""Exit codes. 75: run the same command again to resume. 77: missing permission. 78: bad state file or settings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended: its exit code, the report as JSON has it, and what to say to people where it was stopped.
+    """How a run ended: the exit code, the JSON report, and a message for people if there is something to act on.
 
-    With `abandons` threads are still at work, which the process must not wait for.
+    `leaves_threads` is True if threads are still running; the process must exit without waiting for them.
     """
 
     code: int
@@ -26,37 +26,37 @@ class Outcome:
 
 
 class StoppedError(Exception):
-    """The run stops before its end; the text says why, and what to do. `code` is the exit code."""
+    """The run stops early. The text says why and what to do; `code` is the exit code."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
         self.code = code
         self.leaves_threads = False
-        """Whether work is left under way: the process must not wait for it."""
+        """True if threads are still running; the process must exit without waiting for them."""
 
 
 class InterruptedRunError(StoppedError):
-    """Somebody asked the run to end. With `abandons` a page was not finished in time, and will be repeated."""
+    """A signal stopped the run. With `leaves_threads` a page was not finished in time; the next run repeats it."""
 
     def __init__(self, *, leaves_threads: bool) -> None:
-        super().__init__(INTERRUPTED, "Interrupted. Go on with the same command.")
+        super().__init__(INTERRUPTED, "Interrupted. Run the same command again to resume.")
         self.leaves_threads = leaves_threads
 
 
 class RefusedStateError(StoppedError):
-    """The state file is another run's."""
+    """The state file can't be used: it belongs to another run, or can't be read or written."""
 
     def __init__(self, text: str) -> None:
         super().__init__(REFUSED, text)
 
 
 class LostStateError(RefusedStateError):
-    """Another run has the state file now."""
+    """Another run has taken over the state file."""
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set inside."""
+    """An event that SIGTERM and SIGINT set inside the `with` block."""
     stop = threading.Event()
 
     def set_stop(_signal: int, _frame: FrameType | None) -> None:

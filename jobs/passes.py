@@ -1,4 +1,4 @@
-"""The passes of a backfill: what is read, and what each document is given to."""
+"""The passes of a backfill: what each one reads, and how it processes a document."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from mappers.mapped import mapper
 from mappers.order_documents import Payment, Transaction
 
 CHANGED = "changed_meanwhile"
-"""Why a document is left for the end of its pass."""
+"""The reason for which a document is postponed to the end of its pass."""
 
 Document = Any
 Work = Callable[[Document, Attempt, Selection, Services], None]
@@ -42,7 +42,7 @@ Customers = Callable[[Sequence[Document], Reader], set[str]]
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """How many records Klaviyo's jobs write at a time: with fewer than `fewest` there is none."""
+    """Records per batch: at most about `max_records`; with fewer than `min_records` no bulk jobs are used."""
 
     min_records: int
     max_records: int
@@ -50,9 +50,9 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Bulk:
-    """How the documents of a pass are written many at a time: pages of `size`, with what is expanded in them.
+    """How a pass writes its documents by bulk jobs.
 
-    `few`: a pass of fewer is done one by one; `records`: how many a batch has.
+    `page_size` and `expand` are for its reads. A pass with fewer than `min_documents` is written one by one.
     """
 
     page_size: int
@@ -65,12 +65,12 @@ class Bulk:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What is done for all documents of a collection.
+    """Processes all documents of a collection.
 
-    `size` is how many of them a page has, `workers` how many are worked on at a time, `customers` says which
-    customers a page may send. `windows`: read by the time of creation. `copies`: the id is
-    enough, as the resource's own handler reads it. `narrow` is a predicate that saves pages,
-    and that a project may refuse. `bulk`: unless ids are named.
+    `workers` is how many documents are processed at a time. `customers` names those whose profiles a page may write.
+    With `has_windows` the collection is read by creation time. With `by_id` only the id of a document is used: the live
+    handler reads it again. `narrow` is an optional predicate that saves pages; a project may refuse it. `bulk` is not
+    used if ids are given.
     """
 
     name: str
@@ -87,14 +87,14 @@ class Pass:
     bulk: Bulk | None = None
 
     def where(self, selection: Selection, window: Window | None) -> list[str]:
-        """The predicates of its pages."""
+        """The predicates of the pass's pages."""
         if window:
             begin, end = (literal(format_time(one)) for one in window)
             return [f"createdAt >= {begin} and createdAt < {end}"]
         return [f"lastModifiedAt >= {literal(format_time(selection.since))}"] if selection.since else []
 
     def total(self, selection: Selection, reader: Reader, rules: SyncRules) -> int | None:
-        """About how many documents it has; None where nobody can tell. With a predicate COUNTED at most."""
+        """About how many documents the pass has; None if unknown. At most COUNT_LIMIT with a predicate."""
         if selection.ids is not None:
             return len(selection.ids[self.name])
         window = (selection.since, selection.until) if self.has_windows and selection.since else None
@@ -102,7 +102,7 @@ class Pass:
 
 
 def _copy_by_id(message_type: str, type_id: str) -> Work:
-    """The work of the handler of a message about the resource, which reads and copies it as it is now."""
+    """Work that has the handler of `message_type` copy the resource's current state."""
 
     def work(document: Document, attempt: Attempt, _: Selection, services: Services) -> None:
         copy(type_id, document["id"], message_type, attempt, services)
@@ -111,7 +111,7 @@ def _copy_by_id(message_type: str, type_id: str) -> Work:
 
 
 def _require_settled(document: Document, selection: Selection) -> None:
-    """Raise Ignored for an order or a payment that has changed since the run began: its messages come first."""
+    """Raise Ignored if an order or payment has changed since the run began: its messages must be synced first."""
     if datetime.fromisoformat(changed_at(document)) >= selection.started:
         raise Ignored(CHANGED)
 
@@ -130,9 +130,9 @@ def _refunds(document: Document, attempt: Attempt, selection: Selection, service
 
 @mapper
 def is_covered(refund: Transaction, payment: Payment, *, selection: Selection) -> bool:
-    """Whether a refund was made in the time that is asked for; those that are named by id always count.
+    """True if a refund is in the selected time span. Payments selected by id always are.
 
-    One without a time was made before the payment's last change, so nothing but `since` can leave it out.
+    A refund without a time was made at or before the payment's last change, so only `since` can exclude it.
     """
     if selection.ids is not None:
         return True
@@ -145,7 +145,7 @@ def is_covered(refund: Transaction, payment: Payment, *, selection: Selection) -
 def _batch(
     made: Callable[[Run, Sequence[str], Copy], Batch], message_type: str, type_id: str
 ) -> Callable[[Run, Sequence[str]], Batch]:
-    """Batches that leave documents to the handler of a message about the resource."""
+    """Builds batches that leave documents to the handler of `message_type`."""
 
     def batch(run: Run, where: Sequence[str]) -> Batch:
         return made(run, where, lambda own_id, attempt: copy(type_id, own_id, message_type, attempt, run.services))
@@ -175,17 +175,18 @@ def _refund_predicate(rules: SyncRules) -> str:
 
 
 ALL = (
-    # One at a time: each holds the tree's lock while it writes.
+    # One worker: a category's handler holds the lock of the whole tree while it writes.
     Pass("categories", "categories", "category", 100, 1, _copy_by_id("ResourceUpdated", "category"),
          _is_on("category", "ResourceUpdated")),
     Pass("products", "product-projections", "product", 50, 16, _copy_by_id("ProductPublished", "product"),
          _is_on("product", "ProductPublished"),
-         bulk=Bulk(product_batch.PAGE_SIZE, product_batch.MIN_PRODUCTS, Records(product_batch.MIN_RECORDS, product_batch.FULL_RECORDS),
-                   lambda _: True,
+         bulk=Bulk(product_batch.PAGE_SIZE, product_batch.MIN_PRODUCTS,
+                   Records(product_batch.MIN_RECORDS, product_batch.FULL_RECORDS), lambda _: True,
                    _batch(ProductBatch, "ProductPublished", "product"), ("categories[*].ancestors[*]",))),
     Pass("customers", "customers", "customer", 100, 16, _copy_by_id("ResourceUpdated", "customer"),
          _is_on("customer", "ResourceUpdated"), _own_ids,
-         bulk=Bulk(customer_batch.PAGE_SIZE, customer_batch.MIN_CUSTOMERS, Records(customer_batch.MIN_CUSTOMERS, customer_batch.MAX_ROWS),
+         bulk=Bulk(customer_batch.PAGE_SIZE, customer_batch.MIN_CUSTOMERS,
+                   Records(customer_batch.MIN_CUSTOMERS, customer_batch.MAX_ROWS),
                    lambda rules: rules.backfill.profiles == "bulk",
                    _batch(CustomerBatch, "ResourceUpdated", "customer"), CUSTOMER_GROUPS)),
     Pass("orders", "orders", "order", 100, 16, _order, has_events, _customers_of, has_windows=True, by_id=False),

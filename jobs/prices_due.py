@@ -1,6 +1,7 @@
-"""Prices whose validity begins or ends: commercetools sends no message then, so their products are copied in time.
+"""Copies products whose prices have begun or ended: commercetools sends no message when a price's validity does.
 
-A run looks back from now; two intervals of the schedule are enough, and what was copied before is not written again.
+A run covers the time from `--since` until now. Twice the interval of the schedule is enough; products that were copied
+before are not written again.
 """
 
 import argparse
@@ -40,14 +41,14 @@ _DEFAULT_SINCE = "1h"
 _PAGE = 500
 _EMBEDDED_PAGE = 100
 _RETRY_POLICY = RetryPolicy(tries=4, seconds=60.0)
-"""For a run that comes again in minutes."""
+"""Short, because the next run comes within minutes."""
 _MAX_SKU_CHARACTERS = 3_000
-"""Of SKUs in a predicate that names them twice."""
+"""Characters of SKUs per predicate, which names each SKU twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was asked for."""
+    """The parsed options."""
 
     since: datetime
     errors: Path
@@ -58,22 +59,22 @@ class Options:
 def parse_options(
     arguments: Sequence[str], rules: ReconcileRules, program: str, *, parents: Sequence[argparse.ArgumentParser] = ()
 ) -> Options:
-    """The options of `prices due`. Wrong ones end the process with 2. `described` as in `parser_of`."""
+    """Parse the options of `prices due`. Wrong ones end the process with 2. `parents` as in `parser_of`."""
     parser = parser_of(
         program,
-        "due: copy the products of which a price has begun or ended since then. commercetools sends no message when"
+        "due: copy the products with a price that has begun or ended since TIME. commercetools sends no message when"
         " the validity of a price begins or ends.",
         "Example:  %(prog)s due --since 1h   (every 15 minutes)",
         parents,
     )
     add = parser.add_argument
     add("what", choices=["due"], help="what to do")
-    add("--since", default=_DEFAULT_SINCE, metavar="TIME", help=f"a time, or a span such as 30m or 2h ({_DEFAULT_SINCE}); more than"
-        " the time between two runs")  # fmt: skip
-    add("--errors", type=Path, metavar="FILE", default=Path("prices-errors.jsonl"), help="what can't be done"
-        " (prices-errors.jsonl)")  # fmt: skip
-    add("--share", type=share_of, default=rules.share, metavar="0.5", help="part of Klaviyo's limits to use when others"
-        f" call too ({rules.share})")  # fmt: skip
+    add("--since", default=_DEFAULT_SINCE, metavar="TIME", help="a time, or a span such as 30m or 2h; must reach back"
+        f" beyond the last run (default: {_DEFAULT_SINCE})")  # fmt: skip
+    add("--errors", type=Path, metavar="FILE", default=Path("prices-errors.jsonl"), help="where failures are saved"
+        " (default: prices-errors.jsonl)")  # fmt: skip
+    add("--share", type=share_of, default=rules.share, metavar="0.5", help="share of Klaviyo's rate limits to use while"
+        f" other callers need them too (default: {rules.share})")  # fmt: skip
     add("--json", action="store_true", help="print one JSON object at the end")
     args = parser.parse_args(arguments)
     now = datetime.now(UTC)
@@ -87,7 +88,7 @@ def parse_options(
 
 
 def copy_due(options: Options, settings: Settings, progress: Progress) -> Outcome:
-    """Copy the products. SIGTERM and SIGINT end it early, within ten seconds."""
+    """Find and copy the products. SIGTERM and SIGINT end it within ten seconds."""
     return with_worker_pool(settings, options.share, progress, lambda pool: _Due(options, pool).do(), _RETRY_POLICY)
 
 
@@ -104,7 +105,7 @@ class _Due:
         )
 
     def do(self) -> Outcome:
-        """Look for the products, and have the live handler copy them: what is found first is copied first."""
+        """Find the products and have the live handler copy them, those with standalone prices first."""
         began = time.monotonic()
         self._errors.clear()
         report: dict[str, Any] = {"command": "prices due", "since": format_time(self._options.since)}
@@ -114,7 +115,7 @@ class _Due:
             for name, find in (("standalone", self._standalone), ("embedded", self._embedded)):
                 try:
                     found = self._pool.call(find)
-                except StoppedError as stopped:  # one that can't be asked for must not keep the other from being copied
+                except StoppedError as stopped:  # if one query fails, still copy what the other finds
                     if isinstance(stopped, InterruptedRunError) or stopped.code not in (INTERRUPTED, REFUSED):
                         raise
                     unread = f"{unread} {name.capitalize()} prices: {stopped} `reconcile` finds what was missed."
@@ -126,17 +127,17 @@ class _Due:
             return Outcome(stopped.code, report, str(stopped), stopped.leaves_threads)
         report |= {"products": len(done), "failed": failed, "calls": self._pool.calls}
         report["seconds"] = round(time.monotonic() - began, 1)
-        said = f"{failed} could not be copied: {self._options.errors} says why." if failed else ""
-        return Outcome(WITH_ERRORS if said or unread else DONE, report, f"{said}{unread}".strip())
+        message = f"{failed} could not be copied: {self._options.errors} says why." if failed else ""
+        return Outcome(WITH_ERRORS if message or unread else DONE, report, f"{message}{unread}".strip())
 
     def _standalone(self) -> set[str]:
-        """Ids of the published products of which a standalone price has begun or ended."""
+        """Ids of published products with a standalone price that has begun or ended."""
         if not self._pool.services.settings.sync.price.standalone:
             return set()
         try:
             prices = list(self._listed("standalone-prices", ["not(active=false)", self._in_time], _PAGE))
         except StoppedError as stopped:
-            if stopped.code == DENIED:  # without that scope standalone prices are not synced at all
+            if stopped.code == DENIED:  # without the scope, standalone prices are not synced at all
                 return set()
             raise
         found: set[str] = set()
@@ -147,7 +148,7 @@ class _Due:
         return found
 
     def _embedded(self) -> set[str]:
-        """Ids of the published products of which an embedded price has begun or ended."""
+        """Ids of published products with an embedded price that has begun or ended."""
         prices = f"prices({self._in_time})"
         where = f"masterVariant({prices}) or variants({prices})"
         return {product["id"] for product in self._listed("product-projections", [where], _EMBEDDED_PAGE)}
@@ -157,14 +158,14 @@ class _Due:
             yield from documents
 
     def _copy(self, product_ids: set[str]) -> int:
-        """Have the live handler copy them; how many could not be."""
+        """Have the live handler copy the products. Returns how many failed."""
 
         def unit(product_id: str, attempt: Attempt) -> None:
             copy("product", product_id, "ProductPublished", attempt, self._pool.services)
 
         self._pool.begin("copying", len(product_ids))
         ids = sorted(product_ids)
-        random.shuffle(ids)  # a run that is not given time for all of them is followed by one that begins with others
+        random.shuffle(ids)  # if runs are cut short, each starts with other products
         done = self._pool.run_units({own_id: partial(unit, own_id) for own_id in ids})
         for own_id, one in done.items():
             if one.failed:

@@ -1,4 +1,4 @@
-"""How a run is getting on, for people and for logs."""
+"""The progress of a run, for people and for logs."""
 
 import time
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ _LOG_INTERVAL = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A pass under way. `total` is about how many there are, None where nobody can tell; `is_capped`: at least.
+    """The progress of a pass. `total` is an estimate, None if unknown; with `is_capped` it is a lower bound.
 
-    `rate` is documents a minute in this process, `throttled` the calls that were answered 429.
+    `rate` is documents per minute in this process, `throttled` counts calls that were answered 429.
     """
 
     name: str
@@ -26,31 +26,31 @@ class Snapshot:
 
     @property
     def minutes_left(self) -> float | None:
-        """Of this pass, at this rate; None where nobody can tell."""
+        """Minutes until the pass ends at this rate; None if unknown."""
         if not self.rate or self.total is None or self.is_capped:
             return None
         return max(0, self.total - self.done) / self.rate
 
 
 class Progress(Protocol):
-    """Shows snapshots, which come a few times a second."""
+    """Shows snapshots. `show` is called a few times a second."""
 
     def show(self, snapshot: Snapshot) -> None:
-        """Show how far a pass is."""
+        """Show the progress of a pass."""
 
     def close(self) -> None:
-        """The run ends."""
+        """Clean up at the end of the run."""
 
 
 class LoggedProgress:
-    """One JSON line every 30 seconds."""
+    """Logs progress every 30 seconds."""
 
     def __init__(self, command: str) -> None:
         self._command = command
         self._next = time.monotonic() + _LOG_INTERVAL
 
     def show(self, snapshot: Snapshot) -> None:
-        """Log how far a pass is, if it is time to."""
+        """Log the progress of a pass, unless the last line is under 30 seconds old."""
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + _LOG_INTERVAL
@@ -67,4 +67,4 @@ class LoggedProgress:
         )
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Nothing to clean up."""

@@ -1,4 +1,4 @@
-"""What the passes of a run share: the backends, the state, and what ends it early."""
+"""What the passes of a run share: the backends, the state, and what stops the run early."""
 
 import threading
 import time
@@ -18,14 +18,14 @@ from jobs.state import StateFile
 from jobs.units import Health, UnitResult
 
 GRACE = 8.0
-"""Seconds that a page has to end once the run is asked to; then it is dropped, and repeated by the next run."""
+"""Seconds that a page has to finish after a signal. Then it is dropped, and the next run repeats it."""
 _TICK = 0.25
 _BRAKE_WINDOW, _BRAKE_MINIMUM, _MAX_REFUSED_SHARE = 1_000, 200, 0.05
 
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """One run. `stop` is set when it is asked to end, `page` replaces the passes' own page sizes."""
+    """One run. `stop` is set by a signal; `page` overrides the passes' page sizes."""
 
     services: Services
     reader: Reader
@@ -37,33 +37,36 @@ class Run:
     page: int | None = None
     health: Health = field(default_factory=Health)
     without_bulk: set[str] = field(default_factory=set)
-    """Passes whose bulk jobs the key may not begin."""
+    """Passes for which the key may not start bulk jobs."""
     failed_recoveries: int = 0
-    """Looks after a kill that failed: they belong to no document of a pass."""
+    """Recovery steps after a kill that failed. They belong to no document of a pass, so no pass counts them."""
     _recent_refusals: deque[bool] = field(default_factory=lambda: deque(maxlen=_BRAKE_WINDOW))
 
     def wait_for(self, futures: Collection["Future[Any]"], tick: Callable[[], None], grace: float = 0.0) -> None:
-        """As `await_all`, with the run's own signal."""
+        """`await_all` with this run's stop event."""
         await_all(futures, self.stop, tick, grace)
 
     def brake(self, units: Iterable[UnitResult]) -> None:
-        """Raise StoppedError when so much is refused that it can't be for the data."""
+        """Raise StoppedError if so many units were refused that the configuration must be wrong, not the data.
+
+        That is over 5 % of the last 1,000, once there are 200.
+        """
         self._recent_refusals.extend(unit.is_refused for unit in units)
         refused, total = sum(self._recent_refusals), len(self._recent_refusals)
         if total >= _BRAKE_MINIMUM and refused > _MAX_REFUSED_SHARE * total:
             raise StoppedError(
                 BRAKE,
                 f"{refused} of the last {total} documents were refused: something is wrong with the configuration,"
-                f" not with them. {self.errors.path} has the reasons.",
+                f" not with the documents. {self.errors.path} has the reasons.",
             )
 
 
 def await_all(
     futures: Collection["Future[Any]"], stop: threading.Event, tick: Callable[[], None], grace: float = 0.0
 ) -> None:
-    """Wait for all of them, or until one has raised, which is raised here. `tick` is called a few times a second.
+    """Wait until all futures are done, or re-raise what the first one raises. Calls `tick` a few times a second.
 
-    Raises InterruptedRunError when the run was asked to end `grace` seconds ago.
+    Raises InterruptedRunError if they are not done `grace` seconds after `stop` is set.
     """
     pending: set[Future[Any]] = set(futures)
     until: float | None = None
@@ -79,7 +82,7 @@ def await_all(
 
 
 def _raise_error(future: "Future[Any]", *, is_last: bool) -> None:
-    """Raise what a unit raised, and note whether others are still under way."""
+    """Re-raise a future's error, and record on a StoppedError whether other threads are still running."""
     try:
         future.result()
     except StoppedError as stopped:

@@ -1,4 +1,4 @@
-"""What a job is given: as the function is, with a share of Klaviyo's limits, and threads and time of its own."""
+"""The services of a job: the function's, but with a share of Klaviyo's rate limits and its own threads and timeouts."""
 
 from typing import Literal
 
@@ -11,11 +11,11 @@ THREADS = 16
 
 
 ConsentMode = Literal["left", "loaded", "followed"]
-"""What a job does about consent: nothing; load what the shop has of it; or follow it, as messages that come live do."""
+"""What a job does about consent: leave it alone, load what the shop has, or follow changes as live messages do."""
 
 
 def job_services(settings: Settings, share: float, *, consent: ConsentMode = "left") -> Services:
-    """Backends, locks and writers of a job that uses this share of Klaviyo's limits."""
+    """Services for a job that uses `share` of Klaviyo's rate limits."""
     limits = settings.sync.limits.model_copy(update={"message_seconds": UNIT_SECONDS})
     sync = settings.sync.model_copy(update={"limits": limits})
     if consent == "loaded":
@@ -25,5 +25,5 @@ def job_services(settings: Settings, share: float, *, consent: ConsentMode = "le
 
 
 def _with_past_consent(sync: SyncRules) -> SyncRules:
-    """The past's consent was given long ago: no confirmation mails, at its own time, and nobody is unsubscribed."""
+    """Rules for consent given long ago: keep its time, send no confirmation mails, unsubscribe nobody."""
     return sync.model_copy(update={"consent": sync.consent.model_copy(update={"confirmed": True, "unsubscribed": ()})})

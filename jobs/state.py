@@ -1,7 +1,7 @@
-"""How far a run is, in a file that survives it: written whole, so a kill leaves the last one.
+"""The state file of a backfill, from which a killed run resumes. It is written atomically.
 
-A file may lie on a mounted bucket, which has no locks. So whoever works on it writes its heartbeat, and a run that
-finds a heartbeat watches whether it moves.
+The file may be on a mounted bucket, which has no locks. So its owner writes a heartbeat into it, and another run that
+finds an owner watches whether the heartbeat moves.
 """
 
 import json
@@ -23,18 +23,18 @@ from jobs.outcome import INTERRUPTED, InterruptedRunError, LostStateError, Refus
 
 _VERSION = 1
 BEAT_EVERY = 5.0
-"""Seconds between two heartbeats, at most."""
+"""Most seconds between two heartbeats while the run works."""
 DEAD_AFTER = 120.0
-"""Seconds without a heartbeat after which a run is taken for dead."""
+"""Seconds without a heartbeat after which a run counts as dead."""
 _POLL_EVERY = 0.5
 _WRITE_EVERY = 1.0
-"""Seconds between two writes to a bucket, at least. Source: Cloud Storage, quotas: one a second to the same object."""
+"""Least seconds between two writes to a bucket. Source: Cloud Storage quotas, one write a second to one object."""
 RETRY_WRITES_FOR = 30.0
-"""Seconds for which a write is tried that fails."""
+"""Seconds for which a failing write is retried."""
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 5.0
 
 _CLAIM = str(uuid.uuid4())
-"""What tells this process's hold on a file from another's on the same run."""
+"""Identifies this process's claim: two processes may resume the same run."""
 
 
 def _this_process() -> dict[str, Any]:
@@ -43,10 +43,10 @@ def _this_process() -> dict[str, Any]:
 
 @dataclass(slots=True)
 class PassState:
-    """One pass. The cursor (`window`, `after`) points behind pages that were done, and the counts are theirs.
+    """The state of one pass. The cursor (`window`, `after`) and the counts cover the finished pages.
 
-    `late` are documents that changed since the run began, to be done at the end. `unfinished` is the page that was
-    under way: when it began, and the customers whom it may have sent.
+    `late` lists documents that changed after the run began; they are processed at the end. `unfinished` describes the
+    page in progress: when it began, and the customers for whom it may have sent something.
     """
 
     span: list[str] | None = None
@@ -64,12 +64,12 @@ class PassState:
     unfinished: dict[str, Any] | None = None
 
     def as_report(self) -> dict[str, Any]:
-        """What is told of the pass at the end; seconds are those of all runs."""
-        told = {name: getattr(self, name) for name in ("read", "sent", "skipped", "errors", "calls")}
-        return {**told, "seconds": round(self.seconds, 1)}
+        """The pass's part of the report. `seconds` adds up all attempts at the run."""
+        counts = {name: getattr(self, name) for name in ("read", "sent", "skipped", "errors", "calls")}
+        return {**counts, "seconds": round(self.seconds, 1)}
 
     def count(self, skipped: Mapping[str, int], errors: int, sent: int, calls: Mapping[str, int]) -> None:
-        """Add what became of a page."""
+        """Add the results of a page."""
         self.skipped = dict(Counter(self.skipped) + Counter(skipped))
         self.calls = dict(Counter(self.calls) + Counter(calls))
         self.errors += errors
@@ -79,7 +79,7 @@ class PassState:
 
 @dataclass(slots=True)
 class StateFile:
-    """The state of this run, and its file. Made by `claimed`; only the run's own thread uses it."""
+    """The state of this run and its file. Created by `claim`; not thread-safe: only the run's main thread uses it."""
 
     path: Path
     identity: Mapping[str, str]
@@ -95,34 +95,34 @@ class StateFile:
     _gave_up: bool = False
 
     def pass_state(self, name: str) -> PassState:
-        """How far a pass is."""
+        """The state of a pass, created if needed."""
         return self.passes.setdefault(name, PassState())
 
     def beat(self) -> None:
-        """Show that this run is alive, if it is time to. One that is asked to end writes once more, when it does."""
+        """Write a heartbeat if one is due. After a signal there are none: `release` writes the file at the end."""
         if time.monotonic() - self._last_write_at >= BEAT_EVERY and not self.stop.is_set():
             self.write()
 
     def release(self) -> None:
-        """Write the last state, which is nobody's; nothing after a write that raised. Raises as `write` does."""
+        """Write the final state, without an owner. Does nothing after a failed write. Raises as `write` does."""
         self._owner = None
         if not self._gave_up:
             self.write()
 
     def write(self) -> None:
-        """Write the state; in Cloud Run a second after the last write or later.
+        """Write the state. In Cloud Run this waits until a second has passed since the last write.
 
-        Raises LostStateError if another run took the file over, and StoppedError if it can't be written for half a
-        minute, or once the run is asked to end.
+        Raises LostStateError if another run has taken over the file. Raises StoppedError if writing still fails after
+        half a minute, or fails after a signal.
         """
         try:
             self._write_with_retries(self._require_own)
         except StoppedError as error:
-            self._gave_up = error.leaves_threads = True  # a page may be under way
+            self._gave_up = error.leaves_threads = True  # a page may be in progress
             raise
 
     def create(self) -> None:
-        """Write the first state. Raises RefusedStateError if the file is there by now, or can't be written."""
+        """Create the file. Raises RefusedStateError if it exists by now, or can't be written."""
         self._last_write_at = time.monotonic()
         try:
             atomic_file.create(self.path, json.dumps(self.as_json()))
@@ -132,14 +132,14 @@ class StateFile:
             raise RefusedStateError(f"{self.path} can't be written: {error.strerror}.") from None
 
     def take_over(self) -> None:
-        """Write the state in place of what is there. Raises StoppedError if it can't be written for half a minute."""
+        """Overwrite the file, whoever owns it. Raises StoppedError if writing still fails after half a minute."""
         self._write_with_retries(lambda: None)
 
     def _write_with_retries(self, require: Callable[[], None]) -> None:
         self._beats += 1
         until, wait = time.monotonic() + RETRY_WRITES_FOR, _FIRST_WAIT
         while True:
-            if _this_process()["execution"]:  # in Cloud Run the file lies in a bucket
+            if _this_process()["execution"]:  # in Cloud Run the file is in a bucket
                 time.sleep(max(0.0, self._last_write_at + _WRITE_EVERY - time.monotonic()))
             self._last_write_at = time.monotonic()
             try:
@@ -149,7 +149,8 @@ class StateFile:
                 log.warning("the state file can't be written", reason=error.strerror)
                 if self.stop.is_set() or time.monotonic() + wait > until:
                     raise StoppedError(
-                        INTERRUPTED, f"{self.path} can't be written: {error.strerror}. Go on with the same command."
+                        INTERRUPTED,
+                        f"{self.path} can't be written: {error.strerror}. Run the same command again to resume.",
                     ) from None
             else:
                 return
@@ -163,7 +164,7 @@ class StateFile:
             raise LostStateError(f"{self.path} was taken over by another run: this one stops.")
 
     def as_json(self) -> dict[str, Any]:
-        """What is in the file."""
+        """The content of the file."""
         return {
             "version": _VERSION,
             "run": self.run,
@@ -188,10 +189,11 @@ def claim(
     restart: bool = False,
     keep_rules: bool = False,
 ) -> StateFile:
-    """The state to go on with, or a new one; it is this run's from now on.
+    """Claim the state file for this run: resume the state in it, or start a new one.
 
-    `identity` holds project, account and rules, `said` the options that decide what is covered. Raises
-    RefusedStateError for a file of another shop, account or configuration, and for one that another run is at work on.
+    `identity` holds project, account and rules; `resume_key` the options that decide what the run covers. Raises
+    RefusedStateError if the file belongs to another shop, account or configuration, if its run had other options and
+    is unfinished, and if another run is working on it.
     """
     state = StateFile(path, identity, resume_key, times, stop)
     found = _read(path)
@@ -203,17 +205,18 @@ def claim(
     if not restart:
         _require_same(path, found, identity, keep_rules=keep_rules)
         is_finished = all(one["finished"] for one in found["passes"].values())
-        # A list of ids is done again, as what was wrong with them may have been mended.
+        # A finished list of ids starts over: the cause of its failures may have been fixed.
         if found["said"] == resume_key and not (is_finished and resume_key["ids"]):
             state.run, state.times, state.is_new = found["run"], found["began"], False
             state.passes = {name: PassState(**one) for name, one in found["passes"].items()}
         elif not is_finished:
             raise RefusedStateError(
-                f"{path} is of a run with other options ({_changed_options(found['said'], resume_key)}) that is not done: finish"
-                " that, name another --state, or --restart."
+                f"{path} belongs to an unfinished run with other options"
+                f" ({_changed_options(found['said'], resume_key)}): finish that run, name another --state, or"
+                " --restart."
             )
     if state.is_new and all(found[name] == identity[name] for name in ("project", "account")):
-        # Somebody may have been erased while that run was killed: it is looked into all the same.
+        # Even if that run is not resumed: its unfinished page may have brought back a customer who was erased since.
         state.passes = {
             name: PassState(unfinished=one["unfinished"]) for name, one in found["passes"].items() if one["unfinished"]
         }
@@ -225,12 +228,12 @@ def _require_same(path: Path, found: Mapping[str, Any], identity: Mapping[str, s
     for name, what in (("project", "commercetools project"), ("account", "Klaviyo account")):
         if found[name] != identity[name]:
             raise RefusedStateError(
-                f"{path} is of another {what} ({found[name]}, not {identity[name]}): name another --state, or"
+                f"{path} belongs to another {what} ({found[name]}, not {identity[name]}): name another --state, or"
                 " --restart."
             )
     if found["rules"] != identity["rules"] and not keep_rules:
         raise RefusedStateError(
-            f"{path} was made with another configuration of what is sent: --restart, or --keep-rules to go on."
+            f"{path} was written with other settings for what is sent: --restart, or --keep-rules to resume anyway."
         )
 
 
@@ -239,11 +242,11 @@ def _changed_options(found: Mapping[str, object], resume_key: Mapping[str, objec
 
 
 def _require_no_owner_alive(path: Path, found: Mapping[str, Any], stop: threading.Event) -> None:
-    """Raise RefusedStateError if the file's owner is at work; wait until that is clear."""
+    """Raise RefusedStateError if the file's owner is alive. Waits for up to two minutes to find out."""
     owner = found["owner"]
     if not owner or is_dead(owner):
         return
-    log.info("the state file is another run's: watching whether it is alive", seconds=DEAD_AFTER)
+    log.info("the state file belongs to another run: waiting to see if that is alive", seconds=DEAD_AFTER)
     end = time.monotonic() + DEAD_AFTER
     while time.monotonic() < end:
         if stop.wait(_POLL_EVERY):
@@ -253,19 +256,23 @@ def _require_no_owner_alive(path: Path, found: Mapping[str, Any], stop: threadin
             return
         if (current["claim"], current["heartbeat"]) != (found["claim"], found["heartbeat"]):
             raise RefusedStateError(
-                f"{path} is in use: another run (process {current['owner']['pid']} on {current['owner']['host']}) is at work."
+                f"{path} is in use: another run (process {current['owner']['pid']} on {current['owner']['host']}) is"
+                " working on it."
             )
 
 
 def is_dead(owner: Mapping[str, Any]) -> bool:
-    """Whether the owner is known to be dead: an earlier attempt of this execution, or a process that is no more."""
+    """True if the owner is known to be dead: an earlier attempt of this Cloud Run execution, or a process that ended.
+
+    False if that can't be told from here, such as for a process on another host.
+    """
     me = _this_process()
     if me["execution"] or owner["execution"]:
         return bool(me["execution"] == owner["execution"])
     if owner["host"] != me["host"]:
         return False
     try:
-        os.kill(owner["pid"], 0)  # also of this process's own id: that may be one in another container of this name
+        os.kill(owner["pid"], 0)  # even for our own pid: a container of the same host name may have the same pid
     except ProcessLookupError:
         return True
     except PermissionError:
@@ -289,7 +296,7 @@ def _content(path: Path) -> bytes | None:
 
 
 def parse_state(content: bytes, name: str) -> dict[str, Any]:
-    """What a state file of this name holds. Raises RefusedStateError for any other file."""
+    """Parse a state file. Raises RefusedStateError, which names it `name`, for anything else."""
     try:
         found = json.loads(content)
     except ValueError:

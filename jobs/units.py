@@ -1,4 +1,4 @@
-"""One unit of work, such as one order: done again until it is settled, and never failed for being throttled."""
+"""Runs one unit of work, such as one order: retried until it succeeds or fails for good. Throttling never fails it."""
 
 import math
 import random
@@ -19,11 +19,11 @@ from jobs.outcome import DENIED, INTERRUPTED, StoppedError
 from pipeline import location_of
 
 UNIT_SECONDS = 600.0
-"""Wall clock for one attempt: a job holds no message of Pub/Sub's, and a large order has to end at any share."""
+"""Time limit of one attempt. It is long because no Pub/Sub message waits, and a large order must fit at any share."""
 _ATTEMPTS = 5
-"""After which a unit is given up if others got through since its first failure; throttled ones are not counted."""
+"""Failed attempts after which a unit fails, if others have succeeded since its first one. Throttling does not count."""
 OUTAGE = 600.0
-"""Seconds without any success after which the run stops, or the unit is given up if it is the only one that fails."""
+"""Seconds without any success after which the run stops; if only one unit is failing, that unit fails instead."""
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Which attempt at a unit this is, and when the first one began."""
+    """The number of an attempt at a unit, and when the first attempt began."""
 
     number: int
     began: datetime
@@ -39,7 +39,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class UnitResult:
-    """What became of a unit: sent, or `skipped` for a reason, or `failed` for good."""
+    """The result of a unit: sent, `skipped` for a reason, or `failed` for good."""
 
     skipped: str = ""
     failed: SyncError | None = None
@@ -47,15 +47,15 @@ class UnitResult:
 
     @property
     def is_refused(self) -> bool:
-        """Whether a backend, or the SDK's validation, did not want its content."""
+        """True if a backend or the SDK's validation refused the content."""
         return isinstance(self.failed, DeadLetter) and self.failed.reason != BROUGHT_BACK
 
 
 @dataclass(slots=True)
 class Health:
-    """When a backend last took what a unit sent, `time.monotonic`: while others get through, a failure is the unit's.
+    """Tells an outage from the failure of a single unit: if others succeed, the unit is at fault.
 
-    `failing` holds the units that have failed and are tried again.
+    `succeeded_at` is when a unit last succeeded (`time.monotonic`); `failing` holds the units being retried.
     """
 
     succeeded_at: float = field(default_factory=time.monotonic)
@@ -63,9 +63,9 @@ class Health:
 
 
 def run_unit(work: Callable[[Attempt], None], limits: Limits, health: Health, stop: threading.Event) -> UnitResult:
-    """Do a unit's work, again and again while it may succeed later.
+    """Run a unit, and retry it while it may still succeed.
 
-    Raises StoppedError for a key or scope that is missing, and when nothing at all gets through for ten minutes.
+    Raises StoppedError if a backend denies access, if nothing succeeds for ten minutes, and after a signal.
     """
     unit = object()
     try:
@@ -77,9 +77,9 @@ def run_unit(work: Callable[[Attempt], None], limits: Limits, health: Health, st
 def with_retries(
     call: Callable[[], T], limits: Limits, health: Health, stop: threading.Event
 ) -> tuple[T, Mapping[str, int]]:
-    """What a call gives, however often it takes, and the calls that it took.
+    """Make a call as a unit of its own: its result, and the API calls it took by backend.
 
-    Raises what refuses it, and StoppedError.
+    Raises the SyncError of a call that fails for good, and StoppedError as `run_unit` does.
     """
     found: list[T] = []
 
@@ -101,7 +101,7 @@ def _run_attempts(
     number = failures = 0
     while True:
         number += 1
-        # Looked at before the attempt: one that ends in the moment in which an outage does proves nothing.
+        # Read before the attempt: if an outage ends during the attempt, others' successes say nothing about this unit.
         others_succeed = health.succeeded_at > first_failed_at
         with message_budget(limits, waits=True) as budget:
             error = _error_of_attempt(work, Attempt(number, began))
@@ -122,15 +122,16 @@ def _run_attempts(
                 if health.failing == {unit} and health.succeeded_at > began_at:
                     return UnitResult(failed=error, calls=calls)
                 raise StoppedError(
-                    INTERRUPTED, f"Nothing gets through for ten minutes ({error.reason}). Go on with the same command."
+                    INTERRUPTED,
+                    f"Nothing succeeded for ten minutes ({error.reason}). Run the same command again to resume.",
                 )
         wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** max(0, failures - 1))
         if stop.wait(wait * random.uniform(0.5, 1.0)):  # noqa: S311 - jitter
-            raise StoppedError(INTERRUPTED, "Interrupted. Go on with the same command.")
+            raise StoppedError(INTERRUPTED, "Interrupted. Run the same command again to resume.")
 
 
 def _is_inconclusive(error: SyncError | None) -> bool:
-    """Whether an end tells nothing of a backend that takes what it is sent."""
+    """True if the end of an attempt does not show that a backend accepts writes."""
     return isinstance(error, Ignored | Unmappable) or (error is not None and error.reason == BROUGHT_BACK)
 
 
@@ -141,12 +142,12 @@ def _result_of(error: SyncError | None, calls: Counter[str]) -> UnitResult:
 
 
 def access_denied(error: TryAgain) -> StoppedError:
-    """The end of a run whose key or client may not do what it has to."""
+    """The error that stops a run whose Klaviyo key or API client lacks access."""
     backend, what = ("Klaviyo", "key") if error.reason.startswith("klaviyo") else ("commercetools", "API client")
     return StoppedError(
         DENIED,
-        f"{backend} denies a call ({error.status} {error.code}): look at the {what} and its scopes with `manage.py"
-        " check`, then go on with the same command.",
+        f"{backend} denies a call ({error.status} {error.code}): check the {what} and its scopes with `manage.py"
+        " check`, then run the same command again to resume.",
     )
 
 
@@ -155,6 +156,6 @@ def _error_of_attempt(work: Callable[[Attempt], None], attempt: Attempt) -> Sync
         work(attempt)
     except SyncError as error:
         return error
-    except Exception as unforeseen:  # noqa: BLE001 - whatever it is, the others go on
+    except Exception as unforeseen:  # noqa: BLE001 - one unit's bug must not stop the others
         return TryAgain("unforeseen", code=location_of(unforeseen))
     return None

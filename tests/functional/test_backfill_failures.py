@@ -71,7 +71,7 @@ def test_what_is_refused_is_noted_and_can_be_done_again(orders: Sandbox, job: Jo
     done = job.run("--only", "orders")
     assert done.code == 0
     assert done.report["passes"]["orders"]["errors"] == 2
-    assert "--ids backfill-errors.jsonl does those again" in done.said
+    assert "--ids backfill-errors.jsonl retries them" in done.said
     unmapped, refused = sorted(job.failed(), key=lambda line: line["reason"], reverse=True)
     assert unmapped == {"resource": "order/order-3", "pass": "orders", "reason": "unmappable", "code": "KeyError"}
     left = refused["resource"].partition("/")[2]
@@ -139,7 +139,7 @@ def test_a_key_that_may_not_read_the_account(orders: Sandbox, job: Job) -> None:
     assert job.run("--only", "orders").code == 0
     assert job.state["account"].startswith("key-")
     other = job.run("--only", "orders", KLAVIYO_AUTH_KEY="another-key")
-    assert (other.code, "is of another Klaviyo account" in other.said) == (78, True)
+    assert (other.code, "belongs to another Klaviyo account" in other.said) == (78, True)
 
 
 def test_so_much_is_refused_that_it_stops(sandbox: Sandbox, job: Job) -> None:
@@ -164,10 +164,10 @@ def test_a_shop_that_refuses_the_predicate_of_refunds(orders: Sandbox, job: Job)
     [
         (["--since", "soon"], "--since must be a date, a time, or a span"),
         (["--since", "1d", "--until", "2d"], "--since must be before --until"),
-        (["--ids", "ids", "--since", "1d"], "leave --since and --until out"),
+        (["--ids", "ids", "--since", "1d"], "leave out --since and --until"),
         (["--ids", "nothing"], "No such file"),
         (["--ids", "ids"], "line 1 is an id, so --only must name the one pass"),
-        (["--ids", "ids", "--only", "orders", "--errors", "ids"], "--errors must be another file than --ids"),
+        (["--ids", "ids", "--only", "orders", "--errors", "ids"], "--errors must be a different file from --ids"),
         (["--only", "carts"], "invalid choice: 'carts'"),
         (["--share", "2"], "argument --share: invalid"),
         (["--page", "501"], "argument --page: invalid"),

@@ -52,7 +52,7 @@ def test_flows_are_started_by_nobody_who_was_not_asked(old_orders: Sandbox, job:
     """Without a terminal --yes has to say so. A dry run sends nothing, so it needs none."""
     refused = job.run("--flows")
     assert (refused.code, refused.lines) == (2, [])
-    assert "--yes must say so" in refused.errors
+    assert "it needs --yes" in refused.errors
     assert job.run("--flows", "--dry-run").code == 0
     assert _sent(old_orders) == set()
 

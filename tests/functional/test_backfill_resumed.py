@@ -90,7 +90,7 @@ def test_a_signal_ends_it_within_ten_seconds(shop: Sandbox, job: Job) -> None:
         asked_at = time.monotonic()
         done = ended(process)
     assert time.monotonic() - asked_at < SECONDS_TO_END
-    assert (done.code, done.said) == (75, "Interrupted. Go on with the same command.")
+    assert (done.code, done.said) == (75, "Interrupted. Run the same command again to resume.")
     assert job.state["owner"] is None
     shop.klaviyo.clear_failures()
     assert job.run("--only", "orders").code == 0
@@ -191,7 +191,7 @@ def test_a_state_file_that_can_not_be_written_for_a_moment(shop: Sandbox, job: J
                 process.terminate()
                 stopped = ended(process)
                 away.rename(folder)
-                assert (stopped.code, "No such file or directory. Go on" in stopped.said) == (75, True)
+                assert (stopped.code, "No such file or directory. Run" in stopped.said) == (75, True)
         shop.klaviyo.forget_requests()
         shutil.rmtree(folder)
     assert len(shop.klaviyo.state()["events"]) == 8
@@ -209,9 +209,9 @@ def _await_line(process: "subprocess.Popen[str]", message: str) -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"project": "other-shop"}, "is of another commercetools project (other-shop, not shop)"),
-        ({"account": "OTHER1"}, "is of another Klaviyo account (OTHER1, not SANDBX)"),
-        ({"rules": "other"}, "was made with another configuration of what is sent"),
+        ({"project": "other-shop"}, "belongs to another commercetools project (other-shop, not shop)"),
+        ({"account": "OTHER1"}, "belongs to another Klaviyo account (OTHER1, not SANDBX)"),
+        ({"rules": "other"}, "was written with other settings for what is sent"),
         ({"version": 99}, "is not the state file of a backfill"),
     ],
 )

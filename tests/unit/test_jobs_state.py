@@ -141,7 +141,7 @@ def test_a_file_that_can_not_be_written_ends_the_run(
         clock.set()
     _fails(monkeypatch, Path, "replace", 9)
     began = clock.monotonic()
-    with pytest.raises(StoppedError, match=r"can't be written: Input/output error\. Go on") as stopped:
+    with pytest.raises(StoppedError, match=r"can't be written: Input/output error\. Run") as stopped:
         state.write()
     assert (stopped.value.code, stopped.value.leaves_threads) == (INTERRUPTED, True)
     assert (clock.monotonic() - began <= 1.0) if is_asked_to_end else (20.0 < clock.monotonic() - began <= 30.0)
