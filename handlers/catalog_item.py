@@ -5,7 +5,7 @@ from typing import Literal
 
 from clients.recent_items import KnownItem
 from core.errors import Refused, SyncError, TryAgain, UnknownCategory
-from handlers.category_tree import create_category
+from handlers.category_creation import create_category
 from handlers.services import Services
 from mappers.difference import has_differences, with_stale_keys_cleared
 from mappers.ids import external_id
@@ -66,11 +66,11 @@ def _with_known_categories(item: Mapped, services: Services) -> Mapped:
     return without_categories(item, {own for own in missing if not create_category(own, services)})
 
 
-def without_categories(item: Mapped, gone: Collection[str]) -> Mapped:
+def without_categories(item: Mapped, deleted: Collection[str]) -> Mapped:
     """The item without these categories."""
     data = item.body["data"]
     references = data["relationships"]["categories"]["data"]
-    kept = [reference for reference in references if external_id(reference["id"]) not in gone]
+    kept = [reference for reference in references if external_id(reference["id"]) not in deleted]
     return Mapped({"data": {**data, "relationships": {"categories": {"data": kept}}}}, item.cuts)
 
 

@@ -157,7 +157,7 @@ def put_product(
         for sku, attributes in wanted.items()
         if sku not in existing or has_differences(attributes.body, existing[sku], own)
     }
-    gone = {sku: attributes for sku, attributes in existing.items() if sku not in wanted} if deletes_variants else {}
+    surplus = {sku: attributes for sku, attributes in existing.items() if sku not in wanted} if deletes_variants else {}
     item_was_missing = threading.Event()
     put = partial(
         _put_variant,
@@ -171,9 +171,9 @@ def put_product(
     if item_was_missing.is_set():  # its variants were deleted with it, including those that did not differ
         with refusals.collected():
             services.in_parallel(_parts(wanted, lambda sku: put(sku, wanted[sku], known=True)))
-    if gone:
+    if surplus:
         with refusals.collected():
-            _delete_variants(gone, product_id, notification, services)
+            _delete_variants(surplus, product_id, notification, services)
     recreated = item_was_missing.is_set()
     copied = CopiedProduct(stock_and_prices, frozenset(wanted if recreated else differing), wrote_item or recreated)
     refusals.raise_first(copied)
@@ -209,15 +209,15 @@ def _parts(skus: Iterable[str], write: Callable[[str], None]) -> list[tuple[str,
 
 
 def _delete_variants(
-    gone: Mapping[str, JsonObject], product_id: str, notification: Notification, services: Services
+    surplus: Mapping[str, JsonObject], product_id: str, notification: Notification, services: Services
 ) -> None:
-    """Delete variants whose SKUs the product no longer has. A variant whose SKU another product has moves to its item.
+    """Delete variants whose SKUs the product no longer has, or move them to the product that has the SKU now.
 
     Another instance may be moving a variant at the same time. So the shop is asked which products have the SKUs, both
     before and after, and Klaviyo is asked right before each delete whose variant it is. If a product has taken a SKU
     over in the meantime, that product is copied, as the delete may have hit its new variant.
     """
-    holders = services.commercetools.other_products_with(list(gone), product_id)
+    holders = services.commercetools.other_products_with(list(surplus), product_id)
     moved: set[str] = set()
 
     def delete_variant(sku: str) -> None:
@@ -228,10 +228,10 @@ def _delete_variants(
             if sku in holders:
                 moved.add(holders[sku])
             else:
-                services.klaviyo.delete_variant(sku, str(gone[sku].get("updated") or ""), product_id)
+                services.klaviyo.delete_variant(sku, str(surplus[sku].get("updated") or ""), product_id)
 
-    services.in_parallel(_parts(gone, delete_variant))
-    freed = [sku for sku in gone if sku not in holders]
+    services.in_parallel(_parts(surplus, delete_variant))
+    freed = [sku for sku in surplus if sku not in holders]
     if freed:
         moved.update(services.commercetools.other_products_with(freed, product_id).values())
     for other in sorted(moved):
@@ -248,6 +248,7 @@ def _put_variant(
     known: bool,
     young: bool,
 ) -> None:
+    """Create or update a variant. If Klaviyo lacks the item, create the item first and set `item_was_missing`."""
     product_id = item.body["data"]["attributes"]["external_id"]
     try:
         services.klaviyo.put_variant(sku, attributes, product_id, known=known, young=young)

@@ -6,8 +6,8 @@ from functools import partial
 
 from core.errors import DeadLetter, Ignored, TryAgain
 from core.notification import Notification, Resource
+from handlers.category_creation import create_category
 from handlers.category_items import fix_item_categories, moved_categories
-from handlers.category_tree import create_category
 from handlers.current import YOUNG_SECONDS, Sharing, Source, copy_current, up_to_date
 from handlers.registry import handles
 from handlers.services import Services
@@ -113,7 +113,7 @@ class _Branch:
     def _put_below(self, category: Category, descendants: list[Category], names: Mapping[str, str]) -> bool:
         """Fix the items' categories, without the lock, then rename the descendants. True if any name was written."""
         services, refusals = self._services, list[DeadLetter]()
-        # A descendant that Klaviyo does not show may be new. But it can't be older than the category itself.
+        # Klaviyo may not show a new descendant yet. But it has one only if it has the category itself.
         may_be_hidden = self.is_young and self._id in names
         to_rename = [
             one for one in descendants if (may_be_hidden or one["id"] in names) and self._needs_write(one, names)
@@ -127,9 +127,8 @@ class _Branch:
                 fix_item_categories(moved, [category, *descendants], names, self._notification, services)
             except DeadLetter as refusal:
                 refusals.append(refusal)
-                to_rename = [
-                    one for one in to_rename if one not in moved
-                ]  # a new name would mark their items as correct
+                # A new name would mark the items of a moved category as correct.
+                to_rename = [one for one in to_rename if one not in moved]
         # The deepest first: a category with its old name below a renamed parent would look as if it had moved.
         to_rename.sort(key=lambda one: len(ancestor_ids(one)), reverse=True)
         if to_rename:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from clients.klaviyo import CLOCKS_DIFFER, KnownProfile
+from clients.klaviyo import CLOCK_SKEW, KnownProfile
 from clients.retrying import current_budget
 from core.errors import DeadLetter
 from core.rules_consent import Channel
@@ -46,16 +46,16 @@ def consent_after_copy(services: Services) -> AfterWrite | None:
 
 
 def update_consent(
-    customer: Customer, person: Person, services: Services, told: Mapping[Channel, MessageAnswer]
+    customer: Customer, person: Person, services: Services, message_answers: Mapping[Channel, MessageAnswer]
 ) -> None:
-    """Update consent from the customer's answers. `told` are the answers in a message that still hold."""
+    """Update consent from the customer's answers. `message_answers` are the answers in a message that still hold."""
     rules = services.settings.sync.consent
-    wants: dict[Channel, ShopAnswer] = {}
+    answers: dict[Channel, ShopAnswer] = {}
     for channel, place in rules.places.items():
-        wants[channel] = shop_answer(customer, place, rules, told.get(channel))
+        answers[channel] = shop_answer(customer, place, rules, message_answers.get(channel))
         if is_unreadable(current_value(customer, place)):
             current_budget().cuts.append(f"consent {channel}: consent_unreadable")
-    apply_consent(person, wants, services)
+    apply_consent(person, answers, services)
 
 
 def person_of(mapped: Mapped, known: KnownProfile) -> Person:
@@ -65,18 +65,18 @@ def person_of(mapped: Mapped, known: KnownProfile) -> Person:
     return Person(known.id, known.attributes, addresses)
 
 
-def apply_consent(person: Person, wants: Mapping[Channel, ShopAnswer], services: Services) -> None:
+def apply_consent(person: Person, answers: Mapping[Channel, ShopAnswer], services: Services) -> None:
     """Change a person's consent where the decision table says so (`mappers.consent`), and write the markers.
 
     Decides again while holding the address's lock: another message may have acted on the same address, and one
     confirmation mail is enough. A refusal that `clients.klaviyo_consent` does not handle names consent as its part.
     """
-    decisions = _decisions(person, wants, services)
+    decisions = _decisions(person, answers, services)
     if _needs_action(person, decisions, services):
         with services.one_at_a_time([f"consent/{person.addresses.get('email', person.id).lower()}"]):
-            decisions = _decisions(person, wants, services)
+            decisions = _decisions(person, answers, services)
             try:
-                _act(person, wants, decisions, services)
+                _act(person, answers, decisions, services)
             except DeadLetter as refused:
                 refused.part = refused.part or "consent"
                 raise
@@ -86,11 +86,11 @@ def apply_consent(person: Person, wants: Mapping[Channel, ShopAnswer], services:
             current_budget().cuts.append(f"consent {channel}: {decision.reason}")
 
 
-def _decisions(person: Person, wants: Mapping[Channel, ShopAnswer], services: Services) -> dict[Channel, Decision]:
+def _decisions(person: Person, answers: Mapping[Channel, ShopAnswer], services: Services) -> dict[Channel, Decision]:
     now = datetime.now(UTC)
     decisions: dict[Channel, Decision] = {}
-    for channel, want in wants.items():
-        decision = decide(want, _current_consent(person, channel, services), services.settings.sync.consent, now)
+    for channel, answer in answers.items():
+        decision = decide(answer, _current_consent(person, channel, services), services.settings.sync.consent, now)
         if decision.action != "nothing" and not person.address(channel):
             decision = Decision("nothing", Reason.NO_ADDRESS)
         decisions[channel] = decision
@@ -113,7 +113,7 @@ def _needs_action(person: Person, decisions: Mapping[Channel, Decision], service
 
 
 def _act(
-    person: Person, wants: Mapping[Channel, ShopAnswer], decisions: Mapping[Channel, Decision], services: Services
+    person: Person, answers: Mapping[Channel, ShopAnswer], decisions: Mapping[Channel, Decision], services: Services
 ) -> None:
     consent = services.klaviyo.consent
     by_action: dict[str, dict[Channel, str]] = {"subscribe": {}, "unsubscribe": {}, "nothing": {}}
@@ -132,9 +132,11 @@ def _act(
         for channel in addresses:
             remember(channel)
     if addresses := by_action["subscribe"]:
-        since = {channel: _in_the_past(wants[channel].at) for channel in addresses}
+        since = {channel: _in_the_past(answers[channel].at) for channel in addresses}
         # A box that was ticked a moment ago can't have been confirmed yet.
-        confirmed = services.settings.sync.consent.confirmed and not any(wants[channel].order for channel in addresses)
+        confirmed = services.settings.sync.consent.confirmed and not any(
+            answers[channel].order for channel in addresses
+        )
         for channel in consent.subscribe(Subscriber(person.id, addresses, since), confirmed=confirmed):
             remember(channel)
     for channel, address in by_action["nothing"].items():
@@ -146,7 +148,7 @@ def _act(
 
 def _in_the_past(at: datetime | None) -> datetime | None:
     """The time of a yes, moved into Klaviyo's past: its clock may be slow, and it refuses times in the future."""
-    return min(at, datetime.now(UTC) - CLOCKS_DIFFER) if at else None
+    return min(at, datetime.now(UTC) - CLOCK_SKEW) if at else None
 
 
 def _store_markers(person: Person, markers: Mapping[Channel, Marker], services: Services) -> None:

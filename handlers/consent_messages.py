@@ -75,26 +75,28 @@ def _copy_with_answers(notification: Notification, services: Services, read_answ
     if "payloadNotIncluded" in notification.payload:
         raise Ignored("payload_not_included")
     places = services.settings.sync.consent.places
-    told = {channel: said for channel in CHANNELS if channel in places and (said := read_answer(places[channel]))}
-    if not told:
+    answers = {
+        channel: answer for channel in CHANNELS if channel in places and (answer := read_answer(places[channel]))
+    }
+    if not answers:
         raise Ignored("other_field")
 
     def read() -> Customer | None:
         customer = up_to_date(notification, services.commercetools.customer(notification.resource.id, groups=True))
-        if customer and not _still_valid(told, customer, places) and not current_budget().has_written:
+        if customer and not _still_valid(answers, customer, places) and not current_budget().has_written:
             raise Ignored("superseded")
         return customer
 
     def then(customer: Customer, mapped: Mapped, known: KnownProfile) -> None:
-        update_consent(customer, person_of(mapped, known), services, _still_valid(told, customer, places))
+        update_consent(customer, person_of(mapped, known), services, _still_valid(answers, customer, places))
 
     copy_notified_customer(read, notification, services, then=then)
 
 
 def _still_valid(
-    told: Mapping[Channel, MessageAnswer], customer: Customer, places: Mapping[Channel, str]
+    answers: Mapping[Channel, MessageAnswer], customer: Customer, places: Mapping[Channel, str]
 ) -> dict[Channel, MessageAnswer]:
-    return {channel: said for channel, said in told.items() if still_holds(said, customer, places[channel])}
+    return {channel: answer for channel, answer in answers.items() if still_holds(answer, customer, places[channel])}
 
 
 def _decided_at(notification: Notification) -> datetime | None:

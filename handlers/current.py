@@ -1,14 +1,15 @@
 """Copy a resource's current state to Klaviyo, so that late, repeated and reordered messages converge.
 
-How `copy_current` works. The pipeline already holds the lock of the message's resource.
+How `copy_current` works, while the pipeline holds the lock of the message's resource:
 
 1. Skip the copy if another message's recent copy covers this message. Only handlers that pass `Sharing` do this.
-2. Read the source. A read that is older than the message is retried, not copied (`up_to_date`).
-3. Take the other locks the write needs, such as those of a product's SKUs. If another message released one of them
-   after our read, it may have written something newer, so read again.
-4. Write while holding these locks, then release them.
-5. Check the source again. Locks work only within one instance: if the source has changed since the read, this write may
-   have overwritten a newer one by another instance. Unchanged: done. Changed: back to step 3 with the new document.
+2. Read the source from commercetools. Handlers pass what they read through `up_to_date`: if it is older than the
+   message, the message goes back to Pub/Sub.
+3. Take the other locks that the write needs, such as those of a product's SKUs. If another message released one of them
+   after the read, it may have written something newer, so read again.
+4. Write to Klaviyo while holding these locks, then release them.
+5. Check the source again. Locks work only within one instance, so if the source has changed since the read, this write
+   may have overwritten another instance's newer one. Unchanged: done. Changed: back to step 3 with the new document.
 
 After three rounds the message goes back to Pub/Sub (`keeps_changing`). `[limits] stale_after` in sync.toml skips the
 check in step 5 for copies that took less than that many seconds; by default it always runs.
@@ -43,7 +44,7 @@ class Changed(Generic[Document]):
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """Lets messages of one resource share a copy instead of each making its own.
+    """Lets messages of one resource share a copy, so that a burst of them costs only a few writes.
 
     A message that waited for the resource's lock skips its copy if another message's copy read the resource after this
     message arrived, and read at least its version. Use it only where the handler does the same for every message of the
@@ -166,7 +167,7 @@ def copy_current(
             except Ignored as ignored:
                 _remember(notification, services, source, document, read_at, sharing, ignored=ignored.reason)
                 raise
-            except DeadLetter as refusal:  # the other parts are written, so they are checked as well
+            except DeadLetter as refusal:  # other parts may be written, so check them as well
                 checked_at = time.monotonic()
                 is_due = current_budget().has_written and checked_at - read_at >= stale_after
                 changed = source.change_since(document, cast("Written", refusal.copied)) if is_due else None

@@ -17,7 +17,7 @@ from clients.klaviyo_catalog_jobs import ITEMS, VARIANTS, JobKind
 from clients.retrying import message_budget
 from core.errors import DeadLetter, SyncError, TryAgain
 from core.logs import log
-from handlers.catalog_creates import Creation, create_missing_categories, creations, is_unchanged, surplus_skus
+from handlers.bulk_creation import Creation, create_missing_categories, creations, is_unchanged, surplus_skus
 from handlers.catalog_item import without_categories
 from jobs.batch import JOB_TIMEOUT, LISTS_LAG, UNLISTED_JOBS_WAIT, Batch, poll_intervals
 from jobs.bulk_rows import Row, split_into_jobs

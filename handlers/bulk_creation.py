@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from core.errors import Unmappable
 from core.wire import encoded
 from handlers.catalog_product import StockAndPrices, is_standalone, read_stock_and_prices
-from handlers.category_tree import create_category
+from handlers.category_creation import create_category
 from handlers.services import Services
 from mappers.catalog_documents import ProductProjection
 from mappers.ids import variant_sku
