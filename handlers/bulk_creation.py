@@ -58,10 +58,9 @@ def is_unchanged(sent: Creation, services: Services) -> bool:
 
 
 def surplus_skus(product_id: str, skus: Collection[str], services: Services) -> frozenset[str] | None:
-    """The SKUs, of those given, that the product no longer has; None if nothing of it is surplus.
+    """Those of the SKUs that the product no longer has; None if it still has them all.
 
-    If the product is no longer published, all of them are surplus, and so is its item. The result is then a set, even
-    an empty one, not None.
+    If the product is no longer published, returns all of them, even an empty set: then its item is surplus as well.
     """
     product = services.commercetools.product_projection(product_id)
     if not product:

@@ -16,7 +16,7 @@ from mappers.metadata import item_metadata_names
 _BAD_REQUEST = 400
 
 CategoryMove = Literal["no", "perhaps", "yes"]
-"""Does the message mean that the item's categories have changed? Klaviyo's reads of an item don't show categories."""
+"""How likely the message means that the item's categories have changed. Klaviyo's reads of an item don't show them."""
 
 
 def item_to_write(item: Mapped, move: CategoryMove, services: Services) -> Mapped | None:
@@ -77,7 +77,7 @@ def without_categories(item: Mapped, deleted: Collection[str]) -> Mapped:
 def error_after_create(refused: Refused) -> SyncError:
     """The error to raise if Klaviyo still refuses a write for lack of something that was just created.
 
-    TryAgain if Klaviyo does not find it yet: it may later. A 400 refuses the content, and stays a dead letter.
+    A 400 refuses the content itself, so it stays a dead letter. Any other is TryAgain: Klaviyo may find it later.
     """
     if refused.status == _BAD_REQUEST:
         return refused

@@ -11,8 +11,8 @@ def create_category(category_id: str, services: Services) -> bool:
     """Create a category that Klaviyo lacks. False if the shop has deleted it.
 
     If another message has created it in the meantime, it is left as it is: that message's name is newer. If it is
-    created here, the shop is read again, and the name updated if it has changed: a message about the category, or an
-    ancestor, may have found nothing to rename before. Raises TryAgain if it keeps changing.
+    created here, the shop is read again and the change copied, as a message about the category or an ancestor may have
+    come before the category existed, and found nothing to rename or delete. Raises TryAgain if it keeps changing.
     """
     written: str | None = None
     for _ in range(_MAX_ROUNDS):

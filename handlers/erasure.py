@@ -1,7 +1,7 @@
-"""Erase a profile again if a message re-created it while, or after, its customer was deleted.
+"""Erase a profile again if our own write has brought it back after its customer was deleted.
 
-"Brought back" means: the profile of a deleted customer was created by a write of ours, a moment before or after it was
-erased. Nothing else would ever erase it.
+The race: a message reads a customer; then the customer is deleted and the profile erased; then the message's write
+creates the profile again. No other message would erase it.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ RECHECK_SHARE = 0.12
 
 
 def erase_if_brought_back(customer: Customer, since: datetime, services: Services) -> None:
-    """Erase the profile of a deleted customer if it was created after `since`, that is by this message's writes.
+    """Erase the profile of a deleted customer if it was created after `since`: then this message's writes created it.
 
     Raises DeadLetter if the customer is under a minute old: reads may just not show the customer yet, so a person has
     to decide.

@@ -45,7 +45,7 @@ def place_order(notification: Notification, services: Services) -> None:
 
 @handles("order", "OrderCustomerSet")
 def place_order_of_customer(notification: Notification, services: Services) -> None:
-    """Send Placed Order and Ordered Product again for the customer whom the order is assigned to now."""
+    """Send Placed Order and Ordered Product again for the customer to whom the order is assigned now."""
     services.prepare("Events")
     has_payload = "payloadNotIncluded" not in notification.payload
     if has_payload and not notification.payload.get("customer"):
@@ -86,7 +86,7 @@ def events_by_state(rules: OrderRules) -> dict[str, Callable[[OwnedOrder, str, S
 def current_order(
     notification: Notification, services: Services, *, creates: bool = False, with_state: bool = False
 ) -> Order:
-    """The order as it is now, `with_state` with its workflow state expanded. Raises Ignored if it was deleted."""
+    """The order as it is now; with `with_state`, its workflow state is expanded. Raises Ignored if it was deleted."""
     read = services.commercetools.order(notification.resource.id, with_state=with_state)
     order = up_to_date(notification, read, creates=creates)
     if order is None:

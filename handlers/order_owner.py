@@ -1,4 +1,4 @@
-"""Whose events an order's are: looked up when they are sent, and checked again afterwards.
+"""Decide whose profile gets an order's events, and check the customer again after they are sent.
 
 An order's `customerEmail` is a snapshot, and every event updates the profile it is sent for: the e-mail, and for a
 guest also the name and the location. Events sent from the snapshot could re-create an erased profile, restore an old
@@ -94,6 +94,7 @@ def _require_profile(order: Order) -> None:
 
 
 def _owner(notification: Notification, order: Order, services: Services, *, backfill: bool) -> _Owner:
+    """The owner of an order: its customer or a guest; for a deleted customer the order's e-mail, or Ignored."""
     if not order.get("customerId"):
         return _guest(email_in_event(order) if backfill else guest_in_event(order), notification, services)
     read_at = datetime.now(UTC)

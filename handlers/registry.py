@@ -99,5 +99,5 @@ def consumed() -> frozenset[str]:
 
 
 def registrations() -> tuple[Registration, ...]:
-    """All registrations, in the order in which they were made, including those that the settings switch off."""
+    """All registrations, in order of registration, including those that the settings switch off."""
     return tuple(_registry.values())

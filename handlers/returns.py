@@ -70,7 +70,7 @@ def _returns_in_payload(notification: Notification) -> Sequence[ReturnInfo] | No
 
 @mapper
 def _returned_facts(order: Order, notification: Notification, settings: Settings) -> list[Fact]:
-    """Facts for the item that the message names, returned whatever its state is now; without one, for all returned."""
+    """Returned Order facts: for the message's item, whatever its state is now; without a payload, for all returned."""
     item_id, occurred_at = notification.payload.get("returnItemId"), notification.created_at
     items = returned_items(order)
     if item_id is None:

@@ -43,7 +43,7 @@ def change_shipment_state(notification: Notification, services: Services) -> Non
         raise Ignored("shipment_state")
     services.prepare("Events")
     order = current_order(notification, services)
-    # Without a payload, the order's state is the one of this message only if the order has not changed since.
+    # Without a payload, the order's state is this message's state only if the order has not changed since.
     is_own = new_state is not None or version(order) == notification.version
     change = StateChange(
         str(new_state or order.get("shipmentState")),
@@ -65,13 +65,13 @@ def confirm_shipment(notification: Notification, services: Services) -> None:
         raise Ignored(reason)
     services.prepare("Events")
     order = current_order(notification, services)
-    parcels = [_completed(notification, parcel_data, order)] if parcel_data else _all_parcels(order)
-    left = [
+    parcels = [_parcel_and_shipment(notification, parcel_data, order)] if parcel_data else _all_parcels(order)
+    shipped = [
         ShippedParcel(parcel, shipment, notification.created_at)
         for parcel, shipment in parcels
         if not _why_unconfirmed(parcel, notification, services)
     ]
-    facts = confirmed_shipments(order, left, services.settings)
+    facts = confirmed_shipments(order, shipped, services.settings)
     if not facts:
         raise Ignored("no_tracking")
     send_facts(notification, order, facts, services)
@@ -97,7 +97,7 @@ def _why_unconfirmed(parcel: Parcel, notification: Notification, services: Servi
 
 
 @mapper
-def _completed(notification: Notification, parcel_data: Parcel, order: Order) -> tuple[Parcel, Shipment]:
+def _parcel_and_shipment(notification: Notification, parcel_data: Parcel, order: Order) -> tuple[Parcel, Shipment]:
     """The message's parcel and its delivery, completed from the order.
 
     If the order no longer has the parcel, its contents are unknown. It then gets no items: those of the whole delivery
