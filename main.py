@@ -37,7 +37,7 @@ try:
     SERVICES = Services(load_settings(consumed()))
 except ConfigurationError as error:
     sys.exit(str(error))
-TOKENS = PushTokens.wanted_by(SERVICES.settings)
+TOKENS = PushTokens.from_settings(SERVICES.settings)
 
 
 @functions_framework.cloud_event

@@ -1,4 +1,4 @@
-"""Writing Klaviyo: profiles, events and the catalog, each write fit to be repeated, with Klaviyo's own rules."""
+"""Write to Klaviyo: profiles, events and the catalog. Every write is idempotent, and follows Klaviyo's rules."""
 
 import json
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from clients.klaviyo_catalog import KlaviyoCatalog
 from clients.klaviyo_catalog_jobs import CatalogJobs
 from clients.klaviyo_consent import Consent
 from clients.klaviyo_imports import ProfileImports
-from clients.klaviyo_items import noted
+from clients.klaviyo_items import body_of
 from clients.klaviyo_lists import SUBSCRIPTIONS, KlaviyoLists
 from clients.retrying import current_budget
 from core.errors import Refused
@@ -21,15 +21,15 @@ _OK = 200
 _BAD_REQUEST = 400
 _NOT_FOUND = 404
 _CONFLICT = 409
-CLOCKS_DIFFER = timedelta(seconds=5)
-"""By which Klaviyo's clock may be behind this machine's."""
+CLOCK_SKEW = timedelta(seconds=5)
+"""How far Klaviyo's clock may be behind this machine's."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownProfile:
-    """A profile as Klaviyo answers it: its own id (empty where that can't be read), and when it was made.
+    """A profile in Klaviyo's answer: Klaviyo's id (empty if the answer has none), and when it was created.
 
-    `attributes` tell of consent where it was asked for.
+    `attributes` include consent if it was requested.
     """
 
     id: str
@@ -37,19 +37,19 @@ class KnownProfile:
     attributes: JsonObject = field(default_factory=dict, repr=False)
 
     def is_newer_than(self, moment: datetime) -> bool:
-        """Whether it was made after that moment of this machine's clock."""
-        return self.created is not None and self.created >= moment - CLOCKS_DIFFER
+        """True if it was created after this moment of this machine's clock; `CLOCK_SKEW` is allowed for."""
+        return self.created is not None and self.created >= moment - CLOCK_SKEW
 
 
 class Klaviyo(KlaviyoCatalog):
-    """The writes that handlers need: the catalog's, and those of profiles and events. Safe to share between threads."""
+    """Everything that handlers and jobs do with Klaviyo. Safe to share between threads."""
 
     def is_ready(self, group: str) -> bool:
-        """Whether a group of the SDK's operations is imported."""
+        """True if this group of the SDK is imported."""
         return self._calls.is_ready(group)
 
     def prepare(self, group: str) -> None:
-        """Import the SDK's client and a group of its operations."""
+        """Import the SDK's client and one of its groups."""
         self._calls.prepare(group)
 
     def close(self) -> None:
@@ -57,7 +57,7 @@ class Klaviyo(KlaviyoCatalog):
         self._calls.close()
 
     def require_valid(self, group: str, operation: str, body: JsonObject) -> None:
-        """Raise Unmappable where the SDK would refuse the body of an operation; nothing is sent."""
+        """Raise Unmappable if the SDK's own validation would refuse this body. Nothing is sent."""
         self._calls.require_valid(group, operation, body)
 
     @property
@@ -66,7 +66,7 @@ class Klaviyo(KlaviyoCatalog):
         return self._calls.throttled_calls
 
     def account(self) -> str:
-        """Id of the account that the key belongs to; needs the scope accounts:read."""
+        """Id of the key's account. Needs the scope accounts:read."""
         return str(self._calls.send("Accounts", "get_accounts")["data"][0]["id"])
 
     @property
@@ -81,35 +81,35 @@ class Klaviyo(KlaviyoCatalog):
 
     @property
     def consent(self) -> Consent:
-        """What changes consent, by the rules of [consent]."""
+        """Changes of consent, by the rules of [consent]."""
         return Consent(self._calls, self._settings.sync.consent)
 
     @property
     def lists(self) -> KlaviyoLists:
-        """The account's whole lists, for jobs."""
+        """The account's complete lists, for jobs."""
         return KlaviyoLists(self._calls)
 
     def upsert_profile(self, profile: Mapped, *, with_consent: bool = False) -> KnownProfile:
-        """Create or update a profile; what identifies another profile, or is no phone number, is left out.
+        """Create or update a profile, without the identifiers that Klaviyo refuses.
 
-        Source: Klaviyo answers 409 `duplicate_profile` when identifiers point at different profiles, and 400 for a
-        phone number it does not take. The weaker identifier goes first: phone, then e-mail, never `external_id`.
-        `with_consent`: the answer tells of consent.
+        Klaviyo answers 409 `duplicate_profile` if the identifiers belong to different profiles, and 400 for a phone
+        number that it does not accept. The weaker identifier is left out first: the phone number, then the e-mail,
+        never `external_id`. `with_consent` includes consent in the answer.
         """
-        body = noted(profile)
-        more = {"additional_fields_profile": SUBSCRIPTIONS} if with_consent else {}
+        body = body_of(profile)
+        options = {"additional_fields_profile": SUBSCRIPTIONS} if with_consent else {}
         for _ in range(2):
             try:
-                return _known(self._calls.send("Profiles", "create_or_update_profile", body, **more))
+                return _profile_in(self._calls.send("Profiles", "create_or_update_profile", body, **options))
             except Refused as refused:
                 body = _without_refused_identifier(body, refused)
-        return _known(self._calls.send("Profiles", "create_or_update_profile", body, **more))
+        return _profile_in(self._calls.send("Profiles", "create_or_update_profile", body, **options))
 
     def erase_customer(self, customer_id: str) -> None:
-        """Ask Klaviyo to delete the profile of a customer and all it knows of it.
+        """Ask Klaviyo to delete a customer's profile and all data about it.
 
-        The list may lag behind a profile that was just made. Where it shows none, an upsert says which profile is the
-        customer's, and makes one if need be.
+        The list of profiles may lag and miss a new one. If it has none for the customer, an upsert finds the profile,
+        or creates one, and that is deleted.
         """
         found = self._calls.send(
             "Profiles",
@@ -117,37 +117,37 @@ class Klaviyo(KlaviyoCatalog):
             filter=f"equals(external_id,{json.dumps(customer_id)})",
             fields_profile=["external_id"],
         )
-        profiles = found["data"]  # without it the answer is no list of profiles, and "none" would be forgotten
+        profiles = found["data"]  # not .get(): a missing list must raise, and not pass for a customer without profiles
         for profile in profiles:
             self.erase(profile["id"])
         if not profiles:
             self.erase(self.profile_of(customer_id).id)
 
     def erase_if_new(self, customer_id: str, since: datetime) -> None:
-        """Erase the profile of a customer if it was made since then: by what a message sent of somebody who was erased.
+        """Erase a customer's profile if it was created since then, when a message re-created an erased profile.
 
-        An older one stays: its customer was deleted without erasure, or the erasure is on its way.
+        An older profile stays: its customer was deleted without erasure, or the erasure is on its way.
         """
         profile = self.profile_of(customer_id)
         if profile.is_newer_than(since):
             self.erase(profile.id)
 
     def profile_of(self, customer_id: str) -> KnownProfile:
-        """The profile of a customer; made where there is none, as no list can be trusted to show a new one."""
+        """A customer's profile, found by an upsert, which may create it: lists may not show a new profile yet."""
         profile = self.upsert_profile(Mapped(profile_body({"external_id": customer_id})))
         if not profile.id:
             raise not_json(BACKEND_KLAVIYO, _OK)
         return profile
 
     def erase(self, profile_id: str) -> None:
-        """Ask Klaviyo to delete a profile, by Klaviyo's own id, and all it knows of it. One that is gone is erased."""
+        """Ask Klaviyo to delete a profile by Klaviyo's id, and all data about it. A 404 means that it is deleted."""
         target = {"data": {"type": "profile", "id": profile_id, "attributes": {}}}
         body = {"data": {"type": "data-privacy-deletion-job", "attributes": {"profile": target}}}
         self._calls.find("Data_Privacy", "request_profile_deletion", body)
 
     def create_event(self, event: Mapped) -> None:
-        """Send an event; a repetition is Klaviyo's to ignore, by `unique_id`."""
-        body = noted(event)
+        """Send an event. Klaviyo ignores a repeated one by its `unique_id`."""
+        body = body_of(event)
         try:
             self._calls.send("Events", "create_event", body)
         except Refused as refused:
@@ -161,7 +161,7 @@ def _refuses_phone(refused: Refused) -> bool:
 
 
 def _without_phone(body: JsonObject, refused: Refused) -> JsonObject:
-    """The event without its profile's phone number; raises the refusal when there is none to leave out."""
+    """The event without its profile's phone number. Raises `refused` if it has none."""
     attributes = body["data"]["attributes"]
     profile = attributes["profile"]["data"]
     kept = {name: value for name, value in profile["attributes"].items() if name != "phone_number"}
@@ -174,7 +174,7 @@ def _without_phone(body: JsonObject, refused: Refused) -> JsonObject:
 
 
 def _without_refused_identifier(body: JsonObject, refused: Refused) -> JsonObject:
-    """The profile without the identifier that Klaviyo refused; raises the refusal when there is none to leave out."""
+    """The profile without the identifier that Klaviyo refused. Raises `refused` if there is none to leave out."""
     attributes = dict(body["data"]["attributes"])
     if refused.status == _CONFLICT and refused.code == "duplicate_profile":
         log.warning("profile has a duplicate in Klaviyo", **refused.details)
@@ -188,8 +188,8 @@ def _without_refused_identifier(body: JsonObject, refused: Refused) -> JsonObjec
     return {"data": {**body["data"], "attributes": attributes}}
 
 
-def _known(answer: JsonObject) -> KnownProfile:
-    """The profile of an answer. The write is done, so what can't be read is no reason to repeat it."""
+def _profile_in(answer: JsonObject) -> KnownProfile:
+    """The profile in an answer, empty if unreadable: the write has succeeded, so raising would only repeat it."""
     try:
         profile = answer["data"]
         created = datetime.fromisoformat(profile["attributes"]["created"])

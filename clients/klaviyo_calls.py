@@ -1,8 +1,9 @@
-"""One call to Klaviyo through the SDK's own operation, as plain dicts, with its failures judged.
+"""Call Klaviyo through the SDK's own operations, with plain dicts, and turn failures into SyncErrors.
 
-The SDK's groups make the request and its models validate it. Nothing of it retries (a `Retry-After` of 600 would block
-a thread for ten minutes), parses answers into models (which fail after a write that succeeded), or raises for a status:
-the `…_without_preload_content` form of an operation does none of the three.
+The SDK's groups build the request and its models validate it. Operations are called in their
+`…_without_preload_content` form. It does not parse answers into models, which could fail after a write that succeeded,
+and it does not raise for a status. The SDK's own retries are off: a `Retry-After` of 600 would block a thread for ten
+minutes.
 """
 
 import threading
@@ -33,21 +34,21 @@ _EMPTY_ANSWERS = frozenset({202, 204})
 _SUCCESS = range(200, 300)
 _NOT_FOUND = 404
 _PAGE = 100
-"""The largest page of every list that is read."""
+"""Largest page size that Klaviyo allows for these lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Results of one page of a list, and the cursor of the next; empty for the last one."""
+    """The results of one page of a list, and the cursor of the next page, empty after the last."""
 
     results: Sequence[JsonObject]
     cursor: str
 
 
 class KlaviyoCalls:
-    """The SDK, shared by all threads; each of its groups is imported when first used.
+    """The SDK's client. Safe to share between threads; each group of operations is imported when first used.
 
-    `waiting` is where messages wait for their quota.
+    `waiting` limits how many messages may wait for their quota at a time.
     """
 
     def __init__(self, settings: Settings, waiting: WaitingRoom | None = None) -> None:
@@ -56,41 +57,41 @@ class KlaviyoCalls:
         self._lock = threading.Lock()
         self._api: KlaviyoAPI | None = None
         self._groups: dict[str, Any] = {}
-        self._reading = Reading()
+        self._options = RequestOptions()
 
     def send(self, group: str, operation: str, *arguments: Any, **options: Any) -> JsonObject:
-        """The answer of an operation, called as the SDK names it; `{}` where Klaviyo answers with nothing.
+        """Call an operation by the SDK's name and return its answer, `{}` if the answer has no body.
 
         `send("Profiles", "create_or_update_profile", body)` is the SDK's `Profiles.create_or_update_profile(body)`.
-        Raises Unmappable when the SDK's own validation refuses an argument, else what judging says.
+        Raises Unmappable if the SDK's own validation refuses an argument, and the SyncError of any failed call.
         """
-        from pydantic import ValidationError  # noqa: PLC0415 - cold start: settings have it by now
+        from pydantic import ValidationError  # noqa: PLC0415 - cold start: settings have imported it already
 
         method = getattr(self._group(group), operation + _RAW)
-        called = _called(operation)
+        throttled_as = _operation(operation)
 
         def attempt(timeouts: Timeouts) -> JsonObject:
-            learns = self._reading.all_headers = self._quotas.should_read_headers(called)
+            reads_headers = self._options.all_headers = self._quotas.should_read_headers(throttled_as)
             try:
                 answer: Answer = method(*arguments, **options, _request_timeout=timeouts)
             except NoAnswerError as error:
                 raise unreachable(BACKEND, error.code) from None
             except ValidationError as error:
-                raise _refused(error, arguments=1) from None
-            if learns and answer.status != THROTTLED:
-                self._quotas.learn(called, answer.headers)
+                raise _unmappable(error, arguments=1) from None
+            if reads_headers and answer.status != THROTTLED:
+                self._quotas.learn(throttled_as, answer.headers)
             return _document(operation, answer)
 
-        return call(called, self._quotas, attempt)
+        return call(throttled_as, self._quotas, attempt)
 
     def require_valid(self, group: str, operation: str, body: JsonObject) -> None:
-        """Raise Unmappable where the SDK's own validation would refuse the body of an operation; nothing is sent."""
+        """Raise Unmappable if the SDK's own validation would refuse this body. Nothing is sent."""
         from pydantic import ValidationError  # noqa: PLC0415 - as above
 
         try:
             _validator(getattr(self._group(group), operation + _RAW).raw_function).validate_python(body)
         except ValidationError as error:
-            raise _refused(error) from None
+            raise _unmappable(error) from None
 
     @property
     def throttled_calls(self) -> int:
@@ -98,7 +99,7 @@ class KlaviyoCalls:
         return self._quotas.throttled_calls
 
     def find(self, group: str, operation: str, *arguments: Any, **options: Any) -> JsonObject | None:
-        """The same, None where Klaviyo answers 404: it does not have what is read, changed or deleted."""
+        """Like `send`, but None for a 404: what should be read, changed or deleted does not exist."""
         try:
             return self.send(group, operation, *arguments, **options)
         except Refused as refused:
@@ -109,7 +110,7 @@ class KlaviyoCalls:
     def pages(
         self, group: str, operation: str, *arguments: Any, sized: bool = True, **options: Any
     ) -> Iterator[JsonObject]:
-        """All results of a list, page by page; some lists are not `sized`: their pages are as Klaviyo likes."""
+        """All results of a list, page by page. `sized=False` is for lists that accept no page size."""
         options |= {"page_size": _PAGE} if sized else {}
         while True:
             page = self.page(group, operation, *arguments, **options)
@@ -126,11 +127,11 @@ class KlaviyoCalls:
         return Page(answer["data"], cursor)
 
     def is_ready(self, group: str) -> bool:
-        """Whether a group of the SDK's is imported."""
+        """True if this group of the SDK is imported."""
         return group in self._groups
 
     def prepare(self, group: str) -> None:
-        """Import the SDK's client and a group of its operations."""
+        """Import the SDK's client and one of its groups."""
         self._group(group)
 
     def close(self) -> None:
@@ -147,7 +148,7 @@ class KlaviyoCalls:
 
                     with deferred_models():
                         self._api = self._api or self._new_api()
-                        # Kept: the SDK makes a new one at each access, and a reference cycle with it.
+                        # Cached, as the SDK creates a new group, and with it a reference cycle, at each access.
                         self._groups[name] = getattr(self._api, name)
                 group = self._groups[name]
         return group
@@ -158,7 +159,7 @@ class KlaviyoCalls:
         from pydantic import BaseModel  # noqa: PLC0415
 
         class JsonClient(ApiClient):  # type: ignore[misc] # the SDK is not followed by mypy
-            """The SDK's client. That takes a model apart value by value; here pydantic writes its JSON in one go."""
+            """The SDK's client, which converts models value by value. Here pydantic writes the JSON in one go."""
 
             def sanitize_for_serialization(self, obj: Any) -> Any:
                 if isinstance(obj, BaseModel):
@@ -178,48 +179,49 @@ class KlaviyoCalls:
         return api
 
     def _new_transport(self) -> Any:
-        """What the SDK sends with; a preview has its own."""
-        return KlaviyoTransport(self._reading)
+        """What sends the SDK's requests. A preview overrides it."""
+        return KlaviyoTransport(self._options)
 
 
 @cache
 def _validator(function: Any) -> "TypeAdapter[Any]":
-    """What validates an operation's body, which is its first argument."""
-    from pydantic import TypeAdapter  # noqa: PLC0415 - cold start: settings have it by now
+    """The validator of an operation's first argument, which is its body."""
+    from pydantic import TypeAdapter  # noqa: PLC0415 - cold start: settings have imported it already
 
     return TypeAdapter(next(iter(get_type_hints(function).values())))
 
 
-def _refused(error: "ValidationError", arguments: int = 0) -> Unmappable:
-    """What the SDK minds first. So many parts of the place are an argument's name."""
+def _unmappable(error: "ValidationError", arguments: int = 0) -> Unmappable:
+    """The SDK's first complaint. The first `arguments` parts of its location name an argument, not a field."""
     problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
     return Unmappable(problem["type"], ".".join(str(part) for part in problem["loc"][arguments:]))
 
 
 @cache
-def _called(operation: str) -> Operation:
+def _operation(operation: str) -> Operation:
     return Operation(BACKEND, operation)
 
 
-class Reading(threading.local):
-    """Whether all headers of the answer to this thread's next request are read, which the SDK can't pass on."""
+class RequestOptions(threading.local):
+    """Options of this thread's next request that the SDK can't pass on to the transport."""
 
     all_headers = False
+    """True to read all headers of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawAnswer:
-    """What the SDK takes an answer out of."""
+    """An answer in the form that the SDK expects of its transport."""
 
     response: Answer
 
 
 class KlaviyoTransport:
-    """Sends what the SDK has made of a call, in the place of the SDK's own `rest_client`."""
+    """Sends the SDK's requests over libcurl, in place of the SDK's own `rest_client`."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, options: RequestOptions) -> None:
         self._connections = Connections(compressed=False)
-        self._reading = reading
+        self._options = options
 
     def request(
         self,
@@ -232,15 +234,15 @@ class KlaviyoTransport:
     ) -> RawAnswer:
         """The answer, whatever its status. Raises NoAnswerError.
 
-        The signature is the SDK's, which hands `_request_timeout` through: seconds to connect and for the whole call.
+        The signature is the SDK's. `_request_timeout` is passed through: seconds to connect, and for the whole call.
         """
         if _request_timeout is None or post_params:
-            raise ValueError("a call without a time limit, or of a form")
+            raise ValueError("a call without a timeout, or with form data")
         lines = [f"{name}: {value}" for name, value in (headers or {}).items()]
         content = None if body is None else body.encode()
         return RawAnswer(
             self._connections.exchange(
-                method, url, lines, content, _request_timeout, all_headers=self._reading.all_headers
+                method, url, lines, content, _request_timeout, all_headers=self._options.all_headers
             )
         )
 
@@ -266,8 +268,8 @@ def _document(operation: str, answer: Answer) -> JsonObject:
 
 
 def _failure(operation: str, answer: Answer, errors: list[JsonObject]) -> Failure:
-    """What JSON:API errors say, without their prose; `meta` is missing in the SDK's own model of them."""
-    # An invalid phone number has a rule of its own, wherever it stands in the list.
+    """The failure that JSON:API errors describe, without their prose. The SDK's own error model lacks `meta`."""
+    # Prefer an error about the phone number, wherever it is in the list, as that has a rule of its own.
     error = next((error for error in errors if _pointer(error).endswith("phone_number")), errors[0] if errors else {})
     meta = error.get("meta") or {}
     return Failure(

@@ -1,7 +1,7 @@
-"""Klaviyo's bulk jobs that create items and variants: taken at once, done later, row by row.
+"""Klaviyo's bulk jobs that create items and variants: accepted at once, processed later, row by row.
 
-A row of something that exists already fails: there is no upsert. What the errors of rows look like has not been
-verified, so a job is told from others only by whether all of its rows were done.
+There is no upsert: the row of a record that exists fails. The format of the rows' errors has not been verified, so all
+that is known of a finished job is whether all of its rows succeeded.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,12 +17,12 @@ _ACCEPTED = 202
 _OK = 200
 _ENDED = frozenset({"complete", "cancelled"})
 _OPEN = ("queued", "processing")
-"""In the order in which a job passes through them: whoever lists them so misses none that moves on meanwhile."""
+"""In the order that a job goes through. Listing them in this order misses no job that changes in the meantime."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobKind:
-    """What a job creates, and the SDK's operations that begin one, read one, and list them."""
+    """A kind of job: the SDK's operations to begin, read and list jobs, and the mapper of a job's body."""
 
     begin: str
     read: str
@@ -46,23 +46,23 @@ VARIANTS = JobKind(
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """A job as Klaviyo shows it. `did_all`: it ended, and none of its rows failed. `codes` are those of its errors."""
+    """The state of a job. `all_succeeded`: it ended and no row failed. `codes` are the error codes."""
 
     is_open: bool
-    did_all: bool
+    all_succeeded: bool
     codes: tuple[str, ...] = ()
 
 
 class CatalogJobs:
-    """The calls of these jobs. Safe to share between threads."""
+    """Begins, reads and lists jobs. Safe to share between threads."""
 
     def __init__(self, calls: KlaviyoCalls) -> None:
         self._calls = calls
 
     def begin(self, kind: JobKind, bodies: Sequence[JsonObject]) -> str:
-        """Begin a job of bodies that create one record each; its id.
+        """Begin a job and return its id. Each of the bodies creates one record.
 
-        Raises Refused or Unmappable where there is none, and TryAgain where nobody can tell whether there is one.
+        Raises Refused or Unmappable if no job was created, and TryAgain if that is unknown.
         """
         try:
             return str(self._calls.send("Catalogs", kind.begin, kind.body(bodies))["data"]["id"])
@@ -70,7 +70,7 @@ class CatalogJobs:
             raise not_json(BACKEND_KLAVIYO, _ACCEPTED) from None
 
     def state(self, kind: JobKind, job_id: str) -> JobState | None:
-        """A job as it is now; None where Klaviyo does not know it, or not yet."""
+        """The current state of a job; None if Klaviyo does not know it, or not yet."""
         answer = self._calls.find("Catalogs", kind.read, job_id)
         try:
             return _state(answer["data"]["attributes"]) if answer else None
@@ -78,30 +78,30 @@ class CatalogJobs:
             raise not_json(BACKEND_KLAVIYO, _OK) from None
 
     def open_ids(self, kind: JobKind, since: datetime, until: datetime) -> frozenset[str]:
-        """Ids of the jobs that were made between two moments and have not ended, whoever began them."""
+        """Ids of jobs created between two moments that have not ended, by any client."""
         return frozenset(
-            str(one["id"])
+            str(job["id"])
             for status in _OPEN
-            for one in self._calls.pages("Catalogs", kind.listing, sized=False, filter=f'equals(status,"{status}")')
-            if since <= _created(one, since) <= until
+            for job in self._calls.pages("Catalogs", kind.listing, sized=False, filter=f'equals(status,"{status}")')
+            if since <= _created(job, since) <= until
         )
 
 
 def _state(attributes: JsonObject) -> JobState:
-    """`queued` and `processing` are alike, and so is what Klaviyo may add; a cancelled job counts as failed."""
+    """Any status other than `complete` and `cancelled` is open, also new ones. A cancelled job counts as failed."""
     status, errors = attributes["status"], attributes.get("errors") or []
     total, completed = attributes.get("total_count"), attributes.get("completed_count")
-    did_all = (
+    all_succeeded = (
         status == "complete"
         and not errors
         and not attributes.get("failed_count")
         and (completed is None or total is None or completed >= total)
     )
-    return JobState(status not in _ENDED, did_all, tuple(sorted({str(error.get("code")) for error in errors})))
+    return JobState(status not in _ENDED, all_succeeded, tuple(sorted({str(error.get("code")) for error in errors})))
 
 
-def _created(job: JsonObject, unknown: datetime) -> datetime:
+def _created(job: JsonObject, default: datetime) -> datetime:
     try:
         return datetime.fromisoformat(job["attributes"]["created_at"]).astimezone(UTC)
     except (LookupError, TypeError, ValueError):
-        return unknown
+        return default

@@ -1,4 +1,4 @@
-"""Klaviyo's catalog categories, and which items are in them. There is no upsert, and reads may lag."""
+"""Read and write Klaviyo's catalog categories, which have no upsert, and whose reads may lag behind writes."""
 
 import json
 from collections import defaultdict
@@ -18,50 +18,52 @@ _NOT_FOUND = 404
 _CONFLICT = 409
 _PAGE = 100
 _IDS_PER_FILTER = 50
-"""Compound ids are long, and a filter is part of the URL."""
+"""Compound ids are long, and a filter is part of the URL, which has a maximum length."""
 _NAME = ["name", "updated"]
 
 
 class KlaviyoCategories:
-    """Reads and writes of categories. Safe to share between threads."""
+    """Reads and writes of categories, and which items are in them. Safe to share between threads."""
 
     def __init__(self, calls: KlaviyoCalls, settings: Settings) -> None:
         self._calls = calls
         self._settings = settings
-        self._recently = RecentCategories()
+        self._recent_categories = RecentCategories()
 
     def category_names(self, category_ids: Sequence[str]) -> dict[str, str]:
-        """Name by id of those categories that Klaviyo has."""
-        read = self._shown(category_ids)
+        """Names by id, of the categories that exist in Klaviyo."""
+        listed = self._listed(category_ids)
         names = {
-            # The list may lag behind a write that failed and took effect.
-            own: self.category_name(own) if self._recently.is_unsure(own) else self._recently.name(own, read.get(own))
+            # After a failed write the list may lag, so read the category by its id.
+            own: self.category_name(own)
+            if self._recent_categories.is_in_doubt(own)
+            else self._recent_categories.name(own, listed.get(own))
             for own in category_ids
         }
         return {own: name for own, name in names.items() if name is not None}
 
     def missing_categories(self, category_ids: Sequence[str]) -> list[str]:
-        """Those of the categories that Klaviyo does not show."""
-        read = self._shown(category_ids)
-        return sorted(set(category_ids) - read.keys())
+        """The categories that Klaviyo does not list."""
+        listed = self._listed(category_ids)
+        return sorted(set(category_ids) - listed.keys())
 
     def category_name(self, own_id: str) -> str | None:
-        """Name of one category, from a read by its id; None when Klaviyo does not have it."""
+        """Name of a category, read by its id; None if it does not exist."""
         answer = self._calls.find(
             "Catalogs", "get_catalog_category", category_id(own_id), fields_catalog_category=_NAME
         )
-        return self._recently.name(own_id, answer["data"]["attributes"]) if answer else None
+        return self._recent_categories.name(own_id, answer["data"]["attributes"]) if answer else None
 
     def categories_by_name(self) -> dict[str, set[str]]:
-        """Ids by name of all categories."""
+        """Ids of all categories by name."""
         found: defaultdict[str, set[str]] = defaultdict(set)
         for category in self._pages("get_catalog_categories", fields_catalog_category=_NAME):
             own = external_id(category["id"])
-            found[self._recently.name(own, category["attributes"]) or ""].add(own)
+            found[self._recent_categories.name(own, category["attributes"]) or ""].add(own)
         return dict(found)
 
     def create_category(self, category: Category) -> bool:
-        """Create a category, named by its path; False when there is one already, which is left as it is."""
+        """Create a category, named by its path. False if it exists already; then it is not changed."""
         body = catalog_category(category, self._settings)
         try:
             answer = self._write(category["id"], "create_catalog_category", body)
@@ -69,54 +71,54 @@ class KlaviyoCategories:
             if refused.status != _CONFLICT:
                 raise
             return False
-        self._recently.wrote(category["id"], answer["data"]["attributes"])
+        self._recent_categories.wrote(category["id"], answer["data"]["attributes"])
         return True
 
     def rename_category(self, category: Category) -> bool:
-        """Name a category by its path; False when Klaviyo does not have it."""
+        """Name a category by its path. False if it does not exist."""
         update = category_update(category, self._settings)
         try:
             answer = self._write(category["id"], "update_catalog_category", update["data"]["id"], update)
         except Refused as refused:
             if refused.status != _NOT_FOUND:
                 raise
-            self._recently.deleted(category["id"])
+            self._recent_categories.deleted(category["id"])
             return False
-        self._recently.wrote(category["id"], answer["data"]["attributes"])
+        self._recent_categories.wrote(category["id"], answer["data"]["attributes"])
         return True
 
     def delete_category(self, own_id: str) -> None:
-        """Delete a category; one that is not there is deleted."""
+        """Delete a category. Does nothing if it does not exist."""
         self._delete("delete_catalog_category", category_id(own_id))
-        self._recently.deleted(own_id)
+        self._recent_categories.deleted(own_id)
 
     def products_in_category(self, own_id: str) -> frozenset[str]:
-        """Ids of the products whose items are in a category; none when Klaviyo does not have it."""
+        """Ids of the products whose items are in a category; empty if the category does not exist."""
         return self._ids("get_item_ids_for_catalog_category", category_id(own_id)) or frozenset()
 
     def categories_of_item(self, product_id: str) -> frozenset[str] | None:
-        """Ids of the categories that an item is in; None when Klaviyo does not have the item."""
+        """Ids of the categories that an item is in; None if the item does not exist."""
         return self._ids("get_category_ids_for_catalog_item", item_id(product_id))
 
     def _write(self, own_id: str, operation: str, *arguments: Any) -> JsonObject:
         try:
             return self._calls.send("Catalogs", operation, *arguments)
         except TryAgain:
-            self._recently.may_have_written(own_id)
+            self._recent_categories.may_have_written(own_id)
             raise
 
-    def _shown(self, category_ids: Sequence[str]) -> dict[str, JsonObject]:
+    def _listed(self, category_ids: Sequence[str]) -> dict[str, JsonObject]:
         compound_ids = [category_id(own) for own in category_ids]
         return self._attributes("get_catalog_categories", compound_ids, fields_catalog_category=_NAME)
 
     def _attributes(self, operation: str, compound_ids: Sequence[str], **fields: Any) -> dict[str, JsonObject]:
-        """Attributes by our own id of those of the records that a list shows."""
-        read: dict[str, JsonObject] = {}
+        """Attributes by our own id, of the records that a list shows."""
+        listed: dict[str, JsonObject] = {}
         for start in range(0, len(compound_ids), _IDS_PER_FILTER):
             wanted = json.dumps(compound_ids[start : start + _IDS_PER_FILTER])
             page = self._calls.send("Catalogs", operation, filter=f"any(ids,{wanted})", **fields)
-            read |= {external_id(found["id"]): found["attributes"] for found in page["data"]}
-        return read
+            listed |= {external_id(record["id"]): record["attributes"] for record in page["data"]}
+        return listed
 
     def _ids(self, operation: str, compound_id: str) -> frozenset[str] | None:
         try:
@@ -131,5 +133,5 @@ class KlaviyoCategories:
         return self._calls.pages("Catalogs", operation, *arguments, **options)
 
     def _delete(self, operation: str, compound_id: str) -> None:
-        """Delete something; what is not there is deleted."""
+        """Delete a record. A 404 means that it is deleted."""
         self._calls.find("Catalogs", operation, compound_id)

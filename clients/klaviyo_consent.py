@@ -1,4 +1,4 @@
-"""Changing consent in Klaviyo. Each call is taken at once, and done some time later."""
+"""Change consent in Klaviyo. Calls are accepted at once and processed some time later."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,17 +14,18 @@ _NOT_FOUND = 404
 
 
 class Consent:
-    """The calls that consent takes; they need the scopes subscriptions:write and lists:write beside profiles:write."""
+    """Changes of consent. They need the scopes subscriptions:write, lists:write and profiles:write."""
 
     def __init__(self, calls: KlaviyoCalls, rules: ConsentRules) -> None:
         self._calls = calls
         self._rules = rules
 
     def subscribe(self, subscriber: Subscriber, *, confirmed: bool) -> frozenset[Channel]:
-        """Subscribe somebody; the channels that Klaviyo took. Whose yes is `confirmed` gets no mail that asks again.
+        """Subscribe a person, and return the channels that Klaviyo accepted.
 
-        It refuses SMS at once where the region of the number is not served, or an age is asked for: then the e-mail
-        goes alone. An unknown list is a mistake in the settings, which the profile must not wait for.
+        A `confirmed` yes is sent as historical, so Klaviyo sends no confirmation mail. Klaviyo refuses SMS if it does
+        not serve the number's region, or if an age is required; then only the e-mail is subscribed. An unknown list is
+        an error in the settings. It is logged, and nobody is subscribed, so that the profile is still synced.
         """
         try:
             return self._subscribe(subscriber, confirmed=confirmed)
@@ -46,16 +47,16 @@ class Consent:
             raise
 
     def subscribe_all(self, subscribers: Sequence[Subscriber]) -> None:
-        """Subscribe people at the time of their yes, without a confirmation mail. At most 1,000."""
+        """Subscribe up to 1,000 people as of the time of their yes, without confirmation mails."""
         body = subscription(subscribers, self._rules, historical=True)
         self._calls.send("Profiles", "bulk_subscribe_profiles", body)
 
     def unsubscribe(self, addresses: Mapping[Channel, str]) -> None:
-        """Unsubscribe somebody from these channels."""
+        """Unsubscribe these addresses from their channels."""
         self._calls.send("Profiles", "bulk_unsubscribe_profiles", unsubscription(addresses))
 
     def mark(self, profile_id: str, markers: Mapping[Channel, Marker]) -> None:
-        """Leave markers at a profile. One that is gone needs none."""
+        """Store markers in a profile's properties. Does nothing if the profile does not exist."""
         attributes = {"properties": marker_properties(markers)}
         body = {"data": {"type": "profile", "id": profile_id, "attributes": attributes}}
         self._calls.find("Profiles", "update_profile", profile_id, body)

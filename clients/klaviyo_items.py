@@ -1,4 +1,4 @@
-"""Writing the items of Klaviyo's catalog. It has no upsert, and its reads may lag."""
+"""Read and write the items of Klaviyo's catalog, which has no upsert and whose reads may lag behind writes."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,7 +29,7 @@ COMPARED_OF_ITEMS = [
     "published",
     "updated",
 ]
-"""What is compared, and `updated`, which tells which of two answers is the newer one."""
+"""The compared fields, and `updated`, which shows which of two answers is newer."""
 
 
 class KlaviyoItems(KlaviyoCategories):
@@ -40,54 +40,57 @@ class KlaviyoItems(KlaviyoCategories):
         self._recent_items = RecentItems()
 
     def item(self, product_id: str) -> KnownItem | None:
-        """The item of a product; None where Klaviyo does not have it, or where nothing tells how it is."""
+        """The item of a product. None if it does not exist, or if its state is unknown after recent writes."""
         answer = self._calls.find(
             "Catalogs", "get_catalog_item", item_id(product_id), fields_catalog_item=COMPARED_OF_ITEMS
         )
         return self._recent_items.corrected(product_id, answer["data"]["attributes"]) if answer else None
 
     def existing_items(self, product_ids: Sequence[str]) -> frozenset[str]:
-        """Those of the products whose items Klaviyo shows; its lists may lag."""
+        """The products whose items Klaviyo lists. Its lists may lag."""
         compound_ids = [item_id(own) for own in product_ids]
         return frozenset(self._attributes("get_catalog_items", compound_ids, fields_catalog_item=["external_id"]))
 
     def may_be_in(self, product_id: str, category_ids: frozenset[str]) -> bool:
-        """Whether the item may be in these categories: False when this instance put it into others a minute ago.
+        """False if this instance put the item into other categories in the last minute, or if they are unknown.
 
-        The lists of items may lag behind that.
+        Then a list that shows the item in these categories may be stale.
         """
         return self._recent_items.may_be_in(product_id, category_ids)
 
     def put_item(self, item: Mapped, *, known: bool) -> bool:
-        """Create or update an item; whether it was created. Raises UnknownCategory when Klaviyo lacks one it names."""
-        body = noted(item)
+        """Create or update an item. True if it was created. Raises UnknownCategory if one of its categories is unknown.
+
+        `known`: the item is expected to exist, so try the update first.
+        """
+        body = body_of(item)
         update = item_update(body)
         product_id = body["data"]["attributes"]["external_id"]
         created = False
 
         def create() -> JsonObject:
             nonlocal created
-            answer = self._item("create_catalog_item", body)
+            answer = self._send_item("create_catalog_item", body)
             created = True
             return answer
 
         try:
-            with self._item_in_doubt_if_failed(product_id):
+            with self._unknown_if_failed(product_id):
                 answer = self._put(
-                    lambda: self._item("update_catalog_item", update["data"]["id"], update),
+                    lambda: self._send_item("update_catalog_item", update["data"]["id"], update),
                     create,
                     known=known,
                 )
-        except BothRefusedError as both:
-            # It exists, and yet it can't be found: what can't be found is one of its categories.
-            raise UnknownCategory("klaviyo", "update_catalog_item", status=_NOT_FOUND) from both
+        except UndecidedError as undecided:
+            # The item exists, but the update is answered 404: then one of its categories was not found.
+            raise UnknownCategory("klaviyo", "update_catalog_item", status=_NOT_FOUND) from undecided
         self._recent_items.wrote(product_id, answer["data"]["attributes"], item_category_ids(body))
         return created
 
     def set_item(self, update: JsonObject) -> bool:
-        """Change some attributes of an item; False when Klaviyo does not have it."""
+        """Change some attributes of an item. False if the item does not exist."""
         compound_id = update["data"]["id"]
-        with self._item_in_doubt_if_failed(external_id(compound_id)):
+        with self._unknown_if_failed(external_id(compound_id)):
             answer = self._calls.find("Catalogs", "update_catalog_item", compound_id, update)
         if answer is None:
             return False
@@ -95,36 +98,39 @@ class KlaviyoItems(KlaviyoCategories):
         return True
 
     def hide_item(self, product_id: str) -> None:
-        """Hide an item from feeds; one that is not there is hidden."""
+        """Hide an item from feeds. Does nothing if it does not exist."""
         self.set_item(hidden_item(product_id))
 
     def delete_item(self, product_id: str) -> None:
-        """Delete an item and its variants; one that is not there is deleted."""
-        self._recent_items.may_be_gone(product_id)
+        """Delete an item and its variants. Does nothing if it does not exist."""
+        self._recent_items.mark_unknown(product_id)
         self._delete("delete_catalog_item", item_id(product_id))
 
     @contextmanager
-    def _item_in_doubt_if_failed(self, product_id: str) -> Iterator[None]:
-        """Remember an item whose write fails in a way that leaves open whether it took effect."""
+    def _unknown_if_failed(self, product_id: str) -> Iterator[None]:
+        """Mark the item's state as unknown if its write fails, but may have taken effect."""
         try:
             yield
         except TryAgain:
-            self._recent_items.may_be_gone(product_id)
+            self._recent_items.mark_unknown(product_id)
             raise
 
-    def _item(self, operation: str, *arguments: Any) -> JsonObject:
+    def _send_item(self, operation: str, *arguments: Any) -> JsonObject:
         try:
             return self._calls.send("Catalogs", operation, *arguments)
         except Refused as refused:
-            creating = operation == "create_catalog_item"
-            if "categor" in refused.pointer or (creating and refused.status == _NOT_FOUND):
+            is_create = operation == "create_catalog_item"
+            if "categor" in refused.pointer or (is_create and refused.status == _NOT_FOUND):
                 raise UnknownCategory(
                     "klaviyo", operation, status=refused.status or _NOT_FOUND, pointer=refused.pointer
                 ) from None
             raise
 
     def _put(self, update: Callable[[], JsonObject], create: Callable[[], JsonObject], *, known: bool) -> JsonObject:
-        """The catalog has no upsert: 404 on PATCH creates, 409 on create updates; one hop."""
+        """Upsert, which the catalog lacks: create after a 404 on update, update after a 409 on create, once only.
+
+        `known` decides which comes first. Raises UndecidedError if both are refused.
+        """
         first, second, missed = (update, create, _NOT_FOUND) if known else (create, update, _CONFLICT)
         try:
             return first()
@@ -140,17 +146,17 @@ class KlaviyoItems(KlaviyoCategories):
         except Refused as refused:
             if refused.status not in (_NOT_FOUND, _CONFLICT):
                 raise
-            raise BothRefusedError from None
+            raise UndecidedError from None
 
 
-class BothRefusedError(TryAgain):
-    """Klaviyo says that a resource does not exist, and that it does."""
+class UndecidedError(TryAgain):
+    """Klaviyo contradicts itself about whether a resource exists."""
 
     def __init__(self) -> None:
         super().__init__("klaviyo_undecided", status=_CONFLICT)
 
 
-def noted(mapped: Mapped) -> JsonObject:
-    """The body; what was cut from it goes into the message's log line."""
+def body_of(mapped: Mapped) -> JsonObject:
+    """The body. What was cut from it is recorded for the message's log line."""
     current_budget().cuts.extend(mapped.cuts)
     return mapped.body

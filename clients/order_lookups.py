@@ -1,4 +1,4 @@
-"""What order events need of other resources: read from commercetools, remembered for a while."""
+"""Look up what order events need from other resources, and cache it for a few minutes."""
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -22,23 +22,23 @@ _ENTRIES = 20_000
 Value = TypeVar("Value")
 
 
-class OrderKnowledge:
-    """Categories and images of products, discount codes and workflow states, with a time to live.
+class OrderLookups:
+    """Cached categories and images of products, discount codes and workflow states.
 
-    An order need not wait for a renamed category. A code that can't be read is remembered too, so that it is not asked
-    for with every order.
+    An order may show the old name of a category that was just renamed. A discount code that can't be read is cached as
+    well, so that not every order tries to read it.
     """
 
     def __init__(self, commercetools: Commercetools, settings: Settings) -> None:
         self._commercetools = commercetools
         self._settings = settings
         seconds = settings.sync.limits.product_categories_ttl
-        self._products: _Remembered[tuple[list[str], str]] = _Remembered(seconds)
-        self._codes: _Remembered[str] = _Remembered(seconds)
-        self._states: _Remembered[State] = _Remembered(seconds)
+        self._products: _Cache[tuple[list[str], str]] = _Cache(seconds)
+        self._codes: _Cache[str] = _Cache(seconds)
+        self._states: _Cache[State] = _Cache(seconds)
 
-    def of(self, order: Order) -> OrderDetails:
-        """What is known beside the order. Products that are not published have neither categories nor image."""
+    def details_of(self, order: Order) -> OrderDetails:
+        """What other resources say about an order. Unpublished products have neither categories nor images."""
         products = self._products.get(_product_ids(order), self._read_products)
         return OrderDetails(
             categories={product_id: paths for product_id, (paths, _) in products.items()},
@@ -48,16 +48,16 @@ class OrderKnowledge:
             },
         )
 
-    def known_state(self, state_id: str) -> State | None:
-        """The workflow state, if it is remembered."""
+    def cached_state(self, state_id: str) -> State | None:
+        """The workflow state, if it is cached."""
         return self._states.get([state_id], lambda _: {}).get(state_id)
 
     def state(self, state_id: str, of_order: Reference | None) -> State | None:
-        """A workflow state; None if it is gone. Read where it is not the one that the order holds, expanded."""
-        held = (of_order or {}).get("obj") if (of_order or {}).get("id") == state_id else None
+        """A workflow state; None if it was deleted. It is read only if the order does not have it expanded."""
+        expanded = (of_order or {}).get("obj") if (of_order or {}).get("id") == state_id else None
 
         def read(_: list[str]) -> dict[str, State]:
-            state = cast("State | None", held) or self._commercetools.state(state_id)
+            state = cast("State | None", expanded) or self._commercetools.state(state_id)
             return {state_id: state} if state else {}
 
         return self._states.get([state_id], read).get(state_id)
@@ -74,21 +74,21 @@ class OrderKnowledge:
         return dict.fromkeys(code_ids, "") | {code["id"]: text(code.get("code")) or "" for code in found}
 
 
-class _Remembered(Generic[Value]):
-    """Values by id, for a while."""
+class _Cache(Generic[Value]):
+    """Values by id, with a time to live."""
 
     def __init__(self, seconds: float) -> None:
         self._lock = threading.Lock()
         self._values: TTLCache[str, Value] = TTLCache(_ENTRIES, seconds)
 
     def get(self, ids: Iterable[str], read: Callable[[list[str]], Mapping[str, Value]]) -> dict[str, Value]:
-        """The values by id; `read` is asked for the unknown ones, and may leave some out."""
+        """The values by id. `read` is called for those that are not cached, and may leave some out."""
         wanted = sorted(set(ids))
         with self._lock:
             found = {own_id: self._values[own_id] for own_id in wanted if own_id in self._values}
-        unknown = [own_id for own_id in wanted if own_id not in found]
-        if unknown:
-            fresh = read(unknown)
+        missing = [own_id for own_id in wanted if own_id not in found]
+        if missing:
+            fresh = read(missing)
             with self._lock:
                 self._values.update(fresh)
             found |= fresh

@@ -1,4 +1,4 @@
-"""Predicates of commercetools' queries."""
+"""Build predicates for commercetools' queries."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -10,21 +10,21 @@ from core.rules import PriceRules
 
 IDS_PER_QUERY = 100
 PREDICATE_CHARACTERS = 6_000
-"""Of one `in (...)` list: an over-long URL is refused with 414."""
+"""Maximum length of one `in (...)` list, as commercetools answers 414 to a URL that is too long."""
 
 
 def literal(value: Any) -> str:
-    """A text literal of a predicate; its escapes are JSON's."""
+    """A string literal of a predicate. It is escaped as in JSON."""
     return json.dumps(value, ensure_ascii=False)
 
 
 def any_of(values: Iterable[str]) -> str:
-    """A list of texts in a predicate, for `in`."""
+    """A list of string literals, for `in`."""
     return f"({','.join(map(literal, values))})"
 
 
 def chunks(values: Iterable[str], characters: int = PREDICATE_CHARACTERS) -> Iterator[list[str]]:
-    """Lists that fit into one predicate."""
+    """Split values into lists that fit into one predicate each. Duplicates are dropped."""
     chunk: list[str] = []
     size = 0
     for value in dict.fromkeys(values):
@@ -39,23 +39,23 @@ def chunks(values: Iterable[str], characters: int = PREDICATE_CHARACTERS) -> Ite
 
 
 def shown_prices(rules: PriceRules, now: datetime) -> str:
-    """The standalone prices that `mappers.price.may_be_shown` may let through.
+    """Predicate for the standalone prices that `mappers.price.may_be_shown` may accept.
 
-    In any currency and country, as the price tables hold them all.
+    They may have any currency and country, as the price tables contain all of them.
     """
     moment = literal(now.isoformat(timespec="milliseconds").replace("+00:00", "Z"))
     return " and ".join(
         (
             "not(active=false)",
-            _for_all_or("channel", rules.channel),
-            _for_all_or("customerGroup", rules.customer_group),
+            _is_unset_or("channel", rules.channel),
+            _is_unset_or("customerGroup", rules.customer_group),
             f"(validFrom is not defined or validFrom <= {moment})",
             f"(validUntil is not defined or validUntil > {moment})",
         )
     )
 
 
-def _for_all_or(field: str, own_id: str) -> str:
-    """Prices that name none of this kind, or the one with this id, if it is given."""
+def _is_unset_or(field: str, own_id: str) -> str:
+    """Predicate for prices without this field, or also with this id in it if one is given."""
     missing = f"{field} is not defined"
     return f"({missing} or {field}(id={literal(own_id)}))" if own_id else missing

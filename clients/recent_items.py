@@ -1,4 +1,4 @@
-"""What this instance wrote of Klaviyo's items in the last minute, in case Klaviyo's reads lag behind its writes."""
+"""Items that this instance wrote to Klaviyo in the last minute, as Klaviyo's reads may lag behind writes."""
 
 import threading
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _ITEMS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class KnownItem:
-    """An item as Klaviyo has it; `categories` are the ids of those it is in, None where that is not known."""
+    """An item in Klaviyo. `categories` are the ids of its categories, None if unknown."""
 
     attributes: JsonObject
     categories: frozenset[str] | None = None
@@ -21,14 +21,14 @@ class KnownItem:
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """What the last write of an item left, and the categories that the last write of those put it into."""
+    """An item after its last write. `put_into` are the categories of the last write that set them, None if none did."""
 
     item: KnownItem
     put_into: frozenset[str] | None
 
 
 class RecentItems:
-    """Items by product id, for a minute. Klaviyo's `updated` decides whether a read is older than a write."""
+    """Remembers written items by product id for a minute. Klaviyo's `updated` shows if a read is older than a write."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -37,23 +37,25 @@ class RecentItems:
     def wrote(self, product_id: str, attributes: JsonObject, categories: frozenset[str] | None = None) -> None:
         """Klaviyo answered a write of the item with these attributes, and put it into these categories.
 
-        A write without categories leaves them as they are, which may be as another instance has put them since.
+        A write without categories does not change them. They are then unknown, as another instance may have changed
+        them since.
         """
         with self._lock:
             before = self._items.get(product_id)
             put_into = before.put_into if before and categories is None else categories
             self._items[product_id] = _Written(KnownItem(attributes, categories), put_into)
 
-    def may_be_gone(self, product_id: str) -> None:
-        """The item was deleted, or a write of it failed and may have taken effect: no read tells for a while."""
+    def mark_unknown(self, product_id: str) -> None:
+        """The item was deleted, or a write of it failed but may have taken effect. Reads can't be trusted for now."""
         with self._lock:
             self._items[product_id] = None
 
     def corrected(self, product_id: str, read: JsonObject | None) -> KnownItem | None:
-        """The item as Klaviyo has it: what was read (None: nothing), or what was written if that is newer.
+        """The item as it was read (None if Klaviyo shows none), or as it was written if that is newer.
 
-        None where it is not there, or where nothing tells how it is: a read that shows something else at the time of
-        the write is older or newer, as Klaviyo's `updated` may have whole seconds. A read does not show categories.
+        None if it does not exist, or if its state is unknown. It is unknown after `mark_unknown`, and if the read
+        differs from the write at the same `updated`: that may be in whole seconds, so either may be newer. A read does
+        not include categories.
         """
         with self._lock:
             written = self._items.get(product_id)
@@ -66,11 +68,11 @@ class RecentItems:
         read_at, written_at = str(read.get("updated") or ""), str(ours.get("updated") or "")
         if read_at > written_at:
             return KnownItem(read)
-        ties = read_at == written_at and any(ours.get(name) != value for name, value in read.items())
-        return None if ties else written.item
+        is_ambiguous = read_at == written_at and any(ours.get(name) != value for name, value in read.items())
+        return None if is_ambiguous else written.item
 
     def may_be_in(self, product_id: str, category_ids: frozenset[str]) -> bool:
-        """False when the item was put into other categories than these, or when nothing tells where it is."""
+        """False if the item was put into other categories than these, or if its state is unknown."""
         with self._lock:
             if product_id not in self._items:
                 return True

@@ -1,4 +1,4 @@
-"""What this instance learned of standalone prices in the last minute, as commercetools' queries lag."""
+"""Standalone prices that this instance read in the last minute, as commercetools' queries lag."""
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -14,21 +14,21 @@ from mappers.price import may_be_shown
 
 _SECONDS = 60.0
 _PRICES = 2_000
-"""Each is a document. More than twice the price messages that Klaviyo's limit of variants lets through in a minute."""
+"""Each is a whole document. Enough for twice the price messages that Klaviyo's limit on variants allows a minute."""
 _READS = 10
-"""By id, for one query: many new prices at once must not cost a read of each for each of their messages. Beyond that
-what is known counts."""
+"""Maximum reads by id for one query. If many prices are new, not every message may read all of them again. Beyond this
+limit, the remembered state is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A price as it was last seen; None for one that is gone."""
+    """A price as it was last read; None if it was deleted."""
 
     price: Price | None
 
 
 class RecentPrices:
-    """Standalone prices by id, for a minute. Safe to share between threads."""
+    """Remembers standalone prices by id for a minute. Safe to share between threads."""
 
     def __init__(self, rules: PriceRules) -> None:
         self._rules = rules
@@ -38,7 +38,7 @@ class RecentPrices:
 
     @mapper
     def remember(self, price_id: str, price: Price | None) -> None:
-        """The price was read, or is gone (None). Of two versions the newer one is kept."""
+        """Remember a price that was read, None if it was deleted. Of two versions the newer one is kept."""
         with self._lock:
             before = self._known.get(price_id)
             if price and before and before.price and before.price["version"] > price["version"]:
@@ -50,12 +50,12 @@ class RecentPrices:
     def corrected(
         self, listed: Iterable[Price], skus: Collection[str], own_id: str, read: Callable[[str], Price | None]
     ) -> dict[str, list[Price]]:
-        """What a query of these SKUs listed, by SKU and in the order of ids, corrected by what is known.
+        """The prices that a query for these SKUs listed, corrected by the remembered ones; by SKU, in order of ids.
 
-        Only what may be shown is in it, as a query lists no other.
-        A newer version that is known replaces the one that was listed. A query that lacks a price that is known may
-        lag, or know better, as another instance may have handled its change; so may one that lists a price that is
-        known to be gone. Such prices are read by their id with `read`, but for `own_id`, which the caller looks after.
+        A remembered newer version replaces the listed one. If the query lacks a remembered price, or lists one that is
+        remembered as deleted, either may be right: the query may lag, or another instance may have handled a later
+        change. Such prices are read by id with `read`, except `own_id`, which the caller handles. Prices that may not
+        be shown are left out, as they are in the query.
         """
         by_id = self._newest(listed)
         for number, (price_id, known) in enumerate(self._in_doubt(by_id, skus, own_id)):
@@ -84,7 +84,7 @@ class RecentPrices:
         return [
             (price_id, found)
             for price_id, found in sorted(
-                self._known_of(of_skus.union(by_id) - {own_id}).items(), key=lambda one: one[0]
+                self._known_of(of_skus.union(by_id) - {own_id}).items(), key=lambda known: known[0]
             )
             if (found.price is None if price_id in by_id else self._is_expected(found.price, now))
         ]
@@ -94,7 +94,7 @@ class RecentPrices:
             return {price_id: known for price_id in ids if (known := self._known.get(price_id))}
 
     def _is_expected(self, price: Price | None, now: datetime) -> bool:
-        """Whether a query should list it."""
+        """True if a query should list the price."""
         return price is not None and may_be_shown(price, self._rules, now)
 
 

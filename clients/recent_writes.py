@@ -1,4 +1,4 @@
-"""What this instance wrote to Klaviyo's catalog in the last minute, in case Klaviyo's reads lag behind its writes."""
+"""Variants that this instance wrote to Klaviyo in the last minute, as Klaviyo's reads may lag behind writes."""
 
 import threading
 from collections.abc import Mapping
@@ -11,30 +11,31 @@ from mappers.mapped import JsonObject
 
 _SECONDS = 60.0
 _VARIANTS = 20_000
-"""More than Klaviyo takes in a minute, 750 each of created, updated and deleted ones, also where it takes more."""
+"""More than Klaviyo accepts in a minute: 750 each of creates, updates and deletes, and several times that for accounts
+with a higher limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """A variant as Klaviyo answered it, None for a deleted one; `updated` is Klaviyo's own time of it.
+    """The last write of a variant: the attributes in Klaviyo's answer (None: deleted) and their `updated`.
 
-    `product_id` is the product it was written for; empty where only its stock or prices were written. `unsure`: the
-    write failed, and may have taken effect.
+    `product_id` is the product that the variant was written for, empty if only its stock or prices were written.
+    `in_doubt`: the write failed, but may have taken effect.
     """
 
     attributes: JsonObject | None
     updated: str
     product_id: str = ""
-    unsure: bool = False
+    in_doubt: bool = False
 
     @classmethod
     def of(cls, attributes: JsonObject, product_id: str) -> "_Written":
-        """A variant that was answered with these attributes."""
+        """A write that Klaviyo answered with these attributes."""
         return cls(attributes, str(attributes.get("updated") or ""), product_id)
 
 
 class RecentWrites:
-    """Variants by SKU, for a minute. Klaviyo's `updated` decides whether a read is older than a write."""
+    """Remembers written variants by SKU for a minute. Klaviyo's `updated` shows if a read is older than a write."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -49,9 +50,9 @@ class RecentWrites:
             self._skus[product_id] = self._skus.get(product_id, frozenset()) | {sku}
 
     def may_have_written(self, sku: str, product_id: str) -> None:
-        """A write or delete of the product's variant failed, and may have taken effect: no list tells for a while."""
+        """A write or delete of the variant failed, but may have taken effect. No list can be trusted for a while."""
         with self._lock:
-            self._variants[sku] = _Written(None, "", product_id, unsure=True)
+            self._variants[sku] = _Written(None, "", product_id, in_doubt=True)
             self._skus[product_id] = self._skus.get(product_id, frozenset()) | {sku}
 
     def changed(self, sku: str, attributes: JsonObject) -> None:
@@ -61,7 +62,7 @@ class RecentWrites:
             self._variants[sku] = _Written.of(attributes, before.product_id if before else "")
 
     def deleted(self, sku: str, updated: str) -> None:
-        """The variant was deleted; `updated` is what Klaviyo last said of it."""
+        """The variant was deleted; `updated` is what Klaviyo last showed."""
         with self._lock:
             self._variants[sku] = _Written(None, updated)
 
@@ -70,14 +71,15 @@ class RecentWrites:
         with self._lock:
             for sku in self._skus.pop(product_id, frozenset()):
                 written = self._variants.get(sku)
-                if written and not written.unsure and written.product_id == product_id:
+                if written and not written.in_doubt and written.product_id == product_id:
                     self._variants[sku] = _Written(None, written.updated)
 
     def corrected(self, product_id: str, read: Mapping[str, JsonObject]) -> dict[str, JsonObject]:
-        """The variants of an item as Klaviyo has them: what was read, or what was written if that is newer.
+        """The variants of an item as they were read, or as they were written if that is newer.
 
-        One that was written and is not shown has `updated` alone: the read may lag, or another instance deleted it. So
-        has one whose write failed, whatever is shown: it is written again, or looked at by its id and deleted.
+        A variant of unknown state has only `updated`, so that the caller writes it again, or reads it by its id before
+        it deletes it. That is one whose write failed, one that differs from a write with the same `updated`, and one
+        that was written but is not shown: the read may lag, or another instance may have deleted it.
         """
         with self._lock:
             written = {
@@ -86,8 +88,8 @@ class RecentWrites:
         variants = dict(read)
         for sku, write in written.items():
             is_own = write.product_id in ("", product_id)
-            if write.unsure or (is_own and sku in read and _ties(read[sku], write)):
-                variants[sku] = _in_doubt(read.get(sku, {}))
+            if write.in_doubt or (is_own and sku in read and _is_ambiguous(read[sku], write)):
+                variants[sku] = _unknown_state(read.get(sku, {}))
                 continue
             if sku in read and _is_newer(str(read[sku].get("updated") or ""), write):
                 continue
@@ -98,21 +100,21 @@ class RecentWrites:
         return variants
 
     def corrected_one(self, sku: str, read: JsonObject) -> JsonObject | None:
-        """A variant as Klaviyo has it, whatever item has it; None where this instance deleted it."""
+        """A variant as it was read, or as it was written if that is newer; None if this instance deleted it."""
         with self._lock:
             write = self._variants.get(sku)
-        if write and (write.unsure or _ties(read, write)):
-            return _in_doubt(read)
+        if write and (write.in_doubt or _is_ambiguous(read, write)):
+            return _unknown_state(read)
         return read if write is None or _is_newer(str(read.get("updated") or ""), write) else write.attributes
 
 
-def _in_doubt(read: Mapping[str, Any]) -> JsonObject:
-    """What is known of a variant where nobody can tell what became of this instance's last write: nothing."""
+def _unknown_state(read: Mapping[str, Any]) -> JsonObject:
+    """The attributes of a variant whose state is unknown: only `updated`."""
     return {"updated": str(read.get("updated") or "")}
 
 
-def _ties(read: Mapping[str, Any], write: _Written) -> bool:
-    """Whether a read shows something else at the time of the write: `updated` may have whole seconds."""
+def _is_ambiguous(read: Mapping[str, Any], write: _Written) -> bool:
+    """True if a read differs from the write at the same `updated`: in whole seconds, either may be newer."""
     ours = write.attributes
     return bool(
         ours is not None
@@ -123,5 +125,5 @@ def _ties(read: Mapping[str, Any], write: _Written) -> bool:
 
 
 def _is_newer(updated: str, write: _Written) -> bool:
-    """Whether a read shows a state after the write; what was deleted was last seen with the `updated` of the read."""
+    """True if a read is newer than the write. A deleted variant's last `updated` is from before its deletion."""
     return updated > write.updated or (updated == write.updated != "" and write.attributes is not None)

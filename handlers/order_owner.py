@@ -70,7 +70,7 @@ def send_order_events(
     """
     _require_profile(order)
     owner = _owner(notification, order, services, backfill=backfill)
-    stages = events(OwnedOrder(order, owner.profile, services.order_knowledge.of(order), backfill, flows))
+    stages = events(OwnedOrder(order, owner.profile, services.order_lookups.details_of(order), backfill, flows))
     try:
         with time_reserved(owner.recheck_share):
             _send(stages, services)

@@ -31,16 +31,16 @@ def pay_order(notification: Notification, services: Services) -> None:
 @handles("order", "OrderStateTransition", when=setting("order.transitions"), scope="view_states")
 def move_order(notification: Notification, services: Services) -> None:
     """Send the metric that `[order] transitions` lists for the workflow state that the order entered."""
-    settings, knowledge = services.settings, services.order_knowledge
+    settings, lookups = services.settings, services.order_lookups
     state_id = _state_in_payload(notification)
-    known = knowledge.known_state(state_id)
+    known = lookups.cached_state(state_id)
     if known and not transition_metric(known, settings):
         raise Ignored("transition")
     services.prepare("Events")
     order = current_order(notification, services, with_state=True)
     expanded = _expanded_state(order)
     state_id = state_id or expanded.get("id", "")
-    state = knowledge.state(state_id, expanded) if state_id else None
+    state = lookups.state(state_id, expanded) if state_id else None
     metric = transition_metric(state, settings) if state else None
     if not state or not metric:
         raise Ignored("transition" if state else "state_gone")

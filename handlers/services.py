@@ -11,7 +11,7 @@ from clients.commercetools import Commercetools
 from clients.dead_letter import DeadLetters
 from clients.klaviyo import Klaviyo
 from clients.klaviyo_calls import KlaviyoCalls
-from clients.order_lookups import OrderKnowledge
+from clients.order_lookups import OrderLookups
 from clients.retrying import MESSAGE_FAILED, PATIENCE, WaitingRoom, current_budget
 from core.errors import DeadLetter, TryAgain
 from core.locks import KeyedLocks
@@ -34,7 +34,7 @@ class Services:
         self.commercetools = Commercetools(settings)
         self._waiting = WaitingRoom(settings.threads)
         self.klaviyo = Klaviyo(calls or KlaviyoCalls(settings, self._waiting), settings)
-        self.order_knowledge = OrderKnowledge(self.commercetools, settings)
+        self.order_lookups = OrderLookups(self.commercetools, settings)
         self.dead_letters = DeadLetters(settings)
         self.locks = KeyedLocks(settings.sync.limits.message_seconds)
         self.recent_copies = RecentCopies()

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from clients.klaviyo import CLOCK_SKEW
-from clients.klaviyo_imports import MOST_BYTES
+from clients.klaviyo_imports import MAX_BYTES
 from clients.predicates import chunks, literal
 from core.errors import DeadLetter, Ignored, Refused
 from core.logs import log
@@ -75,7 +75,7 @@ class CustomerBatch(Batch):
                 self.results[own_id] = UnitResult(failed=failed)
             else:
                 size = len(encoded(row.data)) + 1
-                if self._bytes + size > MOST_BYTES:
+                if self._bytes + size > MAX_BYTES:
                     self._is_out_of_bytes = True
                     self._leave_to_handler([own_id])
                     continue
@@ -117,8 +117,8 @@ class CustomerBatch(Batch):
         since, until = self.began - CLOCK_SKEW, datetime.now(UTC) + CLOCK_SKEW
         imports = self.run.services.klaviyo.imports
         try:
-            if self.if_allowed(lambda: imports.are_open(since, until)):
-                self.poll_until(lambda: not imports.are_open(since, until))
+            if self.if_allowed(lambda: imports.has_open_jobs(since, until)):
+                self.poll_until(lambda: not imports.has_open_jobs(since, until))
         except DeadLetter as refused:
             log.warning("Klaviyo refuses to list bulk imports", status=refused.status, code=refused.code)
             self.pause(UNLISTED_JOBS_WAIT)
@@ -126,7 +126,7 @@ class CustomerBatch(Batch):
     def _start_job(self) -> str | None:
         """Start the import and return its id; None if the key lacks a scope. Raises DeadLetter if it is refused."""
         imports = self.run.services.klaviyo.imports
-        if self.if_allowed(lambda: imports.are_open(self.began, self.began)) is None:
+        if self.if_allowed(lambda: imports.has_open_jobs(self.began, self.began)) is None:
             return None
         return self.if_allowed(lambda: imports.begin([row.data for row in self._rows.values()]))
 
@@ -178,7 +178,7 @@ class CustomerBatch(Batch):
             [own_id for own_id, row in self._rows.items() if row.clears and own_id not in self.remaining]
         ):
             try:
-                found += self.with_retries(partial(imports.made_before, ids, self.began - CLOCK_SKEW))
+                found += self.with_retries(partial(imports.created_before, ids, self.began - CLOCK_SKEW))
             except DeadLetter:
                 found += ids
         return found

@@ -174,9 +174,9 @@ class ProductBatch(Batch):
             if state is None and waited > LISTS_LAG:
                 return None
             if state and not state.is_open:
-                if not state.did_all:
+                if not state.all_succeeded:
                     log.warning("bulk job partly failed", job=kind.begin, id=job_id, codes=list(state.codes))
-                return state.did_all
+                return state.all_succeeded
             if waited > JOB_TIMEOUT:
                 break
             self.pause(pause)

@@ -35,7 +35,7 @@ def test_a_profile_that_was_there_before_stays(
     sandbox: Sandbox, function: Function, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether the customer was deleted with erasure, only the deletion's own message says."""
-    monkeypatch.setattr(clients.klaviyo, "CLOCKS_DIFFER", timedelta(0))  # instead of waiting
+    monkeypatch.setattr(clients.klaviyo, "CLOCK_SKEW", timedelta(0))  # instead of waiting
     create_profile(sandbox, external_id="customer-1")
     sandbox.commercetools.put("customers", customer())
     done = _gone_while_written(sandbox, function, "customers", CREATED, "create_or_update_profile")

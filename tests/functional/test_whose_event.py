@@ -141,7 +141,7 @@ def test_who_was_deleted_without_erasure_is_not_erased(
     ordered: Sandbox, function: Function, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A profile that is older than the message is not what the message brought back."""
-    monkeypatch.setattr(clients.klaviyo, "CLOCKS_DIFFER", timedelta(0))  # instead of waiting
+    monkeypatch.setattr(clients.klaviyo, "CLOCK_SKEW", timedelta(0))  # instead of waiting
     create_profile(ordered, external_id="customer-1", email=NEW)
     _while_placed(ordered, function, lambda: ordered.commercetools.delete("customers", "customer-1"))
     assert _people(ordered) == [("customer-1", NEW)]

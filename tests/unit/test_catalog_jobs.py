@@ -64,11 +64,11 @@ def test_a_job_is_open_until_it_says_otherwise(status: str) -> None:
     """Also in a status that Klaviyo has not named yet."""
     state = _state(status=status, total_count=2)
     assert state
-    assert (state.is_open, state.did_all) == (True, False)
+    assert (state.is_open, state.all_succeeded) == (True, False)
 
 
 @pytest.mark.parametrize(
-    ("told", "did_all"),
+    ("told", "all_succeeded"),
     [
         ({"total_count": 2, "completed_count": 2, "failed_count": 0, "errors": []}, True),
         ({"total_count": 2}, True),
@@ -77,16 +77,16 @@ def test_a_job_is_open_until_it_says_otherwise(status: str) -> None:
         ({"total_count": 2, "completed_count": 2, "errors": [{"code": "conflict"}]}, False),
     ],
 )
-def test_a_job_did_all_if_nothing_speaks_against_it(told: dict[str, Any], did_all: bool) -> None:  # noqa: FBT001
+def test_a_job_did_all_if_nothing_speaks_against_it(told: dict[str, Any], all_succeeded: bool) -> None:  # noqa: FBT001
     """Which of the counts and errors Klaviyo fills has not been verified."""
     state = _state(status="complete", **told)
     assert state
-    assert (state.is_open, state.did_all) == (False, did_all)
+    assert (state.is_open, state.all_succeeded) == (False, all_succeeded)
 
 
 def test_a_cancelled_job_failed() -> None:
     """It has ended, whatever it did."""
-    assert _state(status="cancelled", total_count=2, completed_count=2) == JobState(is_open=False, did_all=False)
+    assert _state(status="cancelled", total_count=2, completed_count=2) == JobState(is_open=False, all_succeeded=False)
 
 
 def test_a_job_that_is_not_there_is_none() -> None:

@@ -40,7 +40,7 @@ def test_an_item_that_was_deleted_or_whose_write_failed() -> None:
     """No read tells how it is, until a write is answered."""
     recent = RecentItems()
     recent.wrote("p", {"updated": OLD})
-    recent.may_be_gone("p")
+    recent.mark_unknown("p")
     assert recent.corrected("p", {"updated": NEW}) is None
     assert not recent.may_be_in("p", frozenset({"a"}))
     recent.wrote("p", {"updated": NEW}, frozenset({"a"}))
