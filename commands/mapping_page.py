@@ -1,6 +1,7 @@
-"""Makes docs/mapping.md: `python -m commands.mapping_page > docs/mapping.md`.
+"""Generate docs/mapping.md: `python -m commands.mapping_page > docs/mapping.md`.
 
-What is consumed comes from the registry, and the values from mapping the samples, so the page shows what the code does.
+The messages come from the registry and the example values from mapping the samples, so the page shows what the code
+does.
 """
 
 import json
@@ -17,7 +18,7 @@ from handlers.registry import registrations
 from pipeline import settle
 from sandbox.samples import SAMPLES
 
-_LONGEST = 90
+_MAX_LENGTH = 90
 _EXAMPLES = (
     ("Customer to profile", "13-customer-created.json", "/api/profile-import", 0),
     ("Order to Placed Order", "16-order-created.json", "/api/events", 0),
@@ -33,39 +34,42 @@ _EXAMPLES = (
 
 _HEAD = """# Mapping
 
-What becomes of what. This page is made by `python -m commands.mapping_page`; the rules stand in the docstrings of
-`mappers/`, one file a body, and the names and choices in [`sync.toml`](../sync.toml).
+How commercetools data becomes Klaviyo data. `python -m commands.mapping_page` generates this page from the code. The docstrings in
+`mappers/` have the full rules; [`sync.toml`](../sync.toml) has the names and options.
 """
 
 _RULES = """## Rules
 
-- **Localized text**: `PREFERRED_LOCALE` exactly, else its language, else another region of that language, else the first
-  that is not blank.
-- **Money**: in major units, as exact as commercetools has it; a value always comes with its currency.
-- **Price**: in `PREFERRED_CURRENCY`, valid now, for no country, channel or customer group but those of `[price]`; the most specific
-  wins: group, then channel, then country. With no country set a price without country comes first, one with a country only if there
-  is no other. Of equals one with dates wins over one without. Prices with a `recurrencePolicy` are for subscriptions, and not shown.
-- **Discounts**: the discounted value is shown (`[price] discounted`); the value before it is in `custom_metadata`, under
-  `[price] compare_at`. `[price] tiers` adds a variant's tiers.
-- **Standalone prices**: read by SKU where a product's `priceMode` is Standalone (`[price] standalone`). A price message writes
-  price and metadata of its SKU's variant, and of the item where no variant before it has a price.
-- **What is written**: what differs of the item and of its variants. A key of ours in `custom_metadata` that is no longer wanted is a
-  difference, too; the metadata is written as a whole, a key that is to go as `null` (whether Klaviyo merges is unverified).
-- **Stock**: what the inventory entries of the SKU have available in the channels of `[inventory] channel`; with none configured
-  the entry without channel, else the sum over all channels. No such entry: quantity 0 and `inventory_policy` 2, so that the
-  variant is not hidden as sold out.
-- **Whose event it is**: the order's customer, read when the event is sent: `external_id` and the e-mail of today. A guest: the order's e-mail,
-  with name, place and language of the order unless a customer has that e-mail; a customer who registers while the event is sent is copied
-  afterwards. Of a customer who is gone nothing is sent.
-- **What an order is worth**: what the customer pays, `taxedPrice.totalGross`, else `totalPrice` (`[order] value`).
-- **Shipments and returns**: [flows.md](flows.md) has their metrics and properties. What some units of a line are worth is their share of its
-  `totalPrice`, rounded half up. A parcel that does not say what is in it has the items of its delivery; lines that an edit of the order
-  took away are left out. A return is known by its tracking number or date and by its lines and quantities (or the items' keys).
-- **Old events**: what happened more than `[events] flow_max_age` seconds ago is sent with `backfill`, and starts no flow.
-- **Codes and images**: a discount code as the shopper typed it, one that can't be read is left out; a line item without image has the
-  product's first; addresses of images are percent-encoded where they hold what a URL can't.
-- **Descriptions** go out as they are, HTML included.
-- **Absent values** are left out, so they don't clear what Klaviyo learned elsewhere; `[customer] clear` lists exceptions.
+- **Localized text**: the text in `PREFERRED_LOCALE`, else in its language, else in another region of that language, else the first
+  one. Blank texts are skipped.
+- **Money**: in major units, as exact as in commercetools. A value always comes with its currency.
+- **Price**: a price counts if it is valid now, is in `PREFERRED_CURRENCY`, and has no country, channel or customer group other than
+  those in `[price]`. The most specific one wins: customer group first, then channel, then country. If `[price] country` is not set, a
+  price without a country wins over one with a country. Among equals, a price with dates wins. Prices with a `recurrencePolicy` are for
+  recurring orders and are never shown.
+- **Discounts**: the discounted price is shown (`[price] discounted`). The price before the discount is in `custom_metadata`, under the
+  name in `[price] compare_at`. `[price] tiers` adds a variant's tiers.
+- **Standalone prices**: read by SKU for a product whose `priceMode` is Standalone (`[price] standalone`). A price message updates price
+  and metadata of the variant with its SKU. It also updates the item if the item's price comes from that variant: the item has the
+  price of its first variant that has one.
+- **Updates**: an item or variant is updated only if it differs from Klaviyo's. A metadata key that this package no longer sends counts
+  as a difference. `custom_metadata` is then sent as a whole, with `null` for such keys: Klaviyo does not document whether it merges.
+- **Stock**: the available quantity in the SKU's inventory entries, summed over the channels in `[inventory] channel`. If none is
+  configured, the entry without a channel counts, else all channels. Without any entry the quantity is 0 and `inventory_policy` 2, so
+  that Klaviyo does not hide the variant as sold out.
+- **Whose event it is**: the order's customer, identified by `external_id` and the current e-mail, both read when the event is sent. If
+  the customer has been deleted, nothing is sent. A guest is identified by the order's e-mail, with name, location and language from
+  the order unless a customer has that e-mail. If a customer registers with it while the event is sent, the customer's profile is
+  copied afterwards.
+- **Value of an order**: what the customer pays, `taxedPrice.totalGross`, else `totalPrice` (`[order] value`).
+- **Shipments and returns**: see [flows.md](flows.md) for their metrics and properties. Some units of a line are worth their share of
+  its `totalPrice`, rounded half up. A parcel that lists no items has those of its delivery. Lines that have since been removed from the
+  order are left out. A return is identified by its tracking number or date, and its items by key, else by line and quantity.
+- **Old events**: an event older than `[events] flow_max_age` seconds is sent with `backfill` and starts no flow.
+- **Discount codes**: as the shopper typed them. Codes that can't be read are left out.
+- **Images**: a line item without an image gets the product's first. Characters that a URL can't hold are percent-encoded.
+- **Descriptions**: sent unchanged, HTML included.
+- **Missing values**: left out, so they don't clear what Klaviyo learned elsewhere. `[customer] clear` lists exceptions.
 - **Klaviyo's limits**: what exceeds them is cut. In an event the order's raw fields are cut first, their deepest levels before the
   rest; the fields below are shortened only when no raw field is left. In a profile and in `custom_metadata` the largest values are
   dropped first. `cuts` in the log line names what was cut.
@@ -79,11 +83,11 @@ def page() -> str:
 
 def _messages() -> Iterator[str]:
     yield "## Messages\n"
-    yield "| resource | type | what is done |"
+    yield "| resource | type | what the sync does |"
     yield "|---|---|---|"
     for one in sorted(registrations(), key=lambda one: (one.resource_type, one.type)):
         done = (one.handler.__doc__ or "").strip().splitlines()[0]
-        asked = "" if one.subscribe else " (taken when it comes; commercetools is not asked for it)"
+        asked = "" if one.subscribe else " Handled if it arrives; the subscriptions do not ask for it."
         condition = f" Only with {one.when.name}." if one.when else ""
         yield f"| {one.resource_type} | `{one.type}` | {done}{condition}{asked} |"
 
@@ -92,27 +96,27 @@ def _examples() -> Iterator[str]:
     with dry_run_services() as (services, calls):
         for title, file, path, number in _EXAMPLES:
             calls.forget()
-            settle(Envelope(_told(file)), services)
-            writes = sorted((write for write in calls.writes if write.path == path), key=_order)
+            settle(Envelope(_without_version(file)), services)
+            writes = sorted((write for write in calls.writes if write.path == path), key=_sort_key)
             yield f"## {title}\n"
             yield f"From [`samples/{file}`](../samples/{file}), `{writes[number].method} {path}`:\n"
             yield "| field | example |"
             yield "|---|---|"
             for name, value in _fields(writes[number].body or {}):
                 text = json.dumps(value, ensure_ascii=False)
-                shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+                shown = text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}…"
                 yield f"| `{name}` | `{shown.replace('|', '¦')}` |"
             yield ""
 
 
-def _told(file: str) -> bytes:
-    """A sample without its version: the documents are those of before the first sample."""
+def _without_version(file: str) -> bytes:
+    """A sample without its version. The documents have the state before the first sample, so their versions are older."""
     sample = json.loads((SAMPLES / file).read_bytes())
     return json.dumps({name: value for name, value in sample.items() if name != "resourceVersion"}).encode()
 
 
-def _order(write: Write) -> tuple[bool, str]:
-    """Placed Order before its Ordered Products; what is written in parallel in a fixed order."""
+def _sort_key(write: Write) -> tuple[bool, str]:
+    """Sort key: Placed Order before its Ordered Products, and a fixed order for parallel writes."""
     text = json.dumps(write.body, sort_keys=True)
     return "Ordered Product" in text, text
 
@@ -121,7 +125,7 @@ def _fields(body: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     data = body["data"]
     for name, value in data["attributes"].items():
         if name == "properties" and "metric" in data["attributes"]:
-            # The order's own fields stand beside Klaviyo's schema fields, which begin with a capital.
+            # Show only Klaviyo's schema fields, which start with a capital, not the order's raw fields.
             yield from ((f"properties.{own}", one) for own, one in value.items() if own[0].isupper())
         elif name in ("metric", "profile"):
             yield from ((f"{name}.{own}", one) for own, one in value["data"]["attributes"].items())
