@@ -1,5 +1,5 @@
-"""The benchmark: the function under functions-framework, with backends and load generator in processes of their own.
+"""The benchmark: runs the function under functions-framework, with backends and load generator in separate processes.
 
-`python -m bench` measures the mix, `python -m bench growth` how the numbers grow, `python -m bench limits` what happens
-beyond Klaviyo's limits. docs/performance.md explains the numbers.
+`python -m bench` measures a mix of messages, and each subcommand is another study (`python -m bench --help`).
+docs/performance.md explains the results.
 """

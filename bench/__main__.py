@@ -1,4 +1,4 @@
-"""`python -m bench`: measure the mix; `growth`, `limits`, `sale`, `past` and `drift` are its other studies."""
+"""`python -m bench`: measure the mix. Subcommands: `growth`, `limits`, `sale`, `backfill`, `drift` and `calls`."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 
-from bench.backfill import backfills, past_sheets
+from bench.backfill import backfill_sheets, backfills
 from bench.calls import calls_sheet, compared_calls
 from bench.cold import FIRST_MESSAGES, cold_starts, import_times
 from bench.drift import comparison, drift_sheet
@@ -22,7 +22,7 @@ from bench.report import Sheet, bench_sheets, machine_line, saturation_sheet, sh
 from bench.sale import sale_sheet, sales
 from bench.saturation import MIXES, Instance, saturating_rates
 from bench.statistics import medians
-from bench.throughput import Latencies, floor, throughput
+from bench.throughput import Latencies, baseline, throughput
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -30,7 +30,7 @@ RESULTS = Path(__file__).with_name("results")
 PLOT = Path(__file__).parents[1] / "docs" / "klaviyo-limits.svg"
 LATENCIES = (Latencies(0, 0), Latencies(20, 50))
 _QUICK_MESSAGES = 400
-_WIDTH_IN_A_PIPE = 120
+_PIPE_WIDTH = 120
 
 _markdown = click.option("--markdown", is_flag=True, help="Print the tables as Markdown, for docs/performance.md.")
 
@@ -42,21 +42,27 @@ def _json_option(default: str) -> Callable[[Command], Command]:
         type=click.Path(dir_okay=False, path_type=Path),
         default=RESULTS / default,
         show_default=f"bench/results/{default}",
-        help="Where the numbers are saved.",
+        help="Save the numbers to this file.",
     )
 
 
 @click.group(invoke_without_command=True, epilog="Example:  python -m bench --repeat 5")
-@click.option("--messages", type=click.IntRange(50), default=2000, show_default=True, help="Messages of a run.")
-@click.option("--concurrency", type=click.IntRange(1), default=32, show_default=True, help="Messages at a time.")
-@click.option("--repeat", type=click.IntRange(1), default=5, show_default=True, help="Runs; medians are printed.")
-@click.option("--cold", type=click.IntRange(0), default=7, show_default=True, help="Cold starts of each kind.")
-@click.option("--quick", is_flag=True, help=f"{_QUICK_MESSAGES} messages, one run, one cold start: does it work?")
+@click.option("--messages", type=click.IntRange(50), default=2000, show_default=True, help="Messages per run.")
+@click.option(
+    "--concurrency", type=click.IntRange(1), default=32, show_default=True, help="Messages in flight at the same time."
+)
+@click.option(
+    "--repeat", type=click.IntRange(1), default=5, show_default=True, help="Number of runs; medians are printed."
+)
+@click.option(
+    "--cold", type=click.IntRange(0), default=7, show_default=True, help="Cold starts per kind of first message."
+)
+@click.option("--quick", is_flag=True, help=f"A smoke test: {_QUICK_MESSAGES} messages, one run, one cold start.")
 @_json_option("bench.json")
 @_markdown
 @click.pass_context
 def main(context: click.Context, /, **options: Any) -> None:
-    """Measure throughput, CPU, memory, calls and cold start with the mix, against lean stand-ins."""
+    """Measure throughput, CPU, memory, calls and cold start for the mix, against lean stand-ins."""
     if context.invoked_subcommand is None:
         _bench(**options)
 
@@ -72,36 +78,45 @@ def _bench(
     }  # fmt: skip
     with progress() as bar:
         with bar.task("an empty function", messages) as task:
-            result["floor"] = floor(messages, concurrency, task.reached)
+            result["floor"] = baseline(messages, concurrency, task.update)
         for latencies in LATENCIES:
             runs = []
             for number in range(repeat):
                 with bar.task(f"{latencies.name}, run {number + 1} of {repeat}", messages) as task:
-                    runs.append(throughput(latencies, messages, concurrency, task.reached))
+                    runs.append(throughput(latencies, messages, concurrency, task.update))
             result["runs"][latencies.name] = runs
             result["medians"][latencies.name] = medians(runs)
         if cold:
             with bar.task("cold starts", cold * len(FIRST_MESSAGES)) as task:
-                result["cold_start"] = cold_starts(cold, task.advanced)
+                result["cold_start"] = cold_starts(cold, task.advance)
             result["imports"] = import_times()
     _finish(result, bench_sheets(result), json_file, markdown=markdown)
-    _warn_of_slow_backends(result)
+    _require_fast_backends(result)
 
 
-def _warn_of_slow_backends(result: Mapping[str, Any]) -> None:
+def _require_fast_backends(result: Mapping[str, Any]) -> None:
     for name, run in result["medians"].items():
         cpu = run["cpu_seconds"]
         if cpu["backends"] + cpu["load"] >= cpu["function"]:
-            raise click.ClickException(f"At {name} the stand-ins and the load used more CPU than the function.")
+            raise click.ClickException(
+                f"At {name} the stand-ins and the load generator used more CPU than the function."
+            )
 
 
 @main.command(epilog="Example:  python -m bench growth")
-@click.option("--messages", type=click.IntRange(100), default=10_000, show_default=True, help="Of a memory round.")
+@click.option(
+    "--messages", type=click.IntRange(100), default=10_000, show_default=True, help="Messages per memory round."
+)
 @_json_option("growth.json")
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), default=PLOT, help="Where the plot is saved.")
+@click.option(
+    "--plot", type=click.Path(dir_okay=False, path_type=Path), default=PLOT, help="Save the plot to this file."
+)
 @_markdown
 def growth(messages: int, json_file: Path, plot: Path, *, markdown: bool) -> None:
-    """Measure how the numbers grow: line items, variants, concurrency, messages; and model the instances."""
+    """Measure how the results grow.
+
+    Varies line items, variants, concurrency and messages, and models several instances.
+    """
     result: dict[str, Any] = {"machine": machine()}
     with progress() as bars:
         result["line_items"] = by_line_items(bars)
@@ -115,13 +130,20 @@ def growth(messages: int, json_file: Path, plot: Path, *, markdown: bool) -> Non
 
 
 @main.command(epilog="Example:  python -m bench limits --seconds 30")
-@click.option("--seconds", type=click.IntRange(1), default=120, show_default=True, help="How long messages come.")
-@click.option("--factor", type=float, default=1.5, show_default=True, help="Of Klaviyo's limits, in calls a minute.")
-@click.option("--patience", type=float, default=900, show_default=True, help="Seconds until all has to have arrived.")
+@click.option(
+    "--seconds", type=click.IntRange(1), default=120, show_default=True, help="Seconds over which messages are sent."
+)
+@click.option(
+    "--factor", type=float, default=1.5, show_default=True, help="Load as a multiple of Klaviyo's limits per minute."
+)
+@click.option("--patience", type=float, default=900, show_default=True, help="Give up after this many seconds.")
 @_json_option("limits.json")
 @_markdown
 def limits(seconds: int, factor: float, patience: float, json_file: Path, *, markdown: bool) -> None:
-    """Send more than Klaviyo takes, to a sandbox that enforces its limits: what is lost, and how much refused."""
+    """Send more than Klaviyo's limits allow.
+
+    The sandbox enforces the limits. Counts losses and 429s.
+    """
     result: dict[str, Any] = {"machine": machine(), "seconds": seconds, "factor": factor}
     with progress() as bars:
         result |= beyond_limits(seconds, factor, patience, bars)
@@ -129,41 +151,60 @@ def limits(seconds: int, factor: float, patience: float, json_file: Path, *, mar
 
 
 @main.command(epilog="Example:  python -m bench sale --products 100")
-@click.option("--products", type=click.IntRange(1), default=1000, show_default=True, help="Whose prices change.")
+@click.option("--products", type=click.IntRange(1), default=1000, show_default=True, help="Products in the sale.")
 @_json_option("sale.json")
 @_markdown
 def sale(products: int, json_file: Path, *, markdown: bool) -> None:
-    """Start a sale on products of ten variants, three of them discounted: its calls, and its time at the limits."""
+    """Measure the start of a sale.
+
+    Three of ten variants per product are discounted. Counts calls, and minutes at Klaviyo's limits.
+    """
     result: dict[str, Any] = {"machine": machine(), "products": products}
     with progress() as bars:
         result |= sales(products, bars)
     _finish(result, [sale_sheet(result)], json_file, markdown=markdown)
 
 
-@main.command(epilog="Example:  python -m bench past --scale 0.1")
+@main.command(epilog="Example:  python -m bench backfill --scale 0.1")
 @click.option(
-    "--share", type=click.FloatRange(0, 1, min_open=True), default=0.5, show_default=True, help="Of the limits."
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.5,
+    show_default=True,
+    help="Share of Klaviyo's limits to use.",
 )
-@click.option("--scale", type=float, default=1.0, show_default=True, help="Of the shops' sizes.")
-@_json_option("past.json")
+@click.option("--scale", type=float, default=1.0, show_default=True, help="Scale of the shops' sizes.")
+@_json_option("backfill.json")
 @_markdown
-def past(share: float, scale: float, json_file: Path, *, markdown: bool) -> None:
-    """Backfill shops against a sandbox that enforces Klaviyo's limits: documents a minute, 429s, memory."""
+def backfill(share: float, scale: float, json_file: Path, *, markdown: bool) -> None:
+    """Measure backfills.
+
+    The sandbox enforces Klaviyo's limits. Measures documents per minute, 429s and memory.
+    """
     result: dict[str, Any] = {"machine": machine(), "share": share, "scale": scale}
     with progress() as bars:
         result |= backfills(share, scale, bars)
-    _finish(result, past_sheets(result), json_file, markdown=markdown)
+    _finish(result, backfill_sheets(result), json_file, markdown=markdown)
 
 
 @main.command(epilog="Example:  python -m bench drift --products 500")
 @click.option(
-    "--share", type=click.FloatRange(0, 1, min_open=True), default=0.5, show_default=True, help="Of the limits."
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.5,
+    show_default=True,
+    help="Share of Klaviyo's limits to use.",
 )
-@click.option("--products", type=click.IntRange(20), default=10_000, show_default=True, help="Of ten variants each.")
+@click.option(
+    "--products", type=click.IntRange(20), default=10_000, show_default=True, help="Products, with ten variants each."
+)
 @_json_option("drift.json")
 @_markdown
 def drift(share: float, products: int, json_file: Path, *, markdown: bool) -> None:
-    """Compare a catalog in which nothing differs: calls, minutes, memory."""
+    """Measure a reconcile run without drift.
+
+    The sandbox enforces Klaviyo's limits. Measures calls, minutes and memory.
+    """
     result: dict[str, Any] = {"machine": machine(), "share": share}
     with progress() as bars:
         result |= comparison(products, share, bars)
@@ -173,13 +214,18 @@ def drift(share: float, products: int, json_file: Path, *, markdown: bool) -> No
 @main.command()
 @_markdown
 def calls(*, markdown: bool) -> None:
-    """Compare the calls of each kind of message against the lean stand-ins with those against the sandbox."""
+    """Check the lean stand-ins.
+
+    Each kind of message must make the same calls to them as to the sandbox.
+    """
     with progress() as bars:
         found = compared_calls(bars)
     show(_console(), [calls_sheet(found)], markdown=markdown)
     different = [kind for kind, (lean, strict) in found.items() if lean != strict]
     if different:
-        raise click.ClickException(f"The lean stand-ins make the function call otherwise: {', '.join(different)}")
+        raise click.ClickException(
+            f"The function's calls to the lean stand-ins and to the sandbox differ for: {', '.join(different)}"
+        )
 
 
 def _finish(result: Mapping[str, Any], sheets: list[Sheet], json_file: Path, *, markdown: bool) -> None:
@@ -192,7 +238,7 @@ def _finish(result: Mapping[str, Any], sheets: list[Sheet], json_file: Path, *, 
 
 
 def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else _WIDTH_IN_A_PIPE)
+    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
 
 if __name__ == "__main__":

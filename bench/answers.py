@@ -1,4 +1,4 @@
-"""What the lean stand-ins answer, by method and target; every answer is made from a template that was encoded once."""
+"""The answers of the lean stand-ins, by method and target. All are built from templates that are encoded only once."""
 
 import os
 import re
@@ -15,12 +15,12 @@ from bench.documents import (
     encoded,
     encoded_customer,
     inventory_template,
-    numbered,
     order_template,
     projection,
     projection_template,
     size_and_number,
     stock_by_sku,
+    with_number,
 )
 from commands.processes import sandbox_environment
 from core.settings import Settings, load_settings
@@ -29,19 +29,20 @@ from mappers.item import catalog_item
 from mappers.variant import catalog_variants
 from sandbox.samples import ENVIRONMENT
 
-Answered = tuple[str, bytes]
+OperationAnswer = tuple[str, bytes]
+"""The operation's name, and the complete HTTP answer."""
 
-_UNKNOWN: Answered = ("unknown", b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}")
+_UNKNOWN: OperationAnswer = ("unknown", b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}")
 _IDS = re.compile(rb'"(\d{8}-0000-4000-[89]000-\d{12})"')
 _SKU = re.compile(rb"SKU-(\d{12})-(\d{3})")
 _UPDATED = "2026-11-17T10:00:00+00:00"
 _TOKEN = encoded({"access_token": "bench", "token_type": "Bearer", "expires_in": 172_800, "scope": "view_products"})
-_UNLIMITED = b"RateLimit-Limit: 100000000\r\nRateLimit-Remaining: 99999999\r\nRateLimit-Reset: 60\r\n"
-_ACCEPTED = b"HTTP/1.1 202 Accepted\r\n%bContent-Length: 0\r\n\r\n" % _UNLIMITED
+_LIMIT_HEADERS = b"RateLimit-Limit: 100000000\r\nRateLimit-Remaining: 99999999\r\nRateLimit-Reset: 60\r\n"
+_ACCEPTED = b"HTTP/1.1 202 Accepted\r\n%bContent-Length: 0\r\n\r\n" % _LIMIT_HEADERS
 
 
-def commercetools_answer(method: bytes, target: bytes) -> Answered:
-    """A document, or a page of product projections or inventory entries."""
+def commercetools_answer(method: bytes, target: bytes) -> OperationAnswer:
+    """Answer for commercetools: a token, a document, or a page of product projections or inventory entries."""
     path, _, query = target.partition(b"?")
     match method, path.split(b"/")[1:]:
         case b"POST", [b"oauth", b"token"]:
@@ -51,7 +52,7 @@ def commercetools_answer(method: bytes, target: bytes) -> Answered:
             return "product-projections.query", _commercetools(_page(results))
         case b"GET", [_, b"inventory"]:
             results = [
-                numbered(inventory_template(int(variant)), int(number)) for number, variant in _SKU.findall(query)
+                with_number(inventory_template(int(variant)), int(number)) for number, variant in _SKU.findall(query)
             ]
             return "inventory.query", _commercetools(_page(results))
         case b"GET", [_, collection, own_id] if collection in _DOCUMENTS:
@@ -60,8 +61,8 @@ def commercetools_answer(method: bytes, target: bytes) -> Answered:
     return _UNKNOWN
 
 
-def klaviyo_answer(method: bytes, target: bytes) -> Answered:
-    """What a write answers, or an item and its variants as they were before the change."""
+def klaviyo_answer(method: bytes, target: bytes) -> OperationAnswer:
+    """Answer for Klaviyo: the result of a write, or an item and its variants as they were before the change."""
     path, _, query = target.partition(b"?")
     segments = path.split(b"/")
     match method, segments[2:]:
@@ -71,23 +72,23 @@ def klaviyo_answer(method: bytes, target: bytes) -> Answered:
             return "create_or_update_profile", _profile_answer()
         case b"PATCH", [b"catalog-items", own_id]:
             size, number = size_and_number(own_id[-36:].decode())
-            return "update_catalog_item", _klaviyo(numbered(_item(size), number))
+            return "update_catalog_item", _klaviyo(with_number(_item(size), number))
         case b"PATCH", [b"catalog-variants", own_id]:
             found = _SKU.search(own_id)
             if found:
-                return "update_catalog_variant", _klaviyo(numbered(_variant(), int(found[1])))
-        case b"GET", [b"catalog-items", own_id, *what]:
-            return _of_item(*size_and_number(own_id[-36:].decode()), what, query)
+                return "update_catalog_variant", _klaviyo(with_number(_variant(), int(found[1])))
+        case b"GET", [b"catalog-items", own_id, *rest]:
+            return _item_answer(*size_and_number(own_id[-36:].decode()), rest, query)
     return _UNKNOWN
 
 
-def _of_item(size: int, number: int, what: list[bytes], query: bytes) -> Answered:
-    """An item as it was before the change, its variants, or the categories that it is in."""
-    match what:
+def _item_answer(size: int, number: int, rest: list[bytes], query: bytes) -> OperationAnswer:
+    """An item as it was before the change, its variants, or the ids of its categories."""
+    match rest:
         case []:
-            return "get_catalog_item", _klaviyo(numbered(_item(size, changed=False), number))
+            return "get_catalog_item", _klaviyo(with_number(_item(size, changed=False), number))
         case [b"variants"]:
-            return "get_variants_for_catalog_item", _klaviyo(numbered(_variants(size, query), number))
+            return "get_variants_for_catalog_item", _klaviyo(with_number(_variants(size, query), number))
         case [b"relationships", b"categories"]:
             return "get_category_ids_for_catalog_item", _klaviyo(_categories(size))
     return _UNKNOWN
@@ -98,18 +99,18 @@ def _page(results: list[bytes]) -> bytes:
 
 
 def _projection(size: int, number: int) -> bytes:
-    return numbered(projection_template(size), number)
+    return with_number(projection_template(size), number)
 
 
 def _order(size: int, number: int) -> bytes:
-    return numbered(order_template(size, number % ORDER_GROUPS, "Confirmed"), number)
+    return with_number(order_template(size, number % ORDER_GROUPS, "Confirmed"), number)
 
 
 _DOCUMENTS: Mapping[bytes, Callable[[int, int], bytes]] = {
     b"customers": lambda _, number: encoded_customer(number),
     b"orders": _order,
     b"product-projections": _projection,
-    b"inventory": lambda variant, number: numbered(inventory_template(variant), number),
+    b"inventory": lambda variant, number: with_number(inventory_template(variant), number),
 }
 
 
@@ -120,7 +121,7 @@ def _commercetools(body: bytes) -> bytes:
 
 def _klaviyo(body: bytes) -> bytes:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.api+json\r\n%bContent-Length: %d\r\n\r\n"
-    return head % (_UNLIMITED, len(body)) + body
+    return head % (_LIMIT_HEADERS, len(body)) + body
 
 
 @cache
@@ -131,7 +132,7 @@ def _settings() -> Settings:
 
 @cache
 def _profile_answer() -> bytes:
-    attributes = dict.fromkeys(("email", "phone_number", "first_name", "last_name", "organization"), "as it was sent")
+    attributes = dict.fromkeys(("email", "phone_number", "first_name", "last_name", "organization"), "as sent")
     location = dict.fromkeys(("address1", "address2", "city", "country", "region", "zip", "timezone", "ip"), "")
     return _klaviyo(
         encoded({"data": {"type": "profile", "id": "0" * 26, "attributes": {**attributes, "location": location}}})
@@ -160,9 +161,9 @@ def _variant() -> bytes:
 
 @cache
 def _variants(size: int, query: bytes) -> bytes:
-    """A page with the fields that were asked for."""
-    asked = parse_qs(query.decode()).get("fields[catalog-variant]")
-    names = asked[0].split(",") if asked else None
+    """A page of variants with the requested fields."""
+    fields = parse_qs(query.decode()).get("fields[catalog-variant]")
+    names = fields[0].split(",") if fields else None
     resources = [
         {**found, "attributes": {name: found["attributes"].get(name) for name in names or found["attributes"]}}
         for found in _variant_resources(size)
@@ -171,7 +172,7 @@ def _variants(size: int, query: bytes) -> bytes:
 
 
 def _variant_resources(size: int) -> list[Json]:
-    """What Klaviyo has of a product's variants before the change."""
+    """A product's variants in Klaviyo before the change."""
     product: Any = projection(size, changed=False)
     before = catalog_variants(product, _settings(), datetime.now(UTC), entries_by_sku=stock_by_sku(product))
     return [

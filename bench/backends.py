@@ -1,7 +1,7 @@
-"""Lean stand-ins for both backends: `python -m bench.backends` says where they are and runs until it is ended.
+"""Lean stand-ins for both backends: `python -m bench.backends` prints their URLs and runs until it is terminated.
 
-They answer what the mix asks for from prepared bytes, count calls and connections, and hold nothing: whether a request
-is right is the sandbox's to say, and `calls` compares the two. What they don't know is counted as `unknown`.
+They answer the requests of the mix from prepared bytes, count calls and connections, and keep no state. They don't
+validate requests; `python -m bench calls` checks them against the sandbox, which does. Other calls count as `unknown`.
 """
 
 import argparse
@@ -21,20 +21,20 @@ _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 _CONTROL = b"/_control/"
 
 AnswerOf = Callable[[bytes, bytes], tuple[str, bytes]]
-"""Operation and whole answer, by method and decoded target."""
+"""Maps method and decoded target to the operation's name and the complete HTTP answer."""
 
 
 class Backend:
-    """One backend: what it answers, how long that takes, and what was asked of it."""
+    """A backend: its answers, their latency in seconds, and counts of calls and connections."""
 
-    def __init__(self, answer_of: AnswerOf, delay: float) -> None:
-        self.answer_of = answer_of
+    def __init__(self, answer_to: AnswerOf, delay: float) -> None:
+        self.answer_to = answer_to
         self.delay = delay
         self.calls: Counter[str] = Counter()
         self.connections = 0
 
     def control(self, method: bytes) -> bytes:
-        """GET tells the counts, DELETE those and begins anew, but for the connections."""
+        """GET returns the counts. DELETE returns them and resets all but the number of connections."""
         body = json.dumps({"calls": self.calls, "connections": self.connections}).encode()
         if method == b"DELETE":
             self.calls.clear()
@@ -42,7 +42,7 @@ class Backend:
 
 
 class Connection(asyncio.Protocol):
-    """One client's connection: requests in, answers out, one at a time."""
+    """A client connection that answers requests in order."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -52,11 +52,11 @@ class Connection(asyncio.Protocol):
         self._counted = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client came."""
+        """Keep the transport of a new connection."""
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer every request that is complete."""
+        """Answer every complete request."""
         buffer = self._buffer + data if self._buffer else data
         while (end := buffer.find(b"\r\n\r\n")) >= 0:
             method, target, _ = buffer[: buffer.find(b"\r\n")].split(b" ")
@@ -76,7 +76,7 @@ class Connection(asyncio.Protocol):
         if not self._counted:
             self._counted = True
             backend.connections += 1
-        operation, answer = backend.answer_of(method, unquote_to_bytes(target))
+        operation, answer = backend.answer_to(method, unquote_to_bytes(target))
         backend.calls[operation] += 1
         if backend.delay:
             self._call_later(backend.delay, self._transport.write, answer)
@@ -86,23 +86,23 @@ class Connection(asyncio.Protocol):
 
 async def _serve(commercetools: Backend, klaviyo: Backend) -> None:
     loop = asyncio.get_running_loop()
-    where = {}
+    urls = {}
     for name, backend in (("commercetools", commercetools), ("klaviyo", klaviyo)):
         server = await loop.create_server(lambda backend=backend: Connection(backend), "127.0.0.1", 0, backlog=512)  # type: ignore[misc]
-        where[name] = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    sys.stdout.write(json.dumps(where) + "\n")
+        urls[name] = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    sys.stdout.write(json.dumps(urls) + "\n")
     sys.stdout.flush()
     await asyncio.Event().wait()
 
 
 def main() -> None:
-    """Run until told to end."""
+    """Run until terminated."""
     parser = argparse.ArgumentParser(prog="python -m bench.backends", description="Lean stand-ins for the benchmark.")
-    parser.add_argument("--commercetools-ms", type=float, default=0, help="latency of an answer")
-    parser.add_argument("--klaviyo-ms", type=float, default=0, help="latency of an answer")
-    told = parser.parse_args()
-    commercetools = Backend(commercetools_answer, told.commercetools_ms / 1000)
-    klaviyo = Backend(klaviyo_answer, told.klaviyo_ms / 1000)
+    parser.add_argument("--commercetools-ms", type=float, default=0, help="latency of answers, in milliseconds")
+    parser.add_argument("--klaviyo-ms", type=float, default=0, help="latency of answers, in milliseconds")
+    options = parser.parse_args()
+    commercetools = Backend(commercetools_answer, options.commercetools_ms / 1000)
+    klaviyo = Backend(klaviyo_answer, options.klaviyo_ms / 1000)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_serve(commercetools, klaviyo))
 

@@ -1,4 +1,4 @@
-"""A backfill: how fast its passes are at a share of Klaviyo's limits, which the sandbox enforces, and its memory."""
+"""Backfills: speed of each pass at a share of Klaviyo's limits, which the sandbox enforces, and memory use."""
 
 import json
 import os
@@ -16,9 +16,9 @@ import click
 
 from bench import documents
 from bench.documents import Json
-from bench.limits import THROTTLED, counting
+from bench.limits import THROTTLED, counting_statuses
 from bench.mix import VARIANTS
-from bench.process_usage import pss_megabytes, tree
+from bench.process_usage import process_tree, pss_megabytes
 from bench.processes import PYTHON
 from bench.progress import Bars
 from bench.report import Sheet
@@ -27,69 +27,70 @@ from commands.processes import ROOT, Sandbox, running_sandbox
 from sandbox.samples import ENVIRONMENT
 
 LINES = 3
-"""Line items of an order."""
+"""Line items per order."""
 _JOB_SECONDS, _LAG = 10.0, 2.0
 _FIRST = 1000
 _BATCH = 200
-_LOOK_EVERY = 0.2
-_WIDE_LIMITS = 10_000.0
+_POLL_SECONDS = 0.2
+_UNLIMITED_SCALE = 10_000.0
 
-Document = Callable[[int], Json]
-Fill = dict[str, tuple[int, Document]]
-"""How many documents a collection has, and how each is made, by collection."""
+MakeDocument = Callable[[int], Json]
+"""Creates the document with a number."""
+Content = dict[str, tuple[int, MakeDocument]]
+"""By collection: the number of documents, and how to create them."""
 
-_order: Document = partial(documents.order, LINES)
-_product: Document = partial(documents.product, VARIANTS)
+_order: MakeDocument = partial(documents.order, LINES)
+_product: MakeDocument = partial(documents.product, VARIANTS)
 
 
 @dataclass(frozen=True, slots=True)
-class Speed:
-    """One pass of a shop that holds nothing else; `rules` go into sync.toml."""
+class PassCase:
+    """A pass to measure, over a shop with only that content; `rules` is the content of sync.toml."""
 
     name: str
     only: str
-    fill: Fill
+    content: Content
     rules: str = ""
 
 
-def speeds(scale: float) -> list[Speed]:
-    """What is measured: `scale` 1 takes some 15 minutes."""
+def pass_cases(scale: float) -> list[PassCase]:
+    """The passes to measure. With a `scale` of 1 they take about 15 minutes."""
 
-    def some(count: int) -> int:
+    def scaled(count: int) -> int:
         return max(1, round(count * scale))
 
-    customers, products = partial(_of, "customers", documents.customer), partial(_of, "products", _product)
+    customers, products = partial(_only, "customers", documents.customer), partial(_only, "products", _product)
     return [
-        Speed("customers in bulk", "customers", customers(some(12_000))),
-        Speed("customers one by one", "customers", customers(some(1_000)), '[backfill]\nprofiles = "single"\n'),
-        Speed("orders of 3 line items", "orders", customers(some(1_500)) | _of("orders", _order, some(1_500))),
-        Speed("products of 10 variants in bulk", "products", products(some(600))),
+        PassCase("customers in bulk", "customers", customers(scaled(12_000))),
+        PassCase("customers one by one", "customers", customers(scaled(1_000)), '[backfill]\nprofiles = "single"\n'),
+        PassCase("orders of 3 line items", "orders", customers(scaled(1_500)) | _only("orders", _order, scaled(1_500))),
+        PassCase("products of 10 variants in bulk", "products", products(scaled(600))),
     ]
 
 
-def _of(collection: str, make: Document, count: int) -> Fill:
+def _only(collection: str, make: MakeDocument, count: int) -> Content:
     return {collection: (count, make)}
 
 
 def backfills(share: float, scale: float, bars: Bars) -> dict[str, Any]:
-    """Documents a minute of each pass, its requests, and what was answered 429; memory by size of the shop."""
+    """Measure each pass: documents per minute, requests, 429s. Also measure memory for two sizes of shop."""
     return {
-        "passes": {one.name: _speed(one, share, bars) for one in speeds(scale)},
-        "memory": {str(times): _memory(times, scale, bars) for times in (1, 10)},
+        "passes": {case.name: _measure_pass(case, share, bars) for case in pass_cases(scale)},
+        "memory": {str(times): _measure_memory(times, scale, bars) for times in (1, 10)},
     }
 
 
-def _speed(one: Speed, share: float, bars: Bars) -> dict[str, Any]:
+def _measure_pass(case: PassCase, share: float, bars: Bars) -> dict[str, Any]:
     with running_sandbox() as sandbox:
         sandbox.commercetools.put_all({"categories": documents.categories()})
-        put(sandbox, one.fill, one.name, bars)
+        put_documents(sandbox, case.content, case.name, bars)
         sandbox.klaviyo.limits()
         sandbox.klaviyo.jobs(_JOB_SECONDS)
         sandbox.klaviyo.lag(_LAG)
         sandbox.klaviyo.lag(_LAG, of="profiles")
-        with counting(sandbox.klaviyo) as statuses, bars.task(one.name, 1):
-            ran = ran_job(sandbox, ["backfill", "--only", one.only], share, one.rules)
-        done = ran["report"]["passes"][one.only]
+        with counting_statuses(sandbox.klaviyo) as statuses, bars.task(case.name, 1):
+            result = run_job(sandbox, ["backfill", "--only", case.only], share, case.rules)
+        done = result["report"]["passes"][case.only]
         events = len(sandbox.klaviyo.state()["events"])
     minutes = done["seconds"] / 60
     return {
@@ -98,51 +99,51 @@ def _speed(one: Speed, share: float, bars: Bars) -> dict[str, Any]:
         "seconds": done["seconds"],
         "a_minute": round(done["read"] / minutes),
         "events_a_minute": round(events / minutes),
-        "of_the_share": round(events / minutes / (EVENTS.a_minute * share), 2) if events else None,
+        "of_the_share": round(events / minutes / (EVENTS.per_minute * share), 2) if events else None,
         "requests": sum(statuses.values()),
         "throttled": statuses[THROTTLED],
         "calls": done["calls"],
-        "peak_megabytes": ran["peak"],
+        "peak_megabytes": result["peak"],
     }
 
 
-def _memory(times: int, scale: float, bars: Bars) -> dict[str, Any]:
-    """The peak of a whole run, without limits; the shop is `times` as large."""
+def _measure_memory(times: int, scale: float, bars: Bars) -> dict[str, Any]:
+    """Peak memory of a whole run without rate limits, on a shop `times` the base size."""
 
-    def some(count: int) -> int:
+    def scaled(count: int) -> int:
         return max(1, round(count * scale)) * times
 
-    fill: Fill = {
-        "customers": (some(4_000), documents.customer),
-        "orders": (some(500), _order),
-        "products": (some(200), _product),
+    content: Content = {
+        "customers": (scaled(4_000), documents.customer),
+        "orders": (scaled(500), _order),
+        "products": (scaled(200), _product),
     }
     with running_sandbox() as sandbox:
         sandbox.commercetools.put_all({"categories": documents.categories()})
-        put(sandbox, fill, f"a shop {times} times as large", bars)
-        sandbox.klaviyo.limits(enforce=False, scale=_WIDE_LIMITS)
+        put_documents(sandbox, content, f"a shop of {times} times the size", bars)
+        sandbox.klaviyo.limits(enforce=False, scale=_UNLIMITED_SCALE)
         with bars.task(f"memory, {times} times the shop", 1):
-            ran = ran_job(sandbox, ["backfill"], 1.0)
-    passes = ran["report"]["passes"]
+            result = run_job(sandbox, ["backfill"], 1.0)
+    passes = result["report"]["passes"]
     return {
-        "documents": {name: one["read"] for name, one in passes.items()},
-        "seconds": round(sum(one["seconds"] for one in passes.values()), 1),
-        "peak_megabytes": ran["peak"],
+        "documents": {name: counts["read"] for name, counts in passes.items()},
+        "seconds": round(sum(counts["seconds"] for counts in passes.values()), 1),
+        "peak_megabytes": result["peak"],
     }
 
 
-def put(sandbox: Sandbox, fill: Fill, name: str, bars: Bars) -> None:
-    """The documents."""
-    with bars.task(f"{name}: the shop", sum(count for count, _ in fill.values())) as task:
-        for collection, (count, make) in fill.items():
+def put_documents(sandbox: Sandbox, content: Content, name: str, bars: Bars) -> None:
+    """Put documents into commercetools; `name` labels the progress bar."""
+    with bars.task(f"{name}: filling the shop", sum(count for count, _ in content.values())) as task:
+        for collection, (count, make) in content.items():
             for start in range(0, count, _BATCH):
                 numbers = range(_FIRST + start, _FIRST + min(count, start + _BATCH))
                 sandbox.commercetools.put_all({collection: [make(number) for number in numbers]})
-                task.advanced(len(numbers))
+                task.advance(len(numbers))
 
 
-def ran_job(sandbox: Sandbox, arguments: Sequence[str], share: float, rules: str = "") -> dict[str, Any]:
-    """The report of a job, and the most memory that it used, in MB (PSS)."""
+def run_job(sandbox: Sandbox, arguments: Sequence[str], share: float, rules: str = "") -> dict[str, Any]:
+    """Run a job and return its report and its peak memory in MB (PSS). Raises ClickException if it fails."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "sync.toml").write_text(rules, encoding="utf-8")
         process = subprocess.Popen(
@@ -155,34 +156,34 @@ def ran_job(sandbox: Sandbox, arguments: Sequence[str], share: float, rules: str
             stdout=subprocess.PIPE,
             text=True,
         )  # fmt: skip
-        with _watched(process) as peaks:
+        with _sampled_memory(process) as samples:
             out, _ = process.communicate()
         if process.returncode:
-            raise click.ClickException(f"{arguments[0]} ended with {process.returncode}:\n{out[-2000:]}")
-        return {"report": json.loads(out.splitlines()[-1]), "peak": round(max(peaks), 1)}
+            raise click.ClickException(f"{arguments[0]} exited with {process.returncode}:\n{out[-2000:]}")
+        return {"report": json.loads(out.splitlines()[-1]), "peak": round(max(samples), 1)}
 
 
 @contextmanager
-def _watched(process: "subprocess.Popen[str]") -> Iterator[Sequence[float]]:
-    """The memory of a process, looked at all the time."""
-    peaks = [0.0]
+def _sampled_memory(process: "subprocess.Popen[str]") -> Iterator[Sequence[float]]:
+    """Samples of a process's memory in MB (PSS), taken in the background while the block runs."""
+    samples = [0.0]
     ended = threading.Event()
 
     def watch() -> None:
-        while not ended.wait(_LOOK_EVERY):
-            peaks.append(pss_megabytes(tree(process.pid)))
+        while not ended.wait(_POLL_SECONDS):
+            samples.append(pss_megabytes(process_tree(process.pid)))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        yield peaks
+        yield samples
     finally:
         ended.set()
         watcher.join()
 
 
-def past_sheets(result: Mapping[str, Any]) -> list[Sheet]:
-    """The tables of `python -m bench past`."""
+def backfill_sheets(result: Mapping[str, Any]) -> list[Sheet]:
+    """The tables of `python -m bench backfill`."""
     rows = [
         [
             name, str(one["documents"]), f"{one['seconds']:.0f}", str(one["a_minute"]),
@@ -191,7 +192,7 @@ def past_sheets(result: Mapping[str, Any]) -> list[Sheet]:
         ]
         for name, one in result["passes"].items()
     ]  # fmt: skip
-    columns = ["pass", "documents", "seconds", "a minute", "events a minute", "answered 429", "errors", "peak MB"]
+    columns = ["pass", "documents", "seconds", "documents/min", "events/min", "answered 429", "errors", "peak MB"]
     memory = [
         [
             f"{times} times", ", ".join(f"{count:,} {name}" for name, count in one["documents"].items() if count),
@@ -200,6 +201,6 @@ def past_sheets(result: Mapping[str, Any]) -> list[Sheet]:
         for times, one in result["memory"].items()
     ]  # fmt: skip
     return [
-        Sheet(f"A backfill at a share of {result['share']:g} of Klaviyo's limits", columns, rows),
-        Sheet("Memory of a backfill, without limits", ["shop", "documents", "seconds", "peak MB"], memory),
+        Sheet(f"Backfills at {result['share']:.0%} of Klaviyo's limits", columns, rows),
+        Sheet("Memory of a backfill, without rate limits", ["shop", "documents", "seconds", "peak MB"], memory),
     ]

@@ -1,4 +1,4 @@
-"""Whether the lean stand-ins tell the truth: the calls of each kind of message, against them and the sandbox."""
+"""Checks the lean stand-ins: each kind of message must make the same calls to them as to the sandbox."""
 
 import tempfile
 from collections import Counter
@@ -14,23 +14,23 @@ from bench.report import Sheet
 from commands.processes import Sandbox, running_sandbox
 
 MESSAGES = 8
-"""Of each kind."""
+"""Messages per kind."""
 
 _FIRST = 1000
-_STOCKED = 5000
-"""Number of the product that has the variants which the inventory messages are about."""
-_STEADY = "[limits]\nstale_after = 30\n"
-"""A busy machine is not to add second reads."""
+_STOCK_PRODUCT = 5000
+"""Number of the product whose variants the inventory messages are about."""
+_SYNC_TOML = "[limits]\nstale_after = 30\n"
+"""A high `stale_after`, so that a slow machine does not cause extra reads."""
 
 Calls = Mapping[str, int]
 
 
 def compared_calls(bars: Bars) -> dict[str, tuple[Calls, Calls]]:
-    """Calls by operation of the messages of each kind: against the lean stand-ins, and against the sandbox."""
+    """By kind of message: calls by operation to the lean stand-ins, and to the sandbox."""
     with tempfile.TemporaryDirectory() as folder:
-        steady = Path(folder, "sync.toml")
-        steady.write_text(_STEADY, encoding="utf-8")
-        own = {"SYNC_CONFIG": str(steady)}
+        rules = Path(folder, "sync.toml")
+        rules.write_text(_SYNC_TOML, encoding="utf-8")
+        own = {"SYNC_CONFIG": str(rules)}
         with (
             bars.task("calls, lean stand-ins", len(KINDS)) as task,
             running_backends() as backends,
@@ -45,10 +45,14 @@ def compared_calls(bars: Bars) -> dict[str, tuple[Calls, Calls]]:
         with bars.task("calls, sandbox", len(KINDS)) as task, running_sandbox() as sandbox:
             _fill(sandbox)
             with running_function(sandbox.environment | own) as function:
-                load(function, [*_messages("product published"), Message("product published", _STOCKED, MESSAGES)], 4)
+                load(
+                    function,
+                    [*_messages("product published"), Message("product published", _STOCK_PRODUCT, MESSAGES)],
+                    4,
+                )
             _change_products(sandbox)
             with running_function(sandbox.environment | own) as function:
-                strict = _calls_by_kind(function, lambda: _recorded(sandbox), task)
+                strict = _calls_by_kind(function, lambda: _take_recorded_calls(sandbox), task)
     return {kind: (lean[kind], strict[kind]) for kind in KINDS}
 
 
@@ -56,29 +60,29 @@ def _messages(kind: str) -> list[Message]:
     return [Message(kind, _FIRST + index, SIZES.get(kind, 0)) for index in range(MESSAGES)]
 
 
-def _calls_by_kind(function: Function, made: Callable[[], Counter[str]], task: Task) -> dict[str, Calls]:
+def _calls_by_kind(function: Function, take_calls: Callable[[], Counter[str]], task: Task) -> dict[str, Calls]:
     calls: dict[str, Calls] = {}
-    made()
+    take_calls()
     for kind in KINDS:
         load(function, _messages(kind), 1)
-        found = made()
+        found = take_calls()
         del found["token"]
         calls[kind] = dict(sorted(found.items()))
-        task.advanced(1)
+        task.advance(1)
     return calls
 
 
-def _recorded(sandbox: Sandbox) -> Counter[str]:
-    """Operations since the last time."""
+def _take_recorded_calls(sandbox: Sandbox) -> Counter[str]:
+    """Calls by operation since the last time; clears the record."""
     both = (sandbox.commercetools, sandbox.klaviyo)
-    made = Counter(entry["operation"] for backend in both for entry in backend.requests(kind="api"))
+    calls = Counter(entry["operation"] for backend in both for entry in backend.requests(kind="api"))
     for backend in both:
         backend.forget_requests()
-    return made
+    return calls
 
 
 def _fill(sandbox: Sandbox) -> None:
-    """What the messages are about, with the products as they were before their change."""
+    """Put everything that the messages refer to into commercetools, products in their state before the change."""
     numbers = range(_FIRST, _FIRST + MESSAGES)
     ordered = {line["productId"] for number in numbers for line in _order(number)["lineItems"]}
     sandbox.commercetools.put_all(
@@ -106,7 +110,7 @@ def _order(number: int) -> Json:
 
 
 def _stocked_product() -> Json:
-    product = documents.product(MESSAGES, _STOCKED, changed=False)
+    product = documents.product(MESSAGES, _STOCK_PRODUCT, changed=False)
     data = product["masterData"]["current"]
     for index, variant in enumerate([data["masterVariant"], *data["variants"]]):
         variant["sku"] = documents.sku(_FIRST + index, 0)
@@ -118,6 +122,6 @@ def calls_sheet(found: Mapping[str, tuple[Calls, Calls]]) -> Sheet:
     rows = []
     for kind, (lean, strict) in found.items():
         for operation in sorted(lean.keys() | strict.keys()):
-            per_message = [f"{made.get(operation, 0) / MESSAGES:.2f}" for made in (lean, strict)]
+            per_message = [f"{counts.get(operation, 0) / MESSAGES:.2f}" for counts in (lean, strict)]
             rows.append([kind, operation, *per_message])
-    return Sheet("Calls a message", ["message", "operation", "lean stand-ins", "sandbox"], rows)
+    return Sheet("Calls per message", ["message", "operation", "lean stand-ins", "sandbox"], rows)

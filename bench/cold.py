@@ -1,4 +1,4 @@
-"""Cold start: from the start of the process to the first answered push; and where the time goes, by module."""
+"""Cold start: time from starting the process to the first answered push, and import time by module."""
 
 import http.client
 import os
@@ -11,27 +11,27 @@ from typing import Any
 
 import click
 
-from bench.mix import Message, mixed, push_body
+from bench.mix import Message, mix_messages, push_body
 from bench.processes import PYTHON, Backends, Function, Progress, await_port, running_backends, running_function
 from commands.processes import ROOT, TIMEOUT
 from sandbox.samples import ENVIRONMENT
 
 FIRST_MESSAGES = {"customer": "customer updated", "order": "order created", "product": "product published"}
-"""What is measured, by the name it is printed under."""
+"""The kinds of first message, by their name in the tables."""
 
 _POLL_SECONDS = 0.004
-_TOP = 15
-_SHOWN_MS = 3
-_GROUPS = {"customer": "Profiles", "order": "Events", "product": "Catalogs"}
-"""Of Klaviyo's SDK, which a first message needs."""
+_TOP_MODULES = 15
+_MIN_MS = 3
+_SDK_GROUPS = {"customer": "Profiles", "order": "Events", "product": "Catalogs"}
+"""The group of Klaviyo's SDK that the first message needs."""
 
 
 def cold_starts(repeat: int, progress: Progress) -> dict[str, Any]:
-    """Seconds to the first answer by kind of the first message: the median, the least and the most."""
+    """Seconds to the first answer, by kind of the first message: median, minimum and maximum."""
     result: dict[str, Any] = {}
     with running_backends() as backends:
         for name, kind in FIRST_MESSAGES.items():
-            message = next(message for message in mixed(100) if message.kind == kind)
+            message = next(message for message in mix_messages(100) if message.kind == kind)
             seconds = []
             for _ in range(repeat):
                 seconds.append(_cold_start(backends, message))
@@ -65,12 +65,12 @@ def _push(function: Function, body: bytes) -> None:
 
 
 def import_times() -> dict[str, Any]:
-    """Milliseconds of importing what the first message of each kind needs: in all, by package, and the top modules.
+    """Import time for the first message of each kind, in milliseconds: total, by package, and the slowest modules.
 
-    A module's own time, without those that it imports. `-X importtime` itself makes imports slower.
+    Counts each module's own time, without the modules that it imports. `-X importtime` itself slows imports down.
     """
     with running_backends() as backends:
-        return {name: _import_time(backends, group) for name, group in _GROUPS.items()}
+        return {name: _import_time(backends, group) for name, group in _SDK_GROUPS.items()}
 
 
 def _import_time(backends: Backends, group: str) -> dict[str, Any]:
@@ -84,20 +84,20 @@ def _import_time(backends: Backends, group: str) -> dict[str, Any]:
         text=True,
         check=True,
     )
-    modules = parsed(done.stderr)
+    modules = parse_import_times(done.stderr)
     packages: defaultdict[str, float] = defaultdict(float)
     for name, milliseconds in modules.items():
         packages[name.split(".")[0]] += milliseconds
     return {
         "total_ms": round(sum(modules.values()), 1),
         "modules": len(modules),
-        "by_package_ms": {name: round(own, 1) for name, own in _most(packages) if own >= _SHOWN_MS},
-        "top_modules_ms": {name: round(own, 1) for name, own in _most(modules)[:_TOP]},
+        "by_package_ms": {name: round(own, 1) for name, own in _slowest_first(packages) if own >= _MIN_MS},
+        "top_modules_ms": {name: round(own, 1) for name, own in _slowest_first(modules)[:_TOP_MODULES]},
     }
 
 
-def parsed(report: str) -> dict[str, float]:
-    """Milliseconds of their own by module, from what `-X importtime` writes."""
+def parse_import_times(report: str) -> dict[str, float]:
+    """Parse the output of `-X importtime`: each module's own milliseconds."""
     modules: dict[str, float] = {}
     for line in report.splitlines():
         if line.startswith("import time:") and "|" in line:
@@ -107,5 +107,5 @@ def parsed(report: str) -> dict[str, float]:
     return modules
 
 
-def _most(times: Mapping[str, float]) -> list[tuple[str, float]]:
+def _slowest_first(times: Mapping[str, float]) -> list[tuple[str, float]]:
     return sorted(times.items(), key=lambda pair: -pair[1])

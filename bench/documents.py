@@ -1,7 +1,7 @@
-"""The documents of the mix: the samples' own, made into as many as are needed.
+"""The documents of the mix: any number of them, derived from the samples.
 
-A document's size and number stand in its id, so the backends answer for any of them without holding them. Every text
-with a number in it has twelve digits for it: `numbered` puts another number into a document that was encoded once.
+A document's id contains its size and number, so the backends can answer for any document without storing it. A template
+is encoded once; wherever it contains its number it has twelve digits for it, which `with_number` replaces.
 """
 
 import copy
@@ -18,50 +18,50 @@ Json = dict[str, Any]
 PROJECT = "shop"
 CHANGED_VARIANTS = 3
 VERSION = 2
-"""Of every document, and in every message: a read that is older than its message is not copied."""
+"""Version in every document and message: a document older than its message would be a stale read."""
 SHOP_PRODUCTS = 200
-"""Products that orders are about."""
+"""Number of products that orders refer to."""
 ORDER_GROUPS = 40
-"""Orders differ in their products; those whose numbers are equal modulo this have the same ones."""
+"""Number of different sets of products in orders; an order's number modulo this selects one."""
 
 _DIGITS = 12
 _NUMBER = "9" * _DIGITS
-_SUBSCRIBER = b"%08d" % ((10**_DIGITS + 11_111_110) % 10**8)
+_TEMPLATE_PHONE_DIGITS = b"%08d" % ((10**_DIGITS + 11_111_110) % 10**8)
 _CATEGORY_EXPANSION = ("categories[*].ancestors[*]",)
 
 
-def identity(size: int, number: int) -> str:
-    """An id that looks like one of commercetools'; `size` counts line items or variants."""
+def resource_id(size: int, number: int) -> str:
+    """An id in the format of commercetools; `size` is the number of line items or variants."""
     return f"{size:08d}-0000-4000-8000-{number:0{_DIGITS}d}"
 
 
 def size_and_number(own_id: str) -> tuple[int, int]:
-    """What `identity` made an id of."""
+    """The inverse of `resource_id`."""
     return int(own_id[:8]), int(own_id[-_DIGITS:])
 
 
 def sku(number: int, variant: int) -> str:
-    """SKU of a product's variant."""
+    """The SKU of a product's variant."""
     return f"SKU-{number:0{_DIGITS}d}-{variant:03d}"
 
 
-def numbered(encoded: bytes, number: int) -> bytes:
-    """An encoded document with this number in the place of the one it was made with."""
+def with_number(encoded: bytes, number: int) -> bytes:
+    """An encoded template with its number replaced by this one."""
     return encoded.replace(_NUMBER.encode(), b"%0*d" % (_DIGITS, number))
 
 
 def customer(number: int) -> Json:
-    """A customer with a phone number of their own: two with the same one are one person to Klaviyo."""
+    """A customer with a unique phone number: Klaviyo matches customers with the same number to one profile."""
     document = _sample("customers", 1)
     for address in document["addresses"]:
-        address["mobile"] = f"0151 {_subscriber(number)}"
-    own = {"id": identity(0, number), "version": VERSION, "email": f"c{number:0{_DIGITS}d}@shop.example"}
+        address["mobile"] = f"0151 {_phone_digits(number)}"
+    own = {"id": resource_id(0, number), "version": VERSION, "email": f"c{number:0{_DIGITS}d}@shop.example"}
     return document | own
 
 
 def encoded_customer(number: int) -> bytes:
-    """A customer as commercetools sends them."""
-    return numbered(_customer_template(), number).replace(_SUBSCRIBER, _subscriber(number).encode())
+    """A customer as encoded by commercetools."""
+    return with_number(_customer_template(), number).replace(_TEMPLATE_PHONE_DIGITS, _phone_digits(number).encode())
 
 
 @cache
@@ -69,20 +69,20 @@ def _customer_template() -> bytes:
     return encoded(customer(int(_NUMBER)))
 
 
-def _subscriber(number: int) -> str:
-    """Eight digits of a phone number; no id has them in a row."""
+def _phone_digits(number: int) -> str:
+    """Eight digits of a phone number that can't occur in an id, so that they can be replaced safely."""
     return f"{(number + 11_111_111) % 10**8:08d}"
 
 
 @cache
 def order_template(lines: int, group: int, state: str = "Open") -> bytes:
-    """An order of so many line items, of the shop's own products."""
+    """An encoded order template with this many line items, all of the shop's products."""
     return encoded(_order(lines, group, state))
 
 
 def order(lines: int, number: int) -> Json:
-    """An order by its number."""
-    found: Json = json.loads(numbered(order_template(lines, number % ORDER_GROUPS), number))
+    """The order with this number."""
+    found: Json = json.loads(with_number(order_template(lines, number % ORDER_GROUPS), number))
     return found
 
 
@@ -93,25 +93,25 @@ def _order(lines: int, group: int, state: str) -> Json:
     for index in range(lines):
         product = (group * 5 + index) % SHOP_PRODUCTS
         line = copy.deepcopy(samples[index % len(samples)])
-        line |= {"id": f"{index:08d}-0000-4000-9000-{_NUMBER}", "productId": identity(10, product)}
+        line |= {"id": f"{index:08d}-0000-4000-9000-{_NUMBER}", "productId": resource_id(10, product)}
         line["variant"]["sku"] = sku(product, 1 + index % 10)
         line_items.append(line)
     cents = sum(line["totalPrice"]["centAmount"] for line in line_items)
     total = {**order["totalPrice"], "centAmount": cents}
-    own_id = identity(lines, int(_NUMBER))
+    own_id = resource_id(lines, int(_NUMBER))
     return order | {"id": own_id, "version": VERSION, "orderNumber": f"S-{_NUMBER}", "orderState": state,
-                    "totalPrice": total, "lineItems": line_items, "customerId": identity(0, int(_NUMBER)),
+                    "totalPrice": total, "lineItems": line_items, "customerId": resource_id(0, int(_NUMBER)),
                     "customerEmail": f"c{_NUMBER}@shop.example"}  # fmt: skip
 
 
 @cache
 def projection_template(variants: int) -> bytes:
-    """What shoppers see of a product of so many variants, with its categories expanded."""
+    """An encoded template of a product projection with this many variants and expanded categories."""
     return encoded(projection(variants))
 
 
 def projection(variants: int, *, changed: bool = True, expanded: bool = True) -> Json:
-    """A published projection; `changed`: as it is after the change that its message is about."""
+    """A published projection; with `changed`, in the state after the change that its message reports."""
     documents = Documents()
     for category in categories():
         documents.put("categories", category)
@@ -121,7 +121,7 @@ def projection(variants: int, *, changed: bool = True, expanded: bool = True) ->
 
 
 def product(variants: int, number: int, *, changed: bool = True) -> Json:
-    """A product; with `changed` its last three variants (of one variant: that one) have other prices than without."""
+    """A product. `changed` raises the prices of its last CHANGED_VARIANTS variants, or of all if it has fewer."""
     document = _sample("products", 1)
     data = document["masterData"]["current"]
     known = [data["masterVariant"], *data["variants"]]
@@ -129,14 +129,14 @@ def product(variants: int, number: int, *, changed: bool = True) -> Json:
     for index in range(variants):
         variant = copy.deepcopy(known[index % len(known)])
         variant |= {"id": index + 1, "sku": sku(number, index + 1), "key": f"v{number}-{index + 1}"}
-        variant.pop("availability", None)  # the sandbox makes it from the inventory entries
+        variant.pop("availability", None)  # the sandbox computes it from the inventory entries
         if changed and index >= variants - CHANGED_VARIANTS:
             for price in variant["prices"]:
                 price["value"]["centAmount"] += 100
         own.append(variant)
     current = data | {"masterVariant": own[0], "variants": own[1:]}
     return document | {
-        "id": identity(variants, number),
+        "id": resource_id(variants, number),
         "version": VERSION,
         "masterData": {"published": True, "hasStagedChanges": False, "current": current, "staged": current},
     }
@@ -148,25 +148,25 @@ def categories() -> list[Json]:
 
 
 def inventory_entry(number: int, variant: int = 0) -> Json:
-    """Stock of a variant. No product of the mix has variant 0: stock and product messages don't wait for each other."""
-    own = {"id": identity(variant, number), "version": VERSION, "sku": sku(number, variant)}
+    """Stock of a variant. Variant 0 is in no product of the mix, so stock and product messages don't share locks."""
+    own = {"id": resource_id(variant, number), "version": VERSION, "sku": sku(number, variant)}
     return _sample("inventory", 1) | own | {"quantityOnStock": 20 + variant, "availableQuantity": 20 + variant}
 
 
 def stock_by_sku(product: Any) -> Any:
-    """The inventory entries of a projection template's variants, by SKU."""
+    """The inventory entries for the variants of a projection template, by SKU."""
     variants = (product["masterVariant"], *product["variants"])
     return {variant["sku"]: [inventory_entry(int(_NUMBER), variant["id"])] for variant in variants}
 
 
 @cache
 def inventory_template(variant: int) -> bytes:
-    """An inventory entry of a variant."""
+    """An encoded template of a variant's inventory entry."""
     return encoded(inventory_entry(int(_NUMBER), variant))
 
 
 def encoded(document: object) -> bytes:
-    """JSON as commercetools sends it."""
+    """JSON as encoded by commercetools."""
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 

@@ -60,7 +60,7 @@ def comparison(products: int, share: float, bars: Bars) -> dict[str, Any]:
 
 
 class _Shop:
-    """Products with ten variants in stock, in leaf categories of about ten products each."""
+    """Products with ten variants in stock, spread over a category tree with two levels, ten per category."""
 
     def __init__(self, products: int) -> None:
         self._products = range(_FIRST, _FIRST + products)
@@ -106,7 +106,7 @@ class _Shop:
             stock = cast("dict[str, list[InventoryEntry]]", {entry["sku"]: [entry] for entry in _entries(number)})
             items.append(catalog_item(product, settings, now, {}).body)
             mapped = catalog_variants(product, settings, now, {}, stock)
-            variants += [variant_create(sku, one.body, product["id"]) for sku, one in mapped.items()]
+            variants += [variant_create(sku, variant.body, product["id"]) for sku, variant in mapped.items()]
         return items, variants
 
     def _projections(self, numbers: range) -> Iterator[ProductProjection]:

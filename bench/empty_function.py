@@ -1,4 +1,4 @@
-"""A function that does nothing with its message: what the framework itself costs."""
+"""A function that ignores its message: the baseline, which measures the cost of the framework itself."""
 
 import flask
 import functions_framework
@@ -6,6 +6,6 @@ import functions_framework
 
 @functions_framework.http
 def sync_push(request: flask.Request) -> flask.typing.ResponseReturnValue:
-    """Acknowledge."""
+    """Acknowledge the message."""
     request.get_data()
     return "", 204

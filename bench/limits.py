@@ -1,4 +1,4 @@
-"""Beyond Klaviyo's limits: more messages than Klaviyo takes, with the sandbox enforcing its limits."""
+"""More messages than Klaviyo's limits allow, against a sandbox that enforces the limits."""
 
 import asyncio
 import random
@@ -22,55 +22,55 @@ from commands.processes import Sandbox, running_sandbox
 from sandbox.control import Control
 
 NEW_VARIANTS = 3
-"""Of each product: it is new to Klaviyo, so that all of them are written."""
+"""Variants per product. The products are new to Klaviyo, so all their variants are written."""
 
 _FIRST = 1000
 THROTTLED = 429
 _BATCH = 200
-_LOOK_EVERY = 1.0
+_POLL_SECONDS = 1.0
 
 
 def plan(seconds: int, factor: float) -> list[Message]:
-    """Messages whose calls come to `factor` times what Klaviyo takes in this time.
+    """Messages whose calls amount to `factor` times what Klaviyo's limits allow in this time.
 
-    Customers by profile writes, orders of five line items by events, new products by variants.
+    Customers fill the limit of profile writes, orders of five line items that of events, new products that of variants.
     """
     minutes = seconds / 60 * factor
     counts = {
-        ("customer updated", 0): WRITES.a_minute * minutes,
-        ("order created", LINE_ITEMS): EVENTS.a_minute * minutes / (1 + LINE_ITEMS),
-        ("product published", NEW_VARIANTS): WRITES.a_minute * minutes / NEW_VARIANTS,
+        ("customer updated", 0): WRITES.per_minute * minutes,
+        ("order created", LINE_ITEMS): EVENTS.per_minute * minutes / (1 + LINE_ITEMS),
+        ("product published", NEW_VARIANTS): WRITES.per_minute * minutes / NEW_VARIANTS,
     }
     messages = [
         Message(kind, _FIRST + index, size) for (kind, size), count in counts.items() for index in range(round(count))
     ]
-    random.Random(0).shuffle(messages)  # noqa: S311 - an order, not a secret
+    random.Random(0).shuffle(messages)  # noqa: S311 - not for cryptography
     return messages
 
 
 def beyond_limits(seconds: int, factor: float, patience: float, bars: Bars) -> dict[str, Any]:
-    """Deliver the plan within `seconds`, redeliver what is refused, and see what Klaviyo holds in the end."""
+    """Deliver the plan within `seconds`, redeliver what is not acknowledged, and check Klaviyo's final state."""
     messages = plan(seconds, factor)
     with running_sandbox() as sandbox:
         _fill(sandbox, messages)
         sandbox.klaviyo.limits()
-        with running_function(sandbox.environment) as function, counting(sandbox.klaviyo) as statuses:
+        with running_function(sandbox.environment) as function, counting_statuses(sandbox.klaviyo) as statuses:
             subscription = Subscription(function.host, THREADS, Retries())
             started = time.monotonic()
             with bars.task("beyond the limits", len(messages)) as task:
-                delivered = asyncio.run(subscription.deliver(messages, seconds, patience, task.reached))
-            took = time.monotonic() - started
+                delivered = asyncio.run(subscription.deliver(messages, seconds, patience, task.update))
+            elapsed = time.monotonic() - started
             cpu = cpu_seconds(function.pids)
             reasons = Counter(
                 outcome.get("reason", outcome["outcome"])
                 for outcome in function.outcomes()
                 if outcome["outcome"] != "synced"
             )
-        lost = missing(messages, sandbox.klaviyo.state())
+        lost = losses(messages, sandbox.klaviyo.state())
     total = sum(statuses.values())
     return {
         "messages": len(messages),
-        "drained_after_seconds": round(took, 1),
+        "drained_after_seconds": round(elapsed, 1),
         "unacknowledged": delivered.unacknowledged,
         "pushes": delivered.pushes,
         "refused_pushes": delivered.refusals,
@@ -84,61 +84,67 @@ def beyond_limits(seconds: int, factor: float, patience: float, bars: Bars) -> d
     }
 
 
-def missing(messages: Sequence[Message], state: Mapping[str, Any]) -> dict[str, int]:
-    """How much of what the messages had to write Klaviyo does not hold, and how many events it holds twice."""
-    held = Counter(event["unique_id"] for event in state["events"])
+def losses(messages: Sequence[Message], state: Mapping[str, Any]) -> dict[str, int]:
+    """Number of records that the messages should have written but Klaviyo lacks, and of duplicate events."""
+    stored = Counter(event["unique_id"] for event in state["events"])
     profiles = {profile.get("external_id") for profile in state["profiles"]}
     lost = Counter[str](profiles=0, events=0, items=0, variants=0)
     for message in messages:
-        own_id = documents.identity(message.size, message.number)
+        own_id = documents.resource_id(message.size, message.number)
         match message.kind:
             case "customer updated":
                 lost["profiles"] += own_id not in profiles
             case "order created":
                 order = documents.order(message.size, message.number)
-                lost["events"] += sum(held[one] == 0 for one in (own_id, *(line["id"] for line in order["lineItems"])))
+                lost["events"] += sum(
+                    stored[event_id] == 0 for event_id in (own_id, *(line["id"] for line in order["lineItems"]))
+                )
             case "product published":
                 lost["items"] += own_id not in state["items"]
                 lost["variants"] += sum(
                     documents.sku(message.number, number) not in state["variants"]
                     for number in range(1, message.size + 1)
                 )
-    return {**lost, "events twice": sum(count - 1 for count in held.values())}
+    return {**lost, "events twice": sum(count - 1 for count in stored.values())}
 
 
 def _fill(sandbox: Sandbox, messages: Sequence[Message]) -> None:
-    """What the messages are about, and the products that orders are about."""
+    """Put everything that the messages refer to into commercetools."""
     ordered = [documents.product(10, number) for number in range(documents.SHOP_PRODUCTS)]
     sandbox.commercetools.put_all({"categories": documents.categories(), "products": ordered})
     for start in range(0, len(messages), _BATCH):
         batch = messages[start : start + _BATCH]
         sandbox.commercetools.put_all(
             {
-                "customers": [documents.customer(one.number) for one in batch if one.kind == "customer updated"],
+                "customers": [
+                    documents.customer(message.number) for message in batch if message.kind == "customer updated"
+                ],
                 "products": [
-                    documents.product(one.size, one.number) for one in batch if one.kind == "product published"
+                    documents.product(message.size, message.number)
+                    for message in batch
+                    if message.kind == "product published"
                 ],
             }
         )
 
 
 @contextmanager
-def counting(klaviyo: Control) -> Iterator[Counter[int]]:
-    """Requests by status, those that come inside the block."""
+def counting_statuses(klaviyo: Control) -> Iterator[Counter[int]]:
+    """Count the requests made inside the block, by status; the counter is final when the block ends."""
     statuses: Counter[int] = Counter()
     ended = threading.Event()
 
     def count() -> None:
         last = 0
         while True:
-            over = ended.wait(_LOOK_EVERY)
-            # What is being answered has no status yet, and neither has what came after it.
+            is_last = ended.wait(_POLL_SECONDS)
+            # A request in flight has no status yet. Stop there, and read it and all later ones next time.
             for entry in klaviyo.requests(since=last, kind="api"):
                 if not entry["status"]:
                     break
                 statuses[entry["status"]] += 1
                 last = entry["number"]
-            if over:
+            if is_last:
                 return
 
     counter = threading.Thread(target=count)
@@ -154,13 +160,15 @@ def limits_sheet(result: Mapping[str, Any]) -> Sheet:
     """The table of `python -m bench limits`."""
     rows = [
         ["messages", str(result["messages"])],
-        ["all acknowledged after s", str(result["drained_after_seconds"])],
-        ["not acknowledged", str(result["unacknowledged"])],
+        ["seconds until the last acknowledgement", str(result["drained_after_seconds"])],
+        ["messages never acknowledged", str(result["unacknowledged"])],
         ["pushes", str(result["pushes"])],
-        ["pushes refused", str(result["refused_pushes"])],
+        ["pushes not acknowledged", str(result["refused_pushes"])],
         ["requests to Klaviyo", str(result["requests"])],
-        ["answered 429", f"{result['throttled']} ({result['throttled_percent']} %)"],
-        *([f"lost: {name}", str(count)] for name, count in result["lost"].items()),
+        ["requests answered 429", f"{result['throttled']} ({result['throttled_percent']} %)"],
+        *([name if name == "events twice" else f"lost {name}", str(count)] for name, count in result["lost"].items()),
         *([f"seconds to acknowledge, {name}", str(value)] for name, value in result["seconds_to_acknowledge"].items()),
     ]
-    return Sheet(f"{result['seconds']} s at {result['factor']} times Klaviyo's limits", ["", "value"], rows)
+    return Sheet(
+        f"{result['seconds']} seconds of messages at {result['factor']} times Klaviyo's limits", ["", "value"], rows
+    )

@@ -1,4 +1,4 @@
-"""The mix of messages, and what it has to write."""
+"""The mix of messages, and the writes that it must cause."""
 
 import base64
 import json
@@ -15,11 +15,11 @@ from bench.documents import (
     PROJECT,
     VERSION,
     encoded,
-    identity,
-    numbered,
     order_template,
     projection,
+    resource_id,
     sku,
+    with_number,
 )
 
 LINE_ITEMS = 5
@@ -28,14 +28,14 @@ VARIANTS = 10
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One delivery: its kind, the number of its resource, and how many line items or variants that has."""
+    """A message: its kind, the number of its resource, and the resource's number of line items or variants."""
 
     kind: str
     number: int
     size: int
 
     def as_json(self) -> dict[str, Any]:
-        """For the process that sends it."""
+        """The message as JSON, for the load generator's process."""
         return asdict(self)
 
 
@@ -47,7 +47,7 @@ SHARES: Mapping[str, float] = {
     "inventory updated": 0.05,
 }
 KINDS = tuple(SHARES)
-"""Message kinds of the mix."""
+"""The kinds of message in the mix."""
 
 SIZES: Mapping[str, int] = {
     "order created": LINE_ITEMS,
@@ -55,7 +55,7 @@ SIZES: Mapping[str, int] = {
     "product published": VARIANTS,
 }
 DISCOUNTED = "product discounted"
-"""A kind that is not in the mix: a sale starts."""
+"""The kind that starts a sale; not in the mix."""
 
 LOG_NAMES: Mapping[str, str] = {
     "customer updated": "customer/ResourceUpdated",
@@ -64,11 +64,11 @@ LOG_NAMES: Mapping[str, str] = {
     "product published": "product/ProductPublished",
     "inventory updated": "inventory-entry/ResourceUpdated",
 }
-"""How the function's log names the kinds."""
+"""By kind: its name in the function's log."""
 
 
 def composition(count: int, shares: Mapping[str, float] = SHARES) -> dict[str, int]:
-    """How many of `count` messages are of each kind: shares rounded down, the rest to those that lost most."""
+    """Number of messages per kind: shares are rounded down, and the remainder goes to the kinds that lost most."""
     exact = {kind: count * share for kind, share in shares.items()}
     counts = {kind: int(amount + 1e-9) for kind, amount in exact.items()}
     by_loss = sorted(shares, key=lambda kind: counts[kind] - exact[kind])
@@ -77,16 +77,16 @@ def composition(count: int, shares: Mapping[str, float] = SHARES) -> dict[str, i
     return counts
 
 
-def mixed(count: int, first: int = 0, seed: int = 0) -> list[Message]:
-    """The mix in random but repeatable order. Every message is about a resource of its own, numbered from `first`."""
+def mix_messages(count: int, first: int = 0, seed: int = 0) -> list[Message]:
+    """The mix in a random but repeatable order. Every message has its own resource, numbered from `first`."""
     kinds = [kind for kind, amount in composition(count).items() for _ in range(amount)]
     messages = [Message(kind, first + index, SIZES.get(kind, 0)) for index, kind in enumerate(kinds)]
-    random.Random(seed).shuffle(messages)  # noqa: S311 - an order, not a secret
+    random.Random(seed).shuffle(messages)  # noqa: S311 - not for cryptography
     return messages
 
 
 def implied_writes(messages: Iterable[Message]) -> Counter[str]:
-    """Klaviyo calls that the messages have to make: fewer would be a loss, more a waste."""
+    """The writes to Klaviyo that the messages must cause: fewer would lose data, more would waste calls."""
     writes: Counter[str] = Counter()
     for message in messages:
         match message.kind:
@@ -104,24 +104,24 @@ def implied_writes(messages: Iterable[Message]) -> Counter[str]:
 
 
 def push_body(message: Message, message_id: str) -> bytes:
-    """The Pub/Sub push of a message."""
+    """The body of a message's Pub/Sub push."""
     data = base64.b64encode(_delivery(message)).decode()
     envelope = {"message": {"data": data, "messageId": message_id, "attributes": {}}, "subscription": "projects/p/s/s"}
     return json.dumps(envelope).encode()
 
 
-def from_json(told: Sequence[Mapping[str, Any]]) -> list[Message]:
-    """Messages as `Message.as_json` told them."""
-    return [Message(**one) for one in told]
+def from_json(rows: Sequence[Mapping[str, Any]]) -> list[Message]:
+    """The messages that `Message.as_json` converted."""
+    return [Message(**row) for row in rows]
 
 
 def _delivery(message: Message) -> bytes:
-    return numbered(_template(message.kind, message.size, message.number % ORDER_GROUPS), message.number)
+    return with_number(_template(message.kind, message.size, message.number % ORDER_GROUPS), message.number)
 
 
 @cache
 def _template(kind: str, size: int, group: int) -> bytes:
-    own_id = identity(size, 10**12 - 1)
+    own_id = resource_id(size, 10**12 - 1)
     match kind:
         case "customer updated":
             return encoded(_change("customer", own_id))
@@ -129,21 +129,21 @@ def _template(kind: str, size: int, group: int) -> bytes:
             identifiers = {"resourceUserProvidedIdentifiers": {"sku": sku(10**12 - 1, 0)}}
             return encoded(_change("inventory-entry", own_id) | identifiers)
         case "order created":
-            told = {"order": json.loads(order_template(size, group))}
-            return encoded(_message("OrderCreated", "order", own_id, told))
+            fields = {"order": json.loads(order_template(size, group))}
+            return encoded(_message("OrderCreated", "order", own_id, fields))
         case "order state changed":
-            told = {"orderState": "Confirmed", "oldOrderState": "Open"}
-            return encoded(_message("OrderStateChanged", "order", own_id, told))
+            fields = {"orderState": "Confirmed", "oldOrderState": "Open"}
+            return encoded(_message("OrderStateChanged", "order", own_id, fields))
         case "product published":
-            told = {"productProjection": projection(size, expanded=False), "removedImageUrls": [], "scope": "All"}
-            return encoded(_message("ProductPublished", "product", own_id, told))
+            fields = {"productProjection": projection(size, expanded=False), "removedImageUrls": [], "scope": "All"}
+            return encoded(_message("ProductPublished", "product", own_id, fields))
         case "product discounted":
-            told = {"updatedPrices": [{"variantId": 1, "priceId": "price", "staged": False}]}
-            return encoded(_message("ProductPriceDiscountsSet", "product", own_id, told))
+            fields = {"updatedPrices": [{"variantId": 1, "priceId": "price", "staged": False}]}
+            return encoded(_message("ProductPriceDiscountsSet", "product", own_id, fields))
     raise ValueError(kind)
 
 
-def _message(name: str, type_id: str, own_id: str, told: Mapping[str, Any]) -> dict[str, Any]:
+def _message(name: str, type_id: str, own_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "notificationType": "Message",
         "projectKey": PROJECT,
@@ -155,7 +155,7 @@ def _message(name: str, type_id: str, own_id: str, told: Mapping[str, Any]) -> d
         "type": name,
         "createdAt": "2026-11-18T08:00:00.000Z",
         "lastModifiedAt": "2026-11-18T08:00:00.000Z",
-        **told,
+        **fields,
     }
 
 

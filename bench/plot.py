@@ -1,4 +1,4 @@
-"""The model as a picture: messages a second by instances, and the wall of each limit. SVG by hand, for docs/."""
+"""A plot of the model: messages per second by number of instances, up to Klaviyo's limits. Plain SVG for docs/."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -9,21 +9,21 @@ from bench.saturation import MIXES, Instance, saturating_rates
 _WIDTH, _HEIGHT = 760, 420
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 250, 40, 50
 _COLOURS = ("#0b6e4f", "#2a5bd7", "#c2410c", "#7c3aed", "#a16207")
-_TITLE = "Messages a second by instances: Klaviyo's limits are the wall"
+_TITLE = "Messages per second by number of instances: Klaviyo's limits are the ceiling"
 _HEAD = (
     f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" font-size="12">'
 )
 
 
 def saturation_plot(
-    instance: Instance, most_instances: int = 8, mixes: Mapping[str, Mapping[str, float]] = MIXES
+    instance: Instance, max_instances: int = 8, mixes: Mapping[str, Mapping[str, float]] = MIXES
 ) -> str:
-    """One line a mix: it rises with the instances until the first of Klaviyo's limits stops it."""
-    walls = {name: next(iter(saturating_rates(shares).items())) for name, shares in mixes.items()}
-    highest = 5 * math.ceil(max(wall for _, wall in walls.values()) * 1.05 / 5)
+    """One line per mix, which rises with the instances until it reaches the first of Klaviyo's limits."""
+    ceilings = {name: next(iter(saturating_rates(shares).items())) for name, shares in mixes.items()}
+    highest = 5 * math.ceil(max(ceiling for _, ceiling in ceilings.values()) * 1.05 / 5)
 
     def x(instances: float) -> float:
-        return _LEFT + instances / most_instances * (_WIDTH - _LEFT - _RIGHT)
+        return _LEFT + instances / max_instances * (_WIDTH - _LEFT - _RIGHT)
 
     def y(rate: float) -> float:
         return _HEIGHT - _BOTTOM - rate / highest * (_HEIGHT - _TOP - _BOTTOM)
@@ -32,17 +32,17 @@ def saturation_plot(
         _HEAD,
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>',
         f'<text x="{_LEFT}" y="22" font-size="14">{_TITLE}</text>',
-        *_axes(most_instances, highest, x, y),
+        *_axes(max_instances, highest, x, y),
     ]
     labels = []
     for (name, shares), colour in zip(mixes.items(), _COLOURS, strict=False):
-        operation, wall = walls[name]
-        knee = min(wall / instance.capacity(shares), most_instances)
-        corners = ((0.0, 0.0), (knee, knee * instance.capacity(shares)), (most_instances, wall))
-        drawn = " ".join(f"{x(instances):.1f},{y(rate):.1f}" for instances, rate in corners)
-        parts.append(f'<polyline points="{drawn}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        labels.append((y(wall), f"{name}: {wall:.1f}/s, {operation}", colour))
-    return "\n".join([*parts, *_spread(labels), "</svg>\n"])
+        operation, ceiling = ceilings[name]
+        knee = min(ceiling / instance.capacity(shares), max_instances)
+        corners = ((0.0, 0.0), (knee, knee * instance.capacity(shares)), (max_instances, ceiling))
+        points = " ".join(f"{x(instances):.1f},{y(rate):.1f}" for instances, rate in corners)
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        labels.append((y(ceiling), f"{name}: {ceiling:.1f}/s, {operation}", colour))
+    return "\n".join([*parts, *_end_labels(labels), "</svg>\n"])
 
 
 def _axes(most: int, highest: float, x: Callable[[float], float], y: Callable[[float], float]) -> list[str]:
@@ -58,8 +58,8 @@ def _axes(most: int, highest: float, x: Callable[[float], float], y: Callable[[f
     return parts
 
 
-def _spread(labels: Sequence[tuple[float, str, str]]) -> list[str]:
-    """Labels beside their lines' ends, no two on top of each other."""
+def _end_labels(labels: Sequence[tuple[float, str, str]]) -> list[str]:
+    """Labels at the ends of their lines, without overlaps."""
     parts = []
     lowest = 0.0
     for height, text, colour in sorted(labels):

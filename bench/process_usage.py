@@ -8,20 +8,20 @@ from pathlib import Path
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def tree(pid: int) -> list[int]:
-    """A process and all its descendants that are alive."""
+def process_tree(pid: int) -> list[int]:
+    """A process and all its living descendants."""
     found = [pid]
     for own in found:
         for children in Path(f"/proc/{own}/task").glob("*/children"):
             try:
                 found += [int(child) for child in children.read_text().split()]
-            except OSError:  # ended meanwhile
+            except OSError:  # the process has ended since
                 continue
     return found
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    """User and system time that these processes have used."""
+    """User and system CPU time of these processes."""
     total = 0
     for pid in pids:
         try:
@@ -33,7 +33,7 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 
 def pss_megabytes(pids: Iterable[int]) -> float:
-    """Proportional set size: memory that processes share is counted once."""
+    """Memory of these processes as proportional set size, which counts shared memory once."""
     kilobytes = 0
     for pid in pids:
         try:
@@ -45,7 +45,7 @@ def pss_megabytes(pids: Iterable[int]) -> float:
 
 
 def machine() -> dict[str, object]:
-    """What the numbers were measured on."""
+    """A description of this machine, for the results."""
     models = [line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
     return {
         "cores": os.cpu_count(),

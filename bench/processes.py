@@ -1,4 +1,4 @@
-"""The processes of a measurement: the function, the lean backends, and the load generator."""
+"""The processes of a measurement: the function, the lean stand-ins and the load generator."""
 
 import json
 import os
@@ -16,22 +16,22 @@ from typing import IO, Any
 import click
 
 from bench.mix import Message
-from bench.process_usage import cpu_seconds, pss_megabytes, tree
+from bench.process_usage import cpu_seconds, process_tree, pss_megabytes
 from commands.processes import ROOT, TIMEOUT, free_port, sandbox_environment
 from sandbox.control import Control
 from sandbox.samples import ENVIRONMENT
 
 THREADS = 32
 PYTHON = os.environ.get("BENCH_PYTHON", sys.executable)
-"""The interpreter of the function: one without what developers need, as it is deployed, starts faster."""
-_LONGEST_RUN = 1800.0
+"""The function's interpreter. One without development packages, as in a deployment, starts faster."""
+_RUN_TIMEOUT = 1800.0
 
 Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """The function under functions-framework; its log goes into a file."""
+    """The function running under functions-framework; its log is written to a file."""
 
     process: subprocess.Popen[bytes]
     host: str
@@ -39,11 +39,11 @@ class Function:
 
     @property
     def pids(self) -> list[int]:
-        """The master and its worker."""
-        return tree(self.process.pid)
+        """The process ids of gunicorn's master and its worker."""
+        return process_tree(self.process.pid)
 
     def outcomes(self) -> list[dict[str, Any]]:
-        """The log lines of the messages so far."""
+        """The log lines with the outcomes of the messages so far."""
         return [
             line
             for text in self.log.read_text(encoding="utf-8").splitlines()
@@ -55,7 +55,7 @@ class Function:
 def running_function(
     environment: Mapping[str, str], threads: int = THREADS, *, wait: bool = True, source: Path = ROOT / "main.py"
 ) -> Iterator[Function]:
-    """The function, or another one; with `wait` it listens by the time it is handed over."""
+    """Run the function (or another `source`) until the block ends; with `wait`, wait until it listens."""
     port = free_port()
     command = [PYTHON, "-m", "functions_framework", "--target", "sync_push", "--host", "127.0.0.1"]
     with tempfile.TemporaryDirectory() as folder:
@@ -74,11 +74,11 @@ def running_function(
                 await_port(function)
             yield function
         finally:
-            _end(process)
+            _terminate(process)
 
 
 def await_port(function: Function, pause: float = 0.02) -> None:
-    """Return when the function listens."""
+    """Wait until the function listens. Raises ClickException if it does not start."""
     host, port = function.host.split(":")
     end = time.monotonic() + TIMEOUT
     while time.monotonic() < end and function.process.poll() is None:
@@ -93,7 +93,7 @@ def await_port(function: Function, pause: float = 0.02) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """The lean stand-ins."""
+    """The running lean stand-ins."""
 
     process: subprocess.Popen[str]
     commercetools: Control
@@ -101,11 +101,11 @@ class Backends:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment that points the function at them."""
+        """The environment that connects the function to them."""
         return sandbox_environment(self.commercetools.url, self.klaviyo.url)
 
     def counts(self, *, forget: bool = False) -> dict[str, dict[str, Any]]:
-        """Calls by operation and connections, by backend."""
+        """By backend: calls by operation, and connections. With `forget`, reset the calls."""
         method = "DELETE" if forget else "GET"
         return {
             "commercetools": self.commercetools.call(method, "counts"),
@@ -115,20 +115,20 @@ class Backends:
 
 @contextmanager
 def running_backends(commercetools_ms: float = 0, klaviyo_ms: float = 0) -> Iterator[Backends]:
-    """The lean stand-ins, with the latencies of their answers."""
+    """Run the lean stand-ins, with these latencies, until the block ends."""
     delays = ["--commercetools-ms", str(commercetools_ms), "--klaviyo-ms", str(klaviyo_ms)]
     command = [sys.executable, "-m", "bench.backends", *delays]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
-        where = json.loads(_line(process.stdout))
-        yield Backends(process, Control(where["commercetools"]), Control(where["klaviyo"]))
+        urls = json.loads(_read_line(process.stdout))
+        yield Backends(process, Control(urls["commercetools"]), Control(urls["klaviyo"]))
     finally:
-        _end(process)
+        _terminate(process)
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """What a load came to. CPU in seconds by process, memory in MB as (messages done, PSS)."""
+class LoadResult:
+    """The result of a load. `cpu` is in seconds by process; `memory` pairs processed messages with PSS in MB."""
 
     seconds: float
     latencies: Mapping[str, Sequence[float]]
@@ -143,46 +143,46 @@ def load(
     concurrency: int,
     backends: subprocess.Popen[str] | None = None,
     progress: Progress = lambda _: None,
-) -> Loaded:
-    """Push the messages, so many at a time, and measure meanwhile."""
+) -> LoadResult:
+    """Push the messages with this concurrency, and measure in the meantime. Raises ClickException on failure."""
     command = [sys.executable, "-m", "bench.load"]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
-        told = [message.as_json() for message in messages]
-        _tell(process, json.dumps({"host": function.host, "concurrency": concurrency, "messages": told}))
-        _line(process.stdout)
+        rows = [message.as_json() for message in messages]
+        _send_line(process, json.dumps({"host": function.host, "concurrency": concurrency, "messages": rows}))
+        _read_line(process.stdout)
         pids = {"function": function.pids, "load": [process.pid], "backends": [backends.pid] if backends else []}
         before = {name: cpu_seconds(own) for name, own in pids.items()}
         memory = [(0, pss_megabytes(pids["function"]))]
-        _tell(process, "go")
-        end = time.monotonic() + _LONGEST_RUN
-        while "seconds" not in (line := json.loads(_line(process.stdout))):
+        _send_line(process, "go")
+        end = time.monotonic() + _RUN_TIMEOUT
+        while "seconds" not in (line := json.loads(_read_line(process.stdout))):
             progress(line["done"])
             memory.append((line["done"], pss_megabytes(pids["function"])))
             if time.monotonic() > end or function.process.poll() is not None:
-                raise click.ClickException("The function does not answer any more.")
+                raise click.ClickException("The function has stopped answering.")
         cpu = {name: cpu_seconds(own) - before[name] for name, own in pids.items()}
         memory.append((len(messages), pss_megabytes(pids["function"])))
         progress(len(messages))
     finally:
-        _end(process)
-    return Loaded(line["seconds"], line["latencies"], line["statuses"], cpu, memory)
+        _terminate(process)
+    return LoadResult(line["seconds"], line["latencies"], line["statuses"], cpu, memory)
 
 
-def _tell(process: subprocess.Popen[str], line: str) -> None:
+def _send_line(process: subprocess.Popen[str], line: str) -> None:
     if process.stdin:
         process.stdin.write(line + "\n")
         process.stdin.flush()
 
 
-def _line(stream: IO[str] | None) -> str:
+def _read_line(stream: IO[str] | None) -> str:
     line = stream.readline() if stream else ""
     if not line:
-        raise click.ClickException("A process of the benchmark ended; what it said stands above.")
+        raise click.ClickException("A benchmark process ended early; see its output above.")
     return line
 
 
-def _end(process: subprocess.Popen[Any]) -> None:
+def _terminate(process: subprocess.Popen[Any]) -> None:
     process.terminate()
     try:
         process.wait(TIMEOUT)

@@ -1,4 +1,4 @@
-"""Progress, for people who wait."""
+"""Progress bars on stderr."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,30 +8,30 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class Task:
-    """One line of the progress bar."""
+    """A progress bar."""
 
     def __init__(self, progress: Progress, description: str, total: int) -> None:
         self._progress = progress
         self.own_id = progress.add_task(description, total=total)
 
-    def reached(self, done: int) -> None:
-        """So many are done."""
+    def update(self, done: int) -> None:
+        """Set the number of completed steps."""
         self._progress.update(self.own_id, completed=done)
 
-    def advanced(self, more: int) -> None:
-        """So many more are done."""
-        self._progress.advance(self.own_id, more)
+    def advance(self, steps: int) -> None:
+        """Add completed steps."""
+        self._progress.advance(self.own_id, steps)
 
 
 class Bars:
-    """The progress bar: a line for what is being done."""
+    """Progress bars, one per running task."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
 
     @contextmanager
     def task(self, description: str, total: int) -> Iterator[Task]:
-        """A line that is there for as long as it takes."""
+        """Show a progress bar until the block ends."""
         task = Task(self._progress, description, total)
         yield task
         self._progress.remove_task(task.own_id)
@@ -39,7 +39,7 @@ class Bars:
 
 @contextmanager
 def progress() -> Iterator[Bars]:
-    """On stderr, and gone when it is over."""
+    """Show progress bars on stderr, and remove them when the block ends."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
         yield Bars(shown)

@@ -1,4 +1,4 @@
-"""A push subscription in small: many messages at a time, each again after a pause until it is acknowledged."""
+"""A small model of a push subscription: concurrent pushes, with redelivery after a pause until acknowledged."""
 
 import asyncio
 import heapq
@@ -12,24 +12,24 @@ from bench.mix import Message
 
 _ACKNOWLEDGED = b" 204 "
 _ANSWER_SECONDS = 60.0
-_LOOK_EVERY = 0.05
+_POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """Pauses between the deliveries of one message, in seconds: they double, with jitter, up to the longest."""
+    """Redelivery backoff in seconds: pauses double up to `longest`, with jitter."""
 
     first: float = 10.0
     longest: float = 600.0
 
     def pause(self, attempt: int, jitter: float) -> float:
-        """After this many deliveries; `jitter` from 0 to 1."""
+        """The pause after this many deliveries; `jitter` is from 0 to 1."""
         return min(self.longest, self.first * 2.0 ** (attempt - 1)) * (0.8 + 0.4 * jitter)
 
 
 @dataclass(slots=True)
-class Delivered:
-    """What became of the messages. `seconds` from publishing to acknowledging, one for each acknowledged message."""
+class DeliveryResult:
+    """The result of a delivery. `seconds` holds, per acknowledged message, the time since it was published."""
 
     published: int
     unacknowledged: int
@@ -39,28 +39,28 @@ class Delivered:
 
 
 class Subscription:
-    """Pushes the messages evenly over some seconds, then goes on until all are acknowledged or patience ends."""
+    """Pushes messages to the function, `concurrency` at the same time."""
 
-    def __init__(self, host: str, at_a_time: int, retries: Retries) -> None:
+    def __init__(self, host: str, concurrency: int, retries: Retries) -> None:
         self._host, self._port = host.split(":")
-        self._at_a_time = at_a_time
+        self._concurrency = concurrency
         self._retries = retries
         self._random = random.Random(0)  # noqa: S311 - jitter
 
     async def deliver(
         self, messages: Sequence[Message], seconds: float, patience: float, progress: Callable[[int], None]
-    ) -> Delivered:
-        """Push `messages` within `seconds`, and again what is refused, for `patience` seconds in all."""
-        result = Delivered(len(messages), unacknowledged=len(messages))
+    ) -> DeliveryResult:
+        """Publish `messages` evenly over `seconds`; redeliver until all are acknowledged or `patience` seconds pass."""
+        result = DeliveryResult(len(messages), unacknowledged=len(messages))
         started = time.monotonic()
         published = [started + seconds * index / len(messages) for index in range(len(messages))]
         due = [(at, index, 1) for index, at in enumerate(published)]
 
-        async def push_what_is_due() -> None:
+        async def push_due_messages() -> None:
             while result.unacknowledged and time.monotonic() < started + patience:
-                wait = due[0][0] - time.monotonic() if due else _LOOK_EVERY
+                wait = due[0][0] - time.monotonic() if due else _POLL_SECONDS
                 if wait > 0:
-                    await asyncio.sleep(min(wait, _LOOK_EVERY))
+                    await asyncio.sleep(min(wait, _POLL_SECONDS))
                     continue
                 _, index, attempt = heapq.heappop(due)
                 acknowledged = await self._push(messages[index])
@@ -74,7 +74,7 @@ class Subscription:
                     pause = self._retries.pause(attempt, self._random.random())
                     heapq.heappush(due, (time.monotonic() + pause, index, attempt + 1))
 
-        await asyncio.gather(*(push_what_is_due() for _ in range(self._at_a_time)))
+        await asyncio.gather(*(push_due_messages() for _ in range(self._concurrency)))
         return result
 
     async def _push(self, message: Message) -> bool:

@@ -1,4 +1,4 @@
-"""What is printed: tables for people, and the same as Markdown for docs/performance.md."""
+"""Tables of results, for the terminal or as Markdown for docs/performance.md."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from bench.saturation import MIXES, Instance, instances_to_saturate, saturating_
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A table: a title, the columns' names, and rows of text. The first column is text, the others are numbers."""
+    """A table of formatted cells. The first column is text, the others are numbers."""
 
     title: str
     columns: Sequence[str]
@@ -20,7 +20,7 @@ class Sheet:
 
 
 def show(console: Console, sheets: Iterable[Sheet], *, markdown: bool) -> None:
-    """Print the tables, in the terminal or as Markdown."""
+    """Print the tables for the terminal or as Markdown."""
     for sheet in sheets:
         if markdown:
             console.print(as_markdown(sheet), markup=False, highlight=False, soft_wrap=True)
@@ -34,7 +34,7 @@ def show(console: Console, sheets: Iterable[Sheet], *, markdown: bool) -> None:
 
 
 def as_markdown(sheet: Sheet) -> str:
-    """A Markdown table below its title."""
+    """The table as Markdown, below its title."""
     lines = [
         f"**{sheet.title}**",
         "",
@@ -51,7 +51,7 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def machine_line(machine: Mapping[str, Any]) -> str:
-    """What the numbers were measured on, in a sentence."""
+    """One line that describes the machine."""
     return (
         f"{machine['cores']} cores of {machine['cpu']}, {machine['system']}, Python {machine['python']}; "
         f"load before the run {machine['load_before']}"
@@ -62,17 +62,20 @@ def bench_sheets(result: Mapping[str, Any]) -> list[Sheet]:
     """The tables of `python -m bench`."""
     runs: Mapping[str, Mapping[str, Any]] = result["medians"]
     rows = [
-        _across("messages/s", runs, "messages_per_second"),
-        *(_across(f"{name} ms", runs, name) for name in ("p50", "p95", "p99")),
-        _across("CPU ms a message", runs, "cpu_ms_per_message"),
-        _across("peak memory MB (PSS)", runs, "peak_memory_mb"),
-        *(_across(f"connections to {name}", runs, "connections", name) for name in ("commercetools", "klaviyo")),
+        _row_across_runs("messages/s", runs, "messages_per_second"),
+        *(_row_across_runs(f"{name} ms", runs, name) for name in ("p50", "p95", "p99")),
+        _row_across_runs("CPU ms per message", runs, "cpu_ms_per_message"),
+        _row_across_runs("peak memory MB (PSS)", runs, "peak_memory_mb"),
         *(
-            _across(f"CPU seconds of the {name}", runs, "cpu_seconds", name)
+            _row_across_runs(f"connections to {name}", runs, "connections", name)
+            for name in ("commercetools", "klaviyo")
+        ),
+        *(
+            _row_across_runs(f"CPU seconds of the {name}", runs, "cpu_seconds", name)
             for name in ("function", "load", "backends")
         ),
     ]
-    title = f"{result['messages']} messages, {result['concurrency']} at a time, medians of {result['repeat']}"
+    title = f"{result['messages']} messages, concurrency {result['concurrency']}, medians of {result['repeat']} runs"
     sheets = [Sheet(title, ["commercetools/Klaviyo latency", *runs], rows)]
     slowest = list(runs.values())[-1]
     sheets.append(
@@ -82,8 +85,8 @@ def bench_sheets(result: Mapping[str, Any]) -> list[Sheet]:
             [
                 [
                     kind,
-                    *(number(calls.get(backend, 0)) for backend in ("commercetools", "klaviyo")),
-                    *(number(slowest["latency_by_kind"][kind][name]) for name in ("p50", "p95")),
+                    *(formatted(calls.get(backend, 0)) for backend in ("commercetools", "klaviyo")),
+                    *(formatted(slowest["latency_by_kind"][kind][name]) for name in ("p50", "p95")),
                 ]
                 for kind, calls in slowest["calls_by_kind"].items()
             ],
@@ -92,12 +95,12 @@ def bench_sheets(result: Mapping[str, Any]) -> list[Sheet]:
     empty = result["floor"]
     sheets.append(
         Sheet(
-            "The floor: an empty function",
+            "Baseline: an empty function",
             ["", "value"],
             [
-                ["messages/s", number(empty["messages_per_second"])],
-                ["CPU ms a message", number(empty["cpu_ms_per_message"])],
-                ["peak memory MB (PSS)", number(empty["peak_memory_mb"])],
+                ["messages/s", formatted(empty["messages_per_second"])],
+                ["CPU ms per message", formatted(empty["cpu_ms_per_message"])],
+                ["peak memory MB (PSS)", formatted(empty["peak_memory_mb"])],
             ],
         )
     )
@@ -108,17 +111,17 @@ def bench_sheets(result: Mapping[str, Any]) -> list[Sheet]:
 
 def _cold_sheets(result: Mapping[str, Any]) -> list[Sheet]:
     cold, imports = result["cold_start"], result["imports"]
-    packages = {name for one in imports.values() for name in one["by_package_ms"]}
-    most = sorted(packages, key=lambda name: -max(one["by_package_ms"].get(name, 0) for one in imports.values()))
+    packages = {name for times in imports.values() for name in times["by_package_ms"]}
+    slowest = sorted(packages, key=lambda name: -max(times["by_package_ms"].get(name, 0) for times in imports.values()))
     return [
         Sheet(
-            f"Cold start to the first answered push, seconds, medians of {result['cold_repeat']}",
-            ["first message", "median", "least", "most", "imports ms", "modules"],
+            f"Cold start until the first push is answered, in seconds, {result['cold_repeat']} starts each",
+            ["first message", "median", "min", "max", "imports ms", "modules"],
             [
                 [
                     name,
                     *(f"{times[which]:.3f}" for which in ("median", "least", "most")),
-                    number(imports[name]["total_ms"]),
+                    formatted(imports[name]["total_ms"]),
                     str(imports[name]["modules"]),
                 ]
                 for name, times in cold.items()
@@ -127,36 +130,39 @@ def _cold_sheets(result: Mapping[str, Any]) -> list[Sheet]:
         Sheet(
             "Import time by package, ms (`-X importtime`)",
             ["package", *imports],
-            [[name, *(number(one["by_package_ms"].get(name, 0)) for one in imports.values())] for name in most[:15]],
+            [
+                [name, *(formatted(times["by_package_ms"].get(name, 0)) for times in imports.values())]
+                for name in slowest[:15]
+            ],
         ),
     ]
 
 
 def saturation_sheet(instance: Instance) -> Sheet:
-    """Which rate of which mix saturates which limit."""
+    """The model: the rate at which each mix reaches Klaviyo's limits, and the instances needed for that."""
     rows = []
     for name, shares in MIXES.items():
         rates = list(saturating_rates(shares).items())
         second = f"{rates[1][1]:.1f} {rates[1][0]}" if len(rates) > 1 else ""
-        (operation, wall), needed = rates[0], instances_to_saturate(shares, instance)
-        rows.append([name, f"{wall:.1f}", operation, second, f"{instance.capacity(shares):.1f}", str(needed)])
+        (operation, ceiling), needed = rates[0], instances_to_saturate(shares, instance)
+        rows.append([name, f"{ceiling:.1f}", operation, second, f"{instance.capacity(shares):.1f}", str(needed)])
     return Sheet(
-        "Messages a second that Klaviyo takes (model)",
-        ["mix", "most", "limited by", "next limit", "an instance does", "instances that saturate"],
+        "Messages per second within Klaviyo's limits (model)",
+        ["mix", "messages/s", "limited by", "next limit", "per instance", "instances to saturate"],
         rows,
     )
 
 
-def _across(name: str, runs: Mapping[str, Mapping[str, Any]], *path: str) -> list[str]:
+def _row_across_runs(name: str, runs: Mapping[str, Mapping[str, Any]], *path: str) -> list[str]:
     cells = [name]
     for run in runs.values():
         value: Any = run
         for step in path:
             value = value[step]
-        cells.append(number(value))
+        cells.append(formatted(value))
     return cells
 
 
-def number(value: float) -> str:
-    """With as many digits as it takes to compare."""
+def formatted(value: float) -> str:
+    """A number with the digits needed for comparisons: two decimals below 100, else none."""
     return f"{value:.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2f}"  # noqa: PLR2004 - three digits

@@ -1,6 +1,6 @@
-"""Which rate of which mix saturates which of Klaviyo's limits, and how many instances that takes.
+"""A model of Klaviyo's limits: the rate at which a mix reaches them, and the number of instances that takes.
 
-Klaviyo counts per operation and account, in windows of a second and of a minute: instances share the limits.
+Klaviyo counts per operation and account, in windows of a second and of a minute, so all instances share the limits.
 Source: Klaviyo API reference, "Rate limits" of each operation.
 """
 
@@ -15,21 +15,21 @@ from bench.mix import LINE_ITEMS, SHARES
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Calls of one operation that Klaviyo takes."""
+    """Klaviyo's rate limit for one operation."""
 
-    a_second: int
-    a_minute: int
+    per_second: int
+    per_minute: int
 
     @property
     def steady(self) -> float:
-        """Calls a second that can be kept up."""
-        return min(self.a_second, self.a_minute / 60)
+        """Calls per second that can be sustained."""
+        return min(self.per_second, self.per_minute / 60)
 
 
 WRITES = Limit(75, 750)
-"""Profile and catalog writes, each operation by itself."""
+"""Profile and catalog writes; each operation has its own limit."""
 EVENTS = Limit(350, 3500)
-"""Events and catalog reads, each operation by itself."""
+"""Events and catalog reads; each operation has its own limit."""
 
 LIMITS: Mapping[str, Limit] = {
     "create_event": EVENTS,
@@ -55,7 +55,7 @@ CALLS: Mapping[str, Calls] = {
     },
     "inventory updated": {"update_catalog_variant": 1},
 }
-"""Klaviyo calls of one message, by its kind."""
+"""Calls to Klaviyo per message, by kind."""
 
 READS: Mapping[str, float] = {
     **dict.fromkeys(SHARES, 1),
@@ -64,7 +64,7 @@ READS: Mapping[str, float] = {
     "product published": 4,
     "inventory updated": 2,
 }
-"""commercetools calls of one message, when the products of orders are known."""
+"""Calls to commercetools per message, if the products of orders are cached."""
 
 MIXES: Mapping[str, Mapping[str, float]] = {
     "the mix": SHARES,
@@ -75,8 +75,8 @@ MIXES: Mapping[str, Mapping[str, float]] = {
 }
 
 
-def calls_a_message(shares: Mapping[str, float], calls: Mapping[str, Calls] = CALLS) -> dict[str, float]:
-    """Calls of each operation that an average message of a mix makes."""
+def calls_per_message(shares: Mapping[str, float], calls: Mapping[str, Calls] = CALLS) -> dict[str, float]:
+    """Calls per operation of an average message of the mix."""
     total: defaultdict[str, float] = defaultdict(float)
     for kind, share in shares.items():
         for operation, count in calls[kind].items():
@@ -85,16 +85,16 @@ def calls_a_message(shares: Mapping[str, float], calls: Mapping[str, Calls] = CA
 
 
 def saturating_rates(shares: Mapping[str, float], calls: Mapping[str, Calls] = CALLS) -> dict[str, float]:
-    """Messages a second at which each operation reaches its limit, the first to be reached first."""
-    rates = {name: LIMITS[name].steady / count for name, count in calls_a_message(shares, calls).items() if count}
+    """Messages per second at which each operation reaches its limit, lowest rate first."""
+    rates = {name: LIMITS[name].steady / count for name, count in calls_per_message(shares, calls).items() if count}
     return dict(sorted(rates.items(), key=lambda pair: pair[1]))
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """What one instance has: threads for messages and for parallel writes, latencies in seconds, CPU in milliseconds.
+    """An instance: threads for messages and for parallel writes, latencies in seconds, CPU milliseconds per message.
 
-    The defaults are Terraform's: 8 threads, and half a second for a write.
+    The defaults are Terraform's 8 threads, and half a second for a write.
     """
 
     threads: int = 8
@@ -104,20 +104,20 @@ class Instance:
     cpu_ms: float = 4.0
 
     def capacity(self, shares: Mapping[str, float]) -> float:
-        """Messages a second of a mix: what its threads can wait for, or what its one CPU can do."""
-        writes = sum(calls_a_message(shares).values())
+        """Messages per second of a mix, limited by the threads that wait for answers or by the one CPU."""
+        writes = sum(calls_per_message(shares).values())
         reads = sum(share * READS[kind] for kind, share in shares.items())
         waiting = writes * self.klaviyo_seconds + reads * self.commercetools_seconds
         return min((self.threads + self.writers) / waiting, 1000 / self.cpu_ms)
 
 
 def throughput(instances: int, shares: Mapping[str, float], instance: Instance) -> tuple[float, str]:
-    """Messages a second of so many instances, and what bounds them: `instances`, or Klaviyo's operation."""
-    operation, wall = next(iter(saturating_rates(shares).items()))
+    """Messages per second of this many instances, and the bottleneck: `instances`, or an operation of Klaviyo's."""
+    operation, ceiling = next(iter(saturating_rates(shares).items()))
     capacity = instances * instance.capacity(shares)
-    return (capacity, "instances") if capacity < wall else (wall, operation)
+    return (capacity, "instances") if capacity < ceiling else (ceiling, operation)
 
 
 def instances_to_saturate(shares: Mapping[str, float], instance: Instance) -> int:
-    """The fewest instances that use all that Klaviyo takes of a mix: more only collect 429s."""
+    """The fewest instances that reach Klaviyo's limit for a mix. More instances only get 429s."""
     return math.ceil(next(iter(saturating_rates(shares).values())) / instance.capacity(shares))

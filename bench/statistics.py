@@ -1,4 +1,4 @@
-"""Figures from measurements: percentiles, medians, and straight lines."""
+"""Statistics: percentiles, medians and fitted lines."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def percentile(values: Iterable[float], share: float) -> float:
-    """The value that `share` (0 to 1) of the values don't exceed, by nearest rank; 0 when there are none."""
+    """The percentile by nearest rank, with `share` from 0 to 1; 0 if there are no values."""
     ordered = sorted(values)
     if not ordered:
         return 0.0
@@ -16,35 +16,35 @@ def percentile(values: Iterable[float], share: float) -> float:
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float]:
-    """p50, p95 and p99."""
+    """p50, p95 and p99, rounded."""
     return {name: round(percentile(values, share), 1) for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))}
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A straight line through points; `fit` is r squared, 1 when they lie on it."""
+    """A fitted straight line; `fit` is r squared, 1 if all points are on the line."""
 
     slope: float
     intercept: float
     fit: float
 
     def as_json(self) -> dict[str, float]:
-        """Rounded."""
+        """The rounded values."""
         return {"slope": round(self.slope, 4), "intercept": round(self.intercept, 3), "fit": round(self.fit, 4)}
 
 
 def line(points: Sequence[tuple[float, float]]) -> Line:
-    """Least squares through two points or more."""
+    """Fit a line through two or more points by least squares."""
     xs, ys = zip(*points, strict=True)
     slope, intercept = linear_regression(xs, ys)
     mean = sum(ys) / len(ys)
-    missed = sum((y - intercept - slope * x) ** 2 for x, y in points)
-    spread = sum((y - mean) ** 2 for y in ys)
-    return Line(slope, intercept, 1 - missed / spread if spread else 1.0)
+    residual = sum((y - intercept - slope * x) ** 2 for x, y in points)
+    total = sum((y - mean) ** 2 for y in ys)
+    return Line(slope, intercept, 1 - residual / total if total else 1.0)
 
 
 def medians(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The median of every number that the runs have under the same names; other values are the first run's."""
+    """The median of every number in the runs, by name at any depth; other values come from the first run."""
     result: dict[str, Any] = {}
     for name, value in runs[0].items():
         values = [run[name] for run in runs if name in run]

@@ -1,4 +1,4 @@
-"""Throughput of the mix: messages a second, latencies, CPU, memory, connections and calls."""
+"""Throughput of the mix: messages per second, latencies, CPU, memory, connections and calls."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,16 +8,16 @@ from typing import Any
 
 import click
 
-from bench.mix import LOG_NAMES, Message, implied_writes, mixed
-from bench.processes import THREADS, Loaded, Progress, load, running_backends, running_function
+from bench.mix import LOG_NAMES, Message, implied_writes, mix_messages
+from bench.processes import THREADS, LoadResult, Progress, load, running_backends, running_function
 from bench.statistics import percentiles
 
 EMPTY_FUNCTION = Path(__file__).with_name("empty_function.py")
 WARM_UP = 64
-"""Messages before the measurement: imports, token and connections are the cold start's business."""
+"""Messages before the measurement, so that it excludes imports, the token and new connections."""
 
 _FIRST = 1000
-"""Numbers below are the warm-up's: every resource is used once."""
+"""First number after those of the warm-up: every resource is used only once."""
 
 _WRITES = ("create_event", "create_or_update_profile", "update_catalog_variant")
 _ACKNOWLEDGED = "204"
@@ -25,32 +25,32 @@ _ACKNOWLEDGED = "204"
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """Milliseconds that the stand-ins take for an answer."""
+    """Latencies of the stand-ins in milliseconds."""
 
     commercetools: float
     klaviyo: float
 
     @property
     def name(self) -> str:
-        """As in "20/50 ms"."""
+        """The name in tables, such as "20/50 ms"."""
         return f"{self.commercetools:g}/{self.klaviyo:g} ms"
 
 
 def throughput(latencies: Latencies, messages: int, concurrency: int, progress: Progress) -> dict[str, Any]:
-    """One run of the mix against a fresh function and fresh backends. Raises ClickException when anything is lost."""
+    """Run the mix against a new function and new backends. Raises ClickException if anything is lost."""
     with (
         running_backends(latencies.commercetools, latencies.klaviyo) as backends,
         running_function(backends.environment) as function,
     ):
-        load(function, mixed(WARM_UP), concurrency)
+        load(function, mix_messages(WARM_UP), concurrency)
         backends.counts(forget=True)
-        plan = mixed(messages, _FIRST)
+        plan = mix_messages(messages, _FIRST)
         loaded = load(function, plan, concurrency, backends.process, progress)
         counts = backends.counts()
         outcomes = function.outcomes()[WARM_UP:]
-    _require_all(plan, loaded, counts, outcomes)
+    _require_complete(plan, loaded, counts, outcomes)
     return {
-        **figures(loaded, len(plan)),
+        **load_statistics(loaded, len(plan)),
         "connections": {name: count["connections"] for name, count in counts.items()},
         "calls": {name: count["calls"] for name, count in counts.items()},
         "calls_by_kind": calls_by_kind(outcomes),
@@ -59,22 +59,22 @@ def throughput(latencies: Latencies, messages: int, concurrency: int, progress: 
     }
 
 
-def floor(messages: int, concurrency: int, progress: Progress) -> dict[str, Any]:
-    """The same messages to a function that does nothing: what no function is below, on this machine at this time."""
+def baseline(messages: int, concurrency: int, progress: Progress) -> dict[str, Any]:
+    """Send the same messages to an empty function: the lower bound on this machine at this time."""
     with running_function({}, source=EMPTY_FUNCTION) as function:
-        load(function, mixed(WARM_UP), concurrency)
-        loaded = load(function, mixed(messages, _FIRST), concurrency, progress=progress)
+        load(function, mix_messages(WARM_UP), concurrency)
+        loaded = load(function, mix_messages(messages, _FIRST), concurrency, progress=progress)
     if loaded.statuses != {_ACKNOWLEDGED: messages}:
         raise click.ClickException(f"The empty function answered {dict(loaded.statuses)}.")
-    return figures(loaded, messages)
+    return load_statistics(loaded, messages)
 
 
-def figures(loaded: Loaded, messages: int) -> dict[str, Any]:
-    """What a load comes to a message."""
-    everything = [value for values in loaded.latencies.values() for value in values]
+def load_statistics(loaded: LoadResult, messages: int) -> dict[str, Any]:
+    """Throughput, latency, CPU and memory of a load."""
+    latencies = [value for values in loaded.latencies.values() for value in values]
     return {
         "messages_per_second": round(messages / loaded.seconds, 1),
-        **percentiles(everything),
+        **percentiles(latencies),
         "cpu_ms_per_message": round(loaded.cpu["function"] / messages * 1000, 3),
         "cpu_seconds": {name: round(seconds, 2) for name, seconds in loaded.cpu.items()},
         "peak_memory_mb": round(max(megabytes for _, megabytes in loaded.memory), 1),
@@ -82,7 +82,7 @@ def figures(loaded: Loaded, messages: int) -> dict[str, Any]:
 
 
 def calls_by_kind(outcomes: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """Calls a message by kind and backend, as the function's log counts them."""
+    """Calls per message by kind and backend, as counted in the function's log."""
     kinds = {name: kind for kind, name in LOG_NAMES.items()}
     totals: defaultdict[str, Counter[str]] = defaultdict(Counter)
     counts: Counter[str] = Counter()
@@ -96,13 +96,13 @@ def calls_by_kind(outcomes: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, 
     }
 
 
-def _require_all(
+def _require_complete(
     plan: Sequence[Message],
-    loaded: Loaded,
+    loaded: LoadResult,
     counts: Mapping[str, Mapping[str, Any]],
     outcomes: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Every message was acknowledged as synced, and what it implies was written, no more and no less."""
+    """Raise ClickException unless every message was synced and exactly the implied writes were made."""
     problems = []
     if loaded.statuses != {_ACKNOWLEDGED: len(plan)}:
         problems.append(f"answers: {dict(loaded.statuses)}")
@@ -114,6 +114,6 @@ def _require_all(
         problems.append(f"written {written}, not {dict(implied)}")
     unknown = {name: count["calls"]["unknown"] for name, count in counts.items() if count["calls"].get("unknown")}
     if unknown:
-        problems.append(f"calls that the stand-ins don't know: {unknown}")
+        problems.append(f"calls that the stand-ins don't support: {unknown}")
     if problems:
-        raise click.ClickException("The run does not count. " + "; ".join(problems))
+        raise click.ClickException("The run is invalid. " + "; ".join(problems))
