@@ -1,1 +1,1 @@
-"""Commands for people, behind manage.py. Nothing here is deployed."""
+"""The commands of manage.py. They are not deployed."""

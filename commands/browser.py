@@ -1,4 +1,4 @@
-"""A headless Chromium, for the page's tests and its screenshot. Needs Debian's chromium and chromium-driver."""
+"""A headless Chromium for the page's tests and screenshots. Needs Debian's chromium and chromium-driver."""
 
 import json
 import shutil
@@ -18,13 +18,13 @@ _FLAGS = (
 
 
 def missing_programs() -> list[str]:
-    """What has to be installed first."""
+    """The programs that are not installed."""
     return [program for program in PROGRAMS if not shutil.which(program)]
 
 
 @contextmanager
 def chromium(profile: Path) -> Iterator[Chrome]:
-    """A browser with a profile folder of its own, which notes its console and every request."""
+    """A browser with its own profile folder, which logs its console and every request."""
     browser, driver = (shutil.which(program) for program in PROGRAMS)
     options = ChromeOptions()
     options.binary_location = browser or ""
@@ -39,7 +39,7 @@ def chromium(profile: Path) -> Iterator[Chrome]:
 
 
 def resize(chrome: Chrome, width: int, height: int) -> None:
-    """Show the page as a screen of this size does, also one narrower than any window."""
+    """Set the screen size. Emulated, so it may be narrower than any window."""
     chrome.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
         {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
@@ -47,19 +47,19 @@ def resize(chrome: Chrome, width: int, height: int) -> None:
 
 
 def set_colour_scheme(chrome: Chrome, scheme: str) -> None:
-    """Prefer `light` or `dark` colours."""
+    """Set the preferred colour scheme, `light` or `dark`."""
     chrome.execute_cdp_cmd(
         "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     )
 
 
 def requested_urls(chrome: Chrome) -> list[str]:
-    """Addresses that were asked for since the last time."""
+    """URLs requested since the last call."""
     entries = (json.loads(entry["message"])["message"] for entry in log_entries(chrome, "performance"))
     return [entry["params"]["request"]["url"] for entry in entries if entry["method"] == "Network.requestWillBeSent"]
 
 
 def log_entries(chrome: Chrome, kind: str) -> list[dict[str, Any]]:
-    """What was noted since the last time: `browser` is the console, `performance` the protocol's events."""
+    """Log entries since the last call. Kind `browser` is the console, `performance` the DevTools protocol's events."""
     entries: list[dict[str, Any]] = chrome.get_log(kind)  # type: ignore[no-untyped-call]
     return entries

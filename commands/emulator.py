@@ -1,4 +1,4 @@
-"""The Pub/Sub emulator that comes with gcloud, as a program of its own, and its REST interface."""
+"""Run gcloud's Pub/Sub emulator and call its REST API."""
 
 import base64
 import contextlib
@@ -26,25 +26,25 @@ _USUAL_ROOTS = (
     Path.home() / "google-cloud-sdk",
 )
 _JAR = "platform/pubsub-emulator/lib/cloud-pubsub-emulator-*-all.jar"
-_SMALL = ("-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-_PATIENCE = 30.0
+_JVM_OPTIONS = ("-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+_TIMEOUT = 30.0
 _OK = 200
 
 
 class EmulatorError(Exception):
-    """The emulator can't be had, or did not do what it was asked; the text says why."""
+    """The emulator can't be started, or refused a call; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Emulator:
-    """A running emulator. Topics and subscriptions go by their short names, all in one project."""
+    """A running emulator. Topics and subscriptions are given by short name, all in one project."""
 
     host: str
     project: str = "demo"
 
     @property
     def environment(self) -> dict[str, str]:
-        """What points Google's client libraries at it."""
+        """The environment that points Google's client libraries at the emulator."""
         return {"PUBSUB_EMULATOR_HOST": self.host, "PUBSUB_PROJECT_ID": self.project}
 
     def topic(self, name: str) -> str:
@@ -56,7 +56,7 @@ class Emulator:
         return f"projects/{self.project}/subscriptions/{name}"
 
     def create_topic(self, name: str) -> str:
-        """Make a topic; its full name."""
+        """Create a topic. Returns its full name."""
         self._call("PUT", self.topic(name))
         return self.topic(name)
 
@@ -70,7 +70,7 @@ class Emulator:
         attempts: int = 5,
         ack_deadline: int = 60,
     ) -> str:
-        """Make a subscription of a topic, to pull from or pushed to a URL; its full name."""
+        """Create a subscription of a topic, for pull or push to a URL. Returns its full name."""
         body: dict[str, Any] = {"topic": self.topic(topic), "ackDeadlineSeconds": ack_deadline}
         if push_to:
             body["pushConfig"] = {"pushEndpoint": push_to}
@@ -83,20 +83,20 @@ class Emulator:
         return self.subscription(name)
 
     def push_to(self, name: str, url: str) -> None:
-        """Push a subscription's messages to another URL; to none with an empty one."""
+        """Push a subscription's messages to another URL; with an empty one, make it a pull subscription."""
         config = {"pushEndpoint": url} if url else {}
         self._call("POST", f"{self.subscription(name)}:modifyPushConfig", {"pushConfig": config})
 
     def publish(self, topic: str, messages: Sequence[bytes], attributes: Mapping[str, str] | None = None) -> list[str]:
-        """Publish data, each with the same attributes; the ids of the messages."""
+        """Publish messages with the same attributes. Returns their ids."""
         body = [{"data": base64.b64encode(data).decode(), "attributes": dict(attributes or {})} for data in messages]
         ids: list[str] = self._call("POST", f"{self.topic(topic)}:publish", {"messages": body})["messageIds"]
         return ids
 
-    def pull(self, subscription: str, most: int = 100) -> list[dict[str, Any]]:
-        """Take and acknowledge what waits in a subscription: `data` decoded, `attributes`, `messageId`."""
+    def pull(self, subscription: str, limit: int = 100) -> list[dict[str, Any]]:
+        """Pull and acknowledge waiting messages: `data` (decoded), `attributes` and `messageId` of each."""
         answer = self._call(
-            "POST", f"{self.subscription(subscription)}:pull", {"maxMessages": most, "returnImmediately": True}
+            "POST", f"{self.subscription(subscription)}:pull", {"maxMessages": limit, "returnImmediately": True}
         )
         received = answer.get("receivedMessages") or []
         if received:
@@ -112,17 +112,17 @@ class Emulator:
         ]
 
     def remove(self, *subscriptions: str) -> None:
-        """Delete subscriptions with what they hold; those that do not exist are passed over."""
+        """Delete subscriptions and their messages. Ignores those that do not exist."""
         for name in subscriptions:
             with contextlib.suppress(EmulatorError):
                 self.delete(self.subscription(name))
 
     def delete(self, full_name: str) -> None:
-        """Delete a topic or a subscription."""
+        """Delete a topic or subscription by its full name."""
         self._call("DELETE", full_name)
 
     def _call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
-        response = requests.request(method, f"http://{self.host}/v1/{path}", json=body, timeout=_PATIENCE)
+        response = requests.request(method, f"http://{self.host}/v1/{path}", json=body, timeout=_TIMEOUT)
         if response.status_code != _OK:
             raise EmulatorError(f"{method} {path}: {response.status_code} {response.text[:300]}")
         answer: dict[str, Any] = response.json()
@@ -131,32 +131,32 @@ class Emulator:
 
 @contextmanager
 def running_emulator() -> Iterator[Emulator]:
-    """The emulator on a free port. Raises EmulatorError where java or the emulator is missing, or it does not start."""
+    """An emulator on a free port. Raises EmulatorError if java or the emulator is missing, or if it does not start."""
     java, jar = shutil.which("java"), emulator_jar()
     if not java:
-        raise EmulatorError("there is no java")
+        raise EmulatorError("java is not installed")
     if not jar:
-        raise EmulatorError("gcloud's component pubsub-emulator is not there")
+        raise EmulatorError("gcloud's component pubsub-emulator is not installed")
     port = free_port()
-    with tempfile.TemporaryFile("w+") as said:
+    with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(
-            [java, *_SMALL, "-jar", str(jar), "--host=127.0.0.1", f"--port={port}"], stdout=said, stderr=said
+            [java, *_JVM_OPTIONS, "-jar", str(jar), "--host=127.0.0.1", f"--port={port}"], stdout=output, stderr=output
         )
         try:
             host = f"127.0.0.1:{port}"
-            _await_ready(process, host, said)
+            _wait_until_ready(process, host, output)
             yield Emulator(host)
         finally:
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(_PATIENCE)
+                process.wait(_TIMEOUT)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
 
 
 def emulator_jar() -> Path | None:
-    """The emulator's jar in gcloud's folder, where it is installed."""
+    """The emulator's jar in gcloud's folder; None if it is not installed."""
     for root in (*_gcloud_roots(), *_USUAL_ROOTS):
         for jar in sorted(root.glob(_JAR), reverse=True):
             return jar
@@ -164,9 +164,9 @@ def emulator_jar() -> Path | None:
 
 
 def _gcloud_roots() -> Iterator[Path]:
-    """Where gcloud says it is, and where its program lies: asking it takes seconds, so it comes last."""
-    if told := os.environ.get("CLOUDSDK_ROOT_DIR"):
-        yield Path(told)
+    """Folders where gcloud may be installed. Calling `gcloud info` takes seconds, so it comes last."""
+    if root_dir := os.environ.get("CLOUDSDK_ROOT_DIR"):
+        yield Path(root_dir)
     gcloud = shutil.which("gcloud")
     if not gcloud:
         return
@@ -175,22 +175,22 @@ def _gcloud_roots() -> Iterator[Path]:
         return
     command = [gcloud, "info", "--format=value(installation.sdk_root)"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False).stdout.strip()
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=False).stdout.strip()
     except (OSError, subprocess.TimeoutExpired):
         return
     if answer:
         yield Path(answer)
 
 
-def _await_ready(process: subprocess.Popen[bytes], host: str, said: IO[str]) -> None:
-    end = time.monotonic() + _PATIENCE
+def _wait_until_ready(process: subprocess.Popen[bytes], host: str, output: IO[str]) -> None:
+    end = time.monotonic() + _TIMEOUT
     while time.monotonic() < end:
         if process.poll() is not None:
-            said.seek(0)
-            raise EmulatorError(f"the emulator did not start: {said.read()[-500:]}")
+            output.seek(0)
+            raise EmulatorError(f"the emulator did not start: {output.read()[-500:]}")
         try:
             if requests.get(f"http://{host}/", timeout=1).status_code == _OK:
                 return
         except requests.RequestException:
             time.sleep(0.05)
-    raise EmulatorError(f"the emulator is not ready after {_PATIENCE:.0f} s")
+    raise EmulatorError(f"the emulator is not ready after {_TIMEOUT:.0f} s")

@@ -1,4 +1,4 @@
-"""`manage.py emulator`: the function behind Pub/Sub's own emulator."""
+"""`manage.py emulator`: run the function behind the Pub/Sub emulator."""
 
 import os
 import time
@@ -12,29 +12,35 @@ from commands.processes import NO_PUSH_AUTH, Function, running_function, running
 from sandbox.samples import DOCUMENTS, ENVIRONMENT
 
 _TOPIC, _PUSH = "commercetools", "klaviyo-sync"
-_DEAD, _LETTERS = "dead-letters", "dead-letters-kept"
+_DEAD_LETTER_TOPIC, _DEAD_LETTER_SUBSCRIPTION = "dead-letters", "dead-letters-kept"
 _ATTEMPTS = 5
-_HOW_TO_GET_IT = """The Pub/Sub emulator can't be started: {why}.
-It comes with gcloud (https://cloud.google.com/sdk/docs/install) and needs Java 11 or newer:
+_HOW_TO_INSTALL = """The Pub/Sub emulator can't be started: {why}.
+It is part of gcloud (https://cloud.google.com/sdk/docs/install) and needs Java 11 or newer:
   gcloud components install pubsub-emulator      (gcloud from its installer)
   apt-get install google-cloud-cli-pubsub-emulator   (gcloud from Google's apt repository)
-Without it, `make demo` sends every sample as a Pub/Sub push, with nothing to install."""
+Without the emulator, `make demo` sends every sample as a Pub/Sub push, with nothing to install."""
 
 
 @click.command(epilog="Example:  python3 manage.py emulator")
-@click.option("--target", type=click.Choice(["sync_push", "sync_event"]), default="sync_push", show_default=True)
+@click.option(
+    "--target",
+    type=click.Choice(["sync_push", "sync_event"]),
+    default="sync_push",
+    show_default=True,
+    help="Entry point to run.",
+)
 def emulator(target: str) -> None:
     """Run the function behind the Pub/Sub emulator, until Ctrl-C.
 
-    Makes a topic, a push subscription with a dead-letter policy, and a dead-letter topic with a subscription that keeps
-    the letters, then shows what becomes of each message. Uses the accounts of the environment if CT_API_URL is set,
-    else the sandbox with the samples' documents.
+    Creates a topic, a push subscription with a dead-letter policy, and a dead-letter topic with a subscription, then
+    shows the outcome of each message. Uses the accounts in the environment if CT_API_URL is set, else the sandbox with
+    the samples' documents.
     """
     try:
         with running_emulator() as pubsub, _backends() as environment:
             _run(pubsub, environment, target)
     except EmulatorError as error:
-        raise click.ClickException(_HOW_TO_GET_IT.format(why=error)) from None
+        raise click.ClickException(_HOW_TO_INSTALL.format(why=error)) from None
     except KeyboardInterrupt:
         click.echo("\nStopped.")
 
@@ -49,22 +55,24 @@ def _backends() -> Iterator[dict[str, str]]:
 
 
 def _run(pubsub: Emulator, environment: dict[str, str], target: str) -> None:
-    topic, dead = pubsub.create_topic(_TOPIC), pubsub.create_topic(_DEAD)
-    kept = pubsub.create_subscription(_LETTERS, _DEAD)
+    topic, dead = pubsub.create_topic(_TOPIC), pubsub.create_topic(_DEAD_LETTER_TOPIC)
+    subscription = pubsub.create_subscription(_DEAD_LETTER_SUBSCRIPTION, _DEAD_LETTER_TOPIC)
     own = {**environment, **NO_PUSH_AUTH, **pubsub.environment, "DEAD_LETTER_TOPIC": dead}
     with running_function(own, target) as function:
         endpoint = f"{function.url}/{topic}"
-        pubsub.create_subscription(_PUSH, _TOPIC, push_to=endpoint, dead_letters_to=_DEAD, attempts=_ATTEMPTS)
-        click.echo(f"{topic} is pushed to {function.url} ({target}). In another terminal:\n")
+        pubsub.create_subscription(
+            _PUSH, _TOPIC, push_to=endpoint, dead_letters_to=_DEAD_LETTER_TOPIC, attempts=_ATTEMPTS
+        )
+        click.echo(f"Messages of {topic} are pushed to {function.url} ({target}). In another terminal:\n")
         click.echo(f"  export PUBSUB_EMULATOR_HOST={pubsub.host}")
         click.echo(f"  python3 manage.py send samples/13-customer-created.json --topic {topic}")
-        click.echo(f"  python3 manage.py dead-letters list --subscription {kept}\n")
-        click.echo("Ctrl-C ends it. What becomes of the messages:")
+        click.echo(f"  python3 manage.py dead-letters list --subscription {subscription}\n")
+        click.echo("Press Ctrl-C to stop. Outcomes:")
         _follow(function)
 
 
 def _follow(function: Function) -> None:
-    """Print outcomes as they come."""
+    """Print outcomes, warnings and errors from the function's log until it ends."""
     shown = 0
     while function.process.poll() is None:
         for line in function.lines[shown:]:
@@ -73,4 +81,4 @@ def _follow(function: Function) -> None:
                 continue
             click.echo(f"  {line.get('message', '')}  {line.get('resource', '')}")
         time.sleep(0.1)
-    raise click.ClickException("The function has ended:\n" + "".join(function.errors))
+    raise click.ClickException("The function has stopped:\n" + "".join(function.errors))

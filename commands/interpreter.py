@@ -1,6 +1,6 @@
-"""Runs `manage.py` in the environment that `make install` made, whichever Python it was started with.
+"""Run `manage.py` in the virtual environment of `make install`, whichever Python started it.
 
-Imports nothing that has to be installed.
+Imports the standard library only.
 """
 
 import os
@@ -12,17 +12,17 @@ ROOT = Path(__file__).resolve().parents[1]
 
 _OLDEST = (3, 11)
 _NEEDED = ("click", "rich", "commercetools", "klaviyo_api")
-"""Not all that is needed, but no system's Python has these together."""
+"""Not all required packages, but enough: no system Python has all of these."""
 
 
 def use_environment() -> None:
-    """Go on in `.venv` where this Python lacks the packages; without such an environment exit and say what to run."""
+    """If this Python lacks the packages, restart in `.venv`; without a `.venv`, exit with the command to run."""
     if _is_complete():
         return
     python = ROOT / ".venv" / "bin" / "python"
     if Path(sys.prefix) != python.parents[1] and python.exists():
-        os.execv(python, [str(python), *sys.argv])  # noqa: S606 - our own interpreter, and no shell is wanted
-    sys.exit(f"manage.py: its packages are not installed; run: make -C {ROOT} install")
+        os.execv(python, [str(python), *sys.argv])  # noqa: S606 - our own interpreter, without a shell
+    sys.exit(f"manage.py: required packages are not installed; run: make -C {ROOT} install")
 
 
 def _is_complete() -> bool:

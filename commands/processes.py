@@ -1,4 +1,4 @@
-"""The sandbox and the function as programs of their own, for as long as they are needed."""
+"""Run the sandbox and the function as child processes."""
 
 import base64
 import json
@@ -23,17 +23,17 @@ from sandbox.control import Control
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT = 30.0
-"""Seconds that a program may take to start, and a message to be answered."""
+"""Seconds for a program to start or to end, and for a message to be answered."""
 
 NO_PUSH_AUTH = {"PUSH_AUDIENCE": "", "PUSH_SERVICE_ACCOUNT": ""}
-"""Takes pushes from anybody: neither the emulator nor a command has a token of Google's."""
+"""Environment that turns off the check of Google's push token: neither the emulator nor a command has one."""
 
-_SANDBOX_SECRET = "sandbox-secret"  # noqa: S105 - the sandbox takes any
+_SANDBOX_SECRET = "sandbox-secret"  # noqa: S105 - the sandbox accepts any
 
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """Both stand-ins: where they are, and how they are steered."""
+    """A running sandbox: controls for both stand-ins."""
 
     commercetools: Control
     klaviyo: Control
@@ -46,7 +46,7 @@ class Sandbox:
 
 @dataclass(slots=True)
 class Function:
-    """A running function. `errors` is what it wrote to stderr, `lines` every log line so far."""
+    """A running function. `lines` are its log lines so far, `errors` its other output."""
 
     url: str
     process: subprocess.Popen[str]
@@ -55,7 +55,10 @@ class Function:
     _outcomes: "queue.SimpleQueue[dict[str, Any]]" = field(default_factory=queue.SimpleQueue)
 
     def push(self, data: bytes, message_id: str, attempt: int | None = None) -> int:
-        """Send a Pub/Sub push with this data; the status of its answer. Real Pub/Sub may count its attempts."""
+        """Send a Pub/Sub push with this data. Returns the HTTP status.
+
+        `attempt` is the delivery attempt, which Pub/Sub adds only to subscriptions with a dead-letter policy.
+        """
         message = {"data": base64.b64encode(data).decode(), "messageId": message_id, "attributes": {}}
         body: dict[str, Any] = {"message": message, "subscription": "projects/sandbox/subscriptions/sandbox"}
         if attempt is not None:
@@ -63,7 +66,7 @@ class Function:
         return requests.post(self.url, json=body, timeout=TIMEOUT).status_code
 
     def outcome(self, message_id: str) -> dict[str, Any]:
-        """The log line of a message that was answered. Lines of other messages before it are passed over."""
+        """Wait for a message's log line with its outcome, and return it. Skips earlier lines of other messages."""
         end = time.monotonic() + TIMEOUT
         while True:
             line = self._outcomes.get(timeout=max(0.01, end - time.monotonic()))
@@ -71,7 +74,7 @@ class Function:
                 return line
 
     def read_output(self) -> None:
-        """Keep what the process writes, for as long as it runs."""
+        """Collect the process's stdout until it ends."""
         for line in self.process.stdout or ():
             try:
                 entry = json.loads(line)
@@ -83,23 +86,23 @@ class Function:
                 self._outcomes.put(entry)
 
     def read_errors(self) -> None:
-        """Keep what the process complains of."""
+        """Collect the process's stderr until it ends."""
         self.errors.extend(self.process.stderr or ())
 
 
 @contextmanager
 def running_sandbox(documents: Path | None = None) -> Iterator[Sandbox]:
-    """The sandbox as a process of its own."""
+    """Run the sandbox in a child process."""
     command = [sys.executable, "-m", "sandbox", *(("--documents", str(documents)) if documents else ())]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, process_group=0)
     try:
         line = process.stdout.readline() if process.stdout else ""
         if not line:
-            raise click.ClickException("The sandbox did not start; what it said stands above.")
+            raise click.ClickException("The sandbox did not start; its output is above.")
         where = json.loads(line)
         yield Sandbox(Control(where["commercetools"]), Control(where["klaviyo"]))
     finally:
-        _end(process)
+        _terminate(process)
         if process.stdout:
             process.stdout.close()
 
@@ -108,7 +111,7 @@ def running_sandbox(documents: Path | None = None) -> Iterator[Sandbox]:
 def running_function(
     environment: Mapping[str, str], target: str = "sync_push", threads: int = 8, source: Path = ROOT / "main.py"
 ) -> Iterator[Function]:
-    """The function under functions-framework, as a process of its own; `source` is its main.py."""
+    """Run the function under functions-framework in a child process. `source` is its main.py."""
     port = free_port()
     command = [sys.executable, "-m", "functions_framework", "--target", target, "--source", str(source)]
     process = subprocess.Popen(
@@ -125,10 +128,10 @@ def running_function(
     for reader in readers:
         reader.start()
     try:
-        _await_port(function, port)
+        _wait_for_port(function, port)
         yield function
     finally:
-        _end(process)
+        _terminate(process)
         for reader in readers:
             reader.join()
         for stream in (process.stdout, process.stderr):
@@ -153,33 +156,33 @@ def sandbox_environment(commercetools_url: str, klaviyo_url: str) -> dict[str, s
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on."""
+    """A free port on 127.0.0.1."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
 
 
-def _await_port(function: Function, port: int) -> None:
+def _wait_for_port(function: Function, port: int) -> None:
     end = time.monotonic() + TIMEOUT
     while time.monotonic() < end:
         if function.process.poll() is not None:
-            time.sleep(0.1)  # let the readers take its last words
+            time.sleep(0.1)  # let the readers collect its last output
             raise click.ClickException("The function did not start:\n" + "".join(function.errors))
         try:
-            # Gunicorn listens before its worker can hear a signal: an answer says that it can.
+            # Gunicorn listens before its worker handles signals; once it answers, it does.
             requests.get(function.url, timeout=end - time.monotonic())
         except requests.ConnectionError:
             time.sleep(0.02)
         else:
             return
-    raise click.ClickException(f"The function does not listen on port {port} after {TIMEOUT:.0f} s.")
+    raise click.ClickException(f"The function did not answer on port {port} within {TIMEOUT:.0f} s.")
 
 
-def _end(process: subprocess.Popen[str]) -> None:
-    """End a program that leads a process group of its own.
+def _terminate(process: subprocess.Popen[str]) -> None:
+    """Terminate a child process, which leads its own process group; kill the group after TIMEOUT.
 
-    In the group of this process it would get a terminal's Ctrl-C too. Gunicorn's workers then get two signals at once,
-    their terminal's and their master's, and may wait for each other's lock for ever.
+    In this process's group it would also receive the terminal's Ctrl-C. Gunicorn's workers would then get two signals
+    at once, from the terminal and from their master, and could deadlock.
     """
     process.send_signal(signal.SIGTERM)
     try:

@@ -1,4 +1,4 @@
-"""Names of topics and subscriptions, as options take them: `--topic projects/P/topics/T`."""
+"""Option types for full names of topics and subscriptions: `--topic projects/P/topics/T`."""
 
 import re
 from typing import Any
@@ -7,13 +7,13 @@ import click
 
 
 class PubSubName(str):
-    """The whole name of a topic or subscription, `projects/PROJECT/topics/TOPIC`."""
+    """The full name of a topic or subscription, `projects/PROJECT/topics/TOPIC`."""
 
     __slots__ = ()
 
     @property
     def project(self) -> str:
-        """The id of its project."""
+        """The project id."""
         return self.split("/")[1]
 
     @property
@@ -22,23 +22,23 @@ class PubSubName(str):
         return self.split("/")[3]
 
 
-class _NameOf(click.ParamType[PubSubName]):
-    """Takes whole names of one kind and nothing else."""
+class _PubSubNameType(click.ParamType[PubSubName]):
+    """Accepts full names of one kind, `topic` or `subscription`."""
 
-    def __init__(self, one: str) -> None:
-        self.name = one
-        self._form = re.compile(rf"projects/[^/\s]+/{one}s/[^/\s]+")
+    def __init__(self, kind: str) -> None:
+        self.name = kind
+        self._form = re.compile(rf"projects/[^/\s]+/{kind}s/[^/\s]+")
 
     def get_metavar(self, *_: Any, **__: Any) -> str:
-        """The form, shortly."""
+        """The form, abbreviated: `projects/P/topics/T`."""
         return f"projects/P/{self.name}s/{self.name[0].upper()}"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> PubSubName:
-        """The name; fails with the form that it must have."""
+        """The name. Fails, naming the form it must have, if it has another."""
         if not self._form.fullmatch(value):
-            self.fail(f"it has the form projects/PROJECT/{self.name}s/{self.name.upper()}", param, ctx)
+            self.fail(f"must have the form projects/PROJECT/{self.name}s/{self.name.upper()}", param, ctx)
         return PubSubName(value)
 
 
-TOPIC = _NameOf("topic")
-SUBSCRIPTION = _NameOf("subscription")
+TOPIC = _PubSubNameType("topic")
+SUBSCRIPTION = _PubSubNameType("subscription")

@@ -1,4 +1,4 @@
-"""`python -m commands.screenshot`: make the pictures of the page that README and docs show."""
+"""`python -m commands.screenshot`: take the screenshots of the page for README and docs."""
 
 import tempfile
 import threading
@@ -22,7 +22,7 @@ _FOLDER = ROOT / "docs"
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One file: how large the screen is, its theme, and what is done before it is taken."""
+    """A screenshot: file name, screen size, colour scheme, and what to do on the page before taking it."""
 
     name: str
     width: int
@@ -32,24 +32,24 @@ class Picture:
 
 
 def _order(chrome: Chrome) -> None:
-    _await(chrome, ".headline", "Placed Order")
-    _await(chrome, "#held .timeline", "Placed Order")
+    _wait_for(chrome, ".headline", "Placed Order")
+    _wait_for(chrome, "#held .timeline", "Placed Order")
 
 
 def _outage(chrome: Chrome) -> None:
-    """The third step: the message waits for Pub/Sub to deliver it again."""
+    """Play to the third step, where the message waits for its redelivery."""
     for step in STORY[1:3]:
-        _await(chrome, "#next", step.label)
+        _wait_for(chrome, "#next", step.label)
         chrome.find_element(By.ID, "next").click()
-        _await(chrome, "#story .lead", step.summary)
-    _await(chrome, ".wait p", "Pub/Sub redelivers the message")
+        _wait_for(chrome, "#story .lead", step.summary)
+    _wait_for(chrome, ".wait p", "Pub/Sub redelivers the message")
 
 
 PICTURES = (
     Picture("page.png", 1280, 860, "light", _order),
     Picture("page-outage.png", 1280, 860, "dark", _outage),
 )
-"""In the order in which they are taken, one after the other from the same page."""
+"""Taken in this order, from the same page."""
 
 
 @click.command(epilog="Example:  python -m commands.screenshot")
@@ -57,10 +57,10 @@ PICTURES = (
     "--folder",
     type=click.Path(exists=True, file_okay=False, writable=True, path_type=Path),
     default=_FOLDER,
-    help="Where the pictures go; docs unless told otherwise.",
+    help="Save the screenshots here.  [default: docs]",
 )
 def screenshot(folder: Path) -> None:
-    """Play the first steps of the page's story, and save what README and docs show of them."""
+    """Play the first steps of the page's story and save the screenshots for README and docs."""
     if programs := missing_programs():
         raise click.ClickException(f"Not installed: {', '.join(programs)} (Debian: chromium, chromium-driver).")
     with page_server(0) as served, tempfile.TemporaryDirectory() as profile:
@@ -81,7 +81,7 @@ def screenshot(folder: Path) -> None:
         click.echo(f"{folder / picture.name}: {(folder / picture.name).stat().st_size // 1000} kB")
 
 
-def _await(chrome: Chrome, selector: str, text: str) -> None:
+def _wait_for(chrome: Chrome, selector: str, text: str) -> None:
     WebDriverWait(chrome, TIMEOUT).until(text_to_be_present_in_element((By.CSS_SELECTOR, selector), text))
 
 

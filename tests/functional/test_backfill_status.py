@@ -115,7 +115,7 @@ def test_a_run_elsewhere_that_is_silent(job: Job) -> None:
     assert status_report(file, NOW + timedelta(minutes=2))["standing"] == "silent"
     shown = _status(job, piped=json.dumps(file).encode()).output
     assert "orders: 600 of about 1,000 read, 590 sent, 9 skipped, 1 error, 120/min, 400 left, ends about" in shown
-    assert "Silent, perhaps dead: klaviyo-sync-backfill-x7, which wrote" in shown
+    assert "No sign of life: klaviyo-sync-backfill-x7, last update" in shown
 
 
 def test_what_is_no_state_file(job: Job, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_what_it_prints_works() -> None:
     command = _manage("emulator", PUSH_AUDIENCE="https://sync.example", PUSH_SERVICE_ACCOUNT="push@project.example")
     assert command.stdout
     said = ""
-    while "Ctrl-C ends it" not in said:
+    while "Press Ctrl-C" not in said:
         line = command.stdout.readline()
         assert line, said
         said += line
@@ -58,6 +58,6 @@ def test_without_java_it_says_how_to_get_it() -> None:
     command = _manage("emulator", PATH="/nonexistent")
     said = command.communicate(timeout=TIMEOUT)[0]
     assert command.returncode == 1
-    assert "there is no java" in said
+    assert "java is not installed" in said
     assert "gcloud components install pubsub-emulator" in said
     assert "Traceback" not in said

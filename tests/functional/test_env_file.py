@@ -73,7 +73,7 @@ def test_options_take_their_values_from_the_file(run: Callable[..., Result], tmp
     """What an option would find in the environment it finds in the file."""
     (tmp_path / ".env").write_text(f"DEAD_LETTER_SUBSCRIPTION=projects/p/subscriptions/s\nTOPIC=t\n{option}=nonsense")
     ended = run("dead-letters", "replay", "--all")
-    assert (ended.exit_code, "it has the form projects/" in ended.stderr) == (2, True)
+    assert (ended.exit_code, "must have the form projects/" in ended.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("write", WAYS_TO_WRITE.values(), ids=WAYS_TO_WRITE)
@@ -180,7 +180,7 @@ def test_manage_finds_its_environment(bare: Path) -> None:
 def test_manage_without_an_environment(bare: Path) -> None:
     """One line that says what to run, and exit 1."""
     ran = _in_a_bare_python(bare)
-    said = f"manage.py: its packages are not installed; run: make -C {bare} install\n"
+    said = f"manage.py: required packages are not installed; run: make -C {bare} install\n"
     assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", said)
 
 
