@@ -81,13 +81,14 @@ _RECONCILE_SCOPES: dict[str, Callable[[KlaviyoCalls], object]] = {
 @click.option("--reconcile", is_flag=True, help="Also check the Klaviyo scope that reconcile uses.")
 @click.option("--find", "key", metavar="KEY", help="Only print the id of the channel, group or store with KEY.")
 def check(topic: PubSubName | None, prefix: str, key: str | None, *, backfill: bool, reconcile: bool) -> None:
-    """Check everything the sync needs, before and after a deployment.
+    """Check everything that the sync needs.
 
-    Checks the environment, the scopes of the commercetools API client and of the Klaviyo key, the topics and the
-    commercetools subscriptions. Each problem comes with its fix. Changes nothing. Exits with 1 if a check failed.
+    Run it before and after a deployment. It checks the environment, the scopes of the commercetools API client and of
+    the Klaviyo key, the topics and the commercetools subscriptions, and says how to fix each problem. It changes
+    nothing. Exits with 1 if a check failed.
 
-    With --find it checks nothing. It prints the id to put into sync.toml, and whether it is a channel, a customer group
-    or a store. Exits with 1 unless exactly one of them has the key.
+    With --find it checks nothing. It prints the id to put into sync.toml, and its kind: channel, customer group or
+    store. Exits with 1 unless exactly one resource has the key.
     """
     settings = settings_or_exit()
     if key:

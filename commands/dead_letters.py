@@ -27,11 +27,11 @@ _STDOUT = Path("-")
 
 @click.group("dead-letters", epilog="Example:  python3 manage.py dead-letters list")
 def dead_letters() -> None:
-    """List, show, replay or drop messages that could not be synced.
+    """List, show, replay or drop dead letters.
 
-    A dead-letter subscription holds messages that the function set aside, each with a reason, and messages that Pub/Sub
-    forwarded after their last delivery attempt (reason "forwarded"). Whatever you do not replay or drop stays in the
-    subscription.
+    Dead letters are messages that could not be synced. The function set most of them aside itself, each with a reason.
+    Others were forwarded by Pub/Sub after their last delivery attempt (reason "forwarded"). Whatever you do not replay
+    or drop stays in the subscription.
     """
 
 
@@ -103,9 +103,10 @@ def list_letters(subscription: str, limit: int, wait: float, *, as_json: bool) -
     help="Write the original message to FILE, for `preview`. With - it goes to stdout, alone.",
 )
 def show(subscription: str, limit: int, wait: float, own_id: str, output: Path | None) -> None:
-    """Show one dead letter: its attributes and the message, which may hold personal data.
+    """Show one dead letter and its message.
 
-    ID is the dead letter's id, or the message id in the function's log. The dead letter stays in the subscription.
+    The message may hold personal data. ID is the dead letter's id, or the message id in the function's log. The dead
+    letter stays in the subscription.
     """
     with open_dead_letter_queue(subscription, wait) as letters:
         (letter, *_) = _selector([own_id], (), everything=False)(letters.pull(limit))
@@ -145,10 +146,10 @@ def replay(  # noqa: PLR0913 - the options of a command
     dry_run: bool,
     yes: bool,
 ) -> None:
-    """Publish dead letters to the topic again, selected by ID, --reason or --all.
+    """Publish dead letters to the topic again.
 
-    Lists them first and, at a terminal, asks for confirmation. Each dead letter is deleted once Pub/Sub has confirmed
-    its message. A message that fails again becomes a new dead letter.
+    Select them by ID, --reason or --all. Lists them first and, at a terminal, asks for confirmation. Each dead letter
+    is deleted once Pub/Sub has confirmed its message. A message that fails again becomes a new dead letter.
     """
     select = _selector(ids, reasons, everything=everything)
     with open_dead_letter_queue(subscription, wait) as letters:
@@ -176,7 +177,10 @@ def drop(
     everything: bool,
     yes: bool,
 ) -> None:
-    """Delete dead letters for good, selected by ID, --reason or --all."""
+    """Delete dead letters for good.
+
+    Select them by ID, --reason or --all. Lists them and asks for confirmation, unless --yes is given.
+    """
     select = _selector(ids, reasons, everything=everything)
     with open_dead_letter_queue(subscription, wait) as letters:
         selected = select(letters.pull(limit))

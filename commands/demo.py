@@ -38,11 +38,12 @@ _NAME_WIDTH = 35
 )
 @click.option("--verbose", "-v", is_flag=True, help="Show every call to commercetools and to Klaviyo.")
 def demo(port: int, *, is_served: bool, verbose: bool) -> None:
-    """Send every sample through the function, against stand-ins for commercetools and Klaviyo.
+    """Send every sample through the function.
 
-    Starts the sandbox and the function, delivers the samples as Pub/Sub pushes, and shows what each one did in Klaviyo
-    and what Klaviyo holds at the end. Then it damages Klaviyo's data and repairs it, and loads the shop's past into an
-    empty Klaviyo. Needs no account and no network. Exits with 1 if a sample did not have its effect.
+    Starts the function and the sandbox with stand-ins for commercetools and Klaviyo, delivers the samples as Pub/Sub
+    pushes, and shows what each one did in Klaviyo and what Klaviyo holds at the end. Then it damages Klaviyo's data and
+    repairs it, and loads the shop's past into an empty Klaviyo. Needs no account and no network. Exits with 1 if a
+    sample did not have its effect.
 
     With --serve a page tells it as a story, one click at a time: what happened in the shop, what the function did, and
     what Klaviyo holds. There you can also send any sample, and choose a failure to go with it.

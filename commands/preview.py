@@ -41,7 +41,9 @@ _STDIN = "-"
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list with an object per notification.")
 @click.option("--diff", is_flag=True, help="Show only what would change in Klaviyo, instead of whole bodies.")
 def preview(what: Sequence[str], documents: Path | None, save: Path | None, *, as_json: bool, diff: bool) -> None:
-    """Show what notifications would do: their outcome, and each request to Klaviyo. Writes nothing.
+    """Show what notifications would do.
+
+    Shows the outcome of each and its requests to Klaviyo, and writes nothing.
 
     A FILE holds a notification as commercetools publishes it; - reads stdin. With KIND (order, customer, product or
     category) and a NAME (an id, order number, e-mail, key, SKU or slug), the notification is the one that commercetools

@@ -34,10 +34,10 @@ _PAUSE = 2.0
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def resync(kind: str, names: Sequence[str], *, dry_run: bool, yes: bool) -> None:
-    """Sync resources of the shop again, as if commercetools had just sent a message about each.
+    """Sync single resources of the shop again.
 
-    Each NAME is an id, order number, e-mail, key, SKU or slug. Shows what would change, asks for confirmation, and
-    writes it.
+    Does what the function does when commercetools sends a message about the resource. Each NAME is an id, order number,
+    e-mail, key, SKU or slug. Shows what would change, asks for confirmation, and writes it.
 
     For an order it sends Placed Order and Ordered Product again. Klaviyo keeps the first event of each, so this only
     adds missing ones; those older than [events] flow_max_age start no flows. An order's other events are sent by

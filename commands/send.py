@@ -54,9 +54,10 @@ Deliver = Callable[[Payload], str]
     "--rate", type=click.FloatRange(min=0, min_open=True), help="Deliver at most this many messages per second."
 )
 def send(files: Sequence[Path], url: str, form: str, topic: str | None, *, twice: bool, rate: float | None) -> None:
-    """Deliver messages to a running function, or publish them to a topic.
+    """Deliver messages to a running function.
 
-    Each FILE holds one payload as commercetools publishes it. Exits with 1 if a message was not acknowledged.
+    With --topic it publishes them to a topic instead. Each FILE holds one payload as commercetools publishes it. Exits
+    with 1 if a message was not acknowledged.
     """
     if twice and topic:
         raise click.UsageError(

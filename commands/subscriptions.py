@@ -26,10 +26,10 @@ TFVARS = "subscriptions.auto.tfvars.json"
 
 @click.group(epilog="Example:  python3 manage.py subscriptions plan --topic projects/my-project/topics/commercetools")
 def subscriptions() -> None:
-    """Create, update or delete the commercetools subscriptions of the sync.
+    """Manage the commercetools subscriptions.
 
-    They are PREFIX-messages and PREFIX-changes; the project's other subscriptions are left alone. The API client
-    (CT_API_CLIENT) needs the scope manage_subscriptions:<project key>.
+    The sync needs two, PREFIX-messages and PREFIX-changes; the project's other subscriptions are left alone. The API
+    client (CT_API_CLIENT) needs the scope manage_subscriptions:<project key>.
     """
 
 
@@ -57,10 +57,12 @@ _yes = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
     help=f"Compare nothing; write {TFVARS} for Terraform into FOLDER (default: terraform/).",
 )
 def show_plan(topic: PubSubName | None, prefix: str, tfvars: Path | None) -> None:
-    """Show what apply would change. Exits with 1 if there is a difference, with 0 if not.
+    """Show what apply would change.
 
-    With --tfvars it compares nothing. It writes the message types and changes to subscribe to under sync.toml
-    (SYNC_CONFIG) as Terraform variables, which needs neither an account nor a topic.
+    Exits with 1 if there is a difference, with 0 if not.
+
+    With --tfvars it compares nothing. It writes the message types and changes that sync.toml (SYNC_CONFIG) asks for as
+    Terraform variables, which needs neither an account nor a topic.
     """
     if tfvars:
         _write_variables(tfvars, rules_or_exit())
@@ -83,7 +85,10 @@ def show_plan(topic: PubSubName | None, prefix: str, tfvars: Path | None) -> Non
 @_prefix
 @_yes
 def apply(topic: PubSubName, prefix: str, *, yes: bool) -> None:
-    """Show the difference, ask for confirmation, and apply it."""
+    """Create, update or delete subscriptions as planned.
+
+    Shows the difference first and asks for confirmation.
+    """
 
     def steps(current: Sequence[Subscription], settings: Settings) -> list[Step]:
         return plan(
@@ -99,7 +104,10 @@ def apply(topic: PubSubName, prefix: str, *, yes: bool) -> None:
 @_prefix
 @_yes
 def delete(topic: PubSubName, prefix: str, *, yes: bool) -> None:
-    """Delete both subscriptions. commercetools stops delivering messages to the sync."""
+    """Delete both subscriptions.
+
+    commercetools then stops delivering messages to the sync.
+    """
     del topic
     _apply_steps(lambda current, _settings: removal_steps(current, prefix), yes=yes)
 

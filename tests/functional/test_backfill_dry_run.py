@@ -141,4 +141,4 @@ def test_people_are_told(manage_py: ManagePy, tmp_path: Path) -> None:
     shown = manage_py("backfill", "--dry-run")
     assert "Profiles: 2 customers and 2 guests." in shown.output
     assert "placed_states" not in shown.output
-    assert "Only orders now in the state Complete" in manage_py("backfill", "--dry-run", SYNC_CONFIG=str(rules)).output
+    assert "now in the state Complete" in manage_py("backfill", "--dry-run", SYNC_CONFIG=str(rules)).output
