@@ -1,4 +1,5 @@
-# What somebody must look at. The text of each alert says what to do; docs/failures.md says more.
+# Alerts on the queue, the dead letters and failed deliveries. Each alert's text says what to do first; docs/failures.md
+# has more.
 
 locals {
   notification_channels = concat(
@@ -6,12 +7,12 @@ locals {
     [for channel in google_monitoring_notification_channel.email : channel.name],
   )
 
-  of_push_subscription        = "resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"${google_pubsub_subscription.push.name}\""
-  of_dead_letter_subscription = "resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"${google_pubsub_subscription.dead_letters.name}\""
-  of_dead_letter_topic        = "resource.type=\"pubsub_topic\" AND resource.labels.topic_id=\"${google_pubsub_topic.dead_letters.name}\""
+  push_subscription_filter        = "resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"${google_pubsub_subscription.push.name}\""
+  dead_letter_subscription_filter = "resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"${google_pubsub_subscription.dead_letters.name}\""
+  dead_letter_topic_filter        = "resource.type=\"pubsub_topic\" AND resource.labels.topic_id=\"${google_pubsub_topic.dead_letters.name}\""
 
-  # 21 of 31 days: there is time left to act.
-  letters_wait_days = floor(var.dead_letter_retention_days * 0.7)
+  # Warn after 70 % of the retention (21 of 31 days), while there is still time to act.
+  dead_letter_warning_days = floor(var.dead_letter_retention_days * 0.7)
 }
 
 resource "google_monitoring_notification_channel" "email" {
@@ -25,11 +26,11 @@ resource "google_monitoring_notification_channel" "email" {
   depends_on = [google_project_service.required]
 }
 
-# Terraform warns, and goes on.
-check "somebody_is_told" {
+# A failed check is only a warning: Terraform still applies.
+check "alerts_have_recipients" {
   assert {
     condition     = length(var.alert_emails) + length(var.notification_channels) > 0
-    error_message = "Nobody hears of an alert of ${var.name}: set alert_emails or notification_channels."
+    error_message = "Nobody is notified when an alert of ${var.name} fires: set alert_emails or notification_channels."
   }
 }
 
@@ -44,7 +45,7 @@ resource "google_monitoring_alert_policy" "dead_letters" {
     display_name = "The function could not sync a message"
 
     condition_threshold {
-      filter          = "${local.of_dead_letter_topic} AND metric.type=\"pubsub.googleapis.com/topic/send_request_count\""
+      filter          = "${local.dead_letter_topic_filter} AND metric.type=\"pubsub.googleapis.com/topic/send_request_count\""
       comparison      = "COMPARISON_GT"
       threshold_value = 0
       duration        = "0s"
@@ -58,10 +59,10 @@ resource "google_monitoring_alert_policy" "dead_letters" {
   }
 
   conditions {
-    display_name = "Pub/Sub gave up on a message after 100 attempts"
+    display_name = "Pub/Sub dead-lettered a message after 100 attempts"
 
     condition_threshold {
-      filter          = "${local.of_push_subscription} AND metric.type=\"pubsub.googleapis.com/subscription/dead_letter_message_count\""
+      filter          = "${local.push_subscription_filter} AND metric.type=\"pubsub.googleapis.com/subscription/dead_letter_message_count\""
       comparison      = "COMPARISON_GT"
       threshold_value = 0
       duration        = "0s"
@@ -75,12 +76,12 @@ resource "google_monitoring_alert_policy" "dead_letters" {
   }
 
   conditions {
-    display_name = "A dead letter has been waiting for ${local.letters_wait_days} days"
+    display_name = "A dead letter has been waiting for ${local.dead_letter_warning_days} days"
 
     condition_threshold {
-      filter          = "${local.of_dead_letter_subscription} AND metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\""
+      filter          = "${local.dead_letter_subscription_filter} AND metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\""
       comparison      = "COMPARISON_GT"
-      threshold_value = local.letters_wait_days * 86400
+      threshold_value = local.dead_letter_warning_days * 86400
       duration        = "300s"
 
       aggregations {
@@ -98,20 +99,20 @@ resource "google_monitoring_alert_policy" "dead_letters" {
     subject   = "${var.name}: messages that can't be synced"
     mime_type = "text/markdown"
     content   = <<-EOT
-      Messages were put aside in `${google_pubsub_subscription.dead_letters.name}`. Klaviyo lacks what they would have written. They are lost after ${var.dead_letter_retention_days} days.
+      There are dead letters in `${google_pubsub_subscription.dead_letters.name}`. Klaviyo does not have their changes. They are lost after ${var.dead_letter_retention_days} days.
 
-      1. See why: `manage.py dead-letters list` shows them with reason, resource and type; the log has a line `outcome="dead-lettered"` for each that the function put aside.
-      2. Letters without a reason come from Pub/Sub itself, after 100 attempts in about 16 hours: find their last lines with `outcome="retried"`.
-      3. Mend the cause in commercetools, Klaviyo, sync.toml or the code, then replay the letters. Every message may run twice.
+      1. Find out why: `python3 manage.py dead-letters list` shows the reason, resource and type of each. The log has a line with `outcome="dead-lettered"` for each one that the function dead-lettered.
+      2. A dead letter without a reason was moved there by Pub/Sub after 100 failed attempts (about 16 hours). Search the log for its last lines with `outcome="retried"`.
+      3. Fix the cause (in commercetools, Klaviyo, sync.toml or the code), then replay: `python3 manage.py dead-letters replay --all`. Processing a message twice is safe.
 
-      Reasons and remedies: docs/failures.md in the repository.
+      All reasons and what to do about each: docs/failures.md in the repository.
     EOT
   }
 }
 
 resource "google_monitoring_alert_policy" "oldest_message" {
   project               = var.project_id
-  display_name          = "${var.name}: messages wait"
+  display_name          = "${var.name}: messages are waiting"
   severity              = "WARNING"
   combiner              = "OR"
   notification_channels = local.notification_channels
@@ -120,7 +121,7 @@ resource "google_monitoring_alert_policy" "oldest_message" {
     display_name = "The oldest message has been waiting for ${var.alert_oldest_message_seconds} s"
 
     condition_threshold {
-      filter          = "${local.of_push_subscription} AND metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\""
+      filter          = "${local.push_subscription_filter} AND metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\""
       comparison      = "COMPARISON_GT"
       threshold_value = var.alert_oldest_message_seconds
       duration        = "300s"
@@ -140,12 +141,12 @@ resource "google_monitoring_alert_policy" "oldest_message" {
     subject   = "${var.name}: Klaviyo is behind the shop"
     mime_type = "text/markdown"
     content   = <<-EOT
-      Nothing is lost yet: Pub/Sub keeps messages for 7 days, and gives up on one after 100 attempts (about 16 hours).
+      Nothing is lost yet. Pub/Sub keeps messages for 7 days, and dead-letters a message after 100 failed attempts (about 16 hours).
 
-      1. On the dashboard, is only the age high, or the number of messages too? One old message is one that keeps failing: look for its `outcome="retried"` lines and their `reason`.
-      2. Many messages and `reason="throttled"`: Klaviyo's limits are reached; a bulk edit in the shop does that. It drains by itself. More instances do not help.
-      3. Many messages and `reason="klaviyo_denied"` or `"commercetools_denied"`: a key is wrong or lacks a scope. The alert "${var.name}: a key is refused" says what to do.
-      4. Many messages and no log lines: the function does not start, or Pub/Sub may not call it. See its log, then `manage.py check`.
+      1. On the dashboard, check whether only the age is high, or also the number of messages. If only the age: one message keeps failing. Find its log lines with `outcome="retried"`; their `reason` says why.
+      2. Many messages, and `reason="throttled"`: Klaviyo's rate limits are used up, typically by a bulk edit in the shop. The queue drains by itself. More instances do not help.
+      3. Many messages, and `reason="klaviyo_denied"` or `"commercetools_denied"`: a key is wrong or lacks a scope. The alert "${var.name}: a key is refused" says what to do.
+      4. Many messages, and no log lines: the function does not start, or Pub/Sub has no right to call it. Read its log, then run `python3 manage.py check`.
 
       More: docs/failures.md in the repository.
     EOT
@@ -159,12 +160,13 @@ resource "google_monitoring_alert_policy" "errors" {
   combiner              = "OR"
   notification_channels = local.notification_channels
 
-  # 503 is how the function gives a message back, and how Cloud Run says that it does not start.
+  # A 503 means one of two things: the function returned the message to Pub/Sub, or Cloud Run could not start the
+  # function.
   conditions {
     display_name = "More than ${var.alert_failed_deliveries} failed deliveries in 5 minutes, for 10 minutes"
 
     condition_threshold {
-      filter          = "${local.log_of_function} AND metric.type=\"run.googleapis.com/request_count\" AND metric.labels.response_code_class=\"5xx\""
+      filter          = "${local.function_log_filter} AND metric.type=\"run.googleapis.com/request_count\" AND metric.labels.response_code_class=\"5xx\""
       comparison      = "COMPARISON_GT"
       threshold_value = var.alert_failed_deliveries
       duration        = "600s"
@@ -181,7 +183,7 @@ resource "google_monitoring_alert_policy" "errors" {
     display_name = "The function crashed, timed out or ran out of memory"
 
     condition_threshold {
-      filter          = "${local.log_of_function} AND metric.type=\"run.googleapis.com/request_count\" AND metric.labels.response_code_class=\"5xx\" AND metric.labels.response_code!=\"503\""
+      filter          = "${local.function_log_filter} AND metric.type=\"run.googleapis.com/request_count\" AND metric.labels.response_code_class=\"5xx\" AND metric.labels.response_code!=\"503\""
       comparison      = "COMPARISON_GT"
       threshold_value = 0
       duration        = "0s"
@@ -199,16 +201,16 @@ resource "google_monitoring_alert_policy" "errors" {
   }
 
   documentation {
-    subject   = "${var.name}: the function fails"
+    subject   = "${var.name}: the function is failing"
     mime_type = "text/markdown"
     content   = <<-EOT
-      The messages stay in Pub/Sub and are delivered again: nothing is lost for about 16 hours.
+      Pub/Sub keeps the messages and redelivers them. Nothing is lost for about 16 hours.
 
-      1. See the last panel of the dashboard: the lines with `outcome="retried"` say the reason and the backend's status.
-      2. `throttled`, or a status of 500 and above: Klaviyo or commercetools has trouble (status.klaviyo.com, status.commercetools.com). Wait.
+      1. Read the last panel of the dashboard. Lines with `outcome="retried"` give the `reason` and the backend's `status`.
+      2. `throttled`, or a status of 500 or above: Klaviyo or commercetools has a problem (status.klaviyo.com, status.commercetools.com). Wait.
       3. `klaviyo_denied` or `commercetools_denied`: a key is wrong or lacks a scope. The alert "${var.name}: a key is refused" says what to do.
-      4. `unforeseen`: a fault in the code; `code` names the place.
-      5. No such lines: the function does not start (a setting is missing: the log lists every problem), times out, or needs more memory.
+      4. `unforeseen`: a bug in the code; `code` names the place.
+      5. No such lines: the function does not start (the log lists every missing or wrong setting), times out, or runs out of memory.
 
       More: docs/failures.md in the repository.
     EOT

@@ -1,4 +1,5 @@
-# What one log line is enough for: it does not mend by itself, and in a small shop no threshold would see it for half an hour.
+# Alerts that fire on a single log line. These problems do not go away by themselves, and in a small shop a threshold
+# would take half an hour to notice them.
 
 resource "google_monitoring_alert_policy" "denied" {
   project = var.project_id
@@ -12,7 +13,7 @@ resource "google_monitoring_alert_policy" "denied" {
     display_name = "Klaviyo or commercetools refuses the key"
 
     condition_matched_log {
-      filter           = "${local.log_of_messages} AND jsonPayload.outcome=\"retried\" AND jsonPayload.reason=~\"_denied$\""
+      filter           = "${local.message_log_filter} AND jsonPayload.outcome=\"retried\" AND jsonPayload.reason=~\"_denied$\""
       label_extractors = { reason = "EXTRACT(jsonPayload.reason)", status = "EXTRACT(jsonPayload.status)" }
     }
   }
@@ -29,12 +30,12 @@ resource "google_monitoring_alert_policy" "denied" {
     subject   = "${var.name}: a key is refused"
     mime_type = "text/markdown"
     content   = <<-EOT
-      `$${log.extracted_label.reason}`, status $${log.extracted_label.status}: a key is wrong, was revoked, or lacks a scope. Messages wait in Pub/Sub, and become dead letters after 100 attempts in about 16 hours.
+      `$${log.extracted_label.reason}`, status $${log.extracted_label.status}: a key is wrong, was revoked, or lacks a scope. Messages wait in Pub/Sub. They become dead letters after 100 attempts (about 16 hours).
 
-      1. `klaviyo_denied`: Klaviyo's private key. 401: it is wrong or revoked. 403: it lacks a scope (profiles and catalogs, read and write; events:write; data-privacy:write; subscriptions:write and lists:write for `[consent]`).
-      2. `commercetools_denied`: the API client, or `ct_scope`. 401: the client is wrong or was deleted. 403: it lacks a scope. 400: `ct_scope` names a scope that the client does not have.
-      3. Put it right: ${local.remedy}
-      4. Look at the log: lines with `outcome="synced"` come again, and the messages that waited are delivered within ten minutes.
+      1. `klaviyo_denied` is about Klaviyo's private key. 401: the key is wrong or revoked. 403: it lacks a scope. It needs profiles and catalogs (read and write), events:write and data-privacy:write, and for `[consent]` also subscriptions:write and lists:write.
+      2. `commercetools_denied` is about the API client or `ct_scope`. 401: the client is wrong or was deleted. 403: it lacks a scope. 400: `ct_scope` names a scope that the client does not have.
+      3. Fix it: ${local.key_fix}
+      4. Check the log: lines with `outcome="synced"` appear again. The waiting messages are redelivered within ten minutes.
 
       More: docs/failures.md in the repository, "A key is wrong".
     EOT
@@ -44,16 +45,16 @@ resource "google_monitoring_alert_policy" "denied" {
 resource "google_monitoring_alert_policy" "unforeseen" {
   project = var.project_id
 
-  display_name          = "${var.name}: something unforeseen"
+  display_name          = "${var.name}: unforeseen error"
   severity              = "ERROR"
   combiner              = "OR"
   notification_channels = local.notification_channels
 
   conditions {
-    display_name = "A message failed in a way that nobody thought of"
+    display_name = "A message failed with an error that the code does not handle"
 
     condition_matched_log {
-      filter           = "${local.log_of_messages} AND jsonPayload.outcome=\"retried\" AND jsonPayload.reason=\"unforeseen\""
+      filter           = "${local.message_log_filter} AND jsonPayload.outcome=\"retried\" AND jsonPayload.reason=\"unforeseen\""
       label_extractors = { code = "EXTRACT(jsonPayload.code)", resource = "EXTRACT(jsonPayload.resource)" }
     }
   }
@@ -67,13 +68,13 @@ resource "google_monitoring_alert_policy" "unforeseen" {
   }
 
   documentation {
-    subject   = "${var.name}: something unforeseen"
+    subject   = "${var.name}: unforeseen error"
     mime_type = "text/markdown"
     content   = <<-EOT
-      `$${log.extracted_label.code}` at `$${log.extracted_label.resource}`. The message is delivered again, and becomes a dead letter after 100 attempts in about 16 hours.
+      `$${log.extracted_label.code}` while processing `$${log.extracted_label.resource}`. Pub/Sub redelivers the message. It becomes a dead letter after 100 attempts (about 16 hours).
 
-      1. `code` is the kind of error and the line it came from. Did a deployment come before? Deploy the version before it again.
-      2. If it goes on for one resource only, try `manage.py preview` with its message, mend the code or the document in commercetools, and deploy.
+      1. `code` is the class of the error and the line that raised it. If it started after a deployment, roll back to the previous version.
+      2. If only one resource keeps failing, run `python3 manage.py preview` with its message. Then fix the code and deploy, or fix the document in commercetools.
 
       More: docs/failures.md in the repository.
     EOT
@@ -89,10 +90,10 @@ resource "google_monitoring_alert_policy" "consent_list" {
   notification_channels = local.notification_channels
 
   conditions {
-    display_name = "Klaviyo does not have the list of [consent]"
+    display_name = "Klaviyo does not have the list that [consent] names"
 
     condition_matched_log {
-      filter = "${local.log_of_function} AND jsonPayload.reason=\"consent_list\""
+      filter = "${local.function_log_filter} AND jsonPayload.reason=\"consent_list\""
     }
   }
 
@@ -108,10 +109,10 @@ resource "google_monitoring_alert_policy" "consent_list" {
     subject   = "${var.name}: nobody is subscribed"
     mime_type = "text/markdown"
     content   = <<-EOT
-      `[consent] list` in sync.toml names a list that Klaviyo does not have. Customers are synced, and nobody who says yes is subscribed.
+      `[consent] list` in sync.toml names a list that Klaviyo does not have. Customers are still synced, but nobody who says yes is subscribed.
 
-      1. `manage.py check` says whether the list is there. Its id stands in the address of its page in Klaviyo.
-      2. Put it right in sync.toml, and deploy. Whoever said yes meanwhile is subscribed by the next change of the customer, or by `manage.py resync customer`.
+      1. `python3 manage.py check` says whether the list exists. The list's id is part of its page's address in Klaviyo.
+      2. Correct sync.toml and deploy. Customers who said yes in the meantime are subscribed when they next change, or by `python3 manage.py resync customer`.
 
       More: docs/failures.md and docs/consent.md in the repository.
     EOT
@@ -119,10 +120,10 @@ resource "google_monitoring_alert_policy" "consent_list" {
 }
 
 locals {
-  # With the names of this deployment, so that whoever is paged can paste them.
-  remedies = concat(
-    [for name, secret in google_secret_manager_secret.own : "give `${lower(name)}` the right value"],
-    [for id in values(local.existing_secret_ids) : "add a version that holds the right value (`gcloud secrets versions add ${id} --project=${var.project_id} --data-file=-`)"],
+  # How to fix a wrong key, with the names of this deployment: ready to paste.
+  key_fixes = concat(
+    [for name, secret in google_secret_manager_secret.own : "set `${lower(name)}` to the right value"],
+    [for id in values(local.existing_secret_ids) : "add a version with the right value (`gcloud secrets versions add ${id} --project=${var.project_id} --data-file=-`)"],
   )
-  remedy = "${join(", or ", sort(local.remedies))}; raise `secrets_version`, which is ${var.secrets_version}, and apply. New instances read the new version; old ones end by themselves."
+  key_fix = "${join(", or ", sort(local.key_fixes))}; then raise `secrets_version` (it is ${var.secrets_version} now) and apply. New instances read the new version; old ones shut down by themselves."
 }

@@ -14,7 +14,7 @@ locals {
   ], local.has_schedules ? ["cloudscheduler.googleapis.com"] : [])
 }
 
-# Left on by `terraform destroy`: others in the project may use them.
+# `terraform destroy` leaves these on, as others in the project may use them.
 resource "google_project_service" "required" {
   for_each = toset(local.apis)
 

@@ -1,18 +1,19 @@
-# With var.image: a Cloud Run service of that image in the function's place.
+# With var.image set: a Cloud Run service that runs the image instead of the function.
 
 resource "google_cloud_run_v2_service" "sync" {
   count = var.image == null ? 0 : 1
 
-  # Another name than the function's, whose own service has that: so either can be there before the other goes.
+  # The function's own Cloud Run service already has var.name. With a name of its own, this one can be created before
+  # the function is deleted, and the other way round.
   project     = var.project_id
   name        = "${var.name}-container"
   location    = var.region
-  description = "Keeps Klaviyo true to the commercetools project ${var.ct_project_id}."
+  description = "Keeps Klaviyo in sync with the commercetools project ${var.ct_project_id}."
   labels      = var.labels
 
-  # Pub/Sub of the same project counts as internal at the run.app address.
+  # Calls from the same project's Pub/Sub to the run.app address count as internal.
   ingress             = "INGRESS_TRAFFIC_INTERNAL_ONLY"
-  deletion_protection = false # `terraform destroy` takes it away, as it does the function
+  deletion_protection = false # so that `terraform destroy` can delete it, like the function
 
   template {
     service_account                  = google_service_account.runtime.email
@@ -29,7 +30,7 @@ resource "google_cloud_run_v2_service" "sync" {
 
       resources {
         limits            = { cpu = tostring(var.cpu), memory = var.memory }
-        cpu_idle          = true # CPU only while messages are worked on, as with the function
+        cpu_idle          = true # CPU only while a message is processed, as with the function
         startup_cpu_boost = true
       }
 

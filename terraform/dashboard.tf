@@ -1,66 +1,66 @@
 locals {
-  user_metric = "metric.type=\"logging.googleapis.com/user"
-  per_message = "${local.user_metric}/${google_logging_metric.messages.name}\" AND resource.type=\"cloud_run_revision\""
-  per_latency = "${local.user_metric}/${google_logging_metric.latency.name}\" AND resource.type=\"cloud_run_revision\""
-  per_calls   = "${local.user_metric}/${google_logging_metric.klaviyo_calls.name}\" AND resource.type=\"cloud_run_revision\""
+  user_metric            = "metric.type=\"logging.googleapis.com/user"
+  messages_metric_filter = "${local.user_metric}/${google_logging_metric.messages.name}\" AND resource.type=\"cloud_run_revision\""
+  latency_metric_filter  = "${local.user_metric}/${google_logging_metric.latency.name}\" AND resource.type=\"cloud_run_revision\""
+  calls_metric_filter    = "${local.user_metric}/${google_logging_metric.klaviyo_calls.name}\" AND resource.type=\"cloud_run_revision\""
 
-  # PromQL's name of a metric: only it can add up a distribution.
+  # The metric's name in PromQL: only PromQL can sum the values of a distribution.
   calls_sum = "logging_googleapis_com:user_${replace(google_logging_metric.klaviyo_calls.name, "/[^A-Za-z0-9]/", "_")}_sum"
 
-  # With one value in a period the mean is that value; percentiles of a distribution are guesses within a bucket.
+  # A run writes one value per period, so the mean is that value. A percentile would be interpolated within a bucket.
   drift_chart = {
-    title = "Drift found by a comparison, part of the shop's records", plot = "STACKED_BAR", limits = { "max_drift" = 0.001 }
+    title = "Drift per comparison (share of the shop's records)", plot = "STACKED_BAR", limits = { "max_drift" = 0.001 }
     lines = [{ legend = "drift", filter = "${local.user_metric}/${local.drift_metric}\" AND resource.type=\"cloud_run_job\"", align = "ALIGN_DELTA", join = "REDUCE_MEAN", by = [] }]
   }
 
-  # Each line: legend, filter or PromQL query, and how its series are aligned and joined.
+  # Each line of a chart has a legend, a filter or a PromQL query, and how its series are aligned and reduced.
   charts = [
     {
-      title = "Messages a minute, by outcome", plot = "STACKED_BAR", limits = {}
-      lines = [{ legend = "$${metric.labels.outcome}", filter = local.per_message, align = "ALIGN_DELTA", join = "REDUCE_SUM", by = ["metric.label.\"outcome\""] }]
+      title = "Messages per minute, by outcome", plot = "STACKED_BAR", limits = {}
+      lines = [{ legend = "$${metric.labels.outcome}", filter = local.messages_metric_filter, align = "ALIGN_DELTA", join = "REDUCE_SUM", by = ["metric.label.\"outcome\""] }]
     },
     {
-      title = "Messages a minute, by resource and type", plot = "STACKED_BAR", limits = {}
-      lines = [{ legend = "$${metric.labels.resource}/$${metric.labels.type}", filter = local.per_message, align = "ALIGN_DELTA", join = "REDUCE_SUM", by = ["metric.label.\"resource\"", "metric.label.\"type\""] }]
+      title = "Messages per minute, by resource and type", plot = "STACKED_BAR", limits = {}
+      lines = [{ legend = "$${metric.labels.resource}/$${metric.labels.type}", filter = local.messages_metric_filter, align = "ALIGN_DELTA", join = "REDUCE_SUM", by = ["metric.label.\"resource\"", "metric.label.\"type\""] }]
     },
     {
-      title = "Messages a minute that were not synced, by reason", plot = "STACKED_BAR", limits = {}
-      lines = [{ legend = "$${metric.labels.outcome}: $${metric.labels.reason}", filter = "${local.per_message} AND metric.labels.outcome!=\"synced\"", align = "ALIGN_DELTA", join = "REDUCE_SUM", by = ["metric.label.\"outcome\"", "metric.label.\"reason\""] }]
+      title = "Messages per minute not synced, by reason", plot = "STACKED_BAR", limits = {}
+      lines = [{ legend = "$${metric.labels.outcome}: $${metric.labels.reason}", filter = "${local.messages_metric_filter} AND metric.labels.outcome!=\"synced\"", align = "ALIGN_DELTA", join = "REDUCE_SUM", by = ["metric.label.\"outcome\"", "metric.label.\"reason\""] }]
     },
     {
-      title = "Latency of a message (ms)", plot = "LINE", limits = {}
-      lines = [for percent in ["50", "95", "99"] : { legend = "p${percent}", filter = local.per_latency, align = "ALIGN_DELTA", join = "REDUCE_PERCENTILE_${percent}", by = [] }]
+      title = "Message latency (ms)", plot = "LINE", limits = {}
+      lines = [for percent in ["50", "95", "99"] : { legend = "p${percent}", filter = local.latency_metric_filter, align = "ALIGN_DELTA", join = "REDUCE_PERCENTILE_${percent}", by = [] }]
     },
     {
-      title = "Messages that wait", plot = "LINE", limits = {}
+      title = "Waiting messages", plot = "LINE", limits = {}
       lines = [
-        { legend = "queue", filter = "${local.of_push_subscription} AND metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\"", align = "ALIGN_MAX", join = "REDUCE_SUM", by = [] },
-        { legend = "dead letters", filter = "${local.of_dead_letter_subscription} AND metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\"", align = "ALIGN_MAX", join = "REDUCE_SUM", by = [] },
+        { legend = "queue", filter = "${local.push_subscription_filter} AND metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\"", align = "ALIGN_MAX", join = "REDUCE_SUM", by = [] },
+        { legend = "dead letters", filter = "${local.dead_letter_subscription_filter} AND metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\"", align = "ALIGN_MAX", join = "REDUCE_SUM", by = [] },
       ]
     },
     {
-      title = "Age of the oldest message (s)", plot = "LINE", limits = { "alert" = var.alert_oldest_message_seconds }
-      lines = [{ legend = "queue", filter = "${local.of_push_subscription} AND metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\"", align = "ALIGN_MAX", join = "REDUCE_MAX", by = [] }]
+      title = "Age of the oldest waiting message (s)", plot = "LINE", limits = { "alert" = var.alert_oldest_message_seconds }
+      lines = [{ legend = "queue", filter = "${local.push_subscription_filter} AND metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\"", align = "ALIGN_MAX", join = "REDUCE_MAX", by = [] }]
     },
     {
-      title = "Klaviyo calls a minute, by resource", plot = "STACKED_AREA", limits = { "profiles, and each catalog operation" = 750, "events" = local.klaviyo_events_per_minute }
+      title = "Klaviyo calls per minute, by resource", plot = "STACKED_AREA", limits = { "profiles, and each catalog operation" = 750, "events" = local.klaviyo_events_per_minute }
       lines = [{ legend = "{{resource}}", promql = "sum by (resource) (rate(${local.calls_sum}{monitored_resource=\"cloud_run_revision\"}[5m])) * 60" }]
     },
     {
-      title = "Klaviyo calls a message", plot = "LINE", limits = {}
-      lines = [for percent in ["50", "95", "99"] : { legend = "p${percent}", filter = local.per_calls, align = "ALIGN_DELTA", join = "REDUCE_PERCENTILE_${percent}", by = [] }]
+      title = "Klaviyo calls per message", plot = "LINE", limits = {}
+      lines = [for percent in ["50", "95", "99"] : { legend = "p${percent}", filter = local.calls_metric_filter, align = "ALIGN_DELTA", join = "REDUCE_PERCENTILE_${percent}", by = [] }]
     },
     {
-      title = "Answers a minute: 2xx acknowledged, 5xx delivered again", plot = "STACKED_BAR", limits = {}
-      lines = [{ legend = "$${metric.labels.response_code}", filter = "${local.log_of_function} AND metric.type=\"run.googleapis.com/request_count\"", align = "ALIGN_DELTA", join = "REDUCE_SUM", by = ["metric.label.\"response_code\""] }]
+      title = "Responses per minute: 2xx acknowledged, 5xx redelivered", plot = "STACKED_BAR", limits = {}
+      lines = [{ legend = "$${metric.labels.response_code}", filter = "${local.function_log_filter} AND metric.type=\"run.googleapis.com/request_count\"", align = "ALIGN_DELTA", join = "REDUCE_SUM", by = ["metric.label.\"response_code\""] }]
     },
     {
       title = "Instances", plot = "STACKED_AREA", limits = { "max_instances" = local.max_instances }
-      lines = [{ legend = "$${metric.labels.state}", filter = "${local.log_of_function} AND metric.type=\"run.googleapis.com/container/instance_count\"", align = "ALIGN_MAX", join = "REDUCE_SUM", by = ["metric.label.\"state\""] }]
+      lines = [{ legend = "$${metric.labels.state}", filter = "${local.function_log_filter} AND metric.type=\"run.googleapis.com/container/instance_count\"", align = "ALIGN_MAX", join = "REDUCE_SUM", by = ["metric.label.\"state\""] }]
     },
     {
-      title = "Memory and CPU used (p99, share)", plot = "LINE", limits = {}
-      lines = [for used in ["memory", "cpu"] : { legend = used, filter = "${local.log_of_function} AND metric.type=\"run.googleapis.com/container/${used}/utilizations\"", align = "ALIGN_DELTA", join = "REDUCE_PERCENTILE_99", by = [] }]
+      title = "Memory and CPU utilization (p99)", plot = "LINE", limits = {}
+      lines = [for used in ["memory", "cpu"] : { legend = used, filter = "${local.function_log_filter} AND metric.type=\"run.googleapis.com/container/${used}/utilizations\"", align = "ALIGN_DELTA", join = "REDUCE_PERCENTILE_99", by = [] }]
     },
   ]
 
@@ -90,12 +90,12 @@ locals {
   log_widget = {
     title = "Warnings and errors"
     logsPanel = {
-      filter        = "${local.log_of_function} AND severity>=WARNING"
+      filter        = "${local.function_log_filter} AND severity>=WARNING"
       resourceNames = ["projects/${var.project_id}"]
     }
   }
 
-  # Two in a row.
+  # Two tiles per row.
   tiles = [for index, widget in concat(local.chart_widgets, [local.log_widget]) : {
     xPos   = index % 2 * 6
     yPos   = floor(index / 2) * 4

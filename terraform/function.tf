@@ -1,15 +1,15 @@
 locals {
-  # A function that is built from the source, or a service of an image that exists: the other one is not there.
+  # Either the function, built from the source, or the service that runs an image: exactly one of the two exists.
   service_name = one(concat(google_cloudfunctions2_function.sync[*].name, google_cloud_run_v2_service.sync[*].name))
   service_uri  = one(concat(google_cloudfunctions2_function.sync[*].service_config[0].uri, google_cloud_run_v2_service.sync[*].uri))
 
-  # More instances than Klaviyo's limits can feed only wait. Its widest limit is 3500 events a minute for the whole
-  # account, and one write holds a thread for about half a second:
+  # More instances than Klaviyo's rate limits can keep busy would only wait. The highest limit is 3500 events per minute
+  # for the whole account, and one write occupies a thread for about half a second:
   #
-  #   instances = 3500 / 60 s x 0.5 s / concurrency, rounded up, and one to spare: 5 with 8 threads
+  #   instances = 3500 / 60 s x 0.5 s / concurrency, rounded up, plus one spare: 5 with 8 threads
   #
-  # Profile and catalog writes (750 a minute) need a fifth of that. Each instance keeps to its share of every limit
-  # (KLAVIYO_LIMIT_SHARE), and uses what the others leave; Pub/Sub keeps the rest.
+  # Profile and catalog writes (750 per minute) need a fifth of that. Each instance keeps to its share of every limit
+  # (KLAVIYO_LIMIT_SHARE), and uses what the others leave; everything above that waits in Pub/Sub.
   klaviyo_events_per_minute = 3500
   seconds_per_write         = 0.5
   max_instances = coalesce(
@@ -28,13 +28,13 @@ locals {
       CT_PROJECT_ID        = var.ct_project_id
       CT_SCOPE             = local.ct_scope
       DEAD_LETTER_TOPIC    = google_pubsub_topic.dead_letters.id
-      GOOGLE_CLOUD_PROJECT = var.project_id # joins a log line to its request
+      GOOGLE_CLOUD_PROJECT = var.project_id # links a log line to its request
       KLAVIYO_API_URL      = var.klaviyo_api_url
       KLAVIYO_LIMIT_SHARE  = tostring(1 / local.max_instances)
       PREFERRED_CURRENCY   = var.preferred_currency
       PREFERRED_LOCALE     = var.preferred_locale
       PRODUCT_URL_TEMPLATE = var.product_url_template
-      SECRETS_VERSION      = local.secrets_version # read by nobody: a new one makes a new revision
+      SECRETS_VERSION      = local.secrets_version # nothing reads it: a changed value creates a new revision
       THREADS              = tostring(var.concurrency)
     } : name => value if value != null
   })
@@ -46,7 +46,7 @@ resource "google_cloudfunctions2_function" "sync" {
   project     = var.project_id
   name        = var.name
   location    = var.region
-  description = "Keeps Klaviyo true to the commercetools project ${var.ct_project_id}."
+  description = "Keeps Klaviyo in sync with the commercetools project ${var.ct_project_id}."
   labels      = var.labels
 
   build_config {
@@ -71,7 +71,7 @@ resource "google_cloudfunctions2_function" "sync" {
     max_instance_request_concurrency = var.concurrency
     all_traffic_on_latest_revision   = true
 
-    # Pub/Sub of the same project counts as internal at the run.app address.
+    # Calls from the same project's Pub/Sub to the run.app address count as internal.
     ingress_settings      = "ALLOW_INTERNAL_ONLY"
     service_account_email = google_service_account.runtime.email
     environment_variables = local.environment

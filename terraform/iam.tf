@@ -1,5 +1,5 @@
-# Who may do what. Every right is on one resource, but for the build's: Cloud Build works in buckets and a repository
-# that Google makes and names.
+# Service accounts and their rights. Every right is on a single resource, except the build's, which are on the project:
+# Cloud Build uses buckets and a repository that Google creates and names.
 
 data "google_project" "this" {
   project_id = var.project_id
@@ -30,7 +30,7 @@ resource "google_service_account" "push" {
   project      = var.project_id
   account_id   = "${var.name}-push"
   display_name = "${var.name}: Pub/Sub push"
-  description  = "Whom the push subscription calls the function as."
+  description  = "The identity with which the push subscription calls the function."
 
   depends_on = [google_project_service.required]
 }
@@ -41,7 +41,7 @@ resource "google_service_account" "build" {
   project      = var.project_id
   account_id   = "${var.name}-build"
   display_name = "${var.name}: build"
-  description  = "Builds the function's image; the default account has no rights in new organisations."
+  description  = "Builds the function's image. The default build account has no rights in new organisations."
 
   depends_on = [google_project_service.required]
 }
@@ -70,7 +70,7 @@ resource "google_pubsub_topic_iam_member" "runtime_publishes_dead_letters" {
   member  = "serviceAccount:${google_service_account.runtime.email}"
 }
 
-# Nobody else may call the function.
+# The only right to call the function.
 resource "google_cloud_run_v2_service_iam_member" "push_invokes" {
   project  = var.project_id
   name     = local.service_name
@@ -79,7 +79,8 @@ resource "google_cloud_run_v2_service_iam_member" "push_invokes" {
   member   = "serviceAccount:${google_service_account.push.email}"
 }
 
-# An organisation policy (iam.allowedPolicyMemberDomains) may refuse this account of commercetools': make an exception.
+# The account belongs to commercetools. An organisation policy (iam.allowedPolicyMemberDomains) may refuse it: make an
+# exception there.
 resource "google_pubsub_topic_iam_member" "commercetools_publishes" {
   project = var.project_id
   topic   = google_pubsub_topic.messages.id
@@ -87,7 +88,7 @@ resource "google_pubsub_topic_iam_member" "commercetools_publishes" {
   member  = local.commercetools_publisher
 }
 
-# Both are what Pub/Sub itself needs to move a message to the dead-letter topic after its last attempt.
+# Pub/Sub itself needs these two rights to move a message to the dead-letter topic after its last attempt.
 resource "google_pubsub_topic_iam_member" "agent_publishes_dead_letters" {
   project = var.project_id
   topic   = google_pubsub_topic.dead_letters.id

@@ -1,24 +1,27 @@
-# Jobs: `python -m jobs NAME` as a Cloud Run job, in an image built from the Dockerfile. What has to outlive a run lies in a
-# bucket, which a job sees as a folder. Those with a schedule are started by schedules.tf, the others by hand.
+# Cloud Run jobs: each runs `python -m jobs NAME` in an image built from the Dockerfile. Files that must outlive a run
+# are kept in a bucket, which is mounted as a folder. schedules.tf starts the jobs that have a schedule; the others are
+# started by hand.
 
 locals {
   state_folder = "/state"
 
-  # `arguments` are those of `python -m jobs`, `environment` is on top of the function's. `timeout` is of each attempt, in
-  # seconds, and `max_retries` the attempts after the first: "done with errors" and "something differs" end with 0.
+  # `arguments` go to `python -m jobs`; `environment` is added to the function's. `timeout` is per attempt, in seconds.
+  # `max_retries` counts the attempts after the first one. A run that finished with errors or found differences exits
+  # with 0, so it is not retried.
   jobs = { for name, job in {
     backfill = {
       is_on       = var.backfill
       arguments   = ["backfill"]
-      environment = { BACKFILL_STATE = "${local.state_folder}/backfill-state.json" } # its errors file lies beside it
+      environment = { BACKFILL_STATE = "${local.state_folder}/backfill-state.json" } # the errors file is written next to it
       timeout     = 86400
-      max_retries = 3 # an attempt goes on where the one before was cut off
+      max_retries = 3 # a new attempt resumes where the last one was cut off
       schedule    = null
       time_zone   = null
     }
 
-    # A night's run ends before the next begins. Where two overlap, e.g. one that was started by hand, neither does harm: both
-    # mend by the live handlers, under their locks, and the state is the one's that ends last.
+    # The timeout ends a nightly run before the next one begins. If two runs overlap anyway, e.g. because one was
+    # started by hand, they do no harm: both fix differences through the live handlers, and the run that ends last
+    # writes the state file.
     reconcile = {
       is_on = var.reconcile != null
       arguments = concat(
@@ -26,14 +29,14 @@ locals {
         [for kind in try(var.reconcile.only, []) : "--only=${kind}"],
         try(var.reconcile.fix, false) ? ["--fix"] : [],
       )
-      environment = { RECONCILE_STATE = "${local.state_folder}/reconcile-state.json" } # likewise
+      environment = { RECONCILE_STATE = "${local.state_folder}/reconcile-state.json" } # the errors file is written next to it
       timeout     = 82800
-      max_retries = 1 # it goes on with the kinds that are left; what fails twice needs somebody, or the next night
+      max_retries = 1 # the retry resumes with the remaining kinds; after that a person or the next night has to try again
       schedule    = try(var.reconcile.schedule, null)
       time_zone   = try(var.reconcile.time_zone, null)
     }
 
-    # It keeps no state, but looks back an hour: what a run could not do, each of the next three does.
+    # It keeps no state but looks back one hour, so the next three runs retry whatever a run could not do.
     prices = {
       is_on       = var.price_validity
       arguments   = ["prices", "due", "--since=1h", "--errors=${local.state_folder}/prices-errors.jsonl"]
@@ -48,7 +51,7 @@ locals {
 
   job_image = try(coalesce(var.job_image, var.image), null)
 
-  # A job answers no messages, puts no letters aside, and has a share and threads of its own.
+  # A job handles no messages and publishes no dead letters, and it has its own options for its quota share and threads.
   job_environment = {
     for name, value in local.environment : name => value
     if !contains(["DEAD_LETTER_TOPIC", "KLAVIYO_LIMIT_SHARE", "THREADS"], name)
@@ -85,9 +88,10 @@ resource "google_storage_bucket" "jobs" {
 
   uniform_bucket_level_access = true
   public_access_prevention    = "enforced"
-  force_destroy               = true # a run that lost its state begins anew, and sends nothing twice
+  force_destroy               = true # losing the state is safe: the next run starts from the beginning, and nothing counts twice in Klaviyo
 
-  # The state is written every few seconds: each version before would be kept, and paid for, for a week.
+  # The state is overwritten every few seconds. With soft delete every old version would be stored and billed for a
+  # week.
   soft_delete_policy {
     retention_duration_seconds = 0
   }
@@ -110,10 +114,10 @@ resource "google_cloud_run_v2_job" "job" {
   name                = "${var.name}-${each.key}"
   location            = var.region
   labels              = var.labels
-  deletion_protection = false # `terraform destroy` takes it away, as it does the function
+  deletion_protection = false # so that `terraform destroy` can delete it, like the function
 
   template {
-    # Two tasks would do the same, on one state.
+    # Two tasks would do the same work on the same state file.
     task_count  = 1
     parallelism = 1
 
@@ -128,7 +132,7 @@ resource "google_cloud_run_v2_job" "job" {
         args    = each.value.arguments
 
         resources {
-          limits = { cpu = "1", memory = "1Gi" } # some of it is the mounted bucket's
+          limits = { cpu = "1", memory = "1Gi" } # the mounted bucket uses part of the memory
         }
 
         dynamic "env" {
@@ -164,8 +168,8 @@ resource "google_cloud_run_v2_job" "job" {
       volumes {
         name = "state"
 
-        # The folder is root's unless told otherwise, and the image's user is another. Nothing is cached, as two runs
-        # recognise each other by what they read there.
+        # By default root owns the mounted folder; uid and gid give it to the image's user. Nothing is cached, because
+        # two runs detect each other by what they read in the state file.
         gcs {
           bucket        = google_storage_bucket.jobs[0].name
           mount_options = ["uid=10001", "gid=10001", "metadata-cache-ttl-secs=0"]
@@ -184,15 +188,16 @@ resource "google_monitoring_alert_policy" "job_stopped" {
   count = local.has_jobs ? 1 : 0
 
   project               = var.project_id
-  display_name          = "${var.name}: a job needs somebody"
+  display_name          = "${var.name}: a job needs attention"
   severity              = "WARNING"
   combiner              = "OR"
   notification_channels = local.notification_channels
 
-  # `why` is in the last line of a run that was stopped, or that could not do all of it. What a comparison leaves undone it
-  # finds again and counts as drift, and what a run of `prices` does the next does again: they are told of if they stop.
+  # `why` is in the last log line of a run that was stopped or left something undone. A comparison or `prices` run
+  # alerts only if it was stopped: what a comparison leaves undone the next one finds again and counts as drift, and the
+  # next `prices` run tries again anyway.
   conditions {
-    display_name = "A run stopped, or a backfill left something undone"
+    display_name = "A run stopped, or a backfill could not do everything"
 
     condition_matched_log {
       filter           = "resource.type=\"cloud_run_job\" AND resource.labels.job_name=~\"^${var.name}-(${join("|", keys(local.jobs))})$\" AND resource.labels.location=\"${var.region}\" AND ((jsonPayload.why:* AND NOT jsonPayload.message=~\"^(reconcile|prices) ended$\") OR (severity>=ERROR AND NOT jsonPayload.message=\"reconciled\"))"
@@ -209,14 +214,14 @@ resource "google_monitoring_alert_policy" "job_stopped" {
   }
 
   documentation {
-    subject   = "${var.name}: a job needs somebody"
+    subject   = "${var.name}: a job needs attention"
     mime_type = "text/markdown"
     content   = <<-EOT
       `$${log.extracted_label.job}`: $${log.extracted_label.why}
 
-      1. "Interrupted": Google moved the container. A backfill is started again by itself, three times at most, a comparison once, and goes on where it was. `prices` runs again within 15 minutes.
-      2. Anything else says what to do. Then start the job again with the same arguments: it goes on where it was.
-      3. How far a backfill is: `gcloud storage cat gs://${google_storage_bucket.jobs[0].name}/backfill-state.json | python3 manage.py backfill status --state -`.
+      1. "Interrupted" means that Google moved the container. Cloud Run restarts a backfill up to three times and a comparison once; both resume where they stopped. `prices` runs again within 15 minutes.
+      2. Any other text says what to do. Afterwards start the job again with the same arguments: it resumes where it stopped.
+      3. To see the progress of a backfill: `gcloud storage cat gs://${google_storage_bucket.jobs[0].name}/backfill-state.json | python3 manage.py backfill status --state -`.
 
       More: docs/backfill.md and docs/drift.md in the repository.
     EOT

@@ -1,10 +1,10 @@
-# Metrics from the one log line that the function writes for each message (pipeline.py).
+# Log-based metrics, from the one line that the function logs per message (pipeline.py).
 
 locals {
-  log_of_function = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${local.service_name}\" AND resource.labels.location=\"${var.region}\""
-  log_of_messages = "${local.log_of_function} AND jsonPayload.outcome:*"
+  function_log_filter = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${local.service_name}\" AND resource.labels.location=\"${var.region}\""
+  message_log_filter  = "${local.function_log_filter} AND jsonPayload.outcome:*"
 
-  # `resource` is logged as type/id: an id would make a time series of its own.
+  # `resource` is logged as type/id. Only the type becomes a label, as every id would create a time series of its own.
   extract_outcome  = "EXTRACT(jsonPayload.outcome)"
   extract_resource = "REGEXP_EXTRACT(jsonPayload.resource, \"^([a-z-]+)/\")"
   extract_type     = "EXTRACT(jsonPayload.type)"
@@ -14,7 +14,7 @@ resource "google_logging_metric" "messages" {
   project     = var.project_id
   name        = "${var.name}/messages"
   description = "Messages by outcome, reason, resource and type."
-  filter      = local.log_of_messages
+  filter      = local.message_log_filter
 
   metric_descriptor {
     metric_kind  = "DELTA"
@@ -28,7 +28,7 @@ resource "google_logging_metric" "messages" {
     }
     labels {
       key         = "reason"
-      description = "Why it was not synced: one of a fixed list"
+      description = "Why the message was not synced: one of a fixed list"
     }
     labels {
       key         = "resource"
@@ -53,8 +53,8 @@ resource "google_logging_metric" "messages" {
 resource "google_logging_metric" "latency" {
   project         = var.project_id
   name            = "${var.name}/latency"
-  description     = "Wall clock of one message, by outcome and resource."
-  filter          = "${local.log_of_messages} AND jsonPayload.milliseconds:*"
+  description     = "Wall-clock time per message, by outcome and resource."
+  filter          = "${local.message_log_filter} AND jsonPayload.milliseconds:*"
   value_extractor = "EXTRACT(jsonPayload.milliseconds)"
 
   metric_descriptor {
@@ -78,7 +78,7 @@ resource "google_logging_metric" "latency" {
     resource = local.extract_resource
   }
 
-  # 1 ms to about 65 s, each bound half as much again as the one before.
+  # 1 ms to about 65 s; each bound is 1.5 times the one before.
   bucket_options {
     exponential_buckets {
       num_finite_buckets = 28
@@ -93,8 +93,8 @@ resource "google_logging_metric" "latency" {
 resource "google_logging_metric" "klaviyo_calls" {
   project         = var.project_id
   name            = "${var.name}/klaviyo_calls"
-  description     = "Calls to Klaviyo that one message made, by resource and type. Their sum counts against Klaviyo's limits."
-  filter          = "${local.log_of_messages} AND jsonPayload.calls.klaviyo:*"
+  description     = "Calls to Klaviyo per message, by resource and type. Their sum counts against Klaviyo's rate limits."
+  filter          = "${local.message_log_filter} AND jsonPayload.calls.klaviyo:*"
   value_extractor = "EXTRACT(jsonPayload.calls.klaviyo)"
 
   metric_descriptor {

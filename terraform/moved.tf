@@ -1,4 +1,4 @@
-# Where a resource was called otherwise before: it is kept, not made again.
+# Resources whose address changed. With these blocks Terraform keeps them instead of re-creating them.
 
 moved {
   from = google_cloudfunctions2_function.sync

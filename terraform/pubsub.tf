@@ -1,5 +1,5 @@
 locals {
-  # The longest that Pub/Sub allows: a message that is still worked on is never delivered a second time.
+  # The longest that Pub/Sub allows, so that a message is never redelivered while it is still being processed.
   ack_deadline_seconds = 600
 
   storage_policies = var.message_storage_regions == null ? [[var.region]] : [for regions in [var.message_storage_regions] : regions if length(regions) > 0]
@@ -37,7 +37,8 @@ resource "google_pubsub_topic" "dead_letters" {
   depends_on = [google_project_service.required]
 }
 
-# Pub/Sub pushes to the function itself. Never add an Eventarc trigger on this topic: every message would be handled twice.
+# Pub/Sub pushes straight to the function. Never add an Eventarc trigger to this topic: every message would be processed
+# twice.
 resource "google_pubsub_subscription" "push" {
   project = var.project_id
   name    = "${var.name}-push"
@@ -56,13 +57,13 @@ resource "google_pubsub_subscription" "push" {
     maximum_backoff = "600s"
   }
 
-  # About 16 hours: an outage or a wrong key must not turn the queue into dead letters.
+  # 100 attempts take about 16 hours, so an outage or a wrong key does not turn the whole queue into dead letters.
   dead_letter_policy {
     dead_letter_topic     = google_pubsub_topic.dead_letters.id
     max_delivery_attempts = 100
   }
 
-  # The topic in the path is where functions-framework reads the source of a message from.
+  # functions-framework reads a message's source from the topic in the path.
   push_config {
     push_endpoint = "${local.service_uri}/${google_pubsub_topic.messages.id}"
 
@@ -78,7 +79,7 @@ resource "google_pubsub_subscription" "push" {
   ]
 }
 
-# Without a subscription the letters would vanish.
+# Pub/Sub drops messages of a topic that has no subscription, so dead letters need one.
 resource "google_pubsub_subscription" "dead_letters" {
   project = var.project_id
   name    = "${var.name}-dead-letters"

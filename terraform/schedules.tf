@@ -1,4 +1,5 @@
-# Cloud Scheduler starts the jobs that have a schedule. A tick starts a job also while its last run is at work: see jobs.tf.
+# Cloud Scheduler starts the jobs that have a schedule, even if the previous run has not finished yet: see jobs.tf for
+# why that is safe.
 
 locals {
   scheduled     = { for name, job in local.jobs : name => job if job.schedule != null }
@@ -11,12 +12,12 @@ resource "google_service_account" "schedule" {
   project      = var.project_id
   account_id   = "${var.name}-cron"
   display_name = "${var.name}: schedules"
-  description  = "Starts the jobs that have a schedule, as they are."
+  description  = "Starts the jobs that have a schedule, without changing their arguments."
 
   depends_on = [google_project_service.required]
 }
 
-# It may start these jobs, with the arguments that they have: others would need run.jobs.runWithOverrides.
+# It may start these jobs with their own arguments only: to pass others it would need run.jobs.runWithOverrides.
 resource "google_cloud_run_v2_job_iam_member" "schedule_starts" {
   for_each = local.scheduled
 
@@ -37,7 +38,8 @@ resource "google_cloud_scheduler_job" "start" {
   schedule    = each.value.schedule
   time_zone   = each.value.time_zone
 
-  # Of the call that starts the job, not of the job. An answer that was lost has the job started twice, which does no harm.
+  # Retries the call that starts the job, not the job itself. If the response is lost the job starts twice, which does
+  # no harm.
   retry_config {
     retry_count = 3
   }
@@ -84,11 +86,11 @@ resource "google_monitoring_alert_policy" "job_not_started" {
     subject   = "${var.name}: a job was not started"
     mime_type = "text/markdown"
     content   = <<-EOT
-      `$${log.extracted_label.job}`: $${log.extracted_label.status}. It is tried three times more.
+      Cloud Scheduler could not start `$${log.extracted_label.job}`: $${log.extracted_label.status}. It retries up to three times.
 
-      1. `PERMISSION_DENIED`: ${google_service_account.schedule[0].email} lacks roles/run.invoker on the job, or Cloud Scheduler's own agent may not act as it: `terraform apply`.
-      2. `NOT_FOUND`: the job was deleted: `terraform apply`.
-      3. Start it by hand: `gcloud run jobs execute $${log.extracted_label.job} --region=${var.region} --project=${var.project_id}`.
+      1. `PERMISSION_DENIED`: ${google_service_account.schedule[0].email} lacks roles/run.invoker on the job, or Cloud Scheduler's own service agent may not act as that account. Run `terraform apply`.
+      2. `NOT_FOUND`: the job was deleted. Run `terraform apply`.
+      3. Once it is fixed, or if you can't wait, start the job by hand: `gcloud run jobs execute $${log.extracted_label.job} --region=${var.region} --project=${var.project_id}`.
 
       More: docs/deploy.md in the repository, "Jobs with a schedule".
     EOT

@@ -21,7 +21,7 @@ locals {
     KLAVIYO_AUTH_KEY = var.klaviyo_auth_key
   }
 
-  # By the name of the environment variable.
+  # Both maps are keyed by the environment variable's name.
   secret_ids = merge(
     local.existing_secret_ids,
     { for name, secret in google_secret_manager_secret.own : name => secret.secret_id },
@@ -31,8 +31,9 @@ locals {
     { for name, version in google_secret_manager_secret_version.own : name => version.version },
   )
 
-  # An instance reads "latest" when it starts. With its number among the settings, a raised secrets_version makes a new
-  # revision, and with it new instances. A secret of our own is named with its version: that does the same.
+  # An instance reads the version "latest" once, when it starts. This number is an environment variable, so raising
+  # secrets_version creates a new revision, whose instances read the new secret. The secrets created here do not need
+  # it: the function names their version, which changes by itself.
   secrets_version = length(local.existing_secret_ids) > 0 ? tostring(var.secrets_version) : null
 }
 
@@ -50,8 +51,8 @@ resource "google_secret_manager_secret" "own" {
   depends_on = [google_project_service.required]
 }
 
-# Write-only: neither the state nor a plan holds what is sent. A new secrets_version sends it again, and as the function
-# names the version, it is deployed with it before the old one is destroyed.
+# The value is write-only: neither the state nor a plan contains it. A new secrets_version sends it again. The function
+# names the version, so it is redeployed with the new one before the old one is destroyed.
 resource "google_secret_manager_secret_version" "own" {
   for_each = local.own_secret_ids
 

@@ -1,7 +1,7 @@
 locals {
   source_dir = coalesce(var.source_dir, "${path.module}/..")
 
-  # What runs, and nothing else.
+  # Only the files that the function and the jobs need at run time.
   source_patterns = [
     "main.py",
     "pipeline.py",
@@ -16,7 +16,7 @@ locals {
 
   source_files = toset(flatten([for pattern in local.source_patterns : tolist(fileset(local.source_dir, pattern))]))
 
-  # A sync.toml of your own takes the place of the one in the repository.
+  # sync_config_file replaces the repository's sync.toml.
   replaced_files = var.sync_config_file == null ? {} : { "sync.toml" = var.sync_config_file }
 }
 
@@ -24,7 +24,7 @@ data "archive_file" "source" {
   count = var.image == null ? 1 : 0
 
   type        = "zip"
-  output_path = "${path.module}/source-${var.project_id}-${var.name}.zip" # one each, where there are several syncs
+  output_path = "${path.module}/source-${var.project_id}-${var.name}.zip" # a file per project and sync, as several may share this folder
 
   dynamic "source" {
     for_each = local.source_files
@@ -53,12 +53,12 @@ resource "google_storage_bucket" "source" {
 
   uniform_bucket_level_access = true
   public_access_prevention    = "enforced"
-  force_destroy               = true # it holds nothing that can't be made again
+  force_destroy               = true # the archive can always be built again
 
   depends_on = [google_project_service.required]
 }
 
-# The hash in the name has the function built again when, and only when, its source changed.
+# The name contains a hash of the source, so the function is rebuilt if and only if its source changed.
 resource "google_storage_bucket_object" "source" {
   count = var.image == null ? 1 : 0
 

@@ -1,11 +1,13 @@
-# The keys and the split are those of `manage.py subscriptions` and `manage.py check` with the prefix var.name, so either
-# can look at what the other made. Without `format` commercetools sends its Platform format.
+# The commercetools subscriptions. They have the same keys and the same split into messages and changes as with
+# `manage.py subscriptions --prefix NAME`, so `manage.py` can check what Terraform created, and the other way round. No
+# `format` is set: commercetools then uses its Platform format.
 #
-# commercetools publishes a test message when a subscription is made, and refuses it when that fails: the right to
-# publish comes first, and the queue with it. It allows no empty subscription either.
+# commercetools publishes a test message when a subscription is created, and refuses the subscription if that fails. So
+# its right to publish, and the queue, are created first. It refuses an empty subscription too: without messages or
+# changes there is none.
 
 locals {
-  # Without the scope their messages could not be worked on: the function ignores them.
+  # The function ignores messages of standalone prices if its client may not read them, so they are not subscribed to.
   reads_standalone_prices = can(regex("(^| )((view|manage)_standalone_prices|manage_project):", local.ct_scope))
 
   subscribed_messages = {
@@ -51,7 +53,7 @@ resource "commercetools_subscription" "changes" {
     topic      = google_pubsub_topic.messages.name
   }
 
-  # The API gives them back as one list: several blocks would differ from it at every plan.
+  # The API returns all changes as one list. With several blocks every plan would show a difference.
   changes {
     resource_type_ids = var.subscribed_changes
   }

@@ -1,4 +1,4 @@
-# Where it runs
+# Project and names
 
 variable "project_id" {
   description = "Google Cloud project, with billing enabled."
@@ -6,54 +6,54 @@ variable "project_id" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project_id))
-    error_message = "project_id is the id of a project, e.g. shop-sync-prod: not its name, not its number."
+    error_message = "project_id must be the id of a project, e.g. shop-sync-prod: not its name or number."
   }
 }
 
 variable "region" {
-  description = "Region of everything, best the one of commercetools' host, e.g. europe-west1."
+  description = "Region of all resources, ideally that of commercetools' API host, e.g. europe-west1."
   type        = string
 
   validation {
     condition     = can(regex("^[a-z]+-[a-z]+[0-9]+$", var.region))
-    error_message = "region is a Google Cloud region such as europe-west1, not a zone."
+    error_message = "region must be a Google Cloud region such as europe-west1, not a zone."
   }
 }
 
 variable "name" {
-  description = "Name of the function and the topic, and prefix of everything else. Another name makes another sync, e.g. of another shop."
+  description = "Name of the function and the topic, and prefix of all other names. Use another name for a second sync, e.g. of another shop."
   type        = string
   default     = "klaviyo-sync"
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,20}[a-z0-9]$", var.name))
-    error_message = "name has 3 to 22 lower-case letters, digits and hyphens, and starts with a letter: service accounts are named after it."
+    error_message = "name must have 3 to 22 lower-case letters, digits and hyphens, start with a letter, and not end with a hyphen: service accounts are named after it."
   }
 }
 
 variable "labels" {
-  description = "Labels of every resource that can have some."
+  description = "Labels for every resource that supports them."
   type        = map(string)
   default     = { app = "klaviyo-sync" }
 
   validation {
     condition     = alltrue([for key, value in var.labels : can(regex("^[a-z][a-z0-9_-]{0,62}$", key)) && can(regex("^[a-z0-9_-]{0,63}$", value))])
-    error_message = "labels have lower-case letters, digits, hyphens and underscores only, 63 at most; a key starts with a letter."
+    error_message = "labels may have only lower-case letters, digits, hyphens and underscores, at most 63; a key must start with a letter."
   }
 }
 
 variable "message_storage_regions" {
-  description = "Regions where Pub/Sub may store messages and dead letters, which hold personal data (message_storage_policy). Default: the region of everything else. []: wherever Pub/Sub and the organisation's policies say."
+  description = "Regions in which Pub/Sub may store messages and dead letters, which contain personal data (message_storage_policy). Default: only var.region. []: no restriction other than the organisation's policies."
   type        = list(string)
   default     = null
 
   validation {
     condition     = alltrue([for region in coalesce(var.message_storage_regions, []) : can(regex("^[a-z]+-[a-z]+[0-9]+$", region))])
-    error_message = "message_storage_regions holds Google Cloud regions such as europe-west1."
+    error_message = "message_storage_regions must list Google Cloud regions such as europe-west1."
   }
 }
 
-# The shop
+# The commercetools project
 
 variable "ct_api_url" {
   description = "commercetools' API host (CT_API_URL), e.g. https://api.europe-west1.gcp.commercetools.com."
@@ -61,7 +61,7 @@ variable "ct_api_url" {
 
   validation {
     condition     = can(regex("^https://[^\\s/]+$", var.ct_api_url))
-    error_message = "ct_api_url is https:// and a host, without a slash at the end."
+    error_message = "ct_api_url must be https:// and a host, without a trailing slash."
   }
 }
 
@@ -71,7 +71,7 @@ variable "ct_auth_url" {
 
   validation {
     condition     = can(regex("^https://[^\\s/]+$", var.ct_auth_url))
-    error_message = "ct_auth_url is https:// and a host, without a slash or /oauth/token at the end."
+    error_message = "ct_auth_url must be https:// and a host, without a trailing slash or /oauth/token."
   }
 }
 
@@ -81,32 +81,32 @@ variable "ct_project_id" {
 
   validation {
     condition     = can(regex("^[A-Za-z0-9_-]{1,256}$", var.ct_project_id))
-    error_message = "ct_project_id is the project key: letters, digits, hyphens and underscores."
+    error_message = "ct_project_id must be the project key: letters, digits, hyphens and underscores."
   }
 }
 
 variable "ct_scope" {
-  description = "Scopes of the function's API client, space separated (CT_SCOPE). Default: view_customers, view_orders, view_payments, view_products and view_published_products of the project, all of which the client must have; add view_standalone_prices if products use standalone prices, view_discount_codes for the codes of orders, view_customer_groups for the groups of customers, view_states for workflow states."
+  description = "Scopes of the function's API client, separated by spaces (CT_SCOPE). The client must have every scope that is listed. Default: view_customers, view_orders, view_payments, view_products and view_published_products of the project. Add view_standalone_prices if products use standalone prices, view_discount_codes for discount codes of orders, view_customer_groups for customer groups, view_states for workflow states."
   type        = string
   default     = null
 
   validation {
     condition     = var.ct_scope == null || can(regex("^[a-z_]+:\\S+( [a-z_]+:\\S+)*$", var.ct_scope))
-    error_message = "ct_scope is a list such as \"view_orders:my-shop view_products:my-shop\"."
+    error_message = "ct_scope must be a list such as \"view_orders:my-shop view_products:my-shop\"."
   }
 }
 
-# Secrets: give each here, best by TF_VAR_..., or name an existing one
+# Secrets: for each, either pass the value (ideally as TF_VAR_...) or name an existing secret
 
 variable "ct_api_client" {
-  description = "The function's API client (CT_API_CLIENT). It needs the view scopes of ct_scope and nothing else."
+  description = "The function's API client (CT_API_CLIENT). It needs the scopes of ct_scope and no others."
   type        = object({ client_id = string, secret = string })
   default     = null
   sensitive   = true
 
   validation {
     condition     = (var.ct_api_client == null) != (var.existing_secrets.ct_api_client == null)
-    error_message = "Give either ct_api_client or existing_secrets.ct_api_client."
+    error_message = "Set exactly one of ct_api_client and existing_secrets.ct_api_client."
   }
 
   validation {
@@ -116,24 +116,24 @@ variable "ct_api_client" {
 }
 
 variable "klaviyo_auth_key" {
-  description = "Klaviyo's private key (KLAVIYO_AUTH_KEY) with the scopes profiles and catalogs (read and write), events:write and data-privacy:write; for [consent] also subscriptions:write and lists:write, for reconcile metrics:read."
+  description = "Klaviyo's private key (KLAVIYO_AUTH_KEY). It needs the scopes profiles and catalogs (read and write), events:write and data-privacy:write; for [consent] also subscriptions:write and lists:write; for reconcile also metrics:read."
   type        = string
   default     = null
   sensitive   = true
 
   validation {
     condition     = (var.klaviyo_auth_key == null) != (var.existing_secrets.klaviyo_auth_key == null)
-    error_message = "Give either klaviyo_auth_key or existing_secrets.klaviyo_auth_key."
+    error_message = "Set exactly one of klaviyo_auth_key and existing_secrets.klaviyo_auth_key."
   }
 
   validation {
     condition     = var.klaviyo_auth_key == null || can(regex("^\\S+$", var.klaviyo_auth_key))
-    error_message = "klaviyo_auth_key has no spaces and is not empty."
+    error_message = "klaviyo_auth_key must not be empty or contain spaces."
   }
 }
 
 variable "existing_secrets" {
-  description = "Ids of secrets of this project that hold what is not given above; their latest version is used. ct_api_client holds {\"clientId\": \"...\", \"secret\": \"...\"}."
+  description = "Ids of existing secrets in this project, for values that are not passed above. Their latest version is used. The secret of ct_api_client must hold {\"clientId\": \"...\", \"secret\": \"...\"}."
   type = object({
     ct_api_client    = optional(string)
     klaviyo_auth_key = optional(string)
@@ -143,92 +143,92 @@ variable "existing_secrets" {
 
   validation {
     condition     = alltrue([for id in values(var.existing_secrets) : id == null || can(regex("^[A-Za-z0-9_-]{1,255}$", id))])
-    error_message = "existing_secrets holds ids such as klaviyo-key, not paths and not values."
+    error_message = "existing_secrets must hold ids such as klaviyo-key, not paths or values."
   }
 }
 
 variable "secrets_version" {
-  description = "Raise it when a secret changed: those given here are sent again (what is write-only can't be compared), and new instances read the existing ones' latest version."
+  description = "Raise it whenever a secret changes. Values passed here are then sent again (Terraform can't compare write-only values), and new instances read the latest version of existing secrets."
   type        = number
   default     = 1
 
   validation {
     condition     = var.secrets_version >= 1 && floor(var.secrets_version) == var.secrets_version
-    error_message = "secrets_version is 1 or a higher whole number."
+    error_message = "secrets_version must be a whole number, 1 or higher."
   }
 }
 
-# What is synced
+# What is sent to Klaviyo
 
 variable "preferred_locale" {
-  description = "Which of localized texts to use (PREFERRED_LOCALE), e.g. en-US."
+  description = "Locale to use for localized texts (PREFERRED_LOCALE), e.g. en-US."
   type        = string
   default     = null
 
   validation {
     condition     = var.preferred_locale == null || can(regex("^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", var.preferred_locale))
-    error_message = "preferred_locale is a language tag such as en or en-US."
+    error_message = "preferred_locale must be a language tag such as en or en-US."
   }
 }
 
 variable "preferred_currency" {
-  description = "Which price to show (PREFERRED_CURRENCY), e.g. EUR."
+  description = "Currency of the price to show (PREFERRED_CURRENCY), e.g. EUR."
   type        = string
   default     = null
 
   validation {
     condition     = var.preferred_currency == null || can(regex("^[A-Z]{3}$", var.preferred_currency))
-    error_message = "preferred_currency has three capital letters, e.g. EUR."
+    error_message = "preferred_currency must have three capital letters, e.g. EUR."
   }
 }
 
 variable "product_url_template" {
-  description = "Address of a product in the shop (PRODUCT_URL_TEMPLATE), e.g. https://shop.example/p/{{productSlug}}."
+  description = "Template for a product's URL in the shop (PRODUCT_URL_TEMPLATE), e.g. https://shop.example/p/{{productSlug}}."
   type        = string
   default     = null
 
   validation {
     condition     = var.product_url_template == null || can(regex("^https?://\\S+$", var.product_url_template))
-    error_message = "product_url_template is an address such as https://shop.example/p/{{productSlug}}."
+    error_message = "product_url_template must be a URL such as https://shop.example/p/{{productSlug}}."
   }
 }
 
 variable "klaviyo_api_url" {
-  description = "Another host for Klaviyo, e.g. a proxy (KLAVIYO_API_URL)."
+  description = "Base URL to use instead of Klaviyo's API, e.g. of a proxy (KLAVIYO_API_URL)."
   type        = string
   default     = null
 
   validation {
     condition     = var.klaviyo_api_url == null || can(regex("^https://[^\\s/]+(/\\S*)?$", var.klaviyo_api_url))
-    error_message = "klaviyo_api_url is an address such as https://proxy.example."
+    error_message = "klaviyo_api_url must be a URL such as https://proxy.example."
   }
 }
 
 variable "sync_config_file" {
-  description = "A sync.toml of your own on this machine: it is deployed in place of the repository's, so SYNC_CONFIG is not needed."
+  description = "Path of your own sync.toml on this machine. It is deployed instead of the repository's, so SYNC_CONFIG is not needed."
   type        = string
   default     = null
 
   validation {
     condition     = var.sync_config_file == null || try(endswith(var.sync_config_file, ".toml") && fileexists(var.sync_config_file), false)
-    error_message = "sync_config_file is the path of a .toml file that exists."
+    error_message = "sync_config_file must be the path of an existing .toml file."
   }
 
   validation {
     condition     = var.sync_config_file == null || var.image == null
-    error_message = "An image holds its sync.toml: build yours into it as sync.NAME.toml, and name it in extra_environment (SYNC_CONFIG)."
+    error_message = "sync_config_file has no effect on an image, which contains its own sync.toml: build yours into it as sync.NAME.toml and set SYNC_CONFIG in extra_environment."
   }
 }
 
 variable "extra_environment" {
-  description = "Environment variables that no other variable sets, e.g. APP_TYPE or SKIP_BASE64_ENCODING. Not for secrets."
+  description = "Environment variables that no other Terraform variable sets, e.g. APP_TYPE or SKIP_BASE64_ENCODING. Not for secrets."
   type        = map(string)
   default     = {}
   nullable    = false
 
   validation {
     condition     = alltrue([for name in keys(var.extra_environment) : can(regex("^[A-Z][A-Z0-9_]*$", name)) && !startswith(name, "X_GOOGLE_")])
-    error_message = "extra_environment has names in capital letters, not starting with X_GOOGLE_."
+    error_message = "extra_environment must have names in capital letters that do not start with X_GOOGLE_."
   }
 
   validation {
@@ -237,6 +237,6 @@ variable "extra_environment" {
       "GOOGLE_CLOUD_PROJECT", "KLAVIYO_API_URL", "KLAVIYO_AUTH_KEY", "KLAVIYO_LIMIT_SHARE", "PORT", "PREFERRED_CURRENCY", "PREFERRED_LOCALE",
       "PRODUCT_URL_TEMPLATE", "PUSH_AUDIENCE", "PUSH_SERVICE_ACCOUNT", "RECONCILE_STATE", "SECRETS_VERSION", "THREADS",
     ]))) == 0
-    error_message = "extra_environment holds a name that has a variable of its own, that is a secret or the platform's, or that is for hosts off Google."
+    error_message = "extra_environment contains a name that has its own Terraform variable, is a secret, is set by the platform, or only applies outside Google Cloud."
   }
 }

@@ -1,5 +1,5 @@
 terraform {
-  # 1.11 has write-only arguments: the secrets are sent to Secret Manager and never stored in the state.
+  # 1.11 introduced write-only arguments: with them secrets reach Secret Manager without being stored in the state.
   required_version = ">= 1.11"
 
   required_providers {

@@ -1,5 +1,5 @@
-# The roots in examples/, and this module applied where it lies. Run by tests/deploy/test_terraform.py in a folder that holds
-# the repository, and in here/ the same again with providers.tf.
+# Tests of the roots in examples/, and of this module applied in its own folder. tests/deploy/test_terraform.py runs
+# them in a folder that contains a copy of the repository, and in here/ a second copy with providers.tf.
 
 mock_provider "archive" {}
 mock_provider "commercetools" {}
@@ -22,7 +22,7 @@ run "one_shop" {
 
   assert {
     condition     = length(module.sync.commercetools_subscriptions) == 2
-    error_message = "Terraform makes the subscriptions."
+    error_message = "Terraform creates the subscriptions."
   }
 
   assert {
@@ -45,17 +45,17 @@ run "several_shops" {
 
   assert {
     condition     = keys(module.sync) == ["de", "us"] && alltrue([for sync in module.sync : length(sync.commercetools_subscriptions) == 0])
-    error_message = "A sync for each shop; manage.py makes the subscriptions."
+    error_message = "There is one sync per shop, and manage.py creates the subscriptions."
   }
 
   assert {
     condition     = alltrue([for shop, sync in module.sync : strcontains(sync.log_command, "klaviyo-sync-${shop}\"")])
-    error_message = "Each has a name of its own."
+    error_message = "Each sync has its own name."
   }
 
   assert {
     condition     = alltrue([for shop, command in output.subscription_commands : strcontains(command, "--prefix klaviyo-sync-${shop} ")])
-    error_message = "Each shop's subscriptions have keys of their own."
+    error_message = "Each shop's subscriptions have their own keys."
   }
 }
 
@@ -78,7 +78,7 @@ run "applied_in_its_own_folder" {
 
   assert {
     condition     = length(output.commercetools_subscriptions) == 2
-    error_message = "With providers.tf the folder is a root, as it was before."
+    error_message = "With providers.tf the module's own folder is a root module."
   }
 }
 

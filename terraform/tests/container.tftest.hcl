@@ -1,4 +1,4 @@
-# With an image: a Cloud Run service in the function's place, with the same settings, rights and queue.
+# With an image, a Cloud Run service replaces the function, with the same settings, rights and queue.
 
 mock_provider "archive" {}
 mock_provider "commercetools" {}
@@ -54,10 +54,10 @@ variables {
   source_dir        = "tests/nowhere"
 }
 
-run "a_service_in_the_functions_place" {
+run "a_service_replaces_the_function" {
   assert {
     condition     = length(google_cloudfunctions2_function.sync) + length(google_storage_bucket.source) + length(google_storage_bucket_object.source) + length(google_service_account.build) + length(google_project_iam_member.build) + length(data.archive_file.source) == 0
-    error_message = "Nothing is built, and nobody may build."
+    error_message = "Nothing is built, and there is no build account."
   }
 
   assert {
@@ -78,7 +78,7 @@ run "a_service_in_the_functions_place" {
       SYNC_CONFIG          = "sync.shop.toml"
       THREADS              = "8"
     }
-    error_message = "The settings are the function's; a new version of a secret is a new revision."
+    error_message = "The settings are the function's, and SECRETS_VERSION creates a new revision when a secret changes."
   }
 
   assert {
@@ -91,22 +91,22 @@ run "a_service_in_the_functions_place" {
 
   assert {
     condition     = google_cloud_run_v2_service.sync[0].ingress == "INGRESS_TRAFFIC_INTERNAL_ONLY" && google_cloud_run_v2_service.sync[0].template[0].service_account == "runtime@shop-sync"
-    error_message = "It is not reached from outside, and runs as the function's account."
+    error_message = "It can't be reached from outside, and runs as the function's account."
   }
 
   assert {
     condition     = google_cloud_run_v2_service.sync[0].template[0].max_instance_request_concurrency == 8 && google_cloud_run_v2_service.sync[0].template[0].timeout == "60s" && google_cloud_run_v2_service.sync[0].template[0].scaling[0].max_instance_count == 5 && google_cloud_run_v2_service.sync[0].template[0].scaling[0].min_instance_count == 1 && google_cloud_run_v2_service.sync[0].template[0].containers[0].resources[0].limits == tomap({ cpu = "1", memory = "512Mi" })
-    error_message = "It is as large as the function, and as many messages at a time."
+    error_message = "It has the function's size, scaling and concurrency."
   }
 
   assert {
     condition     = !google_cloud_run_v2_service.sync[0].deletion_protection
-    error_message = "terraform destroy takes it away."
+    error_message = "terraform destroy can delete it."
   }
 
   assert {
     condition     = google_cloud_run_v2_service_iam_member.push_invokes.name == "klaviyo-sync-container" && google_cloud_run_v2_service_iam_member.push_invokes.member == "serviceAccount:push@shop-sync"
-    error_message = "The push account, and nobody else, may call it."
+    error_message = "Only the push account may call it."
   }
 
   assert {
@@ -116,6 +116,6 @@ run "a_service_in_the_functions_place" {
 
   assert {
     condition     = alltrue([for filter in [google_logging_metric.messages.filter, google_monitoring_alert_policy.denied.conditions[0].condition_matched_log[0].filter, google_monitoring_alert_policy.errors.conditions[0].condition_threshold[0].filter] : strcontains(filter, "service_name=\"klaviyo-sync-container\"")])
-    error_message = "Metrics and alerts look at its lines."
+    error_message = "Metrics and alerts use its log lines."
   }
 }

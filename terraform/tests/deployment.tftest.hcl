@@ -1,4 +1,4 @@
-# What is made, and with which numbers and rights. No provider is asked: mocks stand in.
+# The resources that a deployment creates, with their limits and rights. The providers are mocked.
 
 mock_provider "archive" {}
 mock_provider "commercetools" {}
@@ -115,44 +115,44 @@ run "defaults" {
 
   assert {
     condition     = google_pubsub_subscription.push.push_config[0].oidc_token[0].audience == "https://klaviyo-sync-x-ew.a.run.app" && google_pubsub_subscription.push.push_config[0].oidc_token[0].service_account_email == "push@shop-sync"
-    error_message = "The push brings a token of the push account for the function."
+    error_message = "The push carries a token of the push account, with the function as its audience."
   }
 
   # The function
 
   assert {
     condition     = google_cloudfunctions2_function.sync[0].build_config[0].runtime == "python313" && google_cloudfunctions2_function.sync[0].build_config[0].entry_point == "sync_push" && length(google_cloudfunctions2_function.sync[0].event_trigger) == 0
-    error_message = "sync_push on Python 3.13, without a trigger of Eventarc's."
+    error_message = "The function is sync_push on Python 3.13, without an Eventarc trigger."
   }
 
   assert {
     condition     = google_cloudfunctions2_function.sync[0].service_config[0].ingress_settings == "ALLOW_INTERNAL_ONLY"
-    error_message = "The function is not reached from outside."
+    error_message = "The function can't be reached from outside."
   }
 
   assert {
     condition     = google_cloudfunctions2_function.sync[0].service_config[0].environment_variables.THREADS == tostring(google_cloudfunctions2_function.sync[0].service_config[0].max_instance_request_concurrency)
-    error_message = "As many threads as messages at a time."
+    error_message = "The function has as many threads as concurrent messages."
   }
 
   assert {
     condition     = tonumber(google_cloudfunctions2_function.sync[0].service_config[0].available_cpu) >= 1
-    error_message = "At least one CPU."
+    error_message = "The function has at least one CPU."
   }
 
   assert {
     condition     = google_cloudfunctions2_function.sync[0].service_config[0].timeout_seconds < google_pubsub_subscription.push.ack_deadline_seconds
-    error_message = "The function ends before the ack deadline."
+    error_message = "The function's timeout is below the ack deadline."
   }
 
   assert {
     condition     = google_cloudfunctions2_function.sync[0].service_config[0].max_instance_count == 5
-    error_message = "Five instances of eight threads are what Klaviyo's limits can feed."
+    error_message = "Klaviyo's limits keep five instances of eight threads busy."
   }
 
   assert {
     condition     = google_cloudfunctions2_function.sync[0].service_config[0].service_account_email == "runtime@shop-sync" && google_cloudfunctions2_function.sync[0].build_config[0].service_account == "projects/shop-sync/serviceAccounts/build@shop-sync"
-    error_message = "The function runs and is built as accounts of its own."
+    error_message = "The function has its own accounts to run as and to be built by."
   }
 
   assert {
@@ -166,33 +166,33 @@ run "defaults" {
       KLAVIYO_LIMIT_SHARE  = "0.2"
       THREADS              = "8"
     })
-    error_message = "What is not set is left to the function's defaults."
+    error_message = "The environment holds only what is set; the function has defaults for the rest."
   }
 
   # Secrets
 
   assert {
     condition     = { for secret in google_cloudfunctions2_function.sync[0].service_config[0].secret_environment_variables : secret.key => "${secret.secret}/${secret.version}" } == { CT_API_CLIENT = "klaviyo-sync-ct-api-client/7", KLAVIYO_AUTH_KEY = "klaviyo-sync-klaviyo-auth-key/7" }
-    error_message = "The function names the version of its secrets, so a new one is deployed."
+    error_message = "The function names the version of its secrets, so it is redeployed with a new one."
   }
 
   assert {
     condition     = jsondecode(google_secret_manager_secret_version.own["CT_API_CLIENT"].secret_data_wo) == { clientId = "id-of-client", secret = "secret-of-client" } && google_secret_manager_secret_version.own["KLAVIYO_AUTH_KEY"].secret_data_wo == "pk_of_nobody"
-    error_message = "The secrets are what the function reads."
+    error_message = "The secrets have the format that the function reads."
   }
 
   assert {
     condition     = !strcontains(google_secret_manager_secret_version.own["CT_API_CLIENT"].secret_data, "secret-of-client") && google_secret_manager_secret_version.own["KLAVIYO_AUTH_KEY"].secret_data != "pk_of_nobody"
-    error_message = "No secret goes through an argument that the state keeps."
+    error_message = "No secret is passed in an argument that is stored in the state."
   }
 
   assert {
-    condition = !anytrue([for told in [
+    condition = !anytrue([for text in [
       output.topic, output.dead_letter_topic, output.dead_letter_subscription, output.push_subscription, output.function_uri,
       output.runtime_service_account, join(" ", output.commercetools_subscriptions), output.dashboard_url, output.log_command,
       jsonencode(google_cloudfunctions2_function.sync[0].service_config[0].environment_variables),
-    ] : strcontains(told, "secret-of-client") || strcontains(told, "pk_of_nobody")])
-    error_message = "No output and no plain variable shows a secret."
+    ] : strcontains(text, "secret-of-client") || strcontains(text, "pk_of_nobody")])
+    error_message = "No output and no plain environment variable contains a secret."
   }
 
   # The source
@@ -202,7 +202,7 @@ run "defaults" {
       "main.py", "pipeline.py", "sync.toml", "requirements.txt", "core/__init__.py", "handlers/__init__.py", "handlers/deeper/__init__.py",
       "mappers/__init__.py", "clients/__init__.py", "jobs/__init__.py",
     ])
-    error_message = "The archive holds what runs, and nothing else."
+    error_message = "The archive contains only what is needed at run time."
   }
 
   assert {
@@ -214,7 +214,7 @@ run "defaults" {
 
   assert {
     condition     = google_cloud_run_v2_service_iam_member.push_invokes.role == "roles/run.invoker" && google_cloud_run_v2_service_iam_member.push_invokes.member == "serviceAccount:push@shop-sync" && google_cloud_run_v2_service_iam_member.push_invokes.name == "klaviyo-sync"
-    error_message = "The push account, and nobody else, may call the function."
+    error_message = "Only the push account may call the function."
   }
 
   assert {
@@ -244,7 +244,7 @@ run "defaults" {
 
   assert {
     condition     = length(google_service_account_iam_member.agent_makes_tokens) == 0
-    error_message = "Pub/Sub's agent makes tokens only where that is asked for."
+    error_message = "By default Pub/Sub's agent has no right to create tokens."
   }
 
   assert {
@@ -254,7 +254,7 @@ run "defaults" {
 
   assert {
     condition     = alltrue([for api in google_project_service.required : !api.disable_on_destroy])
-    error_message = "Destroying leaves the project's APIs on."
+    error_message = "terraform destroy leaves the project's APIs on."
   }
 
   # commercetools
@@ -263,17 +263,17 @@ run "defaults" {
     condition = alltrue([for subscription in [commercetools_subscription.messages[0], commercetools_subscription.changes[0]] :
       one(subscription.destination[*].type) == "GoogleCloudPubSub" && one(subscription.destination[*].topic) == "klaviyo-sync" && one(subscription.destination[*].project_id) == "shop-sync"
     ])
-    error_message = "commercetools publishes to the topic, by its short name."
+    error_message = "commercetools publishes to the topic, given by its short name."
   }
 
   assert {
     condition     = { for message in commercetools_subscription.messages[0].message : message.resource_type_id => message.types } == { for resource, types in var.subscribed_messages : resource => types if resource != "standalone-price" }
-    error_message = "One block of messages for each resource; of standalone prices none, as ct_scope lacks their scope."
+    error_message = "There is one message block per resource, but none for standalone prices, because ct_scope lacks their scope."
   }
 
   assert {
     condition     = one(commercetools_subscription.changes[0].changes[*].resource_type_ids) == var.subscribed_changes
-    error_message = "One block of changes for all."
+    error_message = "All changes are in one block."
   }
 
   assert {
@@ -282,25 +282,25 @@ run "defaults" {
   }
 }
 
-run "watching" {
+run "alerts_metrics_and_dashboard" {
   assert {
     condition     = output.on_call == "export TOPIC=projects/shop-sync/topics/klaviyo-sync\nexport DEAD_LETTER_SUBSCRIPTION=${output.dead_letter_subscription}\nexport SYNC_SERVICE=klaviyo-sync\npython3 manage.py status\n"
-    error_message = "Whoever is paged can paste the first command."
+    error_message = "The output on_call has the names of the deployment and the first command to run."
   }
 
   assert {
     condition     = alltrue([for policy in [google_monitoring_alert_policy.dead_letters, google_monitoring_alert_policy.oldest_message, google_monitoring_alert_policy.errors, google_monitoring_alert_policy.denied, google_monitoring_alert_policy.unforeseen, google_monitoring_alert_policy.consent_list] : length(policy.notification_channels) == 1 && strcontains(policy.documentation[0].content, "docs/failures.md")])
-    error_message = "Every alert reaches somebody and says what to do."
+    error_message = "Every alert has a recipient and says what to do."
   }
 
   assert {
     condition     = alltrue([for condition in google_monitoring_alert_policy.dead_letters.conditions : condition.condition_threshold[0].comparison == "COMPARISON_GT"]) && strcontains(google_monitoring_alert_policy.dead_letters.conditions[0].condition_threshold[0].filter, "\"klaviyo-sync-dead-letters\"") && strcontains(google_monitoring_alert_policy.dead_letters.conditions[1].condition_threshold[0].filter, "\"klaviyo-sync-push\"")
-    error_message = "The function's letters are seen on their topic, Pub/Sub's on the queue."
+    error_message = "Dead letters from the function are counted on the dead-letter topic, those from Pub/Sub on the push subscription."
   }
 
   assert {
     condition     = google_monitoring_alert_policy.dead_letters.conditions[2].condition_threshold[0].threshold_value < 31 * 86400
-    error_message = "Somebody is told before a letter is lost."
+    error_message = "An alert fires before a dead letter is lost."
   }
 
   assert {
@@ -308,12 +308,12 @@ run "watching" {
       { denied = google_monitoring_alert_policy.denied, unforeseen = google_monitoring_alert_policy.unforeseen }[policy].conditions[0].condition_matched_log[0].filter ==
       "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"klaviyo-sync\" AND resource.labels.location=\"europe-west1\" AND jsonPayload.outcome:* AND jsonPayload.outcome=\"retried\" AND jsonPayload.reason${reason}"
     ])
-    error_message = "One line of the function's is enough for a wrong key or a fault in the code."
+    error_message = "A single log line of the function raises the alert on a wrong key or a bug."
   }
 
   assert {
     condition     = alltrue([for policy in [google_monitoring_alert_policy.denied, google_monitoring_alert_policy.unforeseen, google_monitoring_alert_policy.consent_list] : policy.alert_strategy[0].notification_rate_limit[0].period == "3600s"])
-    error_message = "A line a message is no notification a message; without a limit Google refuses the policy."
+    error_message = "Notifications are limited to one per hour; Google refuses a log alert without a limit."
   }
 
   assert {
@@ -328,7 +328,7 @@ run "watching" {
 
   assert {
     condition     = alltrue([for metric in [google_logging_metric.messages, google_logging_metric.latency, google_logging_metric.klaviyo_calls] : startswith(metric.filter, "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"klaviyo-sync\" AND ")])
-    error_message = "Only the function's own lines are counted."
+    error_message = "Only the function's own log lines are counted."
   }
 
   assert {
@@ -338,21 +338,21 @@ run "watching" {
 
   assert {
     condition     = length(setproduct([0, 6], range(0, 24, 4))) == length(toset([for tile in jsondecode(google_monitoring_dashboard.sync.dashboard_json).mosaicLayout.tiles : "${tile.xPos},${tile.yPos}"]))
-    error_message = "No two tiles of the dashboard lie on one another."
+    error_message = "No two tiles of the dashboard overlap."
   }
 
   assert {
     condition     = strcontains(google_monitoring_dashboard.sync.dashboard_json, "\"$${metric.labels.outcome}\"")
-    error_message = "Legends name their labels."
+    error_message = "Legends refer to the metric's labels."
   }
 
   assert {
     condition     = output.dashboard_url == "https://console.cloud.google.com/monitoring/dashboards/builder/d-1?project=shop-sync"
-    error_message = "The output leads to the dashboard."
+    error_message = "The output is the dashboard's address."
   }
 }
 
-run "settings_are_passed_on" {
+run "settings_reach_the_function" {
   command = plan
 
   variables {
@@ -383,17 +383,17 @@ run "settings_are_passed_on" {
 
   assert {
     condition     = google_cloudfunctions2_function.sync[0].service_config[0].max_instance_request_concurrency == 16 && google_cloudfunctions2_function.sync[0].service_config[0].max_instance_count == 3
-    error_message = "More threads, fewer instances."
+    error_message = "With more threads there are fewer instances."
   }
 
   assert {
     condition     = one([for file in data.archive_file.source[0].source : file.content if file.filename == "sync.toml"]) == file("tests/own.toml")
-    error_message = "One's own sync.toml takes the place of the repository's."
+    error_message = "sync_config_file replaces the repository's sync.toml."
   }
 
   assert {
     condition     = alltrue([for version in google_secret_manager_secret_version.own : version.secret_data_wo_version == 2])
-    error_message = "A new version of the secrets has them sent again."
+    error_message = "A new secrets_version sends the secrets again."
   }
 }
 
@@ -405,21 +405,21 @@ run "where_and_how_long_data_is_kept" {
 
   assert {
     condition     = alltrue([for topic in [google_pubsub_topic.messages, google_pubsub_topic.dead_letters] : topic.message_storage_policy[0].allowed_persistence_regions == toset(["europe-west3", "europe-west4"])])
-    error_message = "Both topics store messages in the regions that were asked for."
+    error_message = "Both topics store messages only in the given regions."
   }
 
   assert {
     condition     = google_pubsub_subscription.dead_letters.message_retention_duration == "${7 * 86400}s"
-    error_message = "Dead letters are kept as long as asked for."
+    error_message = "Dead letters are kept for the given number of days."
   }
 
   assert {
     condition     = google_monitoring_alert_policy.dead_letters.conditions[2].condition_threshold[0].threshold_value == 4 * 86400 && strcontains(google_monitoring_alert_policy.dead_letters.documentation[0].content, "lost after 7 days")
-    error_message = "Somebody is told before a letter is lost, and when that is."
+    error_message = "The alert fires before a dead letter is lost, and says when that is."
   }
 }
 
-run "stored_anywhere" {
+run "no_storage_regions" {
   command = plan
 
   variables {
@@ -428,7 +428,7 @@ run "stored_anywhere" {
 
   assert {
     condition     = length(google_pubsub_topic.messages.message_storage_policy) + length(google_pubsub_topic.dead_letters.message_storage_policy) == 0
-    error_message = "Without regions the organisation's policies hold."
+    error_message = "Without regions only the organisation's policies apply."
   }
 }
 
@@ -441,17 +441,17 @@ run "existing_secrets" {
 
   assert {
     condition     = length(google_secret_manager_secret.own) == 0 && length(google_secret_manager_secret_version.own) == 0
-    error_message = "No secret is made."
+    error_message = "No secret is created."
   }
 
   assert {
     condition     = { for secret in google_cloudfunctions2_function.sync[0].service_config[0].secret_environment_variables : secret.key => "${secret.secret}/${secret.version}" } == { CT_API_CLIENT = "shop-client/latest", KLAVIYO_AUTH_KEY = "klaviyo-key/latest" }
-    error_message = "The function reads the existing ones."
+    error_message = "The function reads the existing secrets."
   }
 
   assert {
     condition     = { for name, member in google_secret_manager_secret_iam_member.runtime_reads : name => member.secret_id } == { CT_API_CLIENT = "shop-client", KLAVIYO_AUTH_KEY = "klaviyo-key" }
-    error_message = "And it may."
+    error_message = "The function may read the existing secrets."
   }
 }
 
@@ -464,12 +464,12 @@ run "a_new_version_of_an_existing_secret" {
 
   assert {
     condition     = google_cloudfunctions2_function.sync[0].service_config[0].environment_variables.SECRETS_VERSION == "4"
-    error_message = "A raised secrets_version changes a setting, so there is a new revision, which reads the latest version."
+    error_message = "Raising secrets_version changes an environment variable, so a new revision starts and reads the latest version."
   }
 
   assert {
-    condition     = strcontains(google_monitoring_alert_policy.denied.documentation[0].content, "gcloud secrets versions add shop-client --project=shop-sync") && strcontains(google_monitoring_alert_policy.denied.documentation[0].content, "give `klaviyo_auth_key` the right value") && strcontains(google_monitoring_alert_policy.denied.documentation[0].content, "raise `secrets_version`, which is 4")
-    error_message = "The alert says what to do with either kind of secret."
+    condition     = strcontains(google_monitoring_alert_policy.denied.documentation[0].content, "gcloud secrets versions add shop-client --project=shop-sync") && strcontains(google_monitoring_alert_policy.denied.documentation[0].content, "set `klaviyo_auth_key` to the right value") && strcontains(google_monitoring_alert_policy.denied.documentation[0].content, "raise `secrets_version` (it is 4 now)")
+    error_message = "The alert says how to fix both kinds of secret."
   }
 }
 
@@ -483,12 +483,12 @@ run "subscriptions_as_planned" {
 
   assert {
     condition     = { for message in commercetools_subscription.messages[0].message : message.resource_type_id => message.types } == { order = tolist(["OrderCreated"]) }
-    error_message = "commercetools is asked for the messages of the plan, and for no others."
+    error_message = "Only the planned messages are subscribed to."
   }
 
   assert {
     condition     = one(commercetools_subscription.changes[0].changes[*].resource_type_ids) == tolist(["customer"])
-    error_message = "And for its changes."
+    error_message = "Only the planned changes are subscribed to."
   }
 }
 
@@ -501,7 +501,7 @@ run "standalone_prices_with_their_scope" {
 
   assert {
     condition     = contains([for message in commercetools_subscription.messages[0].message : message.resource_type_id], "standalone-price")
-    error_message = "A client that may read standalone prices is told of them."
+    error_message = "With the scope for standalone prices their messages are subscribed to."
   }
 }
 
@@ -514,7 +514,7 @@ run "nothing_of_a_kind_is_consumed" {
 
   assert {
     condition     = length(commercetools_subscription.messages) == 1 && length(commercetools_subscription.changes) == 0 && output.commercetools_subscriptions == ["klaviyo-sync-messages"]
-    error_message = "commercetools allows no empty subscription: there is none."
+    error_message = "There is no empty subscription, as commercetools refuses it."
   }
 }
 
@@ -526,31 +526,31 @@ run "subscriptions_off" {
 
   assert {
     condition     = length(commercetools_subscription.messages) + length(commercetools_subscription.changes) == 0 && length(output.commercetools_subscriptions) == 0
-    error_message = "manage.py makes the subscriptions."
+    error_message = "Terraform creates no subscriptions."
   }
 
   assert {
     condition     = google_pubsub_topic_iam_member.commercetools_publishes.topic == output.topic
-    error_message = "commercetools may publish all the same."
+    error_message = "commercetools may still publish."
   }
 
   assert {
     condition     = google_service_account_iam_member.agent_makes_tokens[0].role == "roles/iam.serviceAccountTokenCreator" && google_service_account_iam_member.agent_makes_tokens[0].service_account_id == google_service_account.push.id
-    error_message = "An old agent may make tokens for the push account, and for no other."
+    error_message = "Pub/Sub's agent may create tokens for the push account only."
   }
 }
 
-run "nobody_is_told" {
+run "no_recipient_for_alerts" {
   command = plan
 
   variables {
     alert_emails = []
   }
 
-  expect_failures = [check.somebody_is_told]
+  expect_failures = [check.alerts_have_recipients]
 }
 
-run "a_channel_is_somebody" {
+run "a_channel_is_a_recipient" {
   command = plan
 
   variables {

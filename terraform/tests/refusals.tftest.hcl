@@ -1,4 +1,4 @@
-# Values that are refused before anything is asked of Google or commercetools.
+# Invalid values of variables. Terraform refuses them before it calls Google or commercetools.
 
 mock_provider "archive" {}
 mock_provider "commercetools" {}
@@ -16,7 +16,7 @@ variables {
   alert_emails     = ["ops@shop.example"]
 }
 
-run "malformed" {
+run "malformed_values" {
   command = plan
 
   variables {
@@ -47,7 +47,7 @@ run "malformed" {
     source_dir                   = ""
     message_storage_regions      = ["EU"]
     dead_letter_retention_days   = 32
-    subscribed_messages          = { order = [] } # all of them
+    subscribed_messages          = { order = [] } # would mean all messages
     subscribed_changes           = ["InventoryEntry"]
   }
 
@@ -84,12 +84,12 @@ run "malformed" {
   ]
 }
 
-# These look at other variables too, which must be right then.
-run "malformed_too" {
+# These validations also read other variables, which must be valid for them to run.
+run "malformed_values_of_dependent_validations" {
   command = plan
 
   variables {
-    existing_secrets = { klaviyo_auth_key = "klaviyo-key" } # klaviyo_auth_key is given twice
+    existing_secrets = { klaviyo_auth_key = "klaviyo-key" } # klaviyo_auth_key is set as well
     image            = "klaviyo-sync"
     memory           = "128Mi"
     max_instances    = 0
@@ -120,7 +120,7 @@ run "secrets_empty" {
   expect_failures = [var.ct_api_client, var.klaviyo_auth_key]
 }
 
-run "values_that_do_not_go_together" {
+run "values_that_contradict_each_other" {
   command = plan
 
   variables {
@@ -134,7 +134,7 @@ run "values_that_do_not_go_together" {
   expect_failures = [var.memory, var.max_instances, var.extra_environment]
 }
 
-run "push_settings_of_other_hosts" {
+run "push_settings_for_hosts_outside_google" {
   command = plan
 
   variables {
@@ -144,7 +144,7 @@ run "push_settings_of_other_hosts" {
   expect_failures = [var.extra_environment]
 }
 
-run "settings_of_an_image" {
+run "settings_that_an_image_does_not_take" {
   command = plan
 
   variables {
@@ -156,7 +156,7 @@ run "settings_of_an_image" {
   expect_failures = [var.sync_config_file, var.extra_environment]
 }
 
-run "not_a_repository" {
+run "source_dir_without_main_py" {
   command = plan
 
   variables {

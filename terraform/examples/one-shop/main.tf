@@ -1,4 +1,4 @@
-# One shop, from a root of your own. Copy this folder, and name the module by its address:
+# One shop, with the module called from your own root. Copy this folder and set the module's source to its address:
 #
 #   source = "git::https://github.com/YOUR/FORK.git//terraform?ref=v1.0.0"
 
@@ -19,7 +19,7 @@ terraform {
   }
 }
 
-# Secrets come from outside: TF_VAR_ct_api_client='{"client_id": "...", "secret": "..."}' and so on.
+# Pass secrets from outside: TF_VAR_ct_api_client='{"client_id": "...", "secret": "..."}' and so on.
 
 variable "ct_api_client" {
   description = "The function's API client, with view scopes."
@@ -79,16 +79,16 @@ module "sync" {
 }
 
 output "topic" {
-  description = "Where commercetools publishes to."
+  description = "The topic that commercetools publishes to."
   value       = module.sync.topic
 }
 
 output "on_call" {
-  description = "To paste when paged: the names of this deployment, and the first command."
+  description = "Commands to paste when you are paged: the names of this deployment and the first thing to run."
   value       = module.sync.on_call
 }
 
 output "dashboard_url" {
-  description = "Look here first."
+  description = "Address of the dashboard: look here first."
   value       = module.sync.dashboard_url
 }

@@ -1,4 +1,4 @@
-# Several shops in one Google Cloud project: each a sync of its own, with its own topic, queue, function, accounts and alerts.
+# Several shops in one Google Cloud project. Each gets its own sync: topic, queue, function, service accounts and alerts.
 
 terraform {
   required_version = ">= 1.11"
@@ -11,7 +11,7 @@ terraform {
   }
 }
 
-# By shop, from outside: TF_VAR_secrets='{"de": {"ct_api_client": {"client_id": "...", "secret": "..."}, "klaviyo_auth_key": "..."}, ...}'
+# Pass secrets from outside, by shop: TF_VAR_secrets='{"de": {"ct_api_client": {"client_id": "...", "secret": "..."}, "klaviyo_auth_key": "..."}, ...}'
 variable "secrets" {
   description = "API client and Klaviyo key of each shop."
   type = map(object({
@@ -24,7 +24,7 @@ variable "secrets" {
 locals {
   google_project = "shop-sync-prod"
 
-  # A key becomes part of names: klaviyo-sync-de. It stays for as long as the shop does.
+  # Each key becomes part of resource names, e.g. klaviyo-sync-de. Never change it for an existing shop.
   shops = {
     de = { project_key = "my-shop-de", region = "europe-west1", cloud = "europe-west1.gcp", locale = "de-DE", currency = "EUR" }
     us = { project_key = "my-shop-us", region = "us-central1", cloud = "us-central1.gcp", locale = "en-US", currency = "USD" }
@@ -53,25 +53,25 @@ module "sync" {
   preferred_currency = each.value.currency
   alert_emails       = ["ops@shop.example"]
 
-  # All instances of a module share their providers, and one commercetools provider knows one shop. So the subscriptions are
-  # made with the command of the output below. (Or write a module block a shop, each with a provider of its own:
+  # All instances of a module share their providers, and a commercetools provider serves only one shop. So create the subscriptions with
+  # the commands in the output below. (Or write one module block per shop, each with its own provider:
   # providers = { google = google, commercetools = commercetools.de }.)
   commercetools_subscriptions = false
 }
 
 output "subscription_commands" {
-  description = "Makes the commercetools subscriptions of each shop, with its settings in the environment."
+  description = "Command that creates each shop's commercetools subscriptions. Run it with that shop's settings in the environment."
   value = {
     for shop, sync in module.sync : shop => "python3 manage.py subscriptions apply --prefix klaviyo-sync-${shop} --topic ${sync.topic}"
   }
 }
 
 output "on_call" {
-  description = "To paste when paged, of each shop: the names of its deployment, and the first command."
+  description = "Commands to paste when you are paged, by shop: the names of its deployment and the first thing to run."
   value       = { for shop, sync in module.sync : shop => sync.on_call }
 }
 
 output "dashboards" {
-  description = "Look here first."
+  description = "Address of each shop's dashboard: look here first."
   value       = { for shop, sync in module.sync : shop => sync.dashboard_url }
 }

@@ -1,1 +1,1 @@
-"""Stands for main.py: the archive holds it."""
+"""Stand-in for main.py, which the archive contains."""

@@ -1,1 +1,1 @@
-"""Stands for pipeline.py: the archive holds it."""
+"""Stand-in for pipeline.py, which the archive contains."""

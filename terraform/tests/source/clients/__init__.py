@@ -1,1 +1,1 @@
-"""Stands for a package that the archive holds."""
+"""Stand-in for a package that the archive contains."""

@@ -1,1 +1,1 @@
-"""Stands for code that the archive must not hold."""
+"""Stand-in for code that the archive must not contain."""

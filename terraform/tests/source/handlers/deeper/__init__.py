@@ -1,1 +1,1 @@
-"""Stands for a package that the archive holds, too."""
+"""Stand-in for a nested package that the archive contains."""
