@@ -1,4 +1,4 @@
-# The sync as a container: `python main.py` serves Pub/Sub pushes on $PORT. docs/deploy.md says how to run it.
+# The sync as a container image: `python main.py` receives Pub/Sub pushes on $PORT. docs/deploy.md says how to run it.
 ARG PYTHON=3.13
 
 FROM python:${PYTHON}-slim AS build
@@ -7,7 +7,7 @@ RUN python -m venv /venv
 COPY requirements.txt ./
 RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.txt \
     && /venv/bin/pip check \
-    # Nothing is installed any more.
+    # The image installs nothing at run time.
     && /venv/bin/pip uninstall --yes pip
 COPY main.py pipeline.py sync*.toml ./
 COPY core/ core/
@@ -18,7 +18,7 @@ COPY jobs/ jobs/
 RUN /venv/bin/python -m compileall -f -q .
 
 FROM python:${PYTHON}-slim
-# gunicorn wants a home to write to.
+# gunicorn needs a home directory that it can write to.
 RUN useradd --uid 10001 --create-home sync
 COPY --from=build /venv /venv
 COPY --from=build /app /app
@@ -26,5 +26,6 @@ ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
 USER 10001
 EXPOSE 8080
-# Becomes gunicorn in the same process, so SIGTERM reaches it: what is being worked on has 8 seconds to end.
+# main.py turns into gunicorn within the same process, so gunicorn receives SIGTERM. Messages in progress then have
+# 8 seconds to finish.
 CMD ["python", "main.py"]
