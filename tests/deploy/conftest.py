@@ -1,4 +1,4 @@
-"""Projects to deploy into."""
+"""Google Cloud projects to deploy into, played by the stand-in for gcloud."""
 
 import shutil
 from pathlib import Path
@@ -15,8 +15,8 @@ def cloud(tmp_path: Path) -> Cloud:
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cloud, Run]:
-    """A first deployment, and the project that it was made in. Read only."""
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cloud, Run]:
+    """A project after a first deployment, and that run. Shared by a module's tests, so do not change it."""
     cloud = Cloud(tmp_path_factory.mktemp("first"))
     run = cloud.run()
     assert run.status == 0, run.err
@@ -24,7 +24,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cloud, Run]:
 
 
 @pytest.fixture
-def deployed(cloud: Cloud, first: tuple[Cloud, Run]) -> Cloud:
-    """A project in which everything is there already."""
-    shutil.copytree(first[0].folder / "state" / "there", cloud.folder / "state" / "there")
+def deployed(cloud: Cloud, first_run: tuple[Cloud, Run]) -> Cloud:
+    """A project in which all resources of a deployment exist."""
+    shutil.copytree(first_run[0].folder / "state" / "resources", cloud.folder / "state" / "resources")
     return cloud

@@ -1,4 +1,4 @@
-"""Running deploy.sh with the stand-in for gcloud, and reading what it did."""
+"""Run deploy.sh with the stand-in for gcloud, and inspect what it did."""
 
 import json
 import os
@@ -26,11 +26,11 @@ STAND_IN = Path(__file__).with_name("gcloud_stand_in.py")
 
 API_CLIENT = '{"clientId": "the-client", "secret": "s3cr3t-of-commercetools"}'
 AUTH_KEY = "pk_s3cr3t-of-klaviyo"
-HIDDEN = ("s3cr3t-of-commercetools", "s3cr3t-of-klaviyo")
+SECRET_PARTS = ("s3cr3t-of-commercetools", "s3cr3t-of-klaviyo")
 
-WHERE = {"PROJECT_ID": "my-project", "REGION": "europe-west1"}
+PROJECT_AND_REGION = {"PROJECT_ID": "my-project", "REGION": "europe-west1"}
 SETTINGS = {
-    **WHERE,
+    **PROJECT_AND_REGION,
     "CT_API_URL": "https://api.europe-west1.gcp.commercetools.com",
     "CT_AUTH_URL": "https://auth.europe-west1.gcp.commercetools.com",
     "CT_PROJECT_ID": "shop",
@@ -41,10 +41,9 @@ SETTINGS = {
 }
 
 ACCOUNTS = {name: f"klaviyo-sync-{name}@my-project.iam.gserviceaccount.com" for name in ("runtime", "trigger", "build")}
-AGENT = "service-123456789012@gcp-sa-pubsub.iam.gserviceaccount.com"
+PUBSUB_AGENT = "service-123456789012@gcp-sa-pubsub.iam.gserviceaccount.com"
 
-EVENTARC = "projects/my-project/subscriptions/eventarc-europe-west1-klaviyo-sync-123456-sub-001"
-
+EVENTARC_SUBSCRIPTION = "projects/my-project/subscriptions/eventarc-europe-west1-klaviyo-sync-123456-sub-001"
 
 RESOURCES = {
     "pubsub-topics/klaviyo-sync",
@@ -57,12 +56,12 @@ RESOURCES = {
     "secrets/klaviyo-sync-klaviyo-auth-key",
     "functions/klaviyo-sync",
 }
-"""What a first run makes."""
+"""The resources that a first run creates."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One command that gcloud was given."""
+    """A call of gcloud. `stdin` is the SHA-256 of its input, `env_vars` the text of its `--env-vars-file`."""
 
     arguments: Sequence[str]
     stdin: str | None = None
@@ -72,18 +71,18 @@ class Call:
 
     @property
     def words(self) -> str:
-        """The command without its flags."""
+        """The arguments without the flags."""
         return " ".join(word for word in self.arguments if not word.startswith("--"))
 
     @property
     def flags(self) -> dict[str, str]:
-        """Its flags with their values."""
+        """The flags and their values."""
         return dict(word[2:].partition("=")[::2] for word in self.arguments if word.startswith("--"))
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How deploy.sh ended, what it said, and the commands that it gave."""
+    """A finished run: exit status, output, and its calls of gcloud."""
 
     status: int
     out: str
@@ -92,42 +91,42 @@ class Run:
 
     @property
     def commands(self) -> list[str]:
-        """The commands without flags, in order."""
+        """The calls without their flags, in order."""
         return [call.words for call in self.calls]
 
-    def one(self, words: str) -> Call:
-        """The only command that begins with these words."""
+    def only_call(self, words: str) -> Call:
+        """The call that begins with these words. Raises ValueError unless there is exactly one."""
         (call,) = (call for call in self.calls if call.words.startswith(words))
         return call
 
 
 @dataclass(slots=True)
 class Cloud:
-    """A Google Cloud project that the stand-in plays, a home and a place for temporary files."""
+    """A Google Cloud project played by the stand-in, with a home and a temporary folder for the runs."""
 
     folder: Path
 
     def __post_init__(self) -> None:
         for name in ("bin", "state", "home", "temporary", "work"):
             (self.folder / name).mkdir()
-        self.program("gcloud", f'exec {shlex.quote(sys.executable)} -I -S {shlex.quote(str(STAND_IN))} "$@"')
-        # A new service account is waited for; not here.
-        self.program("sleep", 'echo "$1" >>"$GCLOUD_STAND_IN/slept"')
+        self.add_program("gcloud", f'exec {shlex.quote(sys.executable)} -I -S {shlex.quote(str(STAND_IN))} "$@"')
+        # deploy.sh sleeps before it retries a grant; the tests do not wait.
+        self.add_program("sleep", 'echo "$1" >>"$GCLOUD_STAND_IN/slept"')
 
-    def program(self, name: str, script: str) -> None:
-        """Put a program in front of the PATH."""
+    def add_program(self, name: str, script: str) -> None:
+        """Put a shell script first on the PATH."""
         path = self.folder / "bin" / name
         path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
         path.chmod(0o755)
 
     @property
     def work(self) -> Path:
-        """The current folder of the runs."""
+        """The working directory of the runs."""
         return self.folder / "work"
 
     @property
     def environment(self) -> dict[str, str]:
-        """What leads a script here."""
+        """Environment variables that make a script use this project."""
         return {
             "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
             "HOME": str(self.folder / "home"),
@@ -136,16 +135,16 @@ class Cloud:
         }
 
     def run(self, *arguments: str, settings: Mapping[str, str] = SETTINGS, answer: str = "", **extra: str) -> Run:
-        """Run deploy.sh with only these settings in its environment."""
+        """Run deploy.sh with only these settings in its environment. `answer` is its stdin."""
         return self._bash(SCRIPT, *arguments, answer=answer, environment={**settings, **extra})
 
-    def paste(self, script: Path) -> Run:
-        """Run what a dry run printed, with the secrets where it looks for them."""
+    def run_printed(self, script: Path) -> Run:
+        """Run a script that a dry run printed, with the secrets in its environment."""
         return self._bash(script, environment={"CT_API_CLIENT": API_CLIENT, "KLAVIYO_AUTH_KEY": AUTH_KEY})
 
     def _bash(self, script: Path, *arguments: str, environment: Mapping[str, str], answer: str = "") -> Run:
         before = len(self.calls())
-        done = subprocess.run(
+        finished = subprocess.run(
             [BASH, str(script), *arguments],
             cwd=self.work,
             env={**self.environment, **environment},
@@ -155,34 +154,34 @@ class Cloud:
             check=False,
             timeout=120,
         )
-        return Run(done.returncode, done.stdout, done.stderr, self.calls()[before:])
+        return Run(finished.returncode, finished.stdout, finished.stderr, self.calls()[before:])
 
     def calls(self) -> list[Call]:
-        """Everything that gcloud was asked so far."""
+        """All calls of gcloud so far."""
         record = self.folder / "state" / "calls.jsonl"
         if not record.exists():
             return []
         return [Call(**json.loads(line)) for line in record.read_text(encoding="utf-8").splitlines()]
 
-    def refuse(self, command: str, says: str, times: int = 1) -> None:
-        """Have gcloud fail at commands with this part."""
-        rule = {"command": command, "says": says, "times": times}
-        (self.folder / "state" / "refuse.json").write_text(json.dumps(rule), encoding="utf-8")
+    def fail(self, command: str, error: str, times: int = 1) -> None:
+        """Let gcloud fail with this error, the next times that a call contains `command`."""
+        rule = {"command": command, "error": error, "times": times}
+        (self.folder / "state" / "failure.json").write_text(json.dumps(rule), encoding="utf-8")
 
     def resources(self) -> set[str]:
-        """What is there, as `kind/name`."""
-        there = self.folder / "state" / "there"
-        return {str(path.relative_to(there)) for path in there.rglob("*") if path.is_file()}
+        """The resources that exist, as `kind/name`."""
+        folder = self.folder / "state" / "resources"
+        return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
-    def left_behind(self) -> dict[str, str]:
-        """Every file that a run left where it could, with its text."""
+    def leftover_files(self) -> dict[str, str]:
+        """The files that runs left in their home, temporary and working directories: name and text."""
         folders = (self.folder / name for name in ("home", "temporary", "work"))
         files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
         return {path.name: path.read_text(encoding="utf-8", errors="replace") for path in files}
 
 
-def rights(run: Run) -> set[tuple[str, str, str]]:
-    """What was granted: on what, to whom, and which role."""
+def granted_rights(run: Run) -> set[tuple[str, str, str]]:
+    """The rights that a run granted: resource, account and role."""
     return {
         (
             re.sub(
@@ -198,17 +197,17 @@ def rights(run: Run) -> set[tuple[str, str, str]]:
     }
 
 
-def shown(run: Run) -> str:
-    """All that can be read of a run: commands, environments of commands, output."""
+def visible_text(run: Run) -> str:
+    """Everything that others could read of a run: its commands, their environments and its output."""
     calls = [" ".join([*call.arguments, *call.environment.values(), call.env_vars]) for call in run.calls]
     return "\n".join([*calls, run.out, run.err])
 
 
-def printed(run: Run) -> list[list[str]]:
-    """The gcloud commands that a dry run printed, as lists of arguments; what they take from a lookup is filled in."""
+def printed_commands(run: Run) -> list[list[str]]:
+    """The arguments of each gcloud command that a dry run printed, with variables replaced by what lookups return."""
     values = {
         "$TRIGGER": "projects/my-project/locations/europe-west1/triggers/klaviyo-sync-123456",
-        "$SUBSCRIPTION": EVENTARC,
+        "$SUBSCRIPTION": EVENTARC_SUBSCRIPTION,
         "$PROJECT_NUMBER": "123456789012",
         "$URL": "https://klaviyo-sync-container-123456-europe-west1.a.run.app",
     }
@@ -225,7 +224,7 @@ def printed(run: Run) -> list[list[str]]:
 
 
 def real_gcloud() -> str:
-    """The path of gcloud. Skips the test where there is none, or fails it with REQUIRE_GCLOUD set."""
+    """The path of gcloud. If it is not installed, skips the test, or fails it if REQUIRE_GCLOUD is set."""
     path = shutil.which("gcloud")
     if path:
         return path
@@ -236,7 +235,7 @@ def real_gcloud() -> str:
 
 @contextmanager
 def gcloud_environment(**extra: str) -> Iterator[dict[str, str]]:
-    """An environment in which gcloud has no login, asks nothing and leaves nothing behind."""
+    """Environment variables under which gcloud has no login, never prompts and leaves no files behind."""
     with TemporaryDirectory() as configuration:
         yield {
             **os.environ,
@@ -249,8 +248,11 @@ def gcloud_environment(**extra: str) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def pubsub_of(emulator: Emulator | None) -> Iterator[dict[str, str]]:
-    """An environment in which the stand-in has the real gcloud run its Pub/Sub commands against an emulator, if any."""
+def forwarding_pubsub(emulator: Emulator | None) -> Iterator[dict[str, str]]:
+    """Environment variables that make the stand-in forward Pub/Sub commands to the real gcloud and the emulator.
+
+    Empty without an emulator.
+    """
     if not emulator:
         yield {}
         return
@@ -264,27 +266,27 @@ def pubsub_of(emulator: Emulator | None) -> Iterator[dict[str, str]]:
 
 
 def pubsub_names(emulator: Emulator, kind: str) -> set[str]:
-    """The full names of the emulator's "topics" or "subscriptions"."""
+    """The full names of the emulator's topics or subscriptions. `kind` is "topics" or "subscriptions"."""
     answer = requests.get(f"http://{emulator.host}/v1/projects/my-project/{kind}", timeout=30).json()
     return {entry["name"] for entry in answer.get(kind, [])}
 
 
-def lint(commands: Sequence[str], folder: Path) -> list[dict[str, Any]]:
-    """What gcloud's own linter has to say against the commands."""
+def lint_problems(commands: Sequence[str], folder: Path) -> list[dict[str, Any]]:
+    """The commands that gcloud's own linter rejects, and why."""
     file = folder / "commands.json"
     file.write_text(
         json.dumps([{"id": str(number), "command_string": command} for number, command in enumerate(commands)]),
         encoding="utf-8",
     )
     with gcloud_environment() as environment:
-        done = subprocess.run(
+        finished = subprocess.run(
             [real_gcloud(), "meta", "lint-gcloud-commands", f"--commands-file={file}"],
             env=environment,
             capture_output=True,
             text=True,
             check=True,
         )
-    answers: list[dict[str, Any]] = json.loads(done.stdout)
+    answers: list[dict[str, Any]] = json.loads(finished.stdout)
     assert len(answers) == len(commands)
     return [
         {name: answer[name] for name in ("command_string", "error_type", "error_message")}

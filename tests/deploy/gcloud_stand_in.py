@@ -1,8 +1,8 @@
-"""Stands in for gcloud: records how it is called, and keeps what it makes in a folder, so that a second run finds it.
+"""Stand-in for gcloud. It records each call, and stores the resources that it creates, so that a second run finds them.
 
-Needs nothing but Python: it is started once a command, without the project's own environment.
+It imports only the standard library: it runs once per command, without the project's virtual environment.
 """
-# ruff: noqa: T201 - printing is how it answers
+# ruff: noqa: T201 - it answers on stdout
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 STATE = Path(os.environ["GCLOUD_STAND_IN"])
-"""A folder: `calls.jsonl`, one file a resource in `there/`, and in `refuse.json` what is to be refused."""
+"""A folder with `calls.jsonl`, one file per resource in `resources/`, and in `failure.json` which call has to fail."""
 
 TRIGGER = "projects/{project}/locations/{region}/triggers/{name}-123456"
 SUBSCRIPTION = "projects/{project}/subscriptions/eventarc-{region}-{name}-123456-sub-001"
@@ -20,16 +20,16 @@ PROJECT_NUMBER = "123456789012"
 NEW_PROJECT_APIS = ["bigquery.googleapis.com", "storage.googleapis.com"]
 
 
-def main(arguments: list[str]) -> None:  # noqa: C901, PLR0912, PLR0915 - one case a command
-    """Record the call, then answer it as gcloud would."""
+def main(arguments: list[str]) -> None:  # noqa: C901, PLR0912, PLR0915 - one case per command
+    """Record the call, then answer as gcloud would."""
     words = [word for word in arguments if not word.startswith("--")]
     flags = dict(word[2:].partition("=")[::2] for word in arguments if word.startswith("--"))
     data = sys.stdin.buffer.read() if flags.get("data-file") == "-" else b""
     _record(arguments, flags, data)
-    _refuse(" ".join(arguments))
+    _fail_if_configured(" ".join(arguments))
     forward = os.environ.get("GCLOUD_FORWARD_PUBSUB")
     if forward and words[0] == "pubsub" and "add-iam-policy-binding" not in words:
-        arguments = _as_the_emulator_can(words, arguments)
+        arguments = _for_the_emulator(words, arguments)
         os.execv(forward, [forward, *arguments])  # noqa: S606 - no shell
     match words:
         case ["services", "list"]:
@@ -110,32 +110,32 @@ def _record(arguments: list[str], flags: dict[str, str], data: bytes) -> None:
         record.write(json.dumps(call) + "\n")
 
 
-def _as_the_emulator_can(words: list[str], arguments: list[str]) -> list[str]:
-    """The emulator keeps messages for 7 days at most, and can't change when a subscription expires."""
-    can = [word.replace("retention-duration=31d", "retention-duration=7d") for word in arguments]
-    return [word for word in can if not (words[2] == "update" and word.startswith("--expiration-period"))]
+def _for_the_emulator(words: list[str], arguments: list[str]) -> list[str]:
+    """The arguments without what the emulator does not support: retention above 7 days, updates of the expiration."""
+    supported = [word.replace("retention-duration=31d", "retention-duration=7d") for word in arguments]
+    return [word for word in supported if not (words[2] == "update" and word.startswith("--expiration-period"))]
 
 
-def _refuse(command: str) -> None:
-    """Fail as `refuse.json` says: the command's part, what to say, and how often."""
-    file = STATE / "refuse.json"
+def _fail_if_configured(command: str) -> None:
+    """Exit with an error if `failure.json` has this call fail: a part of the command, the error, and how many times."""
+    file = STATE / "failure.json"
     if not file.exists():
         return
     rule = json.loads(file.read_text(encoding="utf-8"))
     if rule["times"] and rule["command"] in command:
         rule["times"] -= 1
         file.write_text(json.dumps(rule), encoding="utf-8")
-        sys.exit(f"ERROR: (gcloud) {rule['says']}")
+        sys.exit(f"ERROR: (gcloud) {rule['error']}")
 
 
 def _resource(kind: str, name: str) -> Path:
-    folder = STATE / "there" / kind
+    folder = STATE / "resources" / kind
     folder.mkdir(parents=True, exist_ok=True)
     return folder / name
 
 
 def _names(kind: str) -> list[str]:
-    return sorted(path.name for path in (STATE / "there" / kind).glob("*"))
+    return sorted(path.name for path in (STATE / "resources" / kind).glob("*"))
 
 
 def _found(kind: str, name: str) -> Path:
@@ -146,15 +146,15 @@ def _found(kind: str, name: str) -> Path:
 
 
 def _eventarc_subscription(name: str, flags: dict[str, str]) -> None:
-    """What Eventarc does of its own accord; in the emulator, when that is who answers for Pub/Sub."""
+    """Create the subscription that Eventarc creates; also in the emulator if Pub/Sub commands are forwarded to it."""
     _resource("feeds", name.rpartition("/")[2]).touch()
     if "GCLOUD_FORWARD_PUBSUB" in os.environ:
-        import urllib.request  # noqa: PLC0415 - it would double the time of every other command
+        import urllib.request  # noqa: PLC0415 - importing it would double the run time of all other commands
 
         url = os.environ["CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB"] + "v1/" + name
         topic = f"projects/{flags['project']}/topics/{flags['trigger-topic']}"
         body = {"topic": topic, "pushConfig": {"pushEndpoint": "http://127.0.0.1:9/"}, "ackDeadlineSeconds": 10}
-        request = urllib.request.Request(  # noqa: S310 - the emulator's
+        request = urllib.request.Request(  # noqa: S310 - the emulator's URL
             url, json.dumps(body).encode(), {"Content-Type": "application/json"}, method="PUT"
         )
         urllib.request.urlopen(request, timeout=30).close()  # noqa: S310

@@ -1,4 +1,4 @@
-"""The locks and what they are made from, read as text."""
+"""Parse the locks (requirements*.txt) and their sources (requirements*.in)."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _PIN = re.compile(r"(?P<requirement>[a-z0-9-]+==[^ ;]+(?: ; [^\\]+?)?)(?P<hashes
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """One distribution of a lock. `applies` says whether its marker holds on this interpreter."""
+    """A locked distribution. `applies` is True if its marker matches this interpreter."""
 
     version: Version
     applies: bool
@@ -24,12 +24,12 @@ class Pin:
 
 
 def requirements(name: str) -> list[Requirement]:
-    """What a `requirements*.in` asks for, that of the files it includes first."""
+    """The requirements of a `requirements*.in`, with those of included files."""
     return list(_requirements(ROOT / name))
 
 
 def lock(name: str) -> dict[NormalizedName, Pin]:
-    """A lock's pins. Raises ValueError for a line that is anything but a version with its hashes."""
+    """The pins of a lock. Raises ValueError for any line that is not a version with its hashes."""
     text = re.sub(r"^ *#.*\n", "", (ROOT / name).read_text(encoding="utf-8"), flags=re.MULTILINE)
     return dict(_pin(re.sub(r" +", " ", line)) for line in text.replace("\\\n", " ").splitlines())
 

@@ -1,4 +1,4 @@
-"""The upload with requirements.txt in an empty environment: as Google builds it, and as the container runs it."""
+"""The upload, built as Google builds it, and run as the function, as the container and as a job."""
 
 import base64
 import os
@@ -24,7 +24,7 @@ from tests.deploy.upload import copy_upload
 pytestmark = [pytest.mark.xdist_group("container"), pytest.mark.timeout(600)]
 
 NOBODY = 65534
-PATIENCE = 60.0
+TIMEOUT = 60.0
 SAMPLE = next(sample for sample in samples() if sample.name == "category-created-women")
 PUSH = {
     "message": {"data": base64.b64encode(SAMPLE.data).decode(), "messageId": "1", "attributes": {}},
@@ -37,9 +37,9 @@ CLOUD_EVENT = {
     "ce-type": "google.cloud.pubsub.topic.v1.messagePublished",
 }
 INSTALL = ["install", "--quiet", "--upgrade", "--force-reinstall", "--requirement"]
-"""As the buildpack calls pip (pkg/python/python.go), but for `--user`: an environment of its own has no use for it."""
+"""How the buildpack calls pip (pkg/python/python.go), without `--user`: that does not work in a virtual environment."""
 
-WRITES = """
+FAIL_IF_WRITABLE = """
 import os, sys
 for folder in sys.argv[1:]:
     try:
@@ -52,7 +52,7 @@ for folder in sys.argv[1:]:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """The upload in `source`, and the environment that its requirements were installed into."""
+    """The uploaded files in `source`, the environment with their requirements, and the results of two checks."""
 
     source: Path
     python: Path
@@ -61,17 +61,17 @@ class Build:
 
     @contextmanager
     def serving(self, command: Sequence[str | Path], environment: Mapping[str, str]) -> Iterator["Server"]:
-        """Run a server in the source's folder, with this environment and nothing else, until it is ended."""
+        """Run a server in the source folder, with only this environment. Kills it at the end if it still runs."""
         port = free_port()
-        with tempfile.TemporaryFile("w+") as said:
+        with tempfile.TemporaryFile("w+") as output:
             process = subprocess.Popen(
                 [str(word) for word in command],
                 cwd=self.source,
                 env={**environment, "PORT": str(port), "PATH": f"{self.python.parent}:/usr/bin:/bin"},
-                stdout=said,
-                stderr=said,
+                stdout=output,
+                stderr=output,
             )
-            server = Server(f"http://127.0.0.1:{port}/", process, lambda: (said.seek(0), said.read())[1])
+            server = Server(f"http://127.0.0.1:{port}/", process, lambda: (output.seek(0), output.read())[1])
             try:
                 server.wait()
                 yield server
@@ -83,49 +83,49 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server."""
+    """A running server; `output` returns what it has written so far."""
 
     url: str
     process: subprocess.Popen[bytes]
-    said: Callable[[], str]
+    output: Callable[[], str]
 
     def wait(self) -> None:
-        """Until it listens."""
-        end = time.monotonic() + PATIENCE
+        """Wait until the server listens."""
+        end = time.monotonic() + TIMEOUT
         while time.monotonic() < end:
-            assert self.process.poll() is None, self.said()
+            assert self.process.poll() is None, self.output()
             try:
                 requests.head(self.url, timeout=5)
             except requests.ConnectionError:
                 time.sleep(0.1)
             else:
                 return
-        pytest.fail(f"not listening after {PATIENCE} s: {self.said()}")
+        pytest.fail(f"not listening after {TIMEOUT} s: {self.output()}")
 
     def post(self, headers: Mapping[str, str] | None = None) -> int:
-        """Deliver the sample; the status of the answer."""
-        return requests.post(self.url, json=PUSH, headers=headers, timeout=PATIENCE).status_code
+        """Deliver the sample; return the status of the response."""
+        return requests.post(self.url, json=PUSH, headers=headers, timeout=TIMEOUT).status_code
 
-    def end(self) -> float:
-        """Send SIGTERM; the seconds until the process has ended."""
+    def terminate(self) -> float:
+        """Send SIGTERM; return the seconds until the process has ended."""
         started = time.monotonic()
         self.process.terminate()
-        self.process.wait(PATIENCE)
+        self.process.wait(TIMEOUT)
         return time.monotonic() - started
 
 
 def _as_nobody(*command: str | Path) -> list[str]:
-    """A command as a user who owns nothing and has no home; as oneself where one may not become another."""
+    """The command, run as a user without home or files; unchanged if this user may not switch to another."""
     words = [str(word) for word in command]
     if os.getuid() == 0 and shutil.which("setpriv"):
-        dropped = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-        # setpriv itself may still start what nobody may; env may not.
-        return [*dropped, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "env", *words]
+        as_user = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+        # setpriv itself could still run files that nobody may not; env could not.
+        return [*as_user, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "env", *words]
     return words
 
 
 def _python() -> str:
-    """An interpreter that anyone may run: where this one lies in a home, it is the system's."""
+    """A Python that any user may run: this one, or the system's if this one is in a home directory."""
     code = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"
     for python in (str(Path(sys.base_prefix) / "bin" / "python3"), "/usr/bin/python3"):
         command = _as_nobody(python, "-c", code)
@@ -136,7 +136,7 @@ def _python() -> str:
 
 @pytest.fixture(scope="session")
 def build() -> Iterator[Build]:
-    """Built once, as Google's buildpack does: requirements into an empty environment, `compileall`, `pip check`."""
+    """Build as Google's buildpack does, once: install requirements.txt, then run `compileall` and `pip check`."""
     folder = Path(tempfile.mkdtemp(prefix="upload-"))
     try:
         folder.chmod(0o755)
@@ -171,7 +171,7 @@ def _sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def sandbox(_sandbox: Sandbox) -> Iterator[Sandbox]:
-    """Both stand-ins, with the samples' documents and an empty Klaviyo."""
+    """The sandbox, with the samples' documents in commercetools and an empty Klaviyo."""
     _sandbox.klaviyo.reset()
     yield _sandbox
     _sandbox.klaviyo.reset()
@@ -181,61 +181,61 @@ def _environment(sandbox: Sandbox, **extra: str) -> dict[str, str]:
     return {**sandbox.environment, **ENVIRONMENT, "HOME": "/nonexistent", "THREADS": "4", **extra}
 
 
-def _effect(sandbox: Sandbox) -> list[str]:
-    """What Klaviyo lacks of the sample's effect."""
+def _missing_effects(sandbox: Sandbox) -> list[str]:
+    """The effects of the sample that Klaviyo does not show."""
     state: dict[str, Any] = sandbox.klaviyo.state()
     return SAMPLE.problems(state)
 
 
-def test_google_would_build_it(build: Build) -> None:
-    """Every file compiles, and what is installed fits together."""
+def test_the_build_succeeds(build: Build) -> None:
+    """Every file compiles, and the installed packages are compatible with each other."""
     assert build.compiled.returncode == 0, build.compiled.stdout + build.compiled.stderr
     assert build.checked.returncode == 0, build.checked.stdout + build.checked.stderr
 
 
-def test_function_answers_a_sample(build: Build, sandbox: Sandbox) -> None:
-    """`functions-framework --target sync_event` syncs a sample that comes as Eventarc's CloudEvent."""
+def test_function_syncs_a_sample(build: Build, sandbox: Sandbox) -> None:
+    """`functions-framework --target sync_event` syncs a sample that arrives as Eventarc's CloudEvent."""
     command = [str(build.python.with_name("functions-framework")), "--target", "sync_event"]
     with build.serving(command, _environment(sandbox)) as server:
-        assert server.post(CLOUD_EVENT) == 200, server.said()
-    assert _effect(sandbox) == []
+        assert server.post(CLOUD_EVENT) == 200, server.output()
+    assert _missing_effects(sandbox) == []
 
 
 def test_container_runs_as_nobody(build: Build, sandbox: Sandbox) -> None:
-    """`python main.py` on PORT, as a user with no home and nothing to write to, is healthy and syncs a sample."""
-    writes = _as_nobody(build.python, "-c", WRITES, build.source, build.source.parent, "/nonexistent")
+    """`python main.py` serves PORT as a user who can't write anywhere: it is healthy and syncs a sample."""
+    write_check = _as_nobody(build.python, "-c", FAIL_IF_WRITABLE, build.source, build.source.parent, "/nonexistent")
     if os.getuid() == 0:
-        subprocess.run(writes, check=True, cwd="/")
+        subprocess.run(write_check, check=True, cwd="/")
     with build.serving(_as_nobody(build.python, "main.py"), _environment(sandbox)) as server:
-        assert requests.get(server.url, timeout=PATIENCE).status_code == 200
-        assert server.post() == 204, server.said()
-        assert _effect(sandbox) == []
-        server.end()
-        assert server.process.returncode == 0, server.said()
+        assert requests.get(server.url, timeout=TIMEOUT).status_code == 200
+        assert server.post() == 204, server.output()
+        assert _missing_effects(sandbox) == []
+        server.terminate()
+        assert server.process.returncode == 0, server.output()
 
 
-def test_image_starts_a_job(build: Build, sandbox: Sandbox) -> None:
-    """`python -m jobs backfill` in its place, as a Cloud Run job has it: as nobody, with a folder for its state."""
+def test_image_runs_a_job(build: Build, sandbox: Sandbox) -> None:
+    """`python -m jobs backfill` runs like a Cloud Run job: as a user without rights, with a folder for its state."""
     sandbox.commercetools.put("categories", {"id": "c1", "version": 1, "name": {"en": "Bags"}, "ancestors": []})
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o777)
         state = Path(folder) / "backfill-state.json"
-        done = subprocess.run(
+        finished = subprocess.run(
             _as_nobody(build.python, "-m", "jobs", "backfill", "--share", "1", "--only", "categories"),
             cwd=build.source,
             env={**_environment(sandbox, BACKFILL_STATE=str(state)), "PATH": f"{build.python.parent}:/usr/bin:/bin"},
             capture_output=True,
             text=True,
             check=False,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert finished.returncode == 0, finished.stdout + finished.stderr
         assert state.exists()
     assert sandbox.klaviyo.state()["categories"]["c1"] == "Bags"
 
 
-def test_container_listens_where_it_is_told(build: Build, sandbox: Sandbox) -> None:
-    """Without PORT it is PUB_SUB_PORT that counts."""
+def test_container_listens_on_pub_sub_port(build: Build, sandbox: Sandbox) -> None:
+    """If PORT is not set, PUB_SUB_PORT is used."""
     port = free_port()
     command = ["env", "-u", "PORT", str(build.python), "main.py"]
     environment = _environment(sandbox, PUB_SUB_PORT=str(port))
@@ -244,38 +244,38 @@ def test_container_listens_where_it_is_told(build: Build, sandbox: Sandbox) -> N
     try:
         server.wait()
     finally:
-        server.end()
+        server.terminate()
 
 
-def test_sigterm_lets_a_message_end(build: Build, sandbox: Sandbox) -> None:
-    """What is being worked on when SIGTERM comes is finished and acknowledged; then the process ends."""
+def test_sigterm_lets_a_message_finish(build: Build, sandbox: Sandbox) -> None:
+    """A message in progress at SIGTERM is finished and acknowledged; then the process ends."""
     sandbox.klaviyo.fail("catalog-categor", delay=2, count=1)
     with build.serving(_as_nobody(build.python, "main.py"), _environment(sandbox)) as server:
         statuses: list[int] = []
         delivery = threading.Thread(target=lambda: statuses.append(server.post()))
         delivery.start()
         time.sleep(1)
-        seconds = server.end()
+        seconds = server.terminate()
         delivery.join()
-        assert statuses == [204], server.said()
-        assert server.process.returncode == 0, server.said()
+        assert statuses == [204], server.output()
+        assert server.process.returncode == 0, server.output()
     assert seconds < 8
-    assert _effect(sandbox) == []
+    assert _missing_effects(sandbox) == []
 
 
-def test_sigterm_ends_what_does_not_end(build: Build, sandbox: Sandbox) -> None:
-    """A message that takes longer is cut off after 8 s: Cloud Run would kill the process after 10."""
+def test_sigterm_cuts_off_a_slow_message(build: Build, sandbox: Sandbox) -> None:
+    """A message that does not finish is cut off after 8 s, because Cloud Run kills the process after 10 s."""
     sandbox.klaviyo.fail("catalog-categor", delay=9)
     with build.serving(_as_nobody(build.python, "main.py"), _environment(sandbox)) as server:
-        delivery = threading.Thread(target=lambda: _until_cut_off(server))
+        delivery = threading.Thread(target=lambda: _post_until_cut_off(server))
         delivery.start()
         time.sleep(1)
-        seconds = server.end()
+        seconds = server.terminate()
         delivery.join()
     assert 6 < seconds < 10
 
 
-def _until_cut_off(server: Server) -> None:
+def _post_until_cut_off(server: Server) -> None:
     try:
         server.post()
     except requests.ConnectionError:
@@ -283,13 +283,13 @@ def _until_cut_off(server: Server) -> None:
 
 
 def test_wrong_settings_stop_the_start(build: Build) -> None:
-    """Without its settings the container ends at once, with one error that lists them all."""
+    """Without its settings the container ends immediately, with one error that lists all of them."""
     environment = {"HOME": "/nonexistent", "PATH": "/usr/bin:/bin", "PORT": str(free_port())}
     command = _as_nobody(build.python, "main.py")
-    done = subprocess.run(
-        command, cwd=build.source, env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE
+    finished = subprocess.run(
+        command, cwd=build.source, env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT
     )
-    assert done.returncode == 1
+    assert finished.returncode == 1
     for name in ("CT_API_URL", "CT_AUTH_URL", "CT_PROJECT_ID", "CT_SCOPE", "CT_API_CLIENT", "KLAVIYO_AUTH_KEY"):
-        assert name in done.stderr
-    assert "Traceback" not in done.stderr
+        assert name in finished.stderr
+    assert "Traceback" not in finished.stderr

@@ -1,4 +1,4 @@
-"""deploy.sh --backfill: the Cloud Run job that loads a shop's past, beside whatever else is deployed."""
+"""deploy.sh --backfill: the Cloud Run job that loads a shop's past, with or without another deployment."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from commands.processes import ROOT
-from tests.deploy.deployment import HIDDEN, SETTINGS, Cloud, Run, printed, rights, shown
+from tests.deploy.deployment import SECRET_PARTS, SETTINGS, Cloud, Run, granted_rights, printed_commands, visible_text
 
 JOB = "klaviyo-sync-backfill"
 JOBS_ACCOUNT = "klaviyo-sync-jobs@my-project.iam.gserviceaccount.com"
@@ -22,29 +22,32 @@ RESOURCES = {
 }
 
 
-def _made(cloud: Cloud) -> set[str]:
+def _created(cloud: Cloud) -> set[str]:
     return {name for name in cloud.resources() if name.partition("/")[0] not in ("api", "version", "feeds")}
 
 
 def test_job_from_nothing(cloud: Cloud) -> None:
-    """One command makes the job, its account and its bucket, with no more rights than it needs."""
+    """One command creates the job, its account and its bucket, with minimal rights."""
     run = cloud.run("--backfill")
     assert (run.status, run.err) == (0, "")
-    assert _made(cloud) == RESOURCES
-    assert rights(run) == {
+    assert _created(cloud) == RESOURCES
+    assert granted_rights(run) == {
         ("secrets klaviyo-sync-ct-api-client", JOBS_ACCOUNT, "roles/secretmanager.secretAccessor"),
         ("secrets klaviyo-sync-klaviyo-auth-key", JOBS_ACCOUNT, "roles/secretmanager.secretAccessor"),
         (f"storage buckets add-iam-policy-binding gs://{BUCKET}", JOBS_ACCOUNT, "roles/storage.objectUser"),
     }
     assert f"next: gcloud run jobs execute {JOB} --region=europe-west1 --project=my-project" in run.out
-    for secret in HIDDEN:
-        assert secret not in shown(run)
-    assert cloud.left_behind() == {}
+    for secret in SECRET_PARTS:
+        assert secret not in visible_text(run)
+    assert cloud.leftover_files() == {}
 
 
-def test_job_flags(cloud: Cloud, first: tuple[Cloud, Run]) -> None:
-    """It has the function's settings and secrets, one task that is started again, and its state in the bucket."""
-    call, function = cloud.run("--backfill").one("beta run jobs deploy"), first[1].one("functions deploy")
+def test_job_flags(cloud: Cloud, first_run: tuple[Cloud, Run]) -> None:
+    """The job has the function's settings and secrets, one task with retries, and its state in the bucket."""
+    call, function = (
+        cloud.run("--backfill").only_call("beta run jobs deploy"),
+        first_run[1].only_call("functions deploy"),
+    )
     (user,) = re.findall(r"^USER (\d+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
     options = f"uid={user};gid={user};metadata-cache-ttl-secs=0"
     flags = {name: value for name, value in call.flags.items() if name != "env-vars-file"}
@@ -63,16 +66,20 @@ def test_job_flags(cloud: Cloud, first: tuple[Cloud, Run]) -> None:
         "service-account": JOBS_ACCOUNT,
         **{name: function.flags[name] for name in ("region", "set-secrets", "project")},
     }
-    own = set(call.env_vars.splitlines())
-    of_messages = {line for line in function.env_vars.splitlines() if line not in own}
-    assert {line.partition(":")[0] for line in of_messages} == {"DEAD_LETTER_TOPIC", "KLAVIYO_LIMIT_SHARE", "THREADS"}
-    assert own - set(function.env_vars.splitlines()) == {"BACKFILL_STATE: '/state/backfill-state.json'"}
+    of_job = set(call.env_vars.splitlines())
+    only_of_function = {line for line in function.env_vars.splitlines() if line not in of_job}
+    assert {line.partition(":")[0] for line in only_of_function} == {
+        "DEAD_LETTER_TOPIC",
+        "KLAVIYO_LIMIT_SHARE",
+        "THREADS",
+    }
+    assert of_job - set(function.env_vars.splitlines()) == {"BACKFILL_STATE: '/state/backfill-state.json'"}
     assert call.env_vars_mode == "0o600"
 
 
-def test_job_is_what_terraform_makes(cloud: Cloud) -> None:
-    """By either way the same program runs in the same folder, as often and as long."""
-    flags: dict[str, Any] = cloud.run("--backfill").one("beta run jobs deploy").flags
+def test_job_equals_terraforms(cloud: Cloud) -> None:
+    """deploy.sh and Terraform create the same job: program, folder, retries, timeout and size."""
+    flags: dict[str, Any] = cloud.run("--backfill").only_call("beta run jobs deploy").flags
     jobs = (ROOT / "terraform" / "jobs.tf").read_text(encoding="utf-8")
     assert 'command = ["python", "-m", "jobs"]' in jobs
     (backfill,) = re.findall(r"^    backfill = \{\n(.*?)^    \}", jobs, re.MULTILINE | re.DOTALL)
@@ -86,55 +93,55 @@ def test_job_is_what_terraform_makes(cloud: Cloud) -> None:
     assert f"mount_options = {json.dumps(options)}" in jobs
 
 
-def test_job_beside_a_function(deployed: Cloud) -> None:
-    """What is there stays as it is; a second run makes nothing again."""
-    there = deployed.resources()
+def test_job_next_to_a_function(deployed: Cloud) -> None:
+    """Existing resources are left alone, and a second run creates nothing."""
+    before = deployed.resources()
     run = deployed.run("--backfill")
     assert run.status == 0, run.err
-    assert deployed.resources() >= there
+    assert deployed.resources() >= before
     assert not [call for call in run.commands if re.search(r"functions|pubsub|run deploy", call.replace("enable", ""))]
     again = deployed.run("--backfill")
     assert [command for command in again.commands if re.search(r"\b(create|enable|delete)\b(?!-)", command)] == []
 
 
 def test_job_of_an_image(cloud: Cloud) -> None:
-    """With IMAGE nothing is built, and no container is deployed in passing."""
+    """With IMAGE nothing is built, and only the job is deployed, no container."""
     run = cloud.run("--backfill", IMAGE=IMAGE)
     assert run.status == 0, run.err
-    flags = run.one("beta run jobs deploy").flags
+    flags = run.only_call("beta run jobs deploy").flags
     assert (flags["image"], "source" in flags) == (IMAGE, False)
-    assert _made(cloud) == RESOURCES
+    assert _created(cloud) == RESOURCES
 
 
-def test_job_can_be_looked_at_first(cloud: Cloud) -> None:
-    """--dry-run prints every command of a first run, and what it prints can be run."""
+def test_job_has_a_dry_run(cloud: Cloud) -> None:
+    """--dry-run prints every command of a first run, and the printed script can be run."""
     dry = cloud.run("--backfill", "--dry-run", PATH="/usr/bin:/bin")
     assert (dry.status, dry.err, dry.calls) == (0, "", [])
     script = cloud.folder / "pasted.sh"
     script.write_text(dry.out, encoding="utf-8")
-    pasted = cloud.paste(script)
+    pasted = cloud.run_printed(script)
     assert pasted.status == 0, pasted.err
-    shutil.rmtree(cloud.folder / "state" / "there")
+    shutil.rmtree(cloud.folder / "state" / "resources")
     run = cloud.run("--backfill")
-    for calls in (printed(dry), [list(call.arguments) for call in pasted.calls]):
+    for calls in (printed_commands(dry), [list(call.arguments) for call in pasted.calls]):
         assert [[word for word in command if "env-vars-file" not in word] for command in calls] == [
             [word for word in call.arguments if "env-vars-file" not in word] for call in run.calls
         ]
 
 
-def test_a_job_that_can_not_be_built(cloud: Cloud) -> None:
-    """The run ends there and says so: nobody is told to start a job that is not there."""
-    cloud.refuse("run jobs deploy", "Build failed; check build logs for details")
+def test_a_job_whose_build_fails(cloud: Cloud) -> None:
+    """The run ends with an error, and does not suggest starting a job that does not exist."""
+    cloud.fail("run jobs deploy", "Build failed; check build logs for details")
     run = cloud.run("--backfill")
     assert run.status == 1
     assert f"deploy.sh: failed: gcloud beta run jobs deploy {JOB}" in run.err
     assert "next:" not in run.out
 
 
-def test_job_is_taken_away_with_the_rest(deployed: Cloud) -> None:
-    """The job, its bucket and its account; who is asked is told of them."""
+def test_delete_includes_the_job(deployed: Cloud) -> None:
+    """--delete also deletes the job, its bucket and its account, and its question lists them."""
     deployed.run("--backfill")
     asked = deployed.run("--delete", settings={name: SETTINGS[name] for name in ("PROJECT_ID", "REGION")}, answer="n\n")
     assert f"{JOB} (europe-west1), with its bucket {BUCKET}" in asked.out
     assert deployed.run("--delete", "--yes").status == 0
-    assert _made(deployed) == set()
+    assert _created(deployed) == set()

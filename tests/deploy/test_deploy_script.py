@@ -1,4 +1,4 @@
-"""deploy.sh, with a stand-in for gcloud that records every command."""
+"""deploy.sh, run with a stand-in for gcloud that records every command."""
 
 import hashlib
 import re
@@ -11,27 +11,27 @@ import pytest
 from commands.processes import ROOT
 from tests.deploy.deployment import (
     ACCOUNTS,
-    AGENT,
     API_CLIENT,
     AUTH_KEY,
-    EVENTARC,
-    HIDDEN,
+    EVENTARC_SUBSCRIPTION,
+    PROJECT_AND_REGION,
+    PUBSUB_AGENT,
     RESOURCES,
+    SECRET_PARTS,
     SETTINGS,
-    WHERE,
     Call,
     Cloud,
     Run,
-    lint,
-    printed,
-    rights,
-    shown,
+    granted_rights,
+    lint_problems,
+    printed_commands,
+    visible_text,
 )
 from tests.env_files import WAYS_TO_WRITE
 
 COMMERCETOOLS = "subscriptions@commercetools-platform.iam.gserviceaccount.com"
 
-IN_ORDER = [
+CREATION_ORDER = [
     "services enable artifactregistry.googleapis.com",
     "pubsub topics create klaviyo-sync",
     "pubsub topics create klaviyo-sync-dead-letters",
@@ -50,18 +50,18 @@ IN_ORDER = [
     "functions describe klaviyo-sync",
     "eventarc triggers describe projects/my-project/locations/europe-west1/triggers/klaviyo-sync-123456",
     "projects describe my-project",
-    f"pubsub subscriptions add-iam-policy-binding {EVENTARC}",
-    f"pubsub subscriptions update {EVENTARC}",
+    f"pubsub subscriptions add-iam-policy-binding {EVENTARC_SUBSCRIPTION}",
+    f"pubsub subscriptions update {EVENTARC_SUBSCRIPTION}",
 ]
 
 TABLE_ROW = re.compile(r"^\| ((?:`[A-Z_]+` ?)+)", re.MULTILINE)
 
 
-def test_everything_is_made_in_order(first: tuple[Cloud, Run]) -> None:
-    """A first run makes each thing before what needs it, and nothing else."""
-    cloud, run = first
+def test_everything_is_created_in_order(first_run: tuple[Cloud, Run]) -> None:
+    """A first run creates each resource before those that need it, and no others."""
+    cloud, run = first_run
     commands = iter(run.commands)
-    for expected in IN_ORDER:
+    for expected in CREATION_ORDER:
         assert any(command.startswith(expected) for command in commands), f"{expected}: missing, or too late"
     made = {name for name in cloud.resources() if name.partition("/")[0] not in ("api", "version", "feeds")}
     assert made == RESOURCES
@@ -74,27 +74,27 @@ def test_everything_is_made_in_order(first: tuple[Cloud, Run]) -> None:
     )
 
 
-def test_rights_are_the_least(first: tuple[Cloud, Run]) -> None:
-    """Each account gets a role on the one resource that it needs; only the build's are on the project."""
-    _, run = first
-    assert rights(run) == {
+def test_rights_are_minimal(first_run: tuple[Cloud, Run]) -> None:
+    """Each account gets only the roles that it needs, on single resources; only the build's are on the project."""
+    _, run = first_run
+    assert granted_rights(run) == {
         ("pubsub topics klaviyo-sync-dead-letters", ACCOUNTS["runtime"], "roles/pubsub.publisher"),
         ("secrets klaviyo-sync-ct-api-client", ACCOUNTS["runtime"], "roles/secretmanager.secretAccessor"),
         ("secrets klaviyo-sync-klaviyo-auth-key", ACCOUNTS["runtime"], "roles/secretmanager.secretAccessor"),
         ("pubsub topics klaviyo-sync", COMMERCETOOLS, "roles/pubsub.publisher"),
         ("functions klaviyo-sync", ACCOUNTS["trigger"], "roles/run.invoker"),
-        ("pubsub topics klaviyo-sync-dead-letters", AGENT, "roles/pubsub.publisher"),
-        (f"pubsub subscriptions {EVENTARC}", AGENT, "roles/pubsub.subscriber"),
+        ("pubsub topics klaviyo-sync-dead-letters", PUBSUB_AGENT, "roles/pubsub.publisher"),
+        (f"pubsub subscriptions {EVENTARC_SUBSCRIPTION}", PUBSUB_AGENT, "roles/pubsub.subscriber"),
         ("projects my-project", ACCOUNTS["build"], "roles/artifactregistry.writer"),
         ("projects my-project", ACCOUNTS["build"], "roles/logging.logWriter"),
         ("projects my-project", ACCOUNTS["build"], "roles/storage.objectViewer"),
     }
 
 
-def test_function_flags(first: tuple[Cloud, Run]) -> None:
-    """The function is private, retries, takes as many messages as it has threads, and ends before the ack deadline."""
-    _, run = first
-    call = run.one("functions deploy")
+def test_function_flags(first_run: tuple[Cloud, Run]) -> None:
+    """The function is private, retries, has a thread per concurrent message, and times out before the ack deadline."""
+    _, run = first_run
+    call = run.only_call("functions deploy")
     flags = call.flags
     source, env_vars_file = flags.pop("source"), flags.pop("env-vars-file")
     assert Path(source) == ROOT
@@ -125,10 +125,10 @@ def test_function_flags(first: tuple[Cloud, Run]) -> None:
     assert "THREADS: '8'" in call.env_vars.splitlines()
 
 
-def test_subscription_flags(first: tuple[Cloud, Run]) -> None:
-    """Eventarc's subscription waits, gives up after 100 attempts and keeps 7 days; the dead letters' keeps 31."""
-    _, run = first
-    assert run.one("pubsub subscriptions update").flags == {
+def test_subscription_flags(first_run: tuple[Cloud, Run]) -> None:
+    """Eventarc's subscription has backoff, a dead-letter policy and 7 days of retention; dead letters have 31 days."""
+    _, run = first_run
+    assert run.only_call("pubsub subscriptions update").flags == {
         "dead-letter-topic": "klaviyo-sync-dead-letters",
         "dead-letter-topic-project": "my-project",
         "max-delivery-attempts": "100",
@@ -139,14 +139,14 @@ def test_subscription_flags(first: tuple[Cloud, Run]) -> None:
         "expiration-period": "never",
         "project": "my-project",
     }
-    letters = run.one("pubsub subscriptions create").flags
-    assert letters["message-retention-duration"] == "31d"
-    assert letters["expiration-period"] == "never"
-    assert letters["topic"] == "klaviyo-sync-dead-letters"
+    dead_letters = run.only_call("pubsub subscriptions create").flags
+    assert dead_letters["message-retention-duration"] == "31d"
+    assert dead_letters["expiration-period"] == "never"
+    assert dead_letters["topic"] == "klaviyo-sync-dead-letters"
 
 
 def test_topic_has_two_forms(cloud: Cloud) -> None:
-    """TOPIC may be a short id, or a full name as manage.py takes it; one of another project is refused."""
+    """TOPIC may be a short id, or a full name as for manage.py. A topic of another project is refused."""
     short = cloud.run("--dry-run", TOPIC="commercetools")
     assert "gcloud pubsub topics create commercetools --project=my-project" in short.out.splitlines()
     assert cloud.run("--dry-run", TOPIC="projects/my-project/topics/commercetools").out == short.out
@@ -157,7 +157,7 @@ def test_topic_has_two_forms(cloud: Cloud) -> None:
 
 @pytest.mark.parametrize(("threads", "instances"), [("1", "31"), ("8", "5"), ("16", "3"), ("80", "2")])
 def test_instances_follow_from_klaviyos_limits(cloud: Cloud, threads: str, instances: str) -> None:
-    """More threads an instance make fewer instances: 3500 events a minute are all that Klaviyo takes."""
+    """More threads per instance mean fewer instances, because Klaviyo accepts only 3500 events per minute."""
     out = cloud.run("--dry-run", "--threads", threads).out
     assert f"--concurrency={threads} " in out
     assert f"--max-instances={instances} " in out
@@ -167,12 +167,12 @@ def test_instances_follow_from_klaviyos_limits(cloud: Cloud, threads: str, insta
     assert 0.99 < float(share[1]) * int(instances) <= 1
 
 
-def test_no_secret_is_seen(first: tuple[Cloud, Run]) -> None:
-    """Secrets go through a pipe and nowhere else: no command, environment of a command, output or file holds one."""
-    cloud, run = first
-    for secret in HIDDEN:
-        assert secret not in shown(run)
-    assert cloud.left_behind() == {}
+def test_no_secret_is_visible(first_run: tuple[Cloud, Run]) -> None:
+    """Secrets only go through a pipe: no command, environment of a command, output or file contains one."""
+    cloud, run = first_run
+    for secret in SECRET_PARTS:
+        assert secret not in visible_text(run)
+    assert cloud.leftover_files() == {}
     sent = {call.words.split()[3]: call.stdin for call in run.calls if call.words.startswith("secrets versions add")}
     assert sent == {
         "klaviyo-sync-ct-api-client": hashlib.sha256(API_CLIENT.encode()).hexdigest(),
@@ -181,40 +181,40 @@ def test_no_secret_is_seen(first: tuple[Cloud, Run]) -> None:
 
 
 def test_a_trace_shows_no_secret(cloud: Cloud) -> None:
-    """Not even `bash -x` does."""
+    """Not even under `bash -x`."""
     run = cloud.run("--dry-run", SHELLOPTS="xtrace")
     assert run.status == 0
-    for secret in HIDDEN:
-        assert secret not in shown(run)
+    for secret in SECRET_PARTS:
+        assert secret not in visible_text(run)
 
 
 def test_second_run_creates_nothing(deployed: Cloud) -> None:
-    """What is there is found: the second run makes nothing, and adds no version of a secret."""
+    """A second run finds all resources: it creates nothing and adds no version of a secret."""
     cloud = deployed
-    there = cloud.resources()
+    before = cloud.resources()
     second = cloud.run()
     assert second.status == 0, second.err
-    assert cloud.resources() == there
-    making = [command for command in second.commands if re.search(r"\b(create|enable|add|delete)\b(?!-)", command)]
-    assert making == []
-    assert second.one("functions deploy").flags["trigger-topic"] == "klaviyo-sync"
-    for secret in HIDDEN:
-        assert secret not in shown(second)
-    assert cloud.left_behind() == {}
+    assert cloud.resources() == before
+    creating = [command for command in second.commands if re.search(r"\b(create|enable|add|delete)\b(?!-)", command)]
+    assert creating == []
+    assert second.only_call("functions deploy").flags["trigger-topic"] == "klaviyo-sync"
+    for secret in SECRET_PARTS:
+        assert secret not in visible_text(second)
+    assert cloud.leftover_files() == {}
 
 
 def test_only_a_changed_secret_gets_a_version(deployed: Cloud) -> None:
-    """A new key is a new version; the secret that is the same is left alone."""
+    """A changed key becomes a new version. The other secret is left alone."""
     run = deployed.run(settings={**SETTINGS, "KLAVIYO_AUTH_KEY": "pk_s3cr3t-of-klaviyo-2"})
     added = [command for command in run.commands if command.startswith("secrets versions add")]
     assert added == ["secrets versions add klaviyo-sync-klaviyo-auth-key"]
     assert run.commands.index(added[0]) < run.commands.index("functions deploy klaviyo-sync"), (
-        "the deployment makes a new revision, which reads the new version"
+        "the deployment must come later: its new revision reads the new version"
     )
 
 
 def test_secrets_from_files(cloud: Cloud) -> None:
-    """A secret may lie in a file; the line break at its end is not part of it."""
+    """A secret may come from a file. The newline at the file's end is not part of it."""
     (cloud.work / "client.json").write_text(API_CLIENT + "\n", encoding="utf-8")
     (cloud.work / "key.txt").write_text(AUTH_KEY + "\n", encoding="utf-8")
     settings = {name: value for name, value in SETTINGS.items() if name not in ("CT_API_CLIENT", "KLAVIYO_AUTH_KEY")}
@@ -222,11 +222,11 @@ def test_secrets_from_files(cloud: Cloud) -> None:
     run = cloud.run(*files, settings=settings)
     assert run.status == 0, run.err
     assert (
-        run.one("secrets versions add klaviyo-sync-klaviyo-auth-key").stdin
+        run.only_call("secrets versions add klaviyo-sync-klaviyo-auth-key").stdin
         == hashlib.sha256(AUTH_KEY.encode()).hexdigest()
     )
-    for secret in HIDDEN:
-        assert secret not in shown(run)
+    for secret in SECRET_PARTS:
+        assert secret not in visible_text(run)
     assert (
         """printf %s "$(<key.txt)" | gcloud secrets versions add"""
         in cloud.run(*files, "--dry-run", settings=settings).out
@@ -234,7 +234,7 @@ def test_secrets_from_files(cloud: Cloud) -> None:
 
 
 def test_settings_from_an_env_file(cloud: Cloud) -> None:
-    """--env-file wins over the environment, and flags win over it."""
+    """--env-file overrides the environment, and flags override both."""
     lines = [f"{name}={shlex.quote(value)}" for name, value in SETTINGS.items()]
     file = cloud.work / ".env"
     file.write_text(
@@ -242,16 +242,16 @@ def test_settings_from_an_env_file(cloud: Cloud) -> None:
     )
     run = cloud.run("--env-file", ".env", "--preferred-locale=fr-FR", settings={"PREFERRED_CURRENCY": "USD"})
     assert run.status == 0, run.err
-    env_vars = run.one("functions deploy").env_vars.splitlines()
+    env_vars = run.only_call("functions deploy").env_vars.splitlines()
     assert "PREFERRED_LOCALE: 'fr-FR'" in env_vars
     assert "PREFERRED_CURRENCY: 'EUR'" in env_vars
-    for secret in HIDDEN:
-        assert secret not in shown(run)
+    for secret in SECRET_PARTS:
+        assert secret not in visible_text(run)
 
 
 @pytest.mark.parametrize("write", WAYS_TO_WRITE.values(), ids=WAYS_TO_WRITE)
 def test_the_api_client_in_an_env_file(cloud: Cloud, write: Callable[[str], str]) -> None:
-    """As it is and in quotes, with blanks, a comment and Windows' line ends about: the secret is the JSON alone."""
+    """Quotes, spaces, comments and Windows line endings around the JSON do not become part of the secret."""
     api_client = API_CLIENT.replace("clientId", "client_id")
     text = f"# Mine\r\n\r\nexport CT_API_CLIENT={write(api_client)} \r\nTHREADS=4 # few"
     (cloud.work / ".env").write_text(text, encoding="utf-8", newline="")
@@ -259,46 +259,49 @@ def test_the_api_client_in_an_env_file(cloud: Cloud, write: Callable[[str], str]
     run = cloud.run("--env-file", ".env", settings=settings)
     assert run.status == 0, run.err
     assert (
-        run.one("secrets versions add klaviyo-sync-ct-api-client").stdin
+        run.only_call("secrets versions add klaviyo-sync-ct-api-client").stdin
         == hashlib.sha256(api_client.encode()).hexdigest()
     )
-    assert "THREADS: '4'" in run.one("functions deploy").env_vars.splitlines()
+    assert "THREADS: '4'" in run.only_call("functions deploy").env_vars.splitlines()
 
 
 def test_an_env_file_is_not_run(cloud: Cloud) -> None:
-    """Nothing in it is expanded or started."""
+    """Nothing in the file is expanded or executed."""
     (cloud.work / ".env").write_text('PRODUCT_URL_TEMPLATE="https://$(touch ran)/$HOME"\ntouch ran\n', encoding="utf-8")
     run = cloud.run("--env-file", ".env")
     assert (run.status, run.calls) == (2, [])
     assert run.err == "deploy.sh: --env-file: line 2 of .env is not NAME=value\n"
     assert not (cloud.work / "ran").exists()
     (cloud.work / ".env").write_text('PRODUCT_URL_TEMPLATE="https://$(touch ran)/$HOME"\n', encoding="utf-8")
-    env_vars = cloud.run("--env-file", ".env").one("functions deploy").env_vars.splitlines()
+    env_vars = cloud.run("--env-file", ".env").only_call("functions deploy").env_vars.splitlines()
     assert "PRODUCT_URL_TEMPLATE: 'https://$(touch ran)/$HOME'" in env_vars
     assert not (cloud.work / "ran").exists()
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "error"),
     [
         ("THREADS=4\nKLAVIYO_AUTH_KEY: s3cr3t-of-klaviyo", "line 2 of .env is not NAME=value"),
-        ("KLAVIYO_AUTH_KEY='s3cr3t-of-klaviyo", "line 1 of .env: a quote is not closed, or something stands behind it"),
+        (
+            "KLAVIYO_AUTH_KEY='s3cr3t-of-klaviyo",
+            "line 1 of .env: a quote is not closed, or text follows the closing quote",
+        ),
     ],
 )
-def test_a_wrong_line_of_an_env_file(cloud: Cloud, text: str, says: str) -> None:
-    """An error that names file and line and shows nothing of it."""
+def test_a_wrong_line_of_an_env_file(cloud: Cloud, text: str, error: str) -> None:
+    """The error names the file and the line, and shows none of its text."""
     (cloud.work / ".env").write_text(text, encoding="utf-8")
     run = cloud.run("--env-file", ".env")
     assert (run.status, run.calls) == (2, [])
-    assert run.err == f"deploy.sh: --env-file: {says}\n"
+    assert run.err == f"deploy.sh: --env-file: {error}\n"
 
 
 def test_environment_is_text(cloud: Cloud) -> None:
-    """Whatever a value looks like, the function gets it as it is."""
+    """Values that YAML could take for something else reach the function unchanged."""
     run = cloud.run(
         PREFERRED_LOCALE="no", PRODUCT_URL_TEMPLATE="https://shop.example/it's: #{{sku}}", SKIP_BASE64_ENCODING="1"
     )
-    lines = run.one("functions deploy").env_vars.splitlines()
+    lines = run.only_call("functions deploy").env_vars.splitlines()
     assert lines == [
         "GOOGLE_CLOUD_PROJECT: 'my-project'",
         *(f"{name}: '{SETTINGS[name]}'" for name in ("CT_API_URL", "CT_AUTH_URL", "CT_PROJECT_ID", "CT_SCOPE")),
@@ -311,29 +314,29 @@ def test_environment_is_text(cloud: Cloud) -> None:
     ]
 
 
-def test_dry_run_prints_what_a_first_run_does(cloud: Cloud, first: tuple[Cloud, Run]) -> None:
-    """Every command of a first run, in order, each on a line of its own; none is run, and no secret is among them."""
+def test_dry_run_prints_what_a_first_run_does(cloud: Cloud, first_run: tuple[Cloud, Run]) -> None:
+    """A dry run prints each command of a first run, in order, on its own line. It runs none and shows no secret."""
     dry = cloud.run("--dry-run", PATH="/usr/bin:/bin")
     assert (dry.status, dry.err, dry.calls) == (0, "", [])
-    assert cloud.left_behind() == {}
-    commands = [[word for word in command if "env-vars-file" not in word] for command in printed(dry)]
-    assert commands == [[word for word in call.arguments if "env-vars-file" not in word] for call in first[1].calls]
-    for secret in HIDDEN:
+    assert cloud.leftover_files() == {}
+    commands = [[word for word in command if "env-vars-file" not in word] for command in printed_commands(dry)]
+    assert commands == [[word for word in call.arguments if "env-vars-file" not in word] for call in first_run[1].calls]
+    for secret in SECRET_PARTS:
         assert secret not in dry.out
 
 
-def test_what_a_dry_run_prints_can_be_run(cloud: Cloud, first: tuple[Cloud, Run]) -> None:
-    """Pasted into a shell it does what deploy.sh does."""
+def test_the_printed_script_can_be_run(cloud: Cloud, first_run: tuple[Cloud, Run]) -> None:
+    """Run in a shell, the output of a dry run does what deploy.sh does."""
     script = cloud.folder / "pasted.sh"
     script.write_text(cloud.run("--dry-run").out, encoding="utf-8")
-    run = cloud.paste(script)
-    assert [call.words for call in run.calls] == first[1].commands
-    assert run.one("functions deploy").env_vars == first[1].one("functions deploy").env_vars
-    assert [call.stdin for call in run.calls] == [call.stdin for call in first[1].calls]
+    run = cloud.run_printed(script)
+    assert [call.words for call in run.calls] == first_run[1].commands
+    assert run.only_call("functions deploy").env_vars == first_run[1].only_call("functions deploy").env_vars
+    assert [call.stdin for call in run.calls] == [call.stdin for call in first_run[1].calls]
 
 
-def test_gcloud_knows_every_command(deployed: Cloud, first: tuple[Cloud, Run], tmp_path: Path) -> None:
-    """The linter of gcloud itself has nothing against any command: of a first run, a second one, and of --delete."""
+def test_gcloud_accepts_every_command(deployed: Cloud, first_run: tuple[Cloud, Run], tmp_path: Path) -> None:
+    """The linter of gcloud accepts every command: of a first run, a second run, and of --delete."""
     deployed.run(
         "--build-service-account", "projects/my-project/serviceAccounts/builder@my-project.iam.gserviceaccount.com"
     )
@@ -342,43 +345,45 @@ def test_gcloud_knows_every_command(deployed: Cloud, first: tuple[Cloud, Run], t
     deployed.run(IMAGE="europe-west1-docker.pkg.dev/my-project/sync/klaviyo-sync:1")
     deployed.run("--backfill")
     deployed.run("--delete", "--yes")
-    # A file that is missing would hide every other mistake.
+    # If the file were missing, the linter would report only that.
     env_vars = tmp_path / "env.yaml"
-    env_vars.write_text(first[1].one("functions deploy").env_vars, encoding="utf-8")
+    env_vars.write_text(first_run[1].only_call("functions deploy").env_vars, encoding="utf-8")
     commands = {
-        shlex.join(["gcloud", *_with_file(call, env_vars)]): None for call in [*first[1].calls, *deployed.calls()]
+        shlex.join(["gcloud", *_with_env_vars_file(call, env_vars)]): None
+        for call in [*first_run[1].calls, *deployed.calls()]
     }
-    assert lint(list(commands), tmp_path) == []
+    assert lint_problems(list(commands), tmp_path) == []
 
 
-def test_the_linter_would_find_a_mistake(first: tuple[Cloud, Run], tmp_path: Path) -> None:
-    """The check above can fail: a misspelt flag of the deployment is found."""
+def test_the_linter_would_find_a_mistake(first_run: tuple[Cloud, Run], tmp_path: Path) -> None:
+    """The test above can fail: the linter finds a misspelt flag."""
     env_vars = tmp_path / "env.yaml"
-    env_vars.write_text(first[1].one("functions deploy").env_vars, encoding="utf-8")
+    env_vars.write_text(first_run[1].only_call("functions deploy").env_vars, encoding="utf-8")
     words = [
-        word.replace("--concurrency", "--concurency") for word in _with_file(first[1].one("functions deploy"), env_vars)
+        word.replace("--concurrency", "--concurency")
+        for word in _with_env_vars_file(first_run[1].only_call("functions deploy"), env_vars)
     ]
-    (problem,) = lint([shlex.join(["gcloud", *words])], tmp_path)
+    (problem,) = lint_problems([shlex.join(["gcloud", *words])], tmp_path)
     assert "--concurency" in problem["error_message"]
 
 
-def _with_file(call: Call, env_vars: Path) -> list[str]:
+def _with_env_vars_file(call: Call, env_vars: Path) -> list[str]:
     return [f"--env-vars-file={env_vars}" if word.startswith("--env-vars-file=") else word for word in call.arguments]
 
 
-def test_another_subscription_is_warned_of(deployed: Cloud) -> None:
-    """Two subscriptions that feed the sync handle every message twice: one that is there already is named."""
-    (deployed.folder / "state" / "there" / "feeds" / "klaviyo-sync-push").touch()
+def test_another_subscription_causes_a_warning(deployed: Cloud) -> None:
+    """With two subscriptions every message is processed twice, so the warning names an existing one."""
+    (deployed.folder / "state" / "resources" / "feeds" / "klaviyo-sync-push").touch()
     run = deployed.run()
     assert run.status == 0
     assert "warning: topic klaviyo-sync has other subscriptions" in run.err
     assert "projects/my-project/subscriptions/klaviyo-sync-push" in run.err
-    assert EVENTARC not in run.err
+    assert EVENTARC_SUBSCRIPTION not in run.err
 
 
-def test_a_new_account_is_waited_for(cloud: Cloud) -> None:
-    """A service account is not known everywhere at once: its rights are tried again."""
-    cloud.refuse("secrets add-iam-policy-binding", "INVALID_ARGUMENT: Service account x does not exist.", times=2)
+def test_a_grant_to_a_new_account_is_retried(cloud: Cloud) -> None:
+    """A new service account takes a while to be known everywhere, so deploy.sh retries the grant."""
+    cloud.fail("secrets add-iam-policy-binding", "INVALID_ARGUMENT: Service account x does not exist.", times=2)
     run = cloud.run()
     assert run.status == 0, run.err
     assert run.commands.count("secrets add-iam-policy-binding klaviyo-sync-ct-api-client") == 3
@@ -390,27 +395,27 @@ def test_a_new_account_is_waited_for(cloud: Cloud) -> None:
      "eventarc triggers describe", "pubsub subscriptions update"],
 )  # fmt: skip
 def test_a_failing_command_ends_the_run(cloud: Cloud, command: str) -> None:
-    """The run ends with the first command that fails, with gcloud's words and the command."""
-    cloud.refuse(command, "PERMISSION_DENIED: Permission denied on resource (or it may not exist).")
+    """The run ends with the first command that fails, and shows gcloud's error and the command."""
+    cloud.fail(command, "PERMISSION_DENIED: Permission denied on resource (or it may not exist).")
     run = cloud.run()
     assert run.status == 1
     assert "PERMISSION_DENIED" in run.err
     assert f"deploy.sh: failed: gcloud {command}" in run.err
     assert command in run.commands[-1]
-    for secret in HIDDEN:
-        assert secret not in shown(run)
-    assert cloud.left_behind() == {}
+    for secret in SECRET_PARTS:
+        assert secret not in visible_text(run)
+    assert cloud.leftover_files() == {}
 
 
 def test_missing_settings_are_one_error(cloud: Cloud) -> None:
-    """Everything that is missing is named at once, on one line, before anything is done."""
+    """One line lists every missing setting, before any command runs."""
     run = cloud.run(settings={})
     assert (run.status, run.calls, run.out) == (2, [], "")
     assert run.err == f"deploy.sh: not set: {', '.join(SETTINGS)} (see --help)\n"
 
 
 def test_wrong_settings_are_one_error(cloud: Cloud) -> None:
-    """What is wrong is named in the same line, and no value is shown."""
+    """The same line lists every wrong setting, and shows no value."""
     wrong = {
         "REGION": "here",
         "CT_API_URL": "commercetools",
@@ -429,8 +434,8 @@ def test_wrong_settings_are_one_error(cloud: Cloud) -> None:
     assert (run.status, run.calls, run.err.count("\n")) == (2, [], 1)
     assert run.err.startswith("deploy.sh: not set: CT_SCOPE; wrong: ")
     assert set(re.findall(r"([A-Z_]+) \(must", run.err)) == set(wrong)
-    assert not any(secret in run.err for secret in HIDDEN)
-    assert cloud.left_behind() == {}
+    assert not any(secret in run.err for secret in SECRET_PARTS)
+    assert cloud.leftover_files() == {}
 
 
 @pytest.mark.parametrize("name", ["CT_API_URL", "CT_AUTH_URL", "KLAVIYO_API_URL"])
@@ -439,8 +444,8 @@ def test_wrong_settings_are_one_error(cloud: Cloud) -> None:
     ["http://shop.example", "http://localhost.example", "http://localhost@shop.example", "http://127.0.0.256",
      "http://localhost:80@shop.example", "http://[::2]", "https://", "https://two words", "ftp://127.0.0.1"],
 )  # fmt: skip
-def test_without_tls_no_further_than_this_machine(cloud: Cloud, name: str, url: str) -> None:
-    """What the function would refuse at its start is refused here, with one line that names the setting."""
+def test_http_is_only_for_loopback_hosts(cloud: Cloud, name: str, url: str) -> None:
+    """A URL that the function would refuse at its start is refused here, with one line that names the setting."""
     run = cloud.run("--dry-run", settings={**SETTINGS, name: url})
     assert (run.status, run.calls, run.out) == (2, [], "")
     assert run.err == (
@@ -453,24 +458,24 @@ def test_without_tls_no_further_than_this_machine(cloud: Cloud, name: str, url: 
     "url",
     ["https://proxy.example/klaviyo/", "http://localhost:8080", "http://127.0.0.1/", "http://127.8.9.254", "http://[::1]:1"],
 )  # fmt: skip
-def test_backends_that_are_taken(cloud: Cloud, url: str) -> None:
-    """TLS to anywhere, http to loopback hosts: as the function takes them."""
+def test_accepted_backend_urls(cloud: Cloud, url: str) -> None:
+    """Accepted are https to any host and http to loopback hosts, as by the function."""
     run = cloud.run("--dry-run", settings={**SETTINGS, "KLAVIYO_API_URL": url})
     assert run.status == 0, run.err
     assert f"KLAVIYO_API_URL: '{url}'" in run.out
 
 
-def test_the_example_is_not_deployed_as_it_is(cloud: Cloud) -> None:
-    """Its secrets would go into Secret Manager, and the function would not start."""
-    as_in_the_example = {"CT_API_CLIENT": '{"clientId": "...", "secret": "..."}', "KLAVIYO_AUTH_KEY": "pk_..."}
-    run = cloud.run(settings={**SETTINGS, **as_in_the_example})
+def test_the_examples_secrets_are_not_deployed(cloud: Cloud) -> None:
+    """The placeholders of .env.example would end up in Secret Manager, and the function would not start."""
+    placeholders = {"CT_API_CLIENT": '{"clientId": "...", "secret": "..."}', "KLAVIYO_AUTH_KEY": "pk_..."}
+    run = cloud.run(settings={**SETTINGS, **placeholders})
     assert (run.status, run.calls) == (2, [])
-    said = ", ".join(f"{name} (is still what .env.example has)" for name in as_in_the_example)
-    assert run.err == f"deploy.sh: wrong: {said} (see --help)\n"
+    problems = ", ".join(f"{name} (is still what .env.example has)" for name in placeholders)
+    assert run.err == f"deploy.sh: wrong: {problems} (see --help)\n"
 
 
-def test_who_may_push_is_not_deployed(cloud: Cloud) -> None:
-    """A function on Google would refuse to start: one .env serves a VM and deploy.sh alike."""
+def test_push_settings_are_not_deployed(cloud: Cloud) -> None:
+    """A function on Google refuses to start with them. They are ignored, so that a VM's .env works here too."""
     push = {"PUSH_AUDIENCE": "https://sync.example", "PUSH_SERVICE_ACCOUNT": "push@p.iam.gserviceaccount.com"}
     run = cloud.run("--dry-run", settings={**SETTINGS, **push})
     assert run.status == 0, run.err
@@ -478,37 +483,37 @@ def test_who_may_push_is_not_deployed(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize(
-    ("argument", "says"),
+    ("argument", "error"),
     [
-        ("--klaviyo-auth-key=pk_s3cr3t-of-klaviyo", "a secret is not taken from the command line"),
-        ("--ct-api-client", "a secret is not taken from the command line"),
+        ("--klaviyo-auth-key=pk_s3cr3t-of-klaviyo", "a secret is not accepted on the command line"),
+        ("--ct-api-client", "a secret is not accepted on the command line"),
         ("--regoin=europe-west1", "--regoin is not an option"),
         ("here", "here is not an option"),
         ("--region", "--region needs a value"),
         ("--env-file=nowhere.env", "nowhere.env can't be read"),
     ],
 )
-def test_wrong_options(cloud: Cloud, argument: str, says: str) -> None:
-    """An option that is not known, or lacks its value, or would show a secret, stops at once."""
+def test_wrong_options(cloud: Cloud, argument: str, error: str) -> None:
+    """An option that is unknown, has no value or contains a secret ends the script immediately."""
     run = cloud.run(argument)
     assert (run.status, run.calls, run.err.count("\n")) == (2, [], 1)
-    assert says in run.err
+    assert error in run.err
     assert "s3cr3t" not in run.err
 
 
 @pytest.mark.parametrize(
-    ("pair", "says"),
+    ("pair", "error"),
     [
-        (("--container", "--backfill"), "are two deployments: run one after the other"),
-        (("--delete", "--backfill"), "--delete takes away everything"),
-        (("--container", "--delete"), "--delete takes away everything"),
+        (("--container", "--backfill"), "are separate deployments: run them one after the other"),
+        (("--delete", "--backfill"), "--delete deletes everything"),
+        (("--container", "--delete"), "--delete deletes everything"),
     ],
 )
-def test_options_that_do_not_go_together(deployed: Cloud, pair: tuple[str, str], says: str) -> None:
-    """One of the two would be left undone, or more be taken away than was meant."""
+def test_options_that_exclude_each_other(deployed: Cloud, pair: tuple[str, str], error: str) -> None:
+    """Together they would skip one deployment, or delete more than was meant."""
     run = deployed.run(*pair, "--yes")
     assert (run.status, run.calls, run.err.count("\n")) == (2, [], 1)
-    assert says in run.err
+    assert error in run.err
 
 
 def test_help_names_every_setting(cloud: Cloud) -> None:
@@ -523,17 +528,17 @@ def test_help_names_every_setting(cloud: Cloud) -> None:
 
 
 def test_every_setting_is_a_flag(cloud: Cloud) -> None:
-    """What --help lists, other than the secrets, can be given as a flag."""
+    """Every setting in --help, except the secrets, can be given as a flag."""
     names = re.findall(r"^  ([A-Z][A-Z0-9_]+) ", cloud.run("--help").out, re.MULTILINE)
     assert {"PROJECT_ID", "THREADS", "CT_API_CLIENT_FILE"} <= set(names)
     for name in set(names) - {"CT_API_CLIENT", "KLAVIYO_AUTH_KEY"}:
         assert "needs a value" in cloud.run(f"--{name.lower().replace('_', '-')}").err
 
 
-def test_delete_takes_everything_away(deployed: Cloud) -> None:
-    """--delete asks, and after a yes nothing that was made is left; it need only know where. Twice is no harm."""
+def test_delete_deletes_everything(deployed: Cloud) -> None:
+    """After a yes nothing is left. --delete needs only project and region, and may be run again."""
     deployed.run("--container")
-    run = deployed.run("--delete", settings=WHERE, answer="y\n")
+    run = deployed.run("--delete", settings=PROJECT_AND_REGION, answer="y\n")
     assert run.status == 0, run.err
     assert "Delete all of it? [y/N]" in run.out
     for name in ("klaviyo-sync-container", "klaviyo-sync-push", "klaviyo-sync-dead-letters"):
@@ -542,37 +547,39 @@ def test_delete_takes_everything_away(deployed: Cloud) -> None:
     assert left == set()
     removed = {call.flags["role"] for call in run.calls if "remove-iam-policy-binding" in call.words}
     assert removed == {"roles/artifactregistry.writer", "roles/logging.logWriter", "roles/storage.objectViewer"}
-    again = deployed.run("--delete", "--yes", settings=WHERE)
+    again = deployed.run("--delete", "--yes", settings=PROJECT_AND_REGION)
     assert again.status == 0, again.err
     assert "[y/N]" not in again.out
     assert not [command for command in again.commands if " delete " in command]
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n", "", "yellow\n"])
-def test_delete_leaves_everything_without_a_yes(deployed: Cloud, answer: str) -> None:
-    """Anything but a yes leaves all as it was."""
-    there = deployed.resources()
-    run = deployed.run("--delete", settings=WHERE, answer=answer)
+def test_delete_without_a_yes_deletes_nothing(deployed: Cloud, answer: str) -> None:
+    """Any answer but a yes deletes nothing."""
+    before = deployed.resources()
+    run = deployed.run("--delete", settings=PROJECT_AND_REGION, answer=answer)
     assert (run.status, run.calls) == (1, [])
     assert "nothing was deleted" in run.err
-    assert deployed.resources() == there
+    assert deployed.resources() == before
 
 
-def test_delete_can_be_looked_at_first(deployed: Cloud) -> None:
-    """--delete --dry-run asks nothing, runs nothing and prints what would be run if all were there."""
+def test_delete_has_a_dry_run(deployed: Cloud) -> None:
+    """--delete --dry-run asks nothing, runs nothing, and prints the commands for a complete deployment."""
     deployed.run("--container")
     deployed.run("--backfill")
-    dry = deployed.run("--delete", "--dry-run", settings=WHERE)
+    dry = deployed.run("--delete", "--dry-run", settings=PROJECT_AND_REGION)
     assert (dry.status, dry.calls, dry.err) == (0, [], "")
     assert "[y/N]" not in dry.out
-    assert printed(dry) == [list(call.arguments) for call in deployed.run("--delete", "--yes", settings=WHERE).calls]
+    assert printed_commands(dry) == [
+        list(call.arguments) for call in deployed.run("--delete", "--yes", settings=PROJECT_AND_REGION).calls
+    ]
 
 
 def test_without_gcloud(cloud: Cloud) -> None:
-    """Without gcloud there is one line that says where to get it."""
+    """Without gcloud one line says where to get it."""
     (cloud.folder / "bin" / "gcloud").unlink()
     for name in ("bash", "dirname", "mktemp", "rm", "tr", "grep", "cat"):
-        cloud.program(name, f'exec /usr/bin/env -S PATH=/usr/bin:/bin {name} "$@"')
+        cloud.add_program(name, f'exec /usr/bin/env -S PATH=/usr/bin:/bin {name} "$@"')
     run = cloud.run(PATH=str(cloud.folder / "bin"))
     assert run.status == 1
     assert run.err.startswith("deploy.sh: gcloud is not installed")

@@ -1,4 +1,4 @@
-"""docs/deploy.md, read from top to bottom, runs as a script: against the stand-in for gcloud, sandbox and emulator."""
+"""docs/deploy.md runs as a script from top to bottom, against the stand-in for gcloud, the sandbox and the emulator."""
 
 import os
 import re
@@ -14,28 +14,28 @@ import pytest
 
 from commands.emulator import Emulator, EmulatorError, running_emulator
 from commands.processes import ROOT, Sandbox, free_port, running_sandbox
-from tests.deploy.deployment import BASH, Cloud, pubsub_names, pubsub_of
+from tests.deploy.deployment import BASH, Cloud, forwarding_pubsub, pubsub_names
 
 pytestmark = [pytest.mark.xdist_group("emulator"), pytest.mark.timeout(1200)]
 
 TEXT = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
 
-CAN_NOT_RUN = {
+NOT_RUN = {
     "docker build": "needs a Docker daemon, and a base image from the internet",
-    "docker push": "needs a registry of Google's",
-    "docker run": "needs a Docker daemon, and serves for good",
+    "docker push": "needs Google's registry",
+    "docker run": "needs a Docker daemon, and does not end",
 }
-"""Commands of the page that are left out. test_lint.py and test_container.py check what the image holds."""
+"""Commands of the page that are skipped, and why. test_lint.py and test_container.py check the image."""
 
-PLAYED = {
-    "gcloud": "the stand-in, which knows neither rights nor builds; its Pub/Sub is the emulator's where there is one",
-    "python3": "this environment's",
-    "/opt/klaviyo-sync/venv/bin/pip": "for good, in another folder than /opt",
-    "/opt/klaviyo-sync/venv/bin/python": "likewise; main.py is ended when it listens",
-    "./deploy.sh": "for good",
-    "set": "for good: it is the shell's own",
+REPLACEMENTS = {
+    "gcloud": "the stand-in, without rights or builds; Pub/Sub commands go to the emulator if there is one",
+    "python3": "this virtual environment's Python",
+    "/opt/klaviyo-sync/venv/bin/pip": "the real program, in another folder than /opt",
+    "/opt/klaviyo-sync/venv/bin/python": "the same; main.py is terminated once it listens",
+    "./deploy.sh": "the real program",
+    "set": "the shell's builtin",
 }
-"""Every other program of the page, and what runs in its place."""
+"""All other programs of the page, and what runs for them."""
 
 SERVE = """
 serve() {
@@ -51,52 +51,55 @@ serve() {
 
 
 def _lines() -> list[str]:
-    """The page's commands, each on one line and without its comment."""
+    """The page's commands, each on one line and without comments."""
     blocks = "\n".join(re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL)).replace("\\\n", " ")
-    return [stripped for line in blocks.splitlines() if (stripped := re.sub(r"\s+#.*", "", line).strip())]
+    return [command for line in blocks.splitlines() if (command := re.sub(r"\s+#.*", "", line).strip())]
 
 
 def _program(line: str) -> str | None:
-    """The program that a line runs, also in `NAME=$(program ...)`; None when it only sets a variable."""
+    """The program that a line runs, also in `NAME=$(program ...)`. None if the line only sets a variable."""
     if match := re.match(r"[A-Z_]+=(?:\$\((\S+))?", line):
         return match[1]
     return line.split(maxsplit=1)[0]
 
 
-def _left_out(line: str) -> str | None:
-    return next((command for command in CAN_NOT_RUN if f"{line} ".startswith(f"{command} ")), None)
+def _skipped_command(line: str) -> str | None:
+    return next((command for command in NOT_RUN if f"{line} ".startswith(f"{command} ")), None)
 
 
 def _script(folder: Path) -> str:
-    """The page as a script that ends with the first command that fails, and says which it is."""
+    """The page as a script that prints each command and stops at the first one that fails."""
     lines = []
     for line in _lines():
-        if _left_out(line):
+        if _skipped_command(line):
             continue
-        here = line.replace("/opt/klaviyo-sync", str(folder))
-        lines += [f"echo {shlex.quote(f'$ {line}')}", f"serve {here}" if here.endswith("/python main.py") else here]
+        command = line.replace("/opt/klaviyo-sync", str(folder))
+        lines += [
+            f"echo {shlex.quote(f'$ {line}')}",
+            f"serve {command}" if command.endswith("/python main.py") else command,
+        ]
     return "\n".join(["set -euo pipefail", SERVE, *lines, ""])
 
 
-def test_only_what_can_not_run_is_left_out() -> None:
-    """Each command of the list is in the page, and none is of a program that has something to run in its place."""
+def test_only_commands_that_can_not_run_are_skipped() -> None:
+    """NOT_RUN only lists commands of the page, and none whose program has a replacement."""
     lines = _lines()
-    assert {_left_out(line) for line in lines} - {None} == set(CAN_NOT_RUN)
-    run = {program for line in lines if not _left_out(line) and (program := _program(line))}
-    assert run == set(PLAYED)
-    assert not {command.split()[0] for command in CAN_NOT_RUN} & set(PLAYED)
+    assert {_skipped_command(line) for line in lines} - {None} == set(NOT_RUN)
+    programs = {program for line in lines if not _skipped_command(line) and (program := _program(line))}
+    assert programs == set(REPLACEMENTS)
+    assert not {command.split()[0] for command in NOT_RUN} & set(REPLACEMENTS)
 
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """Commercetools and Klaviyo."""
+    """The sandbox of commercetools and Klaviyo."""
     with running_sandbox() as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 def pubsub() -> Iterator[Emulator | None]:
-    """The emulator; None where there is none, unless REQUIRE_EMULATOR is set."""
+    """The Pub/Sub emulator. Without one None, or a failure if REQUIRE_EMULATOR is set."""
     with ExitStack() as stack:
         try:
             emulator = stack.enter_context(running_emulator())
@@ -108,18 +111,18 @@ def pubsub() -> Iterator[Emulator | None]:
 
 
 def _run(tmp_path: Path, sandbox: Sandbox, **extra: str) -> tuple[Cloud, subprocess.CompletedProcess[str]]:
-    """Run the page in a copy of the repository, where `.env` has the settings; every question is answered with yes."""
+    """Run the page in a copy of the repository, with the settings in `.env` and every question answered with yes."""
     cloud = Cloud(tmp_path)
     repository = tmp_path / "repository"
     shutil.copytree(ROOT, repository, ignore=shutil.ignore_patterns(".git", ".venv", "*_cache", "__pycache__", ".env"))
     settings = {name: value for name, value in sandbox.environment.items() if not name.startswith("PUSH_")}
     _write_env_file(repository / ".env", settings)
-    cloud.program("python3", f'exec {shlex.quote(sys.executable)} "$@"')
+    cloud.add_program("python3", f'exec {shlex.quote(sys.executable)} "$@"')
     script = tmp_path / "page.sh"
     script.write_text(_script(tmp_path / "opt"), encoding="utf-8")
     yes = subprocess.Popen(["yes"], stdout=subprocess.PIPE)
     try:
-        done = subprocess.run(
+        finished = subprocess.run(
             [BASH, str(script)],
             cwd=repository,
             env={**cloud.environment, "PORT": str(free_port()), **extra},
@@ -134,31 +137,31 @@ def _run(tmp_path: Path, sandbox: Sandbox, **extra: str) -> tuple[Cloud, subproc
         yes.wait()
         if yes.stdout:
             yes.stdout.close()
-    return cloud, done
+    return cloud, finished
 
 
 def _write_env_file(path: Path, settings: Mapping[str, str]) -> None:
     path.write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items()), encoding="utf-8")
 
 
-def _left(resources: Iterable[str]) -> set[str]:
-    """What was not taken away, but for what the page says stays."""
+def _leftovers(resources: Iterable[str]) -> set[str]:
+    """The resources that were not deleted, except those that the page says stay."""
     return {name for name in resources if name.partition("/")[0] not in ("api", "version", "artifacts-repositories")}
 
 
 def test_the_page_runs_as_a_script(tmp_path: Path, sandbox: Sandbox, pubsub: Emulator | None) -> None:
-    """Every block in order, each way of deployment from nothing; what is taken away at its end is gone."""
-    with pubsub_of(pubsub) as forwarding:
-        cloud, done = _run(tmp_path, sandbox, **forwarding)
-    assert done.returncode == 0, done.stdout
-    assert "FAILED" not in done.stdout, "`manage.py check` finds all there"
-    assert _left(cloud.resources()) == set()
+    """Every block runs, in order. Each way to deploy starts from nothing, and nothing is left at its end."""
+    with forwarding_pubsub(pubsub) as forwarding:
+        cloud, finished = _run(tmp_path, sandbox, **forwarding)
+    assert finished.returncode == 0, finished.stdout
+    assert "FAILED" not in finished.stdout, "`manage.py check` reports a failure"
+    assert _leftovers(cloud.resources()) == set()
     if pubsub:
         assert pubsub_names(pubsub, "topics") == set()
-        # Eventarc's own goes with the function, of which the emulator knows nothing.
+        # Google deletes Eventarc's subscription together with the function; the emulator does not.
         assert {name for name in pubsub_names(pubsub, "subscriptions") if "/eventarc-" not in name} == set()
-    made = {call.words for call in cloud.calls()}
-    assert made >= {
+    commands = {call.words for call in cloud.calls()}
+    assert commands >= {
         "functions deploy klaviyo-sync",
         "run deploy klaviyo-sync-container",
         "pubsub subscriptions create klaviyo-sync-push",

@@ -9,14 +9,21 @@ import pytest
 import requests
 
 from commands.emulator import Emulator, EmulatorError, running_emulator
-from tests.deploy.deployment import EVENTARC, SETTINGS, WHERE, Cloud, pubsub_names, pubsub_of
+from tests.deploy.deployment import (
+    EVENTARC_SUBSCRIPTION,
+    PROJECT_AND_REGION,
+    SETTINGS,
+    Cloud,
+    forwarding_pubsub,
+    pubsub_names,
+)
 
 pytestmark = [pytest.mark.xdist_group("emulator"), pytest.mark.timeout(600)]
 
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    """An emulator. Skips the test where there is none, or fails it with REQUIRE_EMULATOR set."""
+    """The Pub/Sub emulator. Without one, skips the test, or fails it if REQUIRE_EMULATOR is set."""
     try:
         with running_emulator() as emulator:
             yield emulator
@@ -31,29 +38,31 @@ def _subscription(emulator: Emulator, name: str) -> dict[str, Any]:
     return answer
 
 
-def test_pubsub_commands_do_what_they_say(emulator: Emulator, tmp_path: Path) -> None:
-    """Topics and subscriptions are as they should be after a first run and after a second, and gone after --delete."""
+def test_pubsub_commands_have_the_intended_effect(emulator: Emulator, tmp_path: Path) -> None:
+    """Topics and subscriptions are right after a first and a second run, and deleted after --delete."""
     cloud = Cloud(tmp_path)
     topics = {f"projects/my-project/topics/{name}" for name in ("klaviyo-sync", "klaviyo-sync-dead-letters")}
     dead_letters = "projects/my-project/subscriptions/klaviyo-sync-dead-letters"
-    with pubsub_of(emulator) as forwarding:
+    with forwarding_pubsub(emulator) as forwarding:
         for _ in ("first", "second"):
             run = cloud.run(settings={**SETTINGS, **forwarding})
             assert run.status == 0, run.err
             assert pubsub_names(emulator, "topics") == topics
-            assert pubsub_names(emulator, "subscriptions") == {EVENTARC, dead_letters}
-        source = _subscription(emulator, EVENTARC)
-        letters = _subscription(emulator, dead_letters)
-        run = cloud.run("--delete", "--yes", settings={**WHERE, **forwarding})
+            assert pubsub_names(emulator, "subscriptions") == {EVENTARC_SUBSCRIPTION, dead_letters}
+        subscription = _subscription(emulator, EVENTARC_SUBSCRIPTION)
+        dead_letter_subscription = _subscription(emulator, dead_letters)
+        run = cloud.run("--delete", "--yes", settings={**PROJECT_AND_REGION, **forwarding})
         assert run.status == 0, run.err
-    assert (source["ackDeadlineSeconds"], source["messageRetentionDuration"]) == (600, "604800s")
-    assert source["retryPolicy"] == {"minimumBackoff": "10s", "maximumBackoff": "600s"}
-    assert source["deadLetterPolicy"] == {
+    assert (subscription["ackDeadlineSeconds"], subscription["messageRetentionDuration"]) == (600, "604800s")
+    assert subscription["retryPolicy"] == {"minimumBackoff": "10s", "maximumBackoff": "600s"}
+    assert subscription["deadLetterPolicy"] == {
         "deadLetterTopic": "projects/my-project/topics/klaviyo-sync-dead-letters",
         "maxDeliveryAttempts": 100,
     }
-    assert source["pushConfig"]["pushEndpoint"]
-    assert letters["topic"] == "projects/my-project/topics/klaviyo-sync-dead-letters"
-    assert letters["messageRetentionDuration"] == "604800s"  # the emulator's longest: the stand-in shortens it
+    assert subscription["pushConfig"]["pushEndpoint"]
+    assert dead_letter_subscription["topic"] == "projects/my-project/topics/klaviyo-sync-dead-letters"
+    assert (
+        dead_letter_subscription["messageRetentionDuration"] == "604800s"
+    )  # the stand-in shortens it to the emulator's maximum
     assert pubsub_names(emulator, "topics") == set()
     assert dead_letters not in pubsub_names(emulator, "subscriptions")

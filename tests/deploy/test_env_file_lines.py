@@ -1,4 +1,4 @@
-"""A file of settings means the same to `manage.py` and to `deploy.sh`, whatever it looks like."""
+"""`manage.py` and `deploy.sh` read an env file alike, however its values are written."""
 
 import re
 from pathlib import Path
@@ -39,39 +39,39 @@ LINES = {
     r'"C:\a\"': "C:\\a\\",
     '"$HOME `id` $(id)"': "$HOME `id` $(id)",
 }
-"""What stands behind `NAME=`, and the value."""
+"""The text after `NAME=`, and the value that it means."""
 
 WRONG = ["'a", "'a'b", "'a' 'b'", '"', '"a', '"a"b', """'a'b"c'"""]
-"""What no reader guesses at."""
+"""Texts after `NAME=` that both readers must refuse."""
 
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Cloud:
-    """A project with nothing in it."""
+    """An empty project."""
     return Cloud(tmp_path)
 
 
-def _by_deploy_sh(cloud: Cloud, file: Path) -> str:
-    """What the function would be given; empty for nothing. A dry run shows it as YAML."""
+def _value_in_deploy_sh(cloud: Cloud, file: Path) -> str:
+    """The value that the function would get, from the YAML that a dry run prints. Empty if it gets none."""
     run = cloud.run("--env-file", str(file), "--dry-run")
     assert run.status == 0, run.err
-    shown = re.search(r"^PRODUCT_URL_TEMPLATE: '(.*)'$", run.out, re.MULTILINE)
-    return shown[1].replace("''", "'") if shown else ""
+    line = re.search(r"^PRODUCT_URL_TEMPLATE: '(.*)'$", run.out, re.MULTILINE)
+    return line[1].replace("''", "'") if line else ""
 
 
 @pytest.mark.parametrize(("written", "value"), LINES.items(), ids=LINES)
 @pytest.mark.parametrize("end", ["", "\r\n"], ids=["Unix", "Windows"])
-def test_a_line_means_the_same_to_both(cloud: Cloud, written: str, value: str, end: str) -> None:
-    """One dialect: as it is, in single quotes, in double quotes, with a comment behind."""
+def test_both_read_a_line_alike(cloud: Cloud, written: str, value: str, end: str) -> None:
+    """Without quotes, in single quotes, in double quotes, with a comment after it, with either line ending."""
     file = cloud.work / ".env"
     file.write_bytes(f"PRODUCT_URL_TEMPLATE={written}{end}".encode())
     assert settings_in(file) == {"PRODUCT_URL_TEMPLATE": value}
-    assert _by_deploy_sh(cloud, file) == value
+    assert _value_in_deploy_sh(cloud, file) == value
 
 
 @pytest.mark.parametrize("written", WRONG)
-def test_a_line_that_is_wrong_is_wrong_for_both(cloud: Cloud, written: str) -> None:
-    """Neither takes part of it for the value."""
+def test_both_refuse_a_wrong_line(cloud: Cloud, written: str) -> None:
+    """Neither uses a part of the line as the value."""
     file = cloud.work / ".env"
     file.write_text(f"PRODUCT_URL_TEMPLATE={written}", encoding="utf-8")
     with pytest.raises(ClickException, match="line 1: a quote is not closed"):

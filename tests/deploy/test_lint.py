@@ -1,4 +1,4 @@
-"""The shell scripts and the Dockerfile, under their linters."""
+"""Linters for the shell scripts and the Dockerfile, and the files that the image contains."""
 
 import re
 import subprocess
@@ -12,20 +12,20 @@ BIN = Path(sys.executable).parent
 
 
 def test_shell_scripts_are_clean() -> None:
-    """Nothing in deploy.sh or in CI's script that shellcheck minds, style included."""
+    """No finding of shellcheck in deploy.sh or in CI's script, not even about style."""
     scripts = [ROOT / "deploy.sh", *(ROOT / ".ci").glob("run")]
-    done = subprocess.run([BIN / "shellcheck", *scripts], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    finished = subprocess.run([BIN / "shellcheck", *scripts], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
 def test_dockerfile_is_clean() -> None:
-    """Nothing in the Dockerfile that hadolint minds."""
-    done = subprocess.run([BIN / "hadolint", ROOT / "Dockerfile"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    """No finding of hadolint in the Dockerfile."""
+    finished = subprocess.run([BIN / "hadolint", ROOT / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
-def test_image_holds_what_is_uploaded() -> None:
-    """The image is made of the function's files, runs `python main.py` itself, and not as root."""
+def test_image_has_the_uploaded_files() -> None:
+    """The image contains the function's files and runs `python main.py`, not as root."""
     lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
     copies = (re.match(r"COPY (?!--from)(.*) \S+$", line) for line in lines)
     copied = [name for match in copies if match for name in match[1].split()]
@@ -40,9 +40,9 @@ def test_image_holds_what_is_uploaded() -> None:
     assert lines.index("USER 10001") > lines.index("RUN useradd --uid 10001 --create-home sync")
 
 
-def test_docker_and_gcloud_leave_out_the_same() -> None:
-    """`.dockerignore` and `.gcloudignore` let the same names pass, but for what only the build of an image reads."""
-    passing = [
+def test_docker_and_gcloud_ignore_the_same_files() -> None:
+    """`.dockerignore` and `.gcloudignore` allow the same files, except those that are only for building the image."""
+    allowed = [
         {
             line.lstrip("!").strip("/")
             for line in (ROOT / name).read_text(encoding="utf-8").splitlines()
@@ -50,4 +50,4 @@ def test_docker_and_gcloud_leave_out_the_same() -> None:
         }
         for name in (".dockerignore", ".gcloudignore")
     ]
-    assert passing[0] == passing[1] - IMAGE_FILES
+    assert allowed[0] == allowed[1] - IMAGE_FILES

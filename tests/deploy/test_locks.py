@@ -1,4 +1,4 @@
-"""The locks, compared with requirements*.in, with what is installed and with what is imported. Offline."""
+"""The locks, compared with requirements*.in, with the installed packages and with the imports. Needs no network."""
 
 import re
 from collections.abc import Iterable
@@ -17,16 +17,16 @@ from tests.deploy.upload import imports, uploaded_files
 
 DEPLOYED, DEVELOPMENT = "requirements.txt", "requirements-dev.txt"
 LOCKS = [("requirements.in", DEPLOYED), ("requirements-dev.in", DEVELOPMENT)]
-STARTED = {"gunicorn"}
-"""What deployed code starts by name, and so never imports."""
-DEVELOPERS_FOLDERS = ("commands", "sandbox", "bench", "tests")
+RUN_AS_PROGRAMS = {"gunicorn"}
+"""Packages that deployed code runs as programs instead of importing them."""
+DEVELOPMENT_FOLDERS = ("commands", "sandbox", "bench", "tests")
 
 INSTALLED = {canonicalize_name(one.name): one for one in distributions()}
 
 
 @pytest.mark.parametrize(("source", "name"), LOCKS)
-def test_lock_has_what_is_asked_for(source: str, name: str) -> None:
-    """Each requirement is locked at a version that it allows."""
+def test_lock_satisfies_the_requirements(source: str, name: str) -> None:
+    """Each requirement is locked, at a version that it allows."""
     pins = lock(name)
     wrong = [
         str(one)
@@ -37,71 +37,73 @@ def test_lock_has_what_is_asked_for(source: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(("source", "name"), LOCKS)
-def test_lock_has_what_that_needs_and_nothing_else(source: str, name: str) -> None:
-    """What is locked for this interpreter is what the requirements lead to, by the metadata of what is installed."""
+def test_lock_has_all_dependencies_and_no_others(source: str, name: str) -> None:
+    """The lock has, for this interpreter, exactly the requirements and their dependencies, by installed metadata."""
     locked = {one for one, pin in lock(name).items() if pin.applies}
-    assert locked == _needed(requirements(source)), "run `make lock`, then `make install`"
+    assert locked == _with_dependencies(requirements(source)), "run `make lock`, then `make install`"
 
 
 @pytest.mark.parametrize("name", [DEPLOYED, DEVELOPMENT])
-def test_what_is_installed_is_what_is_locked(name: str) -> None:
-    """These tests run with the locked versions."""
+def test_installed_versions_are_locked_versions(name: str) -> None:
+    """The tests run with the locked versions."""
     locked = {one: pin.version for one, pin in lock(name).items() if pin.applies}
     assert locked == {one: Version(INSTALLED[one].version) for one in locked if one in INSTALLED}, "run `make install`"
 
 
 @pytest.mark.parametrize("name", [DEPLOYED, DEVELOPMENT])
-def test_lock_names_no_place(name: str) -> None:
-    """No index, address or folder, also in no comment: whoever installs brings their own index."""
+def test_lock_names_no_index(name: str) -> None:
+    """No index, URL or folder, not even in comments, so that everyone can install from their own index."""
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if re.search(r"[/@]|index|find-links|trusted-host", line)] == []
 
 
-def test_what_is_tested_is_what_is_deployed() -> None:
-    """Everything in the deployed lock is in that of development, with the same version and hashes."""
+def test_deployed_versions_are_tested_versions() -> None:
+    """The development lock contains the deployed lock, with the same versions and hashes."""
     development = lock(DEVELOPMENT)
     for name, pin in lock(DEPLOYED).items():
         assert development[name] == pin, name
 
 
 def test_requirements_are_what_deployed_code_imports() -> None:
-    """Each distribution that the upload imports or starts is named, and no other."""
+    """requirements.in lists the packages that the upload imports or runs, and no others."""
     files = [name for name in uploaded_files() if name.endswith(".py")]
-    assert {canonicalize_name(one.name) for one in requirements("requirements.in")} == _imported(files) | STARTED
-    for name in STARTED:
+    assert {canonicalize_name(one.name) for one in requirements("requirements.in")} == _imported(
+        files
+    ) | RUN_AS_PROGRAMS
+    for name in RUN_AS_PROGRAMS:
         assert any(f'"{name}"' in (ROOT / file).read_text(encoding="utf-8") for file in files), name
 
 
-def test_developers_code_imports_what_is_required() -> None:
-    """What commands, sandbox, bench and tests import is named too, never taken for granted."""
-    files = [str(path.relative_to(ROOT)) for folder in DEVELOPERS_FOLDERS for path in ROOT.glob(f"{folder}/**/*.py")]
+def test_development_code_imports_only_requirements() -> None:
+    """commands, sandbox, bench and tests import only packages that requirements-dev.in lists, no transitive ones."""
+    files = [str(path.relative_to(ROOT)) for folder in DEVELOPMENT_FOLDERS for path in ROOT.glob(f"{folder}/**/*.py")]
     required = {canonicalize_name(one.name) for one in requirements("requirements-dev.in")}
     assert _imported(["manage.py", *files]) - required == set()
 
 
-def test_held_versions_have_a_reason() -> None:
-    """Above each `==` there is a comment."""
+def test_pinned_versions_have_a_reason() -> None:
+    """There is a comment above each `==`."""
     for source, _ in LOCKS:
         lines = (ROOT / source).read_text(encoding="utf-8").splitlines()
         for above, line in zip(["", *lines], lines, strict=False):
             assert "==" not in line or above.startswith("#"), line
 
 
-def test_no_distribution_has_the_name_of_our_modules() -> None:
-    """Functions-framework appends the source's folder to `sys.path`: an installed `core` would win over ours."""
+def test_no_package_shadows_our_modules() -> None:
+    """functions-framework puts the source folder last on `sys.path`, so an installed `core` would shadow ours."""
     ours = {Path(name).parts[0].removesuffix(".py") for name in uploaded_files() if name.endswith(".py")}
     assert {"main", "pipeline", "core", "handlers", "mappers", "clients", "jobs"} <= ours
     locked = lock(DEVELOPMENT).keys()
-    taken = {
+    shadowing = {
         module: providers
         for module, providers in packages_distributions().items()
         if module in ours and any(canonicalize_name(provider) in locked for provider in providers)
     }
-    assert taken == {}
+    assert shadowing == {}
 
 
-def _needed(wanted: Iterable[Requirement]) -> set[NormalizedName]:
-    """What these requirements lead to on this interpreter; what is not installed is named, and leads nowhere."""
+def _with_dependencies(wanted: Iterable[Requirement]) -> set[NormalizedName]:
+    """The requirements and their dependencies on this interpreter. Packages not installed count without theirs."""
     seen: set[tuple[NormalizedName, str]] = set()
     waiting = [(one, "") for one in wanted]
     while waiting:
@@ -118,28 +120,28 @@ def _needed(wanted: Iterable[Requirement]) -> set[NormalizedName]:
 
 
 def _imported(files: Iterable[str]) -> set[NormalizedName]:
-    """The distributions whose modules these files import, also inside functions."""
-    return {provider for file in files for module in imports(ROOT / file) if (provider := _provider(module))}
+    """The installed packages that these files import, also inside functions."""
+    return {provider for file in files for module in imports(ROOT / file) if (provider := _distribution_of(module))}
 
 
-def _provider(module: str) -> NormalizedName | None:
-    """The distribution that has a module, or the nearest package above it; None for ours and Python's own."""
+def _distribution_of(module: str) -> NormalizedName | None:
+    """The distribution that provides a module or its nearest parent. None for our modules and the standard library."""
     parts = module.split(".")
     above = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
-    return next((_providers()[name] for name in above if name in _providers()), None)
+    return next((_distributions_by_module()[name] for name in above if name in _distributions_by_module()), None)
 
 
 @cache
-def _providers() -> dict[str, NormalizedName]:
-    """The distribution of each installed module, by the name under which it is imported."""
+def _distributions_by_module() -> dict[str, NormalizedName]:
+    """The distribution of each installed module, by the module's dotted name."""
     return {
-        _module(path): name
+        _module_name(path): name
         for name, one in INSTALLED.items()
         for path in one.files or []
         if path.suffix in {".py", ".so"}
     }
 
 
-def _module(path: PackagePath) -> str:
+def _module_name(path: PackagePath) -> str:
     name = path.name.split(".")[0]
     return ".".join(path.parent.parts if name == "__init__" else (*path.parent.parts, name))

@@ -1,4 +1,4 @@
-"""The Terraform module: it is valid, asks for what the registry handles, deploys what runs, and keeps secrets."""
+"""The Terraform module is valid, subscribes to what the registry handles, deploys what runs, and protects secrets."""
 
 import ast
 import json
@@ -22,31 +22,41 @@ ROOT = Path(__file__).parents[2]
 MODULE = ROOT / "terraform"
 CHECK = ROOT.parent / "shared/tools/terraform-check/check"
 JOB_SCHEMAS = Path(__file__).with_name("job_schemas.json")
-"""Of google 7.45, by hand from its documentation: what is used here of jobs, their schedules and their rights."""
+"""Schemas of jobs, their schedules and their rights in provider google 7.45, written by hand from its documentation.
+
+Only the parts that the module uses.
+"""
 
 SECRETS = {"CT_API_CLIENT", "KLAVIYO_AUTH_KEY"}
-ELSEWHERE = {"APP_TYPE", "SKIP_BASE64_ENCODING", "PUB_SUB_PORT", "PUSH_AUDIENCE", "PUSH_SERVICE_ACCOUNT", "SYNC_CONFIG"}
-"""Settings for `extra_environment`, of no meaning here, or, for SYNC_CONFIG, a file that takes sync.toml's place."""
+NOT_IN_FUNCTION_TF = {
+    "APP_TYPE",
+    "SKIP_BASE64_ENCODING",
+    "PUB_SUB_PORT",
+    "PUSH_AUDIENCE",
+    "PUSH_SERVICE_ACCOUNT",
+    "SYNC_CONFIG",
+}
+"""Settings for `extra_environment`, settings without effect on Google Cloud, and SYNC_CONFIG (see sync_config_file)."""
 
 
-def _bare(value: object) -> Any:
-    """A value as HCL means it: python-hcl2 keeps quotes, and has keys of its own (`__is_block__`, `__comments__`)."""
+def _plain(value: object) -> Any:
+    """A parsed value without python-hcl2's quotes and its extra keys (`__is_block__`, `__comments__`)."""
     if isinstance(value, dict):
-        return {_bare(key): _bare(item) for key, item in value.items() if not str(key).startswith("__")}
+        return {_plain(key): _plain(item) for key, item in value.items() if not str(key).startswith("__")}
     if isinstance(value, list):
-        return [_bare(item) for item in value]
+        return [_plain(item) for item in value]
     return value.strip('"') if isinstance(value, str) else value
 
 
 @cache
 def _files() -> list[dict[str, Any]]:
-    """The module's own files: providers.tf is whoever applies it here."""
+    """The module's parsed files, without a providers.tf of whoever applies it here."""
     paths = (path for path in sorted(MODULE.glob("*.tf")) if path.name != "providers.tf")
-    return [_bare(hcl2.loads(path.read_text(encoding="utf-8"))) for path in paths]
+    return [_plain(hcl2.loads(path.read_text(encoding="utf-8"))) for path in paths]
 
 
 def _blocks(kind: str) -> dict[str, Any]:
-    """All blocks of a kind in the module, by label; a resource's is `type.name`."""
+    """All blocks of a kind in the module, by label. A resource's label is `type.name`."""
     found: dict[str, Any] = {}
     for file in _files():
         for block in file.get(kind, []):
@@ -59,15 +69,18 @@ def _blocks(kind: str) -> dict[str, Any]:
 
 
 def _check(folder: Path, tool: Path) -> None:
-    """`terraform fmt`, `validate` and `test` pass, against the providers' schemas. Skips where they can't be had.
+    """Assert that `terraform fmt`, `validate` and `test` pass against the providers' schemas.
 
-    In the folder `tool` the check also knows the schemas of job_schemas.json, which it has not by itself.
+    Skips the test without Terraform or the schema check, or fails it if REQUIRE_TERRAFORM is set. The check is copied
+    to `tool`, where the schemas of job_schemas.json are added to it.
     """
     missing = [
-        name for name, there in (("terraform", shutil.which("terraform")), (CHECK.name, CHECK.exists())) if not there
+        name
+        for name, is_available in (("terraform", shutil.which("terraform")), (CHECK.name, CHECK.exists()))
+        if not is_available
     ]
     if missing:
-        reason = f"needs terraform and the schema check beside the repository; missing: {', '.join(missing)}"
+        reason = f"needs terraform and the schema check next to the repository; missing: {', '.join(missing)}"
         if os.environ.get("REQUIRE_TERRAFORM"):
             pytest.fail(reason)
         pytest.skip(reason)
@@ -83,13 +96,13 @@ def _check(folder: Path, tool: Path) -> None:
 
 @pytest.mark.timeout(1200)
 def test_module_is_valid_and_its_own_tests_pass(tmp_path: Path) -> None:
-    """The module itself, with mocks for what it makes."""
+    """The module itself, with mocked providers."""
     _check(MODULE, tmp_path / "tool")
 
 
 @pytest.mark.timeout(1200)
-def test_examples_are_whole_roots(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Each of examples/, and the module's own folder with providers.tf, is all that `terraform apply` needs."""
+def test_examples_are_complete_roots(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Each example, and the module's own folder with providers.tf, is complete enough for `terraform apply`."""
     (tmp_path / "versions.tf").write_text('terraform {\n  required_version = ">= 1.11"\n}\n', encoding="utf-8")
     here = tmp_path / "here"
     for folder in (tmp_path, here):
@@ -102,18 +115,18 @@ def test_examples_are_whole_roots(tmp_path: Path, tmp_path_factory: pytest.TempP
 
 
 def test_module_has_no_providers_of_its_own() -> None:
-    """A module with a provider block can't be called with for_each."""
+    """A module with a provider block can't be called with for_each. Resources name the project themselves."""
     assert _blocks("provider") == {}
     for name, body in _blocks("resource").items():
-        # The project of the others is in the id of what they belong to.
-        elsewhere = ("google_storage_bucket_object.", "google_secret_manager_secret_version.", "commercetools_")
-        of_others = ("google_service_account_iam_member.", "google_storage_bucket_iam_member.")
-        if not name.startswith((*elsewhere, *of_others)):
-            assert body["project"] == "${var.project_id}", f"{name} would go into the provider's project"
+        # These have no project of their own: the id of the resource that they belong to contains it.
+        in_id = ("google_storage_bucket_object.", "google_secret_manager_secret_version.", "commercetools_")
+        rights_in_id = ("google_service_account_iam_member.", "google_storage_bucket_iam_member.")
+        if not name.startswith((*in_id, *rights_in_id)):
+            assert body["project"] == "${var.project_id}", f"{name} would be created in the provider's project"
 
 
-def test_nothing_is_made_again_under_another_name() -> None:
-    """What became one of several, as an image may take its place, is moved in the state."""
+def test_resources_with_count_are_moved() -> None:
+    """Resources that got a `count`, because an image can replace them, have a `moved` block and are not re-created."""
     counted = {name for name, body in _blocks("resource").items() if "var.image == null ? 1" in str(body.get("count"))}
     moved = {move["from"].strip("${}"): move["to"].strip("${}") for file in _files() for move in file.get("moved", [])}
     assert counted
@@ -134,7 +147,7 @@ def test_changes_asked_for_are_those_of_the_registry() -> None:
 
 
 def test_scopes_are_those_that_the_function_needs() -> None:
-    """By default exactly the required ones of `manage.py check`; the description names the optional ones too."""
+    """The default has the scopes that `manage.py check` requires; the description names the optional ones too."""
     function = (MODULE / "function.tf").read_text(encoding="utf-8")
     (listed,) = re.findall(r"for scope in \[(.*?)\] : ", function)
     assert re.findall(r'"(\w+)"', listed) == sorted({scope.name for scope in SCOPES if not scope.optional})
@@ -144,17 +157,17 @@ def test_scopes_are_those_that_the_function_needs() -> None:
 
 
 def test_subscriptions_have_the_keys_of_manage_py() -> None:
-    """So `manage.py check` and `subscriptions plan` recognise what Terraform made."""
-    made = {
+    """`manage.py check` and `subscriptions plan` find the subscriptions that Terraform created by their keys."""
+    created = {
         name.split(".")[1]: body["key"]
         for name, body in _blocks("resource").items()
         if "commercetools_subscription." in name
     }
-    assert made == {key.removeprefix("${var.name}-"): key for key in keys("${var.name}")}
+    assert created == {key.removeprefix("${var.name}-"): key for key in keys("${var.name}")}
 
 
-def test_archive_holds_every_module_that_runs_and_no_other() -> None:
-    """What the function and the jobs import, step by step, is what the patterns find, beside two files without code."""
+def test_archive_has_exactly_the_modules_that_run() -> None:
+    """The patterns match what the function and the jobs import, directly or not, plus two files without code."""
     patterns = _blocks("locals")["source_patterns"]
     found = {str(path.relative_to(ROOT)) for pattern in patterns for path in ROOT.glob(pattern)}
     packages = {str(path.relative_to(ROOT)) for name in found if (path := ROOT / name).name == "__init__.py"}
@@ -165,7 +178,7 @@ def test_archive_holds_every_module_that_runs_and_no_other() -> None:
 
 
 def _imported_from(start: str) -> set[str]:
-    """The repository's own files that a file imports, directly or not, the file itself included."""
+    """This repository's files that a file imports, directly or not, and the file itself."""
     seen: set[str] = set()
     waiting = [start]
     while waiting:
@@ -186,18 +199,20 @@ def _imported_from(start: str) -> set[str]:
 
 
 def test_every_documented_setting_reaches_the_function() -> None:
-    """Each is an environment variable, a secret, or left to `extra_environment` on purpose."""
-    settings = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "docs/settings.md").read_text(encoding="utf-8"), re.MULTILINE))
+    """Each setting is an environment variable or a secret, or is left out of function.tf on purpose."""
+    settings = set(
+        re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "docs/settings.md").read_text(encoding="utf-8"), re.MULTILINE)
+    )
     function = (MODULE / "function.tf").read_text(encoding="utf-8")
-    set_there = set(re.findall(r"^ {6}([A-Z_]+) += ", function, re.MULTILINE))
+    variables = set(re.findall(r"^ {6}([A-Z_]+) += ", function, re.MULTILINE))
     assert "THREADS" in settings
-    assert settings <= set_there | SECRETS | ELSEWHERE
-    assert set_there <= settings | {"GOOGLE_CLOUD_PROJECT", "SECRETS_VERSION"}
-    assert not set_there & SECRETS
+    assert settings <= variables | SECRETS | NOT_IN_FUNCTION_TF
+    assert variables <= settings | {"GOOGLE_CLOUD_PROJECT", "SECRETS_VERSION"}
+    assert not variables & SECRETS
 
 
 def test_every_variable_is_typed_described_and_validated() -> None:
-    """A bool needs no validation: its type leaves no wrong value."""
+    """Only a bool needs no validation, because it can't have a wrong value."""
     variables = _blocks("variable")
     assert variables
     for name, variable in variables.items():
@@ -207,7 +222,7 @@ def test_every_variable_is_typed_described_and_validated() -> None:
 
 
 def test_secrets_are_sensitive_and_no_output_is() -> None:
-    """Terraform refuses a sensitive value in an output that is not marked so: none is, hence none holds a secret."""
+    """No output is marked sensitive. Terraform refuses secrets in other outputs, so no output contains a secret."""
     variables = _blocks("variable")
     secret = {name for name in variables if name.endswith(("_client", "_key"))}
     assert secret == {"ct_api_client", "klaviyo_auth_key"}
@@ -222,8 +237,8 @@ def test_secrets_are_sensitive_and_no_output_is() -> None:
     assert "secret_data_wo" in version
 
 
-def test_nobody_is_let_in_from_outside() -> None:
-    """No right for everybody, no invoker but push and schedules, and no Eventarc trigger beside the subscription."""
+def test_nobody_else_may_call_the_function() -> None:
+    """No right is public, only push and schedules may invoke, and there is no Eventarc trigger."""
     resources = _blocks("resource")
     rights = {name: body for name, body in resources.items() if "_iam_" in name}
     assert not [name for name, body in rights.items() if re.search(r"allUsers|allAuthenticatedUsers", str(body))]
@@ -235,8 +250,8 @@ def test_nobody_is_let_in_from_outside() -> None:
     assert not [name for name in resources if "eventarc" in name]
 
 
-def test_jobs_may_do_no_more_than_they_need() -> None:
-    """A run reads the two secrets and writes its own bucket: nothing of Pub/Sub's, and nothing in the whole project."""
+def test_jobs_have_minimal_rights() -> None:
+    """A job may read the two secrets and write its bucket. It has no rights in Pub/Sub or on the project."""
     rights = {name: body for name, body in _blocks("resource").items() if "_iam_" in name and "jobs[0]" in str(body)}
     assert {name: body["role"] for name, body in rights.items()} == {
         "google_secret_manager_secret_iam_member.jobs_read": "roles/secretmanager.secretAccessor",
@@ -244,23 +259,23 @@ def test_jobs_may_do_no_more_than_they_need() -> None:
     }
 
 
-def test_drift_that_alerts_is_that_of_the_rules() -> None:
-    """The dashboard's limit and the alert's text have the default of `[reconcile] max_drift`."""
-    most = SyncRules().reconcile.max_drift
-    assert f'limits = {{ "max_drift" = {most} }}' in (MODULE / "dashboard.tf").read_text(encoding="utf-8")
-    assert f"({most:.1%})".replace("%", " %") in (MODULE / "drift.tf").read_text(encoding="utf-8")
+def test_drift_limit_is_that_of_sync_toml() -> None:
+    """The dashboard's threshold and the alert's text have the default of `[reconcile] max_drift`."""
+    max_drift = SyncRules().reconcile.max_drift
+    assert f'limits = {{ "max_drift" = {max_drift} }}' in (MODULE / "dashboard.tf").read_text(encoding="utf-8")
+    assert f"({max_drift:.1%})".replace("%", " %") in (MODULE / "drift.tf").read_text(encoding="utf-8")
 
 
-def test_the_images_user_may_write_to_the_jobs_folder() -> None:
-    """Cloud Run mounts a bucket as root's."""
+def test_the_images_user_may_write_the_jobs_folder() -> None:
+    """By default root would own the bucket that Cloud Run mounts."""
     (user,) = re.findall(r"^USER (\d+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
     jobs = (MODULE / "jobs.tf").read_text(encoding="utf-8")
     assert f'"uid={user}", "gid={user}"' in jobs
 
 
-def test_example_sets_what_has_no_default_and_no_secret() -> None:
-    """Copying it is enough to start: it names every required variable, and nothing that does not exist."""
-    example = _bare(hcl2.loads((MODULE / "terraform.tfvars.example").read_text(encoding="utf-8")))
+def test_tfvars_example_sets_the_required_variables() -> None:
+    """The example sets every variable that has no default, and no secret or unknown variable."""
+    example = _plain(hcl2.loads((MODULE / "terraform.tfvars.example").read_text(encoding="utf-8")))
     variables = _blocks("variable")
     assert {name for name, variable in variables.items() if "default" not in variable} <= set(example) <= set(variables)
     assert not [name for name in example if variables[name].get("sensitive")]

@@ -1,4 +1,4 @@
-"""What is uploaded, held against what runs."""
+"""The uploaded files, compared with those that run."""
 
 import re
 import shutil
@@ -9,20 +9,20 @@ import pytest
 from commands.processes import ROOT
 from tests.deploy.upload import IMAGE_FILES, files_that_gcloud_uploads, imported_modules, uploaded_files
 
-NO_MODULES = {"sync.toml", "requirements.txt"}
+FILES_WITHOUT_CODE = {"sync.toml", "requirements.txt"}
 
 
 def test_upload_is_what_runs() -> None:
-    """Every module that the function and the jobs reach is uploaded, with settings and Dockerfile; nothing else is."""
+    """The upload has the modules that the function and the jobs import, settings, the lock and the Dockerfile."""
     reached = imported_modules("main.py") | imported_modules("jobs/__main__.py")
-    assert set(uploaded_files()) == reached | NO_MODULES | IMAGE_FILES
+    assert set(uploaded_files()) == reached | FILES_WITHOUT_CODE | IMAGE_FILES
 
 
 @pytest.mark.parametrize("kind", ["function", "image"])
 def test_gcloud_uploads_the_same(tmp_path: Path, kind: str) -> None:
-    """Gcloud uploads this for a function, a service and a job alike, also where there are bytecode and notes besides.
+    """Gcloud uploads the same files for a function, a service and a job, and leaves out bytecode, tests and notes.
 
-    A service and a job are built from the Dockerfile: it must be among the files.
+    A service and a job are built from the Dockerfile, so it must be among the files.
     """
     for name in [*uploaded_files(), ".gcloudignore"]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -45,10 +45,10 @@ def test_gcloud_uploads_the_same(tmp_path: Path, kind: str) -> None:
 
 
 def test_terraform_uploads_the_same() -> None:
-    """Terraform's archive holds the same files."""
+    """Terraform's archive contains the same files, without those that only build an image."""
     source = ROOT / "terraform" / "source.tf"
     if not source.exists():
-        pytest.skip("there is no Terraform here")
+        pytest.skip("there is no terraform/ here")
     listed = re.search(r"source_patterns = \[(.*?)\]", source.read_text(encoding="utf-8"), re.DOTALL)
     assert listed
     patterns = re.findall(r'"([^"]+)"', listed[1])

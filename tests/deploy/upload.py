@@ -1,4 +1,4 @@
-"""What is uploaded: the files that `.gcloudignore` lets pass."""
+"""The files that are uploaded to Google Cloud, as `.gcloudignore` selects them."""
 
 import ast
 import shutil
@@ -14,55 +14,55 @@ from tests.deploy.deployment import gcloud_environment, real_gcloud
 _IGNORE = ".gcloudignore"
 
 IMAGE_FILES = frozenset({"Dockerfile", ".dockerignore"})
-"""What only `gcloud run` has a use for: it builds the image with them."""
+"""Files that only `gcloud run` needs, to build the image."""
 
-_LISTERS = {
+_GCLOUD_LISTINGS = {
     "function": "from googlecloudsdk.command_lib.functions import source_util\n"
     "files = source_util._GetChooser(folder, None).GetIncludedFiles(folder, include_dirs=False)",
     "image": "from googlecloudsdk.api_lib.cloudbuild import snapshot\nfiles = snapshot.Snapshot(folder).files",
 }
-"""gcloud's own code: the one for `functions deploy`, the other for `run deploy` and `run jobs deploy`."""
+"""gcloud's own code that lists an upload: of `functions deploy`, and of `run deploy` and `run jobs deploy`."""
 
 
 def uploaded_files() -> list[str]:
-    """The upload's paths, as `.gcloudignore` is understood by the library that knows git's rules."""
+    """The paths that `.gcloudignore` lets pass, according to pathspec."""
     spec = pathspec.GitIgnoreSpec.from_lines((ROOT / _IGNORE).read_text(encoding="utf-8").splitlines())
     return sorted(name for name in _candidates() if not spec.match_file(name))
 
 
 def files_that_gcloud_uploads(folder: Path, kind: str) -> list[str]:
-    """The upload's paths, as gcloud itself lists them when it deploys a "function" or builds an "image"."""
+    """The paths that gcloud itself would upload from a folder. `kind` is "function" or "image"."""
     with gcloud_environment() as environment:
-        where, python = (
+        sdk, python = (
             subprocess.run(
-                [real_gcloud(), "info", f"--format=value({what})"],
+                [real_gcloud(), "info", f"--format=value({field})"],
                 env=environment,
                 capture_output=True,
                 text=True,
                 check=True,
             ).stdout.strip()
-            for what in ("installation.sdk_root", "basic.python_location")
+            for field in ("installation.sdk_root", "basic.python_location")
         )
         program = f"""
 import sys
-sys.path[:0] = [{where!r} + "/lib", {where!r} + "/lib/third_party"]
+sys.path[:0] = [{sdk!r} + "/lib", {sdk!r} + "/lib/third_party"]
 folder = {str(folder)!r}
-{_LISTERS[kind]}
+{_GCLOUD_LISTINGS[kind]}
 print(*files, sep="\\n")
 """
-        done = subprocess.run([python, "-c", program], env=environment, capture_output=True, text=True, check=True)
-    return sorted(done.stdout.split())
+        finished = subprocess.run([python, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    return sorted(finished.stdout.split())
 
 
 def copy_upload(target: Path) -> None:
-    """Copy what is uploaded, and nothing else, into an empty folder."""
+    """Copy the uploaded files, and no others, into an empty folder."""
     for name in uploaded_files():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, target / name)
 
 
 def imported_modules(start: str) -> set[str]:
-    """The files of this project that are imported from `start`, however deep; imports inside functions too."""
+    """This project's files that `start` imports, directly or not, and `start`. Includes imports inside functions."""
     found: set[str] = set()
     waiting = [start]
     while waiting:
@@ -75,7 +75,7 @@ def imported_modules(start: str) -> set[str]:
 
 
 def imports(path: Path) -> Iterator[str]:
-    """The dotted names that a file imports, of which some may be attributes."""
+    """The dotted names that a file imports. Some may be attributes, not modules."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -95,7 +95,7 @@ def _own_files(modules: Iterable[str]) -> Iterator[str]:
 
 
 def _candidates() -> Iterator[str]:
-    """Every file of the working copy, without what tools and git keep there."""
+    """All files of the working copy, except those of git, of the virtual environment and in caches."""
     for top in sorted(ROOT.iterdir()):
         if top.name in {".git", ".venv"} or (top.is_dir() and top.name.endswith("_cache")):
             continue

@@ -86,7 +86,7 @@ def test_the_scopes_are_those_of_the_docs_and_of_deploy_sh(manage_py: ManagePy) 
     )
     script = (ROOT / "deploy.sh").read_text(encoding="utf-8")
     listed = script.split("CT_SCOPE               ")[1].split("CT_API_CLIENT ")[0]
-    required, _, optional = listed.partition("and if wanted")
+    required, _, optional = listed.partition("and optionally")
     assert (set(re.findall(r"view_\w+", required)), set(re.findall(r"view_\w+", optional))) == (
         names[False],
         names[True],
