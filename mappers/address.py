@@ -16,9 +16,9 @@ _REGION_CODE = re.compile(r"(?:[A-Z]{2}-)?[A-Z0-9]{1,3}")
 
 
 def profile_address(customer: Customer) -> Address | None:
-    """The default billing address, else the first billing address, else the first address.
+    """The default billing address, else the first other billing address, else the first address.
 
-    An id without an address is skipped.
+    An id that no address has is skipped.
     """
     addresses = [address for address in customer.get("addresses") or [] if address]
     by_id = {address.get("id"): address for address in addresses}

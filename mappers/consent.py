@@ -1,8 +1,8 @@
 """Decide whether a yes or a no from the shop changes consent in Klaviyo. docs/consent.md has the whole table.
 
-A person can answer in two places: in the shop, and in Klaviyo by a form or a link. The latest answer wins. If it is
-unknown which answer is the latest, nothing changes: a wrong subscribe breaks the law, and a wrong unsubscribe loses a
-customer.
+A person can answer in two places: in the shop, and in Klaviyo by a form or a link. Unless `[consent] conflict` says
+otherwise, the latest answer wins. If it is unknown which one that is, nothing changes: a wrong subscribe breaks the
+law, and a wrong unsubscribe loses a customer.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _SOURCES: Mapping[Channel, tuple[str, ...]] = {
     "email": ("custom_method_detail",),
     "sms": ("custom_method_detail", "method_detail"),
 }
-"""Where Klaviyo returns our `source`. Its model for SMS has no field of its own for it."""
+"""Fields of Klaviyo that may hold our `source`. For SMS it has no dedicated field."""
 
 Action = Literal["nothing", "subscribe", "unsubscribe"]
 MarkerWord = Literal["yes", "no", "order"]

@@ -98,7 +98,7 @@ def shop_answer(
     fields also causes messages. A no has the later of the two.
     """
     value = current_value(customer, place)
-    # Not being in a group is no answer, unless a message is about it.
+    # Not being in a group is no answer, unless a message reported it.
     answer = (message.answer if message else value or None) if group_of(place) else answer_of(value, rules)
     consented_at, message_at = _consented_at(customer, rules), message.at if message else None
     if answer is False:

@@ -52,7 +52,7 @@ def shipments(order: Order) -> list[Shipment]:
 
 
 def shipment_from_message(order: Order, delivery: Delivery, shipping_key: str) -> Shipment:
-    """A delivery from a message, completed with what the order has about it.
+    """A delivery from a message, completed with the order's data about it.
 
     The order may no longer have the delivery. Its shipping method is then the one with `shipping_key`, else the only
     one of the order, else unknown.
@@ -87,7 +87,7 @@ def parts_in(lines: Lines, items: Iterable[DeliveryItem]) -> list[Part | None]:
 def remaining_count(order: Order) -> int:
     """Units of the order that are not in a delivery yet, including custom line items.
 
-    Return labels don't count: neither the items in them, nor a delivery with no other parcels.
+    Return labels are ignored: the items in them, and a delivery whose parcels are all return labels.
     """
     delivered: Counter[str] = Counter()
     for shipment in shipments(order):
@@ -117,7 +117,7 @@ def tracking_number(parcel: Parcel) -> str | None:
 
 
 def is_return_label(parcel: Parcel) -> bool:
-    """True for a return label: the shop has shipped nothing."""
+    """True if a parcel is a return label: nothing was shipped."""
     return tracking_of(parcel).get("isReturn") is True
 
 

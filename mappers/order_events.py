@@ -28,7 +28,7 @@ _ESTIMATED: JsonObject = {"TimeEstimated": True}
 class OwnedOrder:
     """An order, the profile that its events belong to, and looked-up details.
 
-    `backfill` extra the events as history: Klaviyo records them and starts no flow, whatever their age. With `flows` it
+    `backfill` marks the events as history: Klaviyo records them and starts no flow, whatever their age. With `flows` it
     starts flows anyway.
     """
 
@@ -61,7 +61,7 @@ class _Occurrence:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something that occurrence to an order, such as a shipment. `fact_events` turns it into an event.
+    """Something that happened to an order, such as a shipment. `fact_events` turns it into an event.
 
     `properties` returns the event's own properties, in addition to the order's fields. `money` is None for an event
     without a value. `cuts` lists what is missing because the order no longer has it. `is_estimated` is True if

@@ -9,8 +9,8 @@ from mappers.mapped import JsonObject, Mapped, mapper
 from mappers.order_documents import Order
 from mappers.properties import present, selected
 
-_NEVER_PROPERTIES = ("password", "custom")
-"""Customer fields that never become properties: a secret, and the custom fields, which have their own rules."""
+_EXCLUDED = ("password", "custom")
+"""Customer fields left out here: the password, and `custom`, whose fields are selected by their own rules."""
 
 
 @mapper
@@ -98,7 +98,7 @@ def _own_fields(customer: Customer) -> JsonObject:
     """Fields that may become properties. Groups and stores are replaced by their keys, or left out without a key."""
     groups = [assigned.get("customerGroup") for assigned in customer.get("customerGroupAssignments") or []]
     return {
-        **{name: value for name, value in customer.items() if name not in _NEVER_PROPERTIES},
+        **{name: value for name, value in customer.items() if name not in _EXCLUDED},
         "customerGroup": _key(customer.get("customerGroup")),
         "customerGroupAssignments": [key for group in groups if (key := _key(group))],
         "stores": [key for store in customer.get("stores") or [] if (key := text(store.get("key")))],

@@ -219,8 +219,8 @@ def _content(info: ReturnInfo, items: Iterable[ReturnItem]) -> str:
 def _event_ids(order: Order, contents: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Pairs of item ids and event id, for pairs of content and item ids.
 
-    Equal contents are numbered, to get different event ids: one shirt returned on Monday and another on Friday are two
-    returns.
+    Equal contents are numbered, to get different event ids. Otherwise two returns of one shirt each, both without a
+    tracking number or date, would count as one.
     """
     seen: Counter[str] = Counter()
     event_ids = []
