@@ -1,1 +1,1 @@
-"""The page of `manage.py demo --serve`: what goes through the function, as it happens."""
+"""The page of `manage.py demo --serve`: every message on its way through the function, live."""

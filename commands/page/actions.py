@@ -1,4 +1,4 @@
-"""What the page's buttons do: each takes JSON and answers JSON, `{}` when there is nothing to say."""
+"""The actions of the page's buttons. Each takes JSON and responds with JSON, `{}` if there is nothing to report."""
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -7,22 +7,22 @@ from typing import Any
 from flask import Flask, Response, abort, jsonify, render_template, request
 
 from commands.page import settings
-from commands.page.app_state import Stage
-from commands.page.comparison import Side, compare
+from commands.page.app_state import AppState
+from commands.page.comparison import PreviewInput, compare
 from commands.page.delivery import Message
 from commands.page.faults import BY_NAME
 from commands.page.jobs import JOBS
 
-Told = Mapping[str, Any]
-_OWN = "Your own message"
+Body = Mapping[str, Any]
+_OWN_MESSAGE = "Your own message"
 _TWICE = 2
-_PATIENCE = 90
-"""Seconds for what is done between two messages: the one under way may take half a minute."""
+_TASK_TIMEOUT = 90
+"""Seconds for a task that runs between two deliveries. The delivery in progress may take up to half a minute first."""
 
 
-def add_actions(app: Flask, stage: Stage) -> None:
-    """Add an address for each action, `/do/NAME`."""
-    actions: Mapping[str, Callable[[Stage, Told], Response]] = {
+def add_actions(app: Flask, app_state: AppState) -> None:
+    """Add an endpoint for each action, `POST /do/NAME`."""
+    actions: Mapping[str, Callable[[AppState, Body], Response]] = {
         "next": _next,
         "send": _send,
         "send-own": _send_own,
@@ -40,113 +40,116 @@ def add_actions(app: Flask, stage: Stage) -> None:
     @app.post("/do/<name>")
     def do(name: str) -> Response:
         action = actions.get(name) or abort(404)
-        told = request.get_json()
-        if not isinstance(told, dict):
+        body = request.get_json()
+        if not isinstance(body, dict):
             abort(400)
-        return action(stage, told)
+        return action(app_state, body)
 
 
-def _next(stage: Stage, _told: Told) -> Response:
-    stage.play()
-    return _done()
+def _next(app_state: AppState, _body: Body) -> Response:
+    app_state.play_next_step()
+    return _ok()
 
 
-def _send(stage: Stage, told: Told) -> Response:
-    sample = stage.samples.get(_text(told, "sample")) or abort(404)
-    stage.send(Message.of(sample))
-    return _done()
+def _send(app_state: AppState, body: Body) -> Response:
+    sample = app_state.samples.get(_text(body, "sample")) or abort(404)
+    app_state.send(Message.from_sample(sample))
+    return _ok()
 
 
-def _send_own(stage: Stage, told: Told) -> Response:
-    stage.send(Message(_OWN, "A text that you wrote", _text(told, "text").encode()))
-    return _done()
+def _send_own(app_state: AppState, body: Body) -> Response:
+    app_state.send(Message(_OWN_MESSAGE, "A message that you wrote", _text(body, "text").encode()))
+    return _ok()
 
 
-def _send_all(stage: Stage, _told: Told) -> Response:
-    stage.send_all()
-    return _done()
+def _send_all(app_state: AppState, _body: Body) -> Response:
+    app_state.send_all()
+    return _ok()
 
 
-def _again(stage: Stage, told: Told) -> Response:
-    delivery = stage.subscription.delivery(_number(told)) or abort(404)
-    if "fault" in told:
-        _fail(stage, told)
-    stage.send(delivery.message, _TWICE if told.get("twice") is True else 1)
-    return _done()
+def _again(app_state: AppState, body: Body) -> Response:
+    """Send a delivery's message again; twice with `twice`, and after switching on a failure with `fault`."""
+    delivery = app_state.subscription.delivery(_number(body)) or abort(404)
+    if "fault" in body:
+        _fail(app_state, body)
+    app_state.send(delivery.message, _TWICE if body.get("twice") is True else 1)
+    return _ok()
 
 
-def _now(stage: Stage, told: Told) -> Response:
-    return _done() if stage.subscription.deliver_now(_number(told)) else abort(404)
+def _now(app_state: AppState, body: Body) -> Response:
+    return _ok() if app_state.subscription.deliver_now(_number(body)) else abort(404)
 
 
-def _replay(stage: Stage, told: Told) -> Response:
-    return _done() if stage.replay(_number(told)) else abort(404)
+def _replay(app_state: AppState, body: Body) -> Response:
+    return _ok() if app_state.replay(_number(body)) else abort(404)
 
 
-def _fail(stage: Stage, told: Told) -> Response:
-    name = _text(told, "fault")
+def _fail(app_state: AppState, body: Body) -> Response:
+    """Switch on a failure, or all of them off if its name is empty."""
+    name = _text(body, "fault")
     if not name:
-        stage.heal()
+        app_state.clear_fault()
     elif name in BY_NAME:
-        stage.arm(name)
+        app_state.inject_fault(name)
     else:
         abort(404)
-    return _done()
+    return _ok()
 
 
-def _job(stage: Stage, told: Told) -> Response:
-    name = _text(told, "job")
+def _job(app_state: AppState, body: Body) -> Response:
+    name = _text(body, "job")
     if name not in JOBS:
         abort(404)
-    return _awaited(stage.run(name))
+    return _awaited(app_state.run_job(name))
 
 
-def _compare(stage: Stage, told: Told) -> Response:
-    """The chosen message with another text or another sync.toml, each only where it is told."""
-    data = _compared_to(stage, told)
-    text, toml = told.get("text"), told.get("settings")
-    if isinstance(toml, str) and (wrong := settings.problems(toml)):
-        return jsonify({"problems": wrong})
+def _compare(app_state: AppState, body: Body) -> Response:
+    """Compare the selected message with another text (`text`), another sync.toml (`settings`), or both."""
+    data = _data_to_compare(app_state, body)
+    text, toml = body.get("text"), body.get("settings")
+    if isinstance(toml, str) and (problems := settings.problems(toml)):
+        return jsonify({"problems": problems})
     if not data and not isinstance(text, str):
-        return jsonify({"problems": ["Send a message first: there is nothing to compare."]})
+        return jsonify({"problems": ["There is nothing to compare yet. Send a message first."]})
     other = text.encode() if isinstance(text, str) else data
-    before = Side(data or other, stage.settings)
-    after = Side(other, toml if isinstance(toml, str) else stage.settings)
-    found = stage.subscription.do(lambda: compare(stage.sandbox, before, after)).result(_PATIENCE)
-    return jsonify({"html": render_template("comparison.html", comparison=found)})
+    before = PreviewInput(data or other, app_state.settings)
+    after = PreviewInput(other, toml if isinstance(toml, str) else app_state.settings)
+    comparison = app_state.subscription.submit(lambda: compare(app_state.sandbox, before, after)).result(_TASK_TIMEOUT)
+    return jsonify({"html": render_template("comparison.html", comparison=comparison)})
 
 
-def _compared_to(stage: Stage, told: Told) -> bytes:
-    """The sample or the message that was named; empty when there is none."""
-    sample, delivery = stage.samples.get(str(told.get("sample"))), stage.subscription.delivery(told.get("number"))
+def _data_to_compare(app_state: AppState, body: Body) -> bytes:
+    """The data of the sample or of the delivery that the body names; empty if it names neither."""
+    sample = app_state.samples.get(str(body.get("sample")))
+    delivery = app_state.subscription.delivery(body.get("number"))
     return sample.data if sample else delivery.message.data if delivery else b""
 
 
-def _settings(stage: Stage, told: Told) -> Response:
-    text = settings.DEFAULT if told.get("reset") is True else _text(told, "settings")
-    if wrong := settings.problems(text):
-        return jsonify({"problems": wrong})
-    return _awaited(stage.use(text))
+def _settings(app_state: AppState, body: Body) -> Response:
+    text = settings.DEFAULT if body.get("reset") is True else _text(body, "settings")
+    if problems := settings.problems(text):
+        return jsonify({"problems": problems})
+    return _awaited(app_state.use_settings(text))
 
 
-def _start_over(stage: Stage, _told: Told) -> Response:
-    return _awaited(stage.start_over())
+def _start_over(app_state: AppState, _body: Body) -> Response:
+    return _awaited(app_state.start_over())
 
 
-def _text(told: Told, name: str) -> str:
-    text = told.get(name)
+def _text(body: Body, name: str) -> str:
+    text = body.get(name)
     return text if isinstance(text, str) else abort(400)
 
 
-def _number(told: Told) -> int:
-    number = told.get("number")
+def _number(body: Body) -> int:
+    number = body.get("number")
     return number if isinstance(number, int) else abort(400)
 
 
 def _awaited(future: "Future[None]") -> Response:
-    future.result(_PATIENCE)
-    return _done()
+    future.result(_TASK_TIMEOUT)
+    return _ok()
 
 
-def _done() -> Response:
+def _ok() -> Response:
     return jsonify({})

@@ -1,4 +1,4 @@
-"""All that the page shows and steers: the sandbox, the subscription, the story, failures and settings."""
+"""Everything the page shows and controls: sandbox, function, subscription, story, failures and settings."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,9 +11,9 @@ from typing import Self
 from commands.page import faults
 from commands.page.delivery import Message
 from commands.page.jobs import JOBS
-from commands.page.settings import DEFAULT, for_page
-from commands.page.state_diff import Changes, changed
-from commands.page.story import ACTS, Act
+from commands.page.settings import DEFAULT, with_short_pauses
+from commands.page.state_diff import Changes, diff
+from commands.page.story import STORY, StoryStep
 from commands.page.subscription import Subscription
 from commands.page.topic import DeadLetterTopic
 from commands.processes import Function, Sandbox, running_function, running_sandbox
@@ -22,31 +22,34 @@ from sandbox.samples import DOCUMENTS, ENVIRONMENT, Sample, samples
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
-    """What the page's banner says, where it is not the story's last act; `changes` are those of a job."""
+class Banner:
+    """What the page says at the top in place of the story's summary. `changes` are what a job changed in Klaviyo."""
 
-    step: str
-    lead: str
+    heading: str
+    text: str
     lines: Sequence[str] = ()
     changes: Changes | None = None
 
 
-class Stage:
-    """What the page's server shows and what its buttons do. Made by `staged`."""
+class AppState:
+    """The state behind the page, and the actions of its buttons. Created by `running_app`. A context manager.
+
+    `steps_played` counts the story's steps. `shown` is the number of the delivery that the page selects by itself.
+    """
 
     def __init__(self, sandbox: Sandbox, folder: Path) -> None:
         self.sandbox = sandbox
         self.samples: Mapping[str, Sample] = {sample.file.split("-", 1)[0]: sample for sample in samples()}
         self.settings = DEFAULT
         self.fault = ""
-        self.note: Note | None = None
-        self.acts_done = 0
+        self.banner: Banner | None = None
+        self.steps_played = 0
         self.shown = 0
-        self._file = folder / "sync.toml"
-        self._file.write_text(for_page(DEFAULT), encoding="utf-8")
-        self._environment = {**sandbox.environment, **ENVIRONMENT, "SYNC_CONFIG": str(self._file)}
-        self.subscription = Subscription(sandbox, self._function)
-        self._topic = DeadLetterTopic(self.subscription.take_letter)
+        self._settings_file = folder / "sync.toml"
+        self._settings_file.write_text(with_short_pauses(DEFAULT), encoding="utf-8")
+        self._environment = {**sandbox.environment, **ENVIRONMENT, "SYNC_CONFIG": str(self._settings_file)}
+        self.subscription = Subscription(sandbox, self._start_function)
+        self._topic = DeadLetterTopic(self.subscription.record_dead_letter)
 
     def __enter__(self) -> Self:
         self._topic.__enter__()
@@ -58,109 +61,109 @@ class Stage:
         self._topic.__exit__(None, None, None)
 
     @property
-    def act(self) -> Act | None:
-        """The last act that was played."""
-        return ACTS[self.acts_done - 1] if self.acts_done else None
+    def current_step(self) -> StoryStep | None:
+        """The step of the story that was played last; None before the first."""
+        return STORY[self.steps_played - 1] if self.steps_played else None
 
     @property
-    def next_act(self) -> Act | None:
-        """The act to come; None at the end of the story."""
-        return ACTS[self.acts_done] if self.acts_done < len(ACTS) else None
+    def next_step(self) -> StoryStep | None:
+        """The next step of the story; None at its end."""
+        return STORY[self.steps_played] if self.steps_played < len(STORY) else None
 
     @property
     def is_failing(self) -> bool:
-        """Whether a call to come will fail."""
-        return faults.is_armed(self.sandbox)
+        """True if a failure is switched on that can still hit a call."""
+        return faults.is_active(self.sandbox)
 
     @property
     def has_own_settings(self) -> bool:
-        """Whether the function runs with a sync.toml that was pasted."""
+        """True if the function runs with a pasted sync.toml."""
         return self.settings != DEFAULT
 
     def send(self, message: Message, times: int = 1) -> None:
-        """Send a message, and show it."""
-        self.note = Note("You sent", f"{message.shows.rstrip('.')}.")
+        """Send a message and select it."""
+        self.banner = Banner("You sent", f"{message.description.rstrip('.')}.")
         self.shown = self.subscription.send(message, times)
 
-    def play(self) -> None:
-        """Play the next act."""
-        act = self.next_act
-        if not act or (act.deed == "replay" and not self.subscription.letters):
+    def play_next_step(self) -> None:
+        """Play the next step of the story. Does nothing at its end, or for a replay while there is no dead letter."""
+        step = self.next_step
+        if not step or (step.action == "replay" and not self.subscription.dead_letters):
             return
-        self.acts_done += 1
-        self.note = None
-        if act.fault:
-            self.arm(act.fault)
+        self.steps_played += 1
+        self.banner = None
+        if step.fault:
+            self.inject_fault(step.fault)
         elif self.is_failing:
-            self.heal()
-        match act.deed:
-            case "heal":
+            self.clear_fault()
+        match step.action:
+            case "clear_fault":
                 self._deliver_all_now()
             case "replay":
-                for letter in self.subscription.letters[:1]:
-                    self.replay(letter.number)
+                for delivery in self.subscription.dead_letters[:1]:
+                    self.replay(delivery.number)
             case "":
                 pass
             case job:
-                self.run(job)
-        for number in act.samples:
-            sent = self.subscription.send(Message.of(self.samples[number]))
-            self.shown = sent if number == act.shown else self.shown
-        self.subscription.note_change()
+                self.run_job(job)
+        for number in step.samples:
+            sent = self.subscription.send(Message.from_sample(self.samples[number]))
+            self.shown = sent if number == step.shown else self.shown
+        self.subscription.notify_change()
 
     def send_all(self) -> None:
-        """Send every sample in the order of the story; the order that it tells of is shown."""
-        told = "The order that the story begins with is shown; the others stand in the list."
-        self.note = Note(f"You sent all {len(self.samples)}", told)
-        self.acts_done = len(ACTS)
+        """Send every sample in order, and select the order of the story's first step."""
+        text = "The story's first order is selected; all others are in the list."
+        self.banner = Banner(f"You sent all {len(self.samples)} messages", text)
+        self.steps_played = len(STORY)
         for number, sample in self.samples.items():
-            sent = self.subscription.send(Message.of(sample))
-            self.shown = sent if number == ACTS[0].shown else self.shown
+            sent = self.subscription.send(Message.from_sample(sample))
+            self.shown = sent if number == STORY[0].shown else self.shown
 
     def replay(self, number: int) -> bool:
-        """Send the message of a dead letter again, and show it; False when there is no such letter."""
+        """Replay a dead letter and select the new delivery; False if there is no such dead letter."""
         sent = self.subscription.replay(number)
         self.shown = sent or self.shown
         return bool(sent)
 
-    def arm(self, name: str) -> None:
-        """Have a backend fail as the menu says."""
-        faults.arm(self.sandbox, faults.BY_NAME[name])
+    def inject_fault(self, name: str) -> None:
+        """Switch on a failure of the menu."""
+        faults.inject(self.sandbox, faults.BY_NAME[name])
         self.fault = name
-        self.subscription.note_change()
+        self.subscription.notify_change()
 
-    def heal(self) -> None:
-        """Both backends answer as they should."""
-        faults.heal(self.sandbox)
+    def clear_fault(self) -> None:
+        """Make both backends work again."""
+        faults.clear(self.sandbox)
         self.fault = ""
-        self.subscription.note_change()
+        self.subscription.notify_change()
 
-    def use(self, text: str) -> "Future[None]":
-        """Run the function with this sync.toml from now on."""
+    def use_settings(self, text: str) -> "Future[None]":
+        """Restart the function with this sync.toml."""
 
         def use() -> None:
-            self._file.write_text(for_page(text), encoding="utf-8")
+            self._settings_file.write_text(with_short_pauses(text), encoding="utf-8")
             self.settings = text
             self.subscription.restart()
 
-        return self.subscription.do(use)
+        return self.subscription.submit(use)
 
-    def run(self, name: str) -> "Future[None]":
-        """Run a job of the menu, and keep what it said."""
+    def run_job(self, name: str) -> "Future[None]":
+        """Run a job of the menu, and show its report."""
         job = JOBS[name]
 
         def run() -> None:
             before = self.sandbox.klaviyo.state()
-            lines = job.run(self.sandbox, for_page(self.settings))
-            changes = changed(before, self.sandbox.klaviyo.state())
+            lines = job.run(self.sandbox, with_short_pauses(self.settings))
+            changes = diff(before, self.sandbox.klaviyo.state())
             if job.restarts:
                 self.subscription.restart()
-            self.note = Note(job.label, job.told, lines, changes)
+            self.banner = Banner(job.label, job.summary, lines, changes)
 
-        return self.subscription.do(run)
+        return self.subscription.submit(run)
 
     def start_over(self) -> "Future[None]":
-        """Forget everything: deliveries, what Klaviyo holds, what changed in commercetools; then play the first act."""
+        """Reset everything (deliveries, Klaviyo, commercetools, settings, failures), then play the first step."""
 
         def start_over() -> None:
             documents = Documents()
@@ -170,14 +173,14 @@ class Stage:
             self.sandbox.commercetools.put_all(
                 {name: list(collection.values()) for name, collection in documents.collections.items()}
             )
-            self._file.write_text(for_page(DEFAULT), encoding="utf-8")
-            self.settings, self.fault, self.note = DEFAULT, "", None
-            self.acts_done = self.shown = 0
-            self.subscription.forget()
+            self._settings_file.write_text(with_short_pauses(DEFAULT), encoding="utf-8")
+            self.settings, self.fault, self.banner = DEFAULT, "", None
+            self.steps_played = self.shown = 0
+            self.subscription.clear_history()
             self.subscription.restart()
-            self.play()
+            self.play_next_step()
 
-        return self.subscription.do(start_over)
+        return self.subscription.submit(start_over)
 
     def _deliver_all_now(self) -> None:
         for delivery in self.subscription.deliveries:
@@ -185,17 +188,17 @@ class Stage:
                 self.shown = delivery.number if self.subscription.deliver_now(delivery.number) else self.shown
 
     @contextmanager
-    def _function(self) -> Iterator[Function]:
+    def _start_function(self) -> Iterator[Function]:
         with running_function({**self._environment, **self._topic.environment}) as function:
             yield function
 
 
 @contextmanager
-def staged() -> Iterator[Stage]:
-    """A sandbox with the samples' documents, the function in front of it, and nothing sent yet."""
+def running_app() -> Iterator[AppState]:
+    """The sandbox with the samples' documents, and the function; nothing is sent yet."""
     with (
         tempfile.TemporaryDirectory(prefix="page-") as folder,
         running_sandbox(DOCUMENTS) as sandbox,
-        Stage(sandbox, Path(folder)) as stage,
+        AppState(sandbox, Path(folder)) as app_state,
     ):
-        yield stage
+        yield app_state

@@ -1,4 +1,4 @@
-"""What a message would write with another text or other settings: `manage.py preview` run twice, and the difference."""
+"""Compare what a message would write after an edit of its text or of the settings: two runs of `manage.py preview`."""
 
 import json
 import os
@@ -17,20 +17,20 @@ from commands.write_diff import Difference, json_differences
 from sandbox.samples import ENVIRONMENT
 
 _EMPTY_KLAVIYO = {"KLAVIYO_AUTH_KEY": "", "KLAVIYO_API_URL": "", "ENV_FILE": "", "DEAD_LETTER_TOPIC": ""}
-"""Set to nothing, which no file overrides: Klaviyo is taken to be empty, whoever has a key."""
+"""Without a key, `preview` assumes an empty Klaviyo. Set to empty texts, so that no env file can fill in a real key."""
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """A message and the settings under which it is looked at."""
+class PreviewInput:
+    """A message's data, and the text of the sync.toml to preview it with."""
 
     data: bytes
     settings: str
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A request that only one side makes (`sign` + or -), or that both make differently (~)."""
+class ChangedRequest:
+    """A request that only one preview makes (`sign` is + or -), or that differs between both (~)."""
 
     sign: str
     title: str
@@ -39,28 +39,29 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Both outcomes in words, and what differs of the requests."""
+    """Both outcomes in words, and the requests that differ."""
 
     before: str
     after: str
-    parts: Sequence[Part]
+    requests: Sequence[ChangedRequest]
 
 
-def compare(sandbox: Sandbox, before: Side, after: Side) -> Comparison:
-    """What each side would write into an empty Klaviyo, and how that differs. Nothing is written."""
+def compare(sandbox: Sandbox, before: PreviewInput, after: PreviewInput) -> Comparison:
+    """Compare what two inputs would write to an empty Klaviyo. Writes nothing."""
     with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(lambda side: _previewed(sandbox, side), (before, after))
-    return Comparison(_outcome(first), _outcome(second), list(_parts(first, second)))
+        first, second = pool.map(lambda preview: _preview(sandbox, preview), (before, after))
+    return Comparison(_outcome(first), _outcome(second), list(_changed_requests(first, second)))
 
 
-def _previewed(sandbox: Sandbox, side: Side) -> Mapping[str, Any]:
+def _preview(sandbox: Sandbox, preview: PreviewInput) -> Mapping[str, Any]:
+    """The JSON report of `manage.py preview`."""
     with tempfile.TemporaryDirectory(prefix="page-") as folder:
         settings = Path(folder, "sync.toml")
-        settings.write_text(side.settings, encoding="utf-8")
+        settings.write_text(preview.settings, encoding="utf-8")
         environment = {**sandbox.environment, **ENVIRONMENT, **_EMPTY_KLAVIYO, "SYNC_CONFIG": str(settings)}
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, str(ROOT / "manage.py"), "preview", "--json", "-"],
-            input=side.data,
+            input=preview.data,
             cwd=folder,
             env={**os.environ, **environment},
             capture_output=True,
@@ -68,7 +69,7 @@ def _previewed(sandbox: Sandbox, side: Side) -> Mapping[str, Any]:
             check=False,
         )
     try:
-        (report,) = json.loads(done.stdout)
+        (report,) = json.loads(process.stdout)
     except ValueError:
         return {"outcome": "not previewed", "reason": None, "requests": []}
     return dict(report)
@@ -79,24 +80,24 @@ def _outcome(report: Mapping[str, Any]) -> str:
     return f"{report['outcome']}: {reason}" if reason else str(report["outcome"])
 
 
-def _parts(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Part]:
-    before, after = (dict(_by_key(report["requests"])) for report in (first, second))
-    for key in {**before, **after}:
-        old, new = before.get(key), after.get(key)
+def _changed_requests(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[ChangedRequest]:
+    before, after = (dict(_by_target(report["requests"])) for report in (first, second))
+    for target in {**before, **after}:
+        old, new = before.get(target), after.get(target)
         lines = json_differences(_attributes(old), _attributes(new)) if old and new else []
         if lines or not (old and new):
-            yield Part("~" if old and new else "-" if old else "+", _title(old or new or {}), lines)
+            yield ChangedRequest("~" if old and new else "-" if old else "+", _title(old or new or {}), lines)
 
 
-def _by_key(requests: Sequence[Mapping[str, Any]]) -> Iterator[tuple[tuple[str, int], Mapping[str, Any]]]:
-    """Each request by what it is about, which is the same on both sides whatever it says."""
+def _by_target(requests: Sequence[Mapping[str, Any]]) -> Iterator[tuple[tuple[str, int], Mapping[str, Any]]]:
+    """Each request by method, path, id and a counter, which match between previews whatever the request contains."""
     seen: Counter[str] = Counter()
     for request in requests:
         attributes = _attributes(request)
-        about = attributes.get("unique_id") or attributes.get("external_id") or ""
-        key = f"{request['method']} {request['path']} {about}"
-        seen[key] += 1
-        yield (key, seen[key]), request
+        own_id = attributes.get("unique_id") or attributes.get("external_id") or ""
+        target = f"{request['method']} {request['path']} {own_id}"
+        seen[target] += 1
+        yield (target, seen[target]), request
 
 
 def _title(request: Mapping[str, Any]) -> str:

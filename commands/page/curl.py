@@ -1,4 +1,4 @@
-"""What happened as a command for a terminal. No secret is in it: keys are named as variables of the shell."""
+"""Pushes and calls as curl commands. They contain no secrets: keys are shell variables."""
 
 import base64
 import json
@@ -11,16 +11,16 @@ from commands.processes import Sandbox
 from sandbox.calls import klaviyo
 
 
-def pushed(delivery: Delivery, url: str) -> str:
-    """The push of a message to the function, as Pub/Sub would send it."""
+def push_command(delivery: Delivery, url: str) -> str:
+    """Push a message to the function, as Pub/Sub would."""
     data = base64.b64encode(delivery.message.data).decode()
     message = {"data": data, "messageId": f"curl-{delivery.number}", "attributes": {}}
     body = json.dumps({"message": message, "subscription": "projects/sandbox/subscriptions/sandbox"})
     return _command("POST", f"{url}/", {"Content-Type": "application/json"}, body)
 
 
-def called(call: Call, sandbox: Sandbox) -> str:
-    """A call that the function made to one of the stand-ins."""
+def call_command(call: Call, sandbox: Sandbox) -> str:
+    """Repeat a call that the function made to the sandbox."""
     record = call.record
     control, headers = sandbox.commercetools, {"Authorization": "Bearer $CT_TOKEN"}
     if call.backend == "Klaviyo":
@@ -40,5 +40,5 @@ def _command(method: str, url: str, headers: Mapping[str, str], body: str) -> st
 
 
 def _quoted(header: str) -> str:
-    """In double quotes where the shell is to fill in a variable."""
+    """The header quoted for a shell: in double quotes if the shell has to expand a variable."""
     return f'"{header}"' if "$" in header else shlex.quote(header)

@@ -1,4 +1,4 @@
-"""The menu of failures: what a backend can be told to answer, and what it is there to show."""
+"""The failures menu: ways in which Klaviyo or commercetools can fail, and what each one shows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from typing import Any
 from commands.processes import Sandbox
 
 _SLOW = 6.0
-"""Longer than a call may take under the page's own `read_timeout`."""
+"""Seconds. Longer than `read_timeout` on the page, so that the call times out."""
 _WRITES = "^/api/(events|profile-import|catalog-)"
-_REFUSAL = {
+_REJECTION = {
     "errors": [
         {
             "id": "0e5f0000-0000-4000-8000-000000000001",
             "status": 400,
             "code": "invalid",
             "title": "Invalid input.",
-            "detail": "The page told Klaviyo to refuse this.",
+            "detail": "The page told Klaviyo to reject this.",
             "source": {"pointer": "/data/attributes"},
         }
     ]
@@ -25,11 +25,15 @@ _REFUSAL = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One entry of the menu. `rule` is what the sandbox is told; `lasts`: until it is switched off."""
+    """One entry of the menu.
+
+    `rule` is the failure rule for the sandbox. `lasts` is True if the failure stays until it is switched off; otherwise
+    it hits one call.
+    """
 
     name: str
     label: str
-    shows: str
+    description: str
     rule: Mapping[str, Any]
     lasts: bool = False
     backend: str = "Klaviyo"
@@ -38,58 +42,60 @@ class Fault:
 FAULTS = (
     Fault(
         "throttled",
-        "429 with Retry-After: 2",
-        "Once. The function waits two seconds and goes on: nobody notices.",
+        "Klaviyo throttles for 2 s (429)",
+        "Once. The function waits two seconds, retries and succeeds.",
         {"status": 429, "headers": {"Retry-After": "2"}},
     ),
     Fault(
         "throttled-long",
-        "429 with Retry-After: 8",
-        "Once. Longer than the function waits for, so the message goes back to Pub/Sub.",
+        "Klaviyo throttles for 8 s (429)",
+        "Once. Longer than the function waits, so the message goes back to Pub/Sub.",
         {"status": 429, "headers": {"Retry-After": "8"}},
     ),
     Fault(
         "denied",
-        "401, a wrong key",
-        "Until you switch it off. A wrong key must not empty the queue: every message waits.",
+        "Wrong Klaviyo key (401)",
+        "Until you switch it off. A wrong key must not cost messages, so they go back to Pub/Sub and wait.",
         {"status": 401},
         lasts=True,
     ),
     Fault(
         "error",
-        "500",
-        "Once. The call is made again at once, and the message has its effect.",
+        "Klaviyo error (500)",
+        "Once. The function retries immediately and succeeds.",
         {"status": 500},
     ),
     Fault(
         "down",
-        "503, an outage",
+        "Klaviyo is down (503)",
         "Until you switch it off. Messages wait in Pub/Sub; none is lost.",
         {"status": 503, "headers": {"Retry-After": "600"}},
         lasts=True,
     ),
     Fault(
         "timeout",
-        "Timeout",
-        "Once. Two seconds without an answer (deployed: ten), then the call is made again.",
+        "Klaviyo times out",
+        "Once. After two seconds without a response (ten when deployed) the function retries.",
         {"delay": _SLOW, "reset": "answering"},
     ),
     Fault(
         "refused",
-        "400, content refused",
-        "Once, on a write. Trying again would not help: the message becomes a dead letter, with the reason.",
-        {"path": _WRITES, "method": "POST", "status": 400, "body": _REFUSAL},
+        "Klaviyo rejects content (400)",
+        "Once, on a write. Retrying would not help, so the message becomes a dead letter that says why.",
+        {"path": _WRITES, "method": "POST", "status": 400, "body": _REJECTION},
     ),
     Fault(
         "lost",
-        "Answer lost after a write",
-        "Once. Klaviyo wrote it, but the connection broke. The call is repeated, and counts once.",
+        "Response lost after a write",
+        "Once. Klaviyo saves the write, but the connection breaks before it responds. The function retries, and the "
+        "write counts once.",
         {"path": _WRITES, "method": "POST", "reset": "answering", "apply": True},
     ),
     Fault(
         "shop-down",
-        "503 from commercetools",
-        "Until you switch it off. The shop can't be read, so nothing is written from memory.",
+        "commercetools is down (503)",
+        "Until you switch it off. The function can't read the shop, so it writes nothing: it never falls back to old "
+        "data.",
         {"path": "^/shop", "status": 503, "headers": {"Retry-After": "600"}},
         lasts=True,
         backend="commercetools",
@@ -99,20 +105,20 @@ FAULTS = (
 BY_NAME: Mapping[str, Fault] = {fault.name: fault for fault in FAULTS}
 
 
-def arm(sandbox: Sandbox, fault: Fault) -> None:
-    """Have the backend fail, in place of any other failure."""
-    heal(sandbox)
+def inject(sandbox: Sandbox, fault: Fault) -> None:
+    """Make a backend fail. Replaces any other failure."""
+    clear(sandbox)
     control = sandbox.commercetools if fault.backend == "commercetools" else sandbox.klaviyo
     control.fail(**{"count": None if fault.lasts else 1, **fault.rule})
 
 
-def heal(sandbox: Sandbox) -> None:
-    """Both backends answer as they should."""
+def clear(sandbox: Sandbox) -> None:
+    """Make both backends work again."""
     sandbox.klaviyo.clear_failures()
     sandbox.commercetools.clear_failures()
 
 
-def is_armed(sandbox: Sandbox) -> bool:
-    """Whether a call to come will fail."""
+def is_active(sandbox: Sandbox) -> bool:
+    """True if a failure rule can still hit a call."""
     rules = [*sandbox.klaviyo.failures(), *sandbox.commercetools.failures()]
     return any(rule["count"] is None or rule["hits"] < rule["count"] for rule in rules)

@@ -94,7 +94,10 @@ def _drift(counts: Mapping[str, Any]) -> str:
     return ", ".join(
         text
         for count, text in (
-            (counts["differing_records"], f"{counts['differing_records']} differed" + (f" ({fields})" if fields else "")),
+            (
+                counts["differing_records"],
+                f"{counts['differing_records']} differed" + (f" ({fields})" if fields else ""),
+            ),
             (counts["missing"], f"{counts['missing']} {'was' if counts['missing'] == 1 else 'were'} missing"),
         )
         if count

@@ -1,4 +1,4 @@
-"""What Klaviyo holds, as the page shows it: profiles with their timelines, items with their variants, categories."""
+"""Klaviyo's data as the page shows it: profiles with timelines, catalog items with variants, and categories."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,27 +7,28 @@ from typing import Any
 from urllib.parse import unquote
 
 from commands.outcome_words import event_summary, money
-from commands.page.state_diff import NOTHING, Changes
+from commands.page.state_diff import NO_CHANGES, Changes
 from sandbox.catalog import external_id
 
 Touched = frozenset[tuple[str, str]]
-"""Names and values of the identifiers that requests spoke of."""
+"""The identifiers in a message's requests: name and value."""
 
 _IDENTIFIERS = ("external_id", "email", "phone_number", "unique_id", "id")
 _TRACKED = 1
+"""The `inventory_policy` of a variant whose stock is tracked."""
 _UNTITLED = "no name"
-_FACTS = {
+_FACT_OF_FIELD = {
     "phone_number": "phone",
     "first_name": "name",
     "last_name": "name",
     **dict.fromkeys(("address1", "address2", "zip", "city", "region", "country"), "address"),
 }
-"""Facts by the fields that they are made of."""
+"""The fact on the page that shows a profile field, where their names differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An entry of a profile's timeline."""
+    """An entry in a profile's timeline."""
 
     metric: str
     at: datetime
@@ -38,15 +39,16 @@ class Event:
 
     @property
     def kind(self) -> str:
-        """The metric as a word of a style sheet."""
+        """The metric as a CSS class."""
         return self.metric.lower().replace(" ", "-")
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A profile; `facts` are its other fields, `events` the latest first.
+    """A profile. `facts` are its other fields, `events` its timeline with the latest first.
 
-    `was` has what a field held before the chosen message changed it.
+    `was` maps each field that the selected message changed to its previous value. `is_touched` here and below: the
+    selected message is about it.
     """
 
     id: str
@@ -61,13 +63,13 @@ class Profile:
 
     @property
     def initials(self) -> str:
-        """Of the name."""
+        """The initials of the name."""
         return _initials(self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A variant of an item."""
+    """A variant of a catalog item."""
 
     sku: str
     price: str
@@ -78,13 +80,12 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A catalog item; `tone` is the colour that stands for its picture, `full_price` the one before a discount."""
+    """A catalog item. `tone` is the number of its placeholder picture's colour, `full_price` its undiscounted price."""
 
     id: str
     title: str
     price: str
     url: str
-    image: str
     initials: str
     tone: int
     is_published: bool
@@ -101,7 +102,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A category of the catalog."""
+    """A catalog category."""
 
     id: str
     name: str
@@ -110,8 +111,8 @@ class Category:
 
 
 @dataclass(frozen=True, slots=True)
-class Holdings:
-    """All of it; what the chosen delivery was about comes first, then what changed last."""
+class KlaviyoState:
+    """Everything in Klaviyo: first what the selected message is about, then the most recently updated."""
 
     profiles: Sequence[Profile]
     items: Sequence[Item]
@@ -119,28 +120,28 @@ class Holdings:
     erased: int
 
     def profile(self, own_id: str) -> Profile | None:
-        """The profile of this id, else the first one."""
+        """The profile with this id, or else the first one."""
         named = (profile for profile in self.profiles if profile.id == own_id)
         return next(named, self.profiles[0] if self.profiles else None)
 
 
-def held_by(
+def klaviyo_state_after(
     state: Mapping[str, Any], requests: Iterable[Mapping[str, Any]], changes: Changes, resource: str = ""
-) -> Holdings:
-    """What Klaviyo holds, with what a message was about, by its requests and its resource, and what it changed."""
-    about = ("external_id", resource.rpartition("/")[-1])
+) -> KlaviyoState:
+    """Klaviyo's state, marked with what a message touched (by its requests, changes and resource) and changed."""
+    of_resource = ("external_id", resource.rpartition("/")[-1])
     changed = {(name, own_id) for _, own_id, _ in changes for name in ("id", "external_id")}
-    return holdings(state, touched_by(requests) | changed | {about}, changes)
+    return klaviyo_state(state, touched_by(requests) | changed | {of_resource}, changes)
 
 
-def holdings(state: Mapping[str, Any], touched: Touched, changes: Changes = NOTHING) -> Holdings:
-    """What the state of the sandbox's Klaviyo says."""
-    return Holdings(
-        _sorted(_profile(profile, state["events"], touched, changes) for profile in state["profiles"]),
-        _sorted(_item(own_id, state, touched, changes) for own_id in state["items"]),
+def klaviyo_state(state: Mapping[str, Any], touched: Touched, changes: Changes = NO_CHANGES) -> KlaviyoState:
+    """Klaviyo's state from the sandbox's JSON."""
+    return KlaviyoState(
+        _touched_first(_profile(profile, state["events"], touched, changes) for profile in state["profiles"]),
+        _touched_first(_item(own_id, state, touched, changes) for own_id in state["items"]),
         sorted(
             (
-                Category(own_id, name, _names(touched, own_id), bool(_was(changes, "category", own_id)))
+                Category(own_id, name, _is_touched(touched, own_id), bool(_was(changes, "category", own_id)))
                 for own_id, name in state["categories"].items()
             ),
             key=lambda category: category.name,
@@ -150,7 +151,7 @@ def holdings(state: Mapping[str, Any], touched: Touched, changes: Changes = NOTH
 
 
 def touched_by(requests: Iterable[Mapping[str, Any]]) -> Touched:
-    """The identifiers in what was written to Klaviyo."""
+    """The identifiers in the bodies and paths of the requests that write to Klaviyo."""
     found: set[tuple[str, str]] = set()
     for request in requests:
         if request["method"] != "GET":
@@ -173,17 +174,17 @@ def _identifiers(value: Any) -> Iterator[tuple[str, str]]:
                 yield from _identifiers(below)
 
 
-def _sorted(things: Iterable[Any]) -> list[Any]:
-    latest = sorted(things, key=lambda thing: thing.updated, reverse=True)
-    return sorted(latest, key=lambda thing: not thing.is_touched)
+def _touched_first(resources: Iterable[Any]) -> list[Any]:
+    latest_first = sorted(resources, key=lambda resource: resource.updated, reverse=True)
+    return sorted(latest_first, key=lambda resource: not resource.is_touched)
 
 
-def _names(touched: Touched, own_id: str) -> bool:
+def _is_touched(touched: Touched, own_id: str) -> bool:
     return ("external_id", own_id) in touched
 
 
 def _was(changes: Changes, kind: str, own_id: str) -> dict[str, str]:
-    """What the fields of a resource held before they changed; a new resource has the field of no name."""
+    """The previous values of a resource's changed fields. A new resource has one entry, with an empty name."""
     return {name: old for (kind_, id_, name), old in changes.items() if (kind_, id_) == (kind, own_id)}
 
 
@@ -215,7 +216,7 @@ def _profile(
         ),
         any((name, profile.get(name)) in touched for name in identifiers),
         profile["updated"],
-        {_FACTS.get(name, name): old for name, old in was.items()},
+        {_FACT_OF_FIELD.get(name, name): old for name, old in was.items()},
         "" in was,
     )
 
@@ -248,7 +249,6 @@ def _item(own_id: str, state: Mapping[str, Any], touched: Touched, changes: Chan
         title,
         _price(item.get("price")),
         item.get("url") or "",
-        item.get("image_full_url") or "",
         _initials(title),
         sum(title.encode()) % 6,
         item["published"],
@@ -259,12 +259,12 @@ def _item(own_id: str, state: Mapping[str, Any], touched: Touched, changes: Chan
                 sku,
                 _price(variant.get("price")),
                 stock,
-                _names(touched, sku),
+                _is_touched(touched, sku),
                 bool(_was(changes, "variant", sku)),
             )
             for sku, variant, stock in sorted(variants, key=lambda entry: entry[0])
         ],
-        _names(touched, own_id) or any(_names(touched, sku) for sku, _, _ in variants),
+        _is_touched(touched, own_id) or any(_is_touched(touched, sku) for sku, _, _ in variants),
         item["updated"],
         _price(full_price) if isinstance(full_price, int | float) else "",
         bool(tracked) and sum(tracked) <= 0 and len(tracked) == len(variants),
@@ -287,5 +287,5 @@ def _stock(variant: Mapping[str, Any]) -> str:
 
 def _shown(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(_shown(one) for one in value)
+        return ", ".join(_shown(element) for element in value)
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""What became of a message, for people who see it for the first time."""
+"""What happened to a message, in words for people who see the product for the first time."""
 
 import re
 from collections import Counter
@@ -7,54 +7,57 @@ from dataclasses import dataclass
 
 from commands.outcome_words import counted, effect
 from commands.page.delivery import Attempt, Call, Delivery
-from commands.page.subscription import ATTEMPTS
+from commands.page.subscription import MAX_DELIVERY_ATTEMPTS
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 
-_OK = 300
-_NOTHING = "nothing to change"
-"""What `effect` says where nothing was written."""
-_TIMES = re.compile(r"([^,;]+?) x(\d+)")
+_SUCCESS_BELOW = 300
+_NO_CHANGE = "nothing to change"
+"""What `effect` returns if nothing was written."""
+_REPEATED = re.compile(r"([^,;]+?) x(\d+)")
 
 REASONS: Mapping[str, str] = {
-    "bad_resource_id": "its id is none that a resource can have",
-    "commercetools_denied": "commercetools does not accept the credentials",
+    "bad_resource_id": "its resource id is not valid",
+    "commercetools_denied": "commercetools rejects the credentials",
     "commercetools_error": "commercetools is down",
-    "commercetools_unreachable": "commercetools does not answer",
+    "commercetools_unreachable": "commercetools does not respond",
     "customer_gone": "the customer was deleted",
-    "customer_removed": "the customer was taken off the order",
-    "deleted_meanwhile": "it was deleted meanwhile",
-    "disabled": "sync.toml switches this message off",
-    "event_notification": "it is about no resource of the shop",
-    "klaviyo_denied": "Klaviyo does not accept the key",
+    "customer_removed": "the customer was removed from the order",
+    "deleted_meanwhile": "it was deleted in the meantime",
+    "disabled": "sync.toml switches this message type off",
+    "event_notification": "it is not about a resource of the shop",
+    "klaviyo_denied": "Klaviyo rejects the API key",
     "klaviyo_error": "Klaviyo is down",
-    "klaviyo_refused": "Klaviyo refuses the content",
-    "klaviyo_unreachable": "Klaviyo did not answer in time",
-    "no_answer": "the function did not answer",
-    "no_data_erasure": "only a data erasure takes a profile away",
-    "no_email": "there is no e-mail to reach anybody by",
-    "no_handler": "nothing here consumes such messages",
-    "no_profile": "the order has neither e-mail nor customer",
-    "no_refund": "it is no refund",
+    "klaviyo_refused": "Klaviyo rejects the content",
+    "klaviyo_unreachable": "Klaviyo did not respond in time",
+    "no_answer": "the function did not respond",
+    "no_data_erasure": "a profile is only removed on data erasure",
+    "no_email": "the customer has no e-mail address",
+    "no_handler": "no handler takes this message type",
+    "no_profile": "the order has neither an e-mail address nor a customer",
+    "no_refund": "it is not a refund",
     "no_resource": "it names no resource",
     "no_tracking": "the parcel has no tracking number yet",
+    "no_type": "it names no message type",
     "no_variant": "Klaviyo has no such variant",
-    "not_an_object": "it is no JSON object",
-    "not_json": "it is no JSON",
-    "order_state": "that state of an order makes no event",
-    "other_project": "it is of another project",
-    "payment_state": "that state of a payment makes no event",
-    "published_again": "the product is published again by now",
-    "return_label": "it is a label for sending things back",
-    "shipment_state": "that state of a shipment makes no event",
-    "staged": "only the staged side changed",
-    "test_notification": "commercetools only tests its subscription",
-    "throttled": "Klaviyo asks for a pause",
-    "transition": "sync.toml names no event for that workflow state",
+    "not_an_object": "it is not a JSON object",
+    "not_json": "it is not JSON",
+    "order_state": "this order state sends no event",
+    "other_field": "[consent] in sync.toml does not name this field or group",
+    "other_project": "it belongs to another project",
+    "payment_state": "this payment state sends no event",
+    "published_again": "the product was published again in the meantime",
+    "return_label": "it is a return label",
+    "return_state": "this return state sends no event",
+    "shipment_state": "this shipment state sends no event",
+    "staged": "only the staged version changed",
+    "test_notification": "commercetools is only testing the subscription",
+    "throttled": "Klaviyo is throttling requests",
+    "transition": "sync.toml names no event for this workflow state",
     "unmappable": "it can't be mapped",
 }
 
-_READ = {
+_RESOURCE_NOUNS = {
     "categories": "category",
     "customers": "customer",
     "discount-codes": "discount code",
@@ -65,92 +68,96 @@ _READ = {
     "standalone-prices": "price",
     "states": "workflow state",
 }
-_UNCOUNTED = frozenset({"stock"})
+_UNCOUNTABLE = frozenset({"stock"})
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A delivery in four short texts."""
+class Summary:
+    """A delivery in four short texts: how it ended, what came in, what was read and what was written."""
 
     headline: str
-    came: str
+    received: str
     read: str
     written: str
 
 
-def told(delivery: Delivery) -> Told:
-    """What came in, what was read, what was written, and how it ended."""
+def summarize(delivery: Delivery) -> Summary:
+    """The summary of a delivery, as far as it got."""
     if not delivery.attempts:
-        return Told("It is being delivered.", _came(delivery), "", "")
+        return Summary("Being delivered.", _received(delivery), "", "")
     last = delivery.attempts[-1]
-    written = times(effect({"outcome": "synced"}, last.requests))
+    written = with_times_sign(effect({"outcome": "synced"}, last.requests))
     headline = _headline(delivery, last, written)
-    return Told(headline, _came(delivery), _read(last), "nothing" if written == _NOTHING else written)
+    return Summary(headline, _received(delivery), _read(last), "nothing" if written == _NO_CHANGE else written)
 
 
-def reason(word: str) -> str:
-    """A reason of the log in words; one that is not known here with blanks."""
-    return REASONS.get(word, word.replace("_", " "))
+def reason_text(code: str) -> str:
+    """A reason code in words; the code with spaces for underscores if it is unknown here."""
+    return REASONS.get(code, code.replace("_", " "))
 
 
-def _came(delivery: Delivery) -> str:
-    return delivery.message.shows.rstrip(".")
+def _received(delivery: Delivery) -> str:
+    return delivery.message.description.rstrip(".")
 
 
 def _headline(delivery: Delivery, last: Attempt, written: str) -> str:
     tries = len(delivery.attempts)
-    again = f" At attempt {tries}." if tries > 1 else ""
-    why = reason(last.reason)
-    if delivery.letter and delivery.letter.forwarded:
-        return f"Given up after {ATTEMPTS} attempts: {why}. It lies among the dead letters."
+    attempt = f" On attempt {tries}." if tries > 1 else ""
+    why = reason_text(last.reason)
+    if delivery.dead_letter and delivery.dead_letter.forwarded:
+        return f"Given up after {MAX_DELIVERY_ATTEMPTS} attempts: {why}. The message is a dead letter now."
     match delivery.outcome:
         case "synced":
-            return f"Klaviyo has it already.{again}" if written == _NOTHING else f"Klaviyo has it: {written}.{again}"
+            return (
+                f"Klaviyo was already up to date.{attempt}"
+                if written == _NO_CHANGE
+                else f"Synced to Klaviyo: {written}.{attempt}"
+            )
         case "ignored":
             return f"Nothing to do: {why}."
         case "dead-lettered":
-            return f"It can never succeed: {why}. It lies among the dead letters."
-    return f"Back to Pub/Sub: {why}. It will be delivered again."
+            return f"Dead letter: {why}. Retrying would not help."
+    return f"Back to Pub/Sub: {why}. It will be redelivered."
 
 
 def _read(attempt: Attempt) -> str:
-    """`a customer, 2 products`; each resource once, however often it was looked at."""
+    """`the customer, 2 products`; a resource counts once, even if it was read several times."""
     paths = {_address(call): call for call in attempt.calls if _is_read(call)}
-    nouns = Counter(_READ.get(call.operation.split(".")[0], call.operation) for call in paths.values())
+    nouns = Counter(_RESOURCE_NOUNS.get(call.operation.split(".")[0], call.operation) for call in paths.values())
     named = (
-        f"the {noun}" if count == 1 or noun in _UNCOUNTED else counted(count, noun) for noun, count in nouns.items()
+        f"the {noun}" if count == 1 or noun in _UNCOUNTABLE else counted(count, noun) for noun, count in nouns.items()
     )
     return ", ".join(named)
 
 
 def _address(call: Call) -> str:
-    """What is asked for; a resource with its references expanded is the same resource."""
+    """What a call reads. Expanding references does not make it another resource."""
     path = str(call.record["path"])
     return path if call.operation.endswith(".get") else path + str(call.record["query"].get("where"))
 
 
 def _is_read(call: Call) -> bool:
-    return call.backend == "commercetools" and 0 < call.status < _OK
+    return call.backend == "commercetools" and 0 < call.status < _SUCCESS_BELOW
 
 
-def times(text: str) -> str:
-    """`2 times Ordered Product`, with a sign for times, of `Ordered Product x2`."""
-    return _TIMES.sub(lambda found: _turned(found[1], found[2]), text)
+def with_times_sign(text: str) -> str:
+    """Turn `Ordered Product x2` into the number, a multiplication sign, and `Ordered Product`."""
+    return _REPEATED.sub(lambda match: _count_first(match[1], match[2]), text)
 
 
-def _turned(name: str, count: str) -> str:
-    blank = " " if name.startswith(" ") else ""
-    return f"{blank}{count} {TIMES} {name.strip()}"
+def _count_first(name: str, count: str) -> str:
+    space = " " if name.startswith(" ") else ""
+    return f"{space}{count} {TIMES} {name.strip()}"
 
 
 def resource_noun(operation: str) -> str:
-    """What a call to commercetools is about: `customers.get` is about a customer."""
+    """The resource that a commercetools call is about, such as `customer` for `customers.get`."""
     collection = operation.partition(".")[0]
-    return _READ.get(collection, collection)
+    return _RESOURCE_NOUNS.get(collection, collection)
 
 
-def titles(names: Sequence[str]) -> str:
-    """Several names in one text, the first few of them."""
+def shortened_list(names: Sequence[str]) -> str:
+    """The first three names, and how many more there are."""
     most = 3
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

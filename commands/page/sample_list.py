@@ -1,61 +1,63 @@
-"""The samples as the page lists them: by resource, each with a name that people can read."""
+"""The samples as the page lists them: grouped by resource, each with a readable title."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sandbox.samples import Sample
 
+_SHIPMENTS = "Shipments and returns"
 _GROUPS = (
     ("Customers", ("customer-",)),
     ("Orders", ("order-",)),
-    ("Shipments and returns", ("parcel-", "return-")),
+    (_SHIPMENTS, ("parcel-", "return-")),
     ("Payments", ("payment-",)),
     ("Products", ("product-",)),
     ("Prices", ("price-",)),
     ("Stock", ("inventory-",)),
     ("Categories", ("category-",)),
 )
-_SHIPPED = ("order-shipped", "order-delivered")
+"""Group names, and the sample names that belong to them by prefix."""
+_SHIPMENTS_OF_ORDERS = ("order-shipped", "order-delivered")
 _OTHERS = "Other messages"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One sample of the list."""
+class SampleEntry:
+    """One sample in the list."""
 
     number: str
     title: str
-    shows: str
+    description: str
     outcome: str
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """Samples of one kind of resource."""
+class SampleGroup:
+    """The samples of one kind of resource."""
 
     name: str
-    entries: Sequence[Entry]
+    entries: Sequence[SampleEntry]
 
     @property
     def id(self) -> str:
-        """Its name as an id."""
+        """The name as an HTML id."""
         return self.name.lower().replace(" ", "-")
 
 
-def groups(samples: Mapping[str, Sample]) -> list[Group]:
-    """All samples, in groups; in each in the order of the story."""
-    found: dict[str, list[Entry]] = {name: [] for name in [*(name for name, _ in _GROUPS), _OTHERS]}
+def sample_groups(samples: Mapping[str, Sample]) -> list[SampleGroup]:
+    """All samples by group; within a group in the order of samples.toml."""
+    entries: dict[str, list[SampleEntry]] = {name: [] for name in [*(name for name, _ in _GROUPS), _OTHERS]}
     for number, sample in samples.items():
         title = sample.name.replace("-", " ").capitalize()
-        found[_group(sample.name)].append(Entry(number, title, sample.shows, sample.outcome))
-    return list(_filled(found))
+        entries[_group(sample.name)].append(SampleEntry(number, title, sample.shows, sample.outcome))
+    return list(_without_empty(entries))
 
 
 def _group(name: str) -> str:
-    if name.startswith(_SHIPPED):
-        return "Shipments and returns"
+    if name.startswith(_SHIPMENTS_OF_ORDERS):
+        return _SHIPMENTS
     return next((group for group, prefixes in _GROUPS if name.startswith(prefixes)), _OTHERS)
 
 
-def _filled(found: Mapping[str, Sequence[Entry]]) -> Iterator[Group]:
-    return (Group(name, entries) for name, entries in found.items() if entries)
+def _without_empty(groups: Mapping[str, Sequence[SampleEntry]]) -> Iterator[SampleGroup]:
+    return (SampleGroup(name, entries) for name, entries in groups.items() if entries)

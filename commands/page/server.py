@@ -1,4 +1,4 @@
-"""The page's server: the page, its parts for the script that keeps it current, and what is loaded on demand."""
+"""The page's Flask app: the page, its parts for the script that keeps it up to date, and JSON loaded on demand."""
 
 import json
 import secrets
@@ -13,58 +13,59 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from commands.page import curl, outcome_text
 from commands.page.actions import add_actions
-from commands.page.app_state import Stage
+from commands.page.app_state import AppState
 from commands.page.delivery import Delivery
 from commands.page.faults import BY_NAME, FAULTS
 from commands.page.jobs import JOBS
-from commands.page.klaviyo_state import Holdings, held_by
-from commands.page.sample_list import groups
-from commands.page.story import ACTS
-from commands.page.subscription import ATTEMPTS
+from commands.page.klaviyo_state import KlaviyoState, klaviyo_state_after
+from commands.page.sample_list import sample_groups
+from commands.page.story import STORY
+from commands.page.subscription import MAX_DELIVERY_ATTEMPTS
 from commands.page.timeline import steps
-from commands.page.views import call_view, sides
+from commands.page.views import call_view, side_by_side
 
 PARTS = ("story", "state", "messages", "letters", "message", "account", "klaviyo")
-LARGEST_BODY = 1 << 20
+MAX_BODY = 1 << 20
+"""Bytes."""
 _HOSTS = ("127.0.0.1", "localhost")
 _POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; form-action 'none'; base-uri 'none'"
-"""Nothing is loaded from anywhere else, whatever a document says."""
-_SECONDS_BETWEEN_SIGNS_OF_LIFE = 15
-_CATALOG = frozenset({"product", "category", "inventory-entry", "standalone-price"})
+"""The browser loads nothing from other sites, whatever a message contains."""
+_KEEPALIVE_SECONDS = 15
+_CATALOG_RESOURCES = frozenset({"product", "category", "inventory-entry", "standalone-price"})
 
 
-def page(stage: Stage) -> Flask:
-    """The application that shows a stage and steers it."""
+def create_app(app_state: AppState) -> Flask:
+    """The Flask app that shows a state and controls it."""
     app = Flask(__name__)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.filters["reason"] = outcome_text.reason
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    app.jinja_env.filters["reason"] = outcome_text.reason_text
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     token = secrets.token_urlsafe(24)
-    app.before_request(partial(_refuse_strangers, token))
-    app.after_request(_with_policy)
-    grouped = groups(stage.samples)
+    app.before_request(partial(_reject_foreign_requests, token))
+    app.after_request(_with_security_headers)
+    groups = sample_groups(app_state.samples)
 
     def context() -> dict[str, Any]:
-        """What the templates need; nothing is computed for those that are not shown."""
-        seen = _seen(stage)
+        """The templates' variables. Klaviyo's state is a function: only the template that shows it computes it."""
+        selection = _selection(app_state)
         return {
-            "stage": stage,
-            "subscription": stage.subscription,
-            "seen": seen,
-            "chosen": seen.chosen,
-            "acts": ACTS,
-            "attempts": ATTEMPTS,
+            "app_state": app_state,
+            "subscription": app_state.subscription,
+            "selection": selection,
+            "selected": selection.delivery,
+            "story": STORY,
+            "max_attempts": MAX_DELIVERY_ATTEMPTS,
             "faults": FAULTS,
-            "fault": BY_NAME.get(stage.fault) if stage.fault and stage.is_failing else None,
+            "active_fault": BY_NAME.get(app_state.fault) if app_state.fault and app_state.is_failing else None,
             "jobs": JOBS,
-            "told": outcome_text.told,
+            "summarize": outcome_text.summarize,
             "steps": steps,
-            "holdings": lambda: _holdings(stage, seen.chosen),
+            "klaviyo_state": lambda: _klaviyo_state(app_state, selection.delivery),
         }
 
     @app.get("/")
-    def whole() -> AnyResponse:
-        response = make_response(render_template("page.html", token=token, groups=grouped, **context()))
+    def index() -> AnyResponse:
+        response = make_response(render_template("page.html", token=token, groups=groups, **context()))
         response.cache_control.no_store = True
         return response
 
@@ -72,108 +73,115 @@ def page(stage: Stage) -> Flask:
     def part(name: str) -> AnyResponse:
         if name not in PARTS:
             abort(404)
-        told = context()
-        tag = _version(stage, told["seen"])
-        if request.if_none_match.contains(tag):
+        variables = context()
+        etag = _version(app_state, variables["selection"])
+        if request.if_none_match.contains(etag):
             return Response(status=304)
-        response = make_response(render_template(f"{name}.html", **told))
-        response.set_etag(tag)
+        response = make_response(render_template(f"{name}.html", **variables))
+        response.set_etag(etag)
         response.cache_control.no_cache = True
         return response
 
     @app.get("/changes")
     def changes() -> Response:
-        return Response(_changes(stage), mimetype="text/event-stream", headers={"Cache-Control": "no-store"})
+        return Response(_change_events(app_state), mimetype="text/event-stream", headers={"Cache-Control": "no-store"})
 
-    _add_on_demand(app, stage)
-    add_actions(app, stage)
+    _add_on_demand(app, app_state)
+    add_actions(app, app_state)
     return app
 
 
-def _add_on_demand(app: Flask, stage: Stage) -> None:
-    """JSON and texts that are loaded when somebody wants to see them."""
+def _add_on_demand(app: Flask, app_state: AppState) -> None:
+    """Add the endpoints for JSON and texts that the page loads only when they are opened."""
 
-    def found(number: int) -> Delivery:
-        return stage.subscription.delivery(number) or abort(404)
+    def delivery_or_404(number: int) -> Delivery:
+        return app_state.subscription.delivery(number) or abort(404)
 
     @app.get("/call/<int:number>/<int:attempt>/<int:call>")
     def call(number: int, attempt: int, call: int) -> str:
-        view = call_view(found(number), attempt, call) or abort(404)
+        view = call_view(delivery_or_404(number), attempt, call) or abort(404)
         return render_template("call.html", view=view, id=f"call-{number}-{attempt}-{call}")
 
     @app.get("/sides/<int:number>")
-    def both(number: int) -> str:
-        delivery = found(number)
-        return render_template("sides.html", delivery=delivery, sides=sides(delivery))
+    def sides(number: int) -> str:
+        delivery = delivery_or_404(number)
+        return render_template("sides.html", delivery=delivery, sides=side_by_side(delivery))
 
     @app.get("/curl/<int:number>")
     def curl_push(number: int) -> Response:
-        return _text(curl.pushed(found(number), stage.subscription.url))
+        return _text(curl.push_command(delivery_or_404(number), app_state.subscription.url))
 
     @app.get("/curl/<int:number>/<int:attempt>/<int:call>")
     def curl_call(number: int, attempt: int, call: int) -> Response:
-        view = call_view(found(number), attempt, call) or abort(404)
-        return _text(curl.called(view.call, stage.sandbox))
+        view = call_view(delivery_or_404(number), attempt, call) or abort(404)
+        return _text(curl.call_command(view.call, app_state.sandbox))
 
     @app.get("/text/delivery/<int:number>")
     def text_of_delivery(number: int) -> Response:
-        return _text(_pretty(found(number).message.data))
+        return _text(_pretty(delivery_or_404(number).message.data))
 
     @app.get("/text/sample/<number>")
     def text_of_sample(number: str) -> Response:
-        sample = stage.samples.get(number) or abort(404)
+        sample = app_state.samples.get(number) or abort(404)
         return _text(_pretty(sample.data))
 
     @app.get("/text/settings")
     def text_of_settings() -> Response:
-        return _text(stage.settings)
+        return _text(app_state.settings)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What the address says is looked at: a delivery, an area of Klaviyo, a person."""
+class Selection:
+    """What the page shows: a delivery, an area of Klaviyo (people or catalog), and the id of a profile."""
 
-    chosen: Delivery | None
+    delivery: Delivery | None
     area: str
-    who: str
+    profile_id: str
 
 
-def _seen(stage: Stage) -> Seen:
-    """As the address says; else the message that was sent last, and what of Klaviyo it is about."""
+def _selection(app_state: AppState) -> Selection:
+    """The selection in the URL; by default the last message sent, and the area of Klaviyo that it is about."""
     number = request.args.get("delivery", type=int)
-    named = stage.subscription.delivery(number) or stage.subscription.delivery(stage.shown)
-    chosen = named or next(iter(stage.subscription.deliveries), None)
+    wanted = app_state.subscription.delivery(number) or app_state.subscription.delivery(app_state.shown)
+    delivery = wanted or next(iter(app_state.subscription.deliveries), None)
     area = request.args.get("area", "")
     if area not in ("people", "catalog"):
-        kind = chosen.resource.split("/")[0] if chosen else ""
-        area = "catalog" if kind in _CATALOG else "people"
-    return Seen(chosen, area, request.args.get("who") or _changed_by_job(stage))
+        kind = delivery.resource.split("/")[0] if delivery else ""
+        area = "catalog" if kind in _CATALOG_RESOURCES else "people"
+    return Selection(delivery, area, request.args.get("who") or _profile_changed_by_job(app_state))
 
 
-def _changed_by_job(stage: Stage) -> str:
-    """The profile that a job changed, rather than one that it made."""
-    changes = (stage.note.changes if stage.note else None) or {}
+def _profile_changed_by_job(app_state: AppState) -> str:
+    """The id of a profile that the last job changed, but did not create; empty if there is none."""
+    changes = (app_state.banner.changes if app_state.banner else None) or {}
     return next((own_id for kind, own_id, field in changes if kind == "profile" and field), "")
 
 
-def _holdings(stage: Stage, chosen: Delivery | None) -> Holdings:
-    requests = [entry for attempt in (chosen.attempts if chosen else ()) for entry in attempt.requests]
-    state = stage.sandbox.klaviyo.state()
-    if stage.note and stage.note.changes is not None and "delivery" not in request.args:
-        return held_by(state, (), stage.note.changes)
-    return held_by(state, requests, chosen.changes, chosen.resource) if chosen else held_by(state, (), {})
+def _klaviyo_state(app_state: AppState, selected: Delivery | None) -> KlaviyoState:
+    """Klaviyo's state, marked with what the last job or else the selected delivery changed."""
+    requests = [entry for attempt in (selected.attempts if selected else ()) for entry in attempt.requests]
+    state = app_state.sandbox.klaviyo.state()
+    if app_state.banner and app_state.banner.changes is not None and "delivery" not in request.args:
+        return klaviyo_state_after(state, (), app_state.banner.changes)
+    return (
+        klaviyo_state_after(state, requests, selected.changes, selected.resource)
+        if selected
+        else klaviyo_state_after(state, (), {})
+    )
 
 
-def _version(stage: Stage, seen: Seen) -> str:
-    number = seen.chosen.number if seen.chosen else 0
-    return f"{stage.subscription.era}-{stage.subscription.version}-{number}-{seen.area}-{seen.who}"
+def _version(app_state: AppState, selection: Selection) -> str:
+    """The ETag of all parts of the page."""
+    number = selection.delivery.number if selection.delivery else 0
+    subscription = app_state.subscription
+    return f"{subscription.generation}-{subscription.version}-{number}-{selection.area}-{selection.profile_id}"
 
 
-def _changes(stage: Stage) -> Iterator[str]:
-    """Server-sent events: a version whenever there is another one, and signs of life."""
+def _change_events(app_state: AppState) -> Iterator[str]:
+    """Server-sent events: the version after every change, and again every few seconds to keep the connection open."""
     version = 0
-    while not stage.subscription.ended:
-        version = stage.subscription.wait_for_change(version, _SECONDS_BETWEEN_SIGNS_OF_LIFE)
+    while not app_state.subscription.is_stopped:
+        version = app_state.subscription.wait_for_change(version, _KEEPALIVE_SECONDS)
         yield f"data: {version}\n\n"
 
 
@@ -182,17 +190,18 @@ def _text(text: str) -> Response:
 
 
 def _pretty(data: bytes) -> str:
-    """JSON with line breaks; any other text as it is."""
+    """Indented JSON; any other text unchanged."""
     try:
         return json.dumps(json.loads(data), indent=2, ensure_ascii=False)
     except ValueError:
         return data.decode("utf-8", "replace")
 
 
-def _refuse_strangers(token: str) -> None:
-    """Other sites may know the address too: only this page, as it was served since this start, may change anything.
+def _reject_foreign_requests(token: str) -> None:
+    """Reject requests from other sites with 403; they may know the page's address too.
 
-    That what it sends is JSON is what the actions ask for: no form of another site can say so.
+    Only this page has the token, which is new for each start. The actions also require JSON, which no HTML form of
+    another site can send.
     """
     host = urlsplit(f"//{request.host}").hostname
     origin = request.headers.get("Origin")
@@ -204,7 +213,7 @@ def _refuse_strangers(token: str) -> None:
         abort(403)
 
 
-def _with_policy(response: Response) -> Response:
+def _with_security_headers(response: Response) -> Response:
     headers: Mapping[str, str] = {
         "Content-Security-Policy": _POLICY,
         "X-Content-Type-Options": "nosniff",

@@ -1,24 +1,24 @@
-"""A sync.toml that somebody pasted: read as text, checked as the function would, never taken for a path."""
+"""A sync.toml pasted into the page: read as text, checked as the function would, never taken for a path."""
 
 import tomllib
 from collections.abc import Sequence
 
-import handlers  # noqa: F401 - registers what a sync.toml may name
+import handlers  # noqa: F401 - registers the messages that a sync.toml may name
 from core.errors import ConfigurationError
 from core.settings import DEFAULT_SYNC_TOML, rules_in
 from handlers.registry import consumed
 
 DEFAULT = DEFAULT_SYNC_TOML.read_text(encoding="utf-8")
 
-_QUICK = (
+_SHORT_PAUSES = (
     ("limits", "read_timeout = 10.0\n", "read_timeout = 2.0\n"),
     ("reconcile", "second_look = 60.0\n", "second_look = 0.0\n"),
 )
-"""Tables, their defaults, and what stands there on the page: its pauses are to be seen, not waited for."""
+"""Table, default line, and its replacement: a reader of the page should see pauses but not sit through them."""
 
 
 def problems(text: str) -> Sequence[str]:
-    """Everything that is wrong with it, a line each; empty when the function would start."""
+    """What is wrong with a sync.toml, one line per problem; empty if the function would start with it."""
     try:
         rules_in(text, "sync.toml", consumed())
     except ConfigurationError as error:
@@ -26,11 +26,11 @@ def problems(text: str) -> Sequence[str]:
     return ()
 
 
-def for_page(text: str) -> str:
-    """The same with shorter pauses, where its tables do not name others."""
-    for table, default, quick in _QUICK:
+def with_short_pauses(text: str) -> str:
+    """The same settings with shorter pauses, unless they set the pauses themselves."""
+    for table, default, short in _SHORT_PAUSES:
         if default in text:
-            text = text.replace(default, quick)
+            text = text.replace(default, short)
         elif table not in tomllib.loads(text):
-            text = f"{text}\n[{table}]\n{quick}"
+            text = f"{text}\n[{table}]\n{short}"
     return text

@@ -1,35 +1,35 @@
-"""What a message changed in Klaviyo: two states of it, compared field by field."""
+"""What a message changed in Klaviyo: a field-by-field diff of two snapshots of its state."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-Place = tuple[str, str, str]
-"""A kind of resource, its id, and the name of a field; no name: the resource is new."""
-Changes = Mapping[Place, str]
-"""The value that each changed field had before; empty if it had none."""
+FieldKey = tuple[str, str, str]
+"""Kind of resource, id of the resource, name of the field. The name is empty if the resource itself is new."""
+Changes = Mapping[FieldKey, str]
+"""Changed fields with their previous value; the value is empty if there was none."""
 
-NOTHING: Changes = {}
+NO_CHANGES: Changes = {}
 
-_SELF = ""
-_UNTOLD = frozenset({"updated", "created", "events", "last_event_date", "custom_metadata"})
-"""Times and counts of the account itself, and JSON that nobody reads."""
-
-
-def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Changes:
-    """The fields of profiles, items, variants and categories that differ, and resources and events that are new."""
-    return dict(_changed(before, after))
+_NEW = ""
+_IGNORED_FIELDS = frozenset({"updated", "created", "events", "last_event_date", "custom_metadata"})
+"""Timestamps and counters that Klaviyo keeps itself, and raw JSON that is not meant for readers."""
 
 
-def later(first: Changes, second: Changes) -> Changes:
-    """Both, one after the other: the value before the first."""
+def diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> Changes:
+    """Changed fields of profiles, items, variants and categories, plus new resources and new events."""
+    return dict(_changes(before, after))
+
+
+def merged(first: Changes, second: Changes) -> Changes:
+    """Two consecutive diffs as one. A field that changed twice keeps the value from before the first change."""
     return {**second, **first}
 
 
-def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[FieldKey, str]]:
     known = {(event["profile_id"], event["metric"], event["unique_id"]) for event in before["events"]}
     for event in after["events"]:
         if (event["profile_id"], event["metric"], event["unique_id"]) not in known:
-            yield ("event", f"{event['metric']} {event['unique_id']}", _SELF), ""
+            yield ("event", f"{event['metric']} {event['unique_id']}", _NEW), ""
     for kind, old, new in (
         ("profile", _by_id(before["profiles"]), _by_id(after["profiles"])),
         ("item", before["items"], after["items"]),
@@ -38,12 +38,12 @@ def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tu
     ):
         for own_id, resource in new.items():
             if own_id not in old:
-                yield (kind, own_id, _SELF), ""
+                yield (kind, own_id, _NEW), ""
                 continue
             was, now = dict(_fields(old[own_id])), dict(_fields(resource))
             for name in now.keys() | was.keys():
                 if was.get(name) != now.get(name):
-                    yield (kind, own_id, name), _shown(was.get(name))
+                    yield (kind, own_id, name), _previous(was.get(name))
 
 
 def _by_id(profiles: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -51,12 +51,12 @@ def _by_id(profiles: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _fields(resource: Any) -> Iterator[tuple[str, Any]]:
-    """The fields, those of nested objects by their own names."""
+    """The fields of a resource, with nested objects flattened. A category is only its name."""
     if not isinstance(resource, Mapping):
         yield "name", resource
         return
     for name, value in resource.items():
-        if name in _UNTOLD:
+        if name in _IGNORED_FIELDS:
             continue
         if isinstance(value, Mapping):
             yield from _fields(value)
@@ -64,5 +64,5 @@ def _fields(resource: Any) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def _shown(value: Any) -> str:
+def _previous(value: Any) -> str:
     return "" if value is None or isinstance(value, list | dict) else str(value)

@@ -1,91 +1,92 @@
-"""The page's guided tour: one act after the other, each with what it shows."""
+"""The page's guided tour: twelve steps, each with a button that plays it and a summary of what it shows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Deed = Literal["", "heal", "replay", "past", "damage", "reconcile"]
+Action = Literal["", "clear_fault", "replay", "backfill", "damage", "reconcile"]
+"""What a step does before it sends its samples; the last three are jobs."""
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
-    """One press of the page's main button.
+class StoryStep:
+    """One step of the tour, played by the page's main button.
 
-    `label` says what will be done, `told` what was seen (empty: a job says it). `samples` are sent after the failure
-    `fault` was switched on or the `deed` done; `shown` is the one that the page then shows.
+    `label` is the button's text. `summary` is shown once the step is played; if empty, the job's own summary is.
+    The step switches on the failure `fault` or performs `action`, then sends `samples`. The page selects the sample
+    `shown`.
     """
 
     label: str
-    told: str
+    summary: str
     samples: Sequence[str] = ()
     shown: str = ""
     fault: str = ""
-    deed: Deed = ""
+    action: Action = ""
 
 
-ACTS = (
-    Act(
-        "Let a customer order",
-        "Mira registered and ordered a bag. The shop published seven messages; the function wrote the catalog, her "
-        "profile and her order.",
+STORY = (
+    StoryStep(
+        "Place an order",
+        "Mira registered and placed an order. The shop published seven messages, and the function wrote the catalog, "
+        "her profile and her order to Klaviyo.",
         ("02", "03", "04", "05", "06", "13", "16"),
         "16",
     ),
-    Act(
-        "Ship her parcel",
-        "Her parcel has a tracking number. Klaviyo has it on her timeline, ready for a shipping e-mail.",
+    StoryStep(
+        "Ship the order",
+        "The order left in two parcels with tracking numbers. Klaviyo has both on Mira's timeline, ready to trigger "
+        "shipping e-mails.",
         ("76", "78", "80"),
         "76",
     ),
-    Act(
+    StoryStep(
         "Take Klaviyo down",
-        "Mira moved while Klaviyo is down. The function refuses the message, so Pub/Sub keeps it and delivers it again "
-        "after a pause. Nothing is lost.",
+        "Mira changed her address while Klaviyo is down. The function rejects the message, so Pub/Sub keeps it and "
+        "redelivers it after a pause. Nothing is lost.",
         ("15",),
         "15",
         fault="down",
     ),
-    Act(
+    StoryStep(
         "Bring Klaviyo back",
-        "Klaviyo answers again. Pub/Sub delivered the same message again, and Mira's new address is there.",
-        deed="heal",
+        "Klaviyo is up again. Pub/Sub redelivered the same message, and Klaviyo has Mira's new address.",
+        action="clear_fault",
     ),
-    Act(
-        "Send what Klaviyo refuses",
-        "Klaviyo refuses the content, and another try would change nothing. So the message lies among the dead letters,"
-        " with the reason.",
+    StoryStep(
+        "Send what Klaviyo rejects",
+        "Klaviyo rejected an order's content, and retrying would not help. The message became a dead letter that "
+        "says why.",
         ("17",),
         "17",
         fault="refused",
     ),
-    Act(
+    StoryStep(
         "Replay the dead letter",
-        "Whatever Klaviyo minded is mended by now, so the original message was sent again. No event counts twice.",
-        deed="replay",
+        "With the cause fixed, the original message was sent again. No event counts twice, even if Klaviyo had it "
+        "already.",
+        action="replay",
     ),
-    Act(
+    StoryStep(
         "Start a sale",
-        "Prices went down live, without a publish. The catalog has the new price, and the one before it.",
+        "Prices dropped in the shop, live, without a new publish. Klaviyo's catalog shows the sale price and the price "
+        "before it.",
         ("44", "50"),
         "50",
     ),
-    Act(
-        "Send something back",
+    StoryStep(
+        "Return an item",
         "Mira announced a return, the item came back, and one broken vase was refunded. Each is an event of its own.",
         ("84", "86", "31"),
         "86",
     ),
-    Act(
+    StoryStep(
         "Erase a customer",
-        "A customer was deleted with data erasure. Klaviyo was asked to erase the profile.",
+        "A customer was deleted in the shop, with data erasure. The function asked Klaviyo to erase the profile too.",
         ("14", "41"),
         "41",
     ),
-    Act("Damage Klaviyo by hand", "", deed="damage"),
-    Act("Reconcile", "", deed="reconcile"),
-    Act(
-        "Load the shop's past",
-        "",
-        deed="past",
-    ),
+    StoryStep("Change Klaviyo by hand", "", action="damage"),
+    StoryStep("Reconcile", "", action="reconcile"),
+    StoryStep("Load the shop's history", "", action="backfill"),
 )

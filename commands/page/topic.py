@@ -1,4 +1,4 @@
-"""The dead-letter topic of the page: takes what the function publishes, as Pub/Sub would over gRPC."""
+"""The page's dead-letter topic: receives what the function publishes, over gRPC like Pub/Sub."""
 
 import itertools
 from collections.abc import Callable, Mapping
@@ -8,23 +8,23 @@ from typing import Any, Self
 
 TOPIC = "projects/sandbox/topics/dead-letters"
 
-Publish = Callable[[str, Mapping[str, str]], None]
-"""Takes the id of the message that became a letter, and the letter's attributes."""
+OnPublish = Callable[[str, Mapping[str, str]], None]
+"""Called with the id of the original message and the attributes of the dead letter."""
 
 _THREADS = 2
 
 
 class DeadLetterTopic:
-    """A Publisher service on a loopback port that the system chose. A context manager."""
+    """A Pub/Sub Publisher service on a free loopback port. A context manager."""
 
-    def __init__(self, published: Publish) -> None:
-        # gRPC takes a third of a second to import: only the page needs it.
+    def __init__(self, on_publish: OnPublish) -> None:
+        # Importing gRPC takes a third of a second, and only the page needs it.
         import grpc  # noqa: PLC0415
         from google.pubsub_v1 import types  # noqa: PLC0415
 
-        self._published = published
-        self._numbers = itertools.count(1)
-        self._answer = types.PublishResponse
+        self._on_publish = on_publish
+        self._message_ids = itertools.count(1)
+        self._response_type = types.PublishResponse
         method = grpc.unary_unary_rpc_method_handler(
             self._publish,
             request_deserializer=types.PublishRequest.deserialize,
@@ -38,7 +38,7 @@ class DeadLetterTopic:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What makes the function publish its letters here."""
+        """Environment variables that make the function publish its dead letters here."""
         return {"PUBSUB_EMULATOR_HOST": f"127.0.0.1:{self._port}", "DEAD_LETTER_TOPIC": TOPIC}
 
     def __enter__(self) -> Self:
@@ -51,5 +51,5 @@ class DeadLetterTopic:
     def _publish(self, request: Any, _context: Any) -> Any:
         for message in request.messages:
             attributes = dict(message.attributes)
-            self._published(attributes.get("message_id", ""), attributes)
-        return self._answer(message_ids=[str(next(self._numbers)) for _ in request.messages])
+            self._on_publish(attributes.get("message_id", ""), attributes)
+        return self._response_type(message_ids=[str(next(self._message_ids)) for _ in request.messages])

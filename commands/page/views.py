@@ -1,4 +1,4 @@
-"""The JSON behind a message, on demand: each call, and commercetools' documents beside the requests to Klaviyo."""
+"""The JSON behind a message, built on demand: single calls, and commercetools side by side with Klaviyo."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,12 +8,12 @@ from typing import Any
 from urllib.parse import unquote, urlencode
 
 from commands.page.delivery import Call, Delivery
-from commands.page.provenance import Comparison, Line
+from commands.page.provenance import Line, Provenance
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """JSON of commercetools: the message, or what was read."""
+    """JSON from commercetools: the message, or a response to a read."""
 
     name: str
     lines: Sequence[Line]
@@ -21,35 +21,38 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class CallView:
-    """A call with its JSON: what was sent, or of a read what came back. `answer`: what a refusal said."""
+    """A call with its JSON: the request body, or for a read the response. `error` is the response to a failed call.
+
+    `origins` are those of the id in the path, `marked` is the number of marked lines.
+    """
 
     call: Call
     path: str
     origins: tuple[int, ...]
     lines: Sequence[Line]
-    answer: str
+    error: str
     marked: int
 
 
 @dataclass(frozen=True, slots=True)
-class Sides:
-    """The documents, and the requests of the last attempt that carried something."""
+class SideBySide:
+    """commercetools' documents, and the requests of the last attempt that wrote to Klaviyo."""
 
     documents: Sequence[Document]
     requests: Sequence[CallView]
 
 
 def call_view(delivery: Delivery, attempt: int, number: int) -> CallView | None:
-    """A call by its numbers, from 0; None when there is none."""
-    return _views(_key(delivery)).calls.get((attempt, number))
+    """A call by the indexes of its attempt and of itself, both from 0; None if there is no such call."""
+    return _views(_cache_key(delivery)).calls.get((attempt, number))
 
 
-def sides(delivery: Delivery) -> Sides:
+def side_by_side(delivery: Delivery) -> SideBySide:
     """Both sides of a delivery, as far as it got."""
-    views = _views(_key(delivery))
+    views = _views(_cache_key(delivery))
     last = len(delivery.attempts) - 1
     requests = [view for (attempt, _), view in views.calls.items() if attempt == last and _is_write(view)]
-    return Sides(views.documents, requests)
+    return SideBySide(views.documents, requests)
 
 
 def _is_write(view: CallView) -> bool:
@@ -57,8 +60,8 @@ def _is_write(view: CallView) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Key:
-    """A delivery's JSON changes only when it gets another attempt."""
+class _CacheKey:
+    """The cache key of a delivery's JSON, which only changes with another attempt."""
 
     delivery: Delivery
     attempts: int
@@ -67,7 +70,7 @@ class _Key:
         return hash((id(self.delivery), self.attempts))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and other.delivery is self.delivery and other.attempts == self.attempts
+        return isinstance(other, _CacheKey) and other.delivery is self.delivery and other.attempts == self.attempts
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,28 +79,28 @@ class _Views:
     calls: Mapping[tuple[int, int], CallView]
 
 
-def _key(delivery: Delivery) -> _Key:
-    return _Key(delivery, len(delivery.attempts))
+def _cache_key(delivery: Delivery) -> _CacheKey:
+    return _CacheKey(delivery, len(delivery.attempts))
 
 
 @lru_cache(maxsize=16)
-def _views(key: _Key) -> _Views:
+def _views(key: _CacheKey) -> _Views:
     delivery, attempts = key.delivery, key.delivery.attempts[: key.attempts]
-    reads = {read.path: read.answer for attempt in attempts for read in attempt.reads}
-    comparison = Comparison([_message(delivery.message.data), *reads.values()])
+    reads = {read.path: read.response for attempt in attempts for read in attempt.reads}
+    provenance = Provenance([_message(delivery.message.data), *reads.values()])
     calls = {
-        (turn, number): _view(call, comparison)
+        (turn, number): _view(call, provenance)
         for turn, attempt in enumerate(attempts)
         for number, call in enumerate(attempt.calls)
     }
     documents = [
-        Document(name, comparison.document(index))
+        Document(name, provenance.document(index))
         for index, name in enumerate(["The message", *(f"Read: {path}" for path in reads)])
     ]
-    answers = dict(zip(reads, documents[1:], strict=True))
+    responses = dict(zip(reads, documents[1:], strict=True))
     for place, view in calls.items():
-        if view.call.backend == "commercetools" and (answer := answers.get(view.call.record["path"])):
-            calls[place] = CallView(view.call, view.path, (), answer.lines, view.answer, 0)
+        if view.call.backend == "commercetools" and (response := responses.get(view.call.record["path"])):
+            calls[place] = CallView(view.call, view.path, (), response.lines, view.error, 0)
     return _Views(documents, calls)
 
 
@@ -108,11 +111,11 @@ def _message(data: bytes) -> Any:
         return data.decode("utf-8", "replace")
 
 
-def _view(call: Call, comparison: Comparison) -> CallView:
+def _view(call: Call, provenance: Provenance) -> CallView:
     record = call.record
     path = unquote(record["path"])
-    lines = comparison.body(record["body"]) if record["body"] else []
-    answer = json.dumps(record["answer"], indent=2, ensure_ascii=False) if record["answer"] else ""
+    lines = provenance.body(record["body"]) if record["body"] else []
+    error = json.dumps(record["answer"], indent=2, ensure_ascii=False) if record["answer"] else ""
     query = "?" + unquote(urlencode(record["query"], doseq=True)) if record["query"] else ""
     marked = sum(bool(line.origins) for line in lines)
-    return CallView(call, path + query, comparison.path(path), lines, answer, marked)
+    return CallView(call, path + query, provenance.path(path), lines, error, marked)

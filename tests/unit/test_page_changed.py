@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from commands.page.state_diff import changed, later
+from commands.page.state_diff import diff, merged
 
 EMPTY: dict[str, Any] = {"profiles": [], "events": [], "items": {}, "variants": {}, "categories": {}}
 
@@ -19,10 +19,10 @@ def test_what_is_new_has_no_name() -> None:
         items={"i": {"title": "Vase"}},
         categories={"k": "Home"},
     )
-    assert set(changed(EMPTY, after)) == {
+    assert set(diff(EMPTY, after)) == {
         ("profile", "P", ""), ("event", "Placed Order o", ""), ("item", "i", ""), ("category", "k", ""),
     }  # fmt: skip
-    assert changed(after, after) == {}
+    assert diff(after, after) == {}
 
 
 def test_a_change_has_what_was_before() -> None:
@@ -45,7 +45,7 @@ def test_a_change_has_what_was_before() -> None:
         variants={"v": {"price": 6, "images": ["b"], "custom_metadata": {"price_json": "2"}}},
         categories={"k": "House"},
     )
-    assert changed(before, after) == {
+    assert diff(before, after) == {
         ("profile", "P", "city"): "Ulm",
         ("profile", "P", "title"): "",
         ("variant", "v", "price"): "5",
@@ -57,4 +57,4 @@ def test_a_change_has_what_was_before() -> None:
 def test_of_two_changes_the_first_says_what_was() -> None:
     """A message that was delivered twice is one."""
     place = ("profile", "P", "city")
-    assert later({place: "Ulm"}, {place: "Bonn", ("item", "i", ""): ""}) == {place: "Ulm", ("item", "i", ""): ""}
+    assert merged({place: "Ulm"}, {place: "Bonn", ("item", "i", ""): ""}) == {place: "Ulm", ("item", "i", ""): ""}

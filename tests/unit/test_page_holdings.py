@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from commands.page.klaviyo_state import held_by, holdings, touched_by
+from commands.page.klaviyo_state import klaviyo_state, klaviyo_state_after, touched_by
 from commands.processes import ROOT
 
 PREFIX = "$custom:::$default:::"
@@ -56,7 +56,7 @@ def _request(method: str, path: str, body: Any = None) -> dict[str, Any]:
 
 def test_a_profile_has_its_facts_and_its_timeline_the_latest_first() -> None:
     """Names, values with their currency, what was ordered; empty fields are left out."""
-    held = holdings(STATE, frozenset())
+    held = klaviyo_state(STATE, frozenset())
     other, ada = held.profiles
     assert (ada.name, ada.email) == ("Ada", "a@example.com")
     assert [event.metric for event in ada.events] == ["Refunded Order", "Placed Order", "Ordered Product"]
@@ -73,7 +73,7 @@ def test_a_profile_has_its_facts_and_its_timeline_the_latest_first() -> None:
 
 def test_an_item_has_price_stock_categories_and_variants() -> None:
     """Stock is the sum of what is tracked; a category that is gone goes by its id."""
-    hidden, vase = holdings(STATE, frozenset()).items
+    hidden, vase = klaviyo_state(STATE, frozenset()).items
     assert (vase.price, vase.stock, vase.initials) == ("64.00", "3 in stock", "OS")
     assert list(vase.categories) == ["Home", "gone"]
     assert [(one.sku, one.price, one.stock) for one in vase.variants] == [
@@ -99,7 +99,7 @@ def test_what_a_delivery_was_about_comes_first(
     request_: dict[str, Any], profiles: list[str], items: list[str], categories: list[str]
 ) -> None:
     """By the identifiers in what it wrote, not by what it read or by an event's properties."""
-    held = holdings(STATE, touched_by([request_]))
+    held = klaviyo_state(STATE, touched_by([request_]))
     assert [one.id for one in held.profiles if one.is_touched] == profiles
     assert [one.id for one in held.items if one.is_touched] == items
     assert [one.id for one in held.categories if one.is_touched] == categories
@@ -110,7 +110,7 @@ def test_what_a_delivery_was_about_comes_first(
 def test_new_events_of_a_delivery_are_told_from_older_ones() -> None:
     """By the unique id that was sent."""
     touched = touched_by([_request("POST", "/api/events", {"data": {"attributes": {"unique_id": "l1"}}})])
-    events = next(profile for profile in holdings(STATE, touched).profiles if profile.id == "P1").events
+    events = next(profile for profile in klaviyo_state(STATE, touched).profiles if profile.id == "P1").events
     assert [event.unique_id for event in events if event.is_new] == ["l1"]
 
 
@@ -124,7 +124,7 @@ def test_what_a_message_changed_is_told_with_what_it_was() -> None:
         ("variant", "A", "price"): "70",
         ("event", "Placed Order o1", ""): "",
     }
-    held = held_by(STATE, (), changes, "product/p1")
+    held = klaviyo_state_after(STATE, (), changes, "product/p1")
     profiles = {profile.id: profile for profile in held.profiles}
     assert profiles["P2"].was == {"address": "1", "phone": "+4931"}
     assert (profiles["P1"].is_new, profiles["P2"].is_new) == (True, False)
@@ -139,10 +139,10 @@ def test_a_shopper_sees_what_is_on_sale_and_what_is_sold_out() -> None:
     """The price before a discount; no variant that is tracked has stock, and all are tracked."""
     items = {"p1": STATE["items"]["p1"] | {"custom_metadata": {"compare_at_price": 70.0}}}
     variants = {"A": STATE["variants"]["A"]}
-    (item,) = holdings({**STATE, "items": items, "variants": variants}, frozenset()).items
+    (item,) = klaviyo_state({**STATE, "items": items, "variants": variants}, frozenset()).items
     assert (item.full_price, item.is_sold_out) == ("70.00", True)
-    assert not holdings(STATE, frozenset()).items[1].is_sold_out
-    (item,) = holdings(
+    assert not klaviyo_state(STATE, frozenset()).items[1].is_sold_out
+    (item,) = klaviyo_state(
         {**STATE, "items": items, "variants": variants | {"C": STATE["variants"]["C"]}}, frozenset()
     ).items
     assert not item.is_sold_out

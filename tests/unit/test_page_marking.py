@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from commands.page.provenance import Comparison, Line
+from commands.page.provenance import Line, Provenance
 
 PRICE = {"value": {"type": "centPrecision", "currencyCode": "EUR", "centAmount": 17900, "fractionDigits": 2}}
 YEN = {"value": {"type": "centPrecision", "currencyCode": "JPY", "centAmount": 29800, "fractionDigits": 0}}
@@ -37,9 +37,9 @@ def _marked(lines: list[Line]) -> list[str]:
 )
 def test_a_value_taken_over_is_marked_on_both_sides(document: Any, body: Any, shared: str) -> None:
     """Equal, another spelling of the same, or part of a longer text."""
-    comparison = Comparison([document])
-    there = comparison.body(body)
-    here = comparison.document(0)
+    provenance = Provenance([document])
+    there = provenance.body(body)
+    here = provenance.document(0)
     assert len(_marked(there)) == 1
     assert [text.strip('"') for text in _marked(here)] == [shared]
     numbers = {number for line in there for number in line.origins}
@@ -65,44 +65,44 @@ def test_a_value_taken_over_is_marked_on_both_sides(document: Any, body: Any, sh
 )
 def test_what_only_looks_alike_is_not_marked(document: Any, body: Any) -> None:
     """Small numbers, truths, names of types, parts of words."""
-    comparison = Comparison([document])
-    assert _marked(comparison.body(body)) == []
-    assert _marked(comparison.document(0)) == []
+    provenance = Provenance([document])
+    assert _marked(provenance.body(body)) == []
+    assert _marked(provenance.document(0)) == []
 
 
 def test_only_what_went_somewhere_is_marked_in_the_document() -> None:
     """The values of a document that no request has stay plain."""
-    comparison = Comparison([{"first": "Mira", "last": "Falkner"}])
-    comparison.body({"first_name": "Mira"})
-    assert _marked(comparison.document(0)) == ['"Mira"']
+    provenance = Provenance([{"first": "Mira", "last": "Falkner"}])
+    provenance.body({"first_name": "Mira"})
+    assert _marked(provenance.document(0)) == ['"Mira"']
 
 
 def test_the_id_in_a_path_is_compared() -> None:
     """`PATCH /api/catalog-variants/$custom:::$default:::SKU` is about the variant with that SKU."""
-    comparison = Comparison([{"sku": "TOTE-S"}])
-    origins = comparison.path("/api/catalog-variants/$custom:::$default:::TOTE-S")
+    provenance = Provenance([{"sku": "TOTE-S"}])
+    origins = provenance.path("/api/catalog-variants/$custom:::$default:::TOTE-S")
     assert origins
-    assert _marked(comparison.document(0)) == ['"TOTE-S"']
-    assert not comparison.path("/api/events")
+    assert _marked(provenance.document(0)) == ['"TOTE-S"']
+    assert not provenance.path("/api/events")
 
 
 def test_lines_are_the_json() -> None:
     """Pretty-printed, with commas, and it says which brackets lead to something marked."""
     document = {"a": [1, {"b": "xyz"}], "c": {}, "d": [], "e": 'q"<'}
-    comparison = Comparison([{"b": "xyz"}])
-    lines = comparison.body(document)
+    provenance = Provenance([{"b": "xyz"}])
+    lines = provenance.body(document)
     keys = ["" if line.key is None else json.dumps(line.key) + ": " for line in lines]
     shown = ["  " * line.depth + key + line.text + "," * line.comma for key, line in zip(keys, lines, strict=True)]
     assert "\n".join(shown) == json.dumps(document, indent=2)
-    assert [line.leads_to_marked for line in lines] == [
+    assert [line.encloses_marked for line in lines] == [
         True, True, False, True, False, True, True, False, False, False, True,
     ]  # fmt: skip
 
 
 def test_an_order_as_it_is_is_not_marked_in_its_event() -> None:
     """What keeps its name and value in an event's properties was copied, not mapped."""
-    comparison = Comparison([{"orderNumber": "S-1", "email": "a@example.com", "total": {"centAmount": 500}}])
+    provenance = Provenance([{"orderNumber": "S-1", "email": "a@example.com", "total": {"centAmount": 500}}])
     properties = {"orderNumber": "S-1", "OrderNumber": "S-1", "total": {"centAmount": 500}}
     profile = {"email": "a@example.com"}
-    lines = comparison.body({"data": {"type": "event", "attributes": {"profile": profile, "properties": properties}}})
+    lines = provenance.body({"data": {"type": "event", "attributes": {"profile": profile, "properties": properties}}})
     assert [line.key for line in lines if line.origins] == ["email", "OrderNumber"]

@@ -13,7 +13,7 @@ import requests
 import sandbox
 from commands.page import subscription as module
 from commands.page.delivery import Delivery, Message
-from commands.page.subscription import ATTEMPTS, Subscription
+from commands.page.subscription import MAX_DELIVERY_ATTEMPTS, Subscription
 from commands.processes import Function, Sandbox
 from sandbox.calls import klaviyo
 from sandbox.samples import DOCUMENTS, samples
@@ -47,7 +47,7 @@ class Told:
         return self._line
 
 
-SAMPLES = {sample.file.split("-", 1)[0]: Message.of(sample) for sample in samples()}
+SAMPLES = {sample.file.split("-", 1)[0]: Message.from_sample(sample) for sample in samples()}
 
 
 @pytest.fixture
@@ -59,8 +59,8 @@ def told() -> Told:
 @pytest.fixture
 def subscription(told: Told, monkeypatch: pytest.MonkeyPatch) -> Iterator[Subscription]:
     """A running one, that delivers again without waiting long."""
-    monkeypatch.setattr(module, "_FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(module, "_TICK", 0.005)
+    monkeypatch.setattr(module, "_MIN_BACKOFF", 0.01)
+    monkeypatch.setattr(module, "_POLL_INTERVAL", 0.005)
 
     @contextmanager
     def start() -> Iterator[Function]:
@@ -126,7 +126,7 @@ def test_the_pause_is_as_long_as_pubsubs_and_can_be_skipped(
     subscription: Subscription, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ten seconds, then twenty; a message that waits for nothing has nothing to skip."""
-    monkeypatch.setattr(module, "_FIRST_PAUSE", 10.0)
+    monkeypatch.setattr(module, "_MIN_BACKOFF", 10.0)
     told.refusals = 2
     began = time.time()
     subscription.send(SAMPLES["13"])
@@ -145,16 +145,16 @@ def test_a_message_is_given_up_after_five_attempts(subscription: Subscription, t
     told.refusals = 99
     subscription.send(SAMPLES["13"])
     (delivery,) = _settled(subscription, 1)
-    assert delivery.letter is not None
-    assert delivery.letter.forwarded
+    assert delivery.dead_letter is not None
+    assert delivery.dead_letter.forwarded
     assert delivery.outcome == "dead-lettered"
-    assert len(delivery.attempts) == ATTEMPTS
-    assert subscription.letters == [delivery]
+    assert len(delivery.attempts) == MAX_DELIVERY_ATTEMPTS
+    assert subscription.dead_letters == [delivery]
 
 
 def test_a_letter_is_replayed_once(subscription: Subscription, told: Told) -> None:
     """As a message of its own; the letter leaves the lane."""
-    told.refusals = ATTEMPTS
+    told.refusals = MAX_DELIVERY_ATTEMPTS
     subscription.send(SAMPLES["13"])
     (dead,) = _settled(subscription, 1)
     assert subscription.replay(dead.number) == 2
@@ -163,7 +163,7 @@ def test_a_letter_is_replayed_once(subscription: Subscription, told: Told) -> No
     _, replayed = _settled(subscription, 2)
     assert replayed.outcome == "synced"
     assert replayed.message == dead.message
-    assert subscription.letters == []
+    assert subscription.dead_letters == []
     assert told.pushed[0] != told.pushed[-1]
 
 
@@ -173,16 +173,16 @@ def test_a_letter_of_the_function_has_its_reason(
     """What it published to the topic while it had the message."""
 
     def push(self: Told, _data: bytes, message_id: str, _attempt: int) -> int:
-        subscription.take_letter(message_id, {"reason": "klaviyo_refused", "error": "Refused invalid /data"})
+        subscription.record_dead_letter(message_id, {"reason": "klaviyo_refused", "error": "Refused invalid /data"})
         self._line = {"outcome": "dead-lettered", "reason": "klaviyo_refused"}
         return 204
 
     monkeypatch.setattr(Told, "push", push)
     subscription.send(SAMPLES["13"])
     (delivery,) = _settled(subscription, 1)
-    assert delivery.letter is not None
-    assert (delivery.letter.reason, delivery.letter.error) == ("klaviyo_refused", "Refused invalid /data")
-    assert not delivery.letter.forwarded
+    assert delivery.dead_letter is not None
+    assert (delivery.dead_letter.reason, delivery.dead_letter.error) == ("klaviyo_refused", "Refused invalid /data")
+    assert not delivery.dead_letter.forwarded
     assert told.starts == 1
 
 
@@ -197,7 +197,7 @@ def test_a_function_that_is_gone_counts_as_a_refusal(
     monkeypatch.setattr(Told, "push", unreachable)
     subscription.send(SAMPLES["01"])
     (delivery,) = _settled(subscription, 1)
-    assert delivery.letter is not None
+    assert delivery.dead_letter is not None
     assert delivery.attempts[0].reason == "no_answer"
 
 
@@ -211,16 +211,16 @@ def test_a_change_that_was_made_before_is_no_trouble(subscription: Subscription)
 def test_a_task_is_done_between_two_messages(subscription: Subscription, told: Told) -> None:
     """It says what came of it, or what went wrong; and whoever shows the page is told."""
     version = subscription.version
-    assert subscription.do(lambda: 7).result(10) == 7
+    assert subscription.submit(lambda: 7).result(10) == 7
     assert subscription.wait_for_change(version, 10) > version
-    assert isinstance(subscription.do(lambda: int("")).exception(10), ValueError)
-    era = subscription.era
+    assert isinstance(subscription.submit(lambda: int("")).exception(10), ValueError)
+    generation = subscription.generation
     subscription.send(SAMPLES["13"])
     _settled(subscription, 1)
-    subscription.do(subscription.forget).result(10)
-    subscription.do(subscription.restart).result(10)
+    subscription.submit(subscription.clear_history).result(10)
+    subscription.submit(subscription.restart).result(10)
     assert subscription.deliveries == []
-    assert subscription.era != era
+    assert subscription.generation != generation
     assert told.starts == 2
 
 
@@ -254,7 +254,7 @@ def test_every_change_can_be_waited_for(subscription: Subscription) -> None:
 
 def test_the_history_has_an_end(subscription: Subscription, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page that is left open does not grow for ever."""
-    monkeypatch.setattr(module, "LONGEST_HISTORY", 3)
+    monkeypatch.setattr(module, "MAX_HISTORY", 3)
     for _ in range(5):
         subscription.send(SAMPLES["01"])
     assert [delivery.number for delivery in subscription.deliveries] == [5, 4, 3]

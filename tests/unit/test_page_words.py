@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from commands.page import curl
-from commands.page.delivery import Attempt, Backend, Call, Delivery, Letter, Message
-from commands.page.outcome_text import TIMES, times, told
-from commands.page.sample_list import groups
+from commands.page.delivery import Attempt, Backend, Call, DeadLetter, Delivery, Message
+from commands.page.outcome_text import TIMES, summarize, with_times_sign
+from commands.page.sample_list import sample_groups
 from commands.page.timeline import steps
 from commands.processes import Sandbox
 from sandbox.control import Control
@@ -38,36 +38,38 @@ def _event(name: str, status: int = 202, value: float | None = None) -> Call:
     return _call("Klaviyo", "create_event", status, "POST", body=body)
 
 
-def _delivery(*calls: Call, outcome: str = "synced", reason: str = "", letter: Letter | None = None) -> Delivery:
+def _delivery(*calls: Call, outcome: str = "synced", reason: str = "", letter: DeadLetter | None = None) -> Delivery:
     line = {"outcome": outcome, "reason": reason, "type": "OrderCreated"}
     attempt = Attempt(NOW, outcome != "retried", line, [], calls)
-    return Delivery(1, Message("order-created", "An order", b"{}"), NOW, attempts=[attempt], letter=letter)
+    return Delivery(1, Message("order-created", "An order", b"{}"), NOW, attempts=[attempt], dead_letter=letter)
 
 
 @pytest.mark.parametrize(
     ("delivery", "headline"),
     [
-        (_delivery(_event("Placed Order")), "Klaviyo has it: Placed Order."),
-        (_delivery(), "Klaviyo has it already."),
-        (_delivery(outcome="ignored", reason="staged"), "Nothing to do: only the staged side changed."),
+        (_delivery(_event("Placed Order")), "Synced to Klaviyo: Placed Order."),
+        (_delivery(), "Klaviyo was already up to date."),
+        (_delivery(outcome="ignored", reason="staged"), "Nothing to do: only the staged version changed."),
         (_delivery(outcome="ignored", reason="some_word"), "Nothing to do: some word."),
         (
             _delivery(outcome="retried", reason="klaviyo_error"),
-            "Back to Pub/Sub: Klaviyo is down. It will be delivered again.",
+            "Back to Pub/Sub: Klaviyo is down. It will be redelivered.",
         ),
         (
-            _delivery(outcome="dead-lettered", reason="not_json", letter=Letter(NOW, "not_json")),
-            "It can never succeed: it is no JSON. It lies among the dead letters.",
+            _delivery(outcome="dead-lettered", reason="not_json", letter=DeadLetter(NOW, "not_json")),
+            "Dead letter: it is not JSON. Retrying would not help.",
         ),
         (
-            _delivery(outcome="retried", reason="klaviyo_denied", letter=Letter(NOW, "klaviyo_denied", forwarded=True)),
-            "Given up after 5 attempts: Klaviyo does not accept the key. It lies among the dead letters.",
+            _delivery(
+                outcome="retried", reason="klaviyo_denied", letter=DeadLetter(NOW, "klaviyo_denied", forwarded=True)
+            ),
+            "Given up after 5 attempts: Klaviyo rejects the API key. The message is a dead letter now.",
         ),
     ],
 )
 def test_a_message_has_a_headline(delivery: Delivery, headline: str) -> None:
     """How it ended, and why."""
-    assert told(delivery).headline == headline
+    assert summarize(delivery).headline == headline
 
 
 def test_what_was_read_is_told_once() -> None:
@@ -79,22 +81,22 @@ def test_what_was_read_is_told_once() -> None:
         _call("commercetools", "inventory.query", query={"where": ["b"]}),
         _call("commercetools", "orders.get", 404, path="/shop/orders/1"),
     ]
-    assert told(_delivery(*reads)).read == "the customer, the stock"
+    assert summarize(_delivery(*reads)).read == "the customer, the stock"
 
 
 def test_a_lost_answer_is_not_counted_as_written() -> None:
     """The write is counted where it was confirmed."""
-    assert told(_delivery(_event("Placed Order", 0), _event("Placed Order"))).written == "Placed Order"
+    assert summarize(_delivery(_event("Placed Order", 0), _event("Placed Order"))).written == "Placed Order"
 
 
 def test_repeats_are_told_with_a_sign_for_times() -> None:
     """In front of what is repeated."""
-    assert times("Placed Order, Ordered Product x2") == f"Placed Order, 2 {TIMES} Ordered Product"
-    assert times("Refunded Order x3") == f"3 {TIMES} Refunded Order"
+    assert with_times_sign("Placed Order, Ordered Product x2") == f"Placed Order, 2 {TIMES} Ordered Product"
+    assert with_times_sign("Refunded Order x3") == f"3 {TIMES} Refunded Order"
 
 
 def _looks(*calls: Call, outcome: str = "synced") -> list[tuple[str, str]]:
-    return [(step.look, step.text) for step in steps(_delivery(*calls, outcome=outcome).attempts[0])]
+    return [(step.kind, step.text) for step in steps(_delivery(*calls, outcome=outcome).attempts[0])]
 
 
 def test_calls_that_are_alike_are_one_step() -> None:
@@ -109,23 +111,28 @@ def test_calls_that_are_alike_are_one_step() -> None:
 @pytest.mark.parametrize(
     ("call", "outcome", "look", "text"),
     [
-        (_call("Klaviyo", "get_catalog_item", 404), "synced", "miss", "Looked up the item: not there yet"),
+        (_call("Klaviyo", "get_catalog_item", 404), "synced", "miss", "Looked up the item: not in Klaviyo yet"),
         (
             _call("Klaviyo", "update_catalog_item", 404, "PATCH", path=f"/api/catalog-items/{ITEM}"),
             "synced",
             "miss",
-            "Tried to write the item p1: not there yet",
+            "Tried to write the item p1: not in Klaviyo yet",
         ),
-        (_call("commercetools", "customers.get", 404), "ignored", "miss", "Read the customer: gone"),
-        (_event("Placed Order", 429), "synced", "again", "Klaviyo answered 429: Placed Order, asked again"),
-        (_event("Placed Order", 0), "synced", "again", "Klaviyo did not answer: Placed Order, asked again"),
-        (_call("Klaviyo", "create_event", 0, "POST"), "retried", "refused", "Klaviyo did not answer: an event"),
-        (_event("Placed Order", 503), "retried", "refused", "Klaviyo answered 503: Placed Order"),
-        (_event("Placed Order", 401), "retried", "refused", "Klaviyo answered 401: Placed Order"),
-        (_event("Placed Order", 400), "dead-lettered", "refused", "Klaviyo refused Placed Order (400)"),
+        (_call("commercetools", "customers.get", 404), "ignored", "miss", "Read the customer: deleted"),
+        (_event("Placed Order", 429), "synced", "retried", "Klaviyo returned 429: Placed Order, retried"),
+        (_event("Placed Order", 0), "synced", "retried", "Klaviyo did not respond: Placed Order, retried"),
+        (_call("Klaviyo", "create_event", 0, "POST"), "retried", "refused", "Klaviyo did not respond: an event"),
+        (_event("Placed Order", 503), "retried", "refused", "Klaviyo returned 503: Placed Order"),
+        (_event("Placed Order", 401), "retried", "refused", "Klaviyo returned 401: Placed Order"),
+        (_event("Placed Order", 400), "dead-lettered", "refused", "Klaviyo rejected Placed Order (400)"),
         (_call("Klaviyo", "create_or_update_profile", 201, "POST"), "synced", "write", "Created the profile"),
         (_call("Klaviyo", "create_or_update_profile", 200, "POST"), "synced", "write", "Changed the profile"),
-        (_call("Klaviyo", "request_profile_deletion", 202, "POST"), "synced", "write", "Asked to erase the profile"),
+        (
+            _call("Klaviyo", "request_profile_deletion", 202, "POST"),
+            "synced",
+            "write",
+            "Asked Klaviyo to erase the profile",
+        ),
         (_call("Klaviyo", "get_profiles"), "synced", "read", "Looked up the profile"),
         (_call("Klaviyo", "get_accounts"), "synced", "read", "Looked up get accounts"),
         (_call("commercetools", "states.get"), "synced", "read", "Read the workflow state"),
@@ -140,21 +147,23 @@ def test_commands_are_whole_words_of_a_shell() -> None:
     """Quotes in a body do not end it; a key is a variable in double quotes."""
     sandbox = Sandbox(Control("http://127.0.0.1:1"), Control("http://127.0.0.1:2"))
     body = {"data": {"attributes": {"name": "it's $HOME"}}}
-    command = curl.called(_call("Klaviyo", "create_event", 202, "POST", path="/api/events", body=body), sandbox)
+    command = curl.call_command(_call("Klaviyo", "create_event", 202, "POST", path="/api/events", body=body), sandbox)
     words = shlex.split(command)
     assert words[:4] == ["curl", "-X", "POST", "http://127.0.0.1:2/api/events"]
     assert "Authorization: Klaviyo-API-Key $KLAVIYO_AUTH_KEY" in words
     assert words[-1] == '{"data": {"attributes": {"name": "it\'s $HOME"}}}'
-    read = curl.called(_call("commercetools", "orders.query", path="/shop/orders", query={"where": ["a"]}), sandbox)
+    read = curl.call_command(
+        _call("commercetools", "orders.query", path="/shop/orders", query={"where": ["a"]}), sandbox
+    )
     assert "http://127.0.0.1:1/shop/orders?where=a" in shlex.split(read)
-    pushed = shlex.split(curl.pushed(_delivery(), "http://127.0.0.1:3"))
+    pushed = shlex.split(curl.push_command(_delivery(), "http://127.0.0.1:3"))
     assert pushed[:4] == ["curl", "-X", "POST", "http://127.0.0.1:3/"]
 
 
 def test_every_sample_is_in_one_group() -> None:
     """By its resource; what is after the order stands with its shipments."""
     listed = {sample.file.split("-", 1)[0]: sample for sample in samples()}
-    found = groups(listed)
+    found = sample_groups(listed)
     numbers = [entry.number for group in found for entry in group.entries]
     assert sorted(numbers) == sorted(listed)
     by_name = {group.name: [entry.number for entry in group.entries] for group in found}

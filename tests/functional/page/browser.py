@@ -1,4 +1,4 @@
-"""The page in a browser, for its tests."""
+"""The page in a browser, as its tests use it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,72 +10,72 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
-from commands.page.app_state import Stage
-from commands.page.command import Served
+from commands.page.app_state import AppState
+from commands.page.command import PageServer
 
-FIRST_ACT = 7
-"""Messages that the page sends by itself when it starts."""
+FIRST_STEP_MESSAGES = 7
+"""Messages of the story's first step, which the page plays on its own at the start."""
 
-_TEXTS = "return [...document.querySelectorAll(arguments[0])].map((element) => element.innerText.trim())"
+_INNER_TEXTS = "return [...document.querySelectorAll(arguments[0])].map((element) => element.innerText.trim())"
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The page in a browser, after the first act of its story."""
+    """The page in a browser, after the first step of its story."""
 
-    served: Served
+    served: PageServer
     chrome: Chrome
 
     @property
-    def stage(self) -> Stage:
-        """What the page shows."""
-        return self.served.stage
+    def app_state(self) -> AppState:
+        """The state that the page shows."""
+        return self.served.app_state
 
     def click(self, element_id: str) -> None:
-        """Press a button or follow a link, as a mouse does."""
+        """Click a button or a link with the mouse."""
         element = self.chrome.find_element(By.ID, element_id)
         self.run("arguments[0].scrollIntoView({block: 'center'})", element)
         element.click()
 
     def press(self, *keys: str) -> None:
-        """Press keys, wherever the focus is."""
+        """Press keys; they go to the focused element."""
         ActionChains(self.chrome).send_keys(*keys).perform()
 
     def all(self, selector: str) -> list[WebElement]:
-        """Everything that a selector finds."""
+        """All elements that match a selector."""
         return self.chrome.find_elements(By.CSS_SELECTOR, selector)
 
     def texts(self, selector: str) -> list[str]:
-        """The text of everything that a selector finds."""
-        texts: list[str] = self.run(_TEXTS, selector)
+        """The texts of all elements that match a selector."""
+        texts: list[str] = self.run(_INNER_TEXTS, selector)
         return texts
 
     def text(self, selector: str) -> str:
-        """The text of what a selector finds; empty when there is nothing."""
+        """The text of the first element that matches a selector; empty if there is none."""
         return next(iter(self.texts(selector)), "")
 
-    def wait(self, condition: Callable[[], Any], what: str) -> Any:
-        """Wait until it holds; what changes under one's hands is looked at again."""
-        waiting = WebDriverWait(self.chrome, 40, 0.05, (StaleElementReferenceException,))
-        return waiting.until(lambda _: condition(), what)
+    def wait(self, condition: Callable[[], Any], description: str) -> Any:
+        """Wait until a condition holds; check again if an element is replaced during the check."""
+        wait = WebDriverWait(self.chrome, 40, 0.05, (StaleElementReferenceException,))
+        return wait.until(lambda _: condition(), description)
 
     def wait_for(self, selector: str, text: str = "") -> None:
-        """Wait until something with this text is found."""
+        """Wait until an element that matches the selector contains this text."""
         self.wait(lambda: any(text in found for found in self.texts(selector)), f"{selector}: {text}")
 
     def outcome(self, number: int) -> str:
-        """What became of the delivery of this number, as the list shows it; empty when there is none."""
+        """The outcome of a delivery in the list; empty if it is not there."""
         found = self.all(f"#delivery-{number}")
         return str(found[0].get_attribute("class")) if found else ""
 
     def wait_for_outcome(self, number: int, *outcomes: str) -> None:
-        """Wait until a delivery ended so."""
+        """Wait until a delivery has one of these outcomes."""
         self.wait(lambda: self.outcome(number) in outcomes, f"{number} is {outcomes}")
 
     def focused(self) -> str:
-        """The id of what has the focus."""
+        """The id of the focused element."""
         return str(self.run("return document.activeElement.id"))
 
     def run(self, script: str, *arguments: Any) -> Any:
-        """What a script returns."""
+        """Run JavaScript in the page and return its result."""
         return self.chrome.execute_script(script, *arguments)

@@ -1,4 +1,4 @@
-"""`manage.py demo --serve` as a program, and its server without a browser."""
+"""`manage.py demo --serve` as a process, and its server without a browser."""
 
 import os
 import re
@@ -15,9 +15,9 @@ import pytest
 import requests
 
 from commands.page.command import page_server
-from commands.page.comparison import Side, compare
+from commands.page.comparison import PreviewInput, compare
 from commands.page.delivery import Message
-from commands.page.story import ACTS
+from commands.page.story import STORY
 from commands.processes import ROOT
 
 COMMAND = [sys.executable, "manage.py", "demo", "--serve", "--port"]
@@ -25,7 +25,7 @@ COMMAND = [sys.executable, "manage.py", "demo", "--serve", "--port"]
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """Where the page is."""
+    """The address of a running page."""
     with page_server(0) as served:
         serving = threading.Thread(target=served.server.serve_forever, kwargs={"poll_interval": 0.05})
         serving.start()
@@ -34,9 +34,12 @@ def url() -> Iterator[str]:
         serving.join()
 
 
-@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM])
-def test_it_says_where_it_is_and_ends_when_told(ended_by: signal.Signals) -> None:
-    """As a terminal does it: Ctrl-C reaches every process of the group, which is the page alone; it ends the others."""
+@pytest.mark.parametrize("stop_signal", [signal.SIGINT, signal.SIGTERM])
+def test_it_prints_its_address_and_stops_on_a_signal(stop_signal: signal.Signals) -> None:
+    """The page stops every process it started.
+
+    Ctrl-C reaches every process of the terminal's process group, and the page is the only one in it.
+    """
     command = [*COMMAND, "0"]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -47,38 +50,40 @@ def test_it_says_where_it_is_and_ends_when_told(ended_by: signal.Signals) -> Non
             assert found, line
             with requests.get(f"{found[0]}changes", stream=True, timeout=30):
                 assert requests.get(found[0], timeout=30).status_code == 200
-                started = psutil.Process(process.pid).children(recursive=True)
-                assert started
-                assert process.pid not in [os.getpgid(child.pid) for child in started]
-                if ended_by == signal.SIGINT:
-                    os.killpg(process.pid, ended_by)
+                children = psutil.Process(process.pid).children(recursive=True)
+                assert children
+                assert process.pid not in [os.getpgid(child.pid) for child in children]
+                if stop_signal == signal.SIGINT:
+                    os.killpg(process.pid, stop_signal)
                 else:
-                    process.send_signal(ended_by)
+                    process.send_signal(stop_signal)
                 output, errors = process.communicate(timeout=30)
-                assert psutil.wait_procs(started, timeout=5)[1] == []
+                assert psutil.wait_procs(children, timeout=5)[1] == []
         finally:
             process.terminate()
     assert (process.returncode, errors) == (0, "")
     assert "Traceback" not in output
 
 
-def test_a_port_that_is_taken_is_one_clear_line() -> None:
-    """Before anything else starts."""
+def test_a_port_in_use_is_a_one_line_error() -> None:
+    """Reported before anything else starts."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ended = subprocess.run([*COMMAND, str(port)], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-    assert ended.returncode == 1
-    assert ended.stderr == f"Error: Port {port} is taken: name another one with --port.\n"
-    assert ended.stdout == ""
+        result = subprocess.run(
+            [*COMMAND, str(port)], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        )
+    assert result.returncode == 1
+    assert result.stderr == f"Error: Port {port} is in use. Choose another one with --port.\n"
+    assert result.stdout == ""
 
 
-def test_it_starts_with_the_first_act(url: str) -> None:
-    """The page is never empty: the story's first messages are on their way when it is asked for."""
-    assert ACTS[0].told in requests.get(f"{url}/", timeout=30).text
+def test_it_starts_with_the_first_step(url: str) -> None:
+    """The page is never empty: the story's first messages are sent before it is first loaded."""
+    assert STORY[0].summary in requests.get(f"{url}/", timeout=30).text
 
 
-def test_a_part_that_did_not_change_is_not_sent_again(url: str) -> None:
-    """The browser keeps it."""
+def test_an_unchanged_part_is_not_sent_again(url: str) -> None:
+    """The browser uses its cached copy."""
     end = time.monotonic() + 30
     while 'class="queued"' in requests.get(f"{url}/parts/messages", timeout=30).text:
         assert time.monotonic() < end
@@ -87,8 +92,8 @@ def test_a_part_that_did_not_change_is_not_sent_again(url: str) -> None:
     assert (first.status_code, again.status_code) == (200, 304)
 
 
-def test_nothing_is_loaded_from_elsewhere_or_framed(url: str) -> None:
-    """By its policy; and no cache keeps the page with its token."""
+def test_the_headers_forbid_other_sites_and_caching(url: str) -> None:
+    """Nothing is loaded from other sites, none can frame the page, and no cache keeps the page with its token."""
     headers = requests.get(f"{url}/", timeout=30).headers
     assert "default-src 'self'" in headers["Content-Security-Policy"]
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
@@ -115,8 +120,8 @@ def test_nothing_is_loaded_from_elsewhere_or_framed(url: str) -> None:
         ("/text/sample/..%2f..%2fREADME.md", {}, 404),
     ],
 )
-def test_what_is_not_the_pages_is_not_served(url: str, path: str, headers: dict[str, str], status: int) -> None:
-    """Other sites, other hosts, what does not exist; an unknown delivery is the latest."""
+def test_a_request_gets_its_status(url: str, path: str, headers: dict[str, str], status: int) -> None:
+    """Other sites and hosts are rejected, and unknown paths not found. An unknown delivery falls back to the latest."""
     assert requests.get(url + path, headers=headers, timeout=30).status_code == status
 
 
@@ -134,7 +139,7 @@ def test_what_is_not_the_pages_is_not_served(url: str, path: str, headers: dict[
     ],
 )
 def test_only_the_page_may_change_anything(url: str, changes: dict[str, str | None], status: int) -> None:
-    """JSON, with the token of this start, from this host: no form of another site gets that far."""
+    """An action needs JSON, this start's token and this host; no HTML form of another site can send all of them."""
     before = requests.get(f"{url}/parts/state", timeout=30).text
     headers = {"Content-Type": "application/json", "X-Page-Token": _token(url), "Origin": url} | changes
     answer = requests.post(f"{url}/do/fail", data='{"fault": "denied"}', headers=headers, timeout=30)
@@ -144,7 +149,7 @@ def test_only_the_page_may_change_anything(url: str, changes: dict[str, str | No
 
 
 @pytest.mark.parametrize(
-    ("name", "told", "status"),
+    ("name", "body", "status"),
     [
         ("other", {}, 404),
         ("send", {"sample": "99"}, 404),
@@ -161,15 +166,15 @@ def test_only_the_page_may_change_anything(url: str, changes: dict[str, str | No
         ("send-own", {"text": "x" * (1 << 20)}, 413),
     ],
 )
-def test_what_makes_no_sense_is_refused(url: str, name: str, told: object, status: int) -> None:
-    """And changes nothing."""
+def test_an_invalid_action_is_rejected(url: str, name: str, body: object, status: int) -> None:
+    """And sends nothing."""
     sent = len(re.findall('id="delivery-', requests.get(f"{url}/parts/messages", timeout=30).text))
-    assert _do(url, name, told).status_code == status
+    assert _do(url, name, body).status_code == status
     assert len(re.findall('id="delivery-', requests.get(f"{url}/parts/messages", timeout=30).text)) == sent
 
 
-def test_real_accounts_of_the_environment_are_never_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the shell names: function, backfill and preview talk to the sandbox alone."""
+def test_real_accounts_in_the_environment_are_never_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Function, backfill and preview only talk to the sandbox, whatever the environment variables say."""
     real = {
         "CT_API_URL": "https://api.shop.example", "CT_AUTH_URL": "https://auth.shop.example", "CT_PROJECT_ID": "real",
         "KLAVIYO_AUTH_KEY": "pk_real", "KLAVIYO_API_URL": "https://klaviyo.example",
@@ -177,22 +182,26 @@ def test_real_accounts_of_the_environment_are_never_used(monkeypatch: pytest.Mon
     }  # fmt: skip
     for name, value in real.items():
         monkeypatch.setenv(name, value)
-    with page_server(0, plays=False) as served:
-        stage = served.stage
-        stage.send(Message("nonsense", "", b"{}"))
-        stage.send(Message.of(stage.samples["13"]))
-        stage.send(Message.of(stage.samples["05"]))
+    with page_server(0, plays_first_step=False) as served:
+        app_state = served.app_state
+        app_state.send(Message("nonsense", "", b"{}"))
+        app_state.send(Message.from_sample(app_state.samples["13"]))
+        app_state.send(Message.from_sample(app_state.samples["05"]))
         end = time.monotonic() + 30
-        while any(delivery.is_waiting for delivery in stage.subscription.deliveries):
+        while any(delivery.is_waiting for delivery in app_state.subscription.deliveries):
             assert time.monotonic() < end
-        assert [delivery.outcome for delivery in stage.subscription.deliveries] == ["synced", "synced", "dead-lettered"]
-        product, order = (Side(stage.samples[number].data, stage.settings) for number in ("05", "17"))
-        found = stage.subscription.do(lambda: compare(stage.sandbox, product, order)).result(60)
-        assert (found.before, found.after) == ("synced", "synced")
-        # The page's Klaviyo has the product, an empty one gets it.
-        assert any(part.title.startswith("POST /api/catalog-items") for part in found.parts if part.sign == "-")
-        stage.run("past").result(60)
-        assert stage.sandbox.klaviyo.state()["events"]
+        assert [delivery.outcome for delivery in app_state.subscription.deliveries] == [
+            "synced",
+            "synced",
+            "dead-lettered",
+        ]
+        product, order = (PreviewInput(app_state.samples[number].data, app_state.settings) for number in ("05", "17"))
+        comparison = app_state.subscription.submit(lambda: compare(app_state.sandbox, product, order)).result(60)
+        assert (comparison.before, comparison.after) == ("synced", "synced")
+        # The page's Klaviyo already has the product; the preview still creates it, as it assumes an empty one.
+        assert any(one.title.startswith("POST /api/catalog-items") for one in comparison.requests if one.sign == "-")
+        app_state.run_job("backfill").result(60)
+        assert app_state.sandbox.klaviyo.state()["events"]
 
 
 def _token(url: str) -> str:
@@ -200,5 +209,5 @@ def _token(url: str) -> str:
     return found[1] if found else ""
 
 
-def _do(url: str, name: str, told: object) -> requests.Response:
-    return requests.post(f"{url}/do/{name}", json=told, headers={"X-Page-Token": _token(url)}, timeout=60)
+def _do(url: str, name: str, body: object) -> requests.Response:
+    return requests.post(f"{url}/do/{name}", json=body, headers={"X-Page-Token": _token(url)}, timeout=60)

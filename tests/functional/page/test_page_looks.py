@@ -1,4 +1,4 @@
-"""How the page looks: sizes, themes, and what an accessibility checker says of its main states."""
+"""How the page looks: screen sizes, themes, and an accessibility check of its main states."""
 
 import importlib.resources
 import itertools
@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from commands.browser import resize, set_colour_scheme
-from tests.functional.page.browser import FIRST_ACT, Page
+from tests.functional.page.browser import FIRST_STEP_MESSAGES, Page
 
 pytestmark = pytest.mark.xdist_group("browser")
 
 SIZES = ((390, 844), (768, 1024), (1280, 860), (1920, 1080))
-NEXT = FIRST_ACT + 1
-_BEYOND = """
+NEXT = FIRST_STEP_MESSAGES + 1
+_OVERFLOWING = """
 const scrolls = (element) => element.closest("pre, textarea, .sr, .skip, dialog:not([open])");
 return [...document.querySelectorAll("body *")]
   .filter((element) => !scrolls(element) && element.checkVisibility()
@@ -24,9 +24,10 @@ return [...document.querySelectorAll("body *")]
 """
 _AXE = """
 const done = arguments[arguments.length - 1];
-const told = (one) => `${one.impact} ${one.id}: ${one.nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`;
+const htmlOf = (nodes) => nodes.map((node) => node.html.slice(0, 160)).join(" | ");
+const describe = (violation) => `${violation.impact} ${violation.id}: ${htmlOf(violation.nodes)}`;
 axe.run(document, {resultTypes: ["violations"]})
-  .then((found) => done(found.violations.map(told)), (error) => done([`${error}`]));
+  .then((result) => done(result.violations.map(describe)), (error) => done([`${error}`]));
 """
 
 
@@ -36,11 +37,11 @@ def _first(page: Page) -> None:
 
 def _waiting(page: Page) -> None:
     page.click("try")
-    page.wait_for(".wait p", "Pub/Sub delivers it again")
+    page.wait_for(".wait p", "Pub/Sub redelivers the message")
 
 
 def _letter(page: Page) -> None:
-    page.stage.arm("refused")
+    page.app_state.inject_fault("refused")
     page.click("send-17")
     page.wait_for(".letter")
 
@@ -52,7 +53,7 @@ def _catalog(page: Page) -> None:
 
 def _sides(page: Page) -> None:
     page.click("open-sides")
-    page.wait(lambda: page.all("#sides mark"), "both sides are there")
+    page.wait(lambda: page.all("#sides mark"), "both sides are shown")
 
 
 def _settings(page: Page) -> None:
@@ -66,7 +67,7 @@ def _menu(page: Page) -> None:
 
 def _json(page: Page) -> None:
     page.run("document.querySelector('.steps .write summary').click()")
-    page.wait(lambda: page.all(".steps .json"), "the JSON is there")
+    page.wait(lambda: page.all(".steps .json"), "the JSON is shown")
 
 
 def _own(page: Page) -> None:
@@ -83,7 +84,7 @@ STATES = (_first, _waiting, _letter, _catalog, _sides, _settings, _own, _menu, _
 
 @pytest.mark.parametrize("state", STATES)
 def test_it_fits_every_screen_in_both_themes(page: Page, state: Callable[[Page], None]) -> None:
-    """Nothing is wider than the screen, and the ground is light or dark as asked."""
+    """No element is wider than the screen, and the background is light or dark as the browser prefers."""
     state(page)
     for scheme, (width, height) in itertools.product(("light", "dark"), SIZES):
         set_colour_scheme(page.chrome, scheme)
@@ -91,15 +92,15 @@ def test_it_fits_every_screen_in_both_themes(page: Page, state: Callable[[Page],
         for view in ("shop", "function", "klaviyo"):
             page.run("document.body.dataset.view = arguments[0]", view)
             assert page.run("return document.documentElement.scrollWidth") <= width
-            assert page.run(_BEYOND, width) == []
+            assert page.run(_OVERFLOWING, width) == []
         ground = page.run("return getComputedStyle(document.body).backgroundColor")
         red = int(re.findall(r"\d+", ground)[0])
         assert red > 200 if scheme == "light" else red < 60
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_a_checker_finds_nothing_to_complain_of(page: Page, state: Callable[[Page], None]) -> None:
-    """axe-core, in both themes and at the smallest and the usual size: no violation of any weight."""
+def test_axe_finds_no_violation(page: Page, state: Callable[[Page], None]) -> None:
+    """Of any severity, in both themes, on a phone and on a usual screen."""
     axe = importlib.resources.files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
     state(page)
     page.run(axe)
@@ -109,24 +110,38 @@ def test_a_checker_finds_nothing_to_complain_of(page: Page, state: Callable[[Pag
         assert page.chrome.execute_async_script(_AXE) == []
 
 
-def test_on_a_phone_one_area_is_seen_at_a_time(page: Page) -> None:
-    """Klaviyo's side is one tap away; what is sent from the shop's list is shown at once."""
+def test_a_phone_shows_one_area_at_a_time(page: Page) -> None:
+    """Klaviyo is one tap away, and a message sent from the shop's list is shown immediately."""
     resize(page.chrome, *SIZES[0])
-    seen = "return ['shop', 'function', 'klaviyo-now'].filter((id) => document.getElementById(id).checkVisibility())"
-    assert page.run(seen) == ["function"]
+    visible = "return ['shop', 'function', 'klaviyo-now'].filter((id) => document.getElementById(id).checkVisibility())"
+    assert page.run(visible) == ["function"]
     page.all(".areas [data-view=klaviyo]")[0].click()
-    assert page.run(seen) == ["klaviyo-now"]
+    assert page.run(visible) == ["klaviyo-now"]
     assert page.run("return document.getElementById('klaviyo-now').getBoundingClientRect().top") < 500
     page.all(".areas [data-view=shop]")[0].click()
-    assert page.run(seen) == ["shop"]
+    assert page.run(visible) == ["shop"]
     page.click("send-17")
     page.wait_for_outcome(NEXT, "synced")
-    assert page.run(seen) == ["function"]
+    assert page.run(visible) == ["function"]
+
+
+def test_a_phone_shows_that_klaviyo_has_changed(page: Page) -> None:
+    """A dot on Klaviyo's button, until it is tapped."""
+    resize(page.chrome, *SIZES[0])
+    page.all(".areas [data-view=klaviyo]")[0].click()
+    page.all(".areas [data-view=shop]")[0].click()
+    badge = page.all("#klaviyo-badge")[0]
+    assert not badge.is_displayed()
+    page.click("send-17")
+    page.wait(badge.is_displayed, "the badge is shown")
+    page.wait_for_outcome(NEXT, "synced")
+    page.all(".areas [data-view=klaviyo]")[0].click()
+    assert not badge.is_displayed()
 
 
 @pytest.mark.parametrize(("name", "width"), [("page.png", 1280), ("page-outage.png", 1280)])
-def test_the_pictures_of_the_docs_are_of_this_page(name: str, width: int) -> None:
-    """As wide as they say, and small enough to be loaded with a README."""
+def test_the_docs_screenshots_have_the_right_size(name: str, width: int) -> None:
+    """As wide as the page is shown, and small enough for a README."""
     picture = (Path(__file__).parents[3] / "docs" / name).read_bytes()
     assert int.from_bytes(picture[16:20]) == width
     assert len(picture) < 300_000

@@ -1,10 +1,10 @@
-// Buttons that do things: [data-do] names the action, [data-body] is its JSON, [data-follow] shows what comes of it.
-import { refresh } from "./parts.js";
-import { say, text } from "./load.js";
+// Buttons: [data-do] names the action, [data-body] is its JSON, [data-follow] selects what it sends.
+import { hideBadge, refresh } from "./parts.js";
+import { announce, text } from "./load.js";
 
 const token = document.querySelector("meta[name=page-token]").content;
 
-export async function act(name, body = {}) {
+export async function post(name, body = {}) {
   const response = await fetch(`/do/${name}`, {
     method: "POST",
     headers: { "Content-Type": "application/json", "X-Page-Token": token },
@@ -14,7 +14,7 @@ export async function act(name, body = {}) {
   return response.json();
 }
 
-export function listen(follow) {
+export function listenToButtons(selectLatest) {
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("button[data-do], button[data-copy], button[data-view]");
     if (!button || button.getAttribute("aria-disabled") === "true") return;
@@ -24,23 +24,24 @@ export function listen(follow) {
     document.body.classList.add("busy");
     try {
       if (button.hasAttribute("data-follow")) {
-        follow();
+        selectLatest();
         if (button.dataset.do !== "job") show("function");
       }
-      await act(button.dataset.do, JSON.parse(button.dataset.body ?? "{}"));
+      await post(button.dataset.do, JSON.parse(button.dataset.body ?? "{}"));
     } catch (error) {
-      say(`That did not work: ${error.message}`);
+      announce(`That did not work: ${error.message}`);
     } finally {
       button.removeAttribute("aria-disabled");
       document.body.classList.remove("busy");
     }
     await refresh();
-    announce(button.dataset.do);
+    announceResult(button.dataset.do);
   });
 }
 
-// On a narrow screen one area is seen at a time.
+// A narrow screen shows one area at a time.
 export function show(view) {
+  if (view === "klaviyo") hideBadge();
   if (document.body.dataset.view === view) return;
   document.body.dataset.view = view;
   for (const button of document.querySelectorAll(".areas button"))
@@ -48,9 +49,9 @@ export function show(view) {
   for (const button of document.querySelectorAll(".areas button[aria-current]")) button.setAttribute("aria-current", "true");
 }
 
-function announce(action) {
-  const told = document.querySelector(action === "next" || action === "job" ? "#story .lead" : "#message .headline");
-  if (told) say(told.textContent.trim());
+function announceResult(action) {
+  const result = document.querySelector(action === "next" || action === "job" ? "#story .lead" : "#message .headline");
+  if (result) announce(result.textContent.trim());
 }
 
 async function copy(button) {
@@ -59,10 +60,10 @@ async function copy(button) {
   try {
     await navigator.clipboard.writeText(command);
     button.textContent = "Copied";
-    say("Copied");
+    announce("Copied");
   } catch {
-    button.textContent = "Not allowed";
-    say("The browser does not allow copying");
+    button.textContent = "Copying blocked";
+    announce("The browser blocked copying");
   }
   setTimeout(() => (button.textContent = label), 1600);
 }

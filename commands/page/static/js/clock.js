@@ -1,9 +1,9 @@
-// The seconds until Pub/Sub delivers a message again.
-export function tick() {
+// Countdowns to Pub/Sub's next delivery attempt.
+export function updateCountdowns() {
   for (const place of document.querySelectorAll("[data-due]")) {
     const seconds = Math.ceil(Number(place.dataset.due) - Date.now() / 1000);
-    const told = seconds > 0 ? `in ${seconds} s` : "now";
-    if (place.textContent !== told) place.textContent = told;
+    const countdown = seconds > 0 ? `in ${seconds} s` : "now";
+    if (place.textContent !== countdown) place.textContent = countdown;
   }
-  setTimeout(tick, 250);
+  setTimeout(updateCountdowns, 250);
 }

@@ -1,11 +1,11 @@
-// Dialogs: a message to write, sync.toml, both sides. [data-open] names one, with what it is filled from.
-import { act, show } from "./actions.js";
-import { follow, refresh } from "./parts.js";
+// Dialogs: write a message, edit the settings, compare side by side. [data-open] names the dialog to open.
+import { post, show } from "./actions.js";
+import { refresh, selectLatest } from "./parts.js";
 import { text } from "./load.js";
 
 const fill = {
   async own(dialog, button) {
-    await start(dialog, button.dataset.text, button.dataset.number);
+    await startEditing(dialog, button.dataset.text, button.dataset.number);
   },
   async settings(dialog) {
     dialog.querySelector("textarea").value = await text("/text/settings");
@@ -15,8 +15,8 @@ const fill = {
   },
 };
 
-// What is edited, and what the difference is then shown to: a message that was sent, a sample, or nothing.
-async function start(dialog, path, number = "", sample = "") {
+// Fill the editor, and remember what to compare the edited text with: a delivery, a sample, or nothing.
+async function startEditing(dialog, path, number = "", sample = "") {
   dialog.dataset.number = number;
   dialog.dataset.sample = sample;
   dialog.querySelector("select").value = sample;
@@ -26,15 +26,15 @@ async function start(dialog, path, number = "", sample = "") {
 }
 
 const submit = {
-  "send-own": (dialog) => act("send-own", { text: dialog.querySelector("textarea").value }),
-  settings: (dialog) => act("settings", { settings: dialog.querySelector("textarea").value }),
-  reset: () => act("settings", { reset: true }),
+  "send-own": (dialog) => post("send-own", { text: dialog.querySelector("textarea").value }),
+  settings: (dialog) => post("settings", { settings: dialog.querySelector("textarea").value }),
+  reset: () => post("settings", { reset: true }),
   compare: (dialog) => {
     const written = dialog.querySelector("textarea").value;
     const chosen = document.querySelector("#edit")?.dataset.number;
     const { number, sample } = dialog.dataset;
-    if (dialog.id === "own") return act("compare", { number: Number(number) || null, sample: sample || null, text: written });
-    return act("compare", { number: Number(chosen) || null, settings: written });
+    if (dialog.id === "own") return post("compare", { number: Number(number) || null, sample: sample || null, text: written });
+    return post("compare", { number: Number(chosen) || null, settings: written });
   },
 };
 
@@ -50,7 +50,7 @@ export function listenToDialogs() {
   for (const form of document.querySelectorAll("dialog form")) form.addEventListener("submit", (event) => event.preventDefault());
   document.getElementById("own-sample").addEventListener("change", (event) => {
     const sample = event.target.value;
-    start(document.getElementById("own"), sample && `/text/sample/${sample}`, "", sample);
+    startEditing(document.getElementById("own"), sample && `/text/sample/${sample}`, "", sample);
   });
   document.getElementById("only-marked").addEventListener("change", (event) => {
     document.getElementById("sides").classList.toggle("only-marked", event.target.checked);
@@ -72,25 +72,25 @@ async function send(dialog, button) {
   result.textContent = "One moment …";
   try {
     const answer = await submit[button.dataset.submit](dialog);
-    if (answer.problems) return list(result, answer.problems);
+    if (answer.problems) return showProblems(result, answer.problems);
     if (answer.html) return (result.innerHTML = answer.html);
     dialog.close();
     if (button.dataset.submit === "send-own") {
-      follow();
+      selectLatest();
       show("function");
     }
     await refresh();
   } catch (error) {
-    list(result, [`That did not work: ${error.message}`]);
+    showProblems(result, [`That did not work: ${error.message}`]);
   } finally {
     button.removeAttribute("aria-disabled");
     if (result.textContent === "One moment …") result.replaceChildren();
   }
 }
 
-function list(place, problems) {
+function showProblems(place, problems) {
   const items = problems.map((problem) => Object.assign(document.createElement("li"), { textContent: problem }));
-  const found = Object.assign(document.createElement("ul"), { className: "problems" });
-  found.append(...items);
-  place.replaceChildren(found);
+  const list = Object.assign(document.createElement("ul"), { className: "problems" });
+  list.append(...items);
+  place.replaceChildren(list);
 }

@@ -1,5 +1,5 @@
-// The filter of the samples: every word has to be found.
-import { arrange } from "./keyboard.js";
+// The samples' filter. A sample matches if it contains every word.
+import { updateTabStops } from "./keyboard.js";
 
 export function listenToFilter() {
   const input = document.getElementById("filter");
@@ -8,19 +8,19 @@ export function listenToFilter() {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
     let count = 0;
     for (const group of samples.querySelectorAll(".group")) {
-      let seen = 0;
+      let shown = 0;
       for (const entry of group.querySelectorAll("li")) {
-        const told = entry.querySelector("button").dataset.words;
-        entry.hidden = !words.every((word) => told.includes(word));
-        seen += !entry.hidden;
+        const searchable = entry.querySelector("button").dataset.words;
+        entry.hidden = !words.every((word) => searchable.includes(word));
+        shown += !entry.hidden;
       }
-      group.hidden = !seen;
-      count += seen;
+      group.hidden = !shown;
+      count += shown;
     }
     document.getElementById("no-sample").hidden = count > 0;
     document.getElementById("filter-count").textContent = words.length ? `${count} found` : "";
     samples.scrollTop = 0;
-    arrange(samples);
+    updateTabStops(samples);
   });
   input.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && input.value) {

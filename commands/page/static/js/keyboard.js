@@ -1,12 +1,12 @@
-// The keyboard: a list is one stop for Tab, the arrow keys move inside; "/" goes to the filter, "n" plays the next act.
+// The keyboard: a list is one tab stop, arrow keys move inside it; "/" focuses the filter, "n" plays the next step.
 const STEPS = { ArrowDown: 1, ArrowUp: -1 };
 
 function entries(list) {
   return [...list.querySelectorAll("button, a")].filter((entry) => !entry.closest("[hidden]"));
 }
 
-// One entry of each list can be reached by Tab: the focused one, the current one, or the first.
-export function arrange(root = document) {
+// Make one entry of each list a tab stop: the focused one, or else the current one, the previous tab stop, or the first.
+export function updateTabStops(root = document) {
   const lists = root.matches?.("[data-roving]") ? [root] : root.querySelectorAll("[data-roving]");
   for (const list of lists) {
     const all = entries(list);
@@ -33,29 +33,29 @@ export function listenToKeys() {
   });
   document.addEventListener("focusin", (event) => {
     const list = event.target.closest("[data-roving]");
-    if (list && event.target.matches("button, a")) arrange(list);
+    if (list && event.target.matches("button, a")) updateTabStops(list);
   });
 }
 
 function move(event, list) {
   const all = entries(list);
   const now = all.indexOf(event.target);
-  const wanted = { Home: 0, End: all.length - 1 }[event.key] ?? now + (STEPS[event.key] ?? 0);
-  if (wanted === now || !all[wanted]) return;
+  const target = { Home: 0, End: all.length - 1 }[event.key] ?? now + (STEPS[event.key] ?? 0);
+  if (target === now || !all[target]) return;
   event.preventDefault();
-  all[wanted].focus();
+  all[target].focus();
 }
 
-// Links and the select that say what is looked at; tabs also by the arrow keys.
-export function listenToTabs(look) {
+// Links and the drop-down that change the selection. Arrow keys switch tabs.
+export function listenToTabs(select) {
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-set]");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
-    look(link.dataset.set, link.dataset.value);
+    select(link.dataset.set, link.dataset.value);
   });
   document.addEventListener("change", (event) => {
-    if (event.target.matches("select[data-set]")) look(event.target.dataset.set, event.target.value);
+    if (event.target.matches("select[data-set]")) select(event.target.dataset.set, event.target.value);
   });
   document.addEventListener("keydown", (event) => {
     const tab = event.target.closest("[role=tab]");

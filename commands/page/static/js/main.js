@@ -1,19 +1,19 @@
-// The page: parts that keep themselves current, buttons that do things, dialogs, and the keyboard.
-import { follow, keepCurrent, look } from "./parts.js";
-import { listen } from "./actions.js";
+// The page's script: parts that stay up to date, buttons, dialogs and the keyboard.
+import { keepCurrent, select, selectLatest } from "./parts.js";
+import { listenToButtons } from "./actions.js";
 import { listenToDialogs } from "./dialogs.js";
 import { listenToFilter } from "./filter.js";
 import { listenToKeys, listenToTabs } from "./keyboard.js";
 import { listenToMarks } from "./marks.js";
 import { listenToMenus } from "./menus.js";
-import { tick } from "./clock.js";
+import { updateCountdowns } from "./clock.js";
 
-listen(follow);
+listenToButtons(selectLatest);
 listenToDialogs();
 listenToFilter();
 listenToKeys();
-listenToTabs(look);
+listenToTabs(select);
 listenToMarks();
 listenToMenus();
 keepCurrent();
-tick();
+updateCountdowns();

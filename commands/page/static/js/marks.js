@@ -1,12 +1,12 @@
-// Marked values: one and its counterparts light up together; within a box the arrow keys go from one to the next.
-function light(mark) {
+// Marked values: pointing at one highlights its counterparts too. Within a box, arrow keys go to the next one.
+function highlight(mark) {
   for (const lit of document.querySelectorAll("mark.lit")) lit.classList.remove("lit");
   for (const number of mark?.dataset.v.split(" ") ?? [])
     for (const same of document.querySelectorAll(`mark[data-v~="${number}"]`)) same.classList.add("lit");
 }
 
 function reveal(mark) {
-  light(mark);
+  highlight(mark);
   const own = mark.closest(".json");
   for (const box of document.querySelectorAll("dialog[open] .json")) {
     const first = box.querySelector("mark.lit");
@@ -17,7 +17,7 @@ function reveal(mark) {
 
 export function listenToMarks() {
   document.addEventListener("mouseover", (event) => {
-    light(event.target.closest("mark[data-v]") ?? document.activeElement?.closest("mark[data-v]"));
+    highlight(event.target.closest("mark[data-v]") ?? document.activeElement?.closest("mark[data-v]"));
   });
   document.addEventListener("focusin", (event) => {
     const mark = event.target.closest("mark[data-v]");

@@ -1,7 +1,7 @@
-// Menus are <details>: Escape, a choice and a click elsewhere close them.
-function close(menu, returns) {
+// Menus are <details> elements. Escape, a choice or a click outside closes them.
+function close(menu, returnsFocus) {
   menu.open = false;
-  if (returns) menu.querySelector("summary").focus();
+  if (returnsFocus) menu.querySelector("summary").focus();
 }
 
 export function listenToMenus() {

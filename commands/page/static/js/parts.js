@@ -1,10 +1,11 @@
-// Keeps the page's parts current: asks for them when the server says that something changed, replaces what differs.
-import { arrange } from "./keyboard.js";
+// Keeps the page's parts up to date: on a change event, fetch them and replace the elements that differ.
+import { updateTabStops } from "./keyboard.js";
 import { loadCall } from "./load.js";
 
 const parts = [...document.querySelectorAll("[data-part]")];
-const gone = document.getElementById("gone");
-const toggled = new Map(); // <details> that the reader opened or closed, by id
+const stopped = document.getElementById("server-stopped");
+const badge = document.getElementById("klaviyo-badge");
+const toggled = new Map(); // <details> that the user opened or closed: whether it is open, by id
 let refreshing = false;
 let waiting = false;
 
@@ -15,7 +16,7 @@ export function keepCurrent() {
     const details = event.target.closest("summary")?.parentElement;
     if (details?.id && !details.classList.contains("menu")) toggled.set(details.id, !details.open);
   });
-  arrange();
+  updateTabStops();
 }
 
 export async function refresh() {
@@ -26,18 +27,18 @@ export async function refresh() {
     while (waiting) {
       waiting = false;
       await Promise.all(parts.map(refreshPart));
-      gone.hidden = true;
+      stopped.hidden = true;
       await new Promise((resolve) => setTimeout(resolve, 80));
     }
   } catch {
-    gone.hidden = false;
+    stopped.hidden = false;
   } finally {
     refreshing = false;
   }
 }
 
-// What is looked at is in the address: a delivery, an area of Klaviyo, a person.
-export function look(name, value) {
+// The URL holds the selection: a delivery, an area of Klaviyo, a profile.
+export function select(name, value) {
   const query = new URLSearchParams(location.search);
   query.set(name, value);
   if (name === "delivery") query.delete("area");
@@ -46,8 +47,8 @@ export function look(name, value) {
   return refresh();
 }
 
-// Back to what was sent last.
-export function follow() {
+// Select the latest message again.
+export function selectLatest() {
   if (location.search) history.pushState(null, "", "/");
 }
 
@@ -58,29 +59,39 @@ async function refreshPart(part) {
   const template = document.createElement("template");
   template.innerHTML = await response.text();
   const focused = document.activeElement?.id;
-  patch(part, [...template.content.children]);
-  arrange(part);
+  const changed = patch(part, [...template.content.children]);
+  if (changed && part.id === "klaviyo" && !part.checkVisibility()) badge.hidden = false;
+  updateTabStops(part);
   if (focused && document.activeElement === document.body)
     document.getElementById(focused)?.focus({ preventScroll: true });
 }
 
-// Every child of a part has an id; one that is as it was stays, with its focus and its scrolling.
-function patch(part, wanted) {
-  const there = new Map([...part.children].map((child) => [child.id, child]));
-  wanted.forEach((fresh, index) => {
+// The dot on Klaviyo's button says that something changed there while a narrow screen showed another area.
+export function hideBadge() {
+  badge.hidden = true;
+}
+
+// Replace the children of a part that differ; true if any did. Each child has an id. An unchanged child stays, and with
+// it its focus and scroll position.
+function patch(part, fetched) {
+  let changed = false;
+  const remaining = new Map([...part.children].map((child) => [child.id, child]));
+  fetched.forEach((fresh, index) => {
     const html = fresh.outerHTML;
-    let child = there.get(fresh.id);
-    there.delete(fresh.id);
+    let child = remaining.get(fresh.id);
+    remaining.delete(fresh.id);
     if (!child || (child.served ?? child.outerHTML) !== html) {
       for (const details of [fresh, ...fresh.querySelectorAll("details")])
         if (toggled.has(details.id)) details.open = toggled.get(details.id);
       if (child?.open && child.classList.contains("menu")) fresh.open = true;
       child?.remove();
       child = fresh;
+      changed = true;
       child.served = html;
       for (const open of fresh.querySelectorAll("details[data-call][open]")) loadCall(open);
     }
     if (part.children[index] !== child) part.insertBefore(child, part.children[index] ?? null);
   });
-  for (const left of there.values()) left.remove();
+  for (const obsolete of remaining.values()) obsolete.remove();
+  return changed;
 }
