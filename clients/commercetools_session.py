@@ -4,8 +4,8 @@ The SDK sends requests without credentials while it refreshes its token, never r
 not handle a 401. So the token is managed here, outside the SDK's session, and added to every request by hand.
 
 A token is refreshed ahead of its expiry, by one thread at a time. Meanwhile the others use the old one, also after a
-failed refresh. Only if there is no usable token do they wait, and if the refresh fails they all fail with it instead
-of each sending a request of its own.
+failed refresh. Without a usable token they wait for the refresh. If that fails they fail with it, instead of each
+sending a request of its own.
 """
 
 import base64
@@ -38,7 +38,7 @@ _FORM = "application/x-www-form-urlencoded"
 _LEEWAY_SECONDS = 300.0
 """Refresh a token this long before it expires."""
 _LEEWAY_SHARE = 0.25
-"""Or for short-lived tokens, this share of the lifetime before."""
+"""Or this share of its lifetime, if that is less."""
 _MARGIN_SHARE = 0.1
 """Share of the leeway that is the token's `margin`."""
 _UNAUTHORIZED = 401

@@ -63,11 +63,11 @@ class KlaviyoCatalog(KlaviyoItems):
         `young`: the message is young, so a variant that exists but is not shown yet may still appear. Then TryAgain is
         raised instead of re-creating it.
         """
-        own = body_of(attributes)
+        body = body_of(attributes)
         update = partial(
-            self._calls.send, "Catalogs", "update_catalog_variant", variant_id(sku), variant_update(sku, own)
+            self._calls.send, "Catalogs", "update_catalog_variant", variant_id(sku), variant_update(sku, body)
         )
-        create = partial(self._new_variant, variant_create(sku, own, product_id))
+        create = partial(self._create_variant, variant_create(sku, body, product_id))
         recreate = partial(self._recreate, sku, create)
 
         def take_over() -> JsonObject:
@@ -171,7 +171,7 @@ class KlaviyoCatalog(KlaviyoItems):
                 raise
             raise UndecidedError from None
 
-    def _new_variant(self, body: JsonObject) -> JsonObject:
+    def _create_variant(self, body: JsonObject) -> JsonObject:
         try:
             return self._calls.send("Catalogs", "create_catalog_variant", body)
         except Refused as refused:

@@ -116,7 +116,7 @@ class _Pace:
     remaining: int = 0
     """Calls left of the account's current minute, less those reserved since Klaviyo gave the number."""
     reset_at: float = 0.0
-    """End of the latest minute that Klaviyo told of; `remaining` means nothing after it."""
+    """End of the latest minute that Klaviyo reported; `remaining` means nothing after it."""
     own_calls: int = 0
     """Calls of this instance in the account's current minute, reserved ones included."""
 

@@ -286,5 +286,5 @@ def warnings_for(rules: SyncRules) -> Iterator[str]:
     if rules.consent.confirmed and rules.consent.places and not rules.consent.consented_at:
         yield (
             "consent.confirmed needs consent.consented_at: without it, a customer change that is not about the answer"
-            " does not say since when it stands, and subscribes nobody"
+            " has no time for it, and subscribes nobody"
         )
