@@ -186,19 +186,28 @@ def backfill_sheets(result: Mapping[str, Any]) -> list[Sheet]:
     """The tables of `python -m bench backfill`."""
     rows = [
         [
-            name, str(one["documents"]), f"{one['seconds']:.0f}", str(one["a_minute"]),
-            "" if one["of_the_share"] is None else f"{one['events_a_minute']} ({one['of_the_share']:.0%})",
-            f"{one['throttled']} of {one['requests']}", str(one["errors"]), f"{one['peak_megabytes']:.0f}",
+            name, str(run["documents"]), f"{run['seconds']:.0f}", str(run["a_minute"]),
+            "" if run["of_the_share"] is None else f"{run['events_a_minute']} ({run['of_the_share']:.0%})",
+            f"{run['throttled']} of {run['requests']}", str(run["errors"]), f"{run['peak_megabytes']:.0f}",
         ]
-        for name, one in result["passes"].items()
+        for name, run in result["passes"].items()
     ]  # fmt: skip
-    columns = ["pass", "documents", "seconds", "documents/min", "events/min", "answered 429", "errors", "peak MB"]
+    columns = [
+        "pass",
+        "documents",
+        "seconds",
+        "documents/min",
+        "events/min (share used)",
+        "answered 429",
+        "errors",
+        "peak MB",
+    ]
     memory = [
         [
-            f"{times} times", ", ".join(f"{count:,} {name}" for name, count in one["documents"].items() if count),
-            f"{one['seconds']:.0f}", f"{one['peak_megabytes']:.0f}",
+            f"{times}x", ", ".join(f"{count:,} {name}" for name, count in run["documents"].items() if count),
+            f"{run['seconds']:.0f}", f"{run['peak_megabytes']:.0f}",
         ]
-        for times, one in result["memory"].items()
+        for times, run in result["memory"].items()
     ]  # fmt: skip
     return [
         Sheet(f"Backfills at {result['share']:.0%} of Klaviyo's limits", columns, rows),

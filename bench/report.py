@@ -75,7 +75,7 @@ def bench_sheets(result: Mapping[str, Any]) -> list[Sheet]:
             for name in ("function", "load", "backends")
         ),
     ]
-    title = f"{result['messages']} messages, concurrency {result['concurrency']}, medians of {result['repeat']} runs"
+    title = f"{result['messages']} messages, concurrency {result['concurrency']}, medians of {result['repeat']}"
     sheets = [Sheet(title, ["commercetools/Klaviyo latency", *runs], rows)]
     slowest = list(runs.values())[-1]
     sheets.append(
@@ -115,7 +115,7 @@ def _cold_sheets(result: Mapping[str, Any]) -> list[Sheet]:
     slowest = sorted(packages, key=lambda name: -max(times["by_package_ms"].get(name, 0) for times in imports.values()))
     return [
         Sheet(
-            f"Cold start until the first push is answered, in seconds, {result['cold_repeat']} starts each",
+            f"Cold start until the first push is answered, in seconds, medians of {result['cold_repeat']}",
             ["first message", "median", "min", "max", "imports ms", "modules"],
             [
                 [

@@ -154,7 +154,7 @@ class Commercetools(Backend):
         if collection == "product-projections":
             documents = self.documents.projections(staged=flag(request.query, "staged", default=True))
         elif collection == "messages" and not self.project.get("messages", {}).get("enabled", True):
-            # Undocumented what a project without the Messages API answers; assume the same as without messages.
+            # What a project with the Messages API disabled answers is undocumented. Assume an empty list.
             documents = ()
         else:
             documents = self.documents.listed(collection)

@@ -180,7 +180,7 @@ class TestReads:
         assert calls("GET", "/my-shop").body == {"key": "my-shop", "version": 1}
         shop.project(productCatalogModel="Modular")
         assert calls("GET", "/shop").body["productCatalogModel"] == "Modular"
-        assert [one["operation"] for one in shop.requests(kind="api")][-1] == "project.get"
+        assert [entry["operation"] for entry in shop.requests(kind="api")][-1] == "project.get"
 
     @pytest.mark.parametrize("collection", ["channels", "stores", "customer-groups"])
     def test_resources_by_key(self, shop: Control, calls: Calls, collection: str) -> None:
