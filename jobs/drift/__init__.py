@@ -1,6 +1,6 @@
-"""Looking for drift: what Klaviyo has is compared with the shop, and mended by the live handlers.
+"""Finding drift: Klaviyo is compared with the shop, and the live handlers fix what differs.
 
-Lists find candidates, and looks by id confirm them. A difference is drift if the shop's side was the same at two looks,
-`[reconcile] second_look` seconds apart, and Klaviyo differs at the second one: what live messages are about to change
-is not reported.
+Whole lists find candidates; comparisons by id confirm them. A difference is drift if the shop's side was the same in
+two reads, `[reconcile] second_look` seconds apart, and Klaviyo still differs at the second. So changes that live
+messages are about to make are not reported.
 """

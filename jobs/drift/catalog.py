@@ -1,4 +1,4 @@
-"""Categories, items and variants: both sides as whole lists, and what of them may have drifted."""
+"""Categories, items and variants: reads both sides as whole lists and finds what may have drifted."""
 
 import re
 from collections import defaultdict
@@ -29,13 +29,13 @@ from mappers.ids import external_id
 from mappers.item import stocked_skus
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-"""commercetools' ids: an item or a category of Klaviyo's with another one is not ours."""
+"""The form of commercetools' ids. A Klaviyo item or category with any other id is not ours."""
 _CATEGORIES_PAGE, _PRODUCTS_PAGE = 500, 50
 _EXPANDED = ("categories[*].ancestors[*]",)
 
 
 class CatalogSweep:
-    """One pass over the catalogs of both sides. `counts` is how many the shop's lists had, by kind."""
+    """Compares the whole catalogs of both sides. `shop_counts` holds how many records the shop has, by kind."""
 
     def __init__(self, pool: WorkerPool, report: Report, errors: ErrorsFile) -> None:
         self._pool = pool
@@ -51,12 +51,12 @@ class CatalogSweep:
         self._candidates: Candidates = {}
         self._products: set[str] = set()
         self._skus: set[str] = set()
-        self.counts: dict[str, int] = {}
-        self.found: dict[str, int] = {}
-        """How many Klaviyo's lists had, by kind."""
+        self.shop_counts: dict[str, int] = {}
+        self.klaviyo_counts: dict[str, int] = {}
+        """How many records Klaviyo has, by kind."""
 
     def candidates(self, kinds: Collection[str]) -> Candidates:
-        """What may have drifted of these kinds, with the state of the shop's side that was seen."""
+        """Find the records of these kinds that may have drifted, with the state of the shop's side."""
         with_products = bool({"items", "variants"} & set(kinds))
         pool, lists = self._pool, self._lists
         reads: list[Callable[[], None]] = [
@@ -70,7 +70,7 @@ class CatalogSweep:
             ]
         pool.begin("catalog: Klaviyo's lists")
         pool.call_all(reads)
-        self.found = {
+        self.klaviyo_counts = {
             "categories": len(self._category_names),
             "items": len(self._items),
             "variants": len(self._variants),
@@ -78,13 +78,13 @@ class CatalogSweep:
         if "categories" in kinds:
             pool.call(self._compare_categories)
         if with_products:
-            pool.begin("catalog: members of categories", len(self._category_names))
+            pool.begin("catalog: items in categories", len(self._category_names))
             pool.map(self._read_members, list(self._category_names))
             pool.begin("catalog: products", pool.call(partial(self._reader.count, "product-projections", [])))
             self._compare_products()
-            surplus = pool.call(self._find_extra)
-            pool.begin("catalog: surplus variants", len(surplus))
-            self._set_foreign("variants", sum(pool.map(self._is_foreign_variant, surplus)))
+            extra = pool.call(self._find_extra)
+            pool.begin("catalog: extra variants", len(extra))
+            self._set_foreign("variants", sum(pool.map(self._is_foreign_variant, extra)))
         return self._candidates
 
     def _take_category(self, record: dict[str, Any]) -> None:
@@ -108,7 +108,7 @@ class CatalogSweep:
                         self._candidates["category", own_id] = category_shop_state(category, self._services)
                 except SyncError as error:
                     note_failure(("category", own_id), error, self._report, self._errors)
-        findings.total = self.counts["categories"] = len(seen)
+        findings.total = self.shop_counts["categories"] = len(seen)
         for own_id in self._category_names.keys() - seen:
             if _UUID.fullmatch(own_id):
                 self._candidates["category", own_id] = ABSENT
@@ -116,7 +116,7 @@ class CatalogSweep:
                 findings.foreign += 1
 
     def _compare_products(self) -> None:
-        """Page after page; while one is compared the next one is read."""
+        """Compare page by page. The next page is read while one is compared."""
         documents: list[ProductProjection] = []
         size, after, is_last = PageSize(_PRODUCTS_PAGE), "", False
         while documents or not is_last:
@@ -128,9 +128,9 @@ class CatalogSweep:
                 page: Page = found[-1]
                 documents, is_last = list(page.documents), page.is_last
                 after = documents[-1]["id"] if documents else after
-        self.counts |= {"items": len(self._products), "variants": len(self._skus)}
+        self.shop_counts |= {"items": len(self._products), "variants": len(self._skus)}
         for kind in {"items", "variants"} & self._report.kinds.keys():
-            self._report.of(kind).total = self.counts[kind]
+            self._report.of(kind).total = self.shop_counts[kind]
 
     def _read_page(self, after: str, size: PageSize) -> Page:
         return self._reader.page("product-projections", [], after, size, expand=_EXPANDED)
@@ -149,7 +149,7 @@ class CatalogSweep:
         self._pool.step(len(documents))
 
     def _supplies(self, products: Sequence[ProductProjection]) -> tuple[Any, Any]:
-        """Stock of all SKUs of some products, and the prices of those that are standalone, as the handler has them."""
+        """The stock of the products' SKUs, and standalone prices of products that use them, as handlers read both."""
         skus = [sku for product in products for sku in stocked_skus(product)]
         stock = self._pool.read("The stock of products", partial(self._stock.of, skus))
         if not self._services.settings.sync.price.standalone:
@@ -175,7 +175,7 @@ class CatalogSweep:
             self._candidates["product", product_id] = wanted.shop_state
 
     def _find_extra(self) -> list[str]:
-        """Items that Klaviyo has and the shop does not show are due; the SKUs of such variants."""
+        """Add items that are not in the shop's list to the candidates. Returns the SKUs of such variants."""
         unseen = [own_id for own_id in self._items if own_id not in self._products]
         ours = [own_id for own_id in unseen if _UUID.fullmatch(own_id)]
         self._set_foreign("items", len(unseen) - len(ours))
@@ -184,10 +184,10 @@ class CatalogSweep:
         return [sku for sku in self._variants if sku not in self._skus]
 
     def _is_foreign_variant(self, sku: str) -> bool:
-        """Whose a variant is that the shop does not have: whether it is somebody else's. Of ours the product is due."""
+        """True if a variant that the shop does not have is not ours. If it is, its product becomes a candidate."""
         owner = self._variants.owners.get(sku)
         if owner is None:
-            owner = self._pool.read("A variant of Klaviyo's", partial(self._services.klaviyo.product_of, sku)) or ""
+            owner = self._pool.read("A Klaviyo variant", partial(self._services.klaviyo.product_of, sku)) or ""
         if owner in self._products:
             self._candidates.setdefault(("product", owner), None)
             return False
@@ -198,7 +198,7 @@ class CatalogSweep:
             self._report.of(kind).foreign = count
 
     def _hidden_unpublished(self, product_ids: Sequence[str]) -> set[str]:
-        """Those of the items that are hidden as their products exist and are not published."""
+        """The items that are rightly hidden: their products exist but are not published."""
         if self._services.settings.sync.product.unpublished != "hide":
             return set()
         hidden = [own for own in product_ids if (self._items.get(own) or {}).get("published") is False]

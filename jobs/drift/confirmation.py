@@ -1,4 +1,4 @@
-"""Looking at candidates until each is the same, has drifted, or goes on moving."""
+"""Compares candidates by id until each one matches, has drifted, or keeps changing in the shop."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -10,78 +10,80 @@ from jobs.drift.workers import WorkerPool
 from jobs.errors_file import ErrorsFile
 
 _MAX_CHECKS = 3
-"""Of those that confirm, at most: what has moved each time is left to its messages."""
+"""Confirming comparisons per candidate. One that changed in the shop before each of them is left to its messages."""
 
 Target = tuple[str, str]
-"""Type and id of a resource of the shop's."""
+"""Type and id of a resource in the shop."""
 Candidates = dict[Target, str | None]
-"""What may have drifted, and the state in which the shop's side was seen; None: it was not."""
+"""What may have drifted, with the state of the shop's side; None if that was not read yet."""
 
-_BY_TYPE = {"category": compare_category, "product": compare_product, "customer": compare_customer}
+_COMPARE_BY_TYPE = {"category": compare_category, "product": compare_product, "customer": compare_customer}
 _PASSES = {"category": "categories", "product": "products", "customer": "customers", "order": "orders"}
-"""What `backfill --ids` calls them."""
+"""The passes of `backfill --ids`."""
 _KINDS = {"category": "categories", "product": "items", "customer": "profiles", "order": "events"}
 
 
 def confirmed_drift(
     candidates: Candidates, seconds: float, pool: WorkerPool, report: Report, errors: ErrorsFile
 ) -> dict[Target, Comparison]:
-    """Those of the candidates that have drifted, as last seen; they are noted in the report.
+    """Find the candidates that have drifted, and add them to the report.
 
-    A difference is drift if the shop's side was the same at two looks, so many seconds apart.
+    A difference is drift if the shop's side is unchanged since the last read, at least `seconds` ago.
     """
     found: dict[Target, Comparison] = {}
     unseen = {target for target, shop in candidates.items() if shop is None}
     waiting: Candidates = {target: shop for target, shop in candidates.items() if target not in unseen}
     if unseen:
-        seen = reread(dict.fromkeys(unseen), pool, report, errors)
-        waiting |= {target: look.shop_state for target, look in seen.items() if look.differences}
+        seen = compare_by_id(dict.fromkeys(unseen), pool, report, errors)
+        waiting |= {target: comparison.shop_state for target, comparison in seen.items() if comparison.differences}
     for number in range(_MAX_CHECKS):
         if not waiting:
             break
-        pool.begin("waiting for messages under way")
+        pool.begin("waiting for messages in flight")
         pool.pause(seconds)
         still: Candidates = {}
-        for target, look in reread(waiting, pool, report, errors).items():
-            if look.differences and look.shop_state == waiting[target]:
-                found[target] = look
-                report.add(look.differences)
-            elif look.differences:
-                still[target] = look.shop_state
+        for target, comparison in compare_by_id(waiting, pool, report, errors).items():
+            if comparison.differences and comparison.shop_state == waiting[target]:
+                found[target] = comparison
+                report.add(comparison.differences)
+            elif comparison.differences:
+                still[target] = comparison.shop_state
                 if number == _MAX_CHECKS - 1:
-                    note_moved(look, report)
+                    note_moved(comparison, report)
         waiting = still
     return found
 
 
-def reread(
+def compare_by_id(
     targets: Mapping[Target, object], pool: WorkerPool, report: Report, errors: ErrorsFile
 ) -> dict[Target, Comparison]:
-    """A look at each of them, at the kinds that are compared; what can't be looked at is noted as failed."""
+    """Compare each target by its id, in the selected kinds. Targets that can't be compared are recorded as failed."""
 
-    def look_at(target: Target) -> Comparison | None:
+    def compare(target: Target) -> Comparison | None:
         type_id, own_id = target
         try:
-            look = pool.with_retries(partial(_BY_TYPE[type_id], own_id, pool.services))
-            return Comparison(look.shop_state, tuple(one for one in look.differences if one.kind in report.kinds))
+            comparison = pool.with_retries(partial(_COMPARE_BY_TYPE[type_id], own_id, pool.services))
+            return Comparison(
+                comparison.shop_state, tuple(one for one in comparison.differences if one.kind in report.kinds)
+            )
         except SyncError as error:
             note_failure(target, error, report, errors)
             return None
 
-    pool.begin("looking again", len(targets))
-    found = zip(targets, pool.map(look_at, list(targets)), strict=True)
+    pool.begin("comparing by id", len(targets))
+    found = zip(targets, pool.map(compare, list(targets)), strict=True)
     return {target: one for target, one in found if one is not None}
 
 
-def note_moved(look: Comparison, report: Report) -> None:
-    """Note differences that the shop's own movement explains."""
-    for one in look.differences:
+def note_moved(comparison: Comparison, report: Report) -> None:
+    """Record differences as moved: the shop's record changed during the comparison."""
+    for one in comparison.differences:
         if one.kind in report.kinds:
             report.of(one.kind).moved.add(one.own_id)
 
 
 def note_failure(target: Target, error: SyncError, report: Report, errors: ErrorsFile, since: str = "") -> None:
-    """Note what could not be compared or mended."""
+    """Record a target that could not be compared or fixed, in the report and the errors file."""
     type_id, own_id = target
     kind = _KINDS[type_id]
     if kind not in report.kinds and type_id == "product":

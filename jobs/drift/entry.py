@@ -1,4 +1,4 @@
-"""From options to an outcome: what both front doors, `python -m jobs reconcile` and `manage.py reconcile`, run."""
+"""From options to an outcome: what `python -m jobs reconcile` and `manage.py reconcile` both run."""
 
 import time
 from functools import partial
@@ -18,7 +18,7 @@ from jobs.services import ConsentMode
 
 
 def reconcile(options: Options, settings: Settings, progress: Progress) -> Outcome:
-    """Do what the options ask for. SIGTERM and SIGINT end it early, within ten seconds."""
+    """Run the comparison, or replay messages. SIGTERM and SIGINT end it within ten seconds."""
     consent: ConsentMode = "followed" if options.from_messages else "left"
     return with_worker_pool(settings, options.share, progress, partial(_outcome, options), consent=consent)
 
@@ -30,7 +30,7 @@ def _outcome(options: Options, pool: WorkerPool) -> Outcome:
     report: dict[str, Any] = {"command": "reconcile"}
     try:
         state = ReconcileState.read(options.state, pool.services.settings.ct_project_id)
-        state.write()  # a file that can't be written is known before anything is done
+        state.write()  # fail early if the file can't be written
         if options.from_messages and options.since:
             errors.clear()
             messages = replay_messages(pool, options.since, errors, fix=options.fix)

@@ -1,7 +1,7 @@
-"""Placed Orders, counted by day: Klaviyo can't be asked for an event by its id.
+"""Counts Placed Order events by day: Klaviyo can't look up an event by its id.
 
-Only that metric is counted, by the event's time: commercetools keeps no time of a state, and other events are told by
-messages alone. More than expected is no drift: another system may send the metric too.
+No other metric is counted: commercetools does not store when a state was reached, so the times of other events are
+known from their messages alone. More events than expected are no drift, as another system may send the metric too.
 """
 
 from collections import Counter
@@ -24,27 +24,27 @@ from mappers.mapped import mapper
 from mappers.order_documents import Order
 
 DAYS = 7
-"""That are counted unless `--since` says more or less."""
+"""Days to count without `--since`."""
 LAG = timedelta(hours=1)
-"""Before now, which is left out: Klaviyo counts an event some time after it has taken it."""
+"""The time before now that is not counted: Klaviyo counts an event some time after it accepts it."""
 _LONGEST = timedelta(days=360)
-"""Of one question: Klaviyo answers for at most a year."""
+"""Time span per query: Klaviyo accepts at most a year."""
 _PAGE = 500
 
 
 @dataclass(slots=True)
 class _Expected:
-    """What a day's orders became: how many events, and how many belong to someone else by now."""
+    """A day's expected events, and how many of their orders may belong to another profile by now."""
 
     events: int = 0
     changed_hands: int = 0
 
 
 class EventCount:
-    """The days from `begin` to an hour ago."""
+    """Compares the counts of both sides, for the days from `since` (or a week ago) until an hour ago."""
 
     def __init__(self, pool: WorkerPool, report: Report, errors: ErrorsFile, since: datetime | None) -> None:
-        now = datetime.now(UTC).replace(microsecond=0)  # Klaviyo is asked in whole seconds
+        now = datetime.now(UTC).replace(microsecond=0)  # Klaviyo's query takes whole seconds
         self._pool = pool
         self._services = pool.services
         self._findings: Findings = report.of("events")
@@ -56,7 +56,7 @@ class EventCount:
         self._metric = ""
 
     def compare(self, seconds: float) -> None:
-        """Count both sides. Klaviyo is asked once more, so many seconds later, for days that lack some."""
+        """Count both sides. If days lack events, count Klaviyo's side again `seconds` later."""
         pool = self._pool
         pool.begin(
             "events: orders", pool.call(partial(pool.reader.count, "orders", [self._where(self._begin, self._end)]))
@@ -65,17 +65,17 @@ class EventCount:
         self._findings.total = sum(one.events for one in self._expected.values())
         missing = pool.call(self._missing_by_day)
         if missing:
-            pool.begin("waiting for events under way")
+            pool.begin("waiting for events in flight")
             pool.pause(seconds)
             again = pool.call(self._missing_by_day)
             missing = {day: min(count, again[day]) for day, count in missing.items() if day in again}
         self._findings.days = dict(sorted(missing.items()))
 
     def resend(self, *, all_days: bool) -> None:
-        """Send the Placed Orders of the days that lack some: those that are there stay, as Klaviyo keeps the first.
+        """Send all Placed Orders of the days that lack some. Those that exist stay: Klaviyo keeps the first one.
 
-        Uniqueness is per profile, so a day with an order that belongs to someone else by now could get one twice: such
-        a day is left alone, unless `all_days`. They start no flow either way.
+        Event ids are unique per profile. If an order belongs to another profile by now, its event would appear twice,
+        so days with such an order are skipped unless `all_days` is set. The events start no flows.
         """
         days = {
             day: missing
@@ -84,7 +84,7 @@ class EventCount:
         }
         pool = self._pool
         for day, missing in days.items():
-            pool.begin(f"events: sending those of {day}", self._expected[day].events)
+            pool.begin(f"events: resending {day}", self._expected[day].events)
             failed = False
             for orders in self._pages(*self._bounds(day)):
                 units = {order["id"]: partial(self._send, order) for order in orders if self._day(order) == day}
@@ -111,7 +111,7 @@ class EventCount:
         expected.changed_hands += changed_hands(order, customers.get(order.get("customerId") or ""))
 
     def _day(self, order: Order) -> str | None:
-        """UTC day of an order's event; None for one outside of what is counted."""
+        """UTC day of an order's event; None if it is outside the counted time."""
         at = placed_time(order)
         return at.date().isoformat() if self._begin <= at < self._end else None
 
@@ -129,7 +129,7 @@ class EventCount:
         return {one["id"]: one for one in self._pool.reader.by_ids("customers", ids)} if ids else {}
 
     def _pages(self, begin: datetime, end: datetime) -> Iterator[Sequence[Order]]:
-        """Pages of orders that threads of the crew read while the run's own one hears signals."""
+        """Pages of orders, read in worker threads while the main thread handles signals."""
         pages = self._pool.reader.pages("orders", [self._where(begin, end)], _PAGE)
         while (orders := self._pool.call(partial(next, pages, None))) is not None:
             yield orders
@@ -142,7 +142,7 @@ class EventCount:
         )
 
     def _missing_by_day(self) -> dict[str, int]:
-        """How many events each day lacks."""
+        """How many events each day lacks, for the days that lack some."""
         lists, found = self._services.klaviyo.lists, Counter[str]()
         if self._expected:
             name = self._services.settings.sync.metrics.placed_order
@@ -168,7 +168,7 @@ class EventCount:
 
 @mapper
 def changed_hands(order: Order, customer: Any) -> bool:
-    """Whether an order's event may have gone to another profile: its customer registered later, or has a new e-mail."""
+    """True if an order's event may be on another profile: its customer registered later, or has a new e-mail."""
     if not customer:
         return False
     email = (order.get("customerEmail") or "").lower()

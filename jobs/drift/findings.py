@@ -1,4 +1,4 @@
-"""What a comparison has found, as people and JSON have it."""
+"""The results of a comparison, and their JSON."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -8,15 +8,15 @@ from typing import Any
 from handlers.comparison import Difference
 
 KINDS = ("categories", "items", "variants", "profiles", "events")
-"""In the order in which they are compared and mended: an item needs its categories, an event finds its profile."""
+"""In the order in which they are compared and fixed: items need their categories, events need their profiles."""
 _MAX_IDS = 20
 
 
 @dataclass(slots=True)
 class Findings:
-    """One kind. `total` is how many the shop has, `foreign` how many of Klaviyo's are not ours.
+    """The results for one kind. `total` counts the shop's records, `foreign` Klaviyo's records that are not ours.
 
-    `moved` are differences that the shop's own movement explains; `duplicates` are customers with several profiles.
+    `moved` are records that changed in the shop during the comparison, `duplicates` customers with several profiles.
     """
 
     total: int = 0
@@ -30,14 +30,14 @@ class Findings:
     mended: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
     consent: dict[str, int] = field(default_factory=dict)
-    """Of profiles alone: how many customers by what the shop and Klaviyo say of a channel. No drift, and never mended:
-    consent has two masters."""
+    """Profiles only: customers whose consent differs, counted by the answers of the shop and Klaviyo. This is neither
+    drift nor ever fixed: either side may be right about consent."""
     consent_ids: set[str] = field(default_factory=set)
     days: dict[str, int] = field(default_factory=dict)
-    """Of events alone: how many are missing by day. Klaviyo can't be asked which."""
+    """Events only: how many are missing, by day. Klaviyo does not say which."""
 
     def add(self, one: Difference) -> None:
-        """Note a difference; the same one again changes nothing."""
+        """Record a difference. Recording it again has no effect."""
         if one.problem == "differing":
             if one.own_id not in self.differing_ids:
                 self.differing_ids.add(one.own_id)
@@ -46,7 +46,7 @@ class Findings:
             (self.missing if one.problem == "missing" else self.extra).add(one.own_id)
 
     def add_consent(self, channel: str, wanted: str, found: str, customer_id: str) -> None:
-        """Note a customer of whose consent the shop and Klaviyo say something else."""
+        """Record a customer whose consent differs between the shop and Klaviyo."""
         said = f"{channel}: {wanted} in the shop, {found} in Klaviyo"
         self.consent[said] = self.consent.get(said, 0) + 1
         self.consent_ids.add(customer_id)
@@ -58,16 +58,16 @@ class Findings:
 
     @property
     def same(self) -> int:
-        """How many of the shop's are in Klaviyo as they should be, or will be shortly."""
+        """How many of the shop's records are right in Klaviyo, or will be once their messages are synced."""
         return max(0, self.total - len(self.differing_ids) - len(self.missing) - sum(self.days.values()))
 
     @property
     def left(self) -> int:
-        """How many are still wrong."""
+        """How many records are still wrong."""
         return self.drifted - len(self.mended)
 
     def as_report(self) -> dict[str, Any]:
-        """As JSON has it, with the first 20 ids each."""
+        """The kind's part of the JSON report, with the first 20 ids of each list."""
         days = [f"{day}: {count}" for day, count in self.days.items()]
         named = {
             "missing": self.missing or days,
@@ -93,13 +93,13 @@ class Findings:
         }
 
     def stored(self) -> dict[str, Any]:
-        """As JSON that `restored` takes."""
+        """All fields, as JSON that `restored` reads."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}
         return {name: sorted(value) if isinstance(value, set) else value for name, value in values.items()}
 
     @classmethod
     def restored(cls, stored: Mapping[str, Any]) -> "Findings":
-        """What was stored. Raises LookupError, TypeError or ValueError for anything else."""
+        """Rebuild findings from `stored`. Raises LookupError, TypeError or ValueError if fields don't fit."""
         found = cls()
         for one in fields(found):
             setattr(found, one.name, type(getattr(found, one.name))(stored[one.name]))
@@ -107,23 +107,23 @@ class Findings:
 
 
 class Report:
-    """All kinds that were compared."""
+    """The findings of all compared kinds."""
 
     def __init__(self) -> None:
         self.kinds: dict[str, Findings] = {}
 
     def of(self, kind: str) -> Findings:
-        """The findings of a kind."""
+        """The findings of a kind, created if needed."""
         return self.kinds.setdefault(kind, Findings())
 
     def add(self, differences: Iterable[Difference]) -> None:
-        """Note differences of the kinds that are compared."""
+        """Record differences, in the compared kinds only."""
         for one in differences:
             if one.kind in self.kinds:
                 self.kinds[one.kind].add(one)
 
     @property
     def drift(self) -> float:
-        """Part of the shop's records that were wrong."""
+        """The share of wrong records among the shop's records, before any fix."""
         total = sum(one.total for one in self.kinds.values())
         return sum(one.drifted for one in self.kinds.values()) / max(1, total)

@@ -1,4 +1,4 @@
-"""Mending what has drifted: by the live handlers alone, which read both sides again under their locks and guards."""
+"""Fixes drift through the live handlers alone: they read both sides again under their locks and guards."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -8,7 +8,7 @@ from core.errors import TryAgain
 from handlers.catalog_product import copy_product
 from handlers.comparison import ABSENT, Comparison
 from handlers.services import Services
-from jobs.drift.confirmation import Target, note_failure, note_moved, reread
+from jobs.drift.confirmation import Target, compare_by_id, note_failure, note_moved
 from jobs.drift.findings import KINDS, Report
 from jobs.drift.workers import WorkerPool
 from jobs.errors_file import ErrorsFile
@@ -17,7 +17,7 @@ from jobs.units import Attempt
 
 _ORDER = ("category", "product", "customer")
 _STILL_DIFFERS = "still_differs"
-"""Why something counts as failed that its handler has copied."""
+"""The reason for a record that still differs after its handler has copied it."""
 
 Unit = Callable[[Attempt], None]
 
@@ -31,31 +31,35 @@ def fix_drift(
     *,
     may_delete: frozenset[str],
 ) -> None:
-    """Have the handlers copy what has drifted, then look at it once more, so many seconds later.
+    """Have the handlers copy what has drifted, and compare it again `seconds` later.
 
-    What the shop does not have is left alone, but for the kinds that `may_delete` names.
+    Records that the shop does not have are deleted in the kinds of `may_delete` only.
     """
-    due = {target: look for target, look in drifted.items() if _needs_fix(look, may_delete)}
-    wrote: set[Target] = set()
-    done: list[Target] = []
-    for type_id in _ORDER:  # an item finds its categories mended
+    due = {target: comparison for target, comparison in drifted.items() if _needs_fix(comparison, may_delete)}
+    written: set[Target] = set()
+    copied: list[Target] = []
+    for type_id in _ORDER:  # items need their categories
         units = {
-            f"{type_id}/{own_id}": partial(_copy_target, (type_id, own_id), look, wrote, may_delete, pool.services)
-            for (type_id_of, own_id), look in due.items()
+            f"{type_id}/{own_id}": partial(
+                _copy_target, (type_id, own_id), comparison, written, may_delete, pool.services
+            )
+            for (type_id_of, own_id), comparison in due.items()
             if type_id_of == type_id
         }
-        pool.begin("mending", len(units))
+        pool.begin("fixing", len(units))
         for name, unit in pool.run_units(units).items():
             target = (type_id, name.partition("/")[2])
             if unit.failed:
                 note_failure(target, unit.failed, report, errors)
             else:
-                done.append(target)
-    if done:
-        pool.begin("waiting for lists to show it")
+                copied.append(target)
+    if copied:
+        pool.begin("waiting for Klaviyo's lists to catch up")
         pool.pause(seconds)
-        for target, look in reread(dict.fromkeys(done), pool, report, errors).items():
-            _record_result(target, due[target], look, report, errors, wrote=target in wrote, may_delete=may_delete)
+        for target, comparison in compare_by_id(dict.fromkeys(copied), pool, report, errors).items():
+            _record_result(
+                target, due[target], comparison, report, errors, has_written=target in written, may_delete=may_delete
+            )
 
 
 def _record_result(
@@ -65,39 +69,39 @@ def _record_result(
     report: Report,
     errors: ErrorsFile,
     *,
-    wrote: bool,
+    has_written: bool,
     may_delete: frozenset[str],
 ) -> None:
-    """Note what became of something that its handler has copied: mended, moved by the shop meanwhile, or failed."""
-    left = [one for one in after.differences if one.problem != "extra" or one.kind in may_delete]
-    if not left and wrote:
+    """Record a target that its handler has copied: as fixed, as moved (it changed in the meantime), or as failed."""
+    remaining = [one for one in after.differences if one.problem != "extra" or one.kind in may_delete]
+    if not remaining and has_written:
         for one in before.differences:
             if one.kind in report.kinds and one not in after.differences:
                 report.of(one.kind).mended.add(one.own_id)
-    elif not left or after.shop_state != before.shop_state:
+    elif not remaining or after.shop_state != before.shop_state:
         note_moved(before, report)
     else:
         note_failure(target, TryAgain(_STILL_DIFFERS), report, errors)
 
 
-def _needs_fix(look: Comparison, may_delete: frozenset[str]) -> bool:
-    return any(one.problem != "extra" or one.kind in may_delete for one in look.differences)
+def _needs_fix(comparison: Comparison, may_delete: frozenset[str]) -> bool:
+    return any(one.problem != "extra" or one.kind in may_delete for one in comparison.differences)
 
 
 def _copy_target(
     target: Target,
-    look: Comparison,
-    wrote: set[Target],
+    comparison: Comparison,
+    written: set[Target],
     may_delete: frozenset[str],
     services: Services,
     attempt: Attempt,
 ) -> None:
-    """Tell the resource's handler; whether it wrote is noted, also where it says that there was nothing to copy.
+    """Have the resource's handler copy the target, and add it to `written` if the handler wrote anything.
 
-    Of a product whose surplus variants are to stay the handler does all but their deletion.
+    That counts even if the handler then raises. Extra variants of a product are deleted only if `may_delete` has them.
     """
     type_id, own_id = target
-    message_type = _message_type(type_id, look)
+    message_type = _message_type(type_id, comparison)
     try:
         if message_type == "ProductPublished" and "variants" not in may_delete:
             copy_product(
@@ -110,18 +114,18 @@ def _copy_target(
             copy(type_id, own_id, message_type, attempt, services)
     finally:
         if current_budget().has_written:
-            wrote.add(target)
+            written.add(target)
 
 
-def _message_type(type_id: str, look: Comparison) -> str:
-    """What the handler is told. Each of these looks first: who is there by now stays."""
+def _message_type(type_id: str, comparison: Comparison) -> str:
+    """The message type whose handler fixes a target. Each handler reads first, so what exists by now is not deleted."""
     if type_id != "product":
         return "ResourceUpdated"
-    if look.shop_state != ABSENT:
+    if comparison.shop_state != ABSENT:
         return "ProductPublished"
-    return "ProductDeleted" if any(one.problem == "extra" for one in look.differences) else "ProductUnpublished"
+    return "ProductDeleted" if any(one.problem == "extra" for one in comparison.differences) else "ProductUnpublished"
 
 
 def kinds_over_limit(share: float, report: Report, found: Mapping[str, int]) -> list[str]:
-    """The kinds of which more than this share of what Klaviyo has would be deleted."""
+    """The kinds with more extra records than this share of Klaviyo's records."""
     return [kind for kind in KINDS if kind in report.kinds and len(report.of(kind).extra) > share * found.get(kind, 0)]

@@ -1,4 +1,4 @@
-"""Doing again what commercetools' Messages API tells: the precise way after an outage, for projects that keep it on."""
+"""Replays messages from commercetools' Messages API: the precise way to recover from an outage, if it is enabled."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -22,10 +22,11 @@ _PASSES = {"category": "categories", "product": "products", "customer": "custome
 
 
 def replay_messages(pool: WorkerPool, since: datetime, errors: ErrorsFile, *, fix: bool) -> dict[str, Any]:
-    """Give every message since then to its live handler; without `fix` they are only counted.
+    """Pass every message since `since` to its live handler. Without `fix` messages are only counted.
 
-    They are read by their ids, so in no order of time: facts have ids of their own, and states are read anew. Changes
-    of categories, customers and stock that come as change notifications are no messages: the comparison finds those.
+    Messages are read by id, so not in the order of time. That is safe: events have ids of their own, and handlers read
+    the current state. Changes of categories, customers and stock come as change notifications, not as messages; a
+    comparison finds those.
     """
     where = f"createdAt > {literal(format_time(since))} and createdAt <= {literal(format_time(datetime.now(UTC)))}"
     read, done = Counter[str](), Counter[str]()

@@ -1,4 +1,4 @@
-"""Customers and their profiles. Profiles of others are none of our business."""
+"""Compares customers with their profiles. Profiles without a customer are ignored."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _PAGE = 500
 
 
 class ProfileSweep:
-    """One pass over all customers, or over those who have changed (`where`)."""
+    """Compares all customers, or those that match `where`."""
 
     def __init__(self, pool: WorkerPool, report: Report, errors: ErrorsFile, where: Sequence[str]) -> None:
         self._pool = pool
@@ -33,7 +33,7 @@ class ProfileSweep:
         self._candidates: Candidates = {}
 
     def candidates(self) -> Candidates:
-        """The customers whose profile may have drifted, with the state of the shop's side that was seen."""
+        """Find the customers whose profiles may have drifted, with the state of the shop's side."""
         pool = self._pool
         pool.begin("profiles", pool.call(partial(pool.reader.count, "customers", self._where)))
         size, after, is_last = PageSize(_PAGE), "", False
@@ -81,7 +81,7 @@ class ProfileSweep:
         self._pool.step(len(customers))
 
     def _compare_consent(self, customer: Customer, profiles: Sequence[JsonObject]) -> None:
-        """Note where the shop and Klaviyo say something else of consent: for people to look at, never mended."""
+        """Record where consent differs between the shop and Klaviyo. It is for people to review, and never fixed."""
         if self._rules.is_on and len(profiles) == 1:
             for one in consent_difference(customer, profiles[0], self._pool.services.settings):
                 self._pool.note(

@@ -1,4 +1,4 @@
-"""One comparison: kind after kind, each settled before the next, and what it comes to."""
+"""One comparison run: kind by kind, each fixed before the next, and the outcome."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ _MIN_SHARE = 0.5
 
 
 class DriftRun:
-    """One comparison."""
+    """One comparison run."""
 
     def __init__(self, options: Options, pool: WorkerPool, state: ReconcileState, errors: ErrorsFile) -> None:
         self._options = options
@@ -37,12 +37,12 @@ class DriftRun:
         self._report = Report()
         self._phases = state.finished_phases(options.resume_key)
         self.is_resumed = bool(self._phases)
-        """Whether phases of a run that was stopped are done: their errors stay in the file."""
+        """True if this run resumes a stopped one, whose lines in the errors file must stay."""
         self._counts = state.counts | {} if not self.is_resumed else dict(state.unfinished.get("counts", state.counts))
         self._brakes: list[str] = list(state.unfinished.get("brakes", ())) if self.is_resumed else []
 
     def do(self) -> None:
-        """Compare kind after kind, and mend what differs if that is asked for. Raises StoppedError."""
+        """Compare kind by kind, and fix what differs if `--fix` is given. Raises StoppedError."""
         wanted = self._options.kinds
         catalog = tuple(kind for kind in _CATALOG if kind in wanted)
         if catalog:
@@ -59,7 +59,7 @@ class DriftRun:
         self._state.write()
 
     def as_report(self) -> dict[str, Any]:
-        """What is told of the run so far."""
+        """The JSON report so far."""
         kinds = {kind: self._report.kinds[kind].as_report() for kind in KINDS if kind in self._report.kinds}
         drift = round(self._report.drift, 6)
         runs = self._state.drifting_runs.get(" ".join(self._options.kinds), 0)
@@ -67,7 +67,7 @@ class DriftRun:
         return {**report, "calls": self._pool.calls}
 
     def outcome(self, report: dict[str, Any]) -> Outcome:
-        """How the run ended."""
+        """The outcome of the run, with its JSON report."""
         found = self._report.kinds.values()
         if self._brakes:
             return Outcome(BRAKE, report, " ".join(self._brakes))
@@ -79,21 +79,21 @@ class DriftRun:
 
     def _advice(self) -> str:
         if not self._options.fix:
-            return "Klaviyo differs from the shop: --fix mends it."
+            return "Klaviyo differs from the shop: --fix fixes it."
         extra = [kind for kind, one in self._report.kinds.items() if one.extra - one.mended]
         if extra:
             return (
                 f"The shop does not have some of Klaviyo's {' and '.join(extra)}: --fix --delete-extra deletes those."
             )
-        return "Days whose orders may have gone to other profiles are left alone: --only events --fix sends them again."
+        return "Days whose orders may be on other profiles by now were skipped: --only events --fix resends them."
 
     def _phase(self, kinds: tuple[str, ...], do: Callable[[], None]) -> None:
-        """Do a phase, unless the run that was stopped has done it, and note it."""
+        """Run a phase and save its results, unless the stopped run has finished it."""
         name = " ".join(kinds)
         if name in self._phases:
             for kind, stored in self._phases[name].items():
                 self._report.kinds[kind] = Findings.restored(stored)
-            log.info(f"reconcile: {name} were compared by the run that was stopped")
+            log.info(f"reconcile: the stopped run has compared {name}")
             return
         for kind in kinds:
             self._report.of(kind)
@@ -121,14 +121,16 @@ class DriftRun:
                 candidates |= changed
                 if "items" in kinds:
                     self._report.of("items").total = len(changed)
-        shrunk = [kind for kind, count in sweep.counts.items() if count < _MIN_SHARE * self._state.counts.get(kind, 0)]
+        shrunk = [
+            kind for kind, count in sweep.shop_counts.items() if count < _MIN_SHARE * self._state.counts.get(kind, 0)
+        ]
         if not shrunk:
-            self._counts |= sweep.counts
+            self._counts |= sweep.shop_counts
         may_delete = partial(self._may_delete, kinds, sweep, shrunk) if self._options.delete_extra else None
         self._confirm_and_fix(candidates, may_delete)
 
     def _changed_products(self, since: datetime) -> Candidates:
-        """Products that have changed since then, all of which are looked at by their id."""
+        """Products that have changed since `since`. All of them are compared by id."""
         pages = self._pool.reader.pages("product-projections", _changed(since), _PAGE)
         return self._pool.call(lambda: {("product", one["id"]): None for page in pages for one in page})
 
@@ -150,29 +152,29 @@ class DriftRun:
             fix_drift(found, seconds, self._pool, self._report, self._errors, may_delete=deletes)
 
     def _may_delete(self, kinds: tuple[str, ...], sweep: CatalogSweep, shrunk: Sequence[str]) -> frozenset[str]:
-        """The kinds of which extra records may be deleted: all or none. Asked once it is known what is extra."""
-        over = kinds_over_limit(self._options.max_delete, self._report, sweep.found)
+        """The kinds whose extra records may be deleted: all or none. Call it once the extra records are known."""
+        over = kinds_over_limit(self._options.max_delete, self._report, sweep.klaviyo_counts)
         for kind in over:
-            extra, of = len(self._report.of(kind).extra), sweep.found.get(kind, 0)
+            extra, of = len(self._report.of(kind).extra), sweep.klaviyo_counts.get(kind, 0)
             self._brakes.append(
-                f"Nothing extra was deleted: {extra} of {of} {kind} in Klaviyo would go, which is more than"
+                f"Nothing extra was deleted: {extra} of {of} {kind} in Klaviyo are extra, which is more than"
                 f" {self._options.max_delete:.0%} (--max-delete)."
             )
         if shrunk:
             self._brakes.append(
-                f"Nothing extra was deleted: commercetools listed fewer than half of the {' and '.join(shrunk)} that it"
-                f" had in the last run. If that is right, remove {self._options.state}."
+                f"Nothing extra was deleted: commercetools listed fewer than half as many {' and '.join(shrunk)} as in"
+                f" the last run. If that is right, remove {self._options.state}."
             )
         return frozenset() if over or shrunk else frozenset(kinds)
 
 
 def _changed(since: datetime) -> list[str]:
-    """The predicate of documents that have changed since then."""
+    """The predicate for documents that have changed since `since`."""
     return [f"lastModifiedAt >= {literal(format_time(since))}"]
 
 
 def outcome_with_errors(failed: int, options: Options, report: dict[str, Any]) -> Outcome:
-    """The end of a run of which so much could not be done."""
+    """The outcome of a run with this many failures."""
     if not failed:
         return Outcome(DONE, report)
-    return Outcome(WITH_ERRORS, report, f"{failed} could not be done: {options.errors} says why.")
+    return Outcome(WITH_ERRORS, report, f"{failed} failed: {options.errors} says why.")

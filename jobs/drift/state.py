@@ -1,4 +1,4 @@
-"""What one comparison leaves for the next: how much the shop had, how often it drifted, and what a stopped run did."""
+"""The state file of `reconcile`: the shop's counts, runs with drift, and the finished phases of a stopped run."""
 
 import json
 from collections.abc import Mapping
@@ -15,15 +15,15 @@ from jobs.outcome import RefusedStateError
 _VERSION = 1
 _WHAT = "reconcile"
 _STALE = timedelta(hours=12)
-"""After which a run that was stopped is not gone on with."""
+"""A run that was stopped longer ago is not resumed."""
 
 
 @dataclass(slots=True)
 class ReconcileState:
-    """The state file of `reconcile`; `project` is the shop's, `counts` are of the last run that ended, by kind.
+    """The state file of `reconcile`. `counts` is what the shop had in the last finished run, by kind.
 
-    `drifting_runs` is how many in a row had more drift than `[reconcile]` allows, by the kinds that they compared.
-    `unfinished` is what a stopped run had done, by phase, and how it was called.
+    `drifting_runs` counts the runs in a row with more drift than `[reconcile] max_drift`, by the kinds they compared.
+    `unfinished` holds the finished phases of a stopped run, and its options.
     """
 
     path: Path
@@ -34,7 +34,10 @@ class ReconcileState:
 
     @classmethod
     def read(cls, path: Path, project: str) -> "ReconcileState":
-        """What is in the file; nothing where there is none. Raises RefusedStateError for another file, or project's."""
+        """Read the file; empty if there is none.
+
+        Raises RefusedStateError if it can't be read, is no state file of `reconcile`, or belongs to another project.
+        """
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
             known = (found["version"], found["command"]) == (_VERSION, _WHAT)
@@ -51,22 +54,22 @@ class ReconcileState:
         if not known:
             raise RefusedStateError(f"{path} is not the state file of a reconcile: name another --state.")
         if state.project != project:
-            raise RefusedStateError(f"{path} is of the project {state.project}: name another --state.")
+            raise RefusedStateError(f"{path} belongs to the project {state.project}: name another --state.")
         return state
 
     def finished_phases(self, resume_key: Mapping[str, object]) -> dict[str, Any]:
-        """What a run that was called the same, and stopped less than twelve hours ago, found in the phases it ended."""
+        """The finished phases of a run with the same options that was stopped less than twelve hours ago."""
         with suppress(LookupError, ValueError, TypeError, AttributeError):
             is_young = datetime.now(UTC) - datetime.fromisoformat(self.unfinished["began"]) < _STALE
             if is_young and self.unfinished["said"] == resume_key:
                 phases = {name: dict(found) for name, found in self.unfinished["phases"].items()}
-                for found in phases.values():  # another release may have kept something else
+                for found in phases.values():  # another release may have stored other fields
                     [Findings.restored(stored) for stored in found.values()]
                 return phases
         return {}
 
     def write(self) -> None:
-        """Write the file. Raises RefusedStateError where that is not possible."""
+        """Write the file. Raises RefusedStateError if that fails."""
         content = {
             "version": _VERSION,
             "command": _WHAT,

@@ -1,4 +1,4 @@
-"""The whole inventory of a shop, packed small."""
+"""The inventory of a whole shop, in compact form."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,10 +16,11 @@ _Packed = tuple[str, int, str, int | None]
 
 
 class Stock:
-    """Inventory entries by SKU, of those that may count, as `Commercetools.inventory_entries` has them.
+    """The inventory entries that may count, by SKU, as `Commercetools.inventory_entries` returns them.
 
-    With no channel configured the entries without one are listed, and those of channels if they are few: a SKU can have
-    one in each of 500 stores. Else SKUs without an entry of their own are asked for when their product is compared.
+    With channels configured, their entries are listed. Without, the entries without a channel are listed, and those of
+    channels as well if there are fewer than 10,000: a SKU can have one in each of 500 stores. If there are more, SKUs
+    without an entry of their own are looked up when their product is compared.
     """
 
     def __init__(self, services: Services, reader: Reader) -> None:
@@ -30,7 +31,7 @@ class Stock:
         self._reads_missing = False
 
     def read(self) -> None:
-        """Read all of it."""
+        """Read the inventory. Raises StoppedError."""
         if self._channels:
             self._list(f"supplyChannel(id in {any_of(self._channels)})")
             return

@@ -1,4 +1,4 @@
-"""The threads of a comparison: they ask and mend while the run's own thread hears signals and shows how far it is."""
+"""The threads of a comparison. They read and write while the main thread handles signals and progress."""
 
 import threading
 import time
@@ -23,14 +23,14 @@ from jobs.units import Attempt, Health, UnitResult, run_unit, with_retries
 
 _MINUTE = 60.0
 _CHUNK = 1_000
-"""Units that are handed out at a time: a shop may have millions."""
+"""Units submitted at a time: a shop may have millions."""
 
 T = TypeVar("T")
 Item = TypeVar("Item")
 
 
 class WorkerPool:
-    """Both backends, asked by many threads. What fails is tried again as `jobs.units` does it."""
+    """Threads that call both backends. Failed calls are retried by the rules of `jobs.units`."""
 
     def __init__(self, services: Services, reader: Reader, stop: threading.Event, progress: Progress) -> None:
         self.services = services
@@ -57,28 +57,28 @@ class WorkerPool:
             return dict(self._calls + Counter(commercetools=self.reader.calls))
 
     def begin(self, name: str, total: int | None = None) -> None:
-        """Show a new task, with about so many steps."""
+        """Start a new task in the progress display, with about `total` steps."""
         self._task = _Task(name, total)
 
     def step(self, count: int = 1) -> None:
-        """So many more steps of the task are done."""
+        """Count finished steps of the task."""
         with self._lock:
             self._task.done += count
 
     def count(self, findings: Findings, number: int) -> None:
-        """Count so many more records of the shop's."""
+        """Add to a kind's number of records in the shop. Thread-safe."""
         with self._lock:
             findings.total += number
 
     def note(self, finding: Callable[[], None]) -> None:
-        """Note a finding that others may be noting too."""
+        """Run a function that changes the findings under the pool's lock."""
         with self._lock:
             finding()
 
     def with_retries(self, call: Callable[[], T]) -> T:
-        """What a call gives, however often it takes; for the crew's own threads.
+        """Make a call with retries, in the current thread: use it in the pool's threads only.
 
-        Raises what refuses it, and StoppedError.
+        Raises a SyncError that is final, and StoppedError.
         """
         found, calls = with_retries(call, self._limits, self._health, self._stop)
         with self._lock:
@@ -86,26 +86,31 @@ class WorkerPool:
         return found
 
     def read(self, what: str, call: Callable[[], T]) -> T:
-        """The same for what a run can't do without, such as a page of a list. Raises StoppedError alone."""
+        """`with_retries` for reads that the run needs, such as a page of a list. Raises only StoppedError.
+
+        `what` names them in the error.
+        """
         try:
             return self.with_retries(call)
         except DeadLetter as refused:
             raise StoppedError(REFUSED, f"{what} can't be read: {refused}.") from None
         except SyncError as error:
-            raise StoppedError(INTERRUPTED, f"{what} can't be read ({error}). Go on with the same command.") from None
+            raise StoppedError(
+                INTERRUPTED, f"{what} can't be read ({error}). Run the same command again to resume."
+            ) from None
 
     def call(self, work: Callable[[], T]) -> T:
-        """What a piece of work gives, done by a thread of the crew."""
+        """Run `work` in a thread of the pool and return its result. Raises as `call_all` does."""
         return self.call_all([work])[0]
 
     def call_all(self, works: Iterable[Callable[[], T]]) -> list[T]:
-        """What pieces of work give, done side by side. Raises what any of them raises, and StoppedError."""
+        """Run all `works` concurrently and return their results. Raises what any of them raises, and StoppedError."""
         futures = [self._executor.submit(work) for work in works]
         self._await(futures)
         return [future.result() for future in futures]
 
     def map(self, work: Callable[[Item], T], items: Sequence[Item]) -> list[T]:
-        """The same for every item, each a step of the task. Raises as `together` does."""
+        """Run `work` concurrently for each item; each is a step of the task. Raises as `call_all` does."""
 
         def stepped(item: Item) -> T:
             found = work(item)
@@ -118,7 +123,10 @@ class WorkerPool:
         return found
 
     def run_units(self, works: Mapping[str, Callable[[Attempt], None]]) -> dict[str, UnitResult]:
-        """What became of units of work, by name; those under way have some seconds to end when a signal comes."""
+        """Run units and return their results by name. On a signal, running units have some seconds to finish.
+
+        Raises StoppedError.
+        """
 
         def do(work: Callable[[Attempt], None]) -> UnitResult:
             result = run_unit(work, self._limits, self._health, self._stop)
@@ -135,7 +143,7 @@ class WorkerPool:
         return done
 
     def pause(self, seconds: float) -> None:
-        """Wait. Raises InterruptedRunError when the run is asked to end."""
+        """Wait. Raises InterruptedRunError on a signal."""
         if self._stop.wait(seconds):
             raise InterruptedRunError(leaves_threads=False)
 
@@ -158,9 +166,9 @@ def with_worker_pool(
     patience: RetryPolicy | None = None,
     consent: ConsentMode = "left",
 ) -> Outcome:
-    """Have a crew do some work, with a share of Klaviyo's limits.
+    """Run `work` with a pool that uses `share` of Klaviyo's rate limits.
 
-    SIGTERM and SIGINT end it within ten seconds. What is then still under way is not waited for.
+    SIGTERM and SIGINT end it within ten seconds, without waiting for threads that are still running.
     """
     share_one_heap()
     services = job_services(settings, share, consent=consent)
@@ -179,7 +187,7 @@ def with_worker_pool(
 
 
 class _Task:
-    """What the crew is at."""
+    """The current task in the progress display."""
 
     def __init__(self, name: str, total: int | None) -> None:
         self.name, self.total, self.done, self.began = name, total, 0, time.monotonic()

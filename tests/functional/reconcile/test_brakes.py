@@ -76,7 +76,7 @@ def test_a_shop_that_seems_to_be_gone_stays(shop: Sandbox, job: Job) -> None:
     compare, told = comparison(job), {"SYNC_CONFIG": config_of(job.folder)}
     done = compare.run(*DELETE, **told)
     assert done.code == BRAKE
-    assert "20 of 20 items in Klaviyo would go, which is more than 5% (--max-delete)" in done.said
+    assert "20 of 20 items in Klaviyo are extra, which is more than 5% (--max-delete)" in done.said
     assert holdings(shop) == before
     compare.run(*DELETE, "--max-delete", "100%", **told)
     assert holdings(shop)["items"] == {}
@@ -93,7 +93,7 @@ def test_a_list_that_is_half_of_the_last_one_deletes_nothing(shop: Sandbox, job:
     for _ in range(2):
         done = compare.run(*DELETE, "--max-delete", "100%", **told)
         assert (done.code, holdings(shop)) == (BRAKE, before)
-        assert "fewer than half of the items" in done.said
+        assert "fewer than half as many items" in done.said
     (job.folder / "reconcile-state.json").unlink()
     done = compare.run(*DELETE, "--max-delete", "100%", **told)
     assert (done.code, len(holdings(shop)["items"])) == (0, PRODUCTS // 2 - 1)

@@ -29,7 +29,7 @@ def test_a_table_tells_what_differs_and_what_to_do(shop: Sandbox, manage_py: Man
     ]
     assert "items missing in Klaviyo: product-1" in lines
     assert "variants missing in Klaviyo: sku-1, sku-2" in lines
-    assert "Klaviyo differs from the shop: --fix mends it." in found.stderr
+    assert "Klaviyo differs from the shop: --fix fixes it." in found.stderr
     mended = manage_py("reconcile", "--fix", "--json", **told)
     assert mended.exit_code == 0
     report = json.loads(mended.stdout)
@@ -92,8 +92,8 @@ def test_what_klaviyo_refuses_is_named_and_the_rest_is_mended(
     [
         (["--delete-extra"], "--delete-extra needs --fix"),
         (["--from-messages"], "--from-messages needs --since"),
-        (["--from-messages", "--since", "1h", "--only", "items"], "leave --only"),
-        (["--fix", "--delete-extra", "--since", "1h"], "leave --since"),
+        (["--from-messages", "--since", "1h", "--only", "items"], "leave out --only"),
+        (["--fix", "--delete-extra", "--since", "1h"], "leave out --since"),
         (["--since", "soon"], "--since must be a date"),
         (["--max-delete", "120%"], "--max-delete"),
         (["--only", "orders"], "--only"),

@@ -82,7 +82,7 @@ def test_a_state_of_another_project_is_refused(shop: Sandbox, job: Job) -> None:
     state = job.folder / "reconcile-state.json"
     state.write_text(state.read_text(encoding="utf-8").replace('"shop"', '"another"'), encoding="utf-8")
     done = compare.run("--only", "items", **environment)
-    assert (done.code, "of the project another" in done.said) == (REFUSED, True)
+    assert (done.code, "belongs to the project another" in done.said) == (REFUSED, True)
     assert shop
 
 
