@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Deploys the sync: as a Cloud Function that receives a Pub/Sub topic's messages from Eventarc, or as a container that Pub/Sub
-# pushes to. Also deploys the Cloud Run job that loads a shop's past. See `./deploy.sh --help`.
+# Deploys the sync: as a Cloud Function that receives a Pub/Sub topic's messages from Eventarc, or as a container that
+# Pub/Sub pushes to. Also deploys the Cloud Run job that loads a shop's past. See `./deploy.sh --help`.
 { set +x; } 2>/dev/null # a trace (bash -x) would show the secrets
 set -euo pipefail
 umask 077
@@ -14,11 +14,13 @@ OPTIONAL="CT_SCOPES PREFERRED_LOCALE PREFERRED_CURRENCY PRODUCT_URL_TEMPLATE DEA
   KLAVIYO_LIMIT_SHARE SKIP_BASE64_ENCODING PUB_SUB_PORT PUSH_AUDIENCE PUSH_SERVICE_ACCOUNT THREADS APP_TYPE
   FUNCTION_NAME TOPIC FUNCTION_RUNTIME FUNCTION_MEMORY FUNCTION_CPU FUNCTION_TIMEOUT MIN_INSTANCES MAX_INSTANCES
   IMAGE BUILD_SERVICE_ACCOUNT CT_API_CLIENT_FILE KLAVIYO_AUTH_KEY_FILE"
-# The settings that become environment variables of the function. Secret Manager provides its secrets, Cloud Run its port.
+# The settings that become environment variables of the function. Secret Manager provides its secrets, Cloud Run its
+# port.
 DEPLOYED="GOOGLE_CLOUD_PROJECT CT_API_URL CT_AUTH_URL CT_PROJECT_ID CT_SCOPE PREFERRED_LOCALE PREFERRED_CURRENCY PRODUCT_URL_TEMPLATE
   DEAD_LETTER_TOPIC SYNC_CONFIG KLAVIYO_API_URL KLAVIYO_LIMIT_SHARE SKIP_BASE64_ENCODING
   THREADS APP_TYPE"
-# Not for jobs: a job receives no messages and publishes no dead letters, and it has its own options for quota share and threads.
+# Not for jobs: a job receives no messages and publishes no dead letters, and it has its own options for quota share and
+# threads.
 NOT_FOR_JOBS="DEAD_LETTER_TOPIC KLAVIYO_LIMIT_SHARE SKIP_BASE64_ENCODING THREADS"
 
 APIS="artifactregistry.googleapis.com cloudbuild.googleapis.com cloudfunctions.googleapis.com
@@ -29,12 +31,14 @@ COMMERCETOOLS_ACCOUNT=serviceAccount:subscriptions@commercetools-platform.iam.gs
 # https, or http to a loopback host: the same rule as in core/settings.py.
 BACKEND_URL='^(https://[^[:space:]/]+|http://(localhost|127(\.(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])){3}|\[::1\])(:[0-9]+)?)(/[^[:space:]]*)?$'
 
-# For the default of MAX_INSTANCES. More instances than Klaviyo's rate limits can keep busy would only get 429s. The highest limit
-# is 3500 events per minute for the whole account, and one write occupies a thread for about half a second.
+# For the default of MAX_INSTANCES. More instances than Klaviyo's rate limits can keep busy would only get 429s. The
+# highest limit is 3500 events per minute for the whole account, and one write occupies a thread for about half a
+# second.
 KLAVIYO_EVENTS_PER_MINUTE=3500
 WRITES_PER_THREAD_AND_MINUTE=120
 
-# The rights that Cloud Build's account needs. It is an account of our own, as the default one has no rights in new organisations.
+# The rights that Cloud Build's account needs. It is an account of our own, as the default one has no rights in new
+# organisations.
 BUILD_ROLES="roles/artifactregistry.writer roles/logging.logWriter roles/storage.objectViewer"
 
 ACK_DEADLINE=600       # seconds, the longest that Pub/Sub allows
@@ -55,7 +59,7 @@ usage() {
   cat <<'EOF'
 Deploys the commercetools to Klaviyo sync: topics, service accounts, secrets, and either a Cloud Function (2nd gen) with
 an Eventarc trigger or a Cloud Run service with a push subscription. It is safe to run again at any time: existing
-resources are kept and brought up to date.
+resources are reused, and code, settings, changed secrets and the subscription's options are updated.
 
 Usage:
   ./deploy.sh [--container | --backfill] [--env-file FILE] [--dry-run] [--SETTING VALUE ...]
@@ -74,7 +78,7 @@ Settings come from the environment, from --env-file, which overrides the environ
 both. A setting's flag is its name in lower case with dashes: PROJECT_ID becomes --project-id VALUE. Defaults are in
 parentheses.
 
-Where:
+Project and names:
   PROJECT_ID             Google Cloud project (required)
   REGION                 e.g. europe-west1 (required)
   FUNCTION_NAME          name of the function, and prefix of all other names (klaviyo-sync)
@@ -159,7 +163,8 @@ print_command() {
   if [[ $dry_run ]]; then printf '# %s\n' "$1"; else printf '%s\n' "$1"; fi
 }
 
-# The arguments quoted for the shell. A `$` is left alone: in a dry run it begins a variable that an earlier printed command sets.
+# The arguments quoted for the shell. A `$` is left alone: in a dry run it begins a variable that an earlier printed
+# command sets.
 quoted() {
   local word separator='' plain='^[A-Za-z0-9_./:@%+=,-]+$' variable='^[A-Za-z0-9_./:@%+=,$-]+$'
   for word in "$@"; do
@@ -186,8 +191,8 @@ is_setting() {
   return 1
 }
 
-# Reads the settings of an env file, by the same rules as commands/env_file.py: a value may be in quotes, and nothing is expanded or
-# run. Errors give the line's number but never its text, which could be a secret.
+# Reads the settings of an env file, by the same rules as commands/env_file.py: a value may be in quotes, and nothing is
+# expanded or run. Errors give the line's number but never its text, which could be a secret.
 read_env_file() {
   local file=$1 line name written value number=0
   local blank='^[[:space:]]*(#.*)?$'
@@ -391,7 +396,8 @@ failed() {
   fail "failed: $(quoted gcloud "$@")"
 }
 
-# True if the command, usually a `describe`, finds its resource. A dry run assumes a first run, or with --delete that all exist.
+# True if the command, usually a `describe`, finds its resource. A dry run assumes a first run, or with --delete that
+# all exist.
 exists() {
   if [[ $dry_run ]]; then
     printf '%s\n' "$(quoted gcloud "$@")"
@@ -402,7 +408,8 @@ exists() {
   fi
 }
 
-# lookup VARIABLE COMMAND...: sets the variable to what the command prints. A dry run sets it to its own name, as `$VARIABLE`.
+# lookup VARIABLE COMMAND...: sets the variable to what the command prints. A dry run sets it to its own name, as
+# `$VARIABLE`.
 lookup() {
   local variable=$1
   shift
@@ -532,8 +539,8 @@ deploy_container() {
   fi
 }
 
-# gcloud 528 supports mount-options only in beta, and no --build-service-account for jobs. Only one task may work on the state file at
-# a time. An attempt resumes where the previous one was cut off.
+# gcloud 528 supports mount-options only in beta, and no --build-service-account for jobs. Only one task may work on the
+# state file at a time. An attempt resumes where the previous one was cut off.
 deploy_backfill() {
   local source=("--source=$ROOT")
   if [[ ${IMAGE-} ]]; then source=("--image=$IMAGE"); fi
@@ -543,8 +550,8 @@ deploy_backfill() {
     "--add-volume-mount=volume=state,mount-path=$STATE_FOLDER" "--service-account=$(email "$JOBS_ACCOUNT")"
 }
 
-# deploy_service COMMAND...: adds the options that the function and the container share. Each deployment creates a new revision, whose
-# instances read the latest versions of the secrets when they start.
+# deploy_service COMMAND...: adds the options that the function and the container share. Each deployment creates a new
+# revision, whose instances read the latest versions of the secrets when they start.
 deploy_service() {
   deploy_with_settings "$@" "--service-account=$(email "$RUNTIME_ACCOUNT")" \
     "--concurrency=$THREADS" "--cpu=$FUNCTION_CPU" "--memory=$FUNCTION_MEMORY" "--timeout=${FUNCTION_TIMEOUT}s" \
@@ -569,7 +576,8 @@ deploy_with_settings() {
   fi
 }
 
-# Eventarc creates its own subscription, with its own ack deadline and retention and without a dead-letter policy. This corrects it.
+# Eventarc creates its own subscription, with its own ack deadline and retention and without a dead-letter policy. This
+# corrects it.
 tune_subscription() {
   lookup TRIGGER functions describe "$FUNCTION_NAME" --gen2 "--region=$REGION" '--format=value(eventTrigger.trigger)' "$PROJECT"
   [[ $TRIGGER ]] || fail "function $FUNCTION_NAME has no trigger: was it first deployed without this script?"
@@ -628,7 +636,8 @@ grant_secret_access() {
   done
 }
 
-# The jobs' bucket. The state is overwritten every few seconds; with soft delete every old version would be stored and billed.
+# The jobs' bucket. The state is overwritten every few seconds; with soft delete every old version would be stored and
+# billed.
 create_bucket() {
   if exists storage buckets describe "gs://$BUCKET" "$PROJECT"; then return; fi
   run storage buckets create "gs://$BUCKET" "--location=$REGION" --uniform-bucket-level-access --public-access-prevention \
@@ -797,8 +806,8 @@ BUCKET=${PROJECT_ID//[:.]/-}-$FUNCTION_NAME-jobs
 # shellcheck disable=SC2034 # one of $DEPLOYED
 BACKFILL_STATE=$STATE_FOLDER/backfill-state.json
 BUILDER=--build-service-account=${BUILD_SERVICE_ACCOUNT:-projects/$PROJECT_ID/serviceAccounts/$(email "$BUILD_ACCOUNT")}
-# The function's own Cloud Run service is already called FUNCTION_NAME. With another name the container can be deployed before the
-# function is deleted, and the other way round.
+# The function's own Cloud Run service is already called FUNCTION_NAME. With another name the container can be deployed
+# before the function is deleted, and the other way round.
 SERVICE=$FUNCTION_NAME-container
 PUSH_SUBSCRIPTION=$FUNCTION_NAME-push
 QUEUE_FLAGS=("--dead-letter-topic=$DEAD_LETTERS" "--dead-letter-topic-project=$PROJECT_ID" "--max-delivery-attempts=$DELIVERY_ATTEMPTS"

@@ -40,8 +40,8 @@ def test_container_from_nothing(cloud: Cloud, first_run: tuple[Cloud, Run]) -> N
     commands = iter(run.commands)
     for expected in COMMANDS_IN_ORDER:
         assert any(expected in command for command in commands), f"{expected}: missing, or too late"
-    made = {name for name in cloud.resources() if name.partition("/")[0] not in ("api", "version", "feeds")}
-    assert made == RESOURCES - {"functions/klaviyo-sync"} | {
+    created = {name for name in cloud.resources() if name.partition("/")[0] not in ("api", "version", "feeds")}
+    assert created == RESOURCES - {"functions/klaviyo-sync"} | {
         "run-services/klaviyo-sync-container",
         "pubsub-subscriptions/klaviyo-sync-push",
     }

@@ -63,8 +63,8 @@ def test_everything_is_created_in_order(first_run: tuple[Cloud, Run]) -> None:
     commands = iter(run.commands)
     for expected in CREATION_ORDER:
         assert any(command.startswith(expected) for command in commands), f"{expected}: missing, or too late"
-    made = {name for name in cloud.resources() if name.partition("/")[0] not in ("api", "version", "feeds")}
-    assert made == RESOURCES
+    created = {name for name in cloud.resources() if name.partition("/")[0] not in ("api", "version", "feeds")}
+    assert created == RESOURCES
     assert run.out.endswith(
         "== to paste when you are paged:\n"
         "export TOPIC=projects/my-project/topics/klaviyo-sync\n"

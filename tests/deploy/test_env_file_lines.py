@@ -45,12 +45,6 @@ WRONG = ["'a", "'a'b", "'a' 'b'", '"', '"a', '"a"b', """'a'b"c'"""]
 """Texts after `NAME=` that both readers must refuse."""
 
 
-@pytest.fixture
-def cloud(tmp_path: Path) -> Cloud:
-    """An empty project."""
-    return Cloud(tmp_path)
-
-
 def _value_in_deploy_sh(cloud: Cloud, file: Path) -> str:
     """The value that the function would get, from the YAML that a dry run prints. Empty if it gets none."""
     run = cloud.run("--env-file", str(file), "--dry-run")

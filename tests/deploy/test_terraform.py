@@ -1,6 +1,5 @@
 """The Terraform module is valid, subscribes to what the registry handles, deploys what runs, and protects secrets."""
 
-import ast
 import json
 import os
 import re
@@ -16,7 +15,7 @@ import pytest
 from commands.check_commercetools import SCOPES
 from commands.subscription_plan import changes, keys, messages
 from core.rules import SyncRules
-from tests.deploy.upload import copy_upload
+from tests.deploy.upload import copy_upload, imported_modules
 
 ROOT = Path(__file__).parents[2]
 MODULE = ROOT / "terraform"
@@ -171,31 +170,10 @@ def test_archive_has_exactly_the_modules_that_run() -> None:
     patterns = _blocks("locals")["source_patterns"]
     found = {str(path.relative_to(ROOT)) for pattern in patterns for path in ROOT.glob(pattern)}
     packages = {str(path.relative_to(ROOT)) for name in found if (path := ROOT / name).name == "__init__.py"}
-    imported = _imported_from("main.py") | _imported_from("jobs/__main__.py")
+    imported = imported_modules("main.py") | imported_modules("jobs/__main__.py")
     assert found - packages == imported - packages | {"sync.toml", "requirements.txt"}
     folders = ("core", "handlers", "mappers", "clients", "jobs", "jobs/drift")
     assert packages == {f"{folder}/__init__.py" for folder in folders}
-
-
-def _imported_from(start: str) -> set[str]:
-    """This repository's files that a file imports, directly or not, and the file itself."""
-    seen: set[str] = set()
-    waiting = [start]
-    while waiting:
-        name = waiting.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        for node in ast.walk(ast.parse((ROOT / name).read_text(encoding="utf-8"))):
-            modules: list[str] = []
-            if isinstance(node, ast.Import):
-                modules = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                modules = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            for module in modules:
-                path = module.replace(".", "/")
-                waiting += [file for file in (f"{path}.py", f"{path}/__init__.py") if (ROOT / file).is_file()]
-    return seen
 
 
 def test_every_documented_setting_reaches_the_function() -> None:
