@@ -29,9 +29,9 @@ _STDOUT = Path("-")
 def dead_letters() -> None:
     """List, show, replay or drop dead letters.
 
-    Dead letters are messages that could not be synced. The function set most of them aside itself, each with a reason.
-    Others were forwarded by Pub/Sub after their last delivery attempt (reason "forwarded"). Whatever you do not replay
-    or drop stays in the subscription.
+    Dead letters are messages that could not be synced. Either the function set them aside, with a reason, or Pub/Sub
+    forwarded them after their last delivery attempt (reason "forwarded"). Whatever you do not replay or drop stays in
+    the subscription.
     """
 
 
