@@ -58,9 +58,9 @@ CALLS: Mapping[str, Calls] = {
 """Calls to Klaviyo per message, by kind."""
 
 READS: Mapping[str, float] = {
-    **dict.fromkeys(SHARES, 1),
-    "order created": 0,
     "customer updated": 2,
+    "order created": 2,
+    "order state changed": 3,
     "product published": 4,
     "inventory updated": 2,
 }
@@ -101,7 +101,7 @@ class Instance:
     writers: int = 8
     commercetools_seconds: float = 0.1
     klaviyo_seconds: float = 0.5
-    cpu_ms: float = 4.0
+    cpu_ms: float = 10.0
 
     def capacity(self, shares: Mapping[str, float]) -> float:
         """Messages per second of a mix, limited by the threads that wait for answers or by the one CPU."""
