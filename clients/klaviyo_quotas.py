@@ -6,16 +6,19 @@ threads reserve slots (send times) from one `_Pace` per operation. A slot is the
 rule:
 
 - Per second: at most 90 % of the instance's share within any second.
-- Per minute: at most the instance's share within any 60 seconds. Both windows slide, so Klaviyo's fixed ones are not
-  overrun wherever they begin.
-- Even spacing: the minute's quota is spread evenly, but a tenth of it may run ahead of the schedule (the generic cell
-  rate algorithm, GCRA). So a burst never uses up the minute and leaves the instance idle for the rest of it.
-- Klaviyo's count: once Klaviyo has said that nothing is left of the account's minute, wait until that minute ends.
+- Per minute: at most the instance's part of the minute (see below) within any 60 seconds. Both windows slide, so
+  Klaviyo's fixed ones are not overrun wherever they begin.
+- Even spacing: the instance's part of the minute is spread evenly, but a tenth of it may be sent ahead of the schedule
+  (the generic cell rate algorithm, GCRA). Without this rule a burst could use up the minute and leave the instance idle
+  for the rest of it.
+- Klaviyo's count: once nothing is left of the account's minute, wait until that minute ends.
 
-Klaviyo's answers say how much of the account's minute is left. While at least half is left, the minute's quota is not
-divided: this instance may use all of it. Below half, the instance gets its share again. If more than that share of the
-calls used so far were its own, because others are idle, it keeps that higher proportion: an instance that runs alone
-uses the whole minute.
+The instance's part of the minute depends on what Klaviyo's answers say is left of the account's minute:
+
+- At least half: all of the account's quota, so that one busy instance is not held back while others are idle.
+- Less: the configured share, or the instance's proportion of the calls used so far if that is more. So busy instances
+  slow down together, and an instance that runs alone can use the whole minute.
+- Nothing said of the current minute yet: the configured share.
 """
 
 import re
@@ -33,7 +36,7 @@ from core.errors import TryAgain
 _MINUTE = 60.0
 _SECOND = 1.0
 _HEAD_START = 0.1
-"""Share of a minute's quota that may run ahead of the even spacing."""
+"""Share of a minute's calls that may be sent ahead of the even spacing."""
 _BURST_MARGIN = 0.9
 """Share of the per-second quota that is used: calls sent within a second may arrive closer together."""
 _PLENTY_LEFT = 0.5

@@ -77,7 +77,7 @@ def test_a_job_is_open_until_it_says_otherwise(status: str) -> None:
         ({"total_count": 2, "completed_count": 2, "errors": [{"code": "conflict"}]}, False),
     ],
 )
-def test_a_job_did_all_if_nothing_speaks_against_it(told: dict[str, Any], all_succeeded: bool) -> None:  # noqa: FBT001
+def test_all_rows_succeeded_if_nothing_speaks_against_it(told: dict[str, Any], all_succeeded: bool) -> None:  # noqa: FBT001
     """Which of the counts and errors Klaviyo fills has not been verified."""
     state = _state(status="complete", **told)
     assert state
