@@ -1,7 +1,6 @@
 """Generate docs/mapping.md: `python -m commands.mapping_page > docs/mapping.md`.
 
-The messages come from the registry and the example values from mapping the samples, so the page shows what the code
-does.
+The example values come from mapping the samples, so the page shows what the code does.
 """
 
 import json
@@ -10,11 +9,9 @@ from typing import Any
 
 import click
 
-import handlers  # noqa: F401 - registers every handler
 from commands.dry_run import dry_run_services
 from commands.klaviyo_recorder import Write
 from core.notification import Envelope
-from handlers.registry import registrations
 from pipeline import settle
 from sandbox.samples import SAMPLES
 
@@ -34,8 +31,8 @@ _EXAMPLES = (
 
 _HEAD = """# Mapping
 
-How commercetools data becomes Klaviyo data. `python -m commands.mapping_page` generates this page from the code. The docstrings in
-`mappers/` have the full rules; [`sync.toml`](../sync.toml) has the names and options.
+How commercetools data becomes Klaviyo data. [messages.md](messages.md) says which message does what. `python -m commands.mapping_page`
+generates this page from the code. The docstrings in `mappers/` have the full rules; [`sync.toml`](../sync.toml) has the names and options.
 """
 
 _RULES = """## Rules
@@ -78,18 +75,7 @@ _RULES = """## Rules
 
 def page() -> str:
     """The page, as Markdown."""
-    return "\n".join([_HEAD, *_messages(), "", _RULES, *_examples()]).rstrip() + "\n"
-
-
-def _messages() -> Iterator[str]:
-    yield "## Messages\n"
-    yield "| resource | type | what the sync does |"
-    yield "|---|---|---|"
-    for one in sorted(registrations(), key=lambda one: (one.resource_type, one.type)):
-        done = (one.handler.__doc__ or "").strip().splitlines()[0]
-        asked = "" if one.subscribe else " Handled if it arrives; the subscriptions do not ask for it."
-        condition = f" Only with {one.when.name}." if one.when else ""
-        yield f"| {one.resource_type} | `{one.type}` | {done}{condition}{asked} |"
+    return "\n".join([_HEAD, _RULES, *_examples()]).rstrip() + "\n"
 
 
 def _examples() -> Iterator[str]:

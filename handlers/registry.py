@@ -1,7 +1,6 @@
 """The registry of handlers: the one list of the messages that this package consumes.
 
-commercetools' subscriptions and the table of messages in docs/mapping.md are derived from it, and tests compare
-Terraform's defaults with it.
+commercetools' subscriptions are derived from it. Tests compare the table in docs/messages.md and Terraform's defaults with it.
 """
 
 from collections.abc import Callable, Collection
