@@ -1,30 +1,30 @@
-"""For every test."""
+"""Setup for every test."""
 
 import os
 import signal
 from collections.abc import Iterator
 
-import hypothesis  # noqa: F401 - before main.py freezes objects: it looks for what refers to a library's random numbers
+import hypothesis  # noqa: F401 - imported before main.py: it looks up references to objects, and `gc.freeze` hides them
 import pytest
 
 os.environ["ENV_FILE"] = os.devnull
-"""No test reads the .env of whoever runs it, in this process or in one that it starts."""
+"""No test, and no process that a test starts, reads the developer's own .env."""
 
-_NOT_OURS = frozenset({"PYTEST_CURRENT_TEST", "OAUTHLIB_INSECURE_TRANSPORT"})
-"""Pytest's own, and what requests-oauthlib wants to be told about the sandbox's http."""
+_SET_BY_OTHERS = frozenset({"PYTEST_CURRENT_TEST", "OAUTHLIB_INSECURE_TRANSPORT"})
+"""Set by pytest and, to allow the sandbox's http, by the commercetools session."""
 
 
 @pytest.fixture(autouse=True)
-def _environment_is_left_as_it_was() -> Iterator[None]:
-    """Settings come from the environment: a test that changes it for the others would decide how they end."""
+def _environment_is_unchanged() -> Iterator[None]:
+    """Fail a test that leaves the environment changed: settings come from it, so later tests would be affected."""
     before = _environment()
     yield
     assert _environment() == before
 
 
 def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name not in _NOT_OURS}
+    return {name: value for name, value in os.environ.items() if name not in _SET_BY_OTHERS}
 
 
-# A shell starts what runs in its background with Ctrl-C ignored, and every process inherits that: tests press Ctrl-C.
+# Tests send Ctrl-C. A shell starts background jobs with SIGINT ignored, and every child process inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

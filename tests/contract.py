@@ -1,6 +1,6 @@
-"""Klaviyo's own contract, where the reference that holds it stands beside this project.
+"""Klaviyo's API contract, to validate bodies against. It is read from a reference folder next to this project.
 
-With REQUIRE_CONTRACT set, as in CI, tests fail without it; else they leave it out.
+Without that folder, tests that need the contract are skipped. With REQUIRE_CONTRACT set, as in CI, they fail.
 """
 
 import json
@@ -15,31 +15,31 @@ import pytest
 
 CONTRACT = Path(__file__).parents[1].parent / "shared/reference/klaviyo-contract.json"
 
-IS_HELD = CONTRACT.exists() or bool(os.environ.get("REQUIRE_CONTRACT"))
-"""Whether bodies are held against the contract."""
+IS_CHECKED = CONTRACT.exists() or bool(os.environ.get("REQUIRE_CONTRACT"))
+"""True if bodies are validated against the contract."""
 
 needs_contract = pytest.mark.skipif(
-    not IS_HELD, reason="the reference with Klaviyo's contract is not beside this project"
+    not IS_CHECKED, reason="the reference with Klaviyo's contract is not next to this project"
 )
 
 
 @cache
 def contract() -> dict[str, Any]:
-    """Its operations and schemas."""
+    """The contract's operations and schemas."""
     content: dict[str, Any] = json.loads(CONTRACT.read_text(encoding="utf-8"))
     return content
 
 
 @cache
 def validator(operation: str) -> jsonschema.Draft202012Validator:
-    """Make a validator of an operation's body; what the schema does not name is a mistake, as the SDK drops it."""
+    """Validator for an operation's body. Fields that the schema does not name are errors, as the SDK drops them."""
     body = next(found["body"] for found in contract()["operations"] if found["id"] == operation)
     schemas = {name: as_json_schema(schema) for name, schema in contract()["schemas"].items()}
     return jsonschema.Draft202012Validator({**as_json_schema(body), "components": {"schemas": schemas}})
 
 
 def as_json_schema(schema: Any) -> Any:
-    """JSON Schema of an OpenAPI schema: `nullable` spelled out, and no properties but those that are named."""
+    """Convert an OpenAPI schema to JSON Schema: `nullable` becomes a null type, and unknown fields are errors."""
     if isinstance(schema, list):
         return [as_json_schema(part) for part in schema]
     if not isinstance(schema, dict):

@@ -1,9 +1,9 @@
-"""How people write a value that holds quotes and spaces into a file of settings."""
+"""Ways to write a value with quotes and spaces into an .env file."""
 
 import json
 from collections.abc import Callable, Mapping
 
-WAYS_TO_WRITE: Mapping[str, Callable[[str], str]] = {
+QUOTING_STYLES: Mapping[str, Callable[[str], str]] = {
     "as it is": lambda value: value,
     "in single quotes": lambda value: f"'{value}'",
     "in double quotes": lambda value: f'"{value}"',

@@ -27,7 +27,7 @@ from tests.deploy.deployment import (
     printed_commands,
     visible_text,
 )
-from tests.env_files import WAYS_TO_WRITE
+from tests.env_files import QUOTING_STYLES
 
 COMMERCETOOLS = "subscriptions@commercetools-platform.iam.gserviceaccount.com"
 
@@ -249,7 +249,7 @@ def test_settings_from_an_env_file(cloud: Cloud) -> None:
         assert secret not in visible_text(run)
 
 
-@pytest.mark.parametrize("write", WAYS_TO_WRITE.values(), ids=WAYS_TO_WRITE)
+@pytest.mark.parametrize("write", QUOTING_STYLES.values(), ids=QUOTING_STYLES)
 def test_the_api_client_in_an_env_file(cloud: Cloud, write: Callable[[str], str]) -> None:
     """Quotes, spaces, comments and Windows line endings around the JSON do not become part of the secret."""
     api_client = API_CLIENT.replace("clientId", "client_id")

@@ -14,7 +14,7 @@ from jobs.outcome import INTERRUPTED, InterruptedRunError, StoppedError
 from jobs.reading import PageSize, Reader
 from tests.functional.backfilling import Job, awaited
 from tests.functional.documents import order
-from tests.passing import Passing
+from tests.fake_clock import FakeClock
 
 ORDERS = "^/shop/orders$"
 TIMED_OUT = {"statusCode": 400, "message": "", "errors": [{"code": "QueryTimedOut", "message": ""}]}
@@ -23,9 +23,9 @@ TEN_MINUTES = 600.0
 
 
 @pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> Passing:
+def waits(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     """What the reader waits, in no time."""
-    waits = Passing()
+    waits = FakeClock()
     monkeypatch.setattr(jobs.reading, "time", waits)
     return waits
 
@@ -41,7 +41,7 @@ def services(sandbox: Sandbox, settings: Settings) -> Iterator[Services]:
 
 
 @pytest.fixture
-def reader(services: Services, settings: Settings, waits: Passing) -> Reader:
+def reader(services: Services, settings: Settings, waits: FakeClock) -> Reader:
     """A reader of that shop."""
     return Reader(services.commercetools, settings.sync.limits, 0.5, waits)
 
@@ -56,7 +56,7 @@ def _read(reader: Reader, size: PageSize) -> list[str]:
     ids=str,
 )
 def test_a_page_that_takes_too_long_is_halved(
-    sandbox: Sandbox, reader: Reader, waits: Passing, fault: dict[str, Any]
+    sandbox: Sandbox, reader: Reader, waits: FakeClock, fault: dict[str, Any]
 ) -> None:
     """Until it arrives; the pass goes on with the smaller page."""
     sandbox.commercetools.fail(ORDERS, count=4, **fault)
@@ -69,7 +69,7 @@ def test_a_page_that_takes_too_long_is_halved(
 
 
 @pytest.mark.parametrize("fault", [{"status": 503}, {"status": 500}, {"reset": "answering"}], ids=str)
-def test_an_outage_is_waited_for(sandbox: Sandbox, reader: Reader, waits: Passing, fault: dict[str, Any]) -> None:
+def test_an_outage_is_waited_for(sandbox: Sandbox, reader: Reader, waits: FakeClock, fault: dict[str, Any]) -> None:
     """Beyond ten tries, and a smaller page would not help: it stays as it is."""
     sandbox.commercetools.fail(ORDERS, count=12, **fault)
     size = PageSize(100)
@@ -79,14 +79,14 @@ def test_an_outage_is_waited_for(sandbox: Sandbox, reader: Reader, waits: Passin
     assert len(waits.waits) == 12
 
 
-def test_the_oldest_document_is_waited_for_as_well(sandbox: Sandbox, reader: Reader, waits: Passing) -> None:
+def test_the_oldest_document_is_waited_for_as_well(sandbox: Sandbox, reader: Reader, waits: FakeClock) -> None:
     """It decides the windows of a pass, and is read before the first page."""
     sandbox.commercetools.fail(ORDERS, status=503, count=12)
     assert reader.first_created("orders") is not None
     assert len(waits.waits) == 12
 
 
-def test_an_outage_of_ten_minutes_ends_the_run(sandbox: Sandbox, reader: Reader, waits: Passing) -> None:
+def test_an_outage_of_ten_minutes_ends_the_run(sandbox: Sandbox, reader: Reader, waits: FakeClock) -> None:
     """The same command goes on."""
     sandbox.commercetools.fail(ORDERS, status=503)
     with pytest.raises(StoppedError, match="commercetools does not answer for orders") as stopped:
@@ -95,7 +95,7 @@ def test_an_outage_of_ten_minutes_ends_the_run(sandbox: Sandbox, reader: Reader,
     assert TEN_MINUTES <= sum(waits.waits) < TEN_MINUTES + GROWING[-1]
 
 
-def test_what_waiting_does_not_change_is_tried_ten_times(sandbox: Sandbox, reader: Reader, waits: Passing) -> None:
+def test_what_waiting_does_not_change_is_tried_ten_times(sandbox: Sandbox, reader: Reader, waits: FakeClock) -> None:
     """An answer of commercetools that nobody expects."""
     sandbox.commercetools.fail(ORDERS, status=405)
     with pytest.raises(StoppedError, match="commercetools does not answer for orders"):

@@ -15,7 +15,7 @@ from commands.env_file import settings_in
 from commands.processes import ROOT, Sandbox
 from core.settings import load_settings
 from manage import COMMANDS, manage
-from tests.env_files import WAYS_TO_WRITE
+from tests.env_files import QUOTING_STYLES
 
 SECRET = "a-very-secret-value"
 ON_REAL_ACCOUNTS = {
@@ -76,7 +76,7 @@ def test_options_take_their_values_from_the_file(run: Callable[..., Result], tmp
     assert (ended.exit_code, "must have the form projects/" in ended.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("write", WAYS_TO_WRITE.values(), ids=WAYS_TO_WRITE)
+@pytest.mark.parametrize("write", QUOTING_STYLES.values(), ids=QUOTING_STYLES)
 def test_however_a_value_is_written(tmp_path: Path, write: Callable[[str], str]) -> None:
     """As it is, and in quotes of either kind: the same value, and whatever else is in the file does not matter."""
     client = '{"clientId": "a b", "secret": "c#d $HOME"}'

@@ -1,4 +1,4 @@
-"""The sandbox, for the tests of its own behaviour."""
+"""Fixtures for the tests of the sandbox itself."""
 
 from collections.abc import Iterator
 
@@ -11,14 +11,14 @@ from sandbox.calls import Calls, klaviyo
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[sandbox.Sandbox]:
-    """Both servers."""
+    """Both servers of the sandbox."""
     with sandbox.start() as servers:
         yield servers
 
 
 @pytest.fixture
 def control(running: sandbox.Sandbox) -> Control:
-    """Klaviyo's control API, after a reset."""
+    """The control API of the Klaviyo stand-in, after a reset."""
     control = Control(running.klaviyo.url)
     control.reset()
     return control
@@ -26,6 +26,6 @@ def control(running: sandbox.Sandbox) -> Control:
 
 @pytest.fixture
 def calls(control: Control) -> Iterator[Calls]:
-    """Calls to Klaviyo."""
+    """A client of the Klaviyo stand-in."""
     with klaviyo(control.url) as calls:
         yield calls

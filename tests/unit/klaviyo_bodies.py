@@ -1,4 +1,4 @@
-"""Bodies for the stand-in for Klaviyo, and what its refusals say."""
+"""Bodies for the Klaviyo stand-in, and the parts of its refusals that tests check."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from sandbox.calls import Response
 
 
 def event(profile: dict[str, Any] | None = None, **attributes: Any) -> dict[str, Any]:
-    """An event's body."""
+    """Body of an event."""
     metric = attributes.pop("metric", "Placed Order")
     return {
         "data": {
@@ -24,12 +24,12 @@ def event(profile: dict[str, Any] | None = None, **attributes: Any) -> dict[str,
 
 
 def profile(profile_id: str | None = None, **attributes: Any) -> dict[str, Any]:
-    """A profile's body."""
+    """Body of a profile."""
     identity = {"id": profile_id} if profile_id else {}
     return {"data": {"type": "profile", **identity, "attributes": attributes}}
 
 
 def refusal(answer: Response) -> tuple[int, str, str | None]:
-    """Status, code and pointer of the first error."""
+    """Status of the answer, and code and pointer of its first error."""
     error = answer.body["errors"][0]
     return answer.status, error["code"], error["source"].get("pointer")

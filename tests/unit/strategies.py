@@ -1,4 +1,4 @@
-"""commercetools documents for tests: a few builders, and hypothesis strategies for documents of the right shape."""
+"""commercetools documents for tests: a few builders, and hypothesis strategies for random documents."""
 
 import string
 from typing import Any
@@ -13,7 +13,7 @@ Json = dict[str, Any]
 
 
 def settings_with(sync: Json | None = None, **values: Any) -> Settings:
-    """Make settings of a shop, with these values of the environment and these tables of sync.toml."""
+    """Settings of a shop, with these tables of sync.toml and these environment values."""
     required = {
         "ct_api_url": "https://api.example",
         "ct_auth_url": "https://auth.example",
@@ -26,17 +26,17 @@ def settings_with(sync: Json | None = None, **values: Any) -> Settings:
 
 
 def euros(cents: int, currency: str = "EUR", digits: int = 2) -> Json:
-    """Make an amount of money in cent precision."""
+    """A money amount in cent precision."""
     return {"type": "centPrecision", "currencyCode": currency, "centAmount": cents, "fractionDigits": digits}
 
 
 def category_reference(category_id: str, name: Json | None, ancestors: list[Json] | None = None) -> Json:
-    """Make an expanded reference to a category."""
+    """An expanded reference to a category."""
     category = {"id": category_id, "name": name, "ancestors": ancestors or []}
     return {"typeId": "category", "id": category_id, "obj": category}
 
 
-# Any text JSON can hold: control characters, right-to-left marks, emoji and halves of surrogate pairs too.
+# Any text that JSON can contain, including control characters, right-to-left marks, emoji and lone surrogates.
 texts = st.text(st.characters(), max_size=12) | st.sampled_from(
     ["", " ", "\x00", "Straße 🛍️", "\u202eabc", "\ud83d", "a/b?c=d&e"]
 )
@@ -84,7 +84,7 @@ custom_fields = st.dictionaries(texts, json_values, max_size=4) | large_values
 def documents(
     required: dict[str, st.SearchStrategy[Any]], **optional: st.SearchStrategy[Any]
 ) -> st.SearchStrategy[Any]:
-    """Documents whose optional fields may be missing or null, and that may have a field nobody knows yet."""
+    """Documents whose optional fields may be missing or null, and that may have an unknown field."""
     nullable = {name: strategy | st.none() for name, strategy in optional.items()}
     return st.fixed_dictionaries(required, optional={**nullable, "futureField": json_values})
 
@@ -220,7 +220,7 @@ orders = documents(
 transactions = documents(
     {"id": ids, "amount": money}, timestamp=times, type=st.just("Refund"), state=st.just("Success")
 )
-order_knowledge = st.builds(
+order_details = st.builds(
     OrderDetails,
     categories=st.dictionaries(ids, st.lists(texts, max_size=2), max_size=2),
     images=st.dictionaries(ids, texts, max_size=2),

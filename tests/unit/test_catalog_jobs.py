@@ -1,4 +1,4 @@
-"""Bulk jobs of the catalog: how they are filled, and when one counts as done."""
+"""Bulk jobs of the catalog: how rows are split into jobs, and when a job counts as successful."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -10,49 +10,49 @@ from clients.klaviyo_catalog_jobs import ITEMS, CatalogJobs, JobState
 from core.errors import TryAgain
 from jobs.bulk_rows import Row, split_into_jobs
 
-MADE = datetime(2026, 5, 1, 10, tzinfo=UTC)
+CREATED_AT = datetime(2026, 5, 1, 10, tzinfo=UTC)
 
 
 def _sizes(*sizes: int) -> list[list[int]]:
     return [[row.size for row in part] for part in split_into_jobs(Row("p", {}, size) for size in sizes)]
 
 
-def test_a_job_has_a_hundred_rows_at_most() -> None:
-    """However small they are."""
+def test_a_job_has_at_most_a_hundred_rows() -> None:
+    """The limit holds however small the rows are."""
     assert [len(part) for part in _sizes(*[1] * 250)] == [100, 100, 50]
     assert _sizes() == []
 
 
-def test_a_job_has_less_than_5_mb() -> None:
-    """A row that is too large for any job is alone, so that no other is refused with it."""
+def test_a_job_stays_under_5_mb() -> None:
+    """A row too large for any job gets a job of its own, so that no other row is refused with it."""
     assert _sizes(2_000_000, 2_000_000, 2_000_000) == [[2_000_000, 2_000_000], [2_000_000]]
     assert _sizes(10, 6_000_000, 10) == [[10], [6_000_000], [10]]
 
 
-def test_the_size_of_a_row_is_that_of_its_json() -> None:
-    """In UTF-8."""
+def test_the_size_of_a_row_is_that_of_its_json_in_utf_8() -> None:
+    """Klaviyo limits the bytes of a request, not its characters."""
     assert Row.of("p", {"data": "ü"}).size == len('{"data":"ü"}'.encode())
 
 
-class Told:
-    """In place of the calls: what Klaviyo tells."""
+class FakeCalls:
+    """Answers calls as Klaviyo would."""
 
     def __init__(self, answer: Any) -> None:
         self._answer = answer
 
     def find(self, *_: Any) -> Any:
-        """A job."""
+        """Answer the read of a job."""
         return self._answer
 
     def pages(self, _group: str, operation: str, **options: Any) -> Any:
-        """Jobs of a status."""
+        """Answer the list of jobs with a status."""
         assert operation == "get_bulk_create_catalog_items_jobs"
         status = options["filter"].split('"')[1]
         return [one for one in self._answer if one["attributes"]["status"] == status]
 
 
 def _jobs(answer: Any) -> CatalogJobs:
-    return CatalogJobs(cast("KlaviyoCalls", Told(answer)))
+    return CatalogJobs(cast("KlaviyoCalls", FakeCalls(answer)))
 
 
 def _state(**attributes: Any) -> JobState | None:
@@ -60,15 +60,15 @@ def _state(**attributes: Any) -> JobState | None:
 
 
 @pytest.mark.parametrize("status", ["queued", "processing", "stalled"])
-def test_a_job_is_open_until_it_says_otherwise(status: str) -> None:
-    """Also in a status that Klaviyo has not named yet."""
+def test_a_job_is_open_in_any_status_that_is_not_final(status: str) -> None:
+    """This includes statuses that Klaviyo does not document."""
     state = _state(status=status, total_count=2)
     assert state
     assert (state.is_open, state.all_succeeded) == (True, False)
 
 
 @pytest.mark.parametrize(
-    ("told", "all_succeeded"),
+    ("counts", "all_succeeded"),
     [
         ({"total_count": 2, "completed_count": 2, "failed_count": 0, "errors": []}, True),
         ({"total_count": 2}, True),
@@ -77,40 +77,43 @@ def test_a_job_is_open_until_it_says_otherwise(status: str) -> None:
         ({"total_count": 2, "completed_count": 2, "errors": [{"code": "conflict"}]}, False),
     ],
 )
-def test_all_rows_succeeded_if_nothing_speaks_against_it(told: dict[str, Any], all_succeeded: bool) -> None:  # noqa: FBT001
-    """Which of the counts and errors Klaviyo fills has not been verified."""
-    state = _state(status="complete", **told)
+def test_a_complete_job_succeeded_unless_counts_or_errors_say_otherwise(
+    counts: dict[str, Any],
+    all_succeeded: bool,  # noqa: FBT001
+) -> None:
+    """Missing counts and errors are no failure: which of them Klaviyo sends has not been verified."""
+    state = _state(status="complete", **counts)
     assert state
     assert (state.is_open, state.all_succeeded) == (False, all_succeeded)
 
 
 def test_a_cancelled_job_failed() -> None:
-    """It has ended, whatever it did."""
+    """A cancelled job counts as failed even if all of its rows completed."""
     assert _state(status="cancelled", total_count=2, completed_count=2) == JobState(is_open=False, all_succeeded=False)
 
 
-def test_a_job_that_is_not_there_is_none() -> None:
-    """And an answer that is no job's is nobody's fault: it is asked for again."""
+def test_an_unknown_job_has_no_state() -> None:
+    """An answer that is not a job's raises TryAgain, so the job is read again."""
     assert _jobs(None).state(ITEMS, "job") is None
     with pytest.raises(TryAgain):
         _jobs({"data": {}}).state(ITEMS, "job")
 
 
-def test_open_jobs_are_those_of_a_time() -> None:
-    """One that does not say when it was made counts."""
+def test_open_jobs_are_filtered_by_creation_time() -> None:
+    """A job without a creation time is included."""
 
-    def job(own: str, status: str, made: datetime | None) -> dict[str, Any]:
-        return {"id": own, "attributes": {"status": status, "created_at": made and made.isoformat()}}
+    def job(own_id: str, status: str, created_at: datetime | None) -> dict[str, Any]:
+        return {"id": own_id, "attributes": {"status": status, "created_at": created_at and created_at.isoformat()}}
 
     minute = timedelta(minutes=1)
     jobs = _jobs(
         [
-            job("before", "queued", MADE - minute),
-            job("queued", "queued", MADE),
-            job("processing", "processing", MADE + minute),
+            job("before", "queued", CREATED_AT - minute),
+            job("queued", "queued", CREATED_AT),
+            job("processing", "processing", CREATED_AT + minute),
             job("unknown", "queued", None),
-            job("complete", "complete", MADE),
-            job("after", "processing", MADE + 3 * minute),
+            job("complete", "complete", CREATED_AT),
+            job("after", "processing", CREATED_AT + 3 * minute),
         ]
     )
-    assert jobs.open_ids(ITEMS, MADE, MADE + 2 * minute) == {"queued", "processing", "unknown"}
+    assert jobs.open_ids(ITEMS, CREATED_AT, CREATED_AT + 2 * minute) == {"queued", "processing", "unknown"}

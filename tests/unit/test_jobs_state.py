@@ -15,7 +15,7 @@ import jobs.atomic_file
 import jobs.state
 from jobs.outcome import INTERRUPTED, InterruptedRunError, LostStateError, RefusedStateError, StoppedError
 from jobs.state import StateFile, claim
-from tests.passing import Passing
+from tests.fake_clock import FakeClock
 
 IDENTITY = {"project": "shop", "account": "A1", "rules": "r1"}
 SAID: dict[str, object] = {"since": None, "ids": None}
@@ -68,16 +68,16 @@ def test_a_write_leaves_a_whole_file(path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Passing:
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     """The clock of the state file, of a run in Cloud Run."""
     monkeypatch.setenv("CLOUD_RUN_EXECUTION", "execution-1")
-    clock = Passing()
+    clock = FakeClock()
     monkeypatch.setattr(jobs.state, "time", clock)
     return clock
 
 
 @pytest.fixture
-def written_at(clock: Passing, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def written_at(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """When the file was written; every write takes a tenth of a second."""
     times: list[float] = []
 
@@ -91,7 +91,7 @@ def written_at(clock: Passing, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return times
 
 
-def test_a_bucket_takes_one_write_a_second(path: Path, clock: Passing, written_at: list[float]) -> None:
+def test_a_bucket_takes_one_write_a_second(path: Path, clock: FakeClock, written_at: list[float]) -> None:
     """However little a page takes; and what is written is the newest."""
     state = _claimed(path, clock)
     for number in range(3):
@@ -118,7 +118,7 @@ def _fails(monkeypatch: pytest.MonkeyPatch, target: object, name: str, times: in
 
 @pytest.mark.parametrize(("target", "name"), [(Path, "read_bytes"), (Path, "replace"), (os, "fsync")])
 def test_a_write_that_fails_is_repeated(
-    path: Path, clock: Passing, monkeypatch: pytest.MonkeyPatch, target: object, name: str
+    path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, target: object, name: str
 ) -> None:
     """A bucket that does not answer for some seconds ends no run."""
     state = _claimed(path, clock)
@@ -132,7 +132,7 @@ def test_a_write_that_fails_is_repeated(
 
 @pytest.mark.parametrize("is_asked_to_end", [False, True])
 def test_a_file_that_can_not_be_written_ends_the_run(
-    path: Path, clock: Passing, monkeypatch: pytest.MonkeyPatch, *, is_asked_to_end: bool
+    path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, *, is_asked_to_end: bool
 ) -> None:
     """After half a minute, or at once if it is asked to end; the same command goes on. Nothing is written then."""
     state = _claimed(path, clock)
@@ -150,7 +150,7 @@ def test_a_file_that_can_not_be_written_ends_the_run(
     assert path.read_text(encoding="utf-8") == before
 
 
-def test_a_run_that_is_asked_to_end_writes_once_more(path: Path, clock: Passing) -> None:
+def test_a_run_that_is_asked_to_end_writes_once_more(path: Path, clock: FakeClock) -> None:
     """When it ends: it must not wait then for the second after a heartbeat."""
     state = _claimed(path, clock)
     clock.sleep(jobs.state.BEAT_EVERY)

@@ -11,11 +11,11 @@ from core.errors import Ignored, Refused, TryAgain, Unmappable
 from core.rules import Limits
 from jobs.outcome import DENIED, INTERRUPTED, StoppedError
 from jobs.units import Attempt, Health, UnitResult, run_unit
-from tests.passing import Passing
+from tests.fake_clock import FakeClock
 
 
 def _settled(work: Callable[[Attempt], None], health: Health | None = None) -> UnitResult:
-    return run_unit(work, Limits(), health or Health(), Passing())
+    return run_unit(work, Limits(), health or Health(), FakeClock())
 
 
 def _failing(*errors: Exception) -> Callable[[Attempt], None]:
@@ -154,7 +154,7 @@ def test_a_signal_ends_the_waiting() -> None:
 
 def test_waits_grow_and_are_bounded() -> None:
     """From a second to a minute."""
-    stop = Passing()
+    stop = FakeClock()
     run_unit(_failing(*[TryAgain("klaviyo_error")] * 12), Limits(), Health(succeeded_at=-1e9), stop)
     assert 0.5 <= stop.waits[0] <= 1.0
     assert 30 <= stop.waits[-1] <= 60

@@ -46,7 +46,7 @@ def test_a_customer_becomes_a_profile_klaviyo_takes(customer: Any, settings: Set
 
 @needs_contract
 @moderately
-@given(order=shop.orders, transaction=shop.transactions, known=shop.order_knowledge, settings=shop.shop_settings)
+@given(order=shop.orders, transaction=shop.transactions, known=shop.order_details, settings=shop.shop_settings)
 def test_an_order_becomes_events_klaviyo_takes(order: Any, transaction: Any, known: Any, settings: Settings) -> None:
     """Schema and limits of events hold for all five of them."""
     before = repr(order)

@@ -13,7 +13,7 @@ from core.errors import ConfigurationError
 from core.rules import SyncRules, warnings_for
 from core.settings import DEFAULT_SYNC_TOML, Settings, load_settings
 from handlers.registry import consumed
-from tests.env_files import WAYS_TO_WRITE
+from tests.env_files import QUOTING_STYLES
 
 SECRET = "a-very-secret-value"
 ENVIRONMENT = {
@@ -51,7 +51,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Load:
 
 
 @pytest.mark.parametrize("name", ["clientId", "client_id"])
-@pytest.mark.parametrize("write", WAYS_TO_WRITE.values(), ids=WAYS_TO_WRITE)
+@pytest.mark.parametrize("write", QUOTING_STYLES.values(), ids=QUOTING_STYLES)
 def test_the_api_client_however_it_is_written(load: Load, write: Callable[[str], str], name: str) -> None:
     """Also with the quotes that Docker leaves around a value of its env file."""
     client = load(CT_API_CLIENT=write(json.dumps({name: "client", "secret": SECRET}))).ct_api_client

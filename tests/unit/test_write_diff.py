@@ -1,4 +1,4 @@
-"""What writes would change, in words and line by line."""
+"""How a preview describes writes: a label per call, and a line per changed value."""
 
 import json
 from typing import Any
@@ -26,11 +26,11 @@ def _lines(current: dict[str, Any] | None, **attributes: Any) -> list[str]:
         pytest.param({"price": 4.9}, {"price": 4.9}, [], id="the same"),
         pytest.param({"price": 4.9}, {"price": 5.5}, ["~ price = 4.9 -> 5.5"], id="another value"),
         pytest.param({}, {"price": 0}, ["+ price = 0"], id="new"),
-        pytest.param({"price": None}, {"price": 1}, ["+ price = 1"], id="null is nothing"),
+        pytest.param({"price": None}, {"price": 1}, ["+ price = 1"], id="null counts as missing"),
         pytest.param({"title": "A"}, {"title": None}, ['- title = "A"'], id="cleared"),
         pytest.param(
             {"properties": {"a": 1, "kept": 2}}, {"properties": {"a": 3, "b": {"c": "ü"}}},
-            ["~ properties.a = 1 -> 3", '+ properties.b.c = "ü"'], id="nested, and what is not sent stays",
+            ["~ properties.a = 1 -> 3", '+ properties.b.c = "ü"'], id="nested, and fields that are not sent stay",
         ),
         pytest.param(
             {"images": ["a", "b"]}, {"images": ["b", "c"]}, ['- images[] = "a"', '+ images[] = "c"'], id="a list",
@@ -47,25 +47,25 @@ def _lines(current: dict[str, Any] | None, **attributes: Any) -> list[str]:
             {"custom_metadata": {"price_json": '{"price_EUR":1,"price_DE":1}'}},
             {"custom_metadata": {"price_json": '{"price_EUR":2}'}},
             ["~ custom_metadata.price_json.price_EUR = 1 -> 2", "- custom_metadata.price_json.price_DE = 1"],
-            id="JSON in a text",
+            id="JSON in a string",
         ),
-        pytest.param({"a": "text"}, {"a": {"b": 1}}, ['- a = "text"', "+ a.b = 1"], id="another kind"),
+        pytest.param({"a": "text"}, {"a": {"b": 1}}, ['- a = "text"', "+ a.b = 1"], id="another type"),
         pytest.param({}, {"a": {}, "b": []}, ["+ a = {}", "+ b = []"], id="empty"),
-        pytest.param({}, {"a": "{no json"}, ['+ a = "{no json"'], id="a brace is no JSON"),
+        pytest.param({}, {"a": "{no json"}, ['+ a = "{no json"'], id="a brace alone is not JSON"),
     ],
 )  # fmt: skip
-def test_a_line_a_value(current: dict[str, Any], wanted: dict[str, Any], lines: list[str]) -> None:
-    """Path and value of what is new, gone or another one; what Klaviyo keeps is not mentioned."""
+def test_each_changed_value_is_one_line(current: dict[str, Any], wanted: dict[str, Any], lines: list[str]) -> None:
+    """A line shows the path and value of what is added, removed or replaced. Unchanged values have no line."""
     assert _lines(current, **wanted) == lines
 
 
-def test_what_is_nested_deeply_comes_last() -> None:
-    """The fields that people look for stand on top."""
+def test_deeply_nested_values_come_last() -> None:
+    """The top-level fields, which people look for, come first."""
     assert _lines(None, deep={"a": {"b": 1}}, flat={"c": 2}, top=3) == ["+ flat.c = 2", "+ top = 3", "+ deep.a.b = 1"]
 
 
-def test_neighbours_of_the_same_value_are_one_line() -> None:
-    """From four on, and never the fields of the resource itself."""
+def test_neighbours_with_the_same_value_collapse_into_one_line() -> None:
+    """Four or more neighbours collapse, but top-level fields of the resource never do."""
     prices = {f"price_{country}": 10 for country in ("AT", "DE", "ES", "FR")}
     metadata = {"price_json": json.dumps({"price_USD": 11, **prices})}
     assert _lines({}, a=1, b=1, c=1, d=1, custom_metadata=metadata) == [
@@ -74,15 +74,15 @@ def test_neighbours_of_the_same_value_are_one_line() -> None:
     ]  # fmt: skip
 
 
-def test_a_long_value_is_cut() -> None:
-    """With its length."""
+def test_a_long_value_is_shortened() -> None:
+    """The line ends with the full length."""
     (line,) = _lines({}, description="x" * 6000)
     assert line.endswith("… (6,002 characters)")
     assert len(line) < 300
 
 
-def test_an_event_is_shown_without_its_wrapping() -> None:
-    """What JSON:API puts around metric and profile is left out."""
+def test_an_event_is_shown_without_json_api_wrappers() -> None:
+    """The `data` and `attributes` levels around metric and profile are left out."""
     attributes = {
         "metric": {"data": {"type": "metric", "attributes": {"name": "Placed Order"}}},
         "profile": {"data": {"type": "profile", "attributes": {"email": "a@example.com"}}},
@@ -95,8 +95,8 @@ def test_an_event_is_shown_without_its_wrapping() -> None:
     assert [call.label for call in calls_in_words([write])] == ["send event Placed Order o1"]
 
 
-def test_an_items_categories_are_compared() -> None:
-    """By their own ids."""
+def test_categories_of_an_item_are_compared() -> None:
+    """They are compared as a list of their commercetools ids."""
     body = _item(title="T")
     named = [{"type": "catalog-category", "id": f"$custom:::$default:::{one}"} for one in ("c2", "c3")]
     body["data"]["relationships"] = {"categories": {"data": named}}
@@ -136,13 +136,13 @@ CATEGORY = Write(
         ([_write("DELETE", 404, "did not exist")], ["delete item p1 (did not exist: delete answered 404)"]),
     ],
 )
-def test_calls_are_told_by_what_happened(writes: list[Write], labels: list[str]) -> None:
-    """A refused attempt is told with the call that came of it."""
+def test_a_label_lists_the_refused_attempts(writes: list[Write], labels: list[str]) -> None:
+    """A refused attempt has no label of its own: it is noted on the later call to the same resource."""
     assert [call.label for call in calls_in_words(writes)] == labels
 
 
-def test_profiles_and_erasures_in_words() -> None:
-    """A profile is created or updated by what Klaviyo has of it."""
+def test_labels_of_profiles_and_erasures() -> None:
+    """An upsert creates a profile if Klaviyo has none, and otherwise updates it."""
     body = {"data": {"attributes": {"external_id": "c1"}}}
     erasure = {"data": {"attributes": {"profile": {"data": {"id": "01K"}}}}}
     writes = [
