@@ -12,9 +12,9 @@ from core.settings import Settings
 from handlers.services import Services
 from jobs.outcome import INTERRUPTED, InterruptedRunError, StoppedError
 from jobs.reading import PageSize, Reader
+from tests.fake_clock import FakeClock
 from tests.functional.backfilling import Job, awaited
 from tests.functional.documents import order
-from tests.fake_clock import FakeClock
 
 ORDERS = "^/shop/orders$"
 TIMED_OUT = {"statusCode": 400, "message": "", "errors": [{"code": "QueryTimedOut", "message": ""}]}
