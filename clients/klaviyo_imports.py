@@ -53,9 +53,12 @@ class ProfileImports:
         body = {"data": {"type": "profile-bulk-import-job", "attributes": attributes}}
         return str(self._calls.send("Profiles", "bulk_import_profiles", body)["data"]["id"])
 
-    def state(self, job_id: str) -> ImportState:
-        """The current state of a job."""
-        attributes = self._calls.send("Profiles", "get_bulk_import_profiles_job", job_id)["data"]["attributes"]
+    def state(self, job_id: str) -> ImportState | None:
+        """The current state of a job; None if Klaviyo does not know it, or not yet."""
+        answer = self._calls.find("Profiles", "get_bulk_import_profiles_job", job_id)
+        if answer is None:
+            return None
+        attributes = answer["data"]["attributes"]
         return ImportState(attributes["status"], attributes.get("failed_count"))
 
     def failed_rows(self, job_id: str) -> Iterator[FailedRow]:

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from core.errors import TryAgain
 from jobs.outcome import INTERRUPTED, InterruptedRunError, StoppedError
@@ -14,7 +14,7 @@ from jobs.units import Attempt, UnitResult, with_retries
 
 LISTS_LAG = 5.0
 """Seconds after which lists show earlier writes: Klaviyo's lists of jobs, and commercetools' lists of documents."""
-JOB_TIMEOUT = 3600.0
+_JOB_TIMEOUT = 3600.0
 """Seconds to wait for a bulk job to end."""
 UNLISTED_JOBS_WAIT = 300.0
 """Seconds to wait for jobs that Klaviyo refuses to list."""
@@ -23,6 +23,17 @@ _FORBIDDEN = 403
 
 Work = Callable[[Attempt], None]
 T = TypeVar("T")
+
+
+class JobState(Protocol):
+    """The state of any of Klaviyo's bulk jobs."""
+
+    @property
+    def is_open(self) -> bool:
+        """True if the job may still write records."""
+
+
+State = TypeVar("State", bound=JobState)
 
 
 class Batch(ABC):
@@ -95,16 +106,34 @@ class Batch(ABC):
 
         return self.with_retries(unless_forbidden)
 
-    def poll_until(self, is_so: Callable[[], bool]) -> None:
-        """Poll until a condition holds, for up to an hour, at growing intervals. Raises as `with_retries` does."""
-        waits, end = poll_intervals(), time.monotonic() + JOB_TIMEOUT
-        while not self.with_retries(is_so):
+    def poll_job(self, job_id: str, read: Callable[[str], State | None]) -> State | None:
+        """Poll a job until it has ended. Returns its state; None if Klaviyo still does not know it after a few seconds.
+
+        Raises as `with_retries` does, and StoppedError after an hour.
+        """
+        end = time.monotonic() + LISTS_LAG
+        state: State | None = None
+
+        def has_ended() -> bool:
+            nonlocal state
+            state = read(job_id)
+            return time.monotonic() > end if state is None else not state.is_open
+
+        self.poll_until(has_ended, f"Klaviyo's bulk job {job_id}")
+        return state
+
+    def poll_until(self, has_ended: Callable[[], bool], name: str) -> None:
+        """Poll at growing intervals until `has_ended` is true. `name` names the job in the error.
+
+        Raises as `with_retries` does, and StoppedError after an hour.
+        """
+        intervals, end = _poll_intervals(), time.monotonic() + _JOB_TIMEOUT
+        while not self.with_retries(has_ended):
             if time.monotonic() > end:
                 raise StoppedError(
-                    INTERRUPTED,
-                    "A Klaviyo bulk job has not ended after an hour. Run the same command again to resume.",
+                    INTERRUPTED, f"{name} has not ended after an hour. Run the same command again to resume."
                 )
-            self.pause(next(waits))
+            self.pause(next(intervals))
 
     def pause(self, seconds: float) -> None:
         """Wait. Raises InterruptedRunError on a signal."""
@@ -112,7 +141,7 @@ class Batch(ABC):
             raise InterruptedRunError(leaves_threads=False)
 
 
-def poll_intervals() -> Iterator[float]:
+def _poll_intervals() -> Iterator[float]:
     """Seconds between two polls of a job, growing from 1 to 5; endless."""
     seconds = _FIRST_PAUSE
     while True:

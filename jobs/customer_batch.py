@@ -1,6 +1,5 @@
 """Customers written by Klaviyo's bulk profile import: thousands in the time of a hundred upserts."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ from typing import Any
 from clients.klaviyo import CLOCK_SKEW
 from clients.klaviyo_imports import MAX_BYTES
 from clients.predicates import chunks, literal
-from core.errors import DeadLetter, Ignored, Refused
+from core.errors import DeadLetter, Ignored
 from core.logs import log
 from core.wire import encoded
 from handlers.customer_profile import has_email
@@ -97,7 +96,6 @@ class CustomerBatch(Batch):
                 self.run.without_bulk.add("customers")
                 self._leave_to_handler(ids)
                 return
-            self._wait_for_job(job)
             self._leave_to_handler(self._not_imported(job))
         except DeadLetter as refused:  # the upserts will show which customer is at fault
             log.warning("bulk import refused", status=refused.status, code=refused.code)
@@ -118,7 +116,7 @@ class CustomerBatch(Batch):
         imports = self.run.services.klaviyo.imports
         try:
             if self.if_allowed(lambda: imports.has_open_jobs(since, until)):
-                self.poll_until(lambda: not imports.has_open_jobs(since, until))
+                self.poll_until(lambda: not imports.has_open_jobs(since, until), "A Klaviyo bulk import")
         except DeadLetter as refused:
             log.warning("Klaviyo refuses to list bulk imports", status=refused.status, code=refused.code)
             self.pause(UNLISTED_JOBS_WAIT)
@@ -129,20 +127,6 @@ class CustomerBatch(Batch):
         if self.if_allowed(lambda: imports.has_open_jobs(self.began, self.began)) is None:
             return None
         return self.if_allowed(lambda: imports.begin([row.data for row in self._rows.values()]))
-
-    def _wait_for_job(self, job: str) -> None:
-        """Wait until a job has ended. Raises DeadLetter if Klaviyo does not know the job after a few seconds."""
-        imports, end = self.run.services.klaviyo.imports, time.monotonic() + LISTS_LAG
-
-        def is_ended() -> bool:
-            try:
-                return not imports.state(job).is_open
-            except Refused:
-                if time.monotonic() > end:
-                    raise
-                return False
-
-        self.poll_until(is_ended)
 
     def _row(self, customer: Customer) -> _Row:
         """Map a customer to a row. Raises Ignored without an e-mail, DeadLetter if it can't be mapped."""
@@ -159,10 +143,11 @@ class CustomerBatch(Batch):
         self.remaining |= {own_id: partial(self._copy, own_id) for own_id in ids}
 
     def _not_imported(self, job: str) -> list[str]:
-        """Customers whose rows failed; all customers if Klaviyo does not say which."""
+        """Wait for the job. Returns the customers whose rows failed; all customers if Klaviyo does not say which."""
         imports, ids = self.run.services.klaviyo.imports, list(self._rows)
-        state = self.with_retries(lambda: imports.state(job))
-        if state.status != "complete":  # cancelled
+        state = self.poll_job(job, imports.state)
+        if state is None or state.status != "complete":  # unknown to Klaviyo, or cancelled
+            log.warning("bulk import did not complete", id=job, state=state.status if state else "unknown")
             return ids
         if state.failed == 0:
             return []

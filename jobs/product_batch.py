@@ -4,7 +4,6 @@ Everything else is left to the live handler: items that exist, jobs that failed,
 and batches too small to be worth a job.
 """
 
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,9 +18,8 @@ from core.errors import DeadLetter, SyncError, TryAgain
 from core.logs import log
 from handlers.bulk_creation import Creation, create_missing_categories, creations, is_unchanged, surplus_skus
 from handlers.catalog_item import without_categories
-from jobs.batch import JOB_TIMEOUT, LISTS_LAG, UNLISTED_JOBS_WAIT, Batch, poll_intervals
+from jobs.batch import LISTS_LAG, UNLISTED_JOBS_WAIT, Batch
 from jobs.bulk_rows import Row, split_into_jobs
-from jobs.outcome import INTERRUPTED, StoppedError
 from jobs.run import Run
 from jobs.units import Attempt
 from pipeline import location_of
@@ -164,26 +162,15 @@ class ProductBatch(Batch):
 
     def _job_succeeded(self, kind: JobKind, job_id: str) -> bool | None:
         """Wait until a job has ended. True if all of its rows succeeded, None if that is unknown."""
-        began = time.monotonic()
-        for pause in poll_intervals():
-            try:
-                state = self.with_retries(partial(self._jobs.state, kind, job_id))
-            except DeadLetter:
-                return None
-            waited = time.monotonic() - began
-            if state is None and waited > LISTS_LAG:
-                return None
-            if state and not state.is_open:
-                if not state.all_succeeded:
-                    log.warning("bulk job partly failed", job=kind.begin, id=job_id, codes=list(state.codes))
-                return state.all_succeeded
-            if waited > JOB_TIMEOUT:
-                break
-            self.pause(pause)
-        raise StoppedError(
-            INTERRUPTED,
-            f"Klaviyo's job {job_id} has not ended after an hour. Run the same command again to resume.",
-        )
+        try:
+            state = self.poll_job(job_id, partial(self._jobs.state, kind))
+        except DeadLetter:
+            return None
+        if state is None:
+            return None
+        if not state.all_succeeded:
+            log.warning("bulk job partly failed", job=kind.begin, id=job_id, codes=list(state.codes))
+        return state.all_succeeded
 
     def _wait_for_open_jobs(self, kinds: Collection[JobKind], since: datetime) -> None:
         """Wait for all jobs started since `since`, whoever started them: the ids of ours are lost."""

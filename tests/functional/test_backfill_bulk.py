@@ -159,6 +159,14 @@ def test_a_job_that_is_not_known_at_once(shop: Sandbox, job: Job) -> None:
     assert (len(profiles(shop)), written_one_by_one(shop)) == (MANY, [])
 
 
+def test_a_job_that_klaviyo_never_knows(shop: Sandbox, job: Job) -> None:
+    """After a few seconds of 404s, every customer of the job is upserted one by one."""
+    shop.klaviyo.fail("profile-bulk-import-jobs/[^/]+$", method="GET", status=404)
+    done = job.run(*BACKFILL)
+    assert done.code == 0, done.lines
+    assert (len(profiles(shop)), len(written_one_by_one(shop))) == (MANY, MANY)
+
+
 def test_a_few_bad_rows_are_no_wrong_configuration(sandbox: Sandbox, job: Job) -> None:
     """Rows that fail are judged where they stand, not as the last ones of their batch."""
     sandbox.klaviyo.limits(enforce=False, scale=20)
