@@ -28,7 +28,7 @@ from handlers.services import Services
 from mappers.documents import Customer
 from mappers.mapped import JsonObject, Mapped, mapper
 from mappers.order_documents import Order
-from mappers.order_events import OwnedOrder
+from mappers.order_events import Fact, OwnedOrder, fact_events
 from mappers.profile import customer_in_event, email_in_event, email_update, guest_in_event
 
 Stages = Sequence[Sequence[Mapped]]
@@ -84,6 +84,11 @@ def send_order_events(
         raise
     if owner.recheck:
         owner.recheck()
+
+
+def send_facts(notification: Notification, order: Order, facts: Sequence[Fact], services: Services) -> None:
+    """Send an event for each fact about an order, as `send_order_events` does."""
+    send_order_events(notification, order, services, lambda owned: [fact_events(owned, facts, services.settings)])
 
 
 @mapper

@@ -4,7 +4,7 @@ from core.conditions import setting
 from core.errors import Ignored
 from core.notification import Notification
 from handlers.order import current_order
-from handlers.order_facts import send_facts
+from handlers.order_owner import send_facts
 from handlers.registry import handles
 from handlers.services import Services
 from mappers.documents import Reference

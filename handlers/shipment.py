@@ -8,7 +8,7 @@ from core.errors import Ignored
 from core.notification import Notification
 from handlers.current import version
 from handlers.order import current_order
-from handlers.order_facts import send_facts
+from handlers.order_owner import send_facts
 from handlers.registry import handles
 from handlers.services import Services
 from mappers.deliveries import Shipment, shipment_from_message, shipments, tracking_number
