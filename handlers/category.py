@@ -8,7 +8,7 @@ from core.errors import DeadLetter, Ignored, TryAgain
 from core.notification import Notification, Resource
 from handlers.category_creation import create_category
 from handlers.category_items import fix_item_categories, moved_categories
-from handlers.current import YOUNG_SECONDS, Sharing, Source, copy_current, up_to_date
+from handlers.current import MAX_ROUNDS, YOUNG_SECONDS, Sharing, Source, copy_current, up_to_date
 from handlers.registry import handles
 from handlers.services import Services
 from mappers.catalog_documents import Category
@@ -16,8 +16,6 @@ from mappers.category import ancestor_ids, category_name, category_state, with_c
 
 CATEGORY_TREE = "category-tree"
 """Key of the lock for writing names. They contain the ancestors' names, so only one branch is renamed at a time."""
-
-_MAX_ROUNDS = 3
 
 
 @handles("category", "CategoryCreated", "ResourceUpdated")
@@ -87,7 +85,7 @@ class _Branch:
     def _put_branch(self, category: Category, names: Mapping[str, str]) -> None:
         """Write all but the category's own name, again until the list of descendants no longer changes."""
         descendants = self._descendants(category)
-        for _ in range(_MAX_ROUNDS):
+        for _ in range(MAX_ROUNDS):
             known = {**names, **self._services.klaviyo.category_names([one["id"] for one in descendants])}
             if not self._put_below(category, descendants, known):
                 return

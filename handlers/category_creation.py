@@ -1,10 +1,9 @@
 """Create categories that Klaviyo lacks."""
 
 from core.errors import TryAgain
+from handlers.current import MAX_ROUNDS
 from handlers.services import Services
 from mappers.category import category_name
-
-_MAX_ROUNDS = 3
 
 
 def create_category(category_id: str, services: Services) -> bool:
@@ -15,7 +14,7 @@ def create_category(category_id: str, services: Services) -> bool:
     come before the category existed, and found nothing to rename or delete. Raises TryAgain if it keeps changing.
     """
     written: str | None = None
-    for _ in range(_MAX_ROUNDS):
+    for _ in range(MAX_ROUNDS):
         category = services.commercetools.category(category_id)
         if category is None:
             if written is not None:

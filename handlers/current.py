@@ -30,7 +30,8 @@ from mappers.mapped import mapper
 Document = TypeVar("Document")
 Written = TypeVar("Written")
 
-_MAX_ROUNDS = 3
+MAX_ROUNDS = 3
+"""Rounds of write and check. If the source still changes then, the message goes back to Pub/Sub (`keeps_changing`)."""
 YOUNG_SECONDS = 60.0
 """While a message or document is younger than this, reads may not show yet what it is about."""
 
@@ -155,7 +156,7 @@ def copy_current(
     services.prepare(group)
     stale_after = services.settings.sync.limits.stale_after
     read_at, document = time.monotonic(), source.read()
-    for _ in range(_MAX_ROUNDS):
+    for _ in range(MAX_ROUNDS):
         held = frozenset(source.lock_keys(document))
         with services.one_at_a_time(held):
             if held and services.locks.released_since(held, read_at):

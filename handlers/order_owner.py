@@ -15,7 +15,7 @@ from functools import partial
 from clients.retrying import time_reserved
 from core.errors import DeadLetter, Ignored, TryAgain
 from core.notification import Notification
-from handlers.current import YOUNG_SECONDS
+from handlers.current import MAX_ROUNDS, YOUNG_SECONDS
 from handlers.customer_profile import copy_customer
 from handlers.erasure import (
     RECHECK_SHARE,
@@ -34,7 +34,6 @@ from mappers.profile import customer_in_event, email_in_event, email_update, gue
 Stages = Sequence[Sequence[Mapped]]
 """Events to send, stage after stage; those of one stage in any order."""
 
-_MAX_ROUNDS = 3
 _COPY_SHARE = 2 * RECHECK_SHARE
 """Twice the share if the check may copy a customer: the copy reserves a share for its own check."""
 
@@ -194,7 +193,7 @@ def _recheck_customer(customer: Customer, read_at: datetime, services: Services)
     if not services.settings.sync.customer.erase:
         return
     sent = customer
-    for _ in range(_MAX_ROUNDS):
+    for _ in range(MAX_ROUNDS):
         now = services.commercetools.customer(sent["id"])
         if now is None:
             erase_if_brought_back(sent, read_at, services)
