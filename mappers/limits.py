@@ -2,30 +2,32 @@
 
 A body within its limits is returned as it is. Otherwise `json_safe` first enforces the limits on each single value, at
 any depth: it drops what is not JSON and what is nested more than 10 levels deep, and shortens arrays to 4,000 entries
-and strings to 100 KB. If the body as a whole is still too large, it is cut further, step by step until it fits:
+and strings to 100 KB. If the body as a whole still exceeds a limit, it is cut further, step by step until it fits:
 
 Event properties: at most 400, and at most 4.5 MB together
     1. More than 400: drop raw properties, the most deeply nested first.
     2. More than 4.5 MB: strip the deepest level of nesting from the largest raw property. Repeat. Drop a raw property
        that has no level left to strip.
-    3. Still more than 4.5 MB, and no raw property is left: shorten the largest protected property. Repeat. Drop it
-       once nothing of it is left.
+    3. Still more than 4.5 MB: by now only protected properties are left. Shorten the largest one. Repeat. Drop it once
+       nothing of it is left.
 
     Raw properties are the order's own commercetools fields. Protected ones are Klaviyo's schema fields (`OrderId`,
-    `Items` and so on), which templates and segments rely on. The limit of 400 never costs a protected property.
+    `Items` and so on), which templates and segments rely on, so they are cut last. There are far fewer than 400 of
+    them: step 1 never drops one.
 
 Profile attributes: at most 99 KB
     1. Drop custom properties, the largest first.
     2. No custom property is left: shorten the largest of the other attributes. Repeat.
 
-    The identifiers (external id, e-mail, phone number) are never cut to save bytes.
+    The identifiers (external id, e-mail, phone number) are never cut in these steps.
 
 Custom metadata: at most 100 KB
     1. Turn nested values into JSON text: Klaviyo takes a flat object here.
     2. Drop the largest entries.
 
 The result depends on nothing but the input, so a redelivered message yields the same body. Every cut is reported as
-"path: reason", never with the value. Sizes are bytes of JSON as sent.
+"path: reason", never with the value. Sizes are bytes of UTF-8 JSON, which is what is sent. Nothing here raises: Klaviyo
+refuses a body that is still too large, such as identifiers of more than 99 KB.
 
 Sources: Klaviyo, Events API, Profiles API and Catalogs API.
 """
@@ -40,7 +42,7 @@ from mappers.mapped import JsonObject
 MAX_PROPERTIES = 400
 """Properties per event."""
 MAX_EVENT_BYTES = 4_500_000
-"""Bytes of an event's properties: 5 MB, minus room for its profile (up to 100 KB) and the other attributes."""
+"""Bytes of an event's properties: Klaviyo's 5 MB, minus a margin for profile (up to 100 KB) and other attributes."""
 MAX_PROFILE_BYTES = 99_000
 """Bytes of a profile's attributes: 100 KB, minus room for the JSON around them."""
 MAX_METADATA_BYTES = 100_000
@@ -85,26 +87,27 @@ def fit_profile(attributes: Mapping[str, Any]) -> tuple[JsonObject, tuple[str, .
             safe.pop("properties", None)
     if excess > 0:
         sizes = {name: wire_size({name: value}) for name, value in safe.items() if name not in _IDENTIFIERS}
-        _shorten_largest(safe, sizes, max(sum(sizes.values()) - excess, 0), cuts)
+        allowed = max(sum(sizes.values()) - excess, 0)  # for all attributes but the identifiers
+        _shorten_largest(safe, sizes, allowed, cuts)
     return safe, cuts.listed()
 
 
 def fit_metadata(metadata: Mapping[str, Any]) -> tuple[JsonObject, tuple[str, ...]]:
     """`custom_metadata` within Klaviyo's limit, and a list of what was cut. Nested values become JSON text."""
-    if _is_small_text(metadata):
+    if _certainly_fits(metadata):
         return dict(metadata), ()
     cuts = Cuts()
     flat = {
         name: json.dumps(value, sort_keys=True, ensure_ascii=False) if isinstance(value, dict | list) else value
         for name, value in json_safe(metadata, cuts).items()
     }
-    if not _is_small_text(flat):
+    if not _certainly_fits(flat):
         _drop_largest(flat, wire_size(flat) - MAX_METADATA_BYTES, "custom_metadata.", cuts)
     return flat, cuts.listed()
 
 
-def _is_small_text(metadata: Mapping[str, Any]) -> bool:
-    """True if all values are ASCII text and fit even if JSON escapes every character, which takes six bytes each."""
+def _certainly_fits(metadata: Mapping[str, Any]) -> bool:
+    """True if all values are text, and so short that they fit even at six bytes per character, the most JSON needs."""
     return all(isinstance(value, str) and value.isascii() for value in metadata.values()) and (
         sum(len(name) + len(value) + 2 for name, value in metadata.items()) < MAX_METADATA_BYTES // 6
     )
@@ -116,7 +119,8 @@ def _limit_count(properties: JsonObject, protected: Collection[str], cuts: Cuts)
     if excess <= 0:
         return
     raw = [name for name in properties if name not in protected]
-    for name in sorted(raw, key=lambda name: depth(properties[name]))[-excess:]:
+    raw.sort(key=lambda name: depth(properties[name]))
+    for name in raw[-excess:]:
         del properties[name]
         cuts.add(name, f"more than {MAX_PROPERTIES} properties")
 
@@ -135,16 +139,13 @@ def _strip_levels(properties: JsonObject, sizes: dict[str, int], protected: Coll
         if levels > 0:
             properties[name] = without_levels_below(properties[name], levels)
             size = wire_size({name: properties[name]})
+            total -= raw[name] - size
+            raw[name] = sizes[name] = size
             cuts.add(name, f"cut to {levels} levels, the event is too large")
         else:
             del properties[name], sizes[name]
-            size = 0
+            total -= raw.pop(name)
             cuts.add(name, "left out, the event is too large")
-        total -= raw[name] - size
-        if size:
-            raw[name] = sizes[name] = size
-        else:
-            del raw[name]
 
 
 def _shorten_largest(fields: JsonObject, sizes: dict[str, int], limit: int, cuts: Cuts) -> None:
