@@ -33,7 +33,7 @@ class Picture:
 
 def _order(chrome: Chrome) -> None:
     _wait_for(chrome, ".headline", "Placed Order")
-    _wait_for(chrome, "#held .timeline", "Placed Order")
+    _wait_for(chrome, "#klaviyo-area .timeline", "Placed Order")
 
 
 def _outage(chrome: Chrome) -> None:

@@ -129,13 +129,13 @@ JOBS: Mapping[str, Job] = {
     "damage": Job(
         "Change Klaviyo by hand",
         "Changes a title, a price and a first name in Klaviyo and deletes a variant, as a user might by mistake.",
-        "Somebody edited Klaviyo by hand, so it no longer matches the shop.",
+        "Someone edited Klaviyo by hand, so it no longer matches the shop.",
         _change_by_hand,
     ),
     "reconcile": Job(
         "Reconcile",
         "Compares everything in Klaviyo with the shop, and fixes the differences with the same handlers.",
-        "Reconcile compared Klaviyo with the shop and fixed the differences, with the same handlers.",
+        "Klaviyo was compared with the shop, and the same handlers fixed the differences.",
         _reconcile,
         restarts=True,
     ),

@@ -14,7 +14,7 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 _SUCCESS_BELOW = 300
 _NO_CHANGE = "nothing to change"
 """What `effect` returns if nothing was written."""
-_REPEATED = re.compile(r"([^,;]+?) x(\d+)")
+_REPEATED = re.compile(r"([^,;:]+?) x(\d+)")
 
 REASONS: Mapping[str, str] = {
     "bad_resource_id": "its resource id is not valid",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import handlers  # noqa: F401 - registers the messages that a sync.toml may name
 from core.errors import ConfigurationError
 from core.settings import DEFAULT_SYNC_TOML, rules_in
-from handlers.registry import consumed
+from handlers.registry import handled_messages
 
 DEFAULT = DEFAULT_SYNC_TOML.read_text(encoding="utf-8")
 
@@ -20,7 +20,7 @@ _SHORT_PAUSES = (
 def problems(text: str) -> Sequence[str]:
     """What is wrong with a sync.toml, one line per problem; empty if the function would start with it."""
     try:
-        rules_in(text, "sync.toml", consumed())
+        rules_in(text, "sync.toml", handled_messages())
     except ConfigurationError as error:
         return error.problems
     return ()

@@ -93,6 +93,7 @@ def test_repeats_are_told_with_a_sign_for_times() -> None:
     """In front of what is repeated."""
     assert with_times_sign("Placed Order, Ordered Product x2") == f"Placed Order, 2 {TIMES} Ordered Product"
     assert with_times_sign("Refunded Order x3") == f"3 {TIMES} Refunded Order"
+    assert with_times_sign("orders 9 read: Placed Order x9") == f"orders 9 read: 9 {TIMES} Placed Order"
 
 
 def _looks(*calls: Call, outcome: str = "synced") -> list[tuple[str, str]]:

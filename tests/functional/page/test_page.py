@@ -21,7 +21,7 @@ _EXPECTED = {
     "Bring Klaviyo back": (".headline", "On attempt 2"),
     "Send what Klaviyo rejects": (".letter", "Klaviyo rejects the content"),
     "Start a sale": (".price.sale del", "35.00"),
-    "Erase a customer": ("#held .note", "erased"),
+    "Erase a customer": ("#klaviyo-area .note", "erased"),
     "Change Klaviyo by hand": (".report", "variant deleted"),
     "Reconcile": (".report", "fixed"),
     "Load the shop's history": (".report", "Placed Order"),
@@ -52,8 +52,8 @@ def test_clicking_a_sample_shows_its_result(page: Page) -> None:
     page.wait_for_outcome(NEXT, "synced")
     page.wait_for("#message h3", "ProductPublished")
     page.wait_for("#tab-catalog[aria-selected=true]", "Catalog")
-    assert "Linden Leather Tote" in page.text("#held .item .title")
-    assert page.text("#held .item .stock") == "164 in stock"
+    assert "Linden Leather Tote" in page.text("#klaviyo-area .item .title")
+    assert page.text("#klaviyo-area .item .stock") == "164 in stock"
     page.click("item-a0000000-0000-4000-8000-000000000001-summary")
     assert len(page.all(".item details[open] tbody tr")) == 12
     assert page.texts(".item details[open] .in span") == ["Women", "Women > Bags", "Women > Bags > Handbags"]
@@ -198,5 +198,5 @@ def test_the_jobs_report_and_show_what_they_did(page: Page) -> None:
     page.click("jobs-summary")
     page.click("job-backfill")
     page.wait_for(".report", "Placed Order")
-    page.wait_for("#held .timeline strong", "Placed Order")
+    page.wait_for("#klaviyo-area .timeline strong", "Placed Order")
     page.wait(lambda: "Nobody" not in page.text("#profile-name"), "Klaviyo was emptied first")

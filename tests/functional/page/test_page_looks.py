@@ -48,7 +48,7 @@ def _letter(page: Page) -> None:
 
 def _catalog(page: Page) -> None:
     page.click("tab-catalog")
-    page.wait_for("#held .item .title")
+    page.wait_for("#klaviyo-area .item .title")
 
 
 def _sides(page: Page) -> None:

@@ -44,6 +44,7 @@ export function show(view) {
   if (view === "klaviyo") hideBadge();
   if (document.body.dataset.view === view) return;
   document.body.dataset.view = view;
+  window.scrollTo(0, 0);
   for (const button of document.querySelectorAll(".areas button"))
     button.toggleAttribute("aria-current", button.dataset.view === view);
   for (const button of document.querySelectorAll(".areas button[aria-current]")) button.setAttribute("aria-current", "true");

@@ -63,7 +63,10 @@ async function open(opener) {
   if (result) result.replaceChildren();
   await fill[dialog.id](dialog, opener);
   dialog.showModal();
-  dialog.querySelector("textarea")?.setSelectionRange(0, 0);
+  const editor = dialog.querySelector("textarea");
+  if (!editor) return;
+  editor.setSelectionRange(0, 0);
+  editor.scrollTop = 0;
 }
 
 async function send(dialog, button) {
