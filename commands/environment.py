@@ -9,13 +9,13 @@ import handlers  # noqa: F401 - registers every handler
 from core.errors import ConfigurationError
 from core.rules import SyncRules, warnings_for
 from core.settings import Settings, load_rules, load_settings
-from handlers.registry import consumed
+from handlers.registry import handled_messages
 
 
 def settings_or_exit() -> Settings:
     """The settings. Raises click.ClickException that lists every problem; prints warnings on stderr."""
     with _as_click_error():
-        settings = load_settings(consumed())
+        settings = load_settings(handled_messages())
     _warn(settings.sync)
     return settings
 
@@ -23,7 +23,7 @@ def settings_or_exit() -> Settings:
 def rules_or_exit() -> SyncRules:
     """The rules of sync.toml, for commands that need no account. Raises click.ClickException as above."""
     with _as_click_error():
-        rules = load_rules(consumed())
+        rules = load_rules(handled_messages())
     _warn(rules)
     return rules
 

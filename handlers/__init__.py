@@ -1,4 +1,4 @@
-"""The handlers: one module per commercetools resource. Importing this package registers all of them."""
+"""The handlers of commercetools' messages. Importing this package registers all of them."""
 
 from handlers import (
     category,

@@ -36,11 +36,11 @@ class Creation:
 
 def creations(products: Sequence[ProductProjection], services: Services) -> list[Creation]:
     """The bodies for these products, with current stock and prices; none for unpublished or unmappable products."""
-    readable = [product for product in products if _is_readable(product)]
-    skus = [sku for product in readable for sku in stocked_skus(product)]
-    priced = [sku for product in readable if is_standalone(product) for sku in stocked_skus(product)]
+    creatable = [product for product in products if _is_creatable(product)]
+    skus = [sku for product in creatable for sku in stocked_skus(product)]
+    priced = [sku for product in creatable if is_standalone(product) for sku in stocked_skus(product)]
     stock_and_prices = read_stock_and_prices(skus, priced, services, standalone=bool(priced))
-    mapped = (_creation(product, stock_and_prices, services) for product in readable)
+    mapped = (_creation(product, stock_and_prices, services) for product in creatable)
     return [creation for creation in mapped if creation]
 
 
@@ -48,7 +48,9 @@ def create_missing_categories(items: Iterable[Mapped], services: Services) -> fr
     """Create the items' categories that Klaviyo lacks. Returns the ids of those that the shop has deleted."""
     wanted = sorted(frozenset[str]().union(*(item_category_ids(item.body) for item in items)))
     known = services.klaviyo.category_names(wanted)
-    return frozenset(own for own in wanted if own not in known and not create_category(own, services))
+    return frozenset(
+        category_id for category_id in wanted if category_id not in known and not create_category(category_id, services)
+    )
 
 
 def is_unchanged(sent: Creation, services: Services) -> bool:
@@ -60,7 +62,8 @@ def is_unchanged(sent: Creation, services: Services) -> bool:
 def surplus_skus(product_id: str, skus: Collection[str], services: Services) -> frozenset[str] | None:
     """Those of the SKUs that the product no longer has; None if it still has them all.
 
-    If the product is no longer published, returns all of them, even an empty set: then its item is surplus as well.
+    If the product is no longer published, its item is surplus as well. Then returns all of the SKUs, which may be an
+    empty set.
     """
     product = services.commercetools.product_projection(product_id)
     if not product:
@@ -73,7 +76,7 @@ def _skus(product: ProductProjection) -> frozenset[str]:
     return frozenset(variant_sku(product["id"], variant) for variant in variants_of(product))
 
 
-def _is_readable(product: ProductProjection) -> bool:
+def _is_creatable(product: ProductProjection) -> bool:
     try:
         stocked_skus(product)
     except Unmappable:

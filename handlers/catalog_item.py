@@ -16,7 +16,7 @@ from mappers.metadata import item_metadata_names
 _BAD_REQUEST = 400
 
 CategoryMove = Literal["no", "perhaps", "yes"]
-"""How likely the message means that the item's categories have changed. Klaviyo's reads of an item don't show them."""
+"""Has the message changed the item's categories? Klaviyo's reads of an item don't show them."""
 
 
 def item_to_write(item: Mapped, move: CategoryMove, services: Services) -> Mapped | None:
@@ -25,16 +25,16 @@ def item_to_write(item: Mapped, move: CategoryMove, services: Services) -> Mappe
     A read of the item does not show its categories. If this instance has not just written them, `move` decides: "yes"
     writes the item, "perhaps" reads its categories, and "no" takes them as unchanged.
     """
-    update, own = item_update(item.body)["data"], item_metadata_names(services.settings)
+    update, own_keys = item_update(item.body)["data"], item_metadata_names(services.settings)
     found = services.klaviyo.item(external_id(update["id"]))
     if (
         found
-        and not has_differences(update["attributes"], found.attributes, own)
+        and not has_differences(update["attributes"], found.attributes, own_keys)
         and _has_right_categories(item, found, move, services)
     ):
         return None
     data = item.body["data"]
-    attributes = with_stale_keys_cleared(data["attributes"], found.attributes if found else {}, own)
+    attributes = with_stale_keys_cleared(data["attributes"], found.attributes if found else {}, own_keys)
     return Mapped({"data": {**data, "attributes": attributes}}, item.cuts)
 
 
@@ -63,7 +63,9 @@ def put_item(item: Mapped, services: Services, *, known: bool) -> bool:
 def _with_known_categories(item: Mapped, services: Services) -> Mapped:
     """Create the categories that Klaviyo lacks. Returns the item without those that the shop has deleted."""
     missing = services.klaviyo.missing_categories(sorted(item_category_ids(item.body)))
-    return without_categories(item, {own for own in missing if not create_category(own, services)})
+    return without_categories(
+        item, {category_id for category_id in missing if not create_category(category_id, services)}
+    )
 
 
 def without_categories(item: Mapped, deleted: Collection[str]) -> Mapped:

@@ -37,7 +37,10 @@ class StockAndPrices:
 
 @dataclass(frozen=True, slots=True)
 class CopiedProduct:
-    """What a product was copied with, and what was written: the SKUs of variants, and True if the item was."""
+    """The result of a copy: the stock and prices that were read for it, and what was written.
+
+    `written` are the SKUs of the variants, and `wrote_item` is True if the item was written too.
+    """
 
     stock_and_prices: StockAndPrices
     written: frozenset[str]
@@ -45,7 +48,7 @@ class CopiedProduct:
 
 
 Write = Callable[[ProductProjection | None], CopiedProduct | None]
-"""Writes a product; None if it is not published. Returns what was copied, None if nothing was."""
+"""Writes a product, given as None if it is not published. Returns what was copied, None if nothing was."""
 
 
 def copy_product(
@@ -73,7 +76,7 @@ def copy_products_holding(skus: Collection[str], notification: Notification, ser
     """Copy the other published products that have these SKUs, when the message's product is no longer published.
 
     An earlier write for the message, from an older read, may have moved a variant from another product's item to this
-    one's. Deleting this item would delete that variant too.
+    one's. Deleting this item would delete that variant too, so it is moved back first.
     """
     if skus:
         holders = services.commercetools.other_products_with(sorted(skus), notification.resource.id)
@@ -129,10 +132,11 @@ def put_product(
     move: CategoryMove = "perhaps",
     deletes_variants: bool = True,
 ) -> CopiedProduct:
-    """Write what differs: first the item, then its variants. Delete variants the product no longer has.
+    """Write what differs: first the item, then its variants. Delete variants that the product no longer has.
 
-    `deletes_variants` off keeps those. If Klaviyo refuses the content of one part, the rest is still written, and then
-    the first refusal is raised.
+    Without `deletes_variants` those are kept. If Klaviyo refuses the content of one part, the rest is still written,
+    and then the first refusal is raised. But if Klaviyo has no item and refuses it, that is raised at once, as variants
+    need the item.
     """
     settings, klaviyo, product_id = services.settings, services.klaviyo, product["id"]
     skus = stocked_skus(product)
@@ -140,7 +144,7 @@ def put_product(
     now = datetime.now(UTC)
     item = catalog_item(product, settings, now, stock_and_prices.prices)
     wanted = catalog_variants(product, settings, now, stock_and_prices.prices, stock_and_prices.entries)
-    found, own = klaviyo.variants(product_id), variant_metadata_names(settings)
+    found, own_keys = klaviyo.variants(product_id), variant_metadata_names(settings)
     refusals = _Refusals()
     created = wrote_item = False
     with refusals.collected("item", only_if=found is not None):
@@ -151,11 +155,11 @@ def put_product(
     # A newly created item has no variants, whatever the list showed before.
     existing = {} if created else found or {}
     differing = {
-        sku: Mapped(with_stale_keys_cleared(attributes.body, existing[sku], own), attributes.cuts)
+        sku: Mapped(with_stale_keys_cleared(attributes.body, existing[sku], own_keys), attributes.cuts)
         if sku in existing
         else attributes
         for sku, attributes in wanted.items()
-        if sku not in existing or has_differences(attributes.body, existing[sku], own)
+        if sku not in existing or has_differences(attributes.body, existing[sku], own_keys)
     }
     surplus = {sku: attributes for sku, attributes in existing.items() if sku not in wanted} if deletes_variants else {}
     item_was_missing = threading.Event()
@@ -198,7 +202,7 @@ class _Refusals:
             self.first = self.first or refusal
 
     def raise_first(self, copied: CopiedProduct) -> None:
-        """Raise the first refusal, if any, with what was copied nevertheless."""
+        """Raise the first refusal, if any, with what was copied anyway."""
         if self.first:
             self.first.copied = copied
             raise self.first
@@ -213,15 +217,15 @@ def _delete_variants(
 ) -> None:
     """Delete variants whose SKUs the product no longer has, or move them to the product that has the SKU now.
 
-    Another instance may be moving a variant at the same time. So the shop is asked which products have the SKUs, both
-    before and after, and Klaviyo is asked right before each delete whose variant it is. If a product has taken a SKU
-    over in the meantime, that product is copied, as the delete may have hit its new variant.
+    Another instance may be moving a variant at the same time. So read from the shop which products have the SKUs, both
+    before and after, and from Klaviyo, right before each delete, which item has the variant. If another product has
+    taken over a SKU in the meantime, copy that product: the delete may have hit its new variant.
     """
     holders = services.commercetools.other_products_with(list(surplus), product_id)
     moved: set[str] = set()
 
     def delete_variant(sku: str) -> None:
-        # The other product's message may be waiting for a lock that this one holds. One of the two is then redelivered.
+        # The other product's message may be waiting for a lock held here. If both wait, one of them is redelivered.
         with services.one_at_a_time([sku_lock_key(sku)]):
             if not services.klaviyo.has_variant(sku, product_id):
                 return

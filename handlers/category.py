@@ -22,9 +22,9 @@ CATEGORY_TREE = "category-tree"
 def sync_category(notification: Notification, services: Services) -> None:
     """Create or rename the category, rename its descendants, and update the items' categories if the branch moved.
 
-    The category's own name is written last, as the mark that its branch is complete: if one attempt can't finish, the
-    next ones do. A message under a minute old writes the names even where Klaviyo shows them already, as Klaviyo's list
-    may lag, or another instance may be writing.
+    The category's own name is written last. It marks the branch as complete: if an attempt fails before that, the next
+    one continues. A message under a minute old writes the names even where Klaviyo shows them already, as Klaviyo's
+    list may lag, or another instance may be writing.
     """
     branch = _Branch(notification, services)
     copy_current(
@@ -44,7 +44,7 @@ def delete_category(notification: Notification, services: Services) -> None:
 
 
 class _Branch:
-    """A category and its descendants, handled for one message. By default the category that the message names."""
+    """A category and its descendants. Without `category_id` it is the category that the message names."""
 
     def __init__(self, notification: Notification, services: Services, category_id: str = "") -> None:
         self._notification = notification
@@ -83,7 +83,7 @@ class _Branch:
             self._rename_or_create(category)
 
     def _put_branch(self, category: Category, names: Mapping[str, str]) -> None:
-        """Write all but the category's own name, again until the list of descendants no longer changes."""
+        """Write all but the category's own name. Repeat until the list of descendants no longer changes."""
         descendants = self._descendants(category)
         for _ in range(MAX_ROUNDS):
             known = {**names, **self._services.klaviyo.category_names([one["id"] for one in descendants])}
@@ -99,7 +99,7 @@ class _Branch:
         raise TryAgain("keeps_changing")
 
     def _copy_departed(self, category_id: str) -> None:
-        """Copy a category that has left the branch: this message may have overwritten the name that its own one set."""
+        """Copy a category that has left the branch: this message may have overwritten its newer name."""
         services = self._services
         branch = _Branch(self._notification, services, category_id)
         source: Source[Category | None, None] = Source(
@@ -109,9 +109,9 @@ class _Branch:
             copy_current(self._notification, services, source, branch.write)
 
     def _put_below(self, category: Category, descendants: list[Category], names: Mapping[str, str]) -> bool:
-        """Fix the items' categories, without the lock, then rename the descendants. True if any name was written."""
+        """Fix the items' categories, then rename the descendants under the lock. True if any name was written."""
         services, refusals = self._services, list[DeadLetter]()
-        # Klaviyo may not show a new descendant yet. But it has one only if it has the category itself.
+        # Klaviyo's list may not show a new descendant yet. There is none if Klaviyo lacks the category itself.
         may_be_hidden = self.is_young and self._id in names
         to_rename = [
             one for one in descendants if (may_be_hidden or one["id"] in names) and self._needs_write(one, names)

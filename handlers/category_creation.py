@@ -9,9 +9,9 @@ from mappers.category import category_name
 def create_category(category_id: str, services: Services) -> bool:
     """Create a category that Klaviyo lacks. False if the shop has deleted it.
 
-    If another message has created it in the meantime, it is left as it is: that message's name is newer. If it is
-    created here, the shop is read again and the change copied, as a message about the category or an ancestor may have
-    come before the category existed, and found nothing to rename or delete. Raises TryAgain if it keeps changing.
+    If another message has created it in the meantime, it stays as it is: that message's name is newer. After creating
+    it, read the shop again and copy any change: a message about the category or an ancestor may have been handled
+    before, and found nothing to rename or delete. Raises TryAgain if the category keeps changing.
     """
     written: str | None = None
     for _ in range(MAX_ROUNDS):

@@ -40,7 +40,7 @@ def fix_item_categories(
     """
     by_id = {category["id"]: category for category in branch}
     tops = {category["id"] for category in moved}
-    below = [own for own, category in by_id.items() if tops & {own, *ancestor_ids(category)}]
+    below = [own_id for own_id, category in by_id.items() if tops & {own_id, *ancestor_ids(category)}]
     members = _read_members(moved, names, services)
 
     def put(product_id: str, wanted: frozenset[str]) -> None:
@@ -72,10 +72,10 @@ def _has_moved(category: Category, names: Mapping[str, str], services: Services)
 
 
 def _read_members(moved: Sequence[Category], names: Mapping[str, str], services: Services) -> Members | None:
-    """Klaviyo's members of the nearest category that each moved branch left, and of the nearest one that it entered.
+    """Members, in Klaviyo, of the nearest category that each moved branch left, and of the nearest that it entered.
 
-    One call sets all categories of an item, so the nearest two are enough to tell whether that call was made. Returns
-    None if no category in Klaviyo still has the name of one that was left; each item has to be read then.
+    One call sets all categories of an item, so these two are enough to tell whether that call was made. Returns None if
+    Klaviyo no longer has a category with the name of one that was left. Then each item has to be read.
     """
     by_name: Mapping[str, Collection[str]] | None = None
     deciding: set[str] = set()
@@ -88,17 +88,17 @@ def _read_members(moved: Sequence[Category], names: Mapping[str, str], services:
             return None
         now = ancestor_ids(category)
         left = [ids - set(now) for ids in before if ids - set(now)]
-        entered = [own for own in now if own not in set().union(*before)]
+        entered = [own_id for own_id in now if own_id not in set().union(*before)]
         deciding |= {*(left[-1] if left else ()), *entered[-1:]}
     members: dict[str, Collection[str]] = {}
 
     def read(category_id: str) -> None:
         members[category_id] = services.klaviyo.products_in_category(category_id)
 
-    services.in_parallel([(f"category {own}", partial(read, own)) for own in sorted(deciding)])
+    services.in_parallel([(f"category {own_id}", partial(read, own_id)) for own_id in sorted(deciding)])
     return members
 
 
 def _has_right_categories(product_id: str, wanted: frozenset[str], members: Members, services: Services) -> bool:
-    shown = all((product_id in products) is (own in wanted) for own, products in members.items())
+    shown = all((product_id in products) is (category_id in wanted) for category_id, products in members.items())
     return shown and services.klaviyo.may_be_in(product_id, wanted)

@@ -46,8 +46,8 @@ def _subscribe_customer(customer_id: str, at: datetime, yes: ShopAnswer, service
 def _subscribe_guest(order: Order, at: datetime, yes: ShopAnswer, services: Services) -> None:
     """Subscribe a guest, or a customer who ordered as a guest and may not have said no in the shop since.
 
-    The profile is found by an upsert of the e-mail alone: Klaviyo's lists may lag, and a profile that they do not show
-    yet may have complained or unsubscribed.
+    The profile is found by an upsert of the e-mail alone. Klaviyo's lists may lag, and a person whom they do not
+    show yet may have complained or unsubscribed.
     """
     email = email_in_event(order).get("email")
     if not email:

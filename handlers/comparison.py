@@ -1,6 +1,6 @@
 """Compare what Klaviyo has for a resource with what its handler would write, for jobs that look for drift.
 
-Nothing is written here. The live handlers fix what differs; they read both sides again.
+Nothing is written here. The live handlers fix what differs, after they have read both sides again.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The result of one comparison. `shop_state` is compared to tell whether the shop's side has changed since."""
+    """The result of one comparison. If a later one has another `shop_state`, the shop has changed in between."""
 
     shop_state: str
     differences: tuple[Difference, ...] = ()
@@ -62,7 +62,7 @@ class ExpectedProduct:
 
     @property
     def product_id(self) -> str:
-        """Commercetools' id of the product."""
+        """The product's id in commercetools."""
         return str(self.item.body["data"]["attributes"]["external_id"])
 
 
@@ -105,13 +105,13 @@ def product_differences(expected: ExpectedProduct, actual: KlaviyoProduct, servi
             fields.append("categories")
         if fields:
             yield Difference("items", product_id, "differing", tuple(fields))
-    own = variant_metadata_names(settings)
+    own_keys = variant_metadata_names(settings)
     for sku, variant in expected.variants.items():
         if sku in actual.elsewhere:
             yield Difference("variants", sku, "differing", ("item",))
         elif sku not in actual.variants:
             yield Difference("variants", sku, "missing")
-        elif names := tuple(differing_fields(variant.body, actual.variants[sku], own)):
+        elif names := tuple(differing_fields(variant.body, actual.variants[sku], own_keys)):
             yield Difference("variants", sku, "differing", names)
     for sku in actual.variants:
         if sku not in expected.variants:
@@ -138,6 +138,7 @@ def compare_product(product_id: str, services: Services) -> Comparison:
         elsewhere,
     )
     extra = [sku for sku in variants if sku not in expected.variants]
+    # A SKU that another product has now is not extra: its variant has to move to that product's item.
     moved = services.commercetools.other_products_with(extra, product_id) if extra else {}
     return Comparison(
         expected.shop_state,

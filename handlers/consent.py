@@ -16,15 +16,15 @@ from mappers.consent_bodies import Subscriber
 from mappers.documents import Customer
 from mappers.mapped import JsonObject, Mapped
 
-_ATTRIBUTES: Mapping[Channel, str] = {"email": "email", "sms": "phone_number"}
+_ADDRESS_ATTRIBUTES: Mapping[Channel, str] = {"email": "email", "sms": "phone_number"}
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """The person person consent it is.
+    """The person whose consent it is.
 
-    `id` is the profile's id, empty if Klaviyo's answer can't be read, and `attributes` what Klaviyo says about the
-    profile. `addresses` are those in the shop.
+    `id` is the profile's id, empty if Klaviyo's answer can't be read, and `attributes` are the profile's in Klaviyo.
+    `addresses` are those in the shop.
     """
 
     id: str
@@ -32,14 +32,14 @@ class Person:
     addresses: Mapping[Channel, str]
 
     def address(self, channel: Channel) -> str:
-        """The shop's address; empty if the profile has another one, as that may be another person's."""
+        """The shop's address; empty if the profile has another one, as the shop's may then be another person's."""
         own = self.addresses.get(channel, "")
-        known = self.attributes.get(_ATTRIBUTES[channel]) if self.id else own
+        known = self.attributes.get(_ADDRESS_ATTRIBUTES[channel]) if self.id else own
         return own if str(known or "").lower() == own.lower() else ""
 
 
 def consent_after_copy(services: Services) -> AfterWrite | None:
-    """The consent update to run after a customer is copied; None if consent is switched off, and in most jobs."""
+    """The consent update to run after a customer is copied; None if consent is off, or a job leaves it alone."""
     if not (services.follows_consent and services.settings.sync.consent.places):
         return None
     return lambda customer, mapped, known: update_consent(customer, person_of(mapped, known), services, {})
@@ -61,7 +61,9 @@ def update_consent(
 def person_of(mapped: Mapped, known: KnownProfile) -> Person:
     """The person a profile was written for, from the body and Klaviyo's answer."""
     own = mapped.body["data"]["attributes"]
-    addresses: dict[Channel, str] = {channel: own[name] for channel, name in _ATTRIBUTES.items() if own.get(name)}
+    addresses: dict[Channel, str] = {
+        channel: own[name] for channel, name in _ADDRESS_ATTRIBUTES.items() if own.get(name)
+    }
     return Person(known.id, known.attributes, addresses)
 
 

@@ -1,4 +1,4 @@
-"""Messages that tell when a customer gave or withdrew consent: a custom field changed, or a customer group."""
+"""Messages that tell when a customer gave or withdrew consent, by a change of a custom field or customer group."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -100,6 +100,6 @@ def _still_valid(
 
 
 def _decided_at(notification: Notification) -> datetime | None:
-    """When the message was created, but not in the future: commercetools' clock may be ahead of this one."""
+    """When the message was created, but not in the future: commercetools' clock may be ahead of this machine's."""
     occurred_at = notification.occurred_at
     return min(occurred_at, datetime.now(UTC)) if occurred_at else None

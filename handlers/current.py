@@ -33,7 +33,7 @@ Written = TypeVar("Written")
 MAX_ROUNDS = 3
 """Rounds of write and check. If the source still changes then, the message goes back to Pub/Sub (`keeps_changing`)."""
 YOUNG_SECONDS = 60.0
-"""While a message or document is younger than this, reads may not show yet what it is about."""
+"""For this long after a change, reads may not show it yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +61,13 @@ class Sharing:
 
 
 def _no_keys(_document: object) -> Collection[str]:
-    """For a write that changes nothing but its own resource, whose lock the pipeline holds."""
+    """No further locks: the write changes nothing but the message's own resource, whose lock the pipeline holds."""
     return ()
 
 
 @mapper
 def version(document: Any) -> int | None:
-    """Version of a document; None if there is no document, or a list of them."""
+    """Version of a document; None if there is none, or if it is not a single commercetools document."""
     return int(document["version"]) if document and isinstance(document, dict) else None
 
 
@@ -81,9 +81,9 @@ def up_to_date(
     Raises TryAgain:
     - `stale_read` if the document's version is older than the message's. For a message that `deletes` the resource, the
       message's own version is stale too.
-    - `not_there_yet` if a message that `creates` the resource is under a minute old and the read found nothing. This
-      ends with the message's first write: what was written did exist, so a later read that finds nothing means that the
-      resource was deleted.
+    - `not_there_yet` if a message that `creates` the resource is under a minute old and the read found nothing. After
+      the message's first write this no longer holds: the resource was read before, so if it is missing now, it was
+      deleted.
     """
     if document is None:
         if creates and notification.age < YOUNG_SECONDS and not current_budget().has_written:
@@ -103,8 +103,8 @@ def up_to_date(
 class Source(Generic[Document, Written]):
     """What is copied, and how to tell whether it has changed.
 
-    `read` returns the document as commercetools has it now. `lock_keys` are the locks a write of it needs, in addition
-    to that of the message's resource. `state` is compared to tell whether two reads differ. `resource_version` is the
+    `read` returns the document as commercetools has it now. `lock_keys` are the locks that a write needs in addition to
+    that of the message's resource. `state` is compared to tell whether two reads differ. `resource_version` is the
     version of the resource that the message names, which may be only a part of the document.
 
     `recheck` checks after a write whether the source has changed. It is given the document and what the write returned,
@@ -203,7 +203,7 @@ def _is_covered(notification: Notification, services: Services, sharing: Sharing
     return copy is not None
 
 
-def _remember(  # noqa: PLR0913 - what describes a copy
+def _remember(  # noqa: PLR0913 - all of them describe the copy
     notification: Notification,
     services: Services,
     source: Source[Document, Written],
@@ -214,7 +214,7 @@ def _remember(  # noqa: PLR0913 - what describes a copy
     confirmed: bool = False,
     ignored: str = "",
 ) -> None:
-    """Remember a successful copy, for the messages that may share it."""
+    """Remember a successful copy, or that there was nothing to write, for the messages that may share it."""
     resource_version = source.resource_version(document) if sharing else None
     if sharing and resource_version is not None:
         services.recent_copies.remember(

@@ -11,7 +11,7 @@ from handlers.services import Services
 from mappers.documents import Customer
 
 _MAX_READ_LAG = 600.0
-"""Seconds after a deletion for which reads may still show the customer."""
+"""Seconds after a deletion for which a customer who can still be read is taken for a lagging read."""
 
 
 @handles("customer", "CustomerCreated", "ResourceUpdated")

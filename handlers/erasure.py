@@ -59,7 +59,7 @@ def erase_if_deleted(customer: Customer, since: datetime, services: Services) ->
 def recheck_after_failure(recheck: Callable[[], None]) -> None:
     """Run the check after a failed message too, if the message has begun to write.
 
-    It can't wait for the redelivery: that would find the customer deleted and stop there.
+    It can't be left to the redelivery: if Pub/Sub does not count deliveries, that finds the customer deleted and stops.
     """
     if current_budget().has_written:
         with last_calls(), suppress(TryAgain):

@@ -22,8 +22,12 @@ _STATE = "order_state"
 
 
 @handles("order", "OrderCreated", "OrderImported", "OrderCreatedFromRecurringOrder")
-def place_order(notification: Notification, services: Services) -> None:
-    """Send Placed Order and Ordered Products from the message's order, then apply the checkout's consent checkbox."""
+def send_placed_order(notification: Notification, services: Services) -> None:
+    """Send Placed Order, and Ordered Product for each line item, then apply the consent checkbox of the checkout.
+
+    The order is the one in the message, without a payload the current one. The checkbox also counts if Klaviyo refuses
+    the events, or if the order's state has none.
+    """
     services.prepare("Events")
     payload_order = notification.payload.get("order")
     order = (
@@ -34,7 +38,7 @@ def place_order(notification: Notification, services: Services) -> None:
     # Imports are history, and recurring orders have no checkout. A message without a time was created by a command.
     has_checkout = notification.type == "OrderCreated" and notification.occurred_at is not None
     try:
-        _send_placed_order(notification, order, services)
+        _send_placed_events(notification, order, services)
     except (DeadLetter, Ignored) as failed:
         if has_checkout and (isinstance(failed, DeadLetter) or failed.reason == _STATE):
             apply_checkout_consent(order, services)
@@ -44,8 +48,8 @@ def place_order(notification: Notification, services: Services) -> None:
 
 
 @handles("order", "OrderCustomerSet")
-def place_order_of_customer(notification: Notification, services: Services) -> None:
-    """Send Placed Order and Ordered Product again for the customer to whom the order is assigned now."""
+def send_placed_order_for_customer(notification: Notification, services: Services) -> None:
+    """Send Placed Order and Ordered Product again, for the customer to whom the order is assigned now."""
     services.prepare("Events")
     has_payload = "payloadNotIncluded" not in notification.payload
     if has_payload and not notification.payload.get("customer"):
@@ -53,11 +57,11 @@ def place_order_of_customer(notification: Notification, services: Services) -> N
     order = current_order(notification, services)
     if not order.get("customerId"):
         raise Ignored("customer_removed")
-    _send_placed_order(notification, order, services)
+    _send_placed_events(notification, order, services)
 
 
 @handles("order", "OrderStateChanged", when=setting("order.fulfilled_states", "order.cancelled_states"))
-def change_order_state(notification: Notification, services: Services) -> None:
+def send_order_state(notification: Notification, services: Services) -> None:
     """Send Fulfilled Order or Cancelled Order, by the order state in the message."""
     services.prepare("Events")
     events = events_by_state(services.settings.sync.order)
@@ -94,7 +98,7 @@ def current_order(
     return order
 
 
-def _send_placed_order(notification: Notification, order: Order, services: Services) -> None:
+def _send_placed_events(notification: Notification, order: Order, services: Services) -> None:
     rules = services.settings.sync.order
     state = order.get("orderState")
     if (rules.placed_states and state not in rules.placed_states) or (

@@ -32,10 +32,10 @@ from mappers.order_events import Fact, OwnedOrder, fact_events
 from mappers.profile import customer_in_event, email_in_event, email_update, guest_in_event
 
 Stages = Sequence[Sequence[Mapped]]
-"""Events to send, stage after stage; those of one stage in any order."""
+"""Events to send, stage by stage. The events of one stage are sent in parallel."""
 
 _COPY_SHARE = 2 * RECHECK_SHARE
-"""Twice the share if the check may copy a customer: the copy reserves a share for its own check."""
+"""Share reserved for a check that may copy a customer: twice as much, as the copy reserves time for a check too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def _require_profile(order: Order) -> None:
 
 
 def _owner(notification: Notification, order: Order, services: Services, *, backfill: bool) -> _Owner:
-    """The owner of an order: its customer or a guest; for a deleted customer the order's e-mail, or Ignored."""
+    """The owner of an order: its customer, a guest, or for a deleted customer the order's e-mail. Raises Ignored."""
     if not order.get("customerId"):
         return _guest(email_in_event(order) if backfill else guest_in_event(order), notification, services)
     read_at = datetime.now(UTC)
@@ -118,7 +118,7 @@ def _guest(guest: JsonObject, notification: Notification, services: Services) ->
     email = guest["email"]
     customer = services.commercetools.customer_by_email(email)
     profile = {"email": customer_in_event(customer)["email"]} if customer else guest
-    if guest.keys() == {"email"} or (customer and not _may_be_newer(customer, notification)):
+    if guest.keys() == {"email"} or (customer and not _may_have_registered_since(customer, notification)):
         return _Owner(profile)
     if customer:
         return _Owner(profile, partial(_copy_customer, customer, notification, services), _COPY_SHARE)
@@ -126,10 +126,11 @@ def _guest(guest: JsonObject, notification: Notification, services: Services) ->
 
 
 @mapper
-def _may_be_newer(customer: Customer, notification: Notification) -> bool:
+def _may_have_registered_since(customer: Customer, notification: Notification) -> bool:
     """True if the customer may have registered after an earlier attempt at the message sent the billing form.
 
-    As queries lag, a customer who changed up to a minute before the message was created counts too.
+    A change counts like a registration, as the e-mail may be new. As queries lag, both count from a minute before the
+    message was created.
     """
     changed_at = datetime.fromisoformat(customer.get("lastModifiedAt") or customer["createdAt"])
     occurred_at = notification.occurred_at
@@ -154,7 +155,10 @@ def _copy_customer(customer: Customer, notification: Notification, services: Ser
 
 
 def _customer(notification: Notification, order: Order, services: Services) -> Customer | None:
-    """The order's customer as of now; None for a deleted customer if the order's e-mail is to be used instead."""
+    """The order's customer as of now; None for a deleted customer if the order's e-mail is to be used instead.
+
+    Raises Ignored if there is no e-mail to use, and TryAgain while reads may just not show the customer yet.
+    """
     customer_id = order["customerId"]
     customer = services.commercetools.customer(customer_id)
     if not customer:
@@ -168,7 +172,7 @@ def _customer(notification: Notification, order: Order, services: Services) -> C
 
 
 def _send(stages: Stages, services: Services) -> None:
-    """Send all events. If Klaviyo refuses some, send the rest, then raise the first refusal. Other errors end it."""
+    """Send all events. If Klaviyo refuses some, send the rest, then raise the first refusal. Other errors stop it."""
     refusals: list[DeadLetter] = []
     for events in stages:
         try:
@@ -188,7 +192,8 @@ def _label(event: Mapped) -> str:
 def _recheck_customer(customer: Customer, read_at: datetime, services: Services) -> None:
     """Correct the profile if the customer was deleted, or got another e-mail, while the events were sent.
 
-    The events may have re-created an erased profile, which is erased again, or restored an old e-mail.
+    The events may have re-created an erased profile, which is erased again, or restored an old e-mail. Does nothing if
+    `[customer] erase` is off.
     """
     if not services.settings.sync.customer.erase:
         return

@@ -1,4 +1,4 @@
-"""More order states become events: paid, and the workflow states that a project defines."""
+"""Payment and workflow states of orders become events: Paid Order, and the metrics of `[order] transitions`."""
 
 from core.conditions import setting
 from core.errors import Ignored
@@ -14,7 +14,7 @@ from mappers.state_events import PAID, paid_order, transition, transition_metric
 
 
 @handles("order", "OrderPaymentStateChanged", when=setting("metrics.paid_order"))
-def pay_order(notification: Notification, services: Services) -> None:
+def send_paid_order(notification: Notification, services: Services) -> None:
     """Send Paid Order when the order's payment state becomes Paid."""
     payment_state = notification.payload.get("paymentState")
     if payment_state not in (None, PAID):
@@ -29,7 +29,7 @@ def pay_order(notification: Notification, services: Services) -> None:
 
 
 @handles("order", "OrderStateTransition", when=setting("order.transitions"), scope="view_states")
-def move_order(notification: Notification, services: Services) -> None:
+def send_transition(notification: Notification, services: Services) -> None:
     """Send the metric that `[order] transitions` lists for the workflow state that the order entered."""
     settings, lookups = services.settings, services.order_lookups
     state_id = _state_in_payload(notification)
@@ -64,6 +64,6 @@ def _expanded_state(order: Order) -> Reference:
 
 
 def _unexpanded(order: Order) -> Order:
-    """The order without the expanded state, as all other events see it."""
+    """The order without the expanded state, as other messages read it: all events have the same properties."""
     reference = _expanded_state(order)
     return {**order, "state": {"typeId": "state", "id": reference["id"]}} if reference else order

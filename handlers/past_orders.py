@@ -1,7 +1,7 @@
 """Events of past orders and refunds, for a backfill.
 
-The events are the same that messages would have sent, with the same mappers and the same `unique_id`s. So a backfill
-never duplicates or changes an event that a message has sent: Klaviyo keeps the first event of each `unique_id`.
+They come from the same mappers as a message's events, with the same `unique_id`s. So a backfill never duplicates or
+changes an event that a message has sent: Klaviyo keeps the first event of each `unique_id`.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ from mappers.past_events import PAST_EVENTS
 History = Callable[[OwnedOrder], Stages]
 """Maps an order and its owner to the events of its history."""
 RefundFilter = Callable[[Transaction, Payment], bool]
-"""True for the refunds that belong to the backfill."""
+"""True for a refund that the backfill sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,12 @@ def send_refund_history(
     notification: Notification,
     payment: Payment,
     services: Services,
-    counts: RefundFilter,
+    is_included: RefundFilter,
     options: HistoryOptions = ALL_HISTORY,
 ) -> None:
-    """Send events for a payment's refunds that `counts` accepts. Raises Ignored if there are none."""
+    """Send events for those refunds of a payment that `is_included` accepts. Raises Ignored if there are none."""
     services.prepare("Events")
-    refunds = refunds_of(payment, services.settings, counts)
+    refunds = refunds_of(payment, services.settings, is_included)
     order = services.commercetools.order_of_payment(payment["id"])
     if order is None:
         raise Ignored("no_order")
@@ -93,21 +93,22 @@ def order_history(order: Order, settings: Settings) -> History:
     rules = settings.sync
     state = str(order.get("orderState"))
     was_placed = is_placed(order, settings)
-    changed = events_by_state(rules.order).get(state) if sends_order_states(rules) else None
-    is_fulfilled = changed is fulfilled_order
+    state_event = events_by_state(rules.order).get(state) if sends_order_states(rules) else None
+    # The shipment state may send Fulfilled Order as well.
+    is_fulfilled = state_event is fulfilled_order
     facts = [
         fact
         for name in past_messages(rules)
         for fact in PAST_EVENTS[name](order, settings)
         if not (is_fulfilled and fact.metric == rules.metrics.fulfilled_order)
     ]
-    if not was_placed and not changed and not facts:
+    if not was_placed and not state_event and not facts:
         raise Ignored("order_state")
 
     def stages(owned: OwnedOrder) -> Stages:
         placed = [[placed_order(owned, settings)], ordered_products(owned, settings)] if was_placed else []
-        became = [changed(owned, changed_at(order), settings)] if changed else []
-        return [*placed, [*became, *fact_events(owned, facts, settings)]]
+        entered = [state_event(owned, changed_at(order), settings)] if state_event else []
+        return [*placed, [*entered, *fact_events(owned, facts, settings)]]
 
     return stages
 
@@ -116,7 +117,7 @@ def order_history(order: Order, settings: Settings) -> History:
 def is_placed(order: Order, settings: Settings) -> bool:
     """True if an order counts as placed, judged by its current state."""
     states = settings.sync.order.placed_states
-    return places_orders(settings.sync) and (not states or str(order.get("orderState")) in states)
+    return sends_placed_orders(settings.sync) and (not states or str(order.get("orderState")) in states)
 
 
 @mapper
@@ -126,7 +127,7 @@ def placed_time(order: Order) -> datetime:
 
 
 def send_placed_again(notification: Notification, order: Order, services: Services) -> None:
-    """Send an order's Placed Order and Ordered Products as history: no flows start, and events in Klaviyo stay."""
+    """Send Placed Order and Ordered Product again, as history: no flow starts, and events that Klaviyo has stay."""
     services.prepare("Events")
     settings = services.settings
 
@@ -138,12 +139,12 @@ def send_placed_again(notification: Notification, order: Order, services: Servic
     send_order_events(notification, order, services, stages, backfill=True)
 
 
-def refunds_of(payment: Payment, settings: Settings, counts: RefundFilter) -> list[Transaction]:
-    """A payment's refunds in `[payment] refund_states` that `counts` accepts. Raises Ignored if there are none."""
+def refunds_of(payment: Payment, settings: Settings, is_included: RefundFilter) -> list[Transaction]:
+    """A payment's refunds in `[payment] refund_states` that `is_included` accepts. Raises Ignored if there are none."""
     states = settings.sync.payment.refund_states
     refunds = filter_refunds(
         payment.get("transactions") or [],
-        lambda refund: refund.get("state") in states and counts(refund, payment),
+        lambda refund: refund.get("state") in states and is_included(refund, payment),
     )
     if not refunds:
         raise Ignored("no_refund")
@@ -151,7 +152,7 @@ def refunds_of(payment: Payment, settings: Settings, counts: RefundFilter) -> li
 
 
 def refund_history(payment: Payment, refunds: list[Transaction], settings: Settings) -> History:
-    """An event for each refund, at the refund's time or else at that of the payment's last change."""
+    """An event for each refund, at the refund's time, else at the time of the payment's last change."""
     return lambda owned: [
         [refunded_order(owned, payment["id"], refund, changed_at(payment), settings) for refund in refunds]
     ]
@@ -163,8 +164,8 @@ def changed_at(document: Order | Payment) -> str:
     return document["lastModifiedAt"]
 
 
-def places_orders(rules: SyncRules) -> bool:
-    """True if orders become Placed Order and Ordered Product, which `[messages] disabled` may switch off."""
+def sends_placed_orders(rules: SyncRules) -> bool:
+    """True if orders become Placed Order and Ordered Product: `[messages] disabled` may switch them off."""
     return is_consumed("order", "OrderCreated", rules)
 
 
@@ -174,17 +175,17 @@ def sends_order_states(rules: SyncRules) -> bool:
 
 
 def past_messages(rules: SyncRules) -> list[str]:
-    """The consumed messages about shipments, returns and payment whose facts can be read from the order itself."""
+    """Types of the consumed messages whose events can be derived from the order alone: shipments, returns, payment."""
     return [name for name in PAST_EVENTS if is_consumed("order", name, rules)]
 
 
 def has_events(rules: SyncRules) -> bool:
     """True if orders become any events."""
-    return places_orders(rules) or sends_order_states(rules) or bool(past_messages(rules))
+    return sends_placed_orders(rules) or sends_order_states(rules) or bool(past_messages(rules))
 
 
-def refunds_orders(rules: SyncRules) -> bool:
-    """True if refunds become Refunded Order; one of a payment's two messages is enough."""
+def sends_refunds(rules: SyncRules) -> bool:
+    """True if refunds become Refunded Order, from at least one of a payment's two messages."""
     return any(
         is_consumed("payment", name, rules) for name in ("PaymentTransactionAdded", "PaymentTransactionStateChanged")
     )

@@ -22,7 +22,7 @@ from mappers.order_events import refunded_order
     "PaymentTransactionStateChanged",
     when=setting("payment.refund_states"),
 )
-def refund_order(notification: Notification, services: Services) -> None:
+def send_refunds(notification: Notification, services: Services) -> None:
     """Send Refunded Order, with the transaction's amount, for a refund in one of `[payment] refund_states`."""
     services.prepare("Events")
     refunds = _refunds(notification, services)
@@ -31,7 +31,7 @@ def refund_order(notification: Notification, services: Services) -> None:
     payment_id = notification.resource.id
     order = services.commercetools.order_of_payment(payment_id)
     if order is None:
-        _wait_for_order(notification, services.settings.sync.payment.order_wait)
+        _retry_while_young(notification, services.settings.sync.payment.order_wait)
         raise Ignored("no_order")
     send_order_events(
         notification,
@@ -47,23 +47,23 @@ def refund_order(notification: Notification, services: Services) -> None:
 
 
 def _refunds(notification: Notification, services: Services) -> list[Transaction]:
-    """The message's refund if it counts; without a payload, all refunds of the payment that count."""
-    counting = services.settings.sync.payment.refund_states
+    """The message's refund if its state counts; without a payload, all refunds of the payment in such a state."""
+    counting_states = services.settings.sync.payment.refund_states
     match notification.payload:
         case {"transaction": dict(added)}:
             transaction = cast("Transaction", added)
-            return [transaction] if _is_refund(transaction) and transaction.get("state") in counting else []
+            return [transaction] if _is_refund(transaction) and transaction.get("state") in counting_states else []
         case {"transactionId": str(transaction_id), "state": state}:
-            if state not in counting:
+            if state not in counting_states:
                 return []
             return filter_refunds(_transactions(notification, services), lambda refund: refund["id"] == transaction_id)
-    return filter_refunds(_transactions(notification, services), lambda refund: refund.get("state") in counting)
+    return filter_refunds(_transactions(notification, services), lambda refund: refund.get("state") in counting_states)
 
 
 @mapper
-def filter_refunds(transactions: list[Transaction], counts: Callable[[Transaction], bool]) -> list[Transaction]:
-    """The refunds among the transactions that `counts` accepts."""
-    return [transaction for transaction in transactions if _is_refund(transaction) and counts(transaction)]
+def filter_refunds(transactions: list[Transaction], is_included: Callable[[Transaction], bool]) -> list[Transaction]:
+    """Those of the transactions that are refunds, and that `is_included` accepts."""
+    return [transaction for transaction in transactions if _is_refund(transaction) and is_included(transaction)]
 
 
 def _is_refund(transaction: Transaction) -> bool:
@@ -77,7 +77,7 @@ def _transactions(notification: Notification, services: Services) -> list[Transa
     return payment.get("transactions") or []
 
 
-def _wait_for_order(notification: Notification, seconds: float) -> None:
+def _retry_while_young(notification: Notification, seconds: float) -> None:
     """Raise TryAgain while the message is young, or of unknown age: a payment often exists before its order."""
     try:
         age = datetime.now(UTC) - datetime.fromisoformat(notification.created_at)

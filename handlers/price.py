@@ -89,7 +89,7 @@ class _Prices:
             services.commercetools.recent_prices.remember(notification.resource.id, None)
 
     def read(self) -> Priced:
-        """The SKU's product and its prices. Raises Ignored if no published product has the SKU at standalone prices."""
+        """The SKU's product and its prices. Raises Ignored if no published product with standalone prices has it."""
         product = self._services.commercetools.published_product_of(self._sku)
         reason = self._why_ignored(product)
         if reason and self._notification.age < YOUNG_SECONDS and not current_budget().has_written:
@@ -124,40 +124,47 @@ class _Prices:
     def write(self, priced: Priced) -> bool:
         """Write what differs in the variant and in the item. True if anything was written."""
         settings, klaviyo, now = self._services.settings, self._services.klaviyo, datetime.now(UTC)
-        product, own = priced.product, variant_metadata_names(settings)
+        product, own_keys = priced.product, variant_metadata_names(settings)
         wanted = variant_prices(product, self._sku, settings, now, priced.prices)
         found = klaviyo.variant(self._sku)
-        changed = found is None or has_differences(wanted, found, own)
+        changed = found is None or has_differences(wanted, found, own_keys)
         refusal: DeadLetter | None = None
         if changed:
             try:
-                exists = klaviyo.set_prices(self._sku, with_stale_keys_cleared(wanted, found or {}, own), product["id"])
+                exists = klaviyo.set_prices(
+                    self._sku, with_stale_keys_cleared(wanted, found or {}, own_keys), product["id"]
+                )
             except DeadLetter as refused:  # the item is written anyway
                 refusal, exists = refused, True
                 refused.part, refused.copied = f"variant {self._sku}", True
             if not exists:
                 # Only the answer to the write is reliable: a new variant may not show in reads yet.
                 raise Ignored("no_variant")
-        wrote_item = (priced.decides_item or self._has_written_item) and self._put_item(priced, now, is_changed=changed)
+        wrote_item = (priced.decides_item or self._has_written_item) and self._put_item(
+            priced, now, variant_changed=changed
+        )
         if refusal:
             raise refusal
         return changed or wrote_item
 
-    def _put_item(self, priced: Priced, now: datetime, *, is_changed: bool) -> bool:
-        """Write what differs in the item's price. True if it was written. If the variant changed, so did the item."""
+    def _put_item(self, priced: Priced, now: datetime, *, variant_changed: bool) -> bool:
+        """Write the item's price and its metadata, if they differ. True if they were written.
+
+        If the variant's price changed, the item's most likely did too, so it is written without being read first.
+        """
         settings, klaviyo, product = self._services.settings, self._services.klaviyo, priced.product
-        own = item_metadata_names(settings)
+        own_keys = item_metadata_names(settings)
         item = item_prices(catalog_item(product, settings, now, priced.prices).body)
         attributes = item["data"]["attributes"]
-        shown = None if is_changed else klaviyo.item(product["id"])
-        if shown and not has_differences(attributes, shown.attributes, own):
+        shown = None if variant_changed else klaviyo.item(product["id"])
+        if shown and not has_differences(attributes, shown.attributes, own_keys):
             return False
-        attributes = with_stale_keys_cleared(attributes, shown.attributes if shown else {}, own)
+        attributes = with_stale_keys_cleared(attributes, shown.attributes if shown else {}, own_keys)
         self._has_written_item = True
         return klaviyo.set_item({"data": {**item["data"], "attributes": attributes}})
 
     def recheck(self, priced: Priced, written: bool) -> Changed[Priced] | None:  # noqa: FBT001 - what `write` returned
-        """If anything was written, read the product again, by its id, and its prices."""
+        """The newer product and prices if they have changed. Reads them only if anything was written, and by id."""
         if not written:
             return None
         product = self._services.commercetools.product_projection(priced.product["id"])
@@ -210,7 +217,8 @@ class _Prices:
     def _read_sku(self) -> str:
         """The SKU of the named price, read by its id.
 
-        Raises Ignored if the price was deleted: the message about its deletion names the SKU.
+        Raises Ignored if the price was deleted: the message about its deletion names the SKU. Raises Unmappable if this
+        is that message and it names none.
         """
         if self.deletes:
             raise Unmappable("no_sku", "sku")

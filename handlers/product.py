@@ -14,8 +14,8 @@ from mappers.catalog_documents import ProductProjection
 
 
 @handles("product", "ProductPublished")
-def publish_product(notification: Notification, services: Services) -> None:
-    """Copy the published product to its item and variants; delete or hide them if it is no longer published."""
+def sync_product(notification: Notification, services: Services) -> None:
+    """Copy the product to its item and variants. If it is no longer published, delete or hide the item."""
     _copy(notification, services, move="perhaps")
 
 
@@ -33,13 +33,13 @@ def publish_product(notification: Notification, services: Services) -> None:
     "ProductImageAdded",
     "ProductSlugChanged",
 )
-def edit_product(notification: Notification, services: Services) -> None:
+def sync_live_edit(notification: Notification, services: Services) -> None:
     """Copy a product after an edit that went live without a publish; staged edits are ignored."""
     _copy_live_edit(notification, services, move="no")
 
 
 @handles("product", "ProductAddedToCategory", "ProductRemovedFromCategory")
-def move_product(notification: Notification, services: Services) -> None:
+def sync_category_change(notification: Notification, services: Services) -> None:
     """Copy a product that was added to a category or removed from one; staged edits are ignored."""
     _copy_live_edit(notification, services, move="yes")
 
@@ -83,7 +83,7 @@ def _is_staged(payload: Mapping[str, Any]) -> bool:
 
 
 @handles("product", "ProductUnpublished")
-def unpublish_product(notification: Notification, services: Services) -> None:
+def remove_unpublished_product(notification: Notification, services: Services) -> None:
     """Delete or hide the item, unless the product has been published again."""
     _remove(notification, services, hide=_hides_unpublished(services), deletes=False)
 

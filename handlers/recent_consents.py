@@ -27,7 +27,7 @@ class _Change:
 class RecentConsents:
     """The latest change of each address. Safe to share between threads.
 
-    An entry counts only for the profile it was made for, as an address may pass to another person.
+    An entry counts only for its own profile, as an address may pass to another person.
     """
 
     def __init__(self) -> None:

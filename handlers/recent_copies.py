@@ -1,4 +1,4 @@
-"""Copies this instance made in the last minute: a burst of messages about one resource then costs only a few writes."""
+"""Copies this instance made in the last minute, so that a burst of messages about one resource costs few writes."""
 
 import threading
 from dataclasses import dataclass

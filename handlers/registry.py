@@ -1,6 +1,6 @@
 """The registry of handlers: the one list of the messages that this package consumes.
 
-commercetools' subscriptions are derived from it. Tests compare the table in docs/messages.md and Terraform's defaults with it.
+commercetools' subscriptions are derived from it. Tests compare docs/messages.md and Terraform's defaults with it.
 """
 
 from collections.abc import Callable, Collection
@@ -18,10 +18,10 @@ Handler = Callable[[Notification, Services], None]
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A handler and the message it is registered for.
+    """A handler and the type of message it is registered for.
 
-    `subscribe` is False if commercetools is not asked for these messages. `when` is the condition on the settings under
-    which they are consumed, None if always. `scope` is an optional commercetools scope that the handler needs.
+    `subscribe` is False if commercetools is not asked for these messages. They are consumed only while the settings
+    meet the condition `when`; None means always. `scope` is an optional commercetools scope that the handler needs.
     """
 
     resource_type: str
@@ -38,13 +38,13 @@ class Registration:
 
     @property
     def is_change(self) -> bool:
-        """True if it arrives through a change subscription, which can't be limited to some types, not as a message."""
+        """True for a change, which is not a message: a subscription to changes always covers all three types."""
         return self.type in CHANGES
 
     def switched_off_by(self, rules: SyncRules, scopes: Collection[str] | None = None) -> str | None:
         """Name of the setting in sync.toml, or of the missing scope, that switches the message off; None if it is on.
 
-        `scopes` are those of CT_SCOPE. If they are None, as they are not known, no scope counts as missing.
+        `scopes` are those of CT_SCOPE. None means that they are unknown; then no scope counts as missing.
         """
         if self.key in rules.messages.disabled:
             return "[messages] disabled"
@@ -87,13 +87,13 @@ def registration_of(resource_type: str, message_type: str) -> Registration | Non
 
 
 def is_consumed(resource_type: str, message_type: str, rules: SyncRules) -> bool:
-    """True if a message is consumed with these settings."""
+    """True if a message is consumed with these settings. Scopes are not considered."""
     registration = registration_of(resource_type, message_type)
     return registration is not None and not registration.switched_off_by(rules)
 
 
-def consumed() -> frozenset[str]:
-    """Keys of all messages that some settings consume: the values that `[messages] disabled` may list."""
+def handled_messages() -> frozenset[str]:
+    """Keys of all messages that have a handler: the values that `[messages] disabled` may list."""
     return frozenset(one.key for one in _registry.values())
 
 

@@ -43,7 +43,7 @@ def send_returns(notification: Notification, services: Services) -> None:
 
 
 @handles("order", "OrderReturnShipmentStateChanged", when=setting("metrics.returned_order"))
-def return_item(notification: Notification, services: Services) -> None:
+def send_returned_item(notification: Notification, services: Services) -> None:
     """Send Returned Order for the item that came back; without a payload, for each item that came back."""
     state = notification.payload.get("returnShipmentState")
     if state not in (None, RETURNED):
@@ -70,7 +70,7 @@ def _returns_in_payload(notification: Notification) -> Sequence[ReturnInfo] | No
 
 @mapper
 def _returned_facts(order: Order, notification: Notification, settings: Settings) -> list[Fact]:
-    """Returned Order facts: for the message's item, whatever its state is now; without a payload, for all returned."""
+    """Returned Order for the message's item, whatever its state is now; without a payload, for each that came back."""
     item_id, occurred_at = notification.payload.get("returnItemId"), notification.created_at
     items = returned_items(order)
     if item_id is None:

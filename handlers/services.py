@@ -23,8 +23,8 @@ from handlers.recent_copies import RecentCopies
 class Services:
     """One per process, shared by all threads. Creating it opens no connection and imports no SDK.
 
-    `calls` replaces the client that sends to Klaviyo, for a preview. `follows_consent` is False in jobs that copy
-    thousands of customers: with [consent] on, each copy might send a confirmation mail.
+    `calls` replaces the client that sends to Klaviyo, for a preview. `follows_consent` is False in jobs that leave
+    consent alone: copying thousands of customers might send as many confirmation mails.
     """
 
     def __init__(self, settings: Settings, calls: KlaviyoCalls | None = None, *, follows_consent: bool = True) -> None:
@@ -45,8 +45,8 @@ class Services:
     def prepare(self, group: str) -> None:
         """Import the parts of both SDKs that a message needs, unless they are imported already.
 
-        `group` is one of Klaviyo's groups of operations. Its import takes up to 0.2 s, so it runs in another thread
-        while the first read waits for its token.
+        `group` is a group of operations in Klaviyo's SDK, such as "Events". Its import takes up to 0.2 s, so it runs in
+        another thread while the first read waits for its token.
         """
         if not self.klaviyo.is_ready(group):
             self.commercetools.prepare()
@@ -62,11 +62,11 @@ class Services:
     def one_at_a_time(self, keys: Collection[str], *, record_release: bool = True) -> Iterator[None]:
         """Hold the locks of these keys: no other message of this instance can hold one of them in the meantime.
 
-        Waits two seconds at most for locks that are taken, then raises TryAgain. It raises at once if half of the
-        threads are waiting already, unless the message has begun to write.
+        Raises TryAgain if a lock is still taken after two seconds. If half of the threads are waiting already, it
+        raises at once, unless the message has begun to write.
 
-        `record_release` is False for the lock of a whole resource. Nobody asks `released_since` about it, and any
-        number of messages may wait for it, as they can share one copy.
+        `record_release` is False for the lock of a whole resource. `released_since` is never asked about it. Any number
+        of messages may wait for it, because they can share one copy.
         """
         until = min(current_budget().deadline, time.monotonic() + PATIENCE)
         with ExitStack() as held:
@@ -82,7 +82,7 @@ class Services:
             yield
 
     def in_parallel(self, writes: Iterable[tuple[str, Callable[[], None]]]) -> None:
-        """Run independent writes in parallel. Each comes with the name of the part it writes, for error reports.
+        """Run independent writes, or reads, in parallel. Each comes with the name of its part, for error reports.
 
         If Klaviyo refuses the content of one part, the others are still written; any other error stops the rest. Raises
         that error, otherwise the first refusal, which then names its part. The calling thread works too, so a busy pool

@@ -36,8 +36,8 @@ _UPDATED = "ParcelTrackingDataUpdated"
         "order.fulfilled_shipment_states",
     ),
 )
-def change_shipment_state(notification: Notification, services: Services) -> None:
-    """Send Shipped, Partially Shipped or Delivered Order, by the shipment state in the message."""
+def send_shipment_state(notification: Notification, services: Services) -> None:
+    """Send Shipped, Partially Shipped, Delivered or Fulfilled Order, by the shipment state in the message."""
     new_state, rules = notification.payload.get("shipmentState"), services.settings.sync
     if new_state is not None and not has_shipment_events(str(new_state), rules):
         raise Ignored("shipment_state")
@@ -58,7 +58,7 @@ def change_shipment_state(notification: Notification, services: Services) -> Non
 
 
 @handles("order", "ParcelAddedToDelivery", _UPDATED, when=setting("metrics.confirmed_shipment"))
-def confirm_shipment(notification: Notification, services: Services) -> None:
+def send_confirmed_shipment(notification: Notification, services: Services) -> None:
     """Send Confirmed Shipment for the parcel in the message; without a payload, for each with a tracking number."""
     parcel_data = _parcel_in_payload(notification)
     if parcel_data and (reason := _why_unconfirmed(parcel_data, notification, services)):

@@ -12,7 +12,7 @@ from core.logs import log
 from core.rules import SyncRules
 from core.settings import Settings, load_settings
 from core.wire import encoded
-from handlers.registry import consumed
+from handlers.registry import handled_messages
 from jobs import options as backfill_options
 from jobs import prices_due
 from jobs.drift import options as drift_options
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> None:
     settings: Settings | None = None
     problems: Sequence[str] = ()
     try:
-        settings = load_settings(consumed())
+        settings = load_settings(handled_messages())
         rules = settings.sync
     except ConfigurationError as error:
         problems = error.problems

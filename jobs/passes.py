@@ -13,9 +13,9 @@ from core.rules import SyncRules
 from handlers.past_orders import (
     changed_at,
     has_events,
-    refunds_orders,
     send_order_history,
     send_refund_history,
+    sends_refunds,
 )
 from handlers.registry import is_consumed
 from handlers.services import Services
@@ -190,7 +190,7 @@ ALL = (
                    lambda rules: rules.backfill.profiles == "bulk",
                    _batch(CustomerBatch, "ResourceUpdated", "customer"), CUSTOMER_GROUPS)),
     Pass("orders", "orders", "order", 100, 16, _order, has_events, _customers_of, has_windows=True, by_id=False),
-    Pass("refunds", "payments", "payment", 100, 16, _refunds, refunds_orders, _customers_of_payments,
+    Pass("refunds", "payments", "payment", 100, 16, _refunds, sends_refunds, _customers_of_payments,
          by_id=False, narrow=_refund_predicate),
 )  # fmt: skip
 """In the order of `selection.PASSES`."""

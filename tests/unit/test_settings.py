@@ -12,7 +12,7 @@ import handlers  # noqa: F401 - registers every handler
 from core.errors import ConfigurationError
 from core.rules import SyncRules, warnings_for
 from core.settings import DEFAULT_SYNC_TOML, Settings, load_settings
-from handlers.registry import consumed
+from handlers.registry import handled_messages
 from tests.env_files import QUOTING_STYLES
 
 SECRET = "a-very-secret-value"
@@ -45,7 +45,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Load:
                 monkeypatch.delenv(name, raising=False)
             else:
                 monkeypatch.setenv(name, value)
-        return load_settings(consumed())
+        return load_settings(handled_messages())
 
     return load_with
 
@@ -144,7 +144,7 @@ def test_what_is_required(load: Load, name: str, value: str | None) -> None:
         ("KLAVIYO_API_URL", "klaviyo", "KLAVIYO_API_URL must be a URL"),
         ("DEAD_LETTER_TOPIC", "letters", "DEAD_LETTER_TOPIC must look like projects/P/topics/T"),
         ("THREADS", "0", "THREADS must be at least 1"),
-        ("SYNC_CONFIG", "nowhere.toml", "SYNC_CONFIG names nowhere.toml, which can't be read"),
+        ("SYNC_CONFIG", "nowhere.toml", "sync.toml can't be read: SYNC_CONFIG, or its default, is nowhere.toml"),
     ],
 )
 def test_what_is_wrong(load: Load, name: str, value: str, problem: str) -> None:
@@ -270,7 +270,7 @@ def test_the_heading_says_what_it_is(load: Load, changes: dict[str, str | None],
         (f'[metrics]\nplaced_order = "{"x" * 128}"', "metrics.placed_order must have at most 127 characters"),
         ('[product]\nunpublished = "keep"', "product.unpublished must be 'delete' or 'hide'"),
         ('[customer]\nclear = ["first_name", "email"]', "customer.clear, entry 2 must be 'first_name', "),
-        ('[order]\nplaced_states = "Open"', "order.placed_states must be a list of strings"),
+        ('[order]\nplaced_states = "Open"', "order.placed_states must be a list"),
         ("[order]\nplaced_states = [1]", "order.placed_states, entry 1 must be a string"),
         ("order = 1", "order must be a table"),
         ("[order.properties]\nrename = 1", "order.properties.rename must be a table"),
