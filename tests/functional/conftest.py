@@ -24,11 +24,11 @@ from commands.processes import ROOT, Sandbox, running_sandbox
 from core.settings import Settings, load_settings
 from manage import manage
 from sandbox.samples import ENVIRONMENT
-from tests.functional.backfilling import Job
+from tests.functional.body_checks import RecordingControl, SdkBodies, assert_contract_kept, assert_nothing_dropped
+from tests.functional.bulk_shop import fill
 from tests.functional.documents import customer
-from tests.functional.kept import GivenBodies, KeepingControl, assert_contract_kept, assert_nothing_dropped
-from tests.functional.live_shop import documents
-from tests.functional.wide_shop import fill
+from tests.functional.job_runs import Job
+from tests.functional.lookup_shop import documents
 
 ACKNOWLEDGED = 204
 REFUSED = 503
@@ -120,7 +120,7 @@ def sandbox(_sandbox: Sandbox) -> Iterator[Sandbox]:
     """Both stand-ins, empty. Afterwards every body that Klaviyo took is held against its contract."""
     _sandbox.commercetools.reset()
     _sandbox.klaviyo.reset()
-    klaviyo = KeepingControl(_sandbox.klaviyo.url)
+    klaviyo = RecordingControl(_sandbox.klaviyo.url)
     yield Sandbox(_sandbox.commercetools, klaviyo)
     assert_contract_kept(klaviyo.every_request())
 
@@ -206,7 +206,7 @@ def shop(sandbox: Sandbox) -> Sandbox:
 
 
 @pytest.fixture
-def wide_shop(sandbox: Sandbox) -> Sandbox:
+def bulk_shop(sandbox: Sandbox) -> Sandbox:
     """The sandbox with the shop of `wide_shop`."""
     fill(sandbox)
     return sandbox
@@ -229,7 +229,7 @@ def serve(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
     Afterwards its log is read for secrets, and what the SDK was given is held against what Klaviyo received.
     """
-    given = GivenBodies()
+    given = SdkBodies()
     given.watch(monkeypatch)
     closing: list[Callable[[], None]] = []
     functions: list[Function] = []
@@ -260,7 +260,7 @@ def serve(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         close()
     for function in functions:
         _assert_discreet(function, sandbox, capsys)
-    assert isinstance(sandbox.klaviyo, KeepingControl)
+    assert isinstance(sandbox.klaviyo, RecordingControl)
     assert_nothing_dropped(given, sandbox.klaviyo.every_request())
 
 
@@ -276,11 +276,11 @@ def steady(serve: Serve, settings_file: Callable[[str], str]) -> Function:
     return serve(SYNC_CONFIG=settings_file(STEADY))
 
 
-Asked = Callable[[str], Function]
+ServeConsent = Callable[[str], Function]
 
 
 @pytest.fixture
-def asked(serve: Serve, settings_file: Callable[[str], str]) -> Asked:
+def serve_consent(serve: Serve, settings_file: Callable[[str], str]) -> ServeConsent:
     """A function with these rules of consent, which reads no resource a second time: `asked(RULES)`."""
     return lambda rules: serve(SYNC_CONFIG=settings_file(f"{rules}\n{STEADY}backoff = 0.01\n"))
 

@@ -193,7 +193,7 @@ def change(kind: str, type_id: str, resource_id: str, **fields: Any) -> Json:
     } | fields
 
 
-def young(delivery: Mapping[str, Any]) -> Json:
+def recent(delivery: Mapping[str, Any]) -> Json:
     """The same delivery of something that happened just now."""
     name = "modifiedAt" if "modifiedAt" in delivery else "createdAt"
     return {**delivery, name: datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")}

@@ -31,7 +31,7 @@ def deliver_while(
         return answer.result()
 
 
-def pushed(delivery: Mapping[str, Any]) -> bytes:
+def push_body(delivery: Mapping[str, Any]) -> bytes:
     """The push request of a delivery, for those that are sent while another one is awaited."""
     data = base64.b64encode(json.dumps(delivery).encode()).decode()
     return json.dumps({"message": {"data": data}}).encode()

@@ -7,7 +7,7 @@ from typing import Any
 from sandbox.control import Control
 from sandbox.documents import now
 from tests.functional import documents as make
-from tests.functional.documents import Json, change, message, reference, young
+from tests.functional.documents import Json, change, message, recent, reference
 
 Event = tuple[str, str]
 """Metric and unique id."""
@@ -99,7 +99,7 @@ class RandomPeople:
         self._store_order({**order, "version": order["version"] + 1, "orderState": state})
         self.owners[metric, order["id"]] = self.owners["Placed Order", order["id"]]
         told = {"orderState": state, "resourceVersion": order["version"] + 1}
-        return [young(message("OrderStateChanged", "order", order["id"], **told))]
+        return [recent(message("OrderStateChanged", "order", order["id"], **told))]
 
     def refund(self) -> list[Json]:
         """A part of an order is refunded."""
@@ -109,7 +109,7 @@ class RandomPeople:
         payment_id = order["paymentInfo"]["payments"][0]["id"]
         refund = make.transaction(f"refund-{self._next()}")
         self.owners["Refunded Order", f"{payment_id}:{refund['id']}"] = self.owners["Placed Order", order["id"]]
-        return [young(message("PaymentTransactionAdded", "payment", payment_id, transaction=refund))]
+        return [recent(message("PaymentTransactionAdded", "payment", payment_id, transaction=refund))]
 
     def delete(self) -> list[Json]:
         """A customer is deleted, most of them with data erasure."""
@@ -167,7 +167,7 @@ class RandomPeople:
         self._store_order(order)
         self.owners["Placed Order", order_id] = owner
         self.owners |= {("Ordered Product", line["id"]): owner for line in lines}
-        return [young(message("OrderCreated", "order", order_id, order=order))]
+        return [recent(message("OrderCreated", "order", order_id, order=order))]
 
 
 def _is_settled(customer: Json) -> bool:

@@ -22,15 +22,15 @@ from tests.functional.shipment_documents import (
     return_state,
     returns_set,
     shipment_state,
-    shipped,
-    tracked,
+    shipped_order,
+    tracking_updated,
 )
 
 METRICS = {"Shipped": "Shipped Order", "Partial": "Partially Shipped Order", "Delivered": "Delivered Order"}
 _STATES = (*METRICS, "Ready", "Pending", "Delayed", "Backorder", "Canceled")
 _LINES = ("line-1", "line-2", "custom-1", "gone")
 
-Told = tuple[str, ...]
+EventKey = tuple[str, ...]
 """What tells an event from the others: the metric, then what it is about."""
 
 
@@ -40,7 +40,7 @@ class Step:
 
     told: Json
     order: Json
-    events: frozenset[Told]
+    events: frozenset[EventKey]
 
 
 class RandomShipments:
@@ -52,7 +52,7 @@ class RandomShipments:
         self.steps: list[Step] = []
         self._numbers = itertools.count(1)
         custom = {"id": "custom-1", "name": {"en-US": "Gift wrap"}, "quantity": 2, "money": money(100)}
-        self._order = shipped(customLineItems=[{**custom, "totalPrice": money(200)}], returnInfo=[])
+        self._order = shipped_order(customLineItems=[{**custom, "totalPrice": money(200)}], returnInfo=[])
         self._methods = [self._order["shippingInfo"]]
         if self.rng.random() < 0.5:
             self._methods = [method(), method(name="Parcel shop")]
@@ -74,12 +74,12 @@ class RandomShipments:
         return self.steps[-1].order
 
     @property
-    def events(self) -> frozenset[Told]:
+    def events(self) -> frozenset[EventKey]:
         """What all of its messages must become."""
         return frozenset().union(*(step.events for step in self.steps))
 
     def _happened(
-        self, make: Callable[..., Json], *about: Any, events: frozenset[Told] = frozenset(), **told: Any
+        self, make: Callable[..., Json], *about: Any, events: frozenset[EventKey] = frozenset(), **told: Any
     ) -> None:
         self._order = {**self._order, "version": self._order["version"] + 1}
         number = next(self._numbers)
@@ -119,7 +119,7 @@ class RandomShipments:
         tracking = self._tracking() if self.rng.random() < 0.9 else None
         its |= {"trackingData": tracking} if tracking else {}
         number = int(its["id"].rpartition("-")[2])
-        self._happened(tracked, tracking, number, deliveryId=of["id"], events=_confirmed(its))
+        self._happened(tracking_updated, tracking, number, deliveryId=of["id"], events=_confirmed(its))
 
     def _tracking(self) -> Json:
         is_return = self.rng.random() < 0.2
@@ -181,14 +181,14 @@ class RandomShipments:
         return return_info(*items, tracking=f"R-{next(self._numbers)}")
 
 
-def _confirmed(its: Json) -> frozenset[Told]:
+def _confirmed(its: Json) -> frozenset[EventKey]:
     tracking = its.get("trackingData")
     if not tracking or tracking["isReturn"]:
         return frozenset()
     return frozenset({("Confirmed Shipment", f"{its['id']}:{tracking['trackingId']}")})
 
 
-def _returns(info: Json) -> frozenset[Told]:
+def _returns(info: Json) -> frozenset[EventKey]:
     advised = {
         ("Requested Return", info["returnTrackingId"]) for one in info["items"] if one["shipmentState"] == "Advised"
     }
@@ -196,7 +196,7 @@ def _returns(info: Json) -> frozenset[Told]:
     return frozenset(advised | back)
 
 
-def _returned(info: Json, item: Json) -> Told:
+def _returned(info: Json, item: Json) -> EventKey:
     """The line is not told of one that is gone: there is one of those in a return at most."""
     name = {"line-1": "Product 1", "line-2": "Product 2", "custom-1": "Gift wrap"}.get(item["lineItemId"], "")
     return ("Returned Order", info["returnTrackingId"], name, str(item["quantity"]))

@@ -38,7 +38,7 @@ def method(*deliveries: Json, name: str = "DHL Standard", **fields: Any) -> Json
     return {"shippingMethodName": name, "price": money(490), "deliveries": list(deliveries)} | fields
 
 
-def shipped(*deliveries: Json, **fields: Any) -> Json:
+def shipped_order(*deliveries: Json, **fields: Any) -> Json:
     """An order of two units at 10.00 and three for 10.00 together, of which this was delivered."""
     lines = [line_item(1), line_item(2, "product-2", quantity=3, totalPrice=money(1000))]
     return order(**{"lines": lines, "shippingInfo": method(*deliveries), "shippingMode": "Single"} | fields)
@@ -49,7 +49,7 @@ def parcel_added(of: Json, added: Json, **payload: Any) -> Json:
     return message("ParcelAddedToDelivery", "order", "order-1", delivery=of, parcel=added, **payload)
 
 
-def tracked(tracking: Json | None, number: int = 1, **payload: Any) -> Json:
+def tracking_updated(tracking: Json | None, number: int = 1, **payload: Any) -> Json:
     """A parcel's tracking data were set; None: taken away."""
     told = {"trackingData": tracking} if tracking else {}
     ids = {"deliveryId": "delivery-1", "parcelId": f"parcel-{number}"}

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from commands.processes import Sandbox
+from tests.functional.call_counts import measured
 from tests.functional.conftest import ACKNOWLEDGED, Function, Serve
 from tests.functional.documents import category, change, customer, entry, message, money, product, variant
-from tests.functional.measuring import measured
+from tests.functional.klaviyo_state import comparable
 from tests.functional.races import deliver_while
-from tests.functional.states import comparable
 
 PUBLISHED = message("ProductPublished", "product", "product-1")
 CATALOG_READS = {"get_variants_for_catalog_item", "get_catalog_categories"}

@@ -13,7 +13,6 @@ from commands.processes import Sandbox
 from core.settings import Settings
 from jobs.selection import format_time
 from sandbox.documents import now
-from tests.functional.backfilling import Job, asked, holdings
 from tests.functional.conftest import ManagePy, Serve
 from tests.functional.documents import (
     Json,
@@ -25,11 +24,12 @@ from tests.functional.documents import (
     order,
     payment,
     product,
+    recent,
     reference,
     transaction,
-    young,
 )
 from tests.functional.expected_state import catalog_problems
+from tests.functional.job_runs import Job, answered_calls, klaviyo_records
 from tests.functional.random_shop import RandomShop
 
 TODAYS = {"version", "lastModifiedAt", "orderState", "TimeEstimated"}
@@ -82,14 +82,14 @@ def test_a_backfilled_shop_is_the_one_that_was_delivered_live(
     # At last, so that events see the catalog of today, as a backfill does.
     for delivery in orders:
         function.deliver(delivery)
-    live = holdings(sandbox)
+    live = klaviyo_records(sandbox)
     assert live["count"] == len(shop.events) > 20
 
     sandbox.klaviyo.reset()
     done = job.run("--page", "7")
-    past = holdings(sandbox)
+    past = klaviyo_records(sandbox)
 
-    assert done.code == 0, f"seed {seed}: {done.lines} {job.failed()}"
+    assert done.code == 0, f"seed {seed}: {done.lines} {job.error_lines()}"
     assert catalog_problems(sandbox, settings) == [], f"seed {seed}"
     assert past["categories"] == live["categories"], f"seed {seed}"
     for kind in ("items", "variants"):
@@ -161,7 +161,7 @@ def test_a_message_that_came_first_stays(sandbox: Sandbox, job: Job, serve: Serv
     placed = order(createdAt=now())
     sandbox.commercetools.put("customers", customer())
     sandbox.commercetools.put("orders", placed)
-    assert serve().deliver(young(message("OrderCreated", "order", "order-1", order=placed))).outcome == "synced"
+    assert serve().deliver(recent(message("OrderCreated", "order", "order-1", order=placed))).outcome == "synced"
     assert job.run("--only", "orders").code == 0
     assert [one["backfill"] for one in sandbox.klaviyo.state()["events"]] == [False, False]
 
@@ -211,7 +211,7 @@ def test_what_sync_toml_switches_off_is_not_sent(sandbox: Sandbox, job: Job, tmp
     sandbox.commercetools.put("payments", payment())
     assert job.run(SYNC_CONFIG=str(rules)).code == 0
     assert [one["metric"] for one in sandbox.klaviyo.state()["events"]] == ["Placed Order"]
-    assert asked(sandbox, "create_or_update_profile") == []
+    assert answered_calls(sandbox, "create_or_update_profile") == []
 
 
 def test_a_dry_run_tells_what_a_run_does(sandbox: Sandbox, job: Job) -> None:

@@ -8,9 +8,9 @@ from commands.processes import Sandbox, running_function
 from core.settings import load_settings
 from jobs.customer_batch import MIN_CUSTOMERS
 from sandbox.samples import ENVIRONMENT
-from tests.functional.backfilling import Job, asked, awaited, ended
 from tests.functional.documents import customer
 from tests.functional.expected_state import problems
+from tests.functional.job_runs import Job, answered_calls, result_of, wait_until
 from tests.functional.random_shop import RandomShop
 from tests.functional.redelivery import Subscription
 
@@ -44,7 +44,7 @@ def test_the_newest_state_wins(sandbox: Sandbox, job: Job, monkeypatch: pytest.M
         running_function(environment) as function,
         job.started("--page", "4") as process,
     ):
-        awaited(lambda: sandbox.klaviyo.requests(kind="api"))
+        wait_until(lambda: sandbox.klaviyo.requests(kind="api"))
         subscription = Subscription([function.url], random.Random(rng.random()))
         with subscription.pushing(AT_A_TIME):
             for _ in range(CHANGES):
@@ -52,9 +52,9 @@ def test_the_newest_state_wins(sandbox: Sandbox, job: Job, monkeypatch: pytest.M
                 for delivery in shop.change():
                     subscription.publish(delivery, 0.1)
             assert subscription.drained(SECONDS), f"seed {seed}"
-        done = ended(process)
+        done = result_of(process)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert (done.code, job.failed()) == (0, []), f"seed {seed}"
-    assert bool(asked(sandbox, "bulk_import_profiles")) == bool(crowd), f"seed {seed}"
+    assert (done.code, job.error_lines()) == (0, []), f"seed {seed}"
+    assert bool(answered_calls(sandbox, "bulk_import_profiles")) == bool(crowd), f"seed {seed}"
     assert problems(sandbox, load_settings(), shop) == [], f"seed {seed}"

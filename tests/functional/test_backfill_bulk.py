@@ -8,9 +8,9 @@ import pytest
 
 from commands.processes import Sandbox
 from sandbox.calls import klaviyo
-from tests.functional.backfilling import Job, Json, asked, awaited, ended, holdings
 from tests.functional.conftest import Serve
 from tests.functional.documents import address, change, customer, reference
+from tests.functional.job_runs import Job, Json, answered_calls, klaviyo_records, result_of, wait_until
 from tests.unit.klaviyo_bodies import profile
 
 MANY = 520
@@ -42,13 +42,13 @@ def profiles(sandbox: Sandbox) -> dict[str, Json]:
 
 def written_one_by_one(sandbox: Sandbox) -> list[str]:
     """The customers who were upserted, each once."""
-    calls = asked(sandbox, "create_or_update_profile")
+    calls = answered_calls(sandbox, "create_or_update_profile")
     return sorted({call["body"]["data"]["attributes"]["external_id"] for call in calls})
 
 
 def is_under_way(sandbox: Sandbox) -> bool:
     """Whether a job was begun."""
-    return bool(asked(sandbox, "bulk_import_profiles"))
+    return bool(answered_calls(sandbox, "bulk_import_profiles"))
 
 
 def _rich(number: int) -> Json:
@@ -77,7 +77,7 @@ def test_both_ways_write_the_same(shop: Sandbox, job: Job) -> None:
         assert (counts["read"], counts["sent"], counts["skipped"]) == (MANY, MANY - 1, {"no_email": 1})
         assert is_under_way(shop) == (way == "bulk")
         assert len(written_one_by_one(shop)) == (MANY - 1) * (way == "single")
-        written[way] = holdings(shop)["profiles"]
+        written[way] = klaviyo_records(shop)["profiles"]
     assert written["bulk"] == written["single"]
     told = written["bulk"]["c-00007"]
     assert (told["phone_number"], told["title"], told["properties"]["size"]) == ("+4915111111118", "Dr", 7)
@@ -112,7 +112,7 @@ def test_rows_that_fail_are_left_for_the_handler(shop: Sandbox, job: Job) -> Non
     counts = done.report["passes"]["customers"]
     assert (counts["sent"], counts["errors"]) == (MANY - 1, 1)
     assert written_one_by_one(shop) == ["c-00003", "c-00004"]
-    assert [line["resource"] for line in job.failed()] == ["customer/c-00004"]
+    assert [line["resource"] for line in job.error_lines()] == ["customer/c-00004"]
     found = profiles(shop)
     assert ("email" in found["c-00003"], found["another"]["email"]) == (False, "c3@shop.example")
     assert len(found) == MANY
@@ -143,7 +143,7 @@ def test_stopped_without_the_scopes(shop: Sandbox, job: Job) -> None:
     shop.klaviyo.keys(scopes=["profiles:read", "profiles:write", "accounts:read"])
     shop.klaviyo.fail("profile-import", delay=0.3)
     with job.started(*BACKFILL) as process:
-        awaited(lambda: len(asked(shop, "create_or_update_profile")) > 20)
+        wait_until(lambda: len(answered_calls(shop, "create_or_update_profile")) > 20)
         process.kill()
     shop.klaviyo.clear_failures()
     done = job.run(*BACKFILL)
@@ -174,7 +174,7 @@ def test_a_few_bad_rows_are_no_wrong_configuration(sandbox: Sandbox, job: Job) -
     people = [one(number, **({"email": "nobody"} if number in bad else {})) for number in range(1200)]
     sandbox.commercetools.put_all({"customers": people})
     done = job.run(*BACKFILL)
-    assert (done.code, len(job.failed())) == (0, len(bad)), done.said
+    assert (done.code, len(job.error_lines())) == (0, len(bad)), done.stop_reasons
 
 
 def test_a_batch_has_as_much_as_a_job_takes(sandbox: Sandbox, job: Job) -> None:
@@ -185,8 +185,8 @@ def test_a_batch_has_as_much_as_a_job_takes(sandbox: Sandbox, job: Job) -> None:
     settings = job.folder / "sync.toml"
     settings.write_text('[customer]\ncustom_fields = { include = ["notes"] }\n', encoding="utf-8")
     done = job.run(*BACKFILL, SYNC_CONFIG=str(settings))
-    assert (done.code, job.failed()) == (0, []), done.lines
-    assert len(asked(sandbox, "bulk_import_profiles")) == 2
+    assert (done.code, job.error_lines()) == (0, []), done.lines
+    assert len(answered_calls(sandbox, "bulk_import_profiles")) == 2
     assert 0 < len(written_one_by_one(sandbox)) < 200
     assert len(profiles(sandbox)) == 2_000
 
@@ -198,7 +198,7 @@ def test_failures_on_the_way(shop: Sandbox, job: Job) -> None:
         shop.commercetools.fail("/customers$", rate=0.2, **failure)
     shop.klaviyo.fail("^/api/profile-bulk-import-jobs", rate=0.3, delay=0.3)
     done = job.run(*BACKFILL)
-    assert (done.code, job.failed()) == (0, []), done.lines
+    assert (done.code, job.error_lines()) == (0, []), done.lines
     assert len(profiles(shop)) == MANY
 
 
@@ -220,13 +220,13 @@ def test_what_happens_while_a_job_is_queued(shop: Sandbox, job: Job, serve: Serv
     function = serve(SYNC_CONFIG="")
     shop.klaviyo.jobs(QUEUED)
     with job.started(*BACKFILL) as process:
-        awaited(lambda: is_under_way(shop))
+        wait_until(lambda: is_under_way(shop))
         shop.commercetools.patch("customers", "c-00008", {"firstName": "Newer"})
         function.deliver(change("ResourceUpdated", "customer", "c-00008"))
         shop.commercetools.delete("customers", "c-00009")
         function.deliver(change("ResourceDeleted", "customer", "c-00009", dataErasure=True))
         assert profiles(shop)["c-00008"]["first_name"] == "Newer"
-        done = ended(process)
+        done = result_of(process)
     assert done.code == 0, done.lines
     assert written_one_by_one(shop) == ["c-00008", "c-00009"]  # the second to find out which profile to erase
     assert profiles(shop)["c-00008"]["first_name"] == "Newer"
@@ -236,7 +236,7 @@ def test_what_happens_while_a_job_is_queued(shop: Sandbox, job: Job, serve: Serv
 
 def _killed_while_queued(shop: Sandbox, job: Job) -> None:
     with job.started(*BACKFILL) as process:
-        awaited(lambda: is_under_way(shop))
+        wait_until(lambda: is_under_way(shop))
         process.kill()
 
 
@@ -262,9 +262,9 @@ def test_a_signal_while_a_job_is_queued(shop: Sandbox, job: Job) -> None:
     """The run does not wait for the job, and goes on later."""
     shop.klaviyo.jobs(60.0)
     with job.started(*BACKFILL) as process:
-        awaited(lambda: is_under_way(shop))
+        wait_until(lambda: is_under_way(shop))
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        assert ended(process).code == 75
+        assert result_of(process).code == 75
         assert time.monotonic() - began < SECONDS_TO_END
     assert job.state["passes"]["customers"]["read"] == 0

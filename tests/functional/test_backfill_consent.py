@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from commands.processes import Sandbox
-from tests.functional.backfilling import Job, Json, asked
-from tests.functional.consenting import SUBSCRIBE, TIMED, UNSUBSCRIBE, ago
+from tests.functional.consent_shop import SUBSCRIBE, TIMED, UNSUBSCRIBE, ago
 from tests.functional.documents import customer, reference
+from tests.functional.job_runs import Job, Json, answered_calls
 
 MANY = 520
 """More than are done one by one."""
@@ -42,7 +42,7 @@ def test_without_a_time_it_refuses(job: Job, settings_file: Callable[[str], str]
     sandbox.commercetools.put("customers", one(1, newsletter=True, at=None))
     end = job.run(*WITH, SYNC_CONFIG=settings_file(told))
     assert end.code == 2
-    assert "consented_at" in end.said
+    assert "consented_at" in end.stop_reasons
     assert sandbox.klaviyo.requests() == []
 
 
@@ -51,7 +51,7 @@ def test_a_backfill_changes_no_consent_unless_it_is_told(sandbox: Sandbox, job: 
     sandbox.klaviyo.consent(double_optin=True)
     sandbox.commercetools.put("customers", one(1, newsletter=True, at=ago(days=9)))
     assert job.run(*CUSTOMERS, SYNC_CONFIG=rules).code == 0
-    assert asked(sandbox, SUBSCRIBE) == []
+    assert answered_calls(sandbox, SUBSCRIBE) == []
     assert len(sandbox.klaviyo.state()["profiles"]) == 1
 
 
@@ -71,7 +71,7 @@ def test_what_is_loaded(sandbox: Sandbox, job: Job, rules: str, count: int) -> N
     spam = [{"reason": "SPAM_COMPLAINT", "timestamp": ago(days=60)}]
     sandbox.klaviyo.set_consent("c5@shop.example", "UNSUBSCRIBED", consent_timestamp=ago(days=60), suppression=spam)
     end = job.run(*WITH, SYNC_CONFIG=rules)
-    assert end.code == 0, end.said
+    assert end.code == 0, end.stop_reasons
     found = consents(sandbox)
     assert {email: found.pop(email) for email in ("c1@shop.example", "c3@shop.example", "c5@shop.example")} == {
         "c1@shop.example": "SUBSCRIBED",
@@ -81,8 +81,8 @@ def test_what_is_loaded(sandbox: Sandbox, job: Job, rules: str, count: int) -> N
     assert set(found) == {f"c{number}@shop.example" for number in range(count) if number not in (1, 2, 3, 5)}
     assert set(found.values()) == {"SUBSCRIBED"}
     assert sandbox.klaviyo.state()["confirmations"] == []
-    assert asked(sandbox, UNSUBSCRIBE) == []
-    bodies = [call["body"]["data"]["attributes"] for call in asked(sandbox, SUBSCRIBE)]
+    assert answered_calls(sandbox, UNSUBSCRIBE) == []
+    bodies = [call["body"]["data"]["attributes"] for call in answered_calls(sandbox, SUBSCRIBE)]
     assert all(body["historical_import"] for body in bodies)
     times = {
         row["attributes"]["subscriptions"]["email"]["marketing"]["consented_at"][:19]

@@ -11,9 +11,9 @@ from jobs.entry import run_backfill
 from jobs.options import parse_options
 from jobs.outcome import DONE
 from jobs.progress import Snapshot
-from tests.functional.backfilling import Job
 from tests.functional.conftest import ManagePy
 from tests.functional.documents import customer, line_item, order, payment, product, reference
+from tests.functional.job_runs import Job
 
 GUEST: dict[str, Any] = {"customerId": None, "lines": []}
 REFUNDED: dict[str, Any] = {"paymentInfo": {"payments": [reference("payment", "payment-1")]}}
@@ -62,7 +62,7 @@ def test_what_the_sdk_would_refuse_is_unmappable(sandbox: Sandbox, job: Job) -> 
     assert (dry["unmappable"], dry["unmappable_ids"]) == (done["errors"], ["order/order-1"]) == (1, ["order/order-1"])
     assert {metric: one["count"] for metric, one in dry["events"].items()} == {"Placed Order": 1, "Ordered Product": 1}
     assert len(sandbox.klaviyo.state()["events"]) == 2
-    assert job.failed()[0]["reason"] == "unmappable"
+    assert job.error_lines()[0]["reason"] == "unmappable"
 
 
 def test_cuts_are_counted(sandbox: Sandbox, job: Job, manage_py: ManagePy) -> None:
@@ -124,7 +124,9 @@ def test_progress_foresees_the_end(
         made = f"2026-{month:02}-11T10:00:00.000Z"
         sandbox.commercetools.put("orders", order(f"order-{number}", lines=[], createdAt=made))
     shown = Shown()
-    options = parse_options(["--dry-run", "--only", "orders", "--page", "1", *arguments], settings.sync.backfill, "backfill")
+    options = parse_options(
+        ["--dry-run", "--only", "orders", "--page", "1", *arguments], settings.sync.backfill, "backfill"
+    )
     assert run_backfill(options, settings, shown).code == DONE
     first = next(one for one in shown.snapshots if one.done == 1)
     assert (first.total, first.is_capped) == (total, False)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from commands.processes import Sandbox
-from tests.functional.backfilling import Job, asked, awaited, ended
 from tests.functional.documents import customer, order
+from tests.functional.job_runs import Job, answered_calls, result_of, wait_until
 
 ERASED = "customer-1"
 ORDERS = ("--only", "orders")
@@ -36,14 +36,16 @@ def test_an_erasure_that_fails_is_named_and_done_later(shop: Sandbox, job: Job) 
     shop.klaviyo.fail("data-privacy", status=400)
     shop.klaviyo.fail("^/api/events", delay=1)
     with job.started(*ORDERS) as process:
-        awaited(lambda: any(call["operation"] == "create_event" for call in shop.klaviyo.requests()))
+        wait_until(lambda: any(call["operation"] == "create_event" for call in shop.klaviyo.requests()))
         shop.commercetools.delete("customers", ERASED)
-        assert "1 failed" in ended(process).said
-    assert [(line["resource"], line["reason"]) for line in job.failed()] == [(f"customer/{ERASED}", "brought_back")]
+        assert "1 failed" in result_of(process).stop_reasons
+    assert [(line["resource"], line["reason"]) for line in job.error_lines()] == [
+        (f"customer/{ERASED}", "brought_back")
+    ]
     assert _is_known(shop)
     time.sleep(6)  # so that the profile is older than the next attempt, by any clock
     assert job.run("--ids", "backfill-errors.jsonl").code == 0
-    assert [line["resource"] for line in job.failed("backfill-errors.left.jsonl")] == [f"customer/{ERASED}"]
+    assert [line["resource"] for line in job.error_lines("backfill-errors.left.jsonl")] == [f"customer/{ERASED}"]
     assert _is_known(shop)
     shop.klaviyo.clear_failures()
     shop.commercetools.delete("orders", "order-1")
@@ -55,15 +57,15 @@ def test_an_erasure_that_fails_after_a_kill(shop: Sandbox, job: Job) -> None:
     """So does the run that goes on after one that was killed."""
     shop.commercetools.fail(f"/customers/{ERASED}", skip=1, delay=120)
     with job.started(*ORDERS) as process:
-        awaited(lambda: _is_known(shop))
+        wait_until(lambda: _is_known(shop))
         process.kill()
     shop.commercetools.clear_failures()
     shop.commercetools.delete("customers", ERASED)
     shop.klaviyo.fail("data-privacy", status=400)
-    assert "1 failed" in job.run(*ORDERS).said
-    assert [line["resource"] for line in job.failed()] == [f"customer/{ERASED}"]
+    assert "1 failed" in job.run(*ORDERS).stop_reasons
+    assert [line["resource"] for line in job.error_lines()] == [f"customer/{ERASED}"]
     assert _is_known(shop)
     shop.klaviyo.clear_failures()
     assert job.run("--ids", "backfill-errors.jsonl").code == 0
     assert not _is_known(shop)
-    assert asked(shop, "request_profile_deletion")
+    assert answered_calls(shop, "request_profile_deletion")

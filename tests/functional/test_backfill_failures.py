@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from commands.processes import Sandbox
-from tests.functional.backfilling import Job, asked
 from tests.functional.documents import customer, order, payment, product, reference
+from tests.functional.job_runs import Job, answered_calls
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_what_passes_is_waited_for(orders: Sandbox, job: Job, path: str, fault: 
         backend.fail(path, **fault)
     done = job.run("--only", "orders")
     assert any(rule["hits"] for backend in backends for rule in backend.failures())
-    assert (done.code, job.failed()) == (0, [])
+    assert (done.code, job.error_lines()) == (0, [])
     assert _placed(orders) == ALL_PLACED
     assert len(orders.klaviyo.state()["events"]) == 10
 
@@ -57,9 +57,9 @@ def test_limits_that_are_lower_than_anybody_told(orders: Sandbox, job: Job) -> N
     """Klaviyo takes a hundredth of what it documents: what is refused is waited for, and sent once."""
     orders.klaviyo.limits(scale=0.01)  # 3 events a second, 35 a minute
     done = job.run("--only", "orders")
-    assert (done.code, job.failed()) == (0, [])
+    assert (done.code, job.error_lines()) == (0, [])
     assert _placed(orders) == ALL_PLACED
-    answers = Counter(call["status"] for call in asked(orders, "create_event"))
+    answers = Counter(call["status"] for call in answered_calls(orders, "create_event"))
     assert answers[202] == 10
     assert answers[429] > 0
 
@@ -71,8 +71,8 @@ def test_what_is_refused_is_noted_and_can_be_done_again(orders: Sandbox, job: Jo
     done = job.run("--only", "orders")
     assert done.code == 0
     assert done.report["passes"]["orders"]["errors"] == 2
-    assert "--ids backfill-errors.jsonl retries them" in done.said
-    unmapped, refused = sorted(job.failed(), key=lambda line: line["reason"], reverse=True)
+    assert "--ids backfill-errors.jsonl retries them" in done.stop_reasons
+    unmapped, refused = sorted(job.error_lines(), key=lambda line: line["reason"], reverse=True)
     assert unmapped == {"resource": "order/order-3", "pass": "orders", "reason": "unmappable", "code": "KeyError"}
     left = refused["resource"].partition("/")[2]
     assert (refused["reason"], refused["status"]) == ("klaviyo_refused", 400)
@@ -82,14 +82,14 @@ def test_what_is_refused_is_noted_and_can_be_done_again(orders: Sandbox, job: Jo
     orders.klaviyo.forget_requests()
     too_soon = job.run("--ids", "backfill-errors.jsonl")
     assert too_soon.report["passes"]["orders"]["errors"] == 1
-    assert len(asked(orders, "create_event")) == 1
-    assert [line["resource"] for line in job.failed("backfill-errors.left.jsonl")] == ["order/order-3"]
+    assert len(answered_calls(orders, "create_event")) == 1
+    assert [line["resource"] for line in job.error_lines("backfill-errors.left.jsonl")] == ["order/order-3"]
 
     orders.commercetools.put("orders", order("order-3", lines=[]))
     again = job.run("--ids", "backfill-errors.jsonl")
     assert (again.code, again.report["passes"]["orders"]["read"]) == (0, 2)
     assert _placed(orders) == ALL_PLACED
-    assert job.failed("backfill-errors.left.jsonl") == []
+    assert job.error_lines("backfill-errors.left.jsonl") == []
 
 
 @pytest.mark.parametrize("name", ["orders", "customers", "products", "refunds"])
@@ -120,7 +120,7 @@ def test_a_key_without_rights_stops_it(orders: Sandbox, job: Job, denied: dict[s
     """At once, with what to do; nothing is an error, and the same command goes on."""
     orders.klaviyo.keys(**denied)
     stopped = job.run("--only", "orders")
-    assert (stopped.code, said in stopped.said, job.failed()) == (77, True, [])
+    assert (stopped.code, said in stopped.stop_reasons, job.error_lines()) == (77, True, [])
     orders.klaviyo.keys(None)
     assert job.run("--only", "orders").code == 0
     assert _placed(orders) == ALL_PLACED
@@ -130,7 +130,7 @@ def test_a_client_without_scope_stops_it(orders: Sandbox, job: Job) -> None:
     """Likewise for commercetools."""
     orders.commercetools.tokens(deny_scopes=["view_orders", "manage_orders"])
     stopped = job.run("--only", "orders")
-    assert (stopped.code, "commercetools denies a call (403" in stopped.said) == (77, True)
+    assert (stopped.code, "commercetools denies a call (403" in stopped.stop_reasons) == (77, True)
 
 
 def test_a_key_that_may_not_read_the_account(orders: Sandbox, job: Job) -> None:
@@ -139,7 +139,7 @@ def test_a_key_that_may_not_read_the_account(orders: Sandbox, job: Job) -> None:
     assert job.run("--only", "orders").code == 0
     assert job.state["account"].startswith("key-")
     other = job.run("--only", "orders", KLAVIYO_AUTH_KEY="another-key")
-    assert (other.code, "belongs to another Klaviyo account" in other.said) == (78, True)
+    assert (other.code, "belongs to another Klaviyo account" in other.stop_reasons) == (78, True)
 
 
 def test_so_much_is_refused_that_it_stops(sandbox: Sandbox, job: Job) -> None:
@@ -147,7 +147,7 @@ def test_so_much_is_refused_that_it_stops(sandbox: Sandbox, job: Job) -> None:
     sandbox.commercetools.put_all({"customers": [customer(f"customer-{n}", addresses=[]) for n in range(300)]})
     sandbox.klaviyo.fail("^/api/profile-import", status=400, rate=0.3)
     stopped = job.run("--only", "customers")
-    assert (stopped.code, "something is wrong with the configuration" in stopped.said) == (4, True)
+    assert (stopped.code, "something is wrong with the configuration" in stopped.stop_reasons) == (4, True)
     assert stopped.report["passes"]["customers"]["read"] == 200
 
 
@@ -193,4 +193,4 @@ def test_errors_of_the_last_run_are_forgotten(orders: Sandbox, job: Job) -> None
     orders.commercetools.patch("orders", "order-3", {"totalPrice": {}})
     job.run("--only", "orders")
     job.run("--only", "orders", "--restart")
-    assert len(job.failed()) == 1
+    assert len(job.error_lines()) == 1

@@ -6,9 +6,9 @@ import pytest
 
 from commands.processes import Sandbox
 from jobs.selection import format_time
-from tests.functional.backfilling import Job, awaited
 from tests.functional.conftest import Serve
 from tests.functional.documents import customer, message, order, payment, reference, transaction
+from tests.functional.job_runs import Job, wait_until
 
 ORDERS = ("--only", "orders")
 WHOSE = {"customerId": "customer-1", "customerEmail": "customer-1@example.com"}
@@ -35,7 +35,7 @@ def test_what_changes_meanwhile_is_done_at_the_end(sandbox: Sandbox, job: Job, s
     fields = {"orderState": "Complete", "createdAt": "2026-05-01T08:00:00.000Z", "lastModifiedAt": changed}
     sandbox.commercetools.put("orders", order("order-1", lines=[], **WHOSE, **fields))
     with job.started(*ORDERS) as process:
-        awaited(lambda: _late(job) == ["order-1"])
+        wait_until(lambda: _late(job) == ["order-1"])
         told = message("OrderStateChanged", "order", "order-1", orderState="Complete") | {"createdAt": changed}
         assert function.deliver(told).outcome == "synced"
         out, _ = process.communicate(timeout=90)
@@ -53,7 +53,7 @@ def test_a_refund_of_a_payment_that_changes_meanwhile(sandbox: Sandbox, job: Job
     untimed = {name: value for name, value in transaction().items() if name != "timestamp"}
     sandbox.commercetools.put("payments", payment("payment-1", [untimed], **soon))
     done = job.run("--only", "refunds")
-    assert (done.code, job.failed()) == (0, []), done.lines
+    assert (done.code, job.error_lines()) == (0, []), done.lines
     assert _events(sandbox) == {"Refunded Order": True}
 
 
@@ -61,11 +61,16 @@ def test_a_refund_of_a_payment_that_changes_meanwhile(sandbox: Sandbox, job: Job
 def test_what_goes_on_changing_is_for_later(sandbox: Sandbox, job: Job) -> None:
     """It is named in the errors file, so that --ids does it when it has settled."""
     sandbox.commercetools.put("customers", customer("customer-1", addresses=[]))
-    soon = {"createdAt": "2026-05-01T08:00:00.000Z", "lastModifiedAt": format_time(datetime.now(UTC) + timedelta(hours=1))}
+    soon = {
+        "createdAt": "2026-05-01T08:00:00.000Z",
+        "lastModifiedAt": format_time(datetime.now(UTC) + timedelta(hours=1)),
+    }
     sandbox.commercetools.put("orders", order("order-1", lines=[], **WHOSE, **soon))
     with job.started(*ORDERS) as process:
         process.communicate(timeout=170)
-    assert [(line["resource"], line["reason"]) for line in job.failed()] == [("order/order-1", "changed_meanwhile")]
+    assert [(line["resource"], line["reason"]) for line in job.error_lines()] == [
+        ("order/order-1", "changed_meanwhile")
+    ]
     assert _events(sandbox) == {}
     settled = {**soon, "lastModifiedAt": "2026-05-01T09:00:00.000Z"}
     sandbox.commercetools.put("orders", order("order-1", lines=[], **WHOSE, **settled))

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from commands.processes import ROOT, Sandbox
-from tests.functional.backfilling import Job, environment_of
 from tests.functional.documents import customer, order, payment, reference
+from tests.functional.job_runs import Job, environment_of
 
 REFUNDED: dict[str, Any] = {"paymentInfo": {"payments": [reference("payment", "payment-1")]}}
 DOORS = {"jobs": ["-m", "jobs"], "manage": [str(ROOT / "manage.py")]}
@@ -96,7 +96,7 @@ def test_a_run_with_flows_is_not_gone_on_with_without(old_orders: Sandbox, job: 
     old_orders.klaviyo.reset()
     again = job.run()
     assert again.code == 78
-    assert "--flows" in again.said
+    assert "--flows" in again.stop_reasons
     assert job.run("--flows", "--yes").code == 0
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from commands.processes import Sandbox
 from core.settings import Settings
-from tests.functional.backfilling import Job, asked, holdings, used
 from tests.functional.documents import category, product, reference, variant
 from tests.functional.expected_state import catalog_problems
+from tests.functional.job_runs import Job, answered_calls, klaviyo_records, operation_counts
 from tests.functional.races import create_item, create_variant
 from tests.functional.random_shop import RandomShop
 
@@ -46,7 +46,7 @@ def test_a_shop_created_by_jobs_is_the_one_that_was_delivered_live(
                 if kind == "category"
                 else {**told, "notificationType": "Message", "type": name, "resourceVersion": 1}
             )
-    live = holdings(sandbox)
+    live = klaviyo_records(sandbox)
     assert len(live["items"]) + len(live["variants"]) > 100
 
     sandbox.klaviyo.reset()
@@ -54,12 +54,12 @@ def test_a_shop_created_by_jobs_is_the_one_that_was_delivered_live(
     sandbox.klaviyo.lag(2)
     sandbox.klaviyo.jobs(1)
     done = job.run(*CATALOG)
-    past = holdings(sandbox)
-    assert (done.code, job.failed()) == (0, []), f"seed {seed}"
+    past = klaviyo_records(sandbox)
+    assert (done.code, job.error_lines()) == (0, []), f"seed {seed}"
     for kind in ("categories", "items", "variants"):
         assert past[kind] == live[kind], f"seed {seed}"
     assert catalog_problems(sandbox, settings) == [], f"seed {seed}"
-    assert not used(sandbox).keys() & {*SINGLE}, f"seed {seed}"
+    assert not operation_counts(sandbox).keys() & {*SINGLE}, f"seed {seed}"
     assert 429 not in {call["status"] for call in sandbox.klaviyo.requests(kind="api")}, f"seed {seed}"
     assert done.report["passes"]["products"]["sent"] == len(live["items"])
 
@@ -133,18 +133,18 @@ FALLBACKS: Mapping[Callable[[Sandbox], None], tuple[tuple[int, ...], ...]] = {
 
 @pytest.mark.parametrize("happens", FALLBACKS, ids=lambda one: one.__name__[1:])
 def test_what_jobs_can_not_do_the_handler_does(
-    wide_shop: Sandbox, job: Job, settings: Settings, happens: Callable[[Sandbox], None]
+    bulk_shop: Sandbox, job: Job, settings: Settings, happens: Callable[[Sandbox], None]
 ) -> None:
     """In the end everything is there; and no more than the products of the job that failed is written one by one."""
-    happens(wide_shop)
-    wide_shop.klaviyo.forget_requests()
+    happens(bulk_shop)
+    bulk_shop.klaviyo.forget_requests()
     done = job.run(*PRODUCTS)
-    assert (done.code, job.failed()) == (0, [])
-    delete = "product-0" in wide_shop.klaviyo.state()["items"]
-    found = [one for one in catalog_problems(wide_shop, settings) if not (delete and "item product-0" in one)]
+    assert (done.code, job.error_lines()) == (0, [])
+    delete = "product-0" in bulk_shop.klaviyo.state()["items"]
+    found = [one for one in catalog_problems(bulk_shop, settings) if not (delete and "item product-0" in one)]
     assert found == []
     assert done.report["passes"]["products"]["sent"] == 12
-    taken = Counter(call["operation"] for call in wide_shop.klaviyo.requests(kind="api") if call["status"] in TAKEN)
+    taken = Counter(call["operation"] for call in bulk_shop.klaviyo.requests(kind="api") if call["status"] in TAKEN)
     assert tuple(taken[operation] for operation in SINGLE) in FALLBACKS[happens]
 
 
@@ -154,37 +154,37 @@ def test_few_are_not_worth_a_job(sandbox: Sandbox, job: Job, settings: Settings)
         sandbox.commercetools.put("products", product(f"product-{number}"))
     assert job.run(*PRODUCTS).code == 0
     assert catalog_problems(sandbox, settings) == []
-    assert not BEGIN & used(sandbox).keys()
+    assert not BEGIN & operation_counts(sandbox).keys()
 
 
 def test_what_can_not_be_mapped_is_noted_and_the_others_are_created(
-    wide_shop: Sandbox, job: Job, settings: Settings
+    bulk_shop: Sandbox, job: Job, settings: Settings
 ) -> None:
     """The errors file names it."""
-    wide_shop.commercetools.put("products", product("product-13", [variant("13/1", images="none")]))
+    bulk_shop.commercetools.put("products", product("product-13", [variant("13/1", images="none")]))
     done = job.run(*PRODUCTS)
     assert done.code == 0
-    assert [(one["resource"], one["reason"]) for one in job.failed()] == [("product/product-13", "unmappable")]
-    wide_shop.commercetools.delete("products", "product-13")
-    assert catalog_problems(wide_shop, settings) == []
-    assert not used(wide_shop).keys() & {*SINGLE}
+    assert [(one["resource"], one["reason"]) for one in job.error_lines()] == [("product/product-13", "unmappable")]
+    bulk_shop.commercetools.delete("products", "product-13")
+    assert catalog_problems(bulk_shop, settings) == []
+    assert not operation_counts(bulk_shop).keys() & {*SINGLE}
 
 
-def test_a_category_that_the_shop_lacks_is_left_out(wide_shop: Sandbox, job: Job) -> None:
+def test_a_category_that_the_shop_lacks_is_left_out(bulk_shop: Sandbox, job: Job) -> None:
     """A product may name it for a while; one that Klaviyo lacks is created."""
-    wide_shop.commercetools.put("categories", category("sale", "Sale"))
+    bulk_shop.commercetools.put("categories", category("sale", "Sale"))
     for number in range(1, 13):
-        current = wide_shop.commercetools.document("products", f"product-{number}")["masterData"]["current"]
+        current = bulk_shop.commercetools.document("products", f"product-{number}")["masterData"]["current"]
         current["categories"].append(reference("category", "sale"))
-        wide_shop.commercetools.patch(
+        bulk_shop.commercetools.patch(
             "products", f"product-{number}", {"masterData": {"published": True, "current": current}}
         )
-    wide_shop.commercetools.delete("categories", "bags")
+    bulk_shop.commercetools.delete("categories", "bags")
     assert job.run(*PRODUCTS).code == 0
-    state = wide_shop.klaviyo.state()
+    state = bulk_shop.klaviyo.state()
     assert state["categories"] == {"sale": "Sale"}
     assert [one["categories"] for one in state["items"].values()] == [["sale"]] * 12
-    assert not used(wide_shop).keys() & {*SINGLE}
+    assert not operation_counts(bulk_shop).keys() & {*SINGLE}
 
 
 @pytest.mark.timeout(180)
@@ -201,10 +201,10 @@ def test_a_batch_is_done_before_the_next_is_read(sandbox: Sandbox, job: Job, set
         for call in sandbox.commercetools.requests(kind="api")
         if call["operation"] == "product-projections.query" and call["query"].get("limit") == ["5"]
     ]
-    begun = [call["at"] for operation in sorted(BEGIN) for call in asked(sandbox, operation)]
+    begun = [call["at"] for operation in sorted(BEGIN) for call in answered_calls(sandbox, operation)]
     assert len(pages) == 7  # the last one is empty
     first, second = [at for at in begun if at < pages[4]], [at for at in begun if at > pages[4]]
     assert min(first) > pages[3]
     assert len(first) == 1 + 20  # 20 items and 1,980 variants
     assert len(second) == 1 + 10
-    assert not used(sandbox).keys() & {*SINGLE}
+    assert not operation_counts(sandbox).keys() & {*SINGLE}

@@ -10,10 +10,10 @@ import pytest
 from commands.processes import Sandbox
 from core.settings import Settings
 from sandbox.documents import now
-from tests.functional.backfilling import Job, asked, awaited, ended, used
 from tests.functional.conftest import Function, Serve
 from tests.functional.documents import Json, change, entry, message, money, reference
 from tests.functional.expected_state import catalog_problems
+from tests.functional.job_runs import Job, answered_calls, operation_counts, result_of, wait_until
 
 CATALOG = ("--only", "categories", "--only", "products")
 ITEMS, VARIANTS = "bulk_create_catalog_items", "bulk_create_catalog_variants"
@@ -96,14 +96,14 @@ def _stocked(sandbox: Sandbox) -> None:
 
 
 def _has_begun(sandbox: Sandbox, operation: str) -> Callable[[], object]:
-    return lambda: asked(sandbox, operation)
+    return lambda: answered_calls(sandbox, operation)
 
 
 @pytest.mark.parametrize("operation", [ITEMS, VARIANTS])
 @pytest.mark.parametrize("live", [True, False], ids=["live", "alone"])
 @pytest.mark.timeout(240)
 def test_the_newest_state_wins(
-    wide_shop: Sandbox,
+    bulk_shop: Sandbox,
     job: Job,
     settings: Settings,
     serve: Serve,
@@ -112,16 +112,16 @@ def test_the_newest_state_wins(
 ) -> None:
     """Whether the function handled the messages while the job was queued, or nobody; only what changed is mended."""
     deliver: Deliver = _delivering(serve()) if live else _nobody
-    _stocked(wide_shop)
+    _stocked(bulk_shop)
     with job.started(*CATALOG) as process:
-        awaited(_has_begun(wide_shop, operation))
-        happen(wide_shop, deliver)
-        done = ended(process)
-    assert (done.code, job.failed()) == (0, [])
-    assert catalog_problems(wide_shop, settings) == []
-    assert "product-5" not in wide_shop.klaviyo.state()["items"]
+        wait_until(_has_begun(bulk_shop, operation))
+        happen(bulk_shop, deliver)
+        done = result_of(process)
+    assert (done.code, job.error_lines()) == (0, [])
+    assert catalog_problems(bulk_shop, settings) == []
+    assert "product-5" not in bulk_shop.klaviyo.state()["items"]
     if not live:
-        written = [call["path"] for call in asked(wide_shop, "update_catalog_variant")]
+        written = [call["path"] for call in answered_calls(bulk_shop, "update_catalog_variant")]
         assert not [path for path in written if path.endswith(("%3A11%2F1", ":::11/1", ":::12/1"))]
 
 
@@ -136,7 +136,7 @@ def _delivering(function: Function) -> Deliver:
 @pytest.mark.parametrize("operation", [ITEMS, VARIANTS])
 @pytest.mark.timeout(240)
 def test_nothing_stale_stands_after_a_kill(
-    wide_shop: Sandbox,
+    bulk_shop: Sandbox,
     job: Job,
     settings: Settings,
     serve: Serve,
@@ -144,49 +144,49 @@ def test_nothing_stale_stands_after_a_kill(
 ) -> None:
     """The job of a killed run is at work while the shop changes, and its run is resumed at once."""
     deliver = _delivering(serve())
-    _stocked(wide_shop)
+    _stocked(bulk_shop)
     with job.started(*CATALOG) as process:
-        awaited(_has_begun(wide_shop, operation))
+        wait_until(_has_begun(bulk_shop, operation))
         process.kill()
     assert min(job.state["passes"]["products"]["unfinished"]["creates"]["product-5"]) == "5/1"
-    happen(wide_shop, deliver)
+    happen(bulk_shop, deliver)
     done = job.run(*CATALOG)
-    assert (done.code, job.failed()) == (0, [])
-    assert catalog_problems(wide_shop, settings) == []
+    assert (done.code, job.error_lines()) == (0, [])
+    assert catalog_problems(bulk_shop, settings) == []
     assert done.report["passes"]["products"]["sent"] == 11
 
 
 @pytest.mark.timeout(240)
 def test_killed_again_and_again_it_ends_as_if_it_had_not_been(
-    wide_shop: Sandbox,
+    bulk_shop: Sandbox,
     job: Job,
     settings: Settings,
 ) -> None:
     """Before a job, while it is queued, and while it is looked at."""
-    wide_shop.klaviyo.jobs(2)
+    bulk_shop.klaviyo.jobs(2)
     for operation in (ITEMS, "get_bulk_create_catalog_items_job", VARIANTS, "get_bulk_create_variants_job"):
-        before = used(wide_shop)[operation]
+        before = operation_counts(bulk_shop)[operation]
         with job.started(*CATALOG) as process:
-            awaited(lambda: used(wide_shop)[operation] > before or process.poll() is not None)  # noqa: B023
+            wait_until(lambda: operation_counts(bulk_shop)[operation] > before or process.poll() is not None)  # noqa: B023
             process.kill()
     done = job.run(*CATALOG)
-    assert (done.code, job.failed()) == (0, [])
-    assert catalog_problems(wide_shop, settings) == []
+    assert (done.code, job.error_lines()) == (0, [])
+    assert catalog_problems(bulk_shop, settings) == []
     assert job.state["passes"]["products"]["unfinished"] is None
     assert job.state["passes"]["products"]["read"] == 12
 
 
-def test_a_signal_ends_it_while_a_job_is_queued(wide_shop: Sandbox, job: Job, settings: Settings) -> None:
+def test_a_signal_ends_it_while_a_job_is_queued(bulk_shop: Sandbox, job: Job, settings: Settings) -> None:
     """Within ten seconds, with 75; the same command goes on."""
-    wide_shop.klaviyo.jobs(30)
+    bulk_shop.klaviyo.jobs(30)
     with job.started(*CATALOG) as process:
-        awaited(_has_begun(wide_shop, ITEMS))
+        wait_until(_has_begun(bulk_shop, ITEMS))
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(SECONDS_TO_END)
         except subprocess.TimeoutExpired:
             pytest.fail("it has not ended")
-        assert ended(process).code == 75
-    wide_shop.klaviyo.jobs(0)
+        assert result_of(process).code == 75
+    bulk_shop.klaviyo.jobs(0)
     assert job.run(*CATALOG).code == 0
-    assert catalog_problems(wide_shop, settings) == []
+    assert catalog_problems(bulk_shop, settings) == []

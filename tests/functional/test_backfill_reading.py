@@ -13,8 +13,8 @@ from handlers.services import Services
 from jobs.outcome import INTERRUPTED, InterruptedRunError, StoppedError
 from jobs.reading import PageSize, Reader
 from tests.fake_clock import FakeClock
-from tests.functional.backfilling import Job, awaited
 from tests.functional.documents import order
+from tests.functional.job_runs import Job, wait_until
 
 ORDERS = "^/shop/orders$"
 TIMED_OUT = {"statusCode": 400, "message": "", "errors": [{"code": "QueryTimedOut", "message": ""}]}
@@ -118,7 +118,7 @@ def test_a_run_that_waits_for_the_shop_ends_on_a_signal(sandbox: Sandbox, job: J
     """The same command goes on, and a blip is no reason to stop."""
     sandbox.commercetools.fail(ORDERS, status=503, skip=2)  # the oldest order, and the count
     with job.started("--only", "orders") as process:
-        awaited(lambda: sandbox.commercetools.failures()[0]["hits"] >= 2)
+        wait_until(lambda: sandbox.commercetools.failures()[0]["hits"] >= 2)
         process.terminate()
         assert process.wait(10.0) == INTERRUPTED
     sandbox.commercetools.clear_failures()

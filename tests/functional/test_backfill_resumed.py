@@ -14,8 +14,8 @@ import pytest
 
 from commands.processes import Sandbox
 from jobs.selection import PASSES
-from tests.functional.backfilling import Job, asked, awaited, ended, holdings
 from tests.functional.documents import category, customer, line_item, order, payment, product, reference, transaction
+from tests.functional.job_runs import Job, answered_calls, klaviyo_records, result_of, wait_until
 
 SECONDS_TO_END = 10.0
 HANGS: dict[str, Any] = {"delay": 120}
@@ -51,7 +51,7 @@ def _is_further(process: "subprocess.Popen[str]", job: Job, before: Any) -> bool
 
 def _repeated(sandbox: Sandbox) -> dict[str, int]:
     """How often each event was sent."""
-    sent = [call["body"]["data"]["attributes"] for call in asked(sandbox, "create_event")]
+    sent = [call["body"]["data"]["attributes"] for call in answered_calls(sandbox, "create_event")]
     names = [one["metric"]["data"]["attributes"]["name"] for one in sent]
     return dict(Counter(f"{name} {one['unique_id']}" for name, one in zip(names, sent, strict=True)))
 
@@ -60,7 +60,7 @@ def _repeated(sandbox: Sandbox) -> dict[str, int]:
 def test_killed_after_each_page_it_ends_as_if_it_had_not_been(shop: Sandbox, job: Job) -> None:
     """SIGKILL whenever a page was noted, again and again with the same command; one page is repeated at most."""
     assert job.run("--page", "3").code == 0
-    whole = holdings(shop)
+    whole = klaviyo_records(shop)
     (job.folder / "backfill-state.json").unlink()
     shop.klaviyo.reset()
     shop.klaviyo.fail("^/api", delay=0.1)  # time to kill it
@@ -68,14 +68,14 @@ def test_killed_after_each_page_it_ends_as_if_it_had_not_been(shop: Sandbox, job
     while True:
         before = _cursors(job)
         with job.started("--page", "3") as process:
-            awaited(partial(_is_further, process, job, before))
+            wait_until(partial(_is_further, process, job, before))
             if process.poll() is not None:
-                assert ended(process).code == 0
+                assert result_of(process).code == 0
                 break
             process.kill()
             kills += 1
     assert kills >= 2 * len(PASSES)
-    assert holdings(shop) == whole
+    assert klaviyo_records(shop) == whole
     assert max(_repeated(shop).values()) <= 2
     counted = {name: (one["read"], one["sent"], one["errors"]) for name, one in job.state["passes"].items()}
     assert counted == dict.fromkeys(PASSES, (4, 4, 0))
@@ -85,12 +85,12 @@ def test_a_signal_ends_it_within_ten_seconds(shop: Sandbox, job: Job) -> None:
     """Also while Klaviyo hangs: the page is dropped, 75 says that the same command goes on."""
     shop.klaviyo.fail("^/api/events", **HANGS)
     with job.started("--only", "orders") as process:
-        awaited(lambda: any(call["operation"] == "create_event" for call in shop.klaviyo.requests()))
+        wait_until(lambda: any(call["operation"] == "create_event" for call in shop.klaviyo.requests()))
         process.send_signal(signal.SIGTERM)
         asked_at = time.monotonic()
-        done = ended(process)
+        done = result_of(process)
     assert time.monotonic() - asked_at < SECONDS_TO_END
-    assert (done.code, done.said) == (75, "Interrupted. Run the same command again to resume.")
+    assert (done.code, done.stop_reasons) == (75, "Interrupted. Run the same command again to resume.")
     assert job.state["owner"] is None
     shop.klaviyo.clear_failures()
     assert job.run("--only", "orders").code == 0
@@ -102,9 +102,9 @@ def test_a_signal_lets_the_page_end(shop: Sandbox, job: Job) -> None:
     """Where it can within eight seconds: it is noted, and not repeated."""
     shop.klaviyo.fail("^/api/events", delay=0.5)
     with job.started("--only", "orders", "--page", "1") as process:
-        awaited(lambda: any(call["operation"] == "create_event" for call in shop.klaviyo.requests()))
+        wait_until(lambda: any(call["operation"] == "create_event" for call in shop.klaviyo.requests()))
         process.send_signal(signal.SIGINT)
-        assert ended(process).code == 75
+        assert result_of(process).code == 75
     assert job.state["passes"]["orders"]["read"] == 1
     shop.klaviyo.clear_failures()
     assert job.run("--only", "orders", "--page", "1").code == 0
@@ -119,9 +119,9 @@ def test_who_is_erased_while_it_runs_does_not_come_back(shop: Sandbox, job: Job,
     """What was sent after the erasure is undone."""
     shop.klaviyo.fail("^/api/(events|profile-import)", delay=1)
     with job.started("--only", only) as process:
-        awaited(lambda: any(call["operation"] == operation for call in shop.klaviyo.requests()))
+        wait_until(lambda: any(call["operation"] == operation for call in shop.klaviyo.requests()))
         shop.commercetools.delete("customers", "customer-1")
-        assert ended(process).code == 0
+        assert result_of(process).code == 0
     assert _people(shop) == {"customer-2", "customer-3", "customer-4"}
 
 
@@ -130,7 +130,7 @@ def test_who_is_erased_after_a_kill_does_not_come_back(shop: Sandbox, job: Job, 
     """The page that was killed had sent something of them, and what they bought may be deleted as well."""
     shop.commercetools.fail("/customers/customer-1", skip=1, **HANGS)
     with job.started("--only", only) as process:
-        awaited(lambda: "customer-1" in _people(shop))
+        wait_until(lambda: "customer-1" in _people(shop))
         process.kill()
     shop.commercetools.clear_failures()
     shop.commercetools.delete("customers", "customer-1")
@@ -144,10 +144,10 @@ def test_who_is_erased_between_two_attempts_does_not_come_back(shop: Sandbox, jo
     """Klaviyo took what the first attempt sent, and said that it did not; the second one finds the customer gone."""
     shop.klaviyo.fail("^/api/events", status=503, apply=True)
     with job.started("--only", "orders") as process:
-        awaited(lambda: len(_reads_of(shop, "customer-1")) == 2)  # before the events, and after they failed
+        wait_until(lambda: len(_reads_of(shop, "customer-1")) == 2)  # before the events, and after they failed
         shop.commercetools.delete("customers", "customer-1")
         shop.klaviyo.clear_failures()
-        assert ended(process).code == 0
+        assert result_of(process).code == 0
     assert _people(shop) == {"customer-2", "customer-3", "customer-4"}
 
 
@@ -165,10 +165,10 @@ def test_two_runs_on_one_file(shop: Sandbox, job: Job) -> None:
     """The second one sees that the first one is alive, and says whose it is."""
     shop.klaviyo.fail("^/api/events", **HANGS)
     with job.started("--only", "orders") as process:
-        awaited(lambda: any(call["operation"] == "create_event" for call in shop.klaviyo.requests()))
+        wait_until(lambda: any(call["operation"] == "create_event" for call in shop.klaviyo.requests()))
         second = job.run("--only", "orders")
         assert second.code == 78
-        assert f"another run (process {process.pid} on " in second.said
+        assert f"another run (process {process.pid} on " in second.stop_reasons
         assert process.poll() is None
 
 
@@ -180,18 +180,18 @@ def test_a_state_file_that_can_not_be_written_for_a_moment(shop: Sandbox, job: J
     for comes_back in (False, True):
         folder.mkdir()
         with job.started(*arguments) as process:
-            awaited(lambda: any(call["operation"] == "create_event" for call in shop.klaviyo.requests()))
+            wait_until(lambda: any(call["operation"] == "create_event" for call in shop.klaviyo.requests()))
             folder.rename(away)
             _await_line(process, "the state file can't be written")
             if comes_back:
                 away.rename(folder)
                 shop.klaviyo.clear_failures()
-                assert ended(process).code == 0
+                assert result_of(process).code == 0
             else:
                 process.terminate()
-                stopped = ended(process)
+                stopped = result_of(process)
                 away.rename(folder)
-                assert (stopped.code, "No such file or directory. Run" in stopped.said) == (75, True)
+                assert (stopped.code, "No such file or directory. Run" in stopped.stop_reasons) == (75, True)
         shop.klaviyo.forget_requests()
         shutil.rmtree(folder)
     assert len(shop.klaviyo.state()["events"]) == 8
@@ -222,8 +222,8 @@ def test_the_state_of_another_run_is_refused(shop: Sandbox, job: Job, changed: d
     path = job.folder / "backfill-state.json"
     path.write_text(json.dumps({**job.state, **changed}), encoding="utf-8")
     refused = job.run("--only", "customers")
-    assert (refused.code, said in refused.said) == (78, True)
-    assert asked(shop, "create_or_update_profile") == []
+    assert (refused.code, said in refused.stop_reasons) == (78, True)
+    assert answered_calls(shop, "create_or_update_profile") == []
     if "version" not in changed:
         assert job.run("--only", "customers", "--restart").code == 0
         assert len(_people(shop)) == 4
@@ -233,12 +233,12 @@ def test_other_options_wait_until_a_run_is_done(shop: Sandbox, job: Job) -> None
     """A run that is not done keeps its file; one that is done leaves it to the next."""
     shop.klaviyo.fail("^/api/events", **HANGS)
     with job.started("--only", "orders") as process:
-        awaited(lambda: any(call["operation"] == "create_event" for call in shop.klaviyo.requests()))
+        wait_until(lambda: any(call["operation"] == "create_event" for call in shop.klaviyo.requests()))
         process.kill()
     shop.klaviyo.clear_failures()
     refused = job.run("--only", "orders", "--since", "2026-06-01")
     assert refused.code == 78
-    assert "(--since)" in refused.said
+    assert "(--since)" in refused.stop_reasons
     assert job.run("--only", "orders").code == 0
     assert job.run("--only", "orders", "--since", "2026-06-01").report["passes"]["orders"]["read"] == 2
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from commands.processes import Sandbox
-from tests.functional.backfilling import Job
 from tests.functional.conftest import Function
 from tests.functional.documents import Json
+from tests.functional.job_runs import Job
 from tests.functional.shipment_documents import (
     DHL,
     delivery,
@@ -18,7 +18,7 @@ from tests.functional.shipment_documents import (
     return_item,
     return_state,
     shipment_state,
-    shipped,
+    shipped_order,
 )
 
 pytestmark = pytest.mark.usefixtures("buyer")
@@ -29,7 +29,7 @@ RETURN = return_info(
     return_item(2, "line-2", shipmentState="Returned", lastModifiedAt="2026-05-09T10:00:00.000Z"),
     date="2026-05-08T10:00:00.000Z",
 )
-ORDER = shipped(
+ORDER = shipped_order(
     delivery(1, None, PARCEL),
     shipmentState="Shipped",
     orderState="Complete",

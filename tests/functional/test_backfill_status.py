@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 from commands.backfill_status import status_report
 from commands.processes import Sandbox
 from manage import manage
-from tests.functional.backfilling import Job, asked, awaited, ended
 from tests.functional.documents import customer, order
+from tests.functional.job_runs import Job, answered_calls, result_of, wait_until
 
 NOW = datetime(2026, 11, 28, 12, 0, 30, tzinfo=UTC)
 
@@ -69,15 +69,15 @@ def test_a_run_at_work_stopped_and_killed(sandbox: Sandbox, job: Job) -> None:
         sandbox.commercetools.put("customers", customer(f"customer-{number:02}", addresses=[]))
     sandbox.klaviyo.fail("profile-import", delay=0.3)
     with job.started("--only", "customers", "--page", "10") as process:
-        awaited(lambda: len(asked(sandbox, "create_or_update_profile")) >= 10)
+        wait_until(lambda: len(answered_calls(sandbox, "create_or_update_profile")) >= 10)
         told = json.loads(_status(job, "--json").output)
         assert (told["standing"], told["owner"]["pid"]) == ("running", process.pid)
         assert f"Running: process {process.pid} on {socket.gethostname()}" in _status(job).output
         process.terminate()
-        assert ended(process).code == 75
+        assert result_of(process).code == 75
     assert "Stopped. Run the same command again to resume." in _status(job).output
     with job.started("--only", "customers", "--page", "10") as process:
-        awaited(lambda: job.state["owner"])
+        wait_until(lambda: job.state["owner"])
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert "Killed. Run the same command again to resume." in _status(job).output

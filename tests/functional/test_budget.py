@@ -18,7 +18,7 @@ from core.errors import TryAgain, Unavailable
 from handlers.services import Services
 from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Function, Serve
 from tests.functional.documents import category, change, customer, entry, line_item, message, order, product, variant
-from tests.functional.failing import LIMITS, FakeTopic, Stopwatch, fake_topic, requests_of
+from tests.functional.failure_cases import LIMITS, FakeTopic, Stopwatch, all_requests, fake_topic
 
 pytestmark = pytest.mark.usefixtures("buyer")
 
@@ -55,7 +55,7 @@ def test_no_write_after_the_first_failure_for_good(
     sandbox.klaviyo.fail("^/api/events", status=status, skip=2)
     answer = quick.deliver(_placed(50))
     assert (answer.status, answer.outcome) == (REFUSED, "retried")
-    assert letters.letters == []
+    assert letters.published == []
     assert _events(sandbox) <= 3 + PARALLEL + 1 + RETRIES
     assert answer.line["calls"]["klaviyo"] == _events(sandbox)
 
@@ -65,7 +65,7 @@ def test_a_refused_event_stops_no_other(sandbox: Sandbox, letters: FakeTopic, qu
     sandbox.klaviyo.fail("^/api/events", status=400, skip=2, count=1)
     answer = quick.deliver(_placed(50))
     assert (answer.status, answer.outcome, answer.reason) == (ACKNOWLEDGED, "dead-lettered", "klaviyo_refused")
-    assert len(letters.letters) == 1
+    assert len(letters.published) == 1
     assert _events(sandbox) == answer.line["calls"]["klaviyo"] == 51
     assert len(sandbox.klaviyo.state()["events"]) == 50
 
@@ -76,7 +76,7 @@ def test_retries_are_shared(skip: int, sandbox: Sandbox, letters: FakeTopic, qui
     sandbox.klaviyo.fail("^/api/events", status=503, skip=skip)
     answer = quick.deliver(_placed(20))
     assert (answer.status, answer.outcome, answer.reason) == (REFUSED, "retried", "klaviyo_error")
-    assert letters.letters == []
+    assert letters.published == []
     assert _events(sandbox) <= skip + PARALLEL + 1 + RETRIES
 
 
@@ -93,9 +93,9 @@ def test_failures_all_along_the_way_of_a_product(sandbox: Sandbox, quick: Functi
         backend.seed(7)
         backend.fail("^/(api|shop)/", status=503, rate=0.33)
     for _ in range(40):
-        before = len(requests_of(sandbox.klaviyo, sandbox.commercetools))
+        before = len(all_requests(sandbox.klaviyo, sandbox.commercetools))
         answer = quick.deliver(message("ProductPublished", "product", "product-1"))
-        assert len(requests_of(sandbox.klaviyo, sandbox.commercetools)) - before <= healthy + 10
+        assert len(all_requests(sandbox.klaviyo, sandbox.commercetools)) - before <= healthy + 10
         if answer.status == ACKNOWLEDGED:
             break
     assert answer.outcome == "synced"

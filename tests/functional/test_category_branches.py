@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from commands.processes import Sandbox
+from tests.functional.call_counts import measured
 from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Answer, Function, Serve
-from tests.functional.documents import category, change, message, product, young
-from tests.functional.failing import FakeTopic, Stopwatch, fake_topic
-from tests.functional.measuring import measured
-from tests.functional.races import deliver_while, pushed
+from tests.functional.documents import category, change, message, product, recent
+from tests.functional.failure_cases import FakeTopic, Stopwatch, fake_topic
+from tests.functional.races import deliver_while, push_body
 
 MOVED = change("ResourceUpdated", "category", "bags", version=2)
 TREE = [
@@ -142,7 +142,7 @@ def test_a_refused_item_keeps_the_name_back(sandbox: Sandbox, letters: FakeTopic
         "dead-lettered",
         "item of product bag-1",
     )
-    assert len(letters.letters) == 1
+    assert len(letters.published) == 1
     assert [own for own, categories in _items(sandbox).items() if "men" in categories] == ["bag-2", "bag-3"]
     names = sandbox.klaviyo.state()["categories"]
     assert (names["bags"], names["totes"]) == ("Women > More > Bags", "Men > Bags > Totes")
@@ -173,7 +173,7 @@ def test_a_refused_item_keeps_the_name_of_a_descendant_that_moved(
     sandbox.commercetools.patch("categories", "men", {"name": {"en-US": "Gents"}})
     sandbox.klaviyo.fail("catalog-items/", method="PATCH", status=400)
     answer = function.deliver(change("ResourceUpdated", "category", "men", version=2))
-    assert (answer.outcome, len(letters.letters)) == ("dead-lettered", 1)
+    assert (answer.outcome, len(letters.published)) == ("dead-lettered", 1)
     names = sandbox.klaviyo.state()["categories"]
     assert (names["men"], names["bags"]) == ("Men", "Women > More > Bags")
     sandbox.klaviyo.clear_failures()
@@ -214,7 +214,7 @@ def test_moved_before_the_list_shows_it(sandbox: Sandbox, serve: Serve) -> None:
     sandbox.klaviyo.lag(5)
     _fill(sandbox, first, {"bag": ["bags"]})
     _move(sandbox, "men")
-    assert second.deliver(young(MOVED)).outcome == "synced"
+    assert second.deliver(recent(MOVED)).outcome == "synced"
     assert _items(sandbox) == {"bag": {"men", "bags"}}
     assert sandbox.klaviyo.state()["categories"]["bags"] == "Men > Bags"
 
@@ -232,7 +232,7 @@ def test_a_descendant_that_leaves_while_it_is_renamed(sandbox: Sandbox, serve: S
             time.sleep(0.01)
         _move(sandbox, "men", own="totes")
         totes = change("ResourceUpdated", "category", "totes", version=2)
-        assert second.post(pushed(young(totes))).status_code == ACKNOWLEDGED
+        assert second.post(push_body(recent(totes))).status_code == ACKNOWLEDGED
         assert answer.result().outcome == "synced"
     names = sandbox.klaviyo.state()["categories"]
     assert (names["bags"], names["totes"]) == ("Women > More > Purses", "Men > Totes")
@@ -250,7 +250,7 @@ def test_the_tree_is_free_while_items_move(sandbox: Sandbox, function: Function)
         while not any(call["operation"] == "get_item_ids_for_catalog_category" for call in sandbox.klaviyo.requests()):
             time.sleep(0.01)
         watch = Stopwatch()
-        assert function.post(pushed(message("CategoryCreated", "category", "home"))).status_code == ACKNOWLEDGED
+        assert function.post(push_body(message("CategoryCreated", "category", "home"))).status_code == ACKNOWLEDGED
         assert watch.seconds < 2
         assert moving.result().outcome == "synced"
 
@@ -263,7 +263,7 @@ def test_a_product_that_was_read_before_its_category_moved(sandbox: Sandbox, ser
 
     def move() -> None:
         _move(sandbox, "men")
-        assert second.post(pushed(MOVED)).status_code == ACKNOWLEDGED
+        assert second.post(push_body(MOVED)).status_code == ACKNOWLEDGED
 
     deliver_while(first, sandbox, message("ProductPublished", "product", "bag"), "get_variants_for_catalog_item", move)
     assert _items(sandbox) == {"bag": {"men", "bags"}}

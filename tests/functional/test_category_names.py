@@ -9,9 +9,9 @@ import pytest
 
 from commands.processes import Sandbox
 from tests.functional.conftest import ACKNOWLEDGED, Function, Serve
-from tests.functional.documents import category, change, message, product, reference, young
-from tests.functional.failing import FakeTopic, fake_topic
-from tests.functional.races import deliver_while, pushed
+from tests.functional.documents import category, change, message, product, recent, reference
+from tests.functional.failure_cases import FakeTopic, fake_topic
+from tests.functional.races import deliver_while, push_body
 
 CHANGED = change("ResourceUpdated", "category", "women")
 CREATED = message("CategoryCreated", "category", "women")
@@ -56,7 +56,7 @@ def test_a_read_older_than_the_message_is_not_copied(sandbox: Sandbox, function:
 
 def test_a_created_category_that_is_not_there_yet(function: Function) -> None:
     """While its message is young it is delivered again; later the category was deleted meanwhile."""
-    assert function.deliver(young(CREATED)).reason == "not_there_yet"
+    assert function.deliver(recent(CREATED)).reason == "not_there_yet"
     assert function.deliver(CREATED).reason == "deleted_meanwhile"
 
 
@@ -68,7 +68,7 @@ def test_deleted_while_it_was_created(sandbox: Sandbox, serve: Serve) -> None:
     answer = deliver_while(
         function,
         sandbox,
-        young(CREATED),
+        recent(CREATED),
         "get_catalog_categories",
         lambda: sandbox.commercetools.delete("categories", "women"),
     )
@@ -86,10 +86,10 @@ def test_renamed_and_renamed_back_while_lists_lag(sandbox: Sandbox, serve: Serve
         functions[0].deliver(message("CategoryCreated", "category", own))
     sandbox.klaviyo.lag(5)
     _rename(sandbox, "women", "Ladies")
-    assert functions[0].deliver(young(CHANGED)).outcome == "synced"
+    assert functions[0].deliver(recent(CHANGED)).outcome == "synced"
     assert _names(sandbox) == {"women": "Ladies", "bags": "Ladies > Bags"}
     _rename(sandbox, "women", "Women")
-    back = CHANGED if instances == 1 else young(CHANGED)
+    back = CHANGED if instances == 1 else recent(CHANGED)
     assert functions[-1].deliver(back).outcome == "synced"
     assert _names(sandbox) == {"women": "Women", "bags": "Women > Bags"}
 
@@ -101,9 +101,9 @@ def test_a_child_that_was_created_just_before_its_parent_is_renamed(sandbox: San
     assert first.deliver(CREATED).outcome == "synced"
     sandbox.klaviyo.lag(5)
     sandbox.commercetools.put("categories", category("bags", "Bags", ancestors=["women"]))
-    assert first.deliver(young(message("CategoryCreated", "category", "bags"))).outcome == "synced"
+    assert first.deliver(recent(message("CategoryCreated", "category", "bags"))).outcome == "synced"
     _rename(sandbox, "women", "Ladies")
-    assert second.deliver(young(CHANGED)).outcome == "synced"
+    assert second.deliver(recent(CHANGED)).outcome == "synced"
     assert _names(sandbox) == {"women": "Ladies", "bags": "Ladies > Bags"}
 
 
@@ -117,7 +117,7 @@ def test_a_child_that_is_created_while_its_parent_is_renamed(sandbox: Sandbox, s
 
     def rename() -> None:
         _rename(sandbox, "women", "Ladies")
-        assert second.post(pushed(young(CHANGED))).status_code == ACKNOWLEDGED
+        assert second.post(push_body(recent(CHANGED))).status_code == ACKNOWLEDGED
 
     created = message("CategoryCreated", "category", "bags")
     assert deliver_while(first, sandbox, created, "get_catalog_categories", rename).outcome == "synced"
@@ -136,7 +136,7 @@ def test_a_descendant_that_is_renamed_meanwhile(sandbox: Sandbox, serve: Serve) 
 
     def rename() -> None:
         _rename(sandbox, "bags", "Purses")
-        done = second.post(pushed(change("ResourceUpdated", "category", "bags", version=2)))
+        done = second.post(push_body(change("ResourceUpdated", "category", "bags", version=2)))
         assert done.status_code == ACKNOWLEDGED
 
     sandbox.klaviyo.forget_requests()
@@ -165,11 +165,11 @@ def test_a_descendant_that_an_older_message_names_last(sandbox: Sandbox, serve: 
     sandbox.klaviyo.fail("catalog-categories/[^/]*women", method="PATCH", delay=2, count=1)  # the first's, at once
     sandbox.klaviyo.forget_requests()
     with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(first.post, pushed(CHANGED | {"version": 2}))
+        answer = pool.submit(first.post, push_body(CHANGED | {"version": 2}))
         while not any(call["method"] == "PATCH" for call in sandbox.klaviyo.requests()):
             time.sleep(0.01)
         _rename(sandbox, "women", "Ladies")
-        assert second.post(pushed(CHANGED | {"version": 3})).status_code == ACKNOWLEDGED
+        assert second.post(push_body(CHANGED | {"version": 3})).status_code == ACKNOWLEDGED
         assert answer.result().status_code == ACKNOWLEDGED
     assert _names(sandbox) == {"women": "Ladies", "bags": "Ladies > Bags"}
 
@@ -184,7 +184,7 @@ def test_a_refused_descendant_keeps_the_own_name_back(sandbox: Sandbox, letters:
     sandbox.klaviyo.fail("catalog-categories/[^/]*bags", method="PATCH", status=400)
     answer = function.deliver(CHANGED)
     assert (answer.outcome, answer.line["part"]) == ("dead-lettered", "category bags")
-    assert len(letters.letters) == 1
+    assert len(letters.published) == 1
     assert _names(sandbox) == {"women": "Women", "bags": "Women > bags", "shoes": "Ladies > shoes"}
     sandbox.klaviyo.clear_failures()
     assert function.deliver(CHANGED).outcome == "synced"
@@ -204,7 +204,7 @@ def test_a_category_that_a_product_brings_along(sandbox: Sandbox, serve: Serve) 
         while not _is_read(sandbox):
             time.sleep(0.01)
         _rename(sandbox, "women", "Ladies")
-        assert second.post(pushed(young(CHANGED))).status_code == ACKNOWLEDGED
+        assert second.post(push_body(recent(CHANGED))).status_code == ACKNOWLEDGED
         assert answer.result().outcome == "synced"
     assert _names(sandbox) == {"women": "Ladies", "bags": "Ladies > Bags"}
 
@@ -219,9 +219,9 @@ def test_young_messages_that_wait_for_each_other_share_a_copy(sandbox: Sandbox, 
     function.deliver(CREATED)
     sandbox.klaviyo.fail("catalog-categories/", method="PATCH", delay=0.3)
     sandbox.klaviyo.forget_requests()
-    delivery: Mapping[str, Any] = young(CHANGED)
+    delivery: Mapping[str, Any] = recent(CHANGED)
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(function.post, [pushed(delivery)] * 8))
+        answers = list(pool.map(function.post, [push_body(delivery)] * 8))
     assert {answer.status_code for answer in answers} == {ACKNOWLEDGED}
     written = [call for call in sandbox.klaviyo.requests() if call["operation"] == "update_catalog_category"]
     assert len(written) == 2

@@ -3,38 +3,38 @@
 import pytest
 
 from commands.processes import Sandbox
-from tests.functional.conftest import Asked, Function
-from tests.functional.consenting import (
+from tests.functional.call_counts import measured
+from tests.functional.conftest import Function, ServeConsent
+from tests.functional.consent_shop import (
     EMAIL,
-    MARK,
     RULES,
     SUBSCRIBE,
     TIMED,
     UNSUBSCRIBE,
+    UPDATE,
     UPSERT,
     ago,
-    answering,
-    calls,
     consent,
+    customer_updated,
+    customer_with_answer,
     field_message,
+    klaviyo_calls,
     profile_of,
-    updated,
 )
 from tests.functional.documents import address, change
-from tests.functional.measuring import measured
 
 
 @pytest.fixture
-def function(asked: Asked) -> Function:
+def function(serve_consent: ServeConsent) -> Function:
     """A function that reads `custom.newsletter`."""
-    return asked(RULES)
+    return serve_consent(RULES)
 
 
 def test_a_yes_subscribes_and_leaves_a_marker(sandbox: Sandbox, function: Function) -> None:
     """Two calls more than the copy, in our name, by the id of the profile; the next update needs none of them."""
-    sandbox.commercetools.put("customers", answering(newsletter=True))
-    first = measured(sandbox, function, updated())
-    assert first.written == (UPSERT, SUBSCRIBE, MARK)
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
+    first = measured(sandbox, function, customer_updated())
+    assert first.written == (UPSERT, SUBSCRIBE, UPDATE)
     body = next(call["body"] for call in sandbox.klaviyo.requests() if call["operation"] == SUBSCRIBE)["data"]
     assert body == {
         "type": "profile-subscription-bulk-create-job",
@@ -58,17 +58,17 @@ def test_a_yes_subscribes_and_leaves_a_marker(sandbox: Sandbox, function: Functi
     assert consent(sandbox) == "SUBSCRIBED"
     assert str(profile_of(sandbox)["properties"]["ct_consent_email"]).startswith("yes@")
     assert first.answer.line["consent"] == ["email subscribe: yes_and_never_subscribed"]
-    sandbox.commercetools.put("customers", answering(newsletter=True, version=2))
-    again = measured(sandbox, function, updated(2))
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=True, version=2))
+    again = measured(sandbox, function, customer_updated(2))
     assert again.written == (UPSERT,)
     assert again.answer.line["consent"] == ["email nothing: agrees"]
 
 
-def test_switched_off_nothing_is_asked(sandbox: Sandbox, asked: Asked) -> None:
+def test_switched_off_nothing_is_asked(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
     """Without [consent] the upsert asks for no consent, and messages about fields are ignored."""
-    sandbox.commercetools.put("customers", answering(newsletter=True))
-    function = asked("")
-    assert measured(sandbox, function, updated()).written == (UPSERT,)
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
+    function = serve_consent("")
+    assert measured(sandbox, function, customer_updated()).written == (UPSERT,)
     (call,) = sandbox.klaviyo.requests()
     assert "additional-fields" not in call["path"]
     assert measured(sandbox, function, field_message(True, at=ago(hours=1))).outcome == "ignored disabled"
@@ -78,13 +78,13 @@ def test_switched_off_nothing_is_asked(sandbox: Sandbox, asked: Asked) -> None:
 @pytest.mark.parametrize("fields", [{"mailing": False}, {"newsletter": ""}, {"newsletter": "later"}, {}])
 @pytest.mark.parametrize("conflict", ["newest", "klaviyo", "commercetools"])
 def test_a_renamed_or_missing_field_unsubscribes_nobody(
-    sandbox: Sandbox, asked: Asked, fields: dict[str, object], conflict: str
+    sandbox: Sandbox, serve_consent: ServeConsent, fields: dict[str, object], conflict: str
 ) -> None:
     """A field that is not there, and a value that is neither yes nor no, say nothing, whoever wins."""
-    function = asked(f'{RULES}conflict = "{conflict}"')
+    function = serve_consent(f'{RULES}conflict = "{conflict}"')
     sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", custom_method_detail="commercetools")
-    sandbox.commercetools.put("customers", answering(**fields))  # type: ignore[arg-type]
-    result = measured(sandbox, function, updated())
+    sandbox.commercetools.put("customers", customer_with_answer(**fields))  # type: ignore[arg-type]
+    result = measured(sandbox, function, customer_updated())
     assert result.written == (UPSERT,)
     assert consent(sandbox) == "SUBSCRIBED"
 
@@ -93,26 +93,32 @@ def test_the_field_is_renamed_for_everybody(sandbox: Sandbox, function: Function
     """Customers who were subscribed by their field stay so when it gets another name, type and default."""
     ids = [f"customer-{number}" for number in range(1, 6)]
     for own_id in ids:
-        told = answering(newsletter=True) | {"id": own_id, "email": f"{own_id}@example.com", "addresses": []}
+        told = customer_with_answer(newsletter=True) | {"id": own_id, "email": f"{own_id}@example.com", "addresses": []}
         sandbox.commercetools.put("customers", told)
         assert function.deliver(change("ResourceUpdated", "customer", own_id)).outcome == "synced"
     for own_id in ids:
-        told = answering(mailing=False, version=2) | {"id": own_id, "email": f"{own_id}@example.com", "addresses": []}
+        told = customer_with_answer(mailing=False, version=2) | {
+            "id": own_id,
+            "email": f"{own_id}@example.com",
+            "addresses": [],
+        }
         sandbox.commercetools.put("customers", told)
         assert function.deliver(change("ResourceUpdated", "customer", own_id, version=2)).outcome == "synced"
-    assert UNSUBSCRIBE not in calls(sandbox)
+    assert UNSUBSCRIBE not in klaviyo_calls(sandbox)
     assert {consent(sandbox, email=f"{own_id}@example.com") for own_id in ids} == {"SUBSCRIBED"}
 
 
 @pytest.mark.parametrize("conflict", ["newest", "klaviyo"])
-def test_a_field_that_was_always_false_unsubscribes_nobody(sandbox: Sandbox, asked: Asked, conflict: str) -> None:
+def test_a_field_that_was_always_false_unsubscribes_nobody(
+    sandbox: Sandbox, serve_consent: ServeConsent, conflict: str
+) -> None:
     """Who subscribed by a form survives edits of the customer, and a first `false` in the field."""
-    function = asked(f'{RULES}conflict = "{conflict}"')
+    function = serve_consent(f'{RULES}conflict = "{conflict}"')
     sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", consent_timestamp=ago(days=30), custom_method_detail="Footer")
-    sandbox.commercetools.put("customers", answering(newsletter=False))
-    assert measured(sandbox, function, updated()).written == (UPSERT,)
-    sandbox.commercetools.put("customers", answering(newsletter=False, version=2, other=1))
-    assert measured(sandbox, function, updated(2)).written == (UPSERT,)
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=False))
+    assert measured(sandbox, function, customer_updated()).written == (UPSERT,)
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=False, version=2, other=1))
+    assert measured(sandbox, function, customer_updated(2)).written == (UPSERT,)
     added = field_message(False, at=ago(hours=1), version=2)
     assert measured(sandbox, function, added).written == (UPSERT,)
     type_set = added | {"type": "CustomerCustomTypeSet", "customFields": {"fields": {"newsletter": False}}}
@@ -122,12 +128,12 @@ def test_a_field_that_was_always_false_unsubscribes_nobody(sandbox: Sandbox, ask
 
 def test_a_changed_phone_number_resubscribes_nobody(sandbox: Sandbox, function: Function) -> None:
     """Subscribed by the field, unsubscribed by the link in a mail: later edits of the customer change nothing."""
-    sandbox.commercetools.put("customers", answering(newsletter=True))
-    assert function.deliver(updated()).outcome == "synced"
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
+    assert function.deliver(customer_updated()).outcome == "synced"
     sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", suppression=[{"reason": "UNSUBSCRIBE", "timestamp": ago()}])
-    moved = answering(newsletter=True, version=2) | {"addresses": [address(mobile="0171 3920015")]}
+    moved = customer_with_answer(newsletter=True, version=2) | {"addresses": [address(mobile="0171 3920015")]}
     sandbox.commercetools.put("customers", moved)
-    result = measured(sandbox, function, updated(2))
+    result = measured(sandbox, function, customer_updated(2))
     assert result.written == (UPSERT,)
     assert consent(sandbox) == "UNSUBSCRIBED"
     assert result.answer.line["consent"] == ["email nothing: no_in_klaviyo_and_yes_without_time"]
@@ -135,30 +141,30 @@ def test_a_changed_phone_number_resubscribes_nobody(sandbox: Sandbox, function: 
 
 def test_a_no_in_the_field_takes_back_what_it_gave(sandbox: Sandbox, function: Function) -> None:
     """The subscription is our own, so the plain change of the customer is enough: +2 calls, and no list."""
-    sandbox.commercetools.put("customers", answering(newsletter=True))
-    assert function.deliver(updated()).outcome == "synced"
-    sandbox.commercetools.put("customers", answering(newsletter=False, version=2))
-    assert measured(sandbox, function, updated(2)).written == (UPSERT, UNSUBSCRIBE, MARK)
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
+    assert function.deliver(customer_updated()).outcome == "synced"
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=False, version=2))
+    assert measured(sandbox, function, customer_updated(2)).written == (UPSERT, UNSUBSCRIBE, UPDATE)
     assert consent(sandbox) == "UNSUBSCRIBED"
     assert str(profile_of(sandbox)["properties"]["ct_consent_email"]).startswith("no@")
     body = next(call["body"] for call in sandbox.klaviyo.requests() if call["operation"] == UNSUBSCRIBE)
     assert "relationships" not in body["data"]
-    sandbox.commercetools.put("customers", answering(newsletter=False, version=3))
-    assert measured(sandbox, function, updated(3)).written == (UPSERT,)
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=False, version=3))
+    assert measured(sandbox, function, customer_updated(3)).written == (UPSERT,)
 
 
 def test_the_message_about_the_field_tells_the_time(sandbox: Sandbox, function: Function) -> None:
     """Ticked again after the link in a mail: subscribed. Unticked after a form: unsubscribed. Redelivered: nothing."""
     sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=2))
-    sandbox.commercetools.put("customers", answering(newsletter=True))
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
     ticked = field_message(True, previous=False, at=ago(days=1))
-    assert measured(sandbox, function, ticked).written == (UPSERT, SUBSCRIBE, MARK)
+    assert measured(sandbox, function, ticked).written == (UPSERT, SUBSCRIBE, UPDATE)
     assert measured(sandbox, function, ticked).written == (UPSERT,)
     assert consent(sandbox) == "SUBSCRIBED"
     sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", consent_timestamp=ago(hours=20), custom_method_detail="Footer")
-    sandbox.commercetools.put("customers", answering(newsletter=False, version=2))
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=False, version=2))
     unticked = field_message(False, previous=True, at=ago(hours=10), version=2)
-    assert measured(sandbox, function, unticked).written == (UPSERT, UNSUBSCRIBE, MARK)
+    assert measured(sandbox, function, unticked).written == (UPSERT, UNSUBSCRIBE, UPDATE)
     assert consent(sandbox) == "UNSUBSCRIBED"
     assert measured(sandbox, function, unticked).written == (UPSERT,)
 
@@ -168,7 +174,7 @@ def test_a_message_that_is_older_than_klaviyo(sandbox: Sandbox, function: Functi
     """A form or a link that was used after the field moved has the last word."""
     said = "UNSUBSCRIBED" if answer else "SUBSCRIBED"
     sandbox.klaviyo.set_consent(EMAIL, said, consent_timestamp=ago(hours=1), custom_method_detail="Footer")
-    sandbox.commercetools.put("customers", answering(newsletter=answer))
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=answer))
     late = field_message(answer, previous=not answer, at=ago(days=1))
     assert measured(sandbox, function, late).written == (UPSERT,)
     assert consent(sandbox) == said
@@ -177,10 +183,10 @@ def test_a_message_that_is_older_than_klaviyo(sandbox: Sandbox, function: Functi
 def test_a_message_that_is_not_true_any_more(sandbox: Sandbox, function: Function) -> None:
     """Two field changes that come in the wrong order: the first one's value is not the customer's now."""
     sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", consent_timestamp=ago(days=9), custom_method_detail="Footer")
-    sandbox.commercetools.put("customers", answering(newsletter=False, version=3))
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=False, version=3))
     no = field_message(False, previous=True, at=ago(hours=1), version=3)
     yes = field_message(True, previous=False, at=ago(hours=2), version=2)
-    assert measured(sandbox, function, no).written == (UPSERT, UNSUBSCRIBE, MARK)
+    assert measured(sandbox, function, no).written == (UPSERT, UNSUBSCRIBE, UPDATE)
     late = measured(sandbox, function, yes)
     assert (late.outcome, late.written) == ("ignored superseded", ())
     assert consent(sandbox) == "UNSUBSCRIBED"
@@ -198,18 +204,18 @@ def test_messages_that_say_nothing_of_consent(
     sandbox: Sandbox, function: Function, delivery: dict[str, object], reason: str
 ) -> None:
     """No call: the change of the customer that comes with them copies what stands there."""
-    sandbox.commercetools.put("customers", answering(newsletter=True))
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
     result = measured(sandbox, function, delivery)
     assert (result.outcome, result.calls) == (f"ignored {reason}", (0, 0))
 
 
-def test_one_part_of_an_object_moved(sandbox: Sandbox, asked: Asked) -> None:
+def test_one_part_of_an_object_moved(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
     """A field with an answer a channel: a change of the texts is no new yes to the mails."""
-    function = asked('[consent]\nemail = "custom.consent.email"\nsms = "custom.consent.sms"')
+    function = serve_consent('[consent]\nemail = "custom.consent.email"\nsms = "custom.consent.sms"')
     sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=2))
-    sandbox.commercetools.put("customers", answering(consent={"email": True, "sms": True}))
+    sandbox.commercetools.put("customers", customer_with_answer(consent={"email": True, "sms": True}))
     moved = field_message({"email": True, "sms": True}, {"email": True, "sms": False}, at=ago(days=1), name="consent")
-    assert measured(sandbox, function, moved).written == (UPSERT, SUBSCRIBE, MARK)
+    assert measured(sandbox, function, moved).written == (UPSERT, SUBSCRIBE, UPDATE)
     assert consent(sandbox) == "UNSUBSCRIBED"
     assert consent(sandbox, "sms") == "SUBSCRIBED"
 
@@ -217,47 +223,49 @@ def test_one_part_of_an_object_moved(sandbox: Sandbox, asked: Asked) -> None:
 def test_the_types_of_all_customers_are_set_anew(sandbox: Sandbox, function: Function) -> None:
     """A migration that writes all fields with another type is nobody's new yes; a first type with a yes is one."""
     sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=2))
-    sandbox.commercetools.put("customers", answering(newsletter=True))
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
     told = field_message(True, at=ago(days=1)) | {
         "type": "CustomerCustomTypeSet",
         "customFields": {"fields": {"newsletter": True}},
     }
     assert measured(sandbox, function, told | {"previousTypeId": "type-0"}).written == (UPSERT,)
     assert consent(sandbox) == "UNSUBSCRIBED"
-    assert measured(sandbox, function, told).written == (UPSERT, SUBSCRIBE, MARK)
+    assert measured(sandbox, function, told).written == (UPSERT, SUBSCRIBE, UPDATE)
 
 
-def test_the_shops_own_time(sandbox: Sandbox, asked: Asked) -> None:
+def test_the_shops_own_time(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
     """With `consented_at` the plain change of a customer has a time: the later word wins, both ways."""
-    function = asked(TIMED)
+    function = serve_consent(TIMED)
     sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=2))
-    sandbox.commercetools.put("customers", answering(newsletter=True, newsletterAt=ago(days=3)))
-    assert measured(sandbox, function, updated()).written == (UPSERT,)
-    sandbox.commercetools.put("customers", answering(newsletter=True, newsletterAt=ago(days=1), version=2))
-    assert measured(sandbox, function, updated(2)).written == (UPSERT, SUBSCRIBE, MARK)
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=True, newsletterAt=ago(days=3)))
+    assert measured(sandbox, function, customer_updated()).written == (UPSERT,)
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=True, newsletterAt=ago(days=1), version=2))
+    assert measured(sandbox, function, customer_updated(2)).written == (UPSERT, SUBSCRIBE, UPDATE)
     sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", consent_timestamp=ago(hours=9), custom_method_detail="Footer")
-    sandbox.commercetools.put("customers", answering(newsletter=False, newsletterAt=ago(hours=10), version=3))
-    assert measured(sandbox, function, updated(3)).written == (UPSERT,)
-    sandbox.commercetools.put("customers", answering(newsletter=False, newsletterAt=ago(hours=8), version=4))
-    assert measured(sandbox, function, updated(4)).written == (UPSERT, UNSUBSCRIBE, MARK)
+    sandbox.commercetools.put(
+        "customers", customer_with_answer(newsletter=False, newsletterAt=ago(hours=10), version=3)
+    )
+    assert measured(sandbox, function, customer_updated(3)).written == (UPSERT,)
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=False, newsletterAt=ago(hours=8), version=4))
+    assert measured(sandbox, function, customer_updated(4)).written == (UPSERT, UNSUBSCRIBE, UPDATE)
 
 
 @pytest.mark.parametrize("value", [["yes"], {"answer": "yes"}], ids=["set", "object"])
 def test_a_value_that_can_be_no_answer(sandbox: Sandbox, function: Function, value: object) -> None:
     """Counted as unreadable, and nothing is done."""
-    sandbox.commercetools.put("customers", answering(newsletter=value))
-    result = measured(sandbox, function, updated())
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=value))
+    result = measured(sandbox, function, customer_updated())
     assert result.written == (UPSERT,)
     assert result.answer.line["cuts"] == ["consent email: consent_unreadable"]
 
 
 def test_the_way_back_ends_after_one_turn(sandbox: Sandbox, function: Function) -> None:
     """A shop that unticks its box when Klaviyo says so: the change that this makes finds both equal."""
-    sandbox.commercetools.put("customers", answering(newsletter=True))
-    assert function.deliver(updated()).outcome == "synced"
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
+    assert function.deliver(customer_updated()).outcome == "synced"
     sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED")
-    sandbox.commercetools.put("customers", answering(newsletter=False, version=2))
-    assert measured(sandbox, function, updated(2)).written == (UPSERT,)
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=False, version=2))
+    assert measured(sandbox, function, customer_updated(2)).written == (UPSERT,)
     told = field_message(False, previous=True, at=ago(), version=2)
     assert measured(sandbox, function, told).written == (UPSERT,)
     assert consent(sandbox) == "UNSUBSCRIBED"

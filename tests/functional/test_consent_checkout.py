@@ -5,23 +5,23 @@ from typing import Any
 import pytest
 
 from commands.processes import Sandbox
-from tests.functional.conftest import Asked, Function
-from tests.functional.consenting import (
+from tests.functional.call_counts import Measured, measured
+from tests.functional.conftest import Function, ServeConsent
+from tests.functional.consent_shop import (
     EMAIL,
-    MARK,
     RULES,
     SUBSCRIBE,
     UNSUBSCRIBE,
+    UPDATE,
     UPSERT,
     ago,
-    answering,
-    calls,
     consent,
+    customer_with_answer,
     field_message,
+    klaviyo_calls,
     profile_of,
 )  # fmt: skip
 from tests.functional.documents import Json, change, message, order
-from tests.functional.measuring import Measured, measured
 
 BOX = '[consent]\norders = "custom.newsletter"\n'
 BOTH = RULES + 'orders = "custom.newsletter"\n'
@@ -43,14 +43,14 @@ def consent_calls(result: Measured) -> tuple[str, ...]:
 
 
 @pytest.fixture
-def function(asked: Asked) -> Function:
+def function(serve_consent: ServeConsent) -> Function:
     """A function that reads the box of orders alone."""
-    return asked(BOX)
+    return serve_consent(BOX)
 
 
 def test_a_guest_who_ticks_the_box(sandbox: Sandbox, function: Function) -> None:
     """+3 calls where consent changes, +1 where it agrees."""
-    assert consent_calls(measured(sandbox, function, placed())) == (UPSERT, SUBSCRIBE, MARK)
+    assert consent_calls(measured(sandbox, function, placed())) == (UPSERT, SUBSCRIBE, UPDATE)
     assert consent(sandbox, email=GUEST) == "SUBSCRIBED"
     assert profile_of(sandbox, GUEST)["properties"]["ct_consent_email"].startswith("order@")
     again = placed(id="order-2")
@@ -61,7 +61,7 @@ def test_a_guest_whom_klaviyo_does_not_show_yet(sandbox: Sandbox, function: Func
     """The list lags: the guest is subscribed by e-mail, marked by e-mail, and asked once."""
     sandbox.klaviyo.consent(double_optin=True)
     sandbox.klaviyo.lag(30, of="profiles")
-    assert consent_calls(measured(sandbox, function, placed())) == (UPSERT, SUBSCRIBE, MARK)
+    assert consent_calls(measured(sandbox, function, placed())) == (UPSERT, SUBSCRIBE, UPDATE)
     assert consent_calls(measured(sandbox, function, placed(id="order-2"))) == (UPSERT,)
     assert sandbox.klaviyo.state()["confirmations"] == [GUEST]
     assert profile_of(sandbox, GUEST)["properties"]["ct_consent_email"].startswith("order@")
@@ -70,7 +70,9 @@ def test_a_guest_whom_klaviyo_does_not_show_yet(sandbox: Sandbox, function: Func
 @pytest.mark.parametrize("ticked", [False, "no", None, "", 1], ids=repr)
 def test_an_empty_box_says_nothing(sandbox: Sandbox, function: Function, ticked: Any) -> None:
     """No call, and nobody is unsubscribed."""
-    sandbox.klaviyo.set_consent(GUEST, "SUBSCRIBED", custom_method_detail="commercetools", consent_timestamp=ago(days=1))
+    sandbox.klaviyo.set_consent(
+        GUEST, "SUBSCRIBED", custom_method_detail="commercetools", consent_timestamp=ago(days=1)
+    )
     assert consent_calls(measured(sandbox, function, placed(ticked=ticked))) == ()
     assert consent(sandbox, email=GUEST) == "SUBSCRIBED"
 
@@ -86,53 +88,55 @@ def test_the_link_in_a_mail_against_the_box(sandbox: Sandbox, function: Function
     sandbox.klaviyo.set_consent(GUEST, "UNSUBSCRIBED", consent_timestamp=ago(hours=2))
     assert consent_calls(measured(sandbox, function, placed(at=ago(hours=3)))) == (UPSERT,)
     assert consent(sandbox, email=GUEST) == "UNSUBSCRIBED"
-    assert consent_calls(measured(sandbox, function, placed(at=ago(hours=1)))) == (UPSERT, SUBSCRIBE, MARK)
+    assert consent_calls(measured(sandbox, function, placed(at=ago(hours=1)))) == (UPSERT, SUBSCRIBE, UPDATE)
     assert consent(sandbox, email=GUEST) == "SUBSCRIBED"
 
 
 def test_an_order_of_a_clock_that_is_ahead(sandbox: Sandbox, function: Function) -> None:
     """A yes of a moment ago, and no time to come."""
     sandbox.klaviyo.set_consent(GUEST, "UNSUBSCRIBED", consent_timestamp=ago(hours=1))
-    assert consent_calls(measured(sandbox, function, placed(at=ago(seconds=-30)))) == (UPSERT, SUBSCRIBE, MARK)
+    assert consent_calls(measured(sandbox, function, placed(at=ago(seconds=-30)))) == (UPSERT, SUBSCRIBE, UPDATE)
     assert consent(sandbox, email=GUEST) == "SUBSCRIBED"
 
 
-def test_a_customer_who_ticks_the_box(sandbox: Sandbox, asked: Asked) -> None:
+def test_a_customer_who_ticks_the_box(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
     """The customer's own field was never ticked: it takes nothing back, until it is unticked itself."""
-    function = asked(BOTH)
-    sandbox.commercetools.put("customers", answering(newsletter=False))
+    function = serve_consent(BOTH)
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=False))
     result = measured(sandbox, function, placed(guest=False))
-    assert consent_calls(result) == (UPSERT, SUBSCRIBE, MARK)
+    assert consent_calls(result) == (UPSERT, SUBSCRIBE, UPDATE)
     assert consent(sandbox) == "SUBSCRIBED"
-    sandbox.commercetools.put("customers", answering(newsletter=False, version=2))
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=False, version=2))
     change_of = change("ResourceUpdated", "customer", "customer-1", version=2)
     assert measured(sandbox, function, change_of).written == (UPSERT,)
     assert consent(sandbox) == "SUBSCRIBED"
-    sandbox.commercetools.put("customers", answering(newsletter=False, version=3))
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=False, version=3))
     unticked = field_message(False, previous=True, at=ago(), version=3)
-    assert measured(sandbox, function, unticked).written == (UPSERT, UNSUBSCRIBE, MARK)
+    assert measured(sandbox, function, unticked).written == (UPSERT, UNSUBSCRIBE, UPDATE)
 
 
-def test_a_box_of_somebody_whom_the_shop_has_subscribed(sandbox: Sandbox, asked: Asked) -> None:
+def test_a_box_of_somebody_whom_the_shop_has_subscribed(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
     """It leaves its mark: an untick before the order that arrives late, or an edit, takes nothing back."""
-    function = asked(BOTH)
-    sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", consent_timestamp=ago(hours=2), custom_method_detail="commercetools")
+    function = serve_consent(BOTH)
+    sandbox.klaviyo.set_consent(
+        EMAIL, "SUBSCRIBED", consent_timestamp=ago(hours=2), custom_method_detail="commercetools"
+    )
     long_ago = {"lastModifiedAt": ago(days=1)}
-    sandbox.commercetools.put("customers", answering(newsletter=False) | long_ago)
-    assert consent_calls(measured(sandbox, function, placed(guest=False, at=ago(minutes=5)))) == (UPSERT, MARK)
-    sandbox.commercetools.put("customers", answering(newsletter=False, version=2))
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=False) | long_ago)
+    assert consent_calls(measured(sandbox, function, placed(guest=False, at=ago(minutes=5)))) == (UPSERT, UPDATE)
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=False, version=2))
     late = field_message(False, previous=True, at=ago(minutes=10), version=2)
     assert measured(sandbox, function, late).written == (UPSERT,)
     phone = change("ResourceUpdated", "customer", "customer-1", version=3)
-    sandbox.commercetools.put("customers", answering(newsletter=False, version=3))
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=False, version=3))
     assert measured(sandbox, function, phone).written == (UPSERT,)
     assert consent(sandbox) == "SUBSCRIBED"
 
 
-def test_a_customer_who_said_no_after_the_order(sandbox: Sandbox, asked: Asked) -> None:
+def test_a_customer_who_said_no_after_the_order(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
     """The order's message is late: the customer has changed since, and the field says no."""
-    function = asked(BOTH)
-    sandbox.commercetools.put("customers", answering(newsletter=False) | {"lastModifiedAt": ago(minutes=1)})
+    function = serve_consent(BOTH)
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=False) | {"lastModifiedAt": ago(minutes=1)})
     result = measured(sandbox, function, placed(guest=False, at=ago(minutes=5)))
     assert consent_calls(result) == ()
     assert result.answer.line["consent"] == ["email nothing: customer_changed_since_the_order"]
@@ -142,12 +146,12 @@ def test_a_customer_who_is_gone(sandbox: Sandbox, function: Function) -> None:
     """Nobody who was erased is subscribed."""
     result = measured(sandbox, function, placed(guest=False))
     assert result.outcome == "ignored customer_gone"
-    assert calls(sandbox) == []
+    assert klaviyo_calls(sandbox) == []
 
 
 def test_a_customer_who_goes_meanwhile(sandbox: Sandbox, function: Function) -> None:
     """Erased while the box is seen to: the profile that this brought back is erased again."""
-    sandbox.commercetools.put("customers", answering(newsletter=True))
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
     read = "^/shop/customers/"
     gone = {"statusCode": 404, "errors": [{"code": "ResourceNotFound"}]}
     sandbox.commercetools.fail(read, status=404, body=gone, skip=3)
@@ -160,7 +164,7 @@ def test_a_customer_who_goes_meanwhile(sandbox: Sandbox, function: Function) -> 
 def test_an_order_that_makes_no_event(sandbox: Sandbox, function: Function) -> None:
     """Cancelled by now: the box was ticked all the same."""
     result = measured(sandbox, function, placed(orderState="Cancelled"))
-    assert (result.outcome, result.written) == ("ignored order_state", (UPSERT, SUBSCRIBE, MARK))
+    assert (result.outcome, result.written) == ("ignored order_state", (UPSERT, SUBSCRIBE, UPDATE))
     assert consent(sandbox, email=GUEST) == "SUBSCRIBED"
 
 
@@ -181,11 +185,11 @@ def test_a_guest_who_complained_and_whom_no_list_shows(sandbox: Sandbox, functio
     assert consent(sandbox, email=GUEST) == "UNSUBSCRIBED"
 
 
-def test_a_box_is_never_confirmed(sandbox: Sandbox, asked: Asked) -> None:
+def test_a_box_is_never_confirmed(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
     """The shop's own double opt-in is for accounts: a box that was ticked a moment ago gets the account's mail."""
-    function = asked(f'{BOX}confirmed = true\nconsented_at = "custom.newsletterAt"\n')
+    function = serve_consent(f'{BOX}confirmed = true\nconsented_at = "custom.newsletterAt"\n')
     sandbox.klaviyo.consent(double_optin=True)
-    assert consent_calls(measured(sandbox, function, placed())) == (UPSERT, SUBSCRIBE, MARK)
+    assert consent_calls(measured(sandbox, function, placed())) == (UPSERT, SUBSCRIBE, UPDATE)
     assert (consent(sandbox, email=GUEST), sandbox.klaviyo.state()["confirmations"]) == ("NEVER_SUBSCRIBED", [GUEST])
 
 
@@ -195,10 +199,10 @@ def test_a_command_that_copies_an_order_leaves_its_box_alone(sandbox: Sandbox, f
     assert consent_calls(measured(sandbox, function, told)) == ()
 
 
-def test_a_customer_who_orders_as_a_guest(sandbox: Sandbox, asked: Asked) -> None:
+def test_a_customer_who_orders_as_a_guest(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
     """Their own no in the shop, after the order, counts."""
-    function = asked(BOTH)
-    sandbox.commercetools.put("customers", answering(newsletter=False) | {"lastModifiedAt": ago(minutes=1)})
+    function = serve_consent(BOTH)
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=False) | {"lastModifiedAt": ago(minutes=1)})
     result = measured(sandbox, function, placed(customerEmail=EMAIL, at=ago(minutes=5)))
     assert SUBSCRIBE not in result.written
     assert "email nothing: customer_changed_since_the_order" in result.answer.line["consent"]

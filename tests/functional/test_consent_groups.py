@@ -5,21 +5,21 @@ from typing import Any
 import pytest
 
 from commands.processes import Sandbox
-from tests.functional.conftest import Asked, Function
-from tests.functional.consenting import EMAIL, MARK, SUBSCRIBE, UNSUBSCRIBE, UPSERT, ago, consent, profile_of
+from tests.functional.call_counts import measured
+from tests.functional.conftest import Function, ServeConsent
+from tests.functional.consent_shop import EMAIL, SUBSCRIBE, UNSUBSCRIBE, UPDATE, UPSERT, ago, consent, profile_of
 from tests.functional.documents import Json, change, customer, message, reference
-from tests.functional.measuring import measured
 from tests.functional.races import klaviyo_call
 
 GROUP = '[consent]\nemail = "group:newsletter"\n'
 
 
 @pytest.fixture
-def function(sandbox: Sandbox, asked: Asked) -> Function:
+def function(sandbox: Sandbox, serve_consent: ServeConsent) -> Function:
     """A function that takes the group for the answer, and a shop with two groups."""
     for key in ("newsletter", "vip"):
         sandbox.commercetools.put("customer-groups", {"id": f"group-{key}", "version": 1, "key": key, "name": key})
-    return asked(GROUP)
+    return serve_consent(GROUP)
 
 
 def in_groups(*keys: str, version: int = 1, main: str = "") -> Json:
@@ -48,13 +48,15 @@ def updated(version: int = 1) -> Json:
 def test_being_in_the_group_subscribes(sandbox: Sandbox, function: Function, member: Json) -> None:
     """By an assignment, or as the customer's main group."""
     sandbox.commercetools.put("customers", member)
-    assert measured(sandbox, function, updated()).written == (UPSERT, SUBSCRIBE, MARK)
+    assert measured(sandbox, function, updated()).written == (UPSERT, SUBSCRIBE, UPDATE)
     assert consent(sandbox) == "SUBSCRIBED"
 
 
 def test_not_being_in_the_group_says_nothing(sandbox: Sandbox, function: Function) -> None:
     """Nor does a group that the client may not read, though the subscription is ours."""
-    sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", custom_method_detail="commercetools", consent_timestamp=ago(days=1))
+    sandbox.klaviyo.set_consent(
+        EMAIL, "SUBSCRIBED", custom_method_detail="commercetools", consent_timestamp=ago(days=1)
+    )
     sandbox.commercetools.put("customers", in_groups("vip", main="vip"))
     assert measured(sandbox, function, updated()).written == (UPSERT,)
     sandbox.commercetools.tokens(deny_scopes=["view_customer_groups", "manage_customer_groups"])
@@ -71,7 +73,7 @@ def test_leaving_the_group_is_a_no_at_that_time(sandbox: Sandbox, function: Func
     sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", consent_timestamp=ago(minutes=5), custom_method_detail="Footer")
     assert measured(sandbox, function, removed).written == (UPSERT,)
     sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", consent_timestamp=ago(days=5), custom_method_detail="Footer")
-    assert measured(sandbox, function, removed).written == (UPSERT, UNSUBSCRIBE, MARK)
+    assert measured(sandbox, function, removed).written == (UPSERT, UNSUBSCRIBE, UPDATE)
     assert consent(sandbox) == "UNSUBSCRIBED"
 
 
@@ -85,7 +87,7 @@ def test_joining_the_group_is_a_yes_at_that_time(sandbox: Sandbox, function: Fun
         sandbox.commercetools.put("customers", in_groups("newsletter", version=2))
         joined = told(name, at=ago(days=days), version=2, **payload)
         result = measured(sandbox, function, joined)
-        assert result.written == (UPSERT, SUBSCRIBE, MARK)
+        assert result.written == (UPSERT, SUBSCRIBE, UPDATE)
         assert result.read.count("customer-groups.get") <= 1
         assert consent(sandbox) == "SUBSCRIBED"
     assert "customer-groups.get" not in result.read
@@ -105,14 +107,14 @@ def test_a_main_group_that_changes(sandbox: Sandbox, function: Function, source:
     ours = source == "commercetools"
     sandbox.commercetools.put("customers", in_groups(main="vip", version=3))
     again = told("CustomerGroupSet", at=ago(days=1), version=3, customerGroup=reference("customer-group", "group-vip"))
-    assert measured(sandbox, function, again).written == ((UPSERT, UNSUBSCRIBE, MARK) if ours else (UPSERT,))
+    assert measured(sandbox, function, again).written == ((UPSERT, UNSUBSCRIBE, UPDATE) if ours else (UPSERT,))
     assert consent(sandbox) == ("UNSUBSCRIBED" if ours else "SUBSCRIBED")
 
 
 @pytest.mark.usefixtures("function")
-def test_a_price_group_unsubscribes_nobody(sandbox: Sandbox, asked: Asked) -> None:
+def test_a_price_group_unsubscribes_nobody(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
     """Also where the shop always wins: whoever was never in the group has said nothing."""
-    function = asked('[consent]\nemail = "group:newsletter"\nconflict = "commercetools"\n')
+    function = serve_consent('[consent]\nemail = "group:newsletter"\nconflict = "commercetools"\n')
     sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", consent_timestamp=ago(days=2), custom_method_detail="Footer")
     sandbox.commercetools.put("customers", in_groups(main="vip", version=2))
     moved = told("CustomerGroupSet", at=ago(days=1), version=2, customerGroup=reference("customer-group", "group-vip"))

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from commands.processes import Sandbox
+from tests.functional.call_counts import measured
 from tests.functional.conftest import Function, Serve
 from tests.functional.documents import change, customer, message
-from tests.functional.measuring import measured
 from tests.functional.races import create_profile, deliver_while
 
 _NOT_FOUND = {"statusCode": 404, "message": "", "errors": [{"code": "ResourceNotFound", "message": ""}]}

@@ -11,18 +11,18 @@ import pipeline
 from commands.processes import ROOT, Sandbox, free_port
 from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Answer, Serve
 from tests.functional.documents import change, customer, entry
-from tests.functional.failing import (
+from tests.functional.failure_cases import (
+    FAILURES_PAGE,
     LIMITS,
     MESSAGE_SECONDS,
-    PAGE,
     SLACK_SECONDS,
     TOPIC,
     FakeTopic,
     Stopwatch,
+    all_requests,
     fake_topic,
-    fault,
-    requests_of,
-    rows,
+    fault_options,
+    table_rows,
 )
 
 CUSTOMER = change("ResourceUpdated", "customer", "customer-1")
@@ -31,7 +31,7 @@ STOCK_GONE = change(
     "ResourceDeleted", "inventory-entry", "entry-2", resourceUserProvidedIdentifiers={"sku": "product-1-sku"}
 )
 
-CASES = [tuple(row[:5]) for row in rows("backend", "case", "outcome", "reason in the log", "again")]
+CASES = [tuple(row[:5]) for row in table_rows("backend", "case", "outcome", "reason in the log", "again")]
 _PATHS = {"Klaviyo": "^/api/", "commercetools": "^/shop/", "commercetools auth": "^/oauth/token"}
 _URLS = {"Klaviyo": "KLAVIYO_API_URL", "commercetools": "CT_API_URL", "commercetools auth": "CT_AUTH_URL"}
 _HEALTHY = 3
@@ -53,14 +53,14 @@ def _assert_holds(sandbox: Sandbox, letters: FakeTopic, answer: Answer, row: tup
     assert (answer.outcome, answer.reason) == (outcome, reason)
     assert answer.status == (REFUSED if outcome == "retried" else ACKNOWLEDGED)
     assert answer.line["severity"] == _severity(outcome, reason)
-    assert [letter.attributes["reason"] for letter in letters.letters] == (
+    assert [letter.attributes["reason"] for letter in letters.published] == (
         [reason] if outcome == "dead-lettered" else []
     )
     failing = "klaviyo" if backend == "Klaviyo" else "commercetools"
     repeated = 1 if (row[:2] == ("commercetools", "401")) else 0
     calls = answer.line["calls"][failing] - repeated
     assert calls > 1 if again == "yes" else calls == 1
-    assert len(requests_of(sandbox.commercetools, sandbox.klaviyo)) <= _ALLOWED
+    assert len(all_requests(sandbox.commercetools, sandbox.klaviyo)) <= _ALLOWED
 
 
 def _severity(outcome: str, reason: str) -> str:
@@ -78,7 +78,7 @@ def _deliver(serve: Serve, settings_file: Settings, sandbox: Sandbox, row: tuple
         environment[_URLS[backend]] = f"http://127.0.0.1:{free_port()}"
     else:
         control = sandbox.klaviyo if backend == "Klaviyo" else sandbox.commercetools
-        control.fail(_PATHS[backend], **fault(case))
+        control.fail(_PATHS[backend], **fault_options(case))
     function = serve(**environment)
     watch = Stopwatch()
     answer = function.deliver(message)
@@ -147,7 +147,7 @@ def test_letter(sandbox: Sandbox, serve: Serve, letters: FakeTopic) -> None:
     data = json.dumps(CUSTOMER, indent=3).encode()
     answer = serve().deliver(data, deliveryAttempt=4)
     assert (answer.status, answer.outcome) == (ACKNOWLEDGED, "dead-lettered")
-    (letter,) = letters.letters
+    (letter,) = letters.published
     assert (letter.topic, letter.data) == (TOPIC, data)
     assert letter.attributes == {
         "reason": "klaviyo_refused",
@@ -199,6 +199,6 @@ def test_page_has_every_reason() -> None:
     )
     given = set(re.findall(r'(?:Ignored|TryAgain|DeadLetter|Unavailable)\("([a-z_]+)"|problem="([a-z_]+)"', code))
     reasons = {name for pair in given for name in pair if name} - {"no_failure"}
-    told = set(re.findall(r"[a-z]+(?:_[a-z0-9]+)*", PAGE.read_text(encoding="utf-8")))
+    told = set(re.findall(r"[a-z]+(?:_[a-z0-9]+)*", FAILURES_PAGE.read_text(encoding="utf-8")))
     assert len(reasons) > 30
     assert sorted(reasons - told) == []

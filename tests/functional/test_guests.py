@@ -12,6 +12,7 @@ import pytest
 from commands.processes import Sandbox
 from handlers.services import Services
 from sandbox.documents import now
+from tests.functional.call_counts import measured
 from tests.functional.conftest import ACKNOWLEDGED, Answer, Function, Serve
 from tests.functional.documents import (
     address,
@@ -22,13 +23,12 @@ from tests.functional.documents import (
     order,
     payment,
     product,
+    recent,
     reference,
     too_large,
     transaction,
-    young,
 )
-from tests.functional.failing import FakeTopic, fake_topic
-from tests.functional.measuring import measured
+from tests.functional.failure_cases import FakeTopic, fake_topic
 from tests.functional.races import PATIENCE, push
 
 EMAIL = "mirabel@example.com"
@@ -179,7 +179,7 @@ def test_there_is_time_for_the_copy(ordered: Sandbox, serve: Serve, settings_fil
 def test_a_look_that_failed_is_made_up_for(ordered: Sandbox, serve: Serve) -> None:
     """The message comes again, finds a customer who is newer than itself, and copies the customer after the e-mail."""
     function, other = serve(), serve()
-    told = young(PLACED)
+    told = recent(PLACED)
 
     def registers() -> None:
         _registers(ordered, other, lastModifiedAt=now())
@@ -224,7 +224,7 @@ def test_a_profile_that_is_refused_is_named(ordered: Sandbox, letters: FakeTopic
 
     answer = _while_sent(ordered, function, PLACED, registers)
     assert (answer.outcome, answer.line["part"]) == ("dead-lettered", "customer customer-1")
-    assert len(letters.letters) == 1
+    assert len(letters.published) == 1
     assert len(ordered.klaviyo.state()["events"]) == 2
 
 

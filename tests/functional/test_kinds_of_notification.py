@@ -7,7 +7,7 @@ import pytest
 from commands.processes import Sandbox
 from tests.functional.conftest import ACKNOWLEDGED, Function
 from tests.functional.documents import PROJECT, reference
-from tests.functional.failing import FakeTopic, fake_topic
+from tests.functional.failure_cases import FakeTopic, fake_topic
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_a_kind_that_is_not_known(
     """Commercetools may send new kinds of notification; without a type none of them is ours."""
     answer = function.deliver({"projectKey": PROJECT, **kind})
     assert (answer.status, answer.outcome, answer.reason) == (ACKNOWLEDGED, "ignored", "unknown_notification")
-    assert (letters.letters, sandbox.klaviyo.requests()) == ([], [])
+    assert (letters.published, sandbox.klaviyo.requests()) == ([], [])
 
 
 def test_an_event_is_named_without_a_resource(function: Function) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from commands.processes import Sandbox
+from tests.functional.call_counts import measured
 from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Function
 from tests.functional.documents import category, change, customer, message, money, product, variant
-from tests.functional.measuring import measured
 from tests.functional.races import (
     create_category,
     create_item,

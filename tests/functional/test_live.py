@@ -10,7 +10,7 @@ from commands.processes import Sandbox
 from manage import manage
 from tests.functional.conftest import Run
 from tests.functional.documents import Json, customer, order
-from tests.functional.live_shop import UUID
+from tests.functional.lookup_shop import UUID
 
 
 def _reports(result: Result) -> list[Json]:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from commands.processes import Sandbox
+from tests.functional.call_counts import Measured, measured
 from tests.functional.conftest import Function, Serve
 from tests.functional.documents import category, message, money, product, reference, too_large, variant
-from tests.functional.measuring import Measured, measured
 from tests.functional.races import create_category
 
 STAGED_OR_LIVE: Mapping[str, Mapping[str, Any]] = {

@@ -7,6 +7,7 @@ import pytest
 import handlers
 from commands.processes import Sandbox
 from handlers.registry import registrations
+from tests.functional.call_counts import measured
 from tests.functional.conftest import ACKNOWLEDGED, Function
 from tests.functional.documents import (
     category,
@@ -21,7 +22,6 @@ from tests.functional.documents import (
     too_large,
     transaction,
 )
-from tests.functional.measuring import measured
 
 pytestmark = pytest.mark.usefixtures("buyer")
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from commands.processes import Sandbox
+from tests.functional.call_counts import measured
 from tests.functional.conftest import Function
-from tests.functional.documents import category, change, entry, message, money, product, too_large, variant, young
-from tests.functional.measuring import measured
+from tests.functional.documents import category, change, entry, message, money, product, recent, too_large, variant
 
 CATEGORY_IS_NEW = message("CategoryCreated", "category", "women")
 CATEGORY_CHANGED = change("ResourceUpdated", "category", "women")
@@ -46,11 +46,11 @@ def test_a_young_message_writes_an_unchanged_category(sandbox: Sandbox, function
     """Klaviyo's list may lag, and another instance may be at it: all names of the branch are written again."""
     sandbox.commercetools.put("categories", category("women", "Women"))
     measured(sandbox, function, CATEGORY_IS_NEW)
-    alone = measured(sandbox, function, young(CATEGORY_CHANGED))
+    alone = measured(sandbox, function, recent(CATEGORY_CHANGED))
     assert (alone.outcome, alone.calls) == ("synced", (2 + 1, 1 + 1))
     sandbox.commercetools.put("categories", category("bags", "Bags", ancestors=["women"]))
     measured(sandbox, function, message("CategoryCreated", "category", "bags"))
-    done = measured(sandbox, function, young(CATEGORY_CHANGED))
+    done = measured(sandbox, function, recent(CATEGORY_CHANGED))
     assert (done.outcome, done.calls) == ("synced", (2 + 2, 1 + 1 + 2)), "the descendants' page and their names, read"
     assert done.written.count("update_catalog_category") == 2
 

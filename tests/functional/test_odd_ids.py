@@ -7,9 +7,9 @@ import pytest
 from commands.processes import Sandbox
 from core.rules import SyncRules
 from handlers.registry import registrations
+from tests.functional.call_counts import measured
 from tests.functional.conftest import REFUSED, Function
 from tests.functional.documents import change, entry, line_item, message, money, order, product, variant
-from tests.functional.measuring import measured
 
 pytestmark = pytest.mark.usefixtures("buyer")
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from commands.processes import Sandbox
+from tests.functional.call_counts import Measured, measured
 from tests.functional.conftest import Function, Serve
 from tests.functional.documents import (
     category,
@@ -23,7 +24,6 @@ from tests.functional.documents import (
     transaction,
     variant,
 )
-from tests.functional.measuring import Measured, measured
 
 pytestmark = pytest.mark.usefixtures("buyer")
 

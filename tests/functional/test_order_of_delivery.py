@@ -9,7 +9,7 @@ import pytest
 from commands.processes import Sandbox
 from tests.functional.conftest import ACKNOWLEDGED, Function
 from tests.functional.documents import category, change, customer, entry, message, order, product, too_large, variant
-from tests.functional.states import comparable
+from tests.functional.klaviyo_state import comparable
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from commands.processes import Sandbox
+from tests.functional.call_counts import measured
 from tests.functional.conftest import Function, ManagePy, Serve
 from tests.functional.documents import Json, message, order, reference, too_large
-from tests.functional.measuring import measured
 from tests.functional.shipment_documents import events
 
 pytestmark = pytest.mark.usefixtures("buyer")

@@ -25,12 +25,12 @@ from tests.functional.documents import (
     transaction,
     variant,
 )
-from tests.functional.failing import FakeTopic, fake_topic, rows
+from tests.functional.failure_cases import FakeTopic, fake_topic, table_rows
 
 pytestmark = pytest.mark.usefixtures("buyer")
 
-CASES = [(row[0], row[2]) for row in rows("message", "outcome", "reason in the log")]
-REFUSALS = [(row[0], int(row[1])) for row in rows("request", "answer")]
+CASES = [(row[0], row[2]) for row in table_rows("message", "outcome", "reason in the log")]
+REFUSALS = [(row[0], int(row[1])) for row in table_rows("request", "answer")]
 BINARY = {"ce-id": "1", "ce-source": "//pubsub", "ce-type": "published", "ce-specversion": "1.0"}
 """The headers of Eventarc's CloudEvents."""
 EVENT_ANSWER = 200
@@ -121,7 +121,7 @@ def test_push(case: str, reason: str, sandbox: Sandbox, serve: Serve, letters: F
     _ready, line = function.lines()
     assert (line["outcome"], line["reason"]) == ("dead-lettered", reason)
     assert len(json.dumps(line)) < 2_000
-    (letter,) = letters.letters
+    (letter,) = letters.published
     assert _are_same(letter.data, data)
     assert letter.attributes["reason"] == reason
     assert letter.attributes["error"].split()[0] in ("Unmappable", reason)
@@ -145,7 +145,7 @@ def test_event(case: str, reason: str, sandbox: Sandbox, serve: Serve, letters: 
     assert function.post(body, **BINARY).status_code == EVENT_ANSWER
     _ready, line = function.lines()
     assert (line["outcome"], line["reason"]) == ("dead-lettered", reason)
-    (letter,) = letters.letters
+    (letter,) = letters.published
     data = b"" if case == "JSON null" else data
     assert _are_same(letter.data, data) or _are_same(_decoded(letter.data), _decoded(data))
     assert sandbox.klaviyo.requests() == []
@@ -170,7 +170,7 @@ def test_event_with_text_that_can_not_be_encoded(sandbox: Sandbox, serve: Serve,
     body = b'{"message": {"messageId": "1", "attributes": {"a": "\\ud800"}}}'
     function = serve("sync_event")
     assert function.post(body, **BINARY).status_code == EVENT_ANSWER
-    (letter,) = letters.letters
+    (letter,) = letters.published
     assert json.loads(letter.data) == json.loads(body)
     assert sandbox.klaviyo.requests() == []
 
@@ -250,7 +250,7 @@ def test_documents_of_wrong_types(
         ("ignored", "no_variant"),
     )
     assert answer.status == ACKNOWLEDGED
-    assert len(letters.letters) == (answer.outcome == "dead-lettered")
+    assert len(letters.published) == (answer.outcome == "dead-lettered")
 
 
 _ENVELOPE = json.loads(_enveloped("bnVsbA=="))

@@ -10,7 +10,7 @@ from commands.consent_words import consent_in_words
 from commands.processes import Sandbox
 from mappers.consent import Reason
 from tests.functional.conftest import Run
-from tests.functional.consenting import BOTH, EMAIL, ago, answering
+from tests.functional.consent_shop import BOTH, EMAIL, ago, customer_with_answer
 
 Previewed = Callable[[str], str]
 
@@ -29,7 +29,7 @@ def previewed(run: Run, settings_file: Callable[[str], str]) -> Callable[..., st
 
 def test_a_yes_and_a_no(sandbox: Sandbox, previewed: Callable[..., str]) -> None:
     """The calls that would be made, and the reason a channel; asked twice it says the same, and nothing is changed."""
-    sandbox.commercetools.put("customers", answering(newsletter=True, texts=False))
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=True, texts=False))
     sandbox.klaviyo.set_consent(EMAIL, "NEVER_SUBSCRIBED")
     before = sandbox.klaviyo.state()
     for _ in range(2):
@@ -43,7 +43,7 @@ def test_a_yes_and_a_no(sandbox: Sandbox, previewed: Callable[..., str]) -> None
 
 def test_a_customer_whom_klaviyo_does_not_know(sandbox: Sandbox, previewed: Callable[..., str]) -> None:
     """A new profile has said nothing yet."""
-    sandbox.commercetools.put("customers", answering(newsletter=True))
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
     (report,) = json.loads(previewed(BOTH, "--json"))
     assert report["consent"] == ["email subscribe: yes_and_never_subscribed", "sms nothing: shop_says_nothing"]
     assert [request["path"] for request in report["requests"]] == [
@@ -56,7 +56,7 @@ def test_a_customer_whom_klaviyo_does_not_know(sandbox: Sandbox, previewed: Call
 
 def test_what_stays_as_it_is(sandbox: Sandbox, previewed: Callable[..., str]) -> None:
     """The reason why somebody who ticked the box gets no mail: the question that support is asked."""
-    sandbox.commercetools.put("customers", answering(newsletter=True))
+    sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
     sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=1))
     output = previewed(BOTH, "--diff")
     assert "the person said no in Klaviyo, and the shop's yes has no time" in output

@@ -11,9 +11,9 @@ import pytest
 from commands.processes import Sandbox, running_function
 from sandbox.samples import ENVIRONMENT
 from tests.functional.documents import message
+from tests.functional.klaviyo_state import without_nulls
 from tests.functional.random_shop import RandomShop
 from tests.functional.redelivery import Subscription
-from tests.functional.states import without_nulls
 
 report = print
 """Shown with a failure: what to repeat."""

@@ -22,7 +22,7 @@ from google.oauth2 import id_token
 from commands.processes import Sandbox, running_function
 from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Function, Serve
 from tests.functional.documents import customer, message
-from tests.functional.scripted import Backend, Ending, Received, http, scripted
+from tests.functional.scripted_server import Backend, Ending, Received, http_response, scripted
 
 DENIED = 401
 AUDIENCE = "https://sync.shop.example/push"
@@ -43,7 +43,7 @@ def certificate(key: rsa.RSAPrivateKey) -> str:
 
 
 CERTIFICATES = [certificate(GOOGLES), certificate(rsa.generate_private_key(public_exponent=65537, key_size=2048))]
-PUBLISHED = http(json.dumps(dict(zip(("google-1", "google-2"), CERTIFICATES, strict=True))).encode())
+PUBLISHED = http_response(json.dumps(dict(zip(("google-1", "google-2"), CERTIFICATES, strict=True))).encode())
 
 
 def claims(**changes: Any) -> dict[str, Any]:
@@ -252,14 +252,14 @@ def test_no_token(checking: Function, sandbox: Sandbox, google_certificates: Goo
 @pytest.mark.parametrize(
     "answer",
     [
-        [http(b"{}", status="503 Service Unavailable")],
-        [http(PUBLISHED.partition(b"\r\n\r\n")[2], status="404 Not Found")],
-        [http(b"<html>Log in to the network</html>")],
-        [http(b"{}")],
-        [http(b'["google-1"]')],
-        [http(b'{"keys": []}')],
-        [http(b'{"google-1": "no certificate"}')],
-        [http(b"[" * 100_000)],
+        [http_response(b"{}", status="503 Service Unavailable")],
+        [http_response(PUBLISHED.partition(b"\r\n\r\n")[2], status="404 Not Found")],
+        [http_response(b"<html>Log in to the network</html>")],
+        [http_response(b"{}")],
+        [http_response(b'["google-1"]')],
+        [http_response(b'{"keys": []}')],
+        [http_response(b'{"google-1": "no certificate"}')],
+        [http_response(b"[" * 100_000)],
         [Ending.RESET],
     ],
     ids=[

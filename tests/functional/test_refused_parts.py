@@ -9,7 +9,7 @@ import pytest
 from commands.processes import Sandbox
 from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Function
 from tests.functional.documents import customer, entry, line_item, message, money, order, product, variant
-from tests.functional.failing import FakeTopic, fake_topic
+from tests.functional.failure_cases import FakeTopic, fake_topic
 from tests.functional.races import deliver_while
 
 EVENTS = "^/api/events"
@@ -44,7 +44,7 @@ def test_one_event_of_an_order(sandbox: Sandbox, letters: FakeTopic, function: F
     assert (answer.status, answer.outcome, answer.reason) == (ACKNOWLEDGED, "dead-lettered", "klaviyo_refused")
     (missing,) = ALL - _events(sandbox)
     assert missing.startswith("Ordered Product" if skip else "Placed Order")
-    (letter,) = letters.letters
+    (letter,) = letters.published
     assert letter.attributes["error"] == f"Refused invalid {missing}"
     assert answer.line["part"] == missing
 
@@ -70,7 +70,7 @@ def test_every_event_of_an_order(sandbox: Sandbox, letters: FakeTopic, function:
     answer = function.deliver(placed)
     assert answer.line["calls"]["klaviyo"] == len(ALL)
     assert answer.line["part"] == "Placed Order order-1"
-    assert len(letters.letters) == 1
+    assert len(letters.published) == 1
 
 
 def test_a_letter_is_short_and_names_nobody(sandbox: Sandbox, letters: FakeTopic, function: Function) -> None:
@@ -80,7 +80,7 @@ def test_a_letter_is_short_and_names_nobody(sandbox: Sandbox, letters: FakeTopic
     error = {"code": "invalid", "detail": "customer-1@example.com is Annika", "source": {"pointer": pointer}}
     sandbox.klaviyo.fail(EVENTS, status=400, skip=2, count=1, body={"errors": [error]})
     answer = function.deliver(placed)
-    (letter,) = letters.letters
+    (letter,) = letters.published
     assert len(letter.attributes["error"].encode()) <= 512
     assert letter.attributes["error"].startswith(f"Refused invalid {answer.line['part']} /data/attributes/x")
     told = " ".join(letter.attributes.values())
@@ -104,7 +104,7 @@ def test_the_stock_of_a_refused_variant_s_siblings_is_looked_at_again(
 
     told = message("ProductPublished", "product", "product-1")
     answer = deliver_while(function, sandbox, told, "create_catalog_variant", sold)
-    assert (answer.outcome, letters.letters) == ("synced", [])
+    assert (answer.outcome, letters.published) == ("synced", [])
     variants = sandbox.klaviyo.state()["variants"]
     assert {sku: one["inventory_quantity"] for sku, one in variants.items()} == {"A": 0, "B": 0}
 
@@ -116,7 +116,7 @@ def test_one_variant_of_a_product(sandbox: Sandbox, letters: FakeTopic, function
     answer = function.deliver(message("ProductPublished", "product", "product-1"))
     assert answer.outcome == "dead-lettered"
     (missing,) = {f"S-{number}" for number in range(1, 7)} - sandbox.klaviyo.state()["variants"].keys()
-    assert letters.letters[0].attributes["error"] == f"Refused invalid variant {missing}"
+    assert letters.published[0].attributes["error"] == f"Refused invalid variant {missing}"
 
 
 def test_the_siblings_of_a_refused_variant_are_looked_at_again(
@@ -139,6 +139,6 @@ def test_the_siblings_of_a_refused_variant_are_looked_at_again(
         "create_catalog_variant",
         lambda: sandbox.commercetools.put("products", shop(4200, 2)),
     )
-    assert (answer.outcome, letters.letters) == ("synced", [])
+    assert (answer.outcome, letters.published) == ("synced", [])
     variants = sandbox.klaviyo.state()["variants"]
     assert {sku: one["price"] for sku, one in variants.items()} == {"A": 42, "B": 42}

@@ -12,7 +12,7 @@ from commands.processes import Sandbox, running_function
 from sandbox.calls import klaviyo
 from tests.functional.conftest import ACKNOWLEDGED, Run
 from tests.functional.documents import Json, line_item, message, order
-from tests.functional.live_shop import UUID
+from tests.functional.lookup_shop import UUID
 
 
 @pytest.fixture(autouse=True)

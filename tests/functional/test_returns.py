@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from commands.processes import Sandbox
+from tests.functional.call_counts import measured
 from tests.functional.conftest import Function, Serve
 from tests.functional.documents import Json, money, product, too_large
-from tests.functional.measuring import measured
 from tests.functional.shipment_documents import (
     events,
     return_added,
@@ -17,7 +17,7 @@ from tests.functional.shipment_documents import (
     return_item,
     return_state,
     returns_set,
-    shipped,
+    shipped_order,
 )
 
 pytestmark = pytest.mark.usefixtures("buyer")
@@ -27,7 +27,7 @@ _NAMES = ["ReturnInfoAdded", "ReturnInfoSet", "OrderReturnShipmentStateChanged"]
 
 
 def _holds(sandbox: Sandbox, *returns: Json, **fields: object) -> None:
-    sandbox.commercetools.put("orders", shipped(returnInfo=list(returns), **fields))
+    sandbox.commercetools.put("orders", shipped_order(returnInfo=list(returns), **fields))
 
 
 def test_a_return_that_is_announced(sandbox: Sandbox, function: Function) -> None:

@@ -9,7 +9,7 @@ from commands.check_commercetools import SCOPES
 from commands.processes import Sandbox
 from sandbox.samples import DOCUMENTS, Sample, samples
 from tests.functional.conftest import ACKNOWLEDGED, Function, Serve
-from tests.functional.states import comparable
+from tests.functional.klaviyo_state import comparable
 
 
 def load_documents(sandbox: Sandbox) -> None:

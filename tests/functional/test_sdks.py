@@ -110,16 +110,16 @@ def test_every_call_of_the_samples_is_made_by_an_sdk(sandbox: Sandbox, serve: Se
 
 
 def test_every_call_of_a_bulk_job_is_made_by_an_sdk(
-    wide_shop: Sandbox, settings: Settings, sent: Sent, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    bulk_shop: Sandbox, settings: Settings, sent: Sent, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Products that Klaviyo lacks."""
     monkeypatch.chdir(tmp_path)
     options = parse_options(["--only", "categories", "--only", "products"], settings.sync.backfill, "backfill")
-    wide_shop.klaviyo.fail("^/api/catalog-item-bulk-create-jobs", method="POST", reset="answering", apply=True, count=1)
+    bulk_shop.klaviyo.fail("^/api/catalog-item-bulk-create-jobs", method="POST", reset="answering", apply=True, count=1)
     assert run_backfill(options, settings, LoggedProgress("backfill")).code == DONE
-    asked = {one["operation"] for one in wide_shop.klaviyo.requests(kind="api")}
+    asked = {one["operation"] for one in bulk_shop.klaviyo.requests(kind="api")}
     assert {"bulk_create_catalog_items", "get_bulk_create_catalog_items_jobs", "get_catalog_items"} <= asked
-    _assert_made_by_sdks(wide_shop, sent)
+    _assert_made_by_sdks(bulk_shop, sent)
 
 
 def test_no_operation_of_klaviyo_is_typed_anew() -> None:

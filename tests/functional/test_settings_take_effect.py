@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from commands.processes import Sandbox
+from tests.functional.call_counts import measured
 from tests.functional.conftest import Function, Serve
 from tests.functional.documents import (
     address,
@@ -22,7 +23,6 @@ from tests.functional.documents import (
     transaction,
     variant,
 )
-from tests.functional.measuring import measured
 
 pytestmark = pytest.mark.usefixtures("buyer")
 

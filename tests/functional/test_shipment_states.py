@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from commands.processes import Sandbox
+from tests.functional.call_counts import measured
 from tests.functional.conftest import Function, Serve
 from tests.functional.documents import Json, category, money, product, reference, too_large
-from tests.functional.measuring import measured
 from tests.functional.shipment_documents import (
     DHL,
     LATER,
@@ -17,15 +17,15 @@ from tests.functional.shipment_documents import (
     parcel,
     parcel_added,
     shipment_state,
-    shipped,
-    tracked,
+    shipped_order,
+    tracking_updated,
 )
 
 pytestmark = pytest.mark.usefixtures("buyer")
 
 
 def _holds(sandbox: Sandbox, *deliveries: Json, **fields: object) -> None:
-    sandbox.commercetools.put("orders", shipped(*deliveries, **fields))
+    sandbox.commercetools.put("orders", shipped_order(*deliveries, **fields))
 
 
 @pytest.mark.parametrize(
@@ -193,5 +193,5 @@ def test_orders_of_nobody_and_orders_that_are_gone(sandbox: Sandbox, function: F
 def test_a_read_that_is_older_than_the_message(sandbox: Sandbox, function: Function) -> None:
     """The parcel would be missing from it: the message is delivered again."""
     _holds(sandbox, version=3)
-    answer = function.deliver(tracked(DHL, resourceVersion=4))
+    answer = function.deliver(tracking_updated(DHL, resourceVersion=4))
     assert (answer.outcome, answer.reason) == ("retried", "stale_read")

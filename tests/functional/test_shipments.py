@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from commands.processes import Sandbox
+from tests.functional.call_counts import measured
 from tests.functional.conftest import Function, Serve
 from tests.functional.documents import Json, address, line_item, money, too_large
-from tests.functional.measuring import measured
 from tests.functional.shipment_documents import (
     DHL,
     delivery,
@@ -17,8 +17,8 @@ from tests.functional.shipment_documents import (
     parcel,
     parcel_added,
     shipment_state,
-    shipped,
-    tracked,
+    shipped_order,
+    tracking_updated,
 )
 
 pytestmark = pytest.mark.usefixtures("buyer")
@@ -28,7 +28,7 @@ CUSTOM: Json = {"id": "custom-1", "name": {"en-US": "Gift wrap"}, "quantity": 1,
 
 
 def _holds(sandbox: Sandbox, *deliveries: Json, **fields: Any) -> None:
-    sandbox.commercetools.put("orders", shipped(*deliveries, **fields))
+    sandbox.commercetools.put("orders", shipped_order(*deliveries, **fields))
 
 
 def _shipped_items(event: Json) -> list[tuple[str | None, int, float]]:
@@ -72,7 +72,7 @@ def test_tracking_that_comes_in_a_second_message(sandbox: Sandbox, steady: Funct
     added = measured(sandbox, steady, parcel_added(bare, parcel()))
     assert (added.outcome, added.calls) == ("ignored no_tracking", (0, 0))
     _holds(sandbox, delivery(1, {"line-2": 2}, parcel(1, DHL)))
-    assert measured(sandbox, steady, tracked(DHL)).outcome == "synced"
+    assert measured(sandbox, steady, tracking_updated(DHL)).outcome == "synced"
     (event,) = events(sandbox, CONFIRMED).values()
     assert (event["unique_id"], _shipped_items(event)) == ("parcel-1:T-1", [("SKU-2", 2, 6.67)])
 
@@ -83,10 +83,14 @@ def test_a_corrected_number(sandbox: Sandbox, function: Function, arrival: tuple
     right = {**DHL, "trackingId": "T-2"}
     wrong = delivery(1, None, parcel(1, DHL))
     _holds(sandbox, delivery(1, None, parcel(1, right)))
-    told = [parcel_added(wrong, parcel(1, DHL)), tracked({**right, "carrier": "Hermes"}), tracked(right)]
+    told = [
+        parcel_added(wrong, parcel(1, DHL)),
+        tracking_updated({**right, "carrier": "Hermes"}),
+        tracking_updated(right),
+    ]
     for number in arrival:
         assert function.deliver(told[number]).outcome == "synced"
-    assert function.deliver(tracked(None)).reason == "no_tracking"
+    assert function.deliver(tracking_updated(None)).reason == "no_tracking"
     assert events(sandbox, CONFIRMED).keys() == {"parcel-1:T-1", "parcel-1:T-2"}
 
 
@@ -95,7 +99,7 @@ def test_a_return_label_in_the_box(sandbox: Sandbox, steady: Function) -> None:
     label = parcel(2, {**DHL, "trackingId": "BACK", "isReturn": True})
     whole = delivery(1, None, parcel(1, DHL), label)
     _holds(sandbox, whole, shipmentState="Shipped")
-    for told in (parcel_added(whole, label), tracked(label["trackingData"], 2)):
+    for told in (parcel_added(whole, label), tracking_updated(label["trackingData"], 2)):
         done = measured(sandbox, steady, told)
         assert (done.outcome, done.calls) == ("ignored return_label", (0, 0))
     steady.deliver(too_large("ParcelAddedToDelivery", "order", "order-1"))
@@ -119,7 +123,7 @@ def test_a_shop_that_does_not_wait_for_tracking(sandbox: Sandbox, serve: Serve, 
     """The parcel makes an event at once, and its number another; taking the number away makes none."""
     function = serve(SYNC_CONFIG=settings_file("[shipment]\nwait_for_tracking = false\n"))
     _holds(sandbox, delivery(1, None, parcel(1, DHL)))
-    for told in (parcel_added(delivery(1, None, parcel()), parcel()), tracked(DHL), tracked(None)):
+    for told in (parcel_added(delivery(1, None, parcel()), parcel()), tracking_updated(DHL), tracking_updated(None)):
         function.deliver(told)
     found = events(sandbox, CONFIRMED)
     assert found.keys() == {"parcel-1", "parcel-1:T-1"}
@@ -151,7 +155,7 @@ def test_a_parcel_without_items_has_those_of_its_delivery(sandbox: Sandbox, func
     """By the message that adds it, and by the one that brings its number."""
     whole = delivery(1, {"line-1": 1, "line-2": 3}, parcel(1, DHL), parcel(2, {**DHL, "trackingId": "T-2"}))
     _holds(sandbox, whole)
-    for told in (parcel_added(whole, parcel(1, DHL)), tracked({**DHL, "trackingId": "T-2"}, 2)):
+    for told in (parcel_added(whole, parcel(1, DHL)), tracking_updated({**DHL, "trackingId": "T-2"}, 2)):
         function.deliver(told)
     found = events(sandbox, CONFIRMED).values()
     assert [_shipped_items(one) for one in found] == [[("SKU-1", 1, 10), ("SKU-2", 3, 10)]] * 2
@@ -161,7 +165,7 @@ def test_a_parcel_without_items_has_those_of_its_delivery(sandbox: Sandbox, func
 def test_tracking_of_a_parcel_with_items_of_its_own(sandbox: Sandbox, function: Function) -> None:
     """The message brings the number alone: the parcel's own items are those that the order has, not the delivery's."""
     _holds(sandbox, delivery(1, {"line-1": 2, "line-2": 3}, parcel(1, None, {"line-2": 1})))
-    assert function.deliver(tracked({**DHL, "trackingId": "T-7"})).outcome == "synced"
+    assert function.deliver(tracking_updated({**DHL, "trackingId": "T-7"})).outcome == "synced"
     (event,) = events(sandbox, CONFIRMED).values()
     assert (event["unique_id"], _shipped_items(event)) == ("parcel-1:T-7", [("SKU-2", 1, 3.33)])
 
@@ -219,7 +223,11 @@ def _two_methods() -> tuple[Json, Json, Json]:
             "shippingAddress": address(city="Potsdam"),
         },
     ]
-    return shipped(shippingInfo=None, shipping=shipping, shippingMode="Multiple", shipmentState="Shipped"), door, kiosk
+    return (
+        shipped_order(shippingInfo=None, shipping=shipping, shippingMode="Multiple", shipmentState="Shipped"),
+        door,
+        kiosk,
+    )
 
 
 def test_several_shipping_methods(sandbox: Sandbox, function: Function) -> None:
@@ -228,7 +236,7 @@ def test_several_shipping_methods(sandbox: Sandbox, function: Function) -> None:
     sandbox.commercetools.put("orders", order)
     told = parcel_added(kiosk, kiosk["parcels"][0], shippingKey="kiosk")
     assert function.deliver(told).outcome == "synced"
-    assert function.deliver(tracked(DHL, shippingKey="door")).outcome == "synced"
+    assert function.deliver(tracking_updated(DHL, shippingKey="door")).outcome == "synced"
     found = {own: event["properties"] for own, event in events(sandbox, CONFIRMED).items()}
     assert {own: (one["ShippingMethod"], one["DeliveryAddress"]["City"]) for own, one in found.items()} == {
         "parcel-1:T-1": ("DHL Standard", "Berlin"),
@@ -247,7 +255,7 @@ def test_a_delivery_that_is_gone_has_the_method_of_its_key(sandbox: Sandbox, fun
     sandbox.commercetools.put("orders", order)
     gone = delivery(2, {"line-2": 1}, parcel(2, {**DHL, "trackingId": "T-2"}))
     function.deliver(parcel_added(gone, gone["parcels"][0], shippingKey="kiosk"))
-    update = tracked({**DHL, "trackingId": "T-3"}, 3, deliveryId="delivery-3", shippingKey="kiosk")
+    update = tracking_updated({**DHL, "trackingId": "T-3"}, 3, deliveryId="delivery-3", shippingKey="kiosk")
     assert function.deliver(update).outcome == "synced"
     found = events(sandbox, CONFIRMED)
     assert _shipped_items(found["parcel-2:T-2"]) == [("SKU-2", 1, 3.33)]
@@ -258,7 +266,7 @@ def test_a_delivery_that_is_gone_has_the_method_of_its_key(sandbox: Sandbox, fun
 def test_the_number_of_a_parcel_that_was_removed(sandbox: Sandbox, function: Function) -> None:
     """Its delivery is still there, and holds more than it: nobody knows what was in it, so no items and no value."""
     _holds(sandbox, delivery(1, {"line-1": 2}, parcel(2, DHL)))
-    assert function.deliver(tracked(DHL, 1)).outcome == "synced"
+    assert function.deliver(tracking_updated(DHL, 1)).outcome == "synced"
     (event,) = events(sandbox, CONFIRMED).values()
     said = event["properties"]
     assert (event["unique_id"], event["value"], said["DeliveryId"]) == ("parcel-1:T-1", None, "delivery-1")
@@ -301,10 +309,10 @@ def test_a_parcel_message_whose_payload_is_left_out(sandbox: Sandbox, function: 
 @pytest.mark.parametrize(
     ("fields", "told", "reason"),
     [
-        ({}, tracked({"trackingId": ["no text"]}), "no_tracking"),
+        ({}, tracking_updated({"trackingId": ["no text"]}), "no_tracking"),
         ({}, parcel_added({"id": "delivery-1"}, {"id": "parcel-1", "trackingData": "none"}), "unmappable"),
         ({}, parcel_added(delivery(items=[{"id": "line-1"}]), parcel(1, DHL)), "unmappable"),
-        ({"shippingInfo": {"deliveries": 5}}, tracked(DHL), "unmappable"),
+        ({"shippingInfo": {"deliveries": 5}}, tracking_updated(DHL), "unmappable"),
         ({"shippingInfo": {"deliveries": [5]}}, shipment_state("Shipped"), "unmappable"),
     ],
     ids=["number", "tracking", "quantity", "deliveries", "delivery"],

@@ -11,7 +11,7 @@ import pytest
 from commands.processes import Sandbox
 from tests.functional.conftest import ACKNOWLEDGED, Function, Serve
 from tests.functional.documents import Json
-from tests.functional.random_shipments import METRICS, RandomShipments, Step, Told
+from tests.functional.random_shipments import METRICS, EventKey, RandomShipments, Step
 
 pytestmark = pytest.mark.usefixtures("buyer")
 
@@ -78,7 +78,7 @@ def test_late_without_payloads_nothing_is_made_up(
         _deliver_all(function, [_left_out(told) for told in _told(life.steps)], life.rng)
         found = _events(sandbox)
         assert found <= life.events, life.seed
-        shown: set[Told] = {
+        shown: set[EventKey] = {
             ("Confirmed Shipment", f"{parcel['id']}:{parcel['trackingData']['trackingId']}")
             for parcel in _parcels(life.order)
             if not parcel.get("trackingData", {"isReturn": True})["isReturn"]
@@ -125,14 +125,14 @@ def _parcels(order: Json) -> list[Json]:
     return [parcel for info in infos for delivery in info["deliveries"] for parcel in delivery["parcels"]]
 
 
-def _events(sandbox: Sandbox) -> set[Told]:
+def _events(sandbox: Sandbox) -> set[EventKey]:
     """What tells the events apart; none is there twice."""
     found = [_about(event) for event in sandbox.klaviyo.state()["events"]]
     assert len(set(found)) == len(found)
     return set(found)
 
 
-def _about(event: Mapping[str, Any]) -> Told:
+def _about(event: Mapping[str, Any]) -> EventKey:
     metric, said = event["metric"], event["properties"]
     match metric:
         case "Confirmed Shipment":

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from commands.processes import Sandbox
+from tests.functional.call_counts import measured
 from tests.functional.conftest import ACKNOWLEDGED, Function, Serve
 from tests.functional.documents import message, product, variant
-from tests.functional.measuring import measured
 from tests.functional.races import create_item, create_variant, delete_from_catalog, deliver_while
 
 _OF_ONE = "catalog-variants/"

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from commands.processes import Sandbox
+from tests.functional.call_counts import Measured, measured
 from tests.functional.conftest import Function, Serve
-from tests.functional.documents import Json, message, money, product, reference, too_large, variant, young
-from tests.functional.measuring import Measured, measured
+from tests.functional.documents import Json, message, money, product, recent, reference, too_large, variant
 from tests.functional.races import deliver_while
 
 PUBLISHED = message("ProductPublished", "product", "product-1")
@@ -184,7 +184,7 @@ def test_the_first_price_of_a_product_that_was_just_published(sandbox: Sandbox, 
     _put_product(sandbox)
     _put(sandbox, price(1, 1000))
     assert measured(sandbox, function, PUBLISHED).state["variants"]["A"]["price"] == 0
-    created = young(told("StandalonePriceCreated", standalonePrice=price(1, 1000)))
+    created = recent(told("StandalonePriceCreated", standalonePrice=price(1, 1000)))
     done = measured(sandbox, function, created)
     assert (done.outcome, _prices(done)) == ("synced", {"item": 10, "A": 10})
     assert done.written[0] == "get_catalog_variant"
@@ -196,7 +196,7 @@ def test_a_product_that_nobody_shows_yet(sandbox: Sandbox, function: Function) -
     _put_product(sandbox)
     _put(sandbox, price(1, 1000))
     created = told("StandalonePriceCreated", standalonePrice=price(1, 1000))
-    assert measured(sandbox, function, young(created)).outcome == "retried not_there_yet"
+    assert measured(sandbox, function, recent(created)).outcome == "retried not_there_yet"
     assert measured(sandbox, function, created).outcome == "ignored not_published"
 
 
@@ -207,9 +207,9 @@ def test_a_product_that_a_query_shows_with_embedded_prices(sandbox: Sandbox, fun
     sandbox.commercetools.lag(60, of="queries")
     _put(sandbox, price(1, 1000))
     created = told("StandalonePriceCreated", standalonePrice=price(1, 1000))
-    assert measured(sandbox, function, young(created)).outcome == "ignored embedded_prices"
+    assert measured(sandbox, function, recent(created)).outcome == "ignored embedded_prices"
     _put_product(sandbox, version=2)
-    done = measured(sandbox, function, young(created))
+    done = measured(sandbox, function, recent(created))
     assert (done.outcome, _prices(done)) == ("synced", {"item": 10, "A": 10})
     assert measured(sandbox, function, created).outcome == "ignored embedded_prices"
 
@@ -365,7 +365,7 @@ def test_a_price_that_is_older_than_its_message(shop: Sandbox, function: Functio
 def test_a_new_price_that_is_not_there_yet(shop: Sandbox, function: Function) -> None:
     """Tried again while the message is young; then it was deleted, and the others say the price."""
     created = told("StandalonePriceCreated", 3, standalonePrice=price(3, 900))
-    assert measured(shop, function, young(created)).outcome == "retried not_there_yet"
+    assert measured(shop, function, recent(created)).outcome == "retried not_there_yet"
     done = measured(shop, function, created)
     assert (done.outcome, _prices(done)) == ("synced", {"item": 10, "A": 10, "B": 20})
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from commands.processes import Sandbox
+from tests.functional.call_counts import Measured, measured
 from tests.functional.conftest import Function
 from tests.functional.documents import category, change, entry, message, money, product, reference, variant
-from tests.functional.measuring import Measured, measured
 from tests.functional.races import create_category, deliver_while
 
 PUBLISHED = message("ProductPublished", "product", "product-1")

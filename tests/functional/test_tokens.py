@@ -10,7 +10,7 @@ import pytest
 from commands.processes import Sandbox
 from tests.functional.conftest import REFUSED, Function, Serve
 from tests.functional.documents import change, customer
-from tests.functional.failing import LIMITS, FakeTopic, Stopwatch, fake_topic
+from tests.functional.failure_cases import LIMITS, FakeTopic, Stopwatch, fake_topic
 
 THREADS = 32
 SECONDS = 20.0
@@ -146,7 +146,7 @@ def test_refused_client(status: int, sandbox: Sandbox, letters: FakeTopic, quick
     sandbox.commercetools.fail(TOKEN, status=status)
     answer = quick.deliver(_update(0))
     assert (answer.status, answer.outcome, answer.reason) == (REFUSED, "retried", "commercetools_denied")
-    assert letters.letters == []
+    assert letters.published == []
     assert _tokens(sandbox) == 1
     sandbox.commercetools.clear_failures()
     assert quick.deliver(_update(0)).outcome == "synced"

@@ -12,8 +12,17 @@ import pytest
 
 from clients.retrying import Timeouts
 from clients.transport import Connections, NoAnswerError
-from tests.functional.failing import Stopwatch
-from tests.functional.scripted import LONG, WHENEVER, Ending, Received, Script, always, http, scripted
+from tests.functional.failure_cases import Stopwatch
+from tests.functional.scripted_server import (
+    LONG,
+    LONG_TIMEOUTS,
+    Ending,
+    Received,
+    Script,
+    always,
+    http_response,
+    scripted,
+)
 
 SOON = 0.3
 SLACK = 1.0
@@ -105,7 +114,7 @@ def nobody() -> Iterator[int]:
 @pytest.mark.parametrize("all_headers", [True, False])
 def test_the_whole_call_is_bounded(script: Script, *, all_headers: bool) -> None:
     """However a server takes its time, the call ends with it, on a new connection and on a kept one."""
-    with scripted(lambda received: [http()] if received.target == "/first" else script(received)) as backend:
+    with scripted(lambda received: [http_response()] if received.target == "/first" else script(received)) as backend:
         for _ in range(2):
             with taking(SOON), pytest.raises(NoAnswerError) as caught:
                 backend.exchange("POST", body=BODY, timeouts=(LONG, SOON), all_headers=all_headers)
@@ -150,10 +159,10 @@ def test_the_rest_of_an_answer_that_came_too_late() -> None:
         if received.target == "/late":
             yield BEGUN + b"the beginning"
             time.sleep(SOON)
-            yield b"x" * 987 + http(b"late")
+            yield b"x" * 987 + http_response(b"late")
         else:
             time.sleep(SOON)
-            yield http(b"own")
+            yield http_response(b"own")
 
     with scripted(script) as backend:
         with pytest.raises(NoAnswerError, match="OPERATION_TIMEDOUT"):
@@ -176,9 +185,11 @@ def test_the_rest_of_an_answer_that_came_too_late() -> None:
             "PARTIAL_FILE",
             id="cut off before the last chunk",
         ),
-        pytest.param([http(b"no gzip", "Content-Encoding: gzip")], "BAD_CONTENT_ENCODING", id="not what it says"),
-        pytest.param([http(b"", "Content-Length: -7")], "WEIRD_SERVER_REPLY", id="no length"),
-        pytest.param([http(b"", "no header")], "WEIRD_SERVER_REPLY", id="no header"),
+        pytest.param(
+            [http_response(b"no gzip", "Content-Encoding: gzip")], "BAD_CONTENT_ENCODING", id="not what it says"
+        ),
+        pytest.param([http_response(b"", "Content-Length: -7")], "WEIRD_SERVER_REPLY", id="no length"),
+        pytest.param([http_response(b"", "no header")], "WEIRD_SERVER_REPLY", id="no header"),
         pytest.param(
             [b"\x00\x01\x02\r\n\r\n", Ending.CLOSED],
             "UNSUPPORTED_PROTOCOL",
@@ -194,7 +205,7 @@ def test_the_rest_of_an_answer_that_came_too_late() -> None:
 @pytest.mark.parametrize("all_headers", [True, False])
 def test_no_whole_answer(parts: list[bytes | Ending], name: str, *, all_headers: bool) -> None:
     """It is named, not taken for an answer; the request was sent once, and the next call is not hurt by it."""
-    with scripted(lambda received: [http(b"ok")] if received.target == "/next" else parts) as backend:
+    with scripted(lambda received: [http_response(b"ok")] if received.target == "/next" else parts) as backend:
         with pytest.raises(NoAnswerError) as caught:
             backend.exchange("POST", body=BODY, all_headers=all_headers)
         assert caught.value.code == name
@@ -220,19 +231,19 @@ def test_a_header_that_would_break_the_request(broken: str) -> None:
 def test_nobody_listens() -> None:
     """A connection that is refused is named so."""
     with nobody() as port:
-        assert code(f"http://127.0.0.1:{port}", WHENEVER) == "COULDNT_CONNECT"
+        assert code(f"http://127.0.0.1:{port}", LONG_TIMEOUTS) == "COULDNT_CONNECT"
 
 
 def test_no_address() -> None:
     """An address that is none is named so."""
-    assert code("http://127.0.0.1:port", WHENEVER) == "URL_MALFORMAT"
+    assert code("http://127.0.0.1:port", LONG_TIMEOUTS) == "URL_MALFORMAT"
 
 
 def test_an_error_says_its_name_alone() -> None:
     """Neither its text nor its traceback has the address or the body, which name people."""
     connections = Connections(compressed=True)
     with nobody() as port, pytest.raises(NoAnswerError) as caught:
-        connections.exchange("POST", f"http://127.0.0.1:{port}{TARGET}", [], BODY, WHENEVER)
+        connections.exchange("POST", f"http://127.0.0.1:{port}{TARGET}", [], BODY, LONG_TIMEOUTS)
     connections.close()
     assert str(caught.value) == caught.value.code
     told = "".join(traceback.format_exception(caught.value)) + repr(caught.value)

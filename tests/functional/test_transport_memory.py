@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.functional.scripted import LONG, Ending, Received, http, scripted
+from tests.functional.scripted_server import LONG, Ending, Received, http_response, scripted
 
 SIZE = 4_000_000
 
@@ -23,7 +23,7 @@ def test_idle_connections_hold_nothing(sent: int, got: int) -> None:
     """A large body, or answer, is free again when the caller has let go of it, though the handle is kept."""
 
     def script(_: Received) -> Iterator[bytes | Ending]:
-        yield http(bytes(got))
+        yield http_response(bytes(got))
         yield Ending.CLOSED  # so that the server's thread holds nothing of it either
 
     with scripted(script) as backend:

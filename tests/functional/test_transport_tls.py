@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from clients import transport
 from clients.transport import NoAnswerError
-from tests.functional.scripted import LONG, always, http, scripted
+from tests.functional.scripted_server import LONG, always, http_response, scripted
 
 HERE = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
 ELSEWHERE = x509.DNSName("shop.example")
@@ -92,7 +92,7 @@ def _authorities_are_read_anew() -> Iterator[None]:
 
 def assert_refused(tls: ssl.SSLContext) -> None:
     """Hold that the certificate is refused, and nothing was sent."""
-    with scripted(always(http(b"ok")), tls=tls) as backend:
+    with scripted(always(http_response(b"ok")), tls=tls) as backend:
         with pytest.raises(NoAnswerError) as caught:
             backend.exchange("POST", "/secret", KEY, b"secret")
         assert caught.value.code == "PEER_FAILED_VERIFICATION"
@@ -112,7 +112,7 @@ def test_an_unknown_authority(named: str | None, authority: Authority, monkeypat
 def test_an_authority_of_ones_own(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     """SSL_CERT_FILE names it: its certificates are accepted, and the connection is kept."""
     monkeypatch.setenv("SSL_CERT_FILE", authority.listed)
-    with scripted(always(http(b"ok")), tls=authority.server(HERE)) as backend:
+    with scripted(always(http_response(b"ok")), tls=authority.server(HERE)) as backend:
         assert [backend.exchange("POST", "/", KEY, b"secret").data for _ in range(2)] == [b"ok", b"ok"]
         assert [(got.connection, got.body) for got in backend.received] == [(0, b"secret"), (0, b"secret")]
 
@@ -129,7 +129,7 @@ def test_a_certificate_of_no_use(
 def test_a_list_that_is_not_there(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is named as what is wrong, and no other list is taken in its place."""
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/authorities.pem")
-    with scripted(always(http(b"ok")), tls=authority.server(HERE)) as backend:
+    with scripted(always(http_response(b"ok")), tls=authority.server(HERE)) as backend:
         with pytest.raises(NoAnswerError, match=r"^SSL_CACERT_BADFILE$"):
             backend.exchange()
         assert backend.received == []

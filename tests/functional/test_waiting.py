@@ -9,7 +9,7 @@ from commands.processes import Sandbox, running_function
 from sandbox.samples import ENVIRONMENT
 from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Function, Serve
 from tests.functional.documents import change, customer, line_item, message, order
-from tests.functional.failing import Stopwatch
+from tests.functional.failure_cases import Stopwatch
 from tests.functional.races import push
 
 CUSTOMERS = 60

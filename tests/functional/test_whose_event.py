@@ -9,6 +9,7 @@ import pytest
 import clients.klaviyo
 from commands.processes import Sandbox
 from sandbox.documents import now
+from tests.functional.call_counts import measured
 from tests.functional.conftest import Function, Serve
 from tests.functional.documents import (
     change,
@@ -21,7 +22,6 @@ from tests.functional.documents import (
     too_large,
     transaction,
 )
-from tests.functional.measuring import measured
 from tests.functional.races import create_profile, deliver_while
 
 OLD, NEW = "old.name@example.com", "new.name@example.com"

@@ -12,7 +12,7 @@ from mappers.order_events import OwnedOrder, fact_events
 from mappers.order_properties import NO_DETAILS
 from mappers.shipment_events import ShippedParcel, confirmed_shipments
 from tests.functional.documents import line_item
-from tests.functional.shipment_documents import DHL, LATER, delivery, parcel, shipped
+from tests.functional.shipment_documents import DHL, LATER, delivery, parcel, shipped_order
 from tests.unit.strategies import settings_with
 
 NOW = datetime(2026, 5, 3, tzinfo=UTC)
@@ -28,7 +28,7 @@ def _order() -> Any:
     """Parcels that do not say what is in them, and some that do."""
     loose = [parcel(number, _tracking(number)) for number in range(20)]
     packed = [parcel(number, _tracking(number), {f"line-{number}": 1, "gone": 1}) for number in range(20, 30)]
-    return shipped(delivery(1, LINES, *loose, *packed), lines=[line_item(number) for number in range(30)])
+    return shipped_order(delivery(1, LINES, *loose, *packed), lines=[line_item(number) for number in range(30)])
 
 
 def _left(order: Any) -> list[ShippedParcel]:

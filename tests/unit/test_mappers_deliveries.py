@@ -6,7 +6,7 @@ import pytest
 
 from mappers.deliveries import remaining_count, shipments, tracking_url
 from mappers.order_parts import Part, total
-from tests.functional.shipment_documents import DHL, delivery, method, parcel, shipped
+from tests.functional.shipment_documents import DHL, delivery, method, parcel, shipped_order
 from tests.unit.strategies import euros, settings_with
 
 LABEL = {**DHL, "isReturn": True}
@@ -29,7 +29,7 @@ PAGE = "https://carrier.example/{{ trackingId }}"
 def test_tracking_links(template: str, tracking: Any, expected: str | None) -> None:
     """By carrier, without regard to case, spaces and hyphens; URL-encoded; none where a value is missing."""
     settings = settings_with({"shipment": {"tracking_urls": {"D H-L": template}}}, preferred_locale="en-US")
-    order: Any = shipped(delivery(1, None, parcel(1, tracking)), locale="de-AT")
+    order: Any = shipped_order(delivery(1, None, parcel(1, tracking)), locale="de-AT")
     (shipment,) = shipments(order)
     assert tracking_url(order, shipment.parcels[0], shipment, settings) == expected
 
@@ -40,7 +40,9 @@ def test_a_link_in_the_shops_language() -> None:
         {"shipment": {"tracking_urls": {"DHL": "https://x.test/{{locale}}", "DPD": "https://x.test/{{postalCode}}"}}},
         preferred_locale="en-US",
     )
-    order: Any = shipped(delivery(1, None, parcel(1, DHL), parcel(2, {**DHL, "carrier": "DPD"})), shippingAddress=None)
+    order: Any = shipped_order(
+        delivery(1, None, parcel(1, DHL), parcel(2, {**DHL, "carrier": "DPD"})), shippingAddress=None
+    )
     (shipment,) = shipments(order)
     links = [tracking_url(order, one, shipment, settings) for one in shipment.parcels]
     assert links == ["https://x.test/en-US", None]
@@ -73,9 +75,9 @@ def test_a_link_in_the_shops_language() -> None:
 )
 def test_what_remains(deliveries: list[Any], remaining: int) -> None:
     """Of two units and three, by what stands in deliveries, or in their parcels where that is more."""
-    order: Any = shipped(*deliveries)
+    order: Any = shipped_order(*deliveries)
     assert remaining_count(order) == remaining
-    several: Any = shipped(shippingInfo=None, shipping=[{"shippingInfo": method(one)} for one in deliveries])
+    several: Any = shipped_order(shippingInfo=None, shipping=[{"shippingInfo": method(one)} for one in deliveries])
     assert remaining_count(several) == remaining
 
 

@@ -16,7 +16,7 @@ from tests.functional.shipment_documents import (
     parcel,
     return_info,
     return_item,
-    shipped,
+    shipped_order,
 )
 from tests.unit.strategies import settings_with
 
@@ -40,7 +40,7 @@ def known(order: Any, sync: Any = None) -> list[Known]:
 
 def order(*deliveries: Any, **fields: Any) -> Any:
     """An order that was changed last on the 20th of May."""
-    return shipped(*deliveries, lastModifiedAt=CHANGED, **fields)
+    return shipped_order(*deliveries, lastModifiedAt=CHANGED, **fields)
 
 
 def test_parcels_have_their_own_time() -> None:

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from commands.processes import Sandbox
-from tests.functional.backfilling import Job
-from tests.functional.comparing import make_true
 from tests.functional.conftest import Serve
 from tests.functional.documents import category, customer, product, variant
+from tests.functional.job_runs import Job
+from tests.functional.synced_shop import sync_all
 
 QUICK = "[reconcile]\nsecond_look = 0\n"
 
@@ -20,7 +20,7 @@ def shop(sandbox: Sandbox, serve: Serve) -> Sandbox:
     sandbox.commercetools.put("products", product("product-1", [variant("sku-1"), variant("sku-2", 2)]))
     sandbox.commercetools.put("products", product("product-2", [variant("sku-3")]))
     sandbox.commercetools.put("customers", customer())
-    make_true(serve(SYNC_CONFIG=""), sandbox)
+    sync_all(serve(SYNC_CONFIG=""), sandbox)
     return sandbox
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from commands.processes import ROOT, Sandbox
 from jobs.drift.findings import KINDS
 from jobs.outcome import DENIED
-from tests.functional.backfilling import Job, Json, environment_of
-from tests.functional.comparing import comparison, config_of, make_true
 from tests.functional.conftest import Serve
 from tests.functional.documents import product, variant
+from tests.functional.job_runs import Job, Json, environment_of
 from tests.functional.races import delete_from_catalog
+from tests.functional.synced_shop import reconcile_config, reconcile_job, sync_all
 
 JOBS, DRIFT, VARIABLES = (
     (ROOT / "terraform" / name).read_text(encoding="utf-8") for name in ("jobs.tf", "drift.tf", "variables_jobs.tf")
@@ -58,9 +58,9 @@ def _reconciled(lines: list[Json]) -> list[Json]:
 def test_drift_is_one_line_and_an_error_the_second_time(sandbox: Sandbox, serve: Serve, job: Job) -> None:
     """Both alerts are right: the one on drift at the second run, the one on runs that stop never."""
     sandbox.commercetools.put("products", product("product-1", [variant("sku-1")]))
-    make_true(serve(SYNC_CONFIG=""), sandbox)
+    sync_all(serve(SYNC_CONFIG=""), sandbox)
     delete_from_catalog(sandbox, "catalog-items", "product-1")
-    config = config_of(comparison(job).folder)
+    config = reconcile_config(reconcile_job(job).folder)
     found = []
     for _ in range(2):
         code, lines = _run(job, *_arguments("reconcile", job.folder), SYNC_CONFIG=config)
@@ -77,7 +77,9 @@ def test_drift_is_one_line_and_an_error_the_second_time(sandbox: Sandbox, serve:
 def test_a_run_that_stops_is_told_of(sandbox: Sandbox, job: Job) -> None:
     """It counts as no comparison, and says what is missing."""
     sandbox.klaviyo.fail("^/api", status=401)
-    code, lines = _run(job, *_arguments("reconcile", job.folder), SYNC_CONFIG=config_of(comparison(job).folder))
+    code, lines = _run(
+        job, *_arguments("reconcile", job.folder), SYNC_CONFIG=reconcile_config(reconcile_job(job).folder)
+    )
     assert code == DENIED
     assert _reconciled(lines) == []
     assert [line["message"] for line in lines if _needs_somebody(line)] == ["reconcile stopped"]

@@ -7,14 +7,14 @@ import pytest
 from commands.processes import Sandbox, running_function
 from core.settings import load_settings
 from sandbox.samples import ENVIRONMENT
-from tests.functional.backfilling import Job, asked, awaited, ended
-from tests.functional.comparing import comparison, config_of, make_true
 from tests.functional.conftest import Serve
 from tests.functional.documents import product, reference, variant
 from tests.functional.expected_state import problems
+from tests.functional.job_runs import Job, answered_calls, result_of, wait_until
 from tests.functional.races import create_variant
 from tests.functional.random_shop import RandomShop
 from tests.functional.redelivery import Subscription
+from tests.functional.synced_shop import reconcile_config, reconcile_job, sync_all
 
 AT_A_TIME, SECONDS = 4, 60
 SECOND_LOOK = 6
@@ -31,7 +31,7 @@ def test_traffic_is_not_taken_for_drift(sandbox: Sandbox, job: Job, monkeypatch:
     rng = random.Random(seed)
     shop = RandomShop(rng, sandbox.commercetools, KINDS)
     environment = {**sandbox.environment, **ENVIRONMENT, "SYNC_CONFIG": ""}
-    compare = comparison(job)
+    compare = reconcile_job(job)
     config = job.folder / "reconcile.toml"
     config.write_text(f"[reconcile]\nsecond_look = {SECOND_LOOK}\n", encoding="utf-8")
     sandbox.klaviyo.lag(1)
@@ -43,21 +43,21 @@ def test_traffic_is_not_taken_for_drift(sandbox: Sandbox, job: Job, monkeypatch:
             assert subscription.drained(SECONDS), f"seed {seed}"
             sandbox.klaviyo.forget_requests()
             told = ("--fix", "--delete-extra", "--max-delete", "100%")
-            with compare.started(*told, SYNC_CONFIG=config_of(job.folder)) as process:
-                awaited(lambda: sandbox.klaviyo.requests(kind="api"))
+            with compare.started(*told, SYNC_CONFIG=reconcile_config(job.folder)) as process:
+                wait_until(lambda: sandbox.klaviyo.requests(kind="api"))
                 changes = 0
                 while process.poll() is None:
                     subscription.wait_for_room(AT_A_TIME, soon=0.1)
                     for delivery in shop.change():
                         subscription.publish(delivery, 0.1)
                     changes += 1
-                done = ended(process)
+                done = result_of(process)
             assert subscription.drained(SECONDS), f"seed {seed}"
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert changes > 20, f"seed {seed}"
     assert done.report["drift"] == 0, f"seed {seed}: {done.report['kinds']}"
-    assert (done.code, compare.failed()) == (0, []), f"seed {seed}"
+    assert (done.code, compare.error_lines()) == (0, []), f"seed {seed}"
     assert problems(sandbox, load_settings(), shop) == [], f"seed {seed}"
 
 
@@ -66,20 +66,20 @@ def test_what_is_to_be_asked_for_first_does_not_hurry_the_others(sandbox: Sandbo
     for number in (1, 2):
         sandbox.commercetools.put("products", product(f"product-{number}", [variant(f"sku-{number}")]))
     function = serve(SYNC_CONFIG="")
-    make_true(function, sandbox)
+    sync_all(function, sandbox)
     create_variant(sandbox, "surplus", "product-1")
     edited = product("product-2", [variant("sku-2")], name={"en-US": "Edited"}, version=2)
     sandbox.commercetools.put("products", edited)
-    compare = comparison(job)
+    compare = reconcile_job(job)
     config = job.folder / "reconcile.toml"
     config.write_text(f"[reconcile]\nsecond_look = {SECOND_LOOK}\n", encoding="utf-8")
     sandbox.klaviyo.forget_requests()
     only = ("--only", "items", "--only", "variants")
-    with compare.started(*only, SYNC_CONFIG=config_of(job.folder)) as process:
-        awaited(lambda: asked(sandbox, "get_variants_for_catalog_item"))
+    with compare.started(*only, SYNC_CONFIG=reconcile_config(job.folder)) as process:
+        wait_until(lambda: answered_calls(sandbox, "get_variants_for_catalog_item"))
         told = {"resource": reference("product", "product-2"), "projectKey": "shop", "version": 1, "resourceVersion": 2}
         assert function.deliver({**told, "notificationType": "Message", "type": "ProductPublished"}).status == 204
-        done = ended(process)
+        done = result_of(process)
     assert {kind: found["ids"] for kind, found in done.report["kinds"].items()} == {
         "items": {},
         "variants": {"extra": ["surplus"]},

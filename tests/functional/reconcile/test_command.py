@@ -7,10 +7,10 @@ import pytest
 
 from commands.processes import Sandbox
 from jobs.outcome import BAD_ARGUMENTS, DRIFT
-from tests.functional.backfilling import Job, asked
-from tests.functional.comparing import comparison, config_of
 from tests.functional.conftest import ManagePy
+from tests.functional.job_runs import Job, answered_calls
 from tests.functional.races import delete_from_catalog, rename_item
+from tests.functional.synced_shop import reconcile_config, reconcile_job
 
 
 def test_a_table_tells_what_differs_and_what_to_do(shop: Sandbox, manage_py: ManagePy, told: dict[str, str]) -> None:
@@ -52,7 +52,7 @@ def test_one_kind_alone(shop: Sandbox, manage_py: ManagePy, told: dict[str, str]
 def test_one_kind_alone_is_reported_and_mended(shop: Sandbox, job: Job) -> None:
     """Variants of the same product are not told of."""
     delete_from_catalog(shop, "catalog-variants", "sku-1")
-    done = comparison(job).run("--only", "items", SYNC_CONFIG=config_of(job.folder))
+    done = reconcile_job(job).run("--only", "items", SYNC_CONFIG=reconcile_config(job.folder))
     assert (done.report["kinds"].keys(), done.report["drift"]) == ({"items"}, 0)
 
 
@@ -64,7 +64,7 @@ def test_since_looks_at_what_has_changed(shop: Sandbox, manage_py: ManagePy, tol
     shop.klaviyo.forget_requests()
     found = json.loads(manage_py("reconcile", "--since", "1h", "--only", "items", "--json", **told).stdout)
     assert found["kinds"]["items"]["ids"] == {"missing": ["product-2"]}
-    assert asked(shop, "get_catalog_items") == []
+    assert answered_calls(shop, "get_catalog_items") == []
 
 
 def test_what_klaviyo_refuses_is_named_and_the_rest_is_mended(
@@ -77,7 +77,7 @@ def test_what_klaviyo_refuses_is_named_and_the_rest_is_mended(
     shop.klaviyo.fail("^/api/catalog-items", method="POST", count=1, status=400, body=refused)
     found = manage_py("reconcile", "--fix", **told)
     assert found.exit_code == 1
-    [line] = comparison(job).failed()
+    [line] = reconcile_job(job).error_lines()
     assert line["pass"] == "products"
     assert line["resource"] in ("product/product-1", "product/product-2")
     assert len(shop.klaviyo.state()["items"]) == 1
@@ -111,7 +111,7 @@ def test_wrong_options_are_told(
 def test_the_job_logs_one_line_for_metrics(shop: Sandbox, job: Job) -> None:
     """`reconciled`, an error from the second run on that drifts; runs over other kinds, or `--since`, don't count."""
     delete_from_catalog(shop, "catalog-items", "product-1")
-    compare, environment = replace(comparison(job), as_json=False), {"SYNC_CONFIG": config_of(job.folder)}
+    compare, environment = replace(reconcile_job(job), as_json=False), {"SYNC_CONFIG": reconcile_config(job.folder)}
     told = []
     for arguments in ((), ("--only", "events"), ("--since", "1h"), ()):
         done = compare.run(*arguments, **environment)
@@ -127,7 +127,7 @@ def test_the_job_logs_one_line_for_metrics(shop: Sandbox, job: Job) -> None:
 def test_a_little_drift_may_be_allowed(shop: Sandbox, job: Job) -> None:
     """Runs below `max_drift` are none of those in a row."""
     rename_item(shop, "product-1")
-    compare = comparison(job)
+    compare = reconcile_job(job)
     config = job.folder / "reconcile.toml"
     config.write_text("[reconcile]\nsecond_look = 0\nmax_drift = 0.5\n", encoding="utf-8")
     report = compare.run(SYNC_CONFIG=str(config)).report

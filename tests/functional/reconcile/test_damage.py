@@ -6,11 +6,11 @@ import pytest
 
 from commands.processes import Sandbox
 from core.settings import Settings
-from tests.functional.backfilling import Job, holdings
-from tests.functional.comparing import comparison, config_of, make_true, open_shop, writes
 from tests.functional.conftest import Serve
 from tests.functional.damage import Damage
 from tests.functional.expected_state import catalog_problems
+from tests.functional.job_runs import Job, klaviyo_records
+from tests.functional.synced_shop import open_shop, reconcile_config, reconcile_job, sync_all, writes
 
 COMPARED = ("--only", "categories", "--only", "items", "--only", "variants", "--only", "profiles")
 
@@ -23,24 +23,24 @@ def test_random_damage_is_named_exactly_and_mended(
     seed = random.randrange(2**32)
     rng = random.Random(seed)
     open_shop(sandbox, 18, 40, rng)
-    make_true(serve(SYNC_CONFIG=""), sandbox)
-    whole = holdings(sandbox)
+    sync_all(serve(SYNC_CONFIG=""), sandbox)
+    whole = klaviyo_records(sandbox)
     damage = Damage(rng, sandbox)
     damage.do_all()
-    damaged = holdings(sandbox)
-    compare = comparison(job)
-    told = {"SYNC_CONFIG": config_of(job.folder)}
+    damaged = klaviyo_records(sandbox)
+    compare = reconcile_job(job)
+    told = {"SYNC_CONFIG": reconcile_config(job.folder)}
 
     sandbox.klaviyo.forget_requests()
     reported = compare.run(*COMPARED, **told)
     assert list(damage.problems(reported.report)) == [], f"seed {seed}"
     assert writes(sandbox) == []
-    assert holdings(sandbox) == damaged
+    assert klaviyo_records(sandbox) == damaged
 
     mended = compare.run(*COMPARED, "--fix", **told)
     assert list(damage.problems(mended.report)) == [], f"seed {seed}"
-    assert compare.failed() == [], f"seed {seed}"
-    left = holdings(sandbox)
+    assert compare.error_lines() == [], f"seed {seed}"
+    left = klaviyo_records(sandbox)
     extra = {kind: {*damage.expected[kind].extra} for kind in ("categories", "items", "variants")}
     foreign = {"categories": {"someone-s"}, "items": {"someone-s"}, "variants": {"of someone", "of one gone"}}
     for kind, of_kind in foreign.items():
@@ -50,11 +50,11 @@ def test_random_damage_is_named_exactly_and_mended(
     assert left["profiles"] == whole["profiles"], f"seed {seed}"
 
     cleaned = compare.run(*COMPARED, "--fix", "--delete-extra", "--max-delete", "50%", **told)
-    clean = holdings(sandbox)
+    clean = klaviyo_records(sandbox)
     for kind, of_kind in (("categories", {"someone-s"}), ("items", {"someone-s"}), ("variants", {"of someone"})):
         assert {own for own in clean[kind] if own not in whole[kind]} == of_kind, f"seed {seed}"
     assert cleaned.report["kinds"]["items"]["mended"] == 1
     assert [line for line in catalog_problems(sandbox, settings) if "someone" not in line] == [], f"seed {seed}"
 
     again = compare.run(*COMPARED, **told)
-    assert (again.report["drift"], again.said) == (0, ""), f"seed {seed}"
+    assert (again.report["drift"], again.stop_reasons) == (0, ""), f"seed {seed}"

@@ -6,10 +6,10 @@ import pytest
 
 from commands.processes import Sandbox
 from jobs.outcome import DRIFT
-from tests.functional.backfilling import Job, asked, holdings
-from tests.functional.comparing import comparison, config_of, writes
 from tests.functional.conftest import ManagePy, Serve
 from tests.functional.documents import Json, customer, line_item, order, reference
+from tests.functional.job_runs import Job, answered_calls, klaviyo_records
+from tests.functional.synced_shop import reconcile_config, reconcile_job, writes
 
 EVENTS = ("--only", "events")
 A_DAY, DAYS = 6, 4
@@ -54,12 +54,12 @@ def shop(sandbox: Sandbox, serve: Serve) -> Sandbox:
 
 def test_lost_events_are_named_by_day_and_sent_again(shop: Sandbox, job: Job) -> None:
     """As history, which starts no flow; what is there stays as it is, and nothing else is sent."""
-    whole = holdings(shop)["events"]
+    whole = klaviyo_records(shop)["events"]
     assert len(whole) == 2 * A_DAY * DAYS
     shop.klaviyo.drop_events("Placed Order", day=_day(2), most=3)
     shop.klaviyo.drop_events("Placed Order", day=_day(4), most=1)
     shop.klaviyo.drop_events("Ordered Product", day=_day(2))
-    compare, told = comparison(job), {"SYNC_CONFIG": config_of(job.folder)}
+    compare, told = reconcile_job(job), {"SYNC_CONFIG": reconcile_config(job.folder)}
 
     shop.klaviyo.forget_requests()
     found = compare.run(*EVENTS, **told).report["kinds"]["events"]
@@ -68,10 +68,10 @@ def test_lost_events_are_named_by_day_and_sent_again(shop: Sandbox, job: Job) ->
     assert writes(shop) == []
 
     mended = compare.run(*EVENTS, "--fix", **told)
-    assert (mended.report["kinds"]["events"]["mended"], compare.failed()) == (4, [])
-    back = holdings(shop)["events"]
+    assert (mended.report["kinds"]["events"]["mended"], compare.error_lines()) == (4, [])
+    back = klaviyo_records(shop)["events"]
     assert back.keys() == whole.keys()
-    sent = [call["body"]["data"]["attributes"] for call in asked(shop, "create_event")]
+    sent = [call["body"]["data"]["attributes"] for call in answered_calls(shop, "create_event")]
     assert {one["backfill"] for one in sent} == {True}
     assert {one["time"][:10] for one in sent} == {_day(2), _day(4)}
     assert {one["metric"]["data"]["attributes"]["name"] for one in sent} == {"Placed Order", "Ordered Product"}
@@ -83,7 +83,7 @@ def test_more_than_expected_and_a_metric_of_others_are_no_drift(shop: Sandbox, j
     """An order that is gone in the shop; a metric of the same name that a shop system's integration has."""
     shop.klaviyo.put_metric("Placed Order", integration="Shopify", key="shopify")
     shop.commercetools.delete("orders", "order-3-1")
-    done = comparison(job).run(*EVENTS, SYNC_CONFIG=config_of(job.folder))
+    done = reconcile_job(job).run(*EVENTS, SYNC_CONFIG=reconcile_config(job.folder))
     assert (done.report["drift"], done.report["kinds"]["events"]["missing"]) == (0, 0)
 
 
@@ -93,16 +93,16 @@ def test_a_day_whose_orders_changed_hands_is_left_alone(shop: Sandbox, job: Job,
     shop.commercetools.patch("orders", "order-3-1", changed)
     shop.klaviyo.drop_events("Placed Order", day=_day(3), most=2)
     shop.klaviyo.forget_requests()
-    compare, told = comparison(job), {"SYNC_CONFIG": config_of(job.folder)}
+    compare, told = reconcile_job(job), {"SYNC_CONFIG": reconcile_config(job.folder)}
     left = compare.run("--fix", "--only", "events", "--only", "profiles", **told)
     assert left.report["kinds"]["events"]["missing"] == 2
-    assert asked(shop, "create_event") == []
-    assert "were skipped" in left.said
+    assert answered_calls(shop, "create_event") == []
+    assert "were skipped" in left.stop_reasons
     state = str(job.folder / "another-state.json")
     assert manage_py("reconcile", "--only", "events", RECONCILE_STATE=state, **told).exit_code == DRIFT
     mended = compare.run("--fix", *EVENTS, **told)
     assert mended.report["kinds"]["events"]["mended"] == 2
-    assert len(asked(shop, "create_event")) == 2 * A_DAY
+    assert len(answered_calls(shop, "create_event")) == 2 * A_DAY
 
 
 def test_a_count_that_comes_late_is_asked_for_again(shop: Sandbox, job: Job) -> None:
@@ -110,7 +110,7 @@ def test_a_count_that_comes_late_is_asked_for_again(shop: Sandbox, job: Job) -> 
     empty = {"dates": [], "data": [{"dimensions": [], "measurements": {"count": []}}]}
     data = {"type": "metric-aggregate", "id": "1", "attributes": empty}
     shop.klaviyo.fail("^/api/metric-aggregates", status=200, count=1, body={"data": data, "links": {}})
-    done = comparison(job).run(*EVENTS, SYNC_CONFIG=config_of(job.folder))
+    done = reconcile_job(job).run(*EVENTS, SYNC_CONFIG=reconcile_config(job.folder))
     assert (done.report["drift"], shop.klaviyo.failures()[0]["hits"]) == (0, 1)
 
 
@@ -122,7 +122,7 @@ def test_what_has_no_event_to_come_is_not_missed(shop: Sandbox, job: Job) -> Non
         ("nobody", {"createdAt": _noon(2), "customerId": None, "customerEmail": None}),
     ):
         shop.commercetools.put("orders", order(own_id, lines=[], **fields))
-    done = comparison(job).run(*EVENTS, SYNC_CONFIG=config_of(job.folder))
+    done = reconcile_job(job).run(*EVENTS, SYNC_CONFIG=reconcile_config(job.folder))
     assert (done.report["drift"], done.report["kinds"]["events"]["same"]) == (0, A_DAY * DAYS)
 
 
@@ -132,8 +132,10 @@ def test_a_customer_who_registered_later_has_changed_hands(shop: Sandbox, job: J
     shop.commercetools.put("customers", {**document, "createdAt": _ago(0.1)})
     shop.klaviyo.drop_events("Placed Order", day=_day(3), most=1)
     shop.klaviyo.forget_requests()
-    done = comparison(job).run("--fix", "--only", "events", "--only", "items", SYNC_CONFIG=config_of(job.folder))
-    assert (done.report["kinds"]["events"]["missing"], asked(shop, "create_event")) == (1, [])
+    done = reconcile_job(job).run(
+        "--fix", "--only", "events", "--only", "items", SYNC_CONFIG=reconcile_config(job.folder)
+    )
+    assert (done.report["kinds"]["events"]["missing"], answered_calls(shop, "create_event")) == (1, [])
 
 
 def test_a_day_that_could_not_be_sent_whole_is_not_mended(shop: Sandbox, job: Job) -> None:
@@ -141,16 +143,16 @@ def test_a_day_that_could_not_be_sent_whole_is_not_mended(shop: Sandbox, job: Jo
     shop.klaviyo.drop_events("Placed Order", day=_day(3), most=2)
     refused = {"errors": [{"code": "invalid", "detail": "no", "source": {"pointer": "/x"}}]}
     shop.klaviyo.fail("^/api/events", method="POST", status=400, count=1, body=refused)
-    compare = comparison(job)
-    done = compare.run("--fix", *EVENTS, SYNC_CONFIG=config_of(job.folder))
+    compare = reconcile_job(job)
+    done = compare.run("--fix", *EVENTS, SYNC_CONFIG=reconcile_config(job.folder))
     assert done.report["kinds"]["events"]["mended"] == 0
-    assert [line["pass"] for line in compare.failed()] == ["orders"]
+    assert [line["pass"] for line in compare.error_lines()] == ["orders"]
 
 
 def test_without_the_scope_of_metrics_it_stops_and_says_so(shop: Sandbox, job: Job) -> None:
     """77: a right is missing."""
     scopes = ["catalogs:read", "profiles:read", "events:write"]
     shop.klaviyo.keys(scopes=scopes)
-    done = comparison(job).run(*EVENTS, SYNC_CONFIG=config_of(job.folder))
+    done = reconcile_job(job).run(*EVENTS, SYNC_CONFIG=reconcile_config(job.folder))
     assert done.code == 77
-    assert "scopes" in done.said
+    assert "scopes" in done.stop_reasons

@@ -4,12 +4,12 @@ import json
 
 from commands.processes import Sandbox
 from jobs.outcome import BRAKE
-from tests.functional.backfilling import Job, asked, ended
-from tests.functional.comparing import comparison, config_of, make_true, writes
 from tests.functional.conftest import ManagePy, Serve
-from tests.functional.consenting import RULES, answering
+from tests.functional.consent_shop import RULES, customer_with_answer
 from tests.functional.documents import entry, money, product, reference, variant
+from tests.functional.job_runs import Job, answered_calls, result_of
 from tests.functional.races import create_profile, create_variant, delete_from_catalog, rename_item
+from tests.functional.synced_shop import reconcile_config, reconcile_job, sync_all, writes
 
 
 def test_links_without_linkage_do_not_hide_what_is_wrong(
@@ -47,9 +47,9 @@ def test_customers_with_several_profiles_are_named(shop: Sandbox, manage_py: Man
 
 def test_another_consent_is_named_and_left_alone(shop: Sandbox, job: Job) -> None:
     """It is no drift, and --fix changes nobody's: consent has two masters."""
-    shop.commercetools.put("customers", answering(newsletter=True))
-    compare = comparison(job, RULES)
-    told = {"SYNC_CONFIG": config_of(job.folder)}
+    shop.commercetools.put("customers", customer_with_answer(newsletter=True))
+    compare = reconcile_job(job, RULES)
+    told = {"SYNC_CONFIG": reconcile_config(job.folder)}
     compare.run("--only", "profiles", "--fix", **told)  # the field is a property as well
     for arguments in ((), ("--fix",)):
         shop.klaviyo.forget_requests()
@@ -64,7 +64,7 @@ def test_an_email_differs_in_more_than_its_case(shop: Sandbox, job: Job) -> None
     """Klaviyo keeps addresses in small letters; and the profile of another address is mended."""
     document = shop.commercetools.document("customers", "customer-1")
     shop.commercetools.put("customers", {**document, "email": document["email"].upper()})
-    compare, environment = comparison(job), {"SYNC_CONFIG": config_of(job.folder)}
+    compare, environment = reconcile_job(job), {"SYNC_CONFIG": reconcile_config(job.folder)}
     assert compare.run("--only", "profiles", **environment).report["drift"] == 0
     shop.commercetools.put("customers", {**document, "email": "new@example.com", "version": 9})
     found = compare.run("--only", "profiles", "--fix", **environment).report["kinds"]["profiles"]
@@ -78,30 +78,30 @@ def test_lists_are_enough_where_nothing_differs(sandbox: Sandbox, job: Job, serv
     price = {"id": "price-1", "version": 1, "sku": "sku-1", "value": money(900), "active": True}
     sandbox.commercetools.put("standalone-prices", price)
     sandbox.commercetools.put("inventory", entry("entry-1", "sku-1", 7, supplyChannel=reference("channel", "north")))
-    make_true(serve(SYNC_CONFIG=""), sandbox)
+    sync_all(serve(SYNC_CONFIG=""), sandbox)
     assert sandbox.klaviyo.state()["variants"]["sku-1"]["inventory_quantity"] == 7
     sandbox.klaviyo.forget_requests()
-    assert comparison(job).run(SYNC_CONFIG=config_of(job.folder)).report["drift"] == 0
-    assert asked(sandbox, "get_catalog_item") == []
+    assert reconcile_job(job).run(SYNC_CONFIG=reconcile_config(job.folder)).report["drift"] == 0
+    assert answered_calls(sandbox, "get_catalog_item") == []
 
 
 def test_what_moves_at_every_look_is_left_to_its_messages(shop: Sandbox, job: Job) -> None:
     """It is counted as moved, and is no drift."""
     rename_item(shop, "product-1")
-    compare = comparison(job)
-    with compare.started("--only", "items", SYNC_CONFIG=config_of(job.folder)) as process:
+    compare = reconcile_job(job)
+    with compare.started("--only", "items", SYNC_CONFIG=reconcile_config(job.folder)) as process:
         number = 0
         while process.poll() is None:
             number += 1
             shop.commercetools.patch("products", "product-1", {"key": f"key-{number}"})
-        found = ended(process).report
+        found = result_of(process).report
     assert (found["kinds"]["items"]["moved"], found["drift"]) == (1, 0)
 
 
 def test_surplus_variants_stay_while_their_product_is_mended(shop: Sandbox, job: Job) -> None:
     """Whatever else differs of it; only --delete-extra lets them go, and within its bound."""
     create_variant(shop, "surplus", "product-1")
-    compare, environment = comparison(job), {"SYNC_CONFIG": config_of(job.folder)}
+    compare, environment = reconcile_job(job), {"SYNC_CONFIG": reconcile_config(job.folder)}
     for arguments, code in (
         (("--fix",), 0),
         (("--fix", "--only", "items"), 0),

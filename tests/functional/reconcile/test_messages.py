@@ -3,12 +3,12 @@
 import json
 
 from commands.processes import Sandbox
-from tests.functional.backfilling import Job
-from tests.functional.comparing import comparison, config_of, writes
 from tests.functional.conftest import ManagePy
-from tests.functional.consenting import EMAIL, RULES, ago, answering, consent
+from tests.functional.consent_shop import EMAIL, RULES, ago, consent, customer_with_answer
 from tests.functional.documents import order, reference
+from tests.functional.job_runs import Job
 from tests.functional.races import delete_from_catalog
+from tests.functional.synced_shop import reconcile_config, reconcile_job, writes
 
 
 def test_messages_are_done_again(shop: Sandbox, manage_py: ManagePy, told: dict[str, str]) -> None:
@@ -40,13 +40,13 @@ def test_messages_are_done_again(shop: Sandbox, manage_py: ManagePy, told: dict[
 
 def test_messages_that_are_done_again_say_what_they_said_of_consent(shop: Sandbox, job: Job) -> None:
     """As if they had just come: at the time of the answer, so a later word in Klaviyo stays."""
-    ticked = {**answering(newsletter=True), "version": 1}
+    ticked = {**customer_with_answer(newsletter=True), "version": 1}
     shop.commercetools.put("customers", ticked)
     told = {"resource": reference("customer", "customer-1"), "resourceVersion": 1, "sequenceNumber": 1}
     told |= {"type": "CustomerCustomFieldAdded", "name": "newsletter", "value": True}
     times = {"createdAt": ago(hours=2), "lastModifiedAt": ago(hours=2)}
     shop.commercetools.put("messages", {"id": "message-1", "version": 1, **times, **told})
-    compare, environment = comparison(job, RULES), {"SYNC_CONFIG": config_of(job.folder)}
+    compare, environment = reconcile_job(job, RULES), {"SYNC_CONFIG": reconcile_config(job.folder)}
     again = ("--from-messages", "--since", "3h", "--fix")
     shop.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(hours=1))
     assert compare.run(*again, **environment).report["messages"]["synced"] == 1
@@ -58,10 +58,10 @@ def test_messages_that_are_done_again_say_what_they_said_of_consent(shop: Sandbo
 
 def test_a_yes_at_registration_is_not_lost_with_its_message(shop: Sandbox, job: Job) -> None:
     """No other message tells of it; a comparison would only report it."""
-    shop.commercetools.put("customers", answering(newsletter=True))
+    shop.commercetools.put("customers", customer_with_answer(newsletter=True))
     told = {"resource": reference("customer", "customer-1"), "resourceVersion": 1, "sequenceNumber": 1}
     times = {"createdAt": ago(hours=2), "lastModifiedAt": ago(hours=2)}
     shop.commercetools.put("messages", {"id": "message-1", "version": 1, **times, **told, "type": "CustomerCreated"})
-    compare, environment = comparison(job, RULES), {"SYNC_CONFIG": config_of(job.folder)}
+    compare, environment = reconcile_job(job, RULES), {"SYNC_CONFIG": reconcile_config(job.folder)}
     compare.run("--from-messages", "--since", "3h", "--fix", **environment)
     assert consent(shop) == "SUBSCRIBED"

@@ -9,10 +9,10 @@ import pytest
 
 from commands.processes import Sandbox
 from jobs.outcome import INTERRUPTED
-from tests.functional.backfilling import Job, awaited, ended, holdings
-from tests.functional.comparing import make_true, writes
 from tests.functional.conftest import Serve
 from tests.functional.documents import Json, money, product, variant
+from tests.functional.job_runs import Job, klaviyo_records, result_of, wait_until
+from tests.functional.synced_shop import sync_all, writes
 
 
 def _written(moment: datetime) -> str:
@@ -50,7 +50,7 @@ def test_a_price_is_shown_at_the_run_after_its_beginning(sandbox: Sandbox, due: 
     tomorrow, later = _in(86_400), _in(2 * 86_400)
     _offer(sandbox, mode, validFrom=tomorrow, validUntil=later)
     sandbox.commercetools.put("products", product("product-2", [variant("sku-3")]))
-    make_true(serve(SYNC_CONFIG=""), sandbox)
+    sync_all(serve(SYNC_CONFIG=""), sandbox)
     assert _shown(sandbox) == 10.0
 
     sandbox.klaviyo.forget_requests()
@@ -71,7 +71,7 @@ def test_a_price_begins_while_nothing_happens(sandbox: Sandbox, due: Job, serve:
     """The same by the clock: the first run after the beginning shows it."""
     begins = datetime.now(UTC) + timedelta(seconds=4)
     _offer(sandbox, "Embedded", validFrom=_written(begins))
-    make_true(serve(SYNC_CONFIG=""), sandbox)
+    sync_all(serve(SYNC_CONFIG=""), sandbox)
     before = _shown(sandbox)
     assert before == 10.0 or datetime.now(UTC) > begins
     while datetime.now(UTC) <= begins:
@@ -85,15 +85,15 @@ def test_a_query_that_takes_too_long_is_said_and_keeps_nothing_else_from_being_d
 ) -> None:
     """Predicates on embedded prices may be refused: standalone prices are copied all the same."""
     sandbox.commercetools.put("products", product("product-1", [variant("sku-1")], priceMode="Standalone"))
-    make_true(serve(SYNC_CONFIG=""), sandbox)
+    sync_all(serve(SYNC_CONFIG=""), sandbox)
     begun = {**_price(1, 900, validFrom=_in(-1)), "sku": "sku-1", "active": True, "version": 1}
     sandbox.commercetools.put("standalone-prices", begun)
     refused = {"statusCode": 400, "message": "no", "errors": [{"code": "InvalidInput", "message": "no"}]}
     sandbox.commercetools.fail("/product-projections$", skip=1, count=1, status=400, body=refused)
     done = due.run("--since", "1m")
     assert _shown(sandbox) == 9.0
-    assert "Embedded prices: commercetools refuses to list product-projections: 400 InvalidInput" in done.said
-    assert "`reconcile` finds what was missed" in done.said
+    assert "Embedded prices: commercetools refuses to list product-projections: 400 InvalidInput" in done.stop_reasons
+    assert "`reconcile` finds what was missed" in done.stop_reasons
 
 
 def test_a_price_that_is_switched_off_is_nobodys(sandbox: Sandbox, due: Job) -> None:
@@ -108,25 +108,25 @@ def test_a_run_that_is_asked_to_end_ends(sandbox: Sandbox, due: Job) -> None:
     """75: an interrupted read is no list that can't be read."""
     sandbox.commercetools.fail("/standalone-prices$", delay=60, count=1)
     with due.started("--since", "1m") as process:
-        awaited(lambda: [call for call in sandbox.commercetools.requests() if "standalone" in call["path"]])
+        wait_until(lambda: [call for call in sandbox.commercetools.requests() if "standalone" in call["path"]])
         process.send_signal(signal.SIGTERM)
-        assert ended(process).code == INTERRUPTED
+        assert result_of(process).code == INTERRUPTED
 
 
 def test_a_query_that_takes_too_long_is_not_waited_for(sandbox: Sandbox, due: Job, serve: Serve) -> None:
     """What was found first is copied first."""
     _offer(sandbox, "Standalone", validFrom=_in(86_400))
-    make_true(serve(SYNC_CONFIG=""), sandbox)
+    sync_all(serve(SYNC_CONFIG=""), sandbox)
     _offer(sandbox, "Standalone", validFrom=_in(-1))
     error = {"code": "QueryTimedOut", "message": "no"}
     body = {"statusCode": 400, "message": "no", "errors": [error]}
     sandbox.commercetools.fail("/product-projections$", skip=1, status=400, body=body)
     with due.started("--since", "1m") as process:
-        awaited(lambda: _shown(sandbox) == 7.0)
+        wait_until(lambda: _shown(sandbox) == 7.0)
         process.send_signal(signal.SIGTERM)
-        ended(process)
+        result_of(process)
 
 
 def _shown(sandbox: Sandbox) -> float:
-    price: float = holdings(sandbox)["variants"]["sku-1"]["price"]
+    price: float = klaviyo_records(sandbox)["variants"]["sku-1"]["price"]
     return price

@@ -7,10 +7,10 @@ import pytest
 
 from commands.processes import Sandbox
 from jobs.outcome import BRAKE, INTERRUPTED, REFUSED
-from tests.functional.backfilling import Job, asked, awaited, ended
-from tests.functional.comparing import comparison, config_of
 from tests.functional.conftest import ManagePy
+from tests.functional.job_runs import Job, answered_calls, result_of, wait_until
 from tests.functional.races import create_variant, delete_from_catalog
+from tests.functional.synced_shop import reconcile_config, reconcile_job
 
 DAMAGED = json.dumps({"version": 1, "command": "reconcile", "project": "shop", "counts": None, "drifting_runs": {},
                       "unfinished": {}})  # fmt: skip
@@ -19,18 +19,18 @@ DAMAGED = json.dumps({"version": 1, "command": "reconcile", "project": "shop", "
 def test_a_run_that_was_stopped_goes_on_with_the_next_phase(shop: Sandbox, job: Job) -> None:
     """The catalog is not read again, and its findings are told; the runs of a row that drift are counted."""
     delete_from_catalog(shop, "catalog-items", "product-1")
-    compare, environment = comparison(job), {"SYNC_CONFIG": config_of(job.folder)}
+    compare, environment = reconcile_job(job), {"SYNC_CONFIG": reconcile_config(job.folder)}
     shop.klaviyo.fail("^/api/profiles", delay=60, count=1)
     with compare.started(**environment) as process:
-        awaited(lambda: asked_for_profiles(shop))
+        wait_until(lambda: asked_for_profiles(shop))
         process.send_signal(signal.SIGTERM)
-        stopped = ended(process)
+        stopped = result_of(process)
     assert stopped.code == INTERRUPTED
     shop.klaviyo.clear_failures()
     shop.klaviyo.forget_requests()
     done = compare.run(**environment)
     assert done.report["kinds"]["items"]["missing"] == 1
-    assert asked(shop, "get_catalog_items") == []
+    assert answered_calls(shop, "get_catalog_items") == []
     assert done.report["drifting_runs"] == 1
     assert compare.run(**environment).report["drifting_runs"] == 2
     compare.run("--fix", **environment)
@@ -45,15 +45,15 @@ def test_a_stopped_run_keeps_what_it_found(shop: Sandbox, job: Job) -> None:
     shop.klaviyo.fail("^/api/catalog-items$", method="POST", status=400, body=refused)
     shop.klaviyo.fail("^/api/profiles", delay=60, count=1)
     told = ("--fix", "--delete-extra", "--max-delete", "0")
-    compare, environment = comparison(job), {"SYNC_CONFIG": config_of(job.folder)}
+    compare, environment = reconcile_job(job), {"SYNC_CONFIG": reconcile_config(job.folder)}
     with compare.started(*told, **environment) as process:
-        awaited(lambda: asked_for_profiles(shop))
+        wait_until(lambda: asked_for_profiles(shop))
         process.send_signal(signal.SIGTERM)
-        assert ended(process).code == INTERRUPTED
+        assert result_of(process).code == INTERRUPTED
     shop.klaviyo.clear_failures()
     done = compare.run(*told, **environment)
-    assert (done.code, "Nothing extra was deleted" in done.said) == (BRAKE, True)
-    assert [line["resource"] for line in compare.failed()] == ["product/product-2"]
+    assert (done.code, "Nothing extra was deleted" in done.stop_reasons) == (BRAKE, True)
+    assert [line["resource"] for line in compare.error_lines()] == ["product/product-2"]
     assert compare.state["counts"] == {"categories": 1, "items": 2, "variants": 3}
 
 
@@ -77,12 +77,12 @@ def test_a_file_of_something_else_is_not_overwritten(
 
 def test_a_state_of_another_project_is_refused(shop: Sandbox, job: Job) -> None:
     """Its counts say nothing of this shop."""
-    compare, environment = comparison(job), {"SYNC_CONFIG": config_of(job.folder)}
+    compare, environment = reconcile_job(job), {"SYNC_CONFIG": reconcile_config(job.folder)}
     compare.run("--only", "items", **environment)
     state = job.folder / "reconcile-state.json"
     state.write_text(state.read_text(encoding="utf-8").replace('"shop"', '"another"'), encoding="utf-8")
     done = compare.run("--only", "items", **environment)
-    assert (done.code, "belongs to the project another" in done.said) == (REFUSED, True)
+    assert (done.code, "belongs to the project another" in done.stop_reasons) == (REFUSED, True)
     assert shop
 
 
@@ -91,15 +91,15 @@ def test_a_list_that_klaviyo_refuses_ends_the_run_with_a_word(shop: Sandbox, job
     """78, the reason, and no traceback."""
     refused = {"errors": [{"code": "invalid", "detail": "no", "source": {"pointer": "/x"}}]}
     shop.klaviyo.fail(f"^/api/{operation}$", method="GET", status=400, body=refused)
-    done = comparison(job).run(SYNC_CONFIG=config_of(job.folder))
+    done = reconcile_job(job).run(SYNC_CONFIG=reconcile_config(job.folder))
     assert done.code == REFUSED
-    assert "can't be read" in done.said
+    assert "can't be read" in done.stop_reasons
 
 
 def test_a_list_that_fails_now_and_then_is_read_all_the_same(shop: Sandbox, job: Job) -> None:
     """Nothing is lost or counted twice."""
     shop.klaviyo.fail("^/api/catalog-(items|variants|categories)$", method="GET", status=503, count=6)
-    done = comparison(job).run(SYNC_CONFIG=config_of(job.folder))
+    done = reconcile_job(job).run(SYNC_CONFIG=reconcile_config(job.folder))
     assert (done.code, done.report["drift"]) == (0, 0)
     assert {kind: one["same"] for kind, one in done.report["kinds"].items()} == {
         "categories": 1, "items": 2, "variants": 3, "profiles": 1, "events": 0,

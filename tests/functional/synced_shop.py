@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from commands.processes import Sandbox
-from tests.functional.backfilling import Job
 from tests.functional.conftest import Function
 from tests.functional.documents import reference
+from tests.functional.job_runs import Job
 from tests.functional.random_shop import KINDS, RandomShop
 
 CATALOG = ("categories", "items", "variants")
@@ -16,14 +16,14 @@ _OF_ORDERS = ("place_order", "move_order", "refund")
 WRITES = ("POST", "PATCH", "PUT", "DELETE")
 
 
-def comparison(job: Job, text: str = "") -> Job:
+def reconcile_job(job: Job, text: str = "") -> Job:
     """`reconcile` of the same shop, which looks again at once."""
     config = job.folder / "reconcile.toml"
     config.write_text(f"{text}\n[reconcile]\nsecond_look = 0\n", encoding="utf-8")
     return replace(job, name="reconcile")
 
 
-def config_of(folder: Path) -> str:
+def reconcile_config(folder: Path) -> str:
     """The sync.toml of `comparison`."""
     return str(folder / "reconcile.toml")
 
@@ -39,7 +39,7 @@ def open_shop(sandbox: Sandbox, size: int, changes: int, rng: random.Random) -> 
     return shop
 
 
-def make_true(function: Function, sandbox: Sandbox) -> None:
+def sync_all(function: Function, sandbox: Sandbox) -> None:
     """Have the function copy all that there is."""
     documents = sandbox.commercetools.state()["documents"]
     for type_id, collection in (("category", "categories"), ("product", "products"), ("customer", "customers")):

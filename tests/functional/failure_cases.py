@@ -24,7 +24,7 @@ from sandbox.control import Control
 IMPORTED = (klaviyo_api, openapi_client, clients.commercetools_session)
 """What a cold start imports: done here, so that no short message pays for it."""
 
-PAGE: Path = ROOT / "docs" / "failures.md"
+FAILURES_PAGE: Path = ROOT / "docs" / "failures.md"
 TOPIC = "projects/shop/topics/dead"
 
 LIMITS = """[limits]
@@ -39,16 +39,16 @@ MESSAGE_SECONDS = 2.0
 SLACK_SECONDS = 2.0
 
 
-def rows(*columns: str) -> list[list[str]]:
+def table_rows(*columns: str) -> list[list[str]]:
     """The cells of the page's table whose header begins with these columns, without their code marks."""
     wanted = "| " + " | ".join(columns)
-    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    lines = FAILURES_PAGE.read_text(encoding="utf-8").splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith(wanted)) + 2
     end = next((number for number in range(start, len(lines)) if not lines[number].startswith("|")), len(lines))
     return [[cell.strip().replace("`", "") for cell in line.strip("|").split("|")] for line in lines[start:end]]
 
 
-def fault(case: str) -> dict[str, Any]:
+def fault_options(case: str) -> dict[str, Any]:
     """What `Control.fail` is told for a case of the page: its status, its body, its headers, or the wire's fault."""
     wire: dict[str, dict[str, Any]] = {
         "hangs": {"delay": 120},
@@ -84,7 +84,7 @@ def fault(case: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class Published:
     """What was published to the dead-letter topic."""
 
     topic: str
@@ -96,7 +96,7 @@ class Letter:
 class FakeTopic:
     """Stands in for Pub/Sub, which the sandbox can't; the real one is proven against its emulator."""
 
-    letters: list[Letter] = field(default_factory=list)
+    published: list[Published] = field(default_factory=list)
     error: Exception | None = None
 
     def publish(self, topic: str, data: bytes, *, timeout: float, **attributes: str) -> "Future[str]":
@@ -107,8 +107,8 @@ class FakeTopic:
             sent.set_exception(self.error)
         else:
             assert all(isinstance(value, str) and value for value in attributes.values())
-            self.letters.append(Letter(topic, data, attributes))
-            sent.set_result(str(len(self.letters)))
+            self.published.append(Published(topic, data, attributes))
+            sent.set_result(str(len(self.published)))
         return sent
 
     def stop(self) -> None:
@@ -123,7 +123,7 @@ def fake_topic(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
     return topic
 
 
-def requests_of(*backends: Control) -> list[dict[str, Any]]:
+def all_requests(*backends: Control) -> list[dict[str, Any]]:
     """Every request on record, tokens among them."""
     return [entry for backend in backends for entry in backend.requests()]
 

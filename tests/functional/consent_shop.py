@@ -14,7 +14,7 @@ BOTH = '[consent]\nemail = "custom.newsletter"\nsms = "custom.texts"\n'
 TIMED = RULES + 'consented_at = "custom.newsletterAt"\n'
 
 SUBSCRIBE, UNSUBSCRIBE = "bulk_subscribe_profiles", "bulk_unsubscribe_profiles"
-UPSERT, MARK, ASK = "create_or_update_profile", "update_profile", "get_profiles"
+UPSERT, UPDATE, ASK = "create_or_update_profile", "update_profile", "get_profiles"
 
 
 def ago(**span: float) -> str:
@@ -22,7 +22,7 @@ def ago(**span: float) -> str:
     return (datetime.now(UTC) - timedelta(**span)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def answering(newsletter: Any = None, *, version: int = 1, **fields: Any) -> Json:
+def customer_with_answer(newsletter: Any = None, *, version: int = 1, **fields: Any) -> Json:
     """The customer with this answer in the field; None: without it."""
     told = {"newsletter": newsletter, **fields}
     custom = {"type": reference("type", "type-1"), "fields": {k: v for k, v in told.items() if v is not None}}
@@ -37,12 +37,12 @@ def field_message(value: Any, previous: Any = None, *, at: str, version: int = 1
     return message(name, "customer", "customer-1") | payload
 
 
-def updated(version: int = 1) -> dict[str, Any]:
+def customer_updated(version: int = 1) -> dict[str, Any]:
     """The change of a customer, without a word about what changed."""
     return change("ResourceUpdated", "customer", "customer-1", version=version)
 
 
-def marketing(sandbox: Sandbox, channel: str = "email", email: str = EMAIL) -> Mapping[str, Any]:
+def consent_details(sandbox: Sandbox, channel: str = "email", email: str = EMAIL) -> Mapping[str, Any]:
     """What Klaviyo has of the consent of the profile with this e-mail."""
     profile = profile_of(sandbox, email)
     told = (profile.get("subscriptions") or {}).get(channel) or {"marketing": {"consent": "NEVER_SUBSCRIBED"}}
@@ -52,7 +52,7 @@ def marketing(sandbox: Sandbox, channel: str = "email", email: str = EMAIL) -> M
 
 def consent(sandbox: Sandbox, channel: str = "email", email: str = EMAIL) -> str:
     """SUBSCRIBED, UNSUBSCRIBED or NEVER_SUBSCRIBED."""
-    return str(marketing(sandbox, channel, email)["consent"])
+    return str(consent_details(sandbox, channel, email)["consent"])
 
 
 def profile_of(sandbox: Sandbox, email: str = EMAIL) -> Mapping[str, Any]:
@@ -62,6 +62,6 @@ def profile_of(sandbox: Sandbox, email: str = EMAIL) -> Mapping[str, Any]:
     return profile
 
 
-def calls(sandbox: Sandbox) -> list[str]:
+def klaviyo_calls(sandbox: Sandbox) -> list[str]:
     """Klaviyo's operations since they were forgotten."""
     return [call["operation"] for call in sandbox.klaviyo.requests(kind="api")]

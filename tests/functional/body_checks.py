@@ -16,7 +16,7 @@ from tests.contract import IS_CHECKED, validator
 _SUCCESS = range(200, 300)
 
 
-class KeepingControl(Control):
+class RecordingControl(Control):
     """A control that keeps the requests that a test has forgotten."""
 
     def __init__(self, url: str) -> None:
@@ -39,7 +39,7 @@ class KeepingControl(Control):
 
 
 @dataclass(slots=True)
-class GivenBodies:
+class SdkBodies:
     """What the clients gave to the SDK, by operation, of the calls that succeeded."""
 
     bodies: list[tuple[str, Any]] = field(default_factory=list)
@@ -59,14 +59,14 @@ class GivenBodies:
         monkeypatch.setattr(KlaviyoCalls, "send", remembering)
 
 
-def assert_nothing_dropped(given: GivenBodies, record: list[dict[str, Any]]) -> None:
+def assert_nothing_dropped(given: SdkBodies, record: list[dict[str, Any]]) -> None:
     """Klaviyo got all of what the SDK was given: it drops keys that it does not know, in silence."""
     received: dict[str, list[Any]] = {}
     for entry in _taken(record):
         received.setdefault(entry["operation"], []).append(entry["body"])
     for operation, body in given.bodies:
         arrived = received.get(operation, [])
-        found = next((index for index, one in enumerate(arrived) if holds(one, body)), None)
+        found = next((index for index, one in enumerate(arrived) if contains(one, body)), None)
         assert found is not None, f"{operation}: the SDK dropped a part of {body}"
         del arrived[found]
 
@@ -83,18 +83,18 @@ def assert_contract_kept(record: list[dict[str, Any]]) -> None:
         assert problems == []
 
 
-def holds(received: Any, given: Any) -> bool:
+def contains(received: Any, given: Any) -> bool:
     """Whether `received` has all of `given`: times as instants, numbers by value."""
     match given:
         case Mapping():
             return isinstance(received, Mapping) and all(
-                name in received and holds(received[name], value) for name, value in given.items()
+                name in received and contains(received[name], value) for name, value in given.items()
             )
         case list():
             return (
                 isinstance(received, list)
                 and len(received) == len(given)
-                and all(holds(one, other) for one, other in zip(received, given, strict=True))
+                and all(contains(one, other) for one, other in zip(received, given, strict=True))
             )
         case str() if isinstance(received, str) and received != given:
             return _instant(received) is not None and _instant(received) == _instant(given)

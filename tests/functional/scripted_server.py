@@ -19,7 +19,7 @@ from clients.transport import Answer, Connections
 
 LONG = 10.0
 """Seconds: more than anything takes that goes well."""
-WHENEVER: Timeouts = (LONG, LONG)
+LONG_TIMEOUTS: Timeouts = (LONG, LONG)
 
 
 class Ending(Enum):
@@ -45,7 +45,7 @@ Script = Callable[[Received], Iterable[bytes | Ending]]
 """What a request is answered with, part by part. The connection stays open after it, unless an ending comes last."""
 
 
-def http(body: bytes = b"", *headers: str, status: str = "200 OK") -> bytes:
+def http_response(body: bytes = b"", *headers: str, status: str = "200 OK") -> bytes:
     """A whole answer."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
     return "\r\n".join(lines).encode("latin-1") + body
@@ -56,7 +56,7 @@ def always(*parts: bytes | Ending) -> Script:
     return lambda _: parts
 
 
-class Scripted(socketserver.ThreadingTCPServer):
+class ScriptedServer(socketserver.ThreadingTCPServer):
     """The server, on a free port, with a thread for each connection."""
 
     request_queue_size = 64
@@ -85,7 +85,7 @@ class Scripted(socketserver.ThreadingTCPServer):
 
 
 class _Connection(socketserver.BaseRequestHandler):
-    server: Scripted
+    server: ScriptedServer
     request: socket.socket
 
     def handle(self) -> None:
@@ -120,7 +120,7 @@ class _Connection(socketserver.BaseRequestHandler):
 class Backend:
     """A server, and the connections to it."""
 
-    server: Scripted
+    server: ScriptedServer
     connections: Connections
 
     @property
@@ -134,7 +134,7 @@ class Backend:
         target: str = "/",
         headers: Sequence[str] = (),
         body: bytes | None = None,
-        timeouts: Timeouts = WHENEVER,
+        timeouts: Timeouts = LONG_TIMEOUTS,
         *,
         all_headers: bool = False,
     ) -> Answer:
@@ -146,7 +146,7 @@ class Backend:
 @contextmanager
 def scripted(script: Script, *, compressed: bool = True, tls: ssl.SSLContext | None = None) -> Iterator[Backend]:
     """Run a server with this script, and connect to nothing yet."""
-    with Scripted(script, tls) as server:
+    with ScriptedServer(script, tls) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         connections = Connections(compressed=compressed)

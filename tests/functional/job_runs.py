@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class JobResult:
     """How a run ended, and what it said: the lines of its log, the last of them its report."""
 
     code: int
@@ -33,7 +33,7 @@ class Ended:
         return self.lines[-1]
 
     @property
-    def said(self) -> str:
+    def stop_reasons(self) -> str:
         """Why it was stopped."""
         return " ".join(str(line["why"]) for line in self.lines if "why" in line)
 
@@ -58,15 +58,15 @@ class Job:
         found: Json = json.loads((self.folder / f"{self.name}-state.json").read_text(encoding="utf-8"))
         return found
 
-    def failed(self, name: str = "") -> list[Json]:
+    def error_lines(self, name: str = "") -> list[Json]:
         """The lines of an errors file."""
         path = self.folder / (name or f"{self.name}-errors.jsonl")
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
-    def run(self, *arguments: str, **environment: str) -> Ended:
+    def run(self, *arguments: str, **environment: str) -> JobResult:
         """Run it to its end."""
         with self.started(*arguments, **environment) as process:
-            return ended(process)
+            return result_of(process)
 
     @contextmanager
     def started(self, *arguments: str, **environment: str) -> Iterator["subprocess.Popen[str]"]:
@@ -96,15 +96,15 @@ class Job:
             process.communicate()
 
 
-def ended(process: "subprocess.Popen[str]") -> Ended:
+def result_of(process: "subprocess.Popen[str]") -> JobResult:
     """Wait for a run to end. Nothing that it says is personal."""
     out, errors = process.communicate(timeout=2 * PATIENCE)
     assert "@" not in out
     assert "Traceback" not in errors, errors
-    return Ended(process.returncode, [json.loads(line) for line in out.splitlines()], errors)
+    return JobResult(process.returncode, [json.loads(line) for line in out.splitlines()], errors)
 
 
-def awaited(condition: Callable[[], object]) -> None:
+def wait_until(condition: Callable[[], object]) -> None:
     """Wait until something is so."""
     end = time.monotonic() + PATIENCE
     while not condition():
@@ -112,12 +112,12 @@ def awaited(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def asked(sandbox: Sandbox, operation: str) -> list[Json]:
+def answered_calls(sandbox: Sandbox, operation: str) -> list[Json]:
     """The calls of an operation that Klaviyo has answered, or refused."""
     return [call for call in sandbox.klaviyo.requests(kind="api") if call["operation"] == operation and call["status"]]
 
 
-def used(sandbox: Sandbox) -> Counter[str]:
+def operation_counts(sandbox: Sandbox) -> Counter[str]:
     """How often each of Klaviyo's operations was asked for."""
     return Counter(call["operation"] for call in sandbox.klaviyo.requests(kind="api"))
 
@@ -125,7 +125,7 @@ def used(sandbox: Sandbox) -> Counter[str]:
 _OF_THE_ACCOUNT = {"id", "created", "updated", "profile_id", "last_event_date"}
 
 
-def holdings(sandbox: Sandbox) -> dict[str, Any]:
+def klaviyo_records(sandbox: Sandbox) -> dict[str, Any]:
     """What Klaviyo holds, without what it gives out itself; events by metric, id and owner."""
     state = sandbox.klaviyo.state()
     owners = {one["id"]: one.get("external_id") or one.get("email") for one in state["profiles"]}
