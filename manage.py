@@ -28,7 +28,7 @@ COMMANDS = {
     "status": "commands.status:status",
     "subscriptions": "commands.subscriptions:subscriptions",
 }
-"""Module and function of each command. Only the module of the called command is imported."""
+"""Module and function of each command. Calling a command imports only its module; `--help` imports all."""
 
 
 class Commands(click.Group):

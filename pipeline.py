@@ -21,8 +21,8 @@ class Outcome:
     """What happened to a message, and what it took.
 
     `error` is the cause, None if the message was synced. `notification` is None if the message can't be decoded.
-    `calls` is the number of calls by backend. `cuts` says what was left out of bodies because of Klaviyo's limits.
-    `consent` says what was decided about a person's consent, and why.
+    `calls` is the number of calls by backend. `cuts` says what was left out of bodies because Klaviyo does not accept
+    it. `consent` says what was decided about a person's consent, and why.
     """
 
     kind: Kind
@@ -84,7 +84,7 @@ def settle(envelope: Envelope, services: Services) -> Outcome:
 def sync(notification: Notification, services: Services) -> None:
     """Run the notification's handler, one at a time per resource. Raises a SyncError."""
     handler = _handler(notification, services)
-    notification.require_project(services.settings.ct_project_id)
+    notification.require_resource_in(services.settings.ct_project_id)
     with services.one_at_a_time([str(notification.resource)], record_release=False):
         handler(notification, services)
 

@@ -1,4 +1,4 @@
-"""Named conditions on sync.toml: what has to be switched on for something to be needed."""
+"""Named conditions on sync.toml: the settings under which a message is consumed or a scope is needed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from core.rules import SyncRules
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A test of the settings. `name` is how the README, `check` and plans show it."""
+    """A test of the settings. The docs, `check` and `subscriptions plan` show its `name`."""
 
     name: str
     holds: Callable[[SyncRules], bool]

@@ -28,7 +28,7 @@ def is_denial(reason: str) -> bool:
 class SyncError(Exception):
     """Base of all outcomes other than success.
 
-    `status` is the backend's HTTP status if it answered. `code` is its error code, or the class of the error.
+    `status` is the backend's HTTP status if it answered. `code` is its error code, or the class of an exception.
     """
 
     status: int | None = None
@@ -47,12 +47,12 @@ class Ignored(SyncError):  # noqa: N818 - an outcome, not a failure
     """There is nothing to do for this message."""
 
 
-class DeadLetter(SyncError):  # noqa: N818 - an outcome's name in the design and in the logs
+class DeadLetter(SyncError):  # noqa: N818 - an outcome, not a failure
     """This message can never succeed, however often it is delivered.
 
     `pointer` is the refused place in the body (a JSON:API pointer or a path). If only one part of the message was
-    refused and the others were written, `part` names it ("variant S-1"), and `copied` is the write's result, for the
-    check whether the resource has changed since.
+    refused and the others were written, `part` names it ("variant S-1"). Then `copied` is what the handler's write
+    would have returned: the check after the write needs it to see if the resource has changed since.
     """
 
     def __init__(self, reason: str, *, status: int | None = None, code: str = "", pointer: str = "") -> None:

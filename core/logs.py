@@ -1,4 +1,4 @@
-"""Structured logging: one JSON line per message on stdout, in the format of Cloud Logging.
+"""Structured logging: one line of JSON per entry on stdout, in the format of Cloud Logging.
 
 Log ids and counts only: no personal data, no body, no secret. An SDK's exception text can contain all three, so log
 the class of an exception, never its text.

@@ -26,8 +26,8 @@ _KNOWN = CHANGES | {"Message", "Event"}
 class Envelope:
     """One Pub/Sub message.
 
-    `data` is what the publisher sent. If that can't be read from the envelope, `problem` says why, and `data` is all
-    that was received. `attempt` is the number of this delivery, None if Pub/Sub does not count them.
+    `data` is what the publisher sent. If that can't be read, `problem` says why, and `data` is the body of the request,
+    or the text that is not base64. `attempt` is the number of this delivery, None if Pub/Sub does not count them.
     """
 
     data: bytes
@@ -78,7 +78,7 @@ class Notification:
 
     @property
     def version(self) -> int | None:
-        """Version of the resource after the change; None if the payload has none, as when a command created it.
+        """Version of the resource after the change; None if the payload has none, as in a backfill.
 
         Source: commercetools API. In a Message it is `resourceVersion` (its own `version` is always 1), in a change
         `version`.
@@ -111,8 +111,8 @@ class Notification:
         identifiers = self.payload.get("resourceUserProvidedIdentifiers")
         return identifiers if isinstance(identifiers, dict) else {}
 
-    def require_project(self, project_key: str) -> None:
-        """Raise DeadLetter if the resource id is malformed, or if the notification is from another project."""
+    def require_resource_in(self, project_key: str) -> None:
+        """Raise DeadLetter if the notification is from another project, or if its resource id is malformed."""
         if not _RESOURCE_ID.fullmatch(self.resource.id):
             raise DeadLetter("bad_resource_id")
         if self.project_key != project_key:
@@ -150,13 +150,13 @@ def _from_push(push: object, body: bytes, *, accepts_bare: bool) -> Envelope:
     attempt = push.get("deliveryAttempt")
     message_id = str(message.get("messageId") or message.get("message_id") or "")
     delivery_attempt = attempt if isinstance(attempt, int) else None
-    encoded = message.get("data")
-    if encoded is None:
+    text = message.get("data")
+    if text is None:
         return Envelope(body, message_id, delivery_attempt, problem="no_data")
     try:
-        return Envelope(base64.b64decode(encoded, validate=True), message_id, delivery_attempt)
+        return Envelope(base64.b64decode(text, validate=True), message_id, delivery_attempt)
     except (binascii.Error, TypeError, ValueError):
-        data = encoded.encode("utf-8", "replace") if isinstance(encoded, str) else body
+        data = text.encode("utf-8", "replace") if isinstance(text, str) else body
         return Envelope(data, message_id, delivery_attempt, problem="not_base64")
 
 
@@ -200,7 +200,7 @@ def _resource(payload: Mapping[str, Any]) -> Resource:
 
 
 def _type(payload: Mapping[str, Any], kind: object) -> str:
-    """The kind of change, or the message type, which is also given for a payload that was too large to include."""
+    """The kind of change, or the message type, given even if the payload is too large to include."""
     if isinstance(kind, str) and kind in CHANGES:
         return kind
     name = _message_type(payload)

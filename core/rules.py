@@ -27,7 +27,7 @@ OptionalMetricName = Annotated[str, Field(max_length=127)]
 
 TIERS = "tiers_json"
 METADATA_TABLES = ("title_json", "slug_json", "price_json", "currency_json", TIERS)
-"""Keys of `custom_metadata` that this package writes: the first four always, the tiers if a setting asks for them."""
+"""Fixed keys of `custom_metadata`: the first four are always written, `tiers_json` with `[price] tiers`."""
 
 ClearableAttribute = Literal["first_name", "last_name", "title", "organization", "locale", "phone_number", "location"]
 
@@ -47,7 +47,7 @@ class PropertyRules(_Section):
 
 
 class CustomerProperties(PropertyRules):
-    """The same for a customer's standard fields; by default only a few of them leave the shop."""
+    """`PropertyRules` of a customer's standard fields; by default only a few of them leave the shop."""
 
     include: tuple[str, ...] = ("customerNumber", "customerGroup", "stores")
 
@@ -100,9 +100,10 @@ class EventRules(_Section):
 
 
 class OrderRules(_Section):
-    """Which states create events, which total is the value, whose events are sent, and what becomes properties.
+    """Which states create events, which total is the value, and what becomes properties.
 
-    `transitions` maps a workflow state's key to a metric.
+    `transitions` maps a workflow state's key to a metric. `deleted_customers` says whether events of deleted customers
+    are skipped, or sent with the order's e-mail.
     """
 
     value: Literal["gross", "total"] = "gross"
@@ -135,7 +136,7 @@ TrackingUrl = Annotated[
 
 
 class ShipmentRules(_Section):
-    """Which shipment states and parcels create events, and URLs of the carriers' tracking pages."""
+    """Which shipment states, parcels and returns create events, and URLs of the carriers' tracking pages."""
 
     shipped_states: tuple[str, ...] = ("Shipped",)
     partial_states: tuple[str, ...] = ("Partial",)
@@ -266,7 +267,7 @@ class SyncRules(_Section):
 
 
 def warnings_for(rules: SyncRules) -> Iterator[str]:
-    """Valid settings that look like mistakes: states that may be new, and URLs without a tracking id."""
+    """Valid settings that look like mistakes: unknown states, URLs without a tracking id, consent without a time."""
     for name, states, known in (
         ("order.placed_states", rules.order.placed_states, ORDER_STATES),
         ("order.fulfilled_states", rules.order.fulfilled_states, ORDER_STATES),
@@ -285,6 +286,6 @@ def warnings_for(rules: SyncRules) -> Iterator[str]:
             yield f"shipment.tracking_urls.{carrier} has no {{{{trackingId}}}}, so all parcels get the same link"
     if rules.consent.confirmed and rules.consent.places and not rules.consent.consented_at:
         yield (
-            "consent.confirmed needs consent.consented_at: without it, a customer change that is not about the answer"
-            " has no time for it, and subscribes nobody"
+            "consent.confirmed needs consent.consented_at: without it, only a message about the answer itself says when"
+            " a yes was given, and a yes without a time subscribes nobody"
         )

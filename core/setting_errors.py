@@ -19,9 +19,9 @@ _TYPE_NAMES = {
     "int": "a whole number",
     "model": "a table",
     "string": "a string",
-    "tuple": "a list of strings",
+    "tuple": "a list",
 }
-"""Types by the start of pydantic's `<type>_type` and `<type>_parsing`. All lists in the settings are of strings."""
+"""Types by the start of pydantic's `<type>_type`, `<type>_parsing` and `<type>_from_float`."""
 _LIMITS = {
     "greater_than": "must be more than {gt}",
     "greater_than_equal": "must be at least {ge}",

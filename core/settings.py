@@ -41,7 +41,7 @@ class ApiClient(BaseModel):
 
 _OVER_TLS = re.compile(r"https://[^\s/]+(/\S*)?")
 _LOOPBACK = re.compile(r"http://(localhost|127(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}|\[::1\])(:\d+)?(/\S*)?")
-"""Matches the whole authority: text before an `@` is not the host."""
+"""The authority must have no `@`: in `http://localhost@example.com` the host is example.com."""
 
 
 def _secure_url(url: str) -> str:
@@ -167,7 +167,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def accepts_bare_notifications(self) -> bool:
-        """True if `sync_push` accepts commercetools notifications without Pub/Sub's envelope (SKIP_BASE64_ENCODING)."""
+        """True if commercetools notifications are accepted without Pub/Sub's envelope (SKIP_BASE64_ENCODING)."""
         return bool(self.skip_base64_encoding)
 
     @cached_property
@@ -196,7 +196,7 @@ class Settings(BaseSettings):
 
 
 def includes_scope(scopes: Collection[str], scope: str) -> bool:
-    """True if `scopes`, as in CT_SCOPE, contain this one (such as `view_standalone_prices`) or one that includes it."""
+    """True if `scopes`, as in CT_SCOPE, grant this one (`view_standalone_prices`), maybe as part of a broader one."""
     what = scope.removeprefix("view_").removeprefix("published_")
     return not {scope, f"manage_{what}", "manage_project"}.isdisjoint(named.partition(":")[0] for named in scopes)
 
@@ -233,7 +233,7 @@ def load_rules(consumed: Collection[str] = ()) -> SyncRules:
     try:
         return rules_in(path.read_text(encoding="utf-8"), path.name, consumed)
     except OSError:
-        raise ConfigurationError([f"SYNC_CONFIG names {path}, which can't be read"]) from None
+        raise ConfigurationError([f"sync.toml can't be read: SYNC_CONFIG, or its default, is {path}"]) from None
     except UnicodeDecodeError as error:
         raise ConfigurationError([f"{path.name} is not TOML: {error}"]) from None
 

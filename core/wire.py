@@ -1,6 +1,6 @@
 """Encode and decode JSON.
 
-orjson needs a fraction of the CPU, but is stricter than real JSON. Whatever it refuses falls back to the standard
+orjson needs a fraction of the CPU, but is stricter than JSON. Whatever it refuses falls back to the standard
 library, which accepts lone surrogates, numbers of any size, deeper nesting and, when decoding, NaN.
 """
 
@@ -15,7 +15,7 @@ _STRICT = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | o
 def decoded(text: bytes | str) -> Any:
     """The value of a JSON text. Raises ValueError if it is not JSON, RecursionError if it is nested too deeply.
 
-    An integer beyond 64 bits becomes the nearest float.
+    An integer beyond 64 bits becomes the nearest float, if there is one.
     """
     try:
         return orjson.loads(text)

@@ -85,6 +85,7 @@ def test_wrong_settings_stop_the_start(sandbox: Sandbox, settings_file: Callable
 
 REAL = {"CT_API_URL": "https://api.example.com", "CT_AUTH_URL": "https://auth.example.com"}
 CHECKED = {"PUSH_AUDIENCE": "https://sync.example", "PUSH_SERVICE_ACCOUNT": "push@p.iam.gserviceaccount.com"}
+EVENTS_UNCHECKED = "sync_event does not check who calls: outside Google Cloud, serve sync_push"
 
 
 @pytest.mark.parametrize(
@@ -95,8 +96,8 @@ CHECKED = {"PUSH_AUDIENCE": "https://sync.example", "PUSH_SERVICE_ACCOUNT": "pus
         ("sync_push", {**REAL, "K_SERVICE": "klaviyo-sync"}, []),
         ("sync_push", {**REAL, "PUBSUB_EMULATOR_HOST": "127.0.0.1:8085"}, []),
         ("sync_push", {}, []),
-        ("sync_event", REAL, ["sync_event does not check who calls: outside Google, serve sync_push"]),
-        ("sync_event", {**REAL, **CHECKED}, ["sync_event does not check who calls: outside Google, serve sync_push"]),
+        ("sync_event", REAL, [EVENTS_UNCHECKED]),
+        ("sync_event", {**REAL, **CHECKED}, [EVENTS_UNCHECKED]),
         ("sync_event", {**REAL, "K_SERVICE": "klaviyo-sync"}, []),
     ],
     ids=["push", "push, checked", "push on Google", "push by the emulator", "push with stand-ins",

@@ -168,21 +168,21 @@ def test_a_problem_of_the_envelope_comes_first() -> None:
 @pytest.mark.parametrize("good", ["a", "0d000000-0000-4000-8000-000000000001", "A_b-9", "x" * 256])
 def test_ids_that_are_ids(good: str) -> None:
     """Letters, digits, dash and underscore, up to 256 of them."""
-    _parsed(resource={"typeId": "order", "id": good}).require_project("shop")
+    _parsed(resource={"typeId": "order", "id": good}).require_resource_in("shop")
 
 
 @pytest.mark.parametrize("bad", ["a b", "a/b", "..", 'a"', "a\n", "ü", "x" * 257, "a%2F"])
 def test_ids_that_are_none(bad: str) -> None:
     """They would stand in URLs and predicates."""
     with pytest.raises(DeadLetter, match="bad_resource_id"):
-        _parsed(resource={"typeId": "order", "id": bad}).require_project("shop")
+        _parsed(resource={"typeId": "order", "id": bad}).require_resource_in("shop")
 
 
 @pytest.mark.parametrize("project", ["other", "", None, 7, "SHOP"])
 def test_another_projects_delivery(project: Any) -> None:
     """A notification has to name this project exactly."""
     with pytest.raises(DeadLetter, match="other_project"):
-        _parsed(projectKey=project).require_project("shop")
+        _parsed(projectKey=project).require_resource_in("shop")
 
 
 @pytest.mark.parametrize(
