@@ -1,4 +1,4 @@
-"""What the shop says of consent: values, places, groups, times, and what messages about them tell."""
+"""The shop's answer about consent: from field values, groups, times, messages and the box at checkout."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -43,18 +43,18 @@ def with_fields(**fields: Any) -> Any:
     [
         (True, True), ("true", True), ("yes", True), ("opt-in", True), ("subscribed", True),
         (False, False), ("false", False), ("no", False), ("opt-out", False), ("unsubscribed", False),
-        # Python takes 1 for True and 0 for False.
+        # In Python, 1 == True and 0 == False.
         (1, None), (0, None), (1.0, None), ("", None), ("YES", None), (" yes", None), ("maybe", None), (None, None),
         ([], None), ([True], None), ({}, None), ({"key": "yes"}, None),
     ],
 )  # fmt: skip
-def test_values(value: Any, answer: bool | None) -> None:  # noqa: FBT001 - of a table
-    """Those that are listed mean yes and no, by type and letter; any other says nothing."""
+def test_only_configured_values_are_answers(value: Any, answer: bool | None) -> None:  # noqa: FBT001 - from a table
+    """A value counts if it is listed with the same type and spelling. Any other is no answer."""
     assert answer_of(value, ConsentRules()) is answer
 
 
-def test_a_shop_has_words_of_its_own() -> None:
-    """Numbers and words that the settings list, and no others."""
+def test_a_shop_can_configure_its_own_values() -> None:
+    """The settings may list numbers and words. They replace the default values."""
     rules = ConsentRules(subscribed=(1, "ja"), unsubscribed=(0, "nein"))
     assert [answer_of(value, rules) for value in (1, "ja", 0, "nein", True, False, "yes")] == [
         True, True, False, False, None, None, None,
@@ -66,14 +66,14 @@ def test_a_shop_has_words_of_its_own() -> None:
     [{}, {"other": True}, {"newsletter": None}, {"consent": True}, {"consent": {"sms": True}}, {"consent": [True]}],
 )
 @pytest.mark.parametrize("place", ["custom.newsletter", "custom.consent.email"])
-def test_a_place_that_is_not_there(fields: dict[str, Any], place: str) -> None:
-    """A missing field, and a part of one that is no object, are no answer."""
+def test_a_missing_field_is_no_answer(fields: dict[str, Any], place: str) -> None:
+    """The same holds for a path into a field that is not an object."""
     assert shop_answer(with_fields(**fields), place, RULES).answer is None
     assert shop_answer({"id": "c"}, place, RULES).answer is None
 
 
-def test_the_time_of_a_yes_is_the_shops_own() -> None:
-    """And that of a no the later one; a time that can't be read is none."""
+def test_the_time_of_a_yes_is_consented_at() -> None:
+    """The time of a no is the later of `consented_at` and the message's time. An unreadable time counts as none."""
     yes, no = with_fields(newsletter=True, at=AT.isoformat()), with_fields(newsletter=False, at=AT.isoformat())
     assert shop_answer(yes, "custom.newsletter", RULES, MessageAnswer(True, LATER, True)).at == AT
     assert shop_answer(no, "custom.newsletter", RULES, MessageAnswer(False, LATER, False)).at == LATER
@@ -83,14 +83,14 @@ def test_the_time_of_a_yes_is_the_shops_own() -> None:
         assert shop_answer(with_fields(newsletter=True, at=odd), "custom.newsletter", RULES).at is None
 
 
-def test_a_time_to_come_does_not_hide_the_messages_own() -> None:
-    """The shop's clock may be seconds ahead; further ahead it is no time at all."""
+def test_a_consent_time_in_the_future_is_capped_or_ignored() -> None:
+    """The shop's clock may be a few seconds ahead: then now counts. A time further ahead is ignored."""
     now = datetime.now(UTC)
-    for ahead, most in ((timedelta(seconds=3), now + timedelta(seconds=1)), (timedelta(hours=1), AT)):
+    for ahead, latest in ((timedelta(seconds=3), now + timedelta(seconds=1)), (timedelta(hours=1), AT)):
         no = with_fields(newsletter=False, at=(now + ahead).isoformat())
         at = shop_answer(no, "custom.newsletter", RULES, MessageAnswer(False, AT, False)).at
         assert at is not None
-        assert AT <= at <= most
+        assert AT <= at <= latest
 
 
 def _added(value: Any) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def _typed(previous_type: str = "", **fields: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("payload", "told"),
+    ("payload", "expected"),
     [
         (_added(True), (True, AT)),
         (_added(False), (False, None)),
@@ -124,25 +124,27 @@ def _typed(previous_type: str = "", **fields: Any) -> dict[str, Any]:
         ({}, None),
     ],
 )
-def test_what_a_message_about_a_field_tells(payload: Any, told: tuple[Any, Any] | None) -> None:
-    """A time only where the answer moved: not a first `false`, not another word for the same, not another type."""
+def test_answer_of_a_field_message(payload: Any, expected: tuple[Any, Any] | None) -> None:
+    """It has a time only if the answer changed: not for a first `false`, a synonym or another custom type."""
     found = answer_from_field_message(payload, "custom.newsletter", AT, RULES)
-    assert (found and (found.answer, found.at)) == told
+    assert (found and (found.answer, found.at)) == expected
 
 
-def test_a_part_of_an_object_that_did_not_move() -> None:
-    """The field moved, and the answer for mails did not."""
+def test_an_unchanged_part_of_a_changed_object_has_no_time() -> None:
+    """The field changed in `sms` only, so the answer for e-mail has no time."""
     payload = _changed({"email": True, "sms": True}, {"email": True, "sms": False})
-    tells = [
+    answers = [
         answer_from_field_message(payload, f"custom.newsletter.{part}", AT, RULES) for part in ("email", "sms", "push")
     ]
-    assert [found and found.at for found in tells] == [None, AT, None]
+    assert [found and found.at for found in answers] == [None, AT, None]
 
 
-@pytest.mark.parametrize(("now", "is_so"), [(True, True), (1, False), ("true", False), (False, False), (None, False)])
-def test_whether_a_message_is_still_so(now: Any, *, is_so: bool) -> None:
-    """The very value that the message told."""
-    assert still_holds(MessageAnswer(True, AT, True), with_fields(newsletter=now), "custom.newsletter") is is_so
+@pytest.mark.parametrize(
+    ("now", "expected"), [(True, True), (1, False), ("true", False), (False, False), (None, False)]
+)
+def test_a_message_holds_while_the_field_has_its_value(now: Any, *, expected: bool) -> None:
+    """The value must be the same, type included."""
+    assert still_holds(MessageAnswer(True, AT, True), with_fields(newsletter=now), "custom.newsletter") is expected
 
 
 def _group(key: str | None, *, is_read: bool = True) -> dict[str, Any]:
@@ -167,14 +169,14 @@ def _group(key: str | None, *, is_read: bool = True) -> dict[str, Any]:
         ),
     ],
 )
-def test_members(customer: Any, member: bool | None) -> None:  # noqa: FBT001 - of a table
-    """By the main group or an assignment; None where a group could not be read. Who is not in says nothing."""
+def test_group_membership(customer: Any, member: bool | None) -> None:  # noqa: FBT001 - from a table
+    """The main group and assignments count. None if a group could not be read. Not being a member is no answer."""
     assert is_member(customer, "news") is member
     assert shop_answer(customer, "group:news", RULES).answer is (True if member else None)
 
 
 @pytest.mark.parametrize(
-    ("name", "payload", "told"),
+    ("name", "payload", "expected"),
     [
         ("CustomerGroupSet", {"customerGroup": {"id": "g"}}, (True, AT)),
         ("CustomerGroupSet", {"customerGroup": {"id": "x"}}, (False, None)),
@@ -188,33 +190,33 @@ def test_members(customer: Any, member: bool | None) -> None:  # noqa: FBT001 - 
         ("CustomerGroupAssignmentsSet", {}, (False, None)),
     ],
 )
-def test_what_a_message_about_groups_tells(name: str, payload: Any, told: tuple[Any, Any] | None) -> None:
-    """A time where it names the group that was joined or left, and none where it only says who is in."""
+def test_answer_of_a_group_message(name: str, payload: Any, expected: tuple[Any, Any] | None) -> None:
+    """It has a time if the message names the group that was joined or left, and none if it only lists the groups."""
     found = answer_from_group_message(name, payload, "g", AT)
-    assert (found and (found.answer, found.at)) == told
+    assert (found and (found.answer, found.at)) == expected
 
 
-def test_the_box_and_the_customers_own_word() -> None:
-    """A yes alone ticks; a no of the customer that may be later than the order speaks against it."""
+def test_the_box_at_checkout_and_a_later_no() -> None:
+    """Only a yes ticks the box. A no of the customer counts against it if it may be newer than the order."""
     assert [is_ticked(with_fields(box=value), RULES) for value in (True, "yes", False, None, 1)] == [
         True, True, False, False, False,
     ]  # fmt: skip
     assert not is_ticked(with_fields(newsletter=True), ConsentRules(email="custom.newsletter"))
     untimed = RULES.model_copy(update={"consented_at": ""})
-    for value, at, rules, is_later in (
+    for value, at, rules, may_be_later in (
         (False, AT, untimed, True),
         (False, LATER, untimed, False),
         (True, AT, untimed, False),
         (None, AT, untimed, False),
         (False, AT, RULES.model_copy(update={"email": ""}), False),
     ):
-        assert may_have_declined_since(with_fields(newsletter=value), at, rules) is is_later
-    kept = with_fields(newsletter=False, at=(AT - timedelta(days=1)).isoformat())
-    assert not may_have_declined_since(kept, AT, RULES)
+        assert may_have_declined_since(with_fields(newsletter=value), at, rules) is may_be_later
+    declined_before = with_fields(newsletter=False, at=(AT - timedelta(days=1)).isoformat())
+    assert not may_have_declined_since(declined_before, AT, RULES)
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ('email = "newsletter"', "must look like custom.newsletter or group:newsletter"),
         ('email = "custom."', "must look like custom.newsletter or group:newsletter"),
@@ -225,55 +227,59 @@ def test_the_box_and_the_customers_own_word() -> None:
         ('mail = "custom.newsletter"', "is not known; did you mean email?"),
     ],
 )
-def test_mistakes_in_the_settings(line: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each is told in words: a value that means both yes and no would subscribe whoever said no."""
+def test_mistakes_in_the_settings_are_explained(
+    line: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For example, a value listed for both yes and no would subscribe people who said no."""
     (tmp_path / "sync.toml").write_text(f"[consent]\n{line}\n", encoding="utf-8")
     monkeypatch.setenv("SYNC_CONFIG", str(tmp_path / "sync.toml"))
     with pytest.raises(ConfigurationError) as raised:
         load_rules()
-    assert said in raised.value.problems[0]
+    assert message in raised.value.problems[0]
 
 
-def test_its_messages_are_consumed_only_when_it_needs_them() -> None:
-    """Those of fields with a field, those of groups with a group, and none while it is off or for the box alone."""
+def test_consent_messages_are_consumed_only_if_needed() -> None:
+    """Field messages need a configured field, group messages a group. The box at checkout needs neither."""
 
-    def on(**consent: str) -> set[str]:
+    def consumed(**consent: str) -> set[str]:
         rules = SyncRules(consent=ConsentRules(**consent))  # type: ignore[arg-type]
-        ours = [one for one in registrations() if isinstance(one.when, Condition) and "[consent]" in one.when.name]
-        assert len(ours) == 7
-        return {one.type for one in ours if not one.switched_off_by(rules)}
+        consent_messages = [
+            one for one in registrations() if isinstance(one.when, Condition) and "[consent]" in one.when.name
+        ]
+        assert len(consent_messages) == 7
+        return {one.type for one in consent_messages if not one.switched_off_by(rules)}
 
     fields = {"CustomerCustomFieldAdded", "CustomerCustomFieldChanged", "CustomerCustomTypeSet"}
-    assert on() == on(orders="custom.box") == set()
-    assert on(email="custom.a") == on(sms="custom.a.b") == fields
-    assert {name.removeprefix("CustomerGroup") for name in on(email="group:news")} == {
+    assert consumed() == consumed(orders="custom.box") == set()
+    assert consumed(email="custom.a") == consumed(sms="custom.a.b") == fields
+    assert {name.removeprefix("CustomerGroup") for name in consumed(email="group:news")} == {
         "Set", "AssignmentAdded", "AssignmentRemoved", "AssignmentsSet",
     }  # fmt: skip
-    assert len(on(email="custom.a", sms="group:news")) == 7
+    assert len(consumed(email="custom.a", sms="group:news")) == 7
 
 
-def test_differences_for_a_report() -> None:
-    """Where both say something else: what stands on either side, what a change would do, and why. Nothing personal."""
+def test_consent_differences_for_a_report() -> None:
+    """A difference names both sides, what the next update would do, and why. It holds no personal data."""
     settings = settings_with({"consent": {"email": "custom.newsletter", "sms": "custom.texts"}})
 
-    def of(consent: str, **fields: Any) -> Any:
+    def found(consent: str, **fields: Any) -> Any:
         marketing = {"consent": consent, "consent_timestamp": AT.isoformat(), "custom_method_detail": "Footer"}
         attributes = {"email": "a@x.io", "subscriptions": {"email": {"marketing": marketing}}}
-        found = consent_difference(with_fields(**fields), attributes, settings, LATER)
-        return [(one.channel, one.wanted, one.found, one.action, one.reason) for one in found]
+        differences = consent_difference(with_fields(**fields), attributes, settings, LATER)
+        return [(one.channel, one.wanted, one.found, one.action, one.reason) for one in differences]
 
-    assert of("SUBSCRIBED", newsletter=True) == of("UNSUBSCRIBED", newsletter=False) == of("SUBSCRIBED") == []
-    assert of("UNSUBSCRIBED", newsletter=True) == [("email", "yes", "UNSUBSCRIBED", "nothing", Reason.NO_TIME)]
-    assert of("SUBSCRIBED", newsletter=False) == [("email", "no", "SUBSCRIBED", "nothing", Reason.NOT_OURS)]
-    assert of("SUBSCRIBED", newsletter=True, texts=True) == [
+    assert found("SUBSCRIBED", newsletter=True) == found("UNSUBSCRIBED", newsletter=False) == found("SUBSCRIBED") == []
+    assert found("UNSUBSCRIBED", newsletter=True) == [("email", "yes", "UNSUBSCRIBED", "nothing", Reason.NO_TIME)]
+    assert found("SUBSCRIBED", newsletter=False) == [("email", "no", "SUBSCRIBED", "nothing", Reason.NOT_OURS)]
+    assert found("SUBSCRIBED", newsletter=True, texts=True) == [
         ("sms", "yes", "NEVER_SUBSCRIBED", "subscribe", Reason.NEW_YES)
     ]
     assert consent_difference(with_fields(newsletter=True), {"email": "a@x.io"}, settings) == ()
 
 
 @pytest.mark.parametrize(("place", "read"), [("group:newsletter", False), ("group:newsletter", True)])
-def test_a_group_that_nobody_is_seen_in_may_be_a_later_no(place: str, *, read: bool) -> None:
-    """Also where the key of the customer's group could not be read: then nobody knows."""
+def test_a_missing_group_membership_may_be_a_later_no(place: str, *, read: bool) -> None:
+    """The same holds if the key of the customer's group could not be read, so that membership is unknown."""
     group = {"typeId": "customer-group", "id": "g", **({"obj": {"key": "vip"}} if read else {})}
     customer: Any = {"id": "c", "customerGroup": group, "lastModifiedAt": LATER.isoformat()}
     rules = ConsentRules(email=place, orders="custom.newsletter")
@@ -281,8 +287,8 @@ def test_a_group_that_nobody_is_seen_in_may_be_a_later_no(place: str, *, read: b
     assert not may_have_declined_since(customer, LATER + timedelta(hours=1), rules)
 
 
-def test_one_person_is_unsubscribed_from_nothing_but_what_is_named() -> None:
-    """One profile, its channels, and no list: Klaviyo would unsubscribe whoever is not in that from everything."""
+def test_an_unsubscription_names_one_profile_and_no_list() -> None:
+    """It names only the given channels. With a list, Klaviyo unsubscribes people outside it from everything."""
     body = unsubscription({"email": "a@example.com"})["data"]
     [profile] = body["attributes"]["profiles"]["data"]
     assert profile["attributes"]["email"] == "a@example.com"

@@ -1,4 +1,4 @@
-"""Consent: the whole table of wanted, found, conflict, times and channel, against an oracle made from words."""
+"""The decision about consent for every combination of inputs, compared with the rules of docs/consent.md."""
 
 import itertools
 from datetime import UTC, datetime, timedelta
@@ -11,13 +11,13 @@ from mappers.consent import Decision, KlaviyoConsent, Marker, Reason, ShopAnswer
 
 HOUR = timedelta(hours=1)
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
-THEN = datetime(2026, 3, 1, 12, tzinfo=UTC)
-"""When Klaviyo recorded what it has."""
+RECORDED_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+"""The time of the consent in Klaviyo."""
 TIMES = {
     "no time": None,
-    "before": THEN - timedelta(days=1),
-    "at once": THEN,
-    "after": THEN + timedelta(days=1),
+    "before": RECORDED_AT - timedelta(days=1),
+    "same time": RECORDED_AT,
+    "after": RECORDED_AT + timedelta(days=1),
     "in the future": NOW + timedelta(days=1),
 }
 CONSENTS = ("SUBSCRIBED", "UNSUBSCRIBED", "NEVER_SUBSCRIBED")
@@ -29,24 +29,24 @@ SOURCES = ("commercetools", "Footer form", None)
 def profile_with(
     channel: Channel, consent: str, *, suppression: str | None = None, source: str | None = None, **more: Any
 ) -> Any:
-    """Attributes of a profile as Klaviyo answers them."""
+    """Attributes of a profile, as in Klaviyo's answers."""
     has_time = consent != "NEVER_SUBSCRIBED"
     marketing = {
         "consent": consent,
-        "consent_timestamp": THEN.isoformat() if has_time else None,
+        "consent_timestamp": RECORDED_AT.isoformat() if has_time else None,
         "custom_method_detail": source,
-        "suppression": [{"reason": suppression, "timestamp": THEN.isoformat()}] if suppression else [],
+        "suppression": [{"reason": suppression, "timestamp": RECORDED_AT.isoformat()}] if suppression else [],
         **more,
     }
     return {"subscriptions": {channel: {"marketing": marketing}}, "properties": {}}
 
 
-def expected(  # noqa: PLR0911, C901 - the rules, one after the other, as they are told
+def expected(  # noqa: PLR0911, C901 - the rules one by one, in the order of the docs
     *, answer: bool | None, consent: str, suppression: str | None, conflict: str, time: str, source: str | None,
     confirmed: bool,
 ) -> str:  # fmt: skip
-    """The rules as docs/consent.md tells them, case by case, with none of the code under test."""
-    has_time = time in ("before", "at once", "after")
+    """The action that docs/consent.md prescribes, written case by case without the code under test."""
+    has_time = time in ("before", "same time", "after")
     is_later = time == "after"
     if answer is None:
         return "nothing"
@@ -81,8 +81,10 @@ def expected(  # noqa: PLR0911, C901 - the rules, one after the other, as they a
 @pytest.mark.parametrize("conflict", CONFLICTS)
 @pytest.mark.parametrize("consent", CONSENTS)
 @pytest.mark.parametrize("answer", [True, False, None], ids=["yes", "no", "nothing"])
-def test_the_table(*, answer: bool | None, consent: str, conflict: Any, time: str, channel: Channel) -> None:
-    """Every case does what the rules say, whatever suppressions and sources there are."""
+def test_every_case_follows_the_rules(
+    *, answer: bool | None, consent: str, conflict: Any, time: str, channel: Channel
+) -> None:
+    """The decision is the expected one for each suppression and source, with and without `confirmed`."""
     for suppression, source, confirmed in itertools.product(SUPPRESSIONS, SOURCES, (False, True)):
         rules = ConsentRules(conflict=conflict, confirmed=confirmed)
         attributes = profile_with(channel, consent, suppression=suppression, source=source)
@@ -100,7 +102,7 @@ def test_the_table(*, answer: bool | None, consent: str, conflict: Any, time: st
 @pytest.mark.parametrize("reason", ["SPAM_COMPLAINT", "HARD_BOUNCE", "INVALID_EMAIL"])
 @pytest.mark.parametrize("consent", CONSENTS)
 def test_complaints_and_bounces_are_never_lifted(consent: str, reason: str, conflict: Any, channel: Channel) -> None:
-    """Not by the newest yes, nor by a shop that always wins; those of a single list neither."""
+    """Neither a newer yes nor `conflict = "commercetools"` lifts them. Suppressions of a single list count too."""
     for more in (
         {"suppression": [_suppressed(reason)]},
         {"suppression": [], "list_suppressions": [_suppressed(reason)]},
@@ -114,7 +116,7 @@ def test_complaints_and_bounces_are_never_lifted(consent: str, reason: str, conf
 
 
 def _suppressed(reason: str) -> dict[str, str]:
-    return {"reason": reason, "timestamp": THEN.isoformat(), "list_id": "LIST"}
+    return {"reason": reason, "timestamp": RECORDED_AT.isoformat(), "list_id": "LIST"}
 
 
 @pytest.mark.parametrize(
@@ -131,8 +133,8 @@ def _suppressed(reason: str) -> dict[str, str]:
     ],
 )
 @pytest.mark.parametrize("answer", [True, False])
-def test_what_klaviyo_does_not_say_changes_nothing(*, answer: bool, attributes: Any) -> None:
-    """An answer without consent, one of a shape that is not known, and a word that is new."""
+def test_an_unreadable_consent_changes_nothing(*, answer: bool, attributes: Any) -> None:
+    """Klaviyo's answer may lack consent, have another shape, or hold an unknown value."""
     for conflict in CONFLICTS:
         rules = ConsentRules(conflict=conflict)  # type: ignore[arg-type]
         assert decide(ShopAnswer(answer, NOW), klaviyo_consent(attributes, "email"), rules, NOW) == Decision(
@@ -141,18 +143,18 @@ def test_what_klaviyo_does_not_say_changes_nothing(*, answer: bool, attributes: 
 
 
 @pytest.mark.parametrize("channel", [{}, {"email": None}, {"email": {"marketing": None}}])
-def test_a_channel_that_is_left_out_was_never_subscribed(channel: Any) -> None:
-    """Klaviyo need not tell of a channel of which it has nothing."""
+def test_a_missing_channel_was_never_subscribed(channel: Any) -> None:
+    """Klaviyo may leave out a channel of which it knows nothing."""
     assert klaviyo_consent({"subscriptions": channel}, "email") == KlaviyoConsent("NEVER_SUBSCRIBED")
 
 
-def test_a_no_without_a_time_is_beaten_by_nothing() -> None:
-    """With a time missing, or unreadable, nobody can tell which word is the last."""
-    for told in (None, "yesterday"):
-        attributes = profile_with("email", "UNSUBSCRIBED", consent_timestamp=told)
+def test_consent_without_a_time_is_never_overridden() -> None:
+    """If its time is missing or unreadable, it is unknown which answer is the latest."""
+    for timestamp in (None, "yesterday"):
+        attributes = profile_with("email", "UNSUBSCRIBED", consent_timestamp=timestamp)
         decision = decide(ShopAnswer(True, NOW), klaviyo_consent(attributes, "email"), ConsentRules(), NOW)
         assert decision == Decision("nothing", Reason.NO_IS_NEWER)
-        attributes = profile_with("email", "SUBSCRIBED", consent_timestamp=told)
+        attributes = profile_with("email", "SUBSCRIBED", consent_timestamp=timestamp)
         assert (
             decide(ShopAnswer(False, NOW), klaviyo_consent(attributes, "email"), ConsentRules(), NOW).action
             == "nothing"
@@ -161,32 +163,36 @@ def test_a_no_without_a_time_is_beaten_by_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("other", "action"),
-    [((THEN + timedelta(hours=2)).isoformat(), "nothing"), (None, "nothing"), (THEN.isoformat(), "subscribe")],
+    [
+        ((RECORDED_AT + timedelta(hours=2)).isoformat(), "nothing"),
+        (None, "nothing"),
+        (RECORDED_AT.isoformat(), "subscribe"),
+    ],
 )
-def test_the_last_of_several_noes_counts(other: str | None, action: str) -> None:
-    """A yes after one of them and before another changes nothing; nor where the time of one is not known."""
+def test_a_yes_must_be_newer_than_every_no(other: str | None, action: str) -> None:
+    """A yes that is older than one of several noes changes nothing, nor does one if a no has no time."""
     suppression = [{"reason": "USER_SUPPRESSED", "timestamp": other}]
     attributes = profile_with("email", "UNSUBSCRIBED")
     attributes["subscriptions"]["email"]["marketing"]["suppression"] = suppression
-    wanted = ShopAnswer(True, THEN + timedelta(hours=1))
+    wanted = ShopAnswer(True, RECORDED_AT + timedelta(hours=1))
     assert decide(wanted, klaviyo_consent(attributes, "email"), ConsentRules(), NOW).action == action
 
 
-def test_a_complaint_stands_while_our_own_no_is_under_way() -> None:
-    """The customer thinks better of it, but has complained meanwhile."""
+def test_a_complaint_is_final_while_our_unsubscribe_is_pending() -> None:
+    """The customer says yes again after our unsubscribe, but has complained in the meantime."""
     attributes = profile_with("email", "SUBSCRIBED", suppression="SPAM_COMPLAINT", source="commercetools")
-    attributes["properties"] = {"ct_consent_email": f"no@{(THEN + HOUR).isoformat()}"}
+    attributes["properties"] = {"ct_consent_email": f"no@{(RECORDED_AT + HOUR).isoformat()}"}
     assert decide(ShopAnswer(True, NOW), klaviyo_consent(attributes, "email"), ConsentRules(), NOW).action == "nothing"
 
 
-def test_a_list_of_our_name_is_not_our_source() -> None:
-    """`method_detail` names a list that somebody imported."""
+def test_a_list_named_like_our_source_is_not_ours() -> None:
+    """For e-mail, `method_detail` may be the name of an imported list, so it is not read as our source."""
     attributes = profile_with("email", "SUBSCRIBED", source=None, method_detail="commercetools")
     assert decide(ShopAnswer(False), klaviyo_consent(attributes, "email"), ConsentRules(), NOW).action == "nothing"
 
 
-def test_an_unnamed_source_is_nobodys() -> None:
-    """Without `source` no consent is ours: an empty text in Klaviyo is not taken for it."""
+def test_an_empty_source_matches_nothing() -> None:
+    """If `source` is empty, no consent counts as ours, not even one with an empty source in Klaviyo."""
     attributes = profile_with("email", "SUBSCRIBED", source="")
     assert (
         decide(ShopAnswer(False), klaviyo_consent(attributes, "email"), ConsentRules(source=""), NOW).action
@@ -195,72 +201,99 @@ def test_an_unnamed_source_is_nobodys() -> None:
 
 
 @pytest.mark.parametrize(
-    ("marker", "consent", "wanted", "action", "why"),
+    ("marker", "consent", "wanted", "action", "reason"),
     [
-        (f"yes@{THEN.isoformat()}", "NEVER_SUBSCRIBED", ShopAnswer(True), "nothing", Reason.ASKED),
-        (f"yes@{THEN.isoformat()}", "NEVER_SUBSCRIBED", ShopAnswer(True, NOW), "nothing", Reason.ASKED),
-        (f"order@{THEN.isoformat()}", "NEVER_SUBSCRIBED", ShopAnswer(True, NOW), "nothing", Reason.ASKED),
+        (f"yes@{RECORDED_AT.isoformat()}", "NEVER_SUBSCRIBED", ShopAnswer(True), "nothing", Reason.ASKED),
+        (f"yes@{RECORDED_AT.isoformat()}", "NEVER_SUBSCRIBED", ShopAnswer(True, NOW), "nothing", Reason.ASKED),
+        (f"order@{RECORDED_AT.isoformat()}", "NEVER_SUBSCRIBED", ShopAnswer(True, NOW), "nothing", Reason.ASKED),
         ("yes@sometime", "NEVER_SUBSCRIBED", ShopAnswer(True), "subscribe", Reason.NEW_YES),
         ("maybe@2026-03-01T12:00:00Z", "NEVER_SUBSCRIBED", ShopAnswer(True), "subscribe", Reason.NEW_YES),
-        (f"yes@{(THEN - HOUR).isoformat()}", "UNSUBSCRIBED", ShopAnswer(True, NOW), "subscribe", Reason.NEWER_YES),
-        (f"yes@{(THEN + HOUR).isoformat()}", "UNSUBSCRIBED", ShopAnswer(True, NOW), "nothing", Reason.ASKED),
-        # A no of the shop after we asked takes the request back; one that is older does not.
-        (f"yes@{THEN.isoformat()}", "NEVER_SUBSCRIBED", ShopAnswer(False), "unsubscribe", Reason.WITHDRAWN),
         (
-            f"yes@{THEN.isoformat()}",
-            "NEVER_SUBSCRIBED",
-            ShopAnswer(False, THEN + HOUR),
-            "unsubscribe",
-            Reason.WITHDRAWN,
-        ),
-        (f"yes@{THEN.isoformat()}", "NEVER_SUBSCRIBED", ShopAnswer(False, THEN - HOUR), "nothing", Reason.AGREES),
-        # The field of whoever ticked the box at checkout may always have been false.
-        (f"order@{THEN.isoformat()}", "NEVER_SUBSCRIBED", ShopAnswer(False), "nothing", Reason.AGREES),
-        (
-            f"order@{THEN.isoformat()}",
-            "NEVER_SUBSCRIBED",
-            ShopAnswer(False, THEN + HOUR),
-            "unsubscribe",
-            Reason.WITHDRAWN,
-        ),
-        (f"order@{THEN.isoformat()}", "SUBSCRIBED", ShopAnswer(False), "nothing", Reason.NOT_OURS),
-        (f"order@{THEN.isoformat()}", "SUBSCRIBED", ShopAnswer(False, THEN + HOUR), "unsubscribe", Reason.NEWER_NO),
-        # Our unsubscribe is under way, and the customer has thought better of it.
-        (
-            f"no@{(THEN + HOUR).isoformat()}",
-            "SUBSCRIBED",
-            ShopAnswer(True, THEN + 2 * HOUR),
+            f"yes@{(RECORDED_AT - HOUR).isoformat()}",
+            "UNSUBSCRIBED",
+            ShopAnswer(True, NOW),
             "subscribe",
             Reason.NEWER_YES,
         ),
-        (f"no@{(THEN + HOUR).isoformat()}", "SUBSCRIBED", ShopAnswer(True), "subscribe", Reason.NEWER_YES),
-        (f"no@{(THEN + HOUR).isoformat()}", "SUBSCRIBED", ShopAnswer(True, THEN), "nothing", Reason.AGREES),
-        (f"no@{(THEN - HOUR).isoformat()}", "SUBSCRIBED", ShopAnswer(True, NOW), "nothing", Reason.AGREES),
+        (f"yes@{(RECORDED_AT + HOUR).isoformat()}", "UNSUBSCRIBED", ShopAnswer(True, NOW), "nothing", Reason.ASKED),
+        # A no of the shop after we subscribed takes the subscription back. An older no does not.
+        (f"yes@{RECORDED_AT.isoformat()}", "NEVER_SUBSCRIBED", ShopAnswer(False), "unsubscribe", Reason.WITHDRAWN),
+        (
+            f"yes@{RECORDED_AT.isoformat()}",
+            "NEVER_SUBSCRIBED",
+            ShopAnswer(False, RECORDED_AT + HOUR),
+            "unsubscribe",
+            Reason.WITHDRAWN,
+        ),
+        (
+            f"yes@{RECORDED_AT.isoformat()}",
+            "NEVER_SUBSCRIBED",
+            ShopAnswer(False, RECORDED_AT - HOUR),
+            "nothing",
+            Reason.AGREES,
+        ),
+        # The field of a customer who ticked the box at checkout may have been false all along.
+        (f"order@{RECORDED_AT.isoformat()}", "NEVER_SUBSCRIBED", ShopAnswer(False), "nothing", Reason.AGREES),
+        (
+            f"order@{RECORDED_AT.isoformat()}",
+            "NEVER_SUBSCRIBED",
+            ShopAnswer(False, RECORDED_AT + HOUR),
+            "unsubscribe",
+            Reason.WITHDRAWN,
+        ),
+        (f"order@{RECORDED_AT.isoformat()}", "SUBSCRIBED", ShopAnswer(False), "nothing", Reason.NOT_OURS),
+        (
+            f"order@{RECORDED_AT.isoformat()}",
+            "SUBSCRIBED",
+            ShopAnswer(False, RECORDED_AT + HOUR),
+            "unsubscribe",
+            Reason.NEWER_NO,
+        ),
+        # Our unsubscribe is pending, and the customer has said yes again.
+        (
+            f"no@{(RECORDED_AT + HOUR).isoformat()}",
+            "SUBSCRIBED",
+            ShopAnswer(True, RECORDED_AT + 2 * HOUR),
+            "subscribe",
+            Reason.NEWER_YES,
+        ),
+        (f"no@{(RECORDED_AT + HOUR).isoformat()}", "SUBSCRIBED", ShopAnswer(True), "subscribe", Reason.NEWER_YES),
+        (
+            f"no@{(RECORDED_AT + HOUR).isoformat()}",
+            "SUBSCRIBED",
+            ShopAnswer(True, RECORDED_AT),
+            "nothing",
+            Reason.AGREES,
+        ),
+        (f"no@{(RECORDED_AT - HOUR).isoformat()}", "SUBSCRIBED", ShopAnswer(True, NOW), "nothing", Reason.AGREES),
     ],
 )
-def test_what_we_did_before_counts(marker: str, consent: str, wanted: ShopAnswer, action: str, why: Reason) -> None:
-    """Klaviyo does a job some time after it took it, and double opt-in leaves a profile as it was: the marker tells."""
+def test_the_marker_shows_what_we_did_before(
+    marker: str, consent: str, wanted: ShopAnswer, action: str, reason: Reason
+) -> None:
+    """The profile does not show it: Klaviyo processes jobs later, and double opt-in leaves the profile unchanged."""
     attributes = profile_with("email", consent, source="commercetools")
     attributes["properties"] = {"ct_consent_email": marker}
     decision = decide(wanted, klaviyo_consent(attributes, "email"), ConsentRules(), NOW)
-    assert (decision.action, decision.reason) == (action, why)
+    assert (decision.action, decision.reason) == (action, reason)
 
 
-def test_a_marker_reads_as_it_was_written() -> None:
-    """In UTC, to the microsecond."""
+def test_a_marker_survives_a_round_trip() -> None:
+    """Its time is in UTC, to the microsecond."""
     for word in ("yes", "no", "order"):
         marker = Marker(word, NOW + timedelta(microseconds=7))
         assert parsed_marker(str(marker)) == marker
     assert str(Marker("yes", NOW)) == "yes@2026-06-01T12:00:00+00:00"
 
 
-def test_a_shop_that_always_wins_asks_once_a_no() -> None:
-    """With `conflict = "commercetools"` an old yes beats a no; the marker is later than that no: no second mail."""
+def test_a_shop_that_always_wins_subscribes_once_per_no() -> None:
+    """With `conflict = "commercetools"`, an old yes beats a no. The marker is newer than the no: no second mail."""
     rules = ConsentRules(conflict="commercetools")
     attributes = profile_with("email", "UNSUBSCRIBED")
-    first = decide(ShopAnswer(True, THEN - HOUR), klaviyo_consent(attributes, "email"), rules, NOW)
+    first = decide(ShopAnswer(True, RECORDED_AT - HOUR), klaviyo_consent(attributes, "email"), rules, NOW)
     assert (first.action, first.marker) == ("subscribe", Marker("yes", NOW))
     attributes["properties"] = {"ct_consent_email": str(first.marker)}
     assert (
-        decide(ShopAnswer(True, THEN - HOUR), klaviyo_consent(attributes, "email"), rules, NOW).reason == Reason.ASKED
+        decide(ShopAnswer(True, RECORDED_AT - HOUR), klaviyo_consent(attributes, "email"), rules, NOW).reason
+        == Reason.ASKED
     )

@@ -1,4 +1,4 @@
-"""Models of Klaviyo's SDK are imported, and its operations built, when they are used."""
+"""Klaviyo's SDK imports its models, and builds the schemas of its operations, only when they are used."""
 
 import ast
 import builtins
@@ -27,8 +27,8 @@ ANSWERS = "openapi_client.api_response"
 WRONG = {"data": {"type": 5, "attributes": {"email": 5, "profile": {"data": 5}, "metric": {"data": 5}}}}
 
 
-def refused(*, deferred: bool) -> dict[str, Any]:
-    """The models that importing the groups imports; and what each of their operations says of wrong arguments."""
+def import_groups(*, deferred: bool) -> dict[str, Any]:
+    """Import the groups. Return the models imported with them, and each operation's errors for wrong arguments."""
     with deferred_models() if deferred else nullcontext():
         modules = {group: import_module(f"openapi_client.api.{group}_api") for group in GROUPS}
     models = [name for name in sys.modules if name.startswith(MODELS)]
@@ -44,30 +44,31 @@ def refused(*, deferred: bool) -> dict[str, Any]:
     return {"models": models, "problems": problems}
 
 
-def refused_elsewhere(*, deferred: bool) -> dict[str, Any]:
-    """The same in a process of its own: in this one they may have been imported before."""
+def import_groups_in_new_process(*, deferred: bool) -> dict[str, Any]:
+    """Run `import_groups` in a new process, as this one may have imported the groups before."""
     code = (
-        f"import json, tests.unit.{Path(__file__).stem} as here; print(json.dumps(here.refused(deferred={deferred})))"
+        f"import json, tests.unit.{Path(__file__).stem} as here;"
+        f" print(json.dumps(here.import_groups(deferred={deferred})))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, stdout=subprocess.PIPE)
-    result: dict[str, Any] = json.loads(done.stdout)
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, stdout=subprocess.PIPE)
+    result: dict[str, Any] = json.loads(run.stdout)
     return result
 
 
-def test_a_group_is_imported_without_its_models_and_validates_as_ever() -> None:
-    """Every operation of the groups that messages use, by the SDK's own models."""
-    deferred, at_once = refused_elsewhere(deferred=True), refused_elsewhere(deferred=False)
+def test_a_group_imported_without_its_models_validates_the_same() -> None:
+    """Every operation of the groups that messages use still validates its arguments by the SDK's own models."""
+    deferred, immediate = import_groups_in_new_process(deferred=True), import_groups_in_new_process(deferred=False)
 
     assert deferred["models"] == []
-    assert len(at_once["models"]) > len(GROUPS)
-    assert deferred["problems"] == at_once["problems"]
+    assert len(immediate["models"]) > len(GROUPS)
+    assert deferred["problems"] == immediate["problems"]
     (problem, *_) = deferred["problems"]["create_or_update_profile_without_preload_content"]
     assert problem[1] == ["profile_upsert_query", "data", "type"]
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_a_group_names_what_is_deferred_in_annotations_only(group: str) -> None:
-    """A stand-in does for nothing else: if a new SDK breaks this, `deferred_models` has to change."""
+def test_a_group_uses_deferred_names_only_in_annotations(group: str) -> None:
+    """A placeholder works for nothing else. If a new SDK breaks this, `deferred_models` has to change."""
     spec = find_spec(f"openapi_client.api.{group}_api")
     assert spec
     module = ast.parse(Path(str(spec.origin)).read_text(encoding="utf-8"))
@@ -81,17 +82,17 @@ def test_a_group_names_what_is_deferred_in_annotations_only(group: str) -> None:
 
     assert "ApiResponse" in deferred
     assert len(deferred) > 1
-    assert named(deferred, [module]) == named(deferred, [one for one in annotations if one])
+    assert name_counts(deferred, [module]) == name_counts(deferred, [one for one in annotations if one])
 
 
-def named(wanted: set[str], nodes: list[Any]) -> Counter[str]:
+def name_counts(wanted: set[str], nodes: list[Any]) -> Counter[str]:
     """How often each of the names is used."""
     uses = [node.id for root in nodes for node in ast.walk(root) if isinstance(node, ast.Name)]
     return Counter(name for name in uses if name in wanted)
 
 
-def test_what_is_validated_is_built_when_called_also_by_many_at_once() -> None:
-    """And validates as ever."""
+def test_a_schema_is_built_at_the_first_call() -> None:
+    """Concurrent first calls work too, and arguments are validated as usual."""
     built: list[str] = []
 
     class Email:
@@ -116,8 +117,8 @@ def test_what_is_validated_is_built_when_called_also_by_many_at_once() -> None:
     assert built
 
 
-def test_what_is_defined_later_is_built_at_once() -> None:
-    """Also after an import that failed."""
+def test_validation_is_not_deferred_after_the_block() -> None:
+    """Python's import and pydantic's decorator are restored, also after a failed import."""
     plain_import = builtins.__import__
     with pytest.raises(ImportError), deferred_models():
         raise ImportError
@@ -127,8 +128,8 @@ def test_what_is_defined_later_is_built_at_once() -> None:
     assert builtins.__import__ is plain_import
 
 
-def test_only_a_group_is_given_stand_ins() -> None:
-    """Other threads import meanwhile, some with keywords."""
+def test_only_a_group_gets_placeholders() -> None:
+    """Imports of other modules inside the block work as usual, also with keyword arguments."""
     with deferred_models():
         from openapi_client.models.profile_upsert_query import ProfileUpsertQuery  # noqa: PLC0415
 

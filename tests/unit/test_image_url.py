@@ -1,4 +1,4 @@
-"""Addresses of images as shops have them, which need not be URLs."""
+"""Image addresses in shops, which are not always valid URLs."""
 
 import pytest
 
@@ -21,7 +21,7 @@ from mappers.image_url import image_url
         ("https://i.example/\ud83d.jpg", "https://i.example/%3F.jpg"),
     ],
 )
-def test_what_a_url_can_not_hold_is_percent_encoded(address: str, url: str) -> None:
-    """What is valid already stays as it is, so encoding twice changes nothing."""
+def test_an_address_becomes_a_valid_url(address: str, url: str) -> None:
+    """Characters that a URL can't contain are percent-encoded. A valid URL is unchanged, so encoding twice is safe."""
     assert image_url(address) == url
     assert image_url(url) == url

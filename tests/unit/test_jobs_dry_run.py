@@ -1,4 +1,4 @@
-"""The hours of a dry run, and the table in docs/backfill.md that is made of them."""
+"""The hours that a dry run estimates, and the table of hours in docs/backfill.md."""
 
 import re
 from collections import Counter
@@ -20,15 +20,15 @@ RECORDS = {one.name: one.bulk.records if one.bulk else None for one in ALL}
 
 
 def test_the_table_has_rows() -> None:
-    """Else the next test would hold nothing."""
+    """Otherwise the next test would check nothing."""
     assert len(ROWS) == 3
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
-def test_the_table_of_hours_is_the_arithmetic_of_a_dry_run(row: tuple[str, ...]) -> None:
-    """At half of Klaviyo's limits; an order of three line items is four events, a product has five variants.
+def test_the_documented_hours_are_those_of_a_dry_run(row: tuple[str, ...]) -> None:
+    """The table assumes half of Klaviyo's limits, three line items (four events) an order, and five variants a product.
 
-    Jobs do 2,000 items and variants a minute, or 4,000 profiles.
+    Bulk jobs process 2,000 items and variants a minute, or 4,000 profiles.
     """
     orders, customers, products = (int(text.replace(",", "")) for text in row[:3])
     writes = {
@@ -37,15 +37,15 @@ def test_the_table_of_hours_is_the_arithmetic_of_a_dry_run(row: tuple[str, ...])
         "products": {"create_catalog_item": products, "create_catalog_variant": 5 * products},
     }
     estimates = [PassEstimate(writes=Counter(writes[name]), bulk_records=RECORDS[name]) for name in writes]
-    assert [_told(estimate.hours(0.5)) for estimate in estimates] == list(row[3:])
+    assert [_formatted(estimate.hours(0.5)) for estimate in estimates] == list(row[3:])
 
 
-def _told(hours: float) -> str:
+def _formatted(hours: float) -> str:
     return f"{hours:.1f} h" if hours > 1 / 3 else f"{hours * 60:.0f} min"
 
 
-def test_few_products_are_bounded_by_the_limits() -> None:
-    """Ninety-nine items and variants are not worth a job; a hundred are never slower by one."""
+def test_bulk_jobs_are_estimated_from_a_hundred_records() -> None:
+    """Fewer items and variants are written one by one. From a hundred on, the faster of the two ways counts."""
     few, more = (Counter(create_catalog_item=9, create_catalog_variant=variants) for variants in (90, 91))
     bulk_records = RECORDS["products"]
     assert PassEstimate(writes=few, bulk_records=bulk_records).hours(0.01) == 90 / 7.5 / 60

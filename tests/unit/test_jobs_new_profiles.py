@@ -1,4 +1,4 @@
-"""Counting people in bounded memory."""
+"""Count people in a fixed amount of memory."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from jobs.new_profiles import DistinctCounter
 
 
 def test_few_are_counted_exactly() -> None:
-    """However often each comes."""
+    """Each person counts once, however often they occur."""
     counted = DistinctCounter(capacity=100)
     for number in range(1000):
         counted.add(f"person-{number % 100}")
@@ -15,7 +15,7 @@ def test_few_are_counted_exactly() -> None:
 
 @pytest.mark.parametrize("people", [5_000, 50_000])
 def test_many_are_estimated(people: int) -> None:
-    """Ten times as many need no more memory, and doubles are still none; hashes are always the same, so is this."""
+    """Memory does not grow, and duplicates still count once. Hashes are stable, so the estimate is too."""
     counted = DistinctCounter(capacity=1_000)
     for number in range(people * 2):
         counted.add(f"person-{number % people}")

@@ -1,4 +1,4 @@
-"""How a run shows where it is: a line of JSON every 30 seconds, or a bar."""
+"""The progress of a run: a line of JSON every 30 seconds, or a bar."""
 
 import io
 import json
@@ -26,12 +26,12 @@ def _snapshot(done: int = 50, *, total: int | None = 200, is_capped: bool = Fals
     ],
 )
 def test_time_left(snapshot: Snapshot, minutes: float | None) -> None:
-    """At this rate; nobody can tell without a rate, or a total that is more than a lower bound."""
+    """The time left at the current rate. It is unknown without a rate or an exact total."""
     assert snapshot.minutes_left == minutes
 
 
 def test_a_line_every_30_seconds(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """However often it is told."""
+    """A line is logged every 30 seconds, however often progress is shown."""
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     progress = LoggedProgress("backfill")
@@ -47,10 +47,10 @@ def test_a_line_every_30_seconds(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 
 def test_a_bar_on_a_terminal() -> None:
-    """Done, of how many, the rate, the time left, and what went wrong."""
+    """The bar shows the count, the total, the rate, the time left, and the errors and throttled calls."""
     screen = io.StringIO()
     bar = ProgressBar(Console(file=screen, force_terminal=True, width=120))
     bar.show(_snapshot())
     bar.close()
-    for told in ("orders", "50/200", "25/min", "6 min left", "2 errors", "1 throttled"):
-        assert told in screen.getvalue()
+    for text in ("orders", "50/200", "25/min", "6 min left", "2 errors", "1 throttled"):
+        assert text in screen.getvalue()

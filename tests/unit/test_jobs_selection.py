@@ -1,4 +1,4 @@
-"""Times, windows, lists of ids, and the sizes of pages."""
+"""What a run covers: times, windows and lists of ids. Also the size of its pages."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -28,14 +28,14 @@ def _selection(days: int = 30, since: datetime | None = None, *, newest_first: b
         ("2026-03-29T02:30:00Z", datetime(2026, 3, 29, 2, 30, tzinfo=UTC)),
     ],
 )
-def test_moments(text: str, time: datetime) -> None:
-    """A date, a time or a span; without a zone it is UTC."""
+def test_times_are_parsed(text: str, time: datetime) -> None:
+    """A date, a time or a span before now is accepted. Without a time zone it is UTC."""
     assert parse_time(text, NOW) == time
 
 
 @pytest.mark.parametrize("text", ["", "soon", "30", "30w", "-3d", "2026-02-30"])
-def test_what_is_no_moment(text: str) -> None:
-    """A ValueError, for the option's own message."""
+def test_an_invalid_time_is_a_value_error(text: str) -> None:
+    """The command turns it into an error about the option."""
     with pytest.raises(ValueError, match=r".*"):
         parse_time(text, NOW)
 
@@ -47,10 +47,10 @@ def test_what_is_no_moment(text: str) -> None:
     since=st.none() | st.datetimes(datetime(2010, 1, 1), datetime(2026, 11, 1)),  # noqa: DTZ001
     newest_first=st.booleans(),
 )
-def test_windows_cover_the_time_without_gap_or_overlap(
+def test_windows_cover_the_span_without_gap_or_overlap(
     first: datetime, days: int, since: datetime | None, *, newest_first: bool
 ) -> None:
-    """Whatever the calendar does: each moment is in one window, and the newest are read first unless told otherwise."""
+    """Each moment is in exactly one window. The newest window is read first, unless the options say otherwise."""
     first = first.replace(tzinfo=UTC)
     since = since and since.replace(tzinfo=UTC)
     windows = _selection(days, since, newest_first=newest_first).windows(first)
@@ -62,12 +62,12 @@ def test_windows_cover_the_time_without_gap_or_overlap(
 
 
 def test_no_window_without_orders() -> None:
-    """A shop whose first order is yet to come."""
+    """A shop without orders has nothing to read."""
     assert _selection().windows(NOW) == []
 
 
 def test_ids_of_an_errors_file(tmp_path: Path) -> None:
-    """Each line names its pass; an id that is there twice counts once; passes that are not asked for are left out."""
+    """Each line names its pass. A duplicate id counts once. Lines of passes that are not selected are skipped."""
     file = tmp_path / "errors.jsonl"
     since = "2026-05-01T08:00:00+00:00"
     file.write_text(
@@ -81,7 +81,7 @@ def test_ids_of_an_errors_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ('{"resource":"order/o1"}', "line 1 is not a line of an errors file"),
         ('{"resource":5,"pass":"orders"}', "line 1 is not a line of an errors file"),
@@ -91,16 +91,16 @@ def test_ids_of_an_errors_file(tmp_path: Path) -> None:
         ('a")or(id="b', "line 1 names no resource"),
     ],
 )
-def test_what_is_no_list_of_ids(tmp_path: Path, line: str, said: str) -> None:
-    """The line is named, so that it can be found."""
+def test_an_invalid_line_of_ids_is_an_error(tmp_path: Path, line: str, message: str) -> None:
+    """The error names the line."""
     file = tmp_path / "ids"
     file.write_text(line, encoding="utf-8")
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         read_ids(file, ["orders"])
 
 
 def test_pages_shrink_and_grow() -> None:
-    """Halved down to one document, doubled again after twenty that arrived, up to what they were."""
+    """A page that times out is halved, down to one document. After 20 good pages it doubles, up to its first size."""
     size = PageSize(100)
     for _ in range(9):
         size.halve()

@@ -1,4 +1,4 @@
-"""The state file: whose it is, and that a kill leaves a whole one."""
+"""The state file of a backfill: who owns it, how a run resumes from it, and that a kill leaves it intact."""
 
 import errno
 import json
@@ -18,42 +18,42 @@ from jobs.state import StateFile, claim
 from tests.fake_clock import FakeClock
 
 IDENTITY = {"project": "shop", "account": "A1", "rules": "r1"}
-SAID: dict[str, object] = {"since": None, "ids": None}
-BEGAN = {"since": "", "until": "2026-11-28T10:00:00.000Z"}
+RESUME_KEY: dict[str, object] = {"since": None, "ids": None}
+TIMES = {"since": "", "until": "2026-11-28T10:00:00.000Z"}
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Of a state file that is not there yet."""
+    """Path of a state file that does not exist yet."""
     return tmp_path / "state.json"
 
 
 def _claimed(path: Path, stop: threading.Event | None = None, **changed: Any) -> StateFile:
-    return claim(path, IDENTITY, SAID, BEGAN, stop or threading.Event(), **changed)
+    return claim(path, IDENTITY, RESUME_KEY, TIMES, stop or threading.Event(), **changed)
 
 
-def _belongs_to(path: Path, monkeypatch: pytest.MonkeyPatch, **owner: Any) -> None:
-    """The file is another process's, which claimed it before this one."""
+def _set_other_owner(path: Path, monkeypatch: pytest.MonkeyPatch, **owner: Any) -> None:
+    """Make the file look as if another process had claimed it."""
     found = json.loads(path.read_text(encoding="utf-8"))
     found["owner"] = {**(found["owner"] or {}), **owner}
     path.write_text(json.dumps(found), encoding="utf-8")
     monkeypatch.setattr(jobs.state, "_CLAIM", "mine")
 
 
-def test_it_goes_on_where_it_was(path: Path) -> None:
-    """Cursor, counts and the times at which the run began."""
+def test_a_run_resumes_from_its_file(path: Path) -> None:
+    """Cursor and counts are kept, and so are the times with which the run began."""
     first = _claimed(path)
     first.pass_state("orders").after = "o7"
     first.pass_state("orders").count({"customer_gone": 1}, 1, 2, {"klaviyo": 3})
     first.release()
-    again = claim(path, IDENTITY, SAID, {"since": "", "until": "later"}, threading.Event())
-    assert (again.run, again.is_new, again.times) == (first.run, False, BEGAN)
+    again = claim(path, IDENTITY, RESUME_KEY, {"since": "", "until": "later"}, threading.Event())
+    assert (again.run, again.is_new, again.times) == (first.run, False, TIMES)
     assert again.pass_state("orders") == first.pass_state("orders")
     assert again.pass_state("orders").read == 4
 
 
-def test_a_write_leaves_a_whole_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed in the middle of a write, the file is that of the write before."""
+def test_a_kill_during_a_write_keeps_the_previous_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writes are atomic: the file still has the content of the last complete write."""
     state = _claimed(path)
     state.write()
     before = path.read_text(encoding="utf-8")
@@ -69,7 +69,7 @@ def test_a_write_leaves_a_whole_file(path: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    """The clock of the state file, of a run in Cloud Run."""
+    """The clock of the state file, for a run in Cloud Run."""
     monkeypatch.setenv("CLOUD_RUN_EXECUTION", "execution-1")
     clock = FakeClock()
     monkeypatch.setattr(jobs.state, "time", clock)
@@ -78,21 +78,21 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
 
 @pytest.fixture
 def written_at(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """When the file was written; every write takes a tenth of a second."""
+    """The times at which the file was written. Every write takes a tenth of a second."""
     times: list[float] = []
 
-    def noted(write: Callable[[Path, str], None], path: Path, content: str) -> None:
+    def recorded(write: Callable[[Path, str], None], path: Path, content: str) -> None:
         times.append(clock.monotonic())
         clock.sleep(0.1)
         write(path, content)
 
     for name in ("create", "replace"):
-        monkeypatch.setattr(jobs.atomic_file, name, partial(noted, getattr(jobs.atomic_file, name)))
+        monkeypatch.setattr(jobs.atomic_file, name, partial(recorded, getattr(jobs.atomic_file, name)))
     return times
 
 
-def test_a_bucket_takes_one_write_a_second(path: Path, clock: FakeClock, written_at: list[float]) -> None:
-    """However little a page takes; and what is written is the newest."""
+def test_a_bucket_is_written_at_most_once_a_second(path: Path, clock: FakeClock, written_at: list[float]) -> None:
+    """Faster pages wait for the next second. Each write has the newest state."""
     state = _claimed(path, clock)
     for number in range(3):
         state.pass_state("orders").after = f"o{number}"
@@ -101,11 +101,13 @@ def test_a_bucket_takes_one_write_a_second(path: Path, clock: FakeClock, written
     clock.sleep(0.7)
     state.release()
     _claimed(path, clock)
-    assert written_at == pytest.approx([1000.0, 1001.0, 1002.0, 1003.0, 1004.0, 1004.1])  # the last is another run's
+    assert written_at == pytest.approx(
+        [1000.0, 1001.0, 1002.0, 1003.0, 1004.0, 1004.1]
+    )  # the last write is another run's
 
 
-def _fails(monkeypatch: pytest.MonkeyPatch, target: object, name: str, times: int) -> None:
-    """A function of files that fails so often."""
+def _make_fail(monkeypatch: pytest.MonkeyPatch, target: object, name: str, times: int) -> None:
+    """Make a file function fail this many times, and then work again."""
     left, function = iter(range(times)), getattr(target, name)
 
     def fail(*arguments: Any, **named: Any) -> Any:
@@ -117,29 +119,29 @@ def _fails(monkeypatch: pytest.MonkeyPatch, target: object, name: str, times: in
 
 
 @pytest.mark.parametrize(("target", "name"), [(Path, "read_bytes"), (Path, "replace"), (os, "fsync")])
-def test_a_write_that_fails_is_repeated(
+def test_a_failed_write_is_retried(
     path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, target: object, name: str
 ) -> None:
-    """A bucket that does not answer for some seconds ends no run."""
+    """A bucket that is unavailable for some seconds does not end the run."""
     state = _claimed(path, clock)
     state.pass_state("orders").after = "o7"
     began = clock.monotonic()
-    _fails(monkeypatch, target, name, 5)
+    _make_fail(monkeypatch, target, name, 5)
     state.write()
     assert json.loads(path.read_text(encoding="utf-8"))["passes"]["orders"]["after"] == "o7"
     assert clock.monotonic() - began < jobs.state.RETRY_WRITES_FOR
 
 
 @pytest.mark.parametrize("is_asked_to_end", [False, True])
-def test_a_file_that_can_not_be_written_ends_the_run(
+def test_a_file_that_stays_unwritable_ends_the_run(
     path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, *, is_asked_to_end: bool
 ) -> None:
-    """After half a minute, or at once if it is asked to end; the same command goes on. Nothing is written then."""
+    """It stops after half a minute, or at once after a signal, and writes nothing more. The same command resumes it."""
     state = _claimed(path, clock)
     before = path.read_text(encoding="utf-8")
     if is_asked_to_end:
         clock.set()
-    _fails(monkeypatch, Path, "replace", 9)
+    _make_fail(monkeypatch, Path, "replace", 9)
     began = clock.monotonic()
     with pytest.raises(StoppedError, match=r"can't be written: Input/output error\. Run") as stopped:
         state.write()
@@ -150,8 +152,8 @@ def test_a_file_that_can_not_be_written_ends_the_run(
     assert path.read_text(encoding="utf-8") == before
 
 
-def test_a_run_that_is_asked_to_end_writes_once_more(path: Path, clock: FakeClock) -> None:
-    """When it ends: it must not wait then for the second after a heartbeat."""
+def test_after_a_signal_the_file_is_written_once_more(path: Path, clock: FakeClock) -> None:
+    """Heartbeats stop, so that the final write need not wait for the second after one."""
     state = _claimed(path, clock)
     clock.sleep(jobs.state.BEAT_EVERY)
     asked_at = clock.monotonic()
@@ -164,7 +166,7 @@ def test_a_run_that_is_asked_to_end_writes_once_more(path: Path, clock: FakeCloc
 
 
 def test_a_kill_before_the_first_write_leaves_no_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty one would be nobody's state file, and refused for ever."""
+    """An empty file would be refused by every later run."""
 
     def killed(_: int) -> None:
         raise KeyboardInterrupt
@@ -177,8 +179,8 @@ def test_a_kill_before_the_first_write_leaves_no_file(path: Path, monkeypatch: p
     assert _claimed(path).is_new
 
 
-def test_a_mounted_bucket_has_no_links(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There the file is renamed; one that is there by now stays."""
+def test_the_file_is_created_on_a_bucket_without_links(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There a rename creates the file. A file that another run has created in the meantime is kept."""
 
     def refused(*_: object) -> None:
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
@@ -187,14 +189,14 @@ def test_a_mounted_bucket_has_no_links(path: Path, monkeypatch: pytest.MonkeyPat
     assert _claimed(path).is_new
     before = path.read_text(encoding="utf-8")
     monkeypatch.setattr(jobs.state, "_read", lambda _: None)
-    with pytest.raises(RefusedStateError, match="another run has just begun"):
+    with pytest.raises(RefusedStateError, match="another run has just started"):
         _claimed(path)
     assert path.read_text(encoding="utf-8") == before
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_who_lost_it_writes_no_more(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that was taken for dead and is not: it stops at its next write, and leaves the file to the other one."""
+def test_a_run_stops_when_another_has_taken_over_its_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that was wrongly taken for dead stops at its next write, and leaves the file to the other run."""
     state = _claimed(path)
     monkeypatch.setattr(jobs.state, "_CLAIM", "another's")
     with pytest.raises(LostStateError, match="was taken over by another run"):
@@ -204,28 +206,30 @@ def test_who_lost_it_writes_no_more(path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("owner", "execution"),
     [
-        ({"pid": 2**22 + 1}, ""),  # no process has it
+        ({"pid": 2**22 + 1}, ""),  # above any possible pid
         ({"host": "h1", "execution": "backfill-x7"}, "backfill-x7"),
     ],
     ids=["dead", "retry of an execution"],
 )
-def test_a_dead_owner_is_followed_at_once(
+def test_a_dead_owner_is_replaced_at_once(
     path: Path, monkeypatch: pytest.MonkeyPatch, owner: dict[str, Any], execution: str
 ) -> None:
-    """A process that is no more, and the attempt before of the same Cloud Run execution."""
+    """The owner is dead if its process has ended, or if it is an earlier attempt of the same Cloud Run execution."""
     _claimed(path)
-    _belongs_to(path, monkeypatch, **owner)
+    _set_other_owner(path, monkeypatch, **owner)
     monkeypatch.setenv("CLOUD_RUN_EXECUTION", execution)
     monkeypatch.setattr(jobs.state, "DEAD_AFTER", 0.0)
     monkeypatch.setattr(jobs.state, "_POLL_EVERY", 1e9)
     assert not _claimed(path).is_new
 
 
-@pytest.mark.parametrize("owner", [{"host": "elsewhere"}, {}], ids=["host", "container of the same name"])
-def test_a_heartbeat_that_moves_is_anothers(path: Path, monkeypatch: pytest.MonkeyPatch, owner: dict[str, str]) -> None:
-    """On another machine nobody can look for the process, and in another container it has the same id: watched."""
+@pytest.mark.parametrize("owner", [{"host": "elsewhere"}, {}], ids=["other host", "container of the same name"])
+def test_a_moving_heartbeat_means_the_owner_is_alive(
+    path: Path, monkeypatch: pytest.MonkeyPatch, owner: dict[str, str]
+) -> None:
+    """On another host the process can't be checked, and in another container the same pid may exist."""
     _claimed(path)
-    _belongs_to(path, monkeypatch, **owner)
+    _set_other_owner(path, monkeypatch, **owner)
 
     class Beating(threading.Event):
         def wait(self, timeout: float | None = None) -> bool:
@@ -238,10 +242,10 @@ def test_a_heartbeat_that_moves_is_anothers(path: Path, monkeypatch: pytest.Monk
         _claimed(path, Beating())
 
 
-def test_a_heartbeat_that_stands_still_is_followed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After two minutes, here none; and a signal ends the watching."""
+def test_an_owner_without_heartbeats_is_replaced(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts as dead after two minutes (zero in this test). A signal ends the wait."""
     _claimed(path)
-    _belongs_to(path, monkeypatch, host="elsewhere")
+    _set_other_owner(path, monkeypatch, host="elsewhere")
     stop = threading.Event()
     stop.set()
     with pytest.raises(InterruptedRunError):
@@ -250,17 +254,17 @@ def test_a_heartbeat_that_stands_still_is_followed(path: Path, monkeypatch: pyte
     assert not _claimed(path).is_new
 
 
-def test_of_two_that_begin_one_does(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both saw no file; the second one to write is refused."""
+def test_of_two_runs_that_start_together_one_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both found no file. The second one to create it is refused."""
     _claimed(path)
     monkeypatch.setattr(jobs.state, "_read", lambda _: None)
-    with pytest.raises(RefusedStateError, match="another run has just begun"):
+    with pytest.raises(RefusedStateError, match="another run has just started"):
         _claimed(path)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"version": 1}', "not json"])
-def test_what_is_no_state_file(path: Path, content: str) -> None:
-    """It is left as it is: it may be anything of anybody's."""
+def test_any_other_file_is_refused(path: Path, content: str) -> None:
+    """It is not overwritten, even with --restart: it may be somebody's document."""
     path.write_text(content, encoding="utf-8")
     for restart in (False, True):
         with pytest.raises(RefusedStateError, match="is not the state file of a backfill"):
@@ -268,17 +272,17 @@ def test_what_is_no_state_file(path: Path, content: str) -> None:
     assert path.read_text(encoding="utf-8") == content
 
 
-def test_beginning_anew_still_looks_for_the_erased(path: Path) -> None:
-    """Of the same shop; another's customers are nobody here."""
+def test_a_restart_still_checks_for_erased_customers(path: Path) -> None:
+    """The unfinished page of the earlier run is kept, unless the file belongs to another shop."""
     state = _claimed(path)
     state.pass_state("orders").unfinished = {"began": "2026-11-28T10:00:00+00:00", "customers": ["c1"]}
     state.pass_state("orders").after = "o7"
     state.release()
-    anew = _claimed(path, restart=True)
-    assert (anew.pass_state("orders").unfinished, anew.pass_state("orders").after) == (
+    restarted = _claimed(path, restart=True)
+    assert (restarted.pass_state("orders").unfinished, restarted.pass_state("orders").after) == (
         {"began": "2026-11-28T10:00:00+00:00", "customers": ["c1"]},
         "",
     )
-    anew.release()
-    other = claim(path, {**IDENTITY, "project": "other"}, SAID, BEGAN, threading.Event(), restart=True)
+    restarted.release()
+    other = claim(path, {**IDENTITY, "project": "other"}, RESUME_KEY, TIMES, threading.Event(), restart=True)
     assert other.passes == {}

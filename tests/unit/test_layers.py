@@ -1,4 +1,4 @@
-"""Which module may import which: only from floors below its own, mappers are pure, tools are never deployed."""
+"""Import rules: a module imports only from lower layers, mappers are pure, and deployed code imports no tools."""
 
 import ast
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-FLOORS = (
+LAYERS = (
     ("core",),
     ("mappers",),
     ("clients",),
@@ -19,9 +19,9 @@ FLOORS = (
     ("main", "commands"),
     ("manage",),
 )
-"""Folders and modules of the root, bottom up."""
+"""Top-level folders and modules, from the lowest layer up."""
 TOOLS = ("manage", "commands", "sandbox", "bench", "tests")
-"""What is never deployed."""
+"""Top-level folders and modules that are never deployed."""
 
 PURE = frozenset(
     {
@@ -39,15 +39,15 @@ PURE = frozenset(
     }
     | {"idna", "phonenumbers", "re", "typing", "urllib.parse"}
 )
-"""What mappers may import from outside of this project. Nothing here knows a backend or does I/O."""
+"""Modules outside this project that mappers may import. None of them knows a backend or does I/O."""
 IMPURE_CALLS = frozenset({"open", "print", "input", "exec", "eval"})
 
-_FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+_LAYER = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 _DYNAMIC = frozenset({"import_module", "__import__"})
 
 
 class Import(NamedTuple):
-    """An import: where it stands, and the module it names."""
+    """An import: its file and line, and the imported module."""
 
     file: str
     line: int
@@ -55,12 +55,12 @@ class Import(NamedTuple):
 
     @property
     def importer(self) -> str:
-        """The folder or module of the root that imports."""
+        """The top-level folder or module that imports."""
         return Path(self.file).parts[0].removesuffix(".py")
 
     @property
     def imported(self) -> str:
-        """The folder or module of the root, or the package, that is imported."""
+        """The top-level folder, module or package that is imported."""
         return self.module.partition(".")[0]
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ class Import(NamedTuple):
 
 
 def imports(file: str, source: str) -> Iterator[Import]:
-    """Every import in a file: also in functions, for types alone, relative, and by name where that begins as text."""
+    """Every import in a file, including those in functions, for types only, relative, and by a literal name."""
     folder = Path(file).parent.parts
     for node in ast.walk(ast.parse(source)):
         match node:
@@ -86,72 +86,72 @@ def imports(file: str, source: str) -> Iterator[Import]:
                     yield Import(file, node.lineno, str(begin.value))
 
 
-def from_above(found: Import) -> bool:
-    """Whether something is imported from the importer's own floor, other than itself, or from a floor above."""
-    if found.importer not in _FLOOR or found.imported not in _FLOOR or found.importer == found.imported:
+def is_upward(found: Import) -> bool:
+    """True if something is imported from a higher layer, or from another member of the importer's own layer."""
+    if found.importer not in _LAYER or found.imported not in _LAYER or found.importer == found.imported:
         return False
-    return _FLOOR[found.imported] >= _FLOOR[found.importer]
+    return _LAYER[found.imported] >= _LAYER[found.importer]
 
 
-def tool_in_deployed(found: Import) -> bool:
-    """Whether something that is deployed imports something that is not."""
-    return found.importer in _FLOOR and found.importer not in TOOLS and found.imported in TOOLS
+def is_tool_in_deployed_code(found: Import) -> bool:
+    """True if deployed code imports something that is never deployed."""
+    return found.importer in _LAYER and found.importer not in TOOLS and found.imported in TOOLS
 
 
-def impure(found: Import) -> bool:
-    """Whether a mapper imports a package that is neither this project's nor known to be pure."""
-    pure = found.imported in _FLOOR or any(f"{found.module}.".startswith(f"{name}.") for name in PURE)
+def is_impure(found: Import) -> bool:
+    """True if a mapper imports a package that is neither this project's nor known to be pure."""
+    pure = found.imported in _LAYER or any(f"{found.module}.".startswith(f"{name}.") for name in PURE)
     return found.importer == "mappers" and not pure
 
 
 def _sources(*names: str) -> Iterator[tuple[str, str]]:
-    """Path and text of every Python file of these folders and modules, of those that are there."""
+    """Path and source of every Python file in these folders and modules, if they exist."""
     for name in names:
         for path in [*ROOT.glob(f"{name}.py"), *ROOT.glob(f"{name}/**/*.py")]:
             yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
 
 
 def _all_imports() -> list[Import]:
-    return [found for file, source in _sources(*_FLOOR) for found in imports(file, source)]
+    return [found for file, source in _sources(*_LAYER) for found in imports(file, source)]
 
 
-def _fail_for(broken: list[str]) -> None:
-    """Name all that breaks a rule."""
-    if broken:
-        pytest.fail("\n".join(broken), pytrace=False)
+def _fail_if_any(violations: list[str]) -> None:
+    """Fail with a list of everything that breaks a rule."""
+    if violations:
+        pytest.fail("\n".join(violations), pytrace=False)
 
 
 def test_imports_go_down() -> None:
-    """A module imports from floors below its own, or from its own folder."""
-    _fail_for([str(found) for found in _all_imports() if from_above(found)])
+    """A module imports only from lower layers and from its own folder."""
+    _fail_if_any([str(found) for found in _all_imports() if is_upward(found)])
 
 
-def test_what_is_deployed_imports_no_tool() -> None:
-    """The upload has neither the commands nor the sandbox, the benchmark and the tests."""
-    _fail_for([str(found) for found in _all_imports() if tool_in_deployed(found)])
+def test_deployed_code_imports_no_tool() -> None:
+    """The upload contains no commands, sandbox, benchmark or tests."""
+    _fail_if_any([str(found) for found in _all_imports() if is_tool_in_deployed_code(found)])
 
 
 def test_mappers_are_pure() -> None:
-    """They know no SDK and do no I/O."""
-    _fail_for([str(found) for found in _all_imports() if impure(found)])
+    """Mappers import no SDK and do no I/O."""
+    _fail_if_any([str(found) for found in _all_imports() if is_impure(found)])
     calls = [
         f"{file}:{node.lineno} calls {node.func.id}"
         for file, source in _sources("mappers")
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in IMPURE_CALLS
     ]
-    _fail_for(calls)
+    _fail_if_any(calls)
 
 
-def test_everything_has_its_floor() -> None:
-    """A new folder or module in the root is put on a floor, or among the tools, before anything imports it."""
+def test_every_folder_has_a_layer() -> None:
+    """A new top-level folder or module must be assigned to a layer or to the tools."""
     code = {path.stem for path in ROOT.glob("*.py")} | {path.parent.name for path in ROOT.glob("*/*.py")}
-    assert code - {*_FLOOR, *TOOLS} == set()
+    assert code - {*_LAYER, *TOOLS} == set()
     assert len(_all_imports()) > 100
 
 
 @pytest.mark.parametrize(
-    ("file", "source", "named"),
+    ("file", "source", "report"),
     [
         ("core/a.py", "import pipeline", "core/a.py:1 imports pipeline"),
         ("mappers/a.py", "def f():\n    from clients.klaviyo import K", "mappers/a.py:2 imports clients.klaviyo.K"),
@@ -164,9 +164,9 @@ def test_everything_has_its_floor() -> None:
         ("commands/a.py", "import main", "commands/a.py:1 imports main"),
     ],
 )
-def test_an_import_from_above_is_named(file: str, source: str, named: str) -> None:
-    """By its file, its line and the module, wherever in the file it stands."""
-    assert [str(found) for found in imports(file, source) if from_above(found)] == [named]
+def test_an_upward_import_is_reported(file: str, source: str, report: str) -> None:
+    """The report names file, line and module, wherever in the file the import is."""
+    assert [str(found) for found in imports(file, source) if is_upward(found)] == [report]
 
 
 @pytest.mark.parametrize(
@@ -179,19 +179,19 @@ def test_an_import_from_above_is_named(file: str, source: str, named: str) -> No
         ("main.py", "import jobs"),
     ],
 )
-def test_an_import_from_below_is_fine(file: str, source: str) -> None:
-    """And so is one from the same folder, or from outside of this project."""
-    assert [found for found in imports(file, source) if from_above(found) or tool_in_deployed(found)] == []
+def test_a_downward_import_is_allowed(file: str, source: str) -> None:
+    """Imports from the same folder and from outside this project are allowed too."""
+    assert [found for found in imports(file, source) if is_upward(found) or is_tool_in_deployed_code(found)] == []
 
 
 @pytest.mark.parametrize("tool", TOOLS)
 @pytest.mark.parametrize("file", ["main.py", "jobs/a.py", "core/a.py"])
-def test_a_tool_in_what_is_deployed_is_named(file: str, tool: str) -> None:
-    """Tools may import what is deployed, never the other way round."""
+def test_a_tool_in_deployed_code_is_reported(file: str, tool: str) -> None:
+    """Tools may import deployed code, but never the other way round."""
     (found,) = imports(file, f"import {tool}")
-    assert tool_in_deployed(found)
+    assert is_tool_in_deployed_code(found)
     (found,) = imports(f"{tool}/a.py", "import sandbox")
-    assert not tool_in_deployed(found)
+    assert not is_tool_in_deployed_code(found)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_a_tool_in_what_is_deployed_is_named(file: str, tool: str) -> None:
         *("socket", "urllib.request", "pathlib", "os", "subprocess", "babelfish"),
     ],
 )
-def test_an_impure_import_of_a_mapper_is_named(module: str) -> None:
-    """Whatever is not known to be pure."""
-    assert [impure(found) for found in imports("mappers/a.py", f"import {module}")] == [True]
-    assert [impure(found) for found in imports("clients/a.py", f"import {module}")] == [False]
+def test_an_impure_import_of_a_mapper_is_reported(module: str) -> None:
+    """Any package that is not known to be pure counts as is_impure."""
+    assert [is_impure(found) for found in imports("mappers/a.py", f"import {module}")] == [True]
+    assert [is_impure(found) for found in imports("clients/a.py", f"import {module}")] == [False]

@@ -1,4 +1,4 @@
-"""Which recent copies cover a message, so that it need not copy again."""
+"""Which recent copy covers a message, so that the message need not copy the resource again."""
 
 import pytest
 
@@ -25,8 +25,10 @@ BEFORE, AFTER = 99.0, 101.0
         (Copy(BEFORE, 5, confirmed=True), None, True, False),
     ],
 )
-def test_what_covers(copy: Copy, version: int | None, *, reuses_confirmed: bool, covered: bool) -> None:
-    """The read came after the message arrived, at its version or later; or it was confirmed and may be reused."""
+def test_a_covering_copy_is_new_enough(
+    copy: Copy, version: int | None, *, reuses_confirmed: bool, covered: bool
+) -> None:
+    """It read the message's version or a later one, after the message arrived. A confirmed copy may be older."""
     copies = RecentCopies()
     copies.remember("customer/1", copy)
     assert (copies.covering("customer/1", version, ARRIVED, reuses_confirmed=reuses_confirmed) is copy) is covered

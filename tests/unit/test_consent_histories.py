@@ -1,10 +1,10 @@
-"""No sequence of messages subscribes somebody whose last word anywhere was no, and none leaves them subscribed.
+"""The last answer wins: nobody whose last answer was no gets subscribed, or stays subscribed by this package.
 
-A person ticks and unticks in the shop, uses forms and links, complains, confirms and orders, while messages about it
-are delivered late, twice and in any order, and Klaviyo does its jobs when it gets to them.
+In random histories, a person ticks and unticks a field in the shop, uses Klaviyo's forms and links, complains, confirms
+and orders. Messages arrive late, twice and in any order, and Klaviyo processes its jobs at any time.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -33,58 +33,57 @@ Job = tuple[Literal["subscribe", "unsubscribe"], datetime]
 
 @dataclass
 class World:
-    """A person, the shop and Klaviyo. `words` are what the person said, wherever, in the order of time."""
+    """A person, the shop and Klaviyo. `answers` holds what the person said, in the shop or in Klaviyo, oldest first."""
 
     rules: ConsentRules
     double_optin: bool
     minutes: int = 0
     value: bool | None = None
     modified: datetime = BEGAN
-    words: list[str] = field(default_factory=list)
+    answers: list[str] = field(default_factory=list)
     messages: list[Callable[[], object]] = field(default_factory=list)
     marketing: dict[str, Any] = field(default_factory=lambda: {"consent": "NEVER_SUBSCRIBED", "suppression": []})
     marker: Marker | None = None
     jobs: list[str] = field(default_factory=list)
     mails: list[datetime] = field(default_factory=list)
-    noes_in_klaviyo: int = 0
 
     @property
     def now(self) -> datetime:
-        """A minute a step."""
+        """The current time; each step takes a minute."""
         return BEGAN + timedelta(minutes=self.minutes)
 
     def do(self, step: Step) -> None:
-        """What happens next."""
+        """Do a step of the history."""
         self.minutes += 1
         if step in ("link", "form", "complain", "confirm"):
-            self.run_jobs()  # people are slower than Klaviyo's jobs
+            self.run_jobs()  # a person acts after Klaviyo's jobs have finished
         {
             "tick": lambda: self._set(value=True),
             "untick": lambda: self._set(value=False),
             "edit": self._edit,
-            "link": lambda: self._says_no("UNSUBSCRIBE"),
-            "complain": lambda: self._says_no("SPAM_COMPLAINT"),
-            "form": lambda: self._subscribed(source=None),
+            "link": lambda: self._say_no("UNSUBSCRIBE"),
+            "complain": lambda: self._say_no("SPAM_COMPLAINT"),
+            "form": lambda: self._set_subscribed(source=None),
             "confirm": self._confirm,
             "order": self._order,
             "jobs": self.run_jobs,
         }[step]()
 
     def deliver(self, number: int) -> None:
-        """Deliver any of the messages so far; it may come again."""
+        """Deliver one of the messages sent so far, perhaps not for the first time."""
         self.minutes += 1
         if self.messages:
             self.messages[number % len(self.messages)]()
 
     def run_jobs(self) -> None:
-        """Klaviyo does what it took, in order."""
+        """Let Klaviyo process the jobs that it accepted, in order."""
         for job in self.jobs:
             if job == "unsubscribe":
                 self.marketing |= {"consent": "UNSUBSCRIBED", "consent_timestamp": self.now.isoformat()}
             elif self.double_optin:
                 self.mails.append(self.now)
             else:
-                self._subscribed(source=self.rules.source, is_word=False)
+                self._set_subscribed(source=self.rules.source, is_answer=False)
         self.jobs.clear()
 
     def _customer(self) -> Any:
@@ -96,25 +95,25 @@ class World:
         if before is value:
             return
         self.value = value
-        if value or before:  # a first `false` is a default
-            self.words.append("yes" if value else "no")
+        if value or before:  # a first `false` is only a default
+            self.answers.append("yes" if value else "no")
         payload = {"name": "newsletter", "value": value, **({} if before is None else {"previousValue": before})}
-        self.messages.append(lambda: self._told(payload, at))
+        self.messages.append(lambda: self._handle_field_message(payload, at))
         self._edit()
 
     def _edit(self) -> None:
         self.modified = self.now
         self.messages.append(lambda: self._decide(shop_answer(self._customer(), PLACE, self.rules)))
 
-    def _told(self, payload: Any, at: datetime) -> None:
-        told = answer_from_field_message(payload, PLACE, at, self.rules)
-        assert told is not None
-        if still_holds(told, self._customer(), PLACE):
-            self._decide(shop_answer(self._customer(), PLACE, self.rules, told))
+    def _handle_field_message(self, payload: Any, at: datetime) -> None:
+        answer = answer_from_field_message(payload, PLACE, at, self.rules)
+        assert answer is not None
+        if still_holds(answer, self._customer(), PLACE):
+            self._decide(shop_answer(self._customer(), PLACE, self.rules, answer))
 
     def _order(self) -> None:
         at, order = self.now, {"custom": {"fields": {"newsletter": True}}}
-        self.words.append("yes")
+        self.answers.append("yes")
 
         def message() -> None:
             if is_ticked(order, self.rules) and not may_have_declined_since(self._customer(), at, self.rules):  # type: ignore[arg-type]
@@ -122,20 +121,19 @@ class World:
 
         self.messages.append(message)
 
-    def _says_no(self, reason: str) -> None:
-        self.words.append("no")
-        self.noes_in_klaviyo += 1
+    def _say_no(self, reason: str) -> None:
+        self.answers.append("no")
         time = self.now.isoformat()
         suppression = [*self.marketing["suppression"], {"reason": reason, "timestamp": time}]
         self.marketing = {"consent": "UNSUBSCRIBED", "consent_timestamp": time, "suppression": suppression}
 
     def _confirm(self) -> None:
         if self.mails and self.marketing["consent"] != "SUBSCRIBED":
-            self._subscribed(source=self.rules.source)
+            self._set_subscribed(source=self.rules.source)
 
-    def _subscribed(self, *, source: str | None, is_word: bool = True) -> None:
-        self.words += ["yes"] if is_word else []
-        kept = [one for one in self.marketing["suppression"] if one["reason"] == "SPAM_COMPLAINT" and not is_word]
+    def _set_subscribed(self, *, source: str | None, is_answer: bool = True) -> None:
+        self.answers += ["yes"] if is_answer else []
+        kept = [one for one in self.marketing["suppression"] if one["reason"] == "SPAM_COMPLAINT" and not is_answer]
         time = self.now.isoformat()
         self.marketing = {"consent": "SUBSCRIBED", "consent_timestamp": time, "suppression": kept}
         self.marketing["custom_method_detail"] = source
@@ -147,12 +145,12 @@ class World:
         if decision.action == "nothing":
             return decision
         if decision.action == "subscribe":
-            assert self.words, "nobody said anything"
-            assert self.words[-1] == "yes", f"subscribed after {self.words}: {decision.reason}"
+            assert self.answers, "the person has given no answer"
+            assert self.answers[-1] == "yes", f"subscribed after {self.answers}: {decision.reason}"
             reasons = {one["reason"] for one in self.marketing["suppression"]}
             assert "SPAM_COMPLAINT" not in reasons, "a complaint would be lifted"
         else:
-            assert "no" in self.words, f"unsubscribed after {self.words}: {decision.reason}"
+            assert "no" in self.answers, f"unsubscribed after {self.answers}: {decision.reason}"
         self.jobs.append(decision.action)
         self.marker = decision.marker
         return decision
@@ -161,7 +159,7 @@ class World:
 steps = st.lists(st.one_of(st.sampled_from(STEPS), st.integers(0, 30)), max_size=40)
 
 
-def _lived(conflict: Any, history: list[Any], *, double_optin: bool) -> World:
+def _world_after(conflict: Any, history: list[Any], *, double_optin: bool) -> World:
     rules = ConsentRules(email=PLACE, orders="custom.newsletter", conflict=conflict)
     world = World(rules, double_optin)
     for step in history:
@@ -172,11 +170,10 @@ def _lived(conflict: Any, history: list[Any], *, double_optin: bool) -> World:
     return world
 
 
-def _settled(world: World) -> Iterator[None]:
-    """Deliver all that is left, until nothing changes any more."""
+def _settle(world: World) -> None:
+    """Deliver every message once more, then let Klaviyo process its jobs."""
     for number in range(len(world.messages)):
         world.deliver(number)
-        yield
     world.run_jobs()
 
 
@@ -185,31 +182,28 @@ def _settled(world: World) -> Iterator[None]:
 @example(history=["order", 0, "tick", "untick", "jobs", 1, 2, 3], double_optin=False)
 @example(history=["tick", 0, "untick", 2, "jobs"], double_optin=False)
 @example(history=["order", "tick", "untick", 0], double_optin=False)
-def test_nobody_is_subscribed_whose_last_word_was_no(conflict: str, history: list[Any], double_optin: bool) -> None:  # noqa: FBT001
-    """Held at every decision; once all is delivered, nobody is subscribed by us whose last word was no."""
-    world = _lived(conflict, history, double_optin=double_optin)
-    for _ in _settled(world):
-        pass
-    if world.words and world.words[-1] == "no":
-        assert world.marketing["consent"] != "SUBSCRIBED", world.words
+def test_a_last_no_wins(conflict: str, history: list[Any], double_optin: bool) -> None:  # noqa: FBT001
+    """No decision subscribes a person after their last no. Once all is delivered, they are not subscribed."""
+    world = _world_after(conflict, history, double_optin=double_optin)
+    _settle(world)
+    if world.answers and world.answers[-1] == "no":
+        assert world.marketing["consent"] != "SUBSCRIBED", world.answers
 
 
 @given(history=steps)
-def test_one_mail_a_no(history: list[Any]) -> None:
-    """With double opt-in one mail is sent, and one more for each no that was followed by a newer yes."""
-    world = _lived("newest", history, double_optin=True)
-    for _ in _settled(world):
-        pass
-    assert len(world.mails) <= 1 + world.words.count("no")
+def test_at_most_one_mail_more_than_noes(history: list[Any]) -> None:
+    """With double opt-in, one mail is sent, and at most one more for each no."""
+    world = _world_after("newest", history, double_optin=True)
+    _settle(world)
+    assert len(world.mails) <= 1 + world.answers.count("no")
 
 
 @given(history=st.lists(st.one_of(st.sampled_from(("edit", "form", "jobs")), st.integers(0, 30)), max_size=30))
 @pytest.mark.parametrize("conflict", ["newest", "klaviyo"])
-def test_a_field_that_was_never_ticked(conflict: str, history: list[Any]) -> None:
-    """Set to false once: whoever uses a form stays subscribed."""
-    world = _lived(conflict, ["untick", *history], double_optin=False)
-    for _ in _settled(world):
-        pass
-    if "yes" in world.words:
+def test_a_default_false_does_not_unsubscribe(conflict: str, history: list[Any]) -> None:
+    """If the field was only ever false, a person who subscribes by a form stays subscribed."""
+    world = _world_after(conflict, ["untick", *history], double_optin=False)
+    _settle(world)
+    if "yes" in world.answers:
         assert world.marketing["consent"] == "SUBSCRIBED"
     assert world.jobs == []
