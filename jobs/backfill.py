@@ -34,51 +34,51 @@ _LATE_ROUNDS = 6
 
 def backfill(run: Run, passes: Sequence[Pass]) -> None:
     """Run the passes that are not finished. Raises StoppedError if the run stops early."""
-    for one in ALL:
-        _recover(run, one, run.state.passes.get(one.name))
-    for one in passes:
-        state = run.state.pass_state(one.name)
+    for backfill_pass in ALL:
+        _recover(run, backfill_pass, run.state.passes.get(backfill_pass.name))
+    for backfill_pass in passes:
+        state = run.state.pass_state(backfill_pass.name)
         if state.finished:
             continue
-        if one.is_on(run.services.settings.sync):
-            with Workers(run, one) as workers:
+        if backfill_pass.is_on(run.services.settings.sync):
+            with Workers(run, backfill_pass) as workers:
                 try:
-                    _PassRun(run, one, workers).do()
+                    _PassRun(run, backfill_pass, workers).do()
                 finally:
                     workers.done(0)
         else:
-            log.info(f"backfill: {one.name} are disabled in sync.toml")
+            log.info(f"backfill: {backfill_pass.name} are disabled in sync.toml")
         state.finished = True
         run.state.write()
 
 
-def _recover(run: Run, one: Pass, state: PassState | None) -> None:
+def _recover(run: Run, backfill_pass: Pass, state: PassState | None) -> None:
     """Clean up after a killed page, even if its pass is no longer selected."""
     if state is None or not state.unfinished:
         return
-    with Workers(run, one) as workers:
-        _PassRun(run, one, workers).recover_unfinished(state.unfinished)
+    with Workers(run, backfill_pass) as workers:
+        _PassRun(run, backfill_pass, workers).recover_unfinished(state.unfinished)
     state.unfinished = None
     if state == PassState():
-        del run.state.passes[one.name]
+        del run.state.passes[backfill_pass.name]
 
 
 class _PassRun:
     """One pass of a run."""
 
-    def __init__(self, run: Run, one: Pass, workers: Workers) -> None:
+    def __init__(self, run: Run, backfill_pass: Pass, workers: Workers) -> None:
         self._run = run
-        self._pass = one
-        self._state = run.state.pass_state(one.name)
-        self._size = PageSize(run.page or one.page_size)
-        self._narrow = one.narrow(run.services.settings.sync)
+        self._pass = backfill_pass
+        self._state = run.state.pass_state(backfill_pass.name)
+        self._size = PageSize(run.page or backfill_pass.page_size)
+        self._narrow = backfill_pass.narrow(run.services.settings.sync)
         self._workers = workers
 
     def do(self) -> None:
         """Run the pass from its cursor on."""
         ids = self._run.selection.ids
         if ids is not None:
-            self._do_ids([one for one in ids[self._pass.name] if one > self._state.after])
+            self._do_ids([own_id for own_id in ids[self._pass.name] if own_id > self._state.after])
         elif self._pass.has_windows:
             for window in self._windows():
                 self._do_pages(window)
@@ -200,9 +200,9 @@ class _PassRun:
         return self._run.reader.by_ids(self._pass.collection, ids)
 
     def _read(self, window: Window | None, after: str, expand: Sequence[str] = ()) -> Page:
-        one, run = self._pass, self._run
-        where = one.where(run.selection, window)
-        return run.reader.page(one.collection, where, after, self._size, self._narrow, expand)
+        backfill_pass, run = self._pass, self._run
+        where = backfill_pass.where(run.selection, window)
+        return run.reader.page(backfill_pass.collection, where, after, self._size, self._narrow, expand)
 
     def _total_documents(self) -> int | None:
         """About how many documents the pass has, counted once per run."""

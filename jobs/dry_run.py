@@ -41,11 +41,11 @@ class DryRun:
         self._progress = progress
         self.new_profiles = NewProfiles()
 
-    def estimate_pass(self, one: Pass, page: int | None) -> PassEstimate:
+    def estimate_pass(self, backfill_pass: Pass, page: int | None) -> PassEstimate:
         """Count what a pass would do. Raises StoppedError if commercetools can't be read."""
-        rules, bulk = self._settings.sync, one.bulk if self._selection.ids is None else None
+        rules, bulk = self._settings.sync, backfill_pass.bulk if self._selection.ids is None else None
         estimate = PassEstimate(bulk_records=bulk.records if bulk and bulk.is_on(rules) else None)
-        if not one.is_on(rules):
+        if not backfill_pass.is_on(rules):
             return estimate
         count: Callable[[Document, Any, PassEstimate], None] = {
             "categories": _category,
@@ -53,10 +53,10 @@ class DryRun:
             "customers": self._customer,
             "orders": self._order,
             "refunds": self._refunds,
-        }[one.name]
-        total, began_at = one.total(self._selection, self._reader, rules), time.monotonic()
-        for documents in self._pages(one, PageSize(page or one.page_size)):
-            orders = self._orders(one, documents)
+        }[backfill_pass.name]
+        total, began_at = backfill_pass.total(self._selection, self._reader, rules), time.monotonic()
+        for documents in self._pages(backfill_pass, PageSize(page or backfill_pass.page_size)):
+            orders = self._orders(backfill_pass, documents)
             deleted = self._deleted_customers(orders.values())
             guests = self._guest_customers(orders.values())
             for document in documents:
@@ -69,44 +69,46 @@ class DryRun:
                     estimate.skipped[ignored.reason] += 1
                     continue
                 except DeadLetter:
-                    estimate.add_failure(f"{one.type_id}/{document['id']}")
+                    estimate.add_failure(f"{backfill_pass.type_id}/{document['id']}")
                 if order:
                     self._add_owner(order, guests)
             rate = estimate.read / (time.monotonic() - began_at) * _MINUTE
             throttled = self._commercetools.throttled_calls
             self._progress.show(
-                Snapshot(one.name, estimate.read, total, total == COUNT_LIMIT, rate, estimate.failed, throttled)
+                Snapshot(
+                    backfill_pass.name, estimate.read, total, total == COUNT_LIMIT, rate, estimate.failed, throttled
+                )
             )
         return estimate
 
-    def _pages(self, one: Pass, size: PageSize) -> Iterator[Sequence[Document]]:
-        narrow = one.narrow(self._settings.sync)
-        for where in self._queries(one):
+    def _pages(self, backfill_pass: Pass, size: PageSize) -> Iterator[Sequence[Document]]:
+        narrow = backfill_pass.narrow(self._settings.sync)
+        for where in self._queries(backfill_pass):
             after, is_last = "", False
             while not is_last:
-                found = self._reader.page(one.collection, where, after, size, narrow)
+                found = self._reader.page(backfill_pass.collection, where, after, size, narrow)
                 yield found.documents
                 after, is_last = found.documents[-1]["id"] if found.documents else "", found.is_last
 
-    def _queries(self, one: Pass) -> list[list[str]]:
+    def _queries(self, backfill_pass: Pass) -> list[list[str]]:
         """The predicates of each query of the pass."""
         ids = self._selection.ids
         if ids is not None:
-            return [[f"id in {any_of(chunk)}"] for chunk in chunks(ids[one.name])]
-        if not one.has_windows:
-            return [one.where(self._selection, None)]
-        first = self._reader.first_created(one.collection)
+            return [[f"id in {any_of(chunk)}"] for chunk in chunks(ids[backfill_pass.name])]
+        if not backfill_pass.has_windows:
+            return [backfill_pass.where(self._selection, None)]
+        first = self._reader.first_created(backfill_pass.collection)
         windows = self._selection.windows(first or self._selection.until)
-        return [one.where(self._selection, window) for window in windows]
+        return [backfill_pass.where(self._selection, window) for window in windows]
 
-    def _orders(self, one: Pass, documents: Sequence[Document]) -> dict[str, Any]:
+    def _orders(self, backfill_pass: Pass, documents: Sequence[Document]) -> dict[str, Any]:
         """The order behind each document's events, by the document's id. If a payment has several, the oldest."""
-        if one.name == "orders":
+        if backfill_pass.name == "orders":
             return {order["id"]: order for order in documents}
         found: dict[str, Any] = {}
-        if one.name == "refunds" and documents:
+        if backfill_pass.name == "refunds" and documents:
             orders = self._reader.orders_of_payments([payment["id"] for payment in documents])
-            for order in sorted(orders, key=lambda one: str(one["createdAt"]), reverse=True):
+            for order in sorted(orders, key=lambda order: str(order["createdAt"]), reverse=True):
                 found |= {payment["id"]: order for payment in order["paymentInfo"]["payments"]}
         return found
 

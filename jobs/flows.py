@@ -41,22 +41,22 @@ def _is_confirmed(options: Options, settings: Settings) -> bool:
 def _people_at_most(selection: Selection, reader: Reader) -> str:
     """The most people who may get mail: one for each selected order and refunded payment."""
     number, is_known = 0, True
-    for one in ALL:
-        if one.name in _WITH_EVENTS and one.name in selection.passes:
-            for count in _counts(one, selection, reader):
+    for backfill_pass in ALL:
+        if backfill_pass.name in _WITH_EVENTS and backfill_pass.name in selection.passes:
+            for count in _counts(backfill_pass, selection, reader):
                 number += count or 0
                 is_known = is_known and count is not None and count != COUNT_LIMIT
     return f"Up to {number:,} people" if is_known else f"{number:,} people or more"
 
 
-def _counts(one: Pass, selection: Selection, reader: Reader) -> list[int | None]:
+def _counts(backfill_pass: Pass, selection: Selection, reader: Reader) -> list[int | None]:
     """How many documents a pass has, by window: with a predicate commercetools counts no further than 10,000."""
     if selection.ids is not None:
-        return [len(selection.ids[one.name])]
-    if not one.has_windows:
-        return [reader.count(one.collection, one.where(selection, None))]
+        return [len(selection.ids[backfill_pass.name])]
+    if not backfill_pass.has_windows:
+        return [reader.count(backfill_pass.collection, backfill_pass.where(selection, None))]
     with suppress(StoppedError):
-        first = reader.first_created(one.collection)
+        first = reader.first_created(backfill_pass.collection)
         windows = selection.windows(first or selection.until)
-        return [reader.count(one.collection, one.where(selection, window)) for window in windows]
+        return [reader.count(backfill_pass.collection, backfill_pass.where(selection, window)) for window in windows]
     return [None]

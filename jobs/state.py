@@ -127,7 +127,7 @@ class StateFile:
         try:
             atomic_file.create(self.path, json.dumps(self.as_json()))
         except FileExistsError:
-            raise RefusedStateError(f"{self.path} is in use: another run has just begun.") from None
+            raise RefusedStateError(f"{self.path} is in use: another run has just started.") from None
         except OSError as error:
             raise RefusedStateError(f"{self.path} can't be written: {error.strerror}.") from None
 

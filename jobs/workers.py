@@ -21,11 +21,11 @@ T = TypeVar("T")
 class Workers:
     """A thread for each document that the pass processes at a time, and one more for reads."""
 
-    def __init__(self, run: Run, one: Pass) -> None:
+    def __init__(self, run: Run, backfill_pass: Pass) -> None:
         self._run = run
-        self._pass = one
-        self._state = run.state.pass_state(one.name)
-        self._pool = ThreadPoolExecutor(one.workers + 1, thread_name_prefix=one.name)
+        self._pass = backfill_pass
+        self._state = run.state.pass_state(backfill_pass.name)
+        self._pool = ThreadPoolExecutor(backfill_pass.workers + 1, thread_name_prefix=backfill_pass.name)
         self._began = self._timed_at = time.monotonic()
         self._done = 0
         self._settled_on_page = 0

@@ -67,13 +67,13 @@ class ProfileSweep:
             own_id = customer["id"]
             found = profiles.get(own_id, [])
             try:
-                look = compare_profiles(own_id, customer, found, services)
+                comparison = compare_profiles(own_id, customer, found, services)
             except SyncError as error:
                 note_failure(("customer", own_id), error, self._report, self._errors)
                 continue
-            if look.differences:
-                self._candidates["customer", own_id] = look.shop_state
-            if look.shop_state != ABSENT:
+            if comparison.differences:
+                self._candidates["customer", own_id] = comparison.shop_state
+            if comparison.shop_state != ABSENT:
                 self._pool.count(findings, 1)
                 self._compare_consent(customer, found)
             if len(found) > 1:
