@@ -20,6 +20,7 @@ from mappers.order_documents import DiscountCode, Order, Payment, State
 _FORBIDDEN = 403
 _NO_SCOPE = "insufficient_scope"
 CUSTOMER_GROUPS = ("customerGroup", "customerGroupAssignments[*].customerGroup")
+"""What to expand to get a customer's groups with their keys."""
 
 
 class Commercetools(CommercetoolsReads):
@@ -46,7 +47,7 @@ class Commercetools(CommercetoolsReads):
         return found[0] if found else None
 
     def customer_group_id(self, key: str) -> str | None:
-        """Id of the customer group with this key. Cached, as it never changes."""
+        """Id of the customer group with this key. Cached for good: a key rarely moves to another group."""
         if key not in self._group_ids:
             group = self.with_key("customer-groups", key)
             if not group:
@@ -181,8 +182,8 @@ class Commercetools(CommercetoolsReads):
         """Standalone prices by SKU: only those that may be shown now, as a SKU can have thousands.
 
         Queries lag, so the result is corrected by what this instance read in the last minute. If the query lacks a
-        price that it should list, or lists a deleted one, that price is read by its id, except `own_id`. None if the
-        API client lacks the scope to read prices, which is logged once.
+        price that it should list, or lists a deleted one, that price is read by its id. `own_id` is a price that the
+        caller reads itself. None if the API client lacks the scope to read prices, which is logged once.
         """
         shown = ("where", shown_prices(self._settings.sync.price, datetime.now(UTC)))
         listed: list[Price] = []

@@ -3,9 +3,9 @@
 The SDK sends requests without credentials while it refreshes its token, never recovers from a failed refresh, and does
 not handle a 401. So the token is managed here, outside the SDK's session, and added to every request by hand.
 
-A token is refreshed ahead of its expiry, by one thread at a time. Meanwhile the others use the old one, also after a
-failed refresh. Without a usable token they wait for the refresh. If that fails they fail with it, instead of each
-sending a request of its own.
+A token is refreshed ahead of its expiry, by one thread at a time. In the meantime the others use the old one, even
+after a failed refresh. Without a usable token they wait for the refresh. If it fails, they raise the same error instead
+of each trying again.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""Write to Klaviyo: profiles, events and the catalog. Every write is idempotent, and follows Klaviyo's rules."""
+"""Write to Klaviyo: profiles, events and the catalog. Every write is idempotent."""
 
 import json
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ class KnownProfile:
     attributes: JsonObject = field(default_factory=dict, repr=False)
 
     def is_newer_than(self, moment: datetime) -> bool:
-        """True if it was created after this moment of this machine's clock; `CLOCK_SKEW` is allowed for."""
+        """True if it was created after `moment`. Within `CLOCK_SKEW` of it that is uncertain, and also True."""
         return self.created is not None and self.created >= moment - CLOCK_SKEW
 
 
@@ -146,7 +146,7 @@ class Klaviyo(KlaviyoCatalog):
         self._calls.find("Data_Privacy", "request_profile_deletion", body)
 
     def create_event(self, event: Mapped) -> None:
-        """Send an event. Klaviyo ignores a repeated one by its `unique_id`."""
+        """Send an event. Klaviyo drops a repeat, which it recognizes by the `unique_id`."""
         body = body_of(event)
         try:
             self._calls.send("Events", "create_event", body)

@@ -1,8 +1,8 @@
 """Call Klaviyo through the SDK's own operations, with plain dicts, and turn failures into SyncErrors.
 
 The SDK's groups build the request and its models validate it. Operations are called in their
-`…_without_preload_content` form. It does not parse answers into models, which could fail after a write that succeeded,
-and it does not raise for a status. The SDK's own retries are off: a `Retry-After` of 600 would block a thread for ten
+`…_without_preload_content` form, which neither parses answers into models (that could fail after a write that
+succeeded) nor raises for a status. The SDK's own retries are off: a `Retry-After` of 600 would block a thread for ten
 minutes.
 """
 
@@ -48,7 +48,7 @@ class Page:
 class KlaviyoCalls:
     """The SDK's client. Safe to share between threads; each group of operations is imported when first used.
 
-    `waiting` limits how many messages may wait for their quota at a time.
+    `waiting` limits how many messages may wait at a time, here for their quota.
     """
 
     def __init__(self, settings: Settings, waiting: WaitingRoom | None = None) -> None:
@@ -179,7 +179,7 @@ class KlaviyoCalls:
         return api
 
     def _new_transport(self) -> Any:
-        """What sends the SDK's requests. A preview overrides it."""
+        """The transport of the SDK's requests. A preview overrides this."""
         return KlaviyoTransport(self._options)
 
 

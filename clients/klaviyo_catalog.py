@@ -7,7 +7,7 @@ from functools import partial
 
 from clients.klaviyo_calls import KlaviyoCalls
 from clients.klaviyo_items import KlaviyoItems, UndecidedError, body_of
-from clients.recent_writes import RecentWrites
+from clients.recent_variants import RecentVariants
 from core.errors import Refused, TryAgain, UnknownItem
 from core.settings import Settings
 from mappers.ids import external_id, item_id, variant_id
@@ -17,9 +17,8 @@ from mappers.variant import stock_update, variant_create, variant_update
 _BAD_REQUEST = 400
 _NOT_FOUND = 404
 _CONFLICT = 409
-_PAGE = 100
 
-_COMPARED = [
+_COMPARED_FIELDS = [
     "external_id",
     "title",
     "description",
@@ -33,6 +32,7 @@ _COMPARED = [
     "published",
     "updated",
 ]
+"""Fields that are compared with those to be written, and `updated`, which shows which of two answers is newer."""
 
 
 class KlaviyoCatalog(KlaviyoItems):
@@ -40,19 +40,21 @@ class KlaviyoCatalog(KlaviyoItems):
 
     def __init__(self, calls: KlaviyoCalls, settings: Settings) -> None:
         super().__init__(calls, settings)
-        self._recent = RecentWrites()
+        self._recent_variants = RecentVariants()
 
     def variants(self, product_id: str) -> dict[str, JsonObject] | None:
         """Attributes of an item's variants by SKU (all pages), None if the item does not exist."""
-        listed = self._pages("get_variants_for_catalog_item", item_id(product_id), fields_catalog_variant=_COMPARED)
+        listed = self._pages(
+            "get_variants_for_catalog_item", item_id(product_id), fields_catalog_variant=_COMPARED_FIELDS
+        )
         try:
             found = {external_id(variant["id"]): variant["attributes"] for variant in listed}
         except Refused as refused:
             if refused.status != _NOT_FOUND:
                 raise
             # Klaviyo may not show an item yet that this instance has just created.
-            return self._recent.corrected(product_id, {}) or None
-        return self._recent.corrected(product_id, found)
+            return self._recent_variants.corrected(product_id, {}) or None
+        return self._recent_variants.corrected(product_id, found)
 
     def put_variant(self, sku: str, attributes: Mapped, product_id: str, *, known: bool, young: bool) -> None:
         """Create or update a variant. Raises UnknownItem if Klaviyo does not know the item.
@@ -60,8 +62,8 @@ class KlaviyoCatalog(KlaviyoItems):
         `known`: the item lists the variant, so try the update first. A variant can't change items: if another item has
         it, delete and re-create it.
 
-        `young`: the message is young, so a variant that exists but is not shown yet may still appear. Then TryAgain is
-        raised instead of re-creating it.
+        `young`: the change is so recent that reads may not show the variant yet. Then TryAgain is raised for a variant
+        that exists but is not shown, instead of re-creating it.
         """
         body = body_of(attributes)
         update = partial(
@@ -73,7 +75,7 @@ class KlaviyoCatalog(KlaviyoItems):
         def take_over() -> JsonObject:
             owner = self._owner(sku, product_id)
             if owner is None and young:
-                # It may be ours. People may wait for it to be back in stock, and a delete would lose them.
+                # It may be this product's own. Deleting it would drop the back-in-stock subscriptions of its customers.
                 raise UndecidedError
             return update() if owner == product_id else recreate()
 
@@ -84,7 +86,7 @@ class KlaviyoCatalog(KlaviyoItems):
                     answer = recreate()
             else:
                 answer = self._put(take_over, create, known=False)
-        self._recent.wrote(sku, answer["data"]["attributes"], product_id)
+        self._recent_variants.wrote(sku, answer["data"]["attributes"], product_id)
 
     def has_variant(self, sku: str, product_id: str) -> bool:
         """True if the variant belongs to this product's item. It is read by its id, as lists may lag."""
@@ -94,7 +96,7 @@ class KlaviyoCatalog(KlaviyoItems):
         """Delete a product's variant, if it exists. `updated` is the variant's `updated` as last read."""
         with self._in_doubt_if_failed(sku, product_id):
             self._delete("delete_catalog_variant", variant_id(sku))
-        self._recent.deleted(sku, updated)
+        self._recent_variants.deleted(sku, updated)
 
     def may_have_created(self, product_id: str, skus: Collection[str]) -> None:
         """Remember for a minute that a bulk job may have created a product's item and these variants.
@@ -103,17 +105,19 @@ class KlaviyoCatalog(KlaviyoItems):
         """
         self._recent_items.mark_unknown(product_id)
         for sku in skus:
-            self._recent.may_have_written(sku, product_id)
+            self._recent_variants.may_have_written(sku, product_id)
 
     def delete_item(self, product_id: str) -> None:
         """Delete an item and its variants. Does nothing if it does not exist."""
         super().delete_item(product_id)
-        self._recent.deleted_item(product_id)
+        self._recent_variants.deleted_item(product_id)
 
     def variant(self, sku: str) -> JsonObject | None:
         """Attributes of a variant, read by its id; None if it does not exist."""
-        answer = self._calls.find("Catalogs", "get_catalog_variant", variant_id(sku), fields_catalog_variant=_COMPARED)
-        return self._recent.corrected_one(sku, answer["data"]["attributes"]) if answer else None
+        answer = self._calls.find(
+            "Catalogs", "get_catalog_variant", variant_id(sku), fields_catalog_variant=_COMPARED_FIELDS
+        )
+        return self._recent_variants.corrected_one(sku, answer["data"]["attributes"]) if answer else None
 
     def product_of(self, sku: str) -> str | None:
         """Id of the product whose item has the variant; None if Klaviyo does not say."""
@@ -134,7 +138,7 @@ class KlaviyoCatalog(KlaviyoItems):
         answer = self._calls.find("Catalogs", "update_catalog_variant", variant_id(sku), update)
         if answer is None:
             return False
-        self._recent.changed(sku, answer["data"]["attributes"])
+        self._recent_variants.changed(sku, answer["data"]["attributes"])
         return True
 
     @contextmanager
@@ -143,7 +147,7 @@ class KlaviyoCatalog(KlaviyoItems):
         try:
             yield
         except TryAgain:
-            self._recent.may_have_written(sku, product_id)
+            self._recent_variants.may_have_written(sku, product_id)
             raise
 
     def _owner(self, sku: str, product_id: str) -> str | None:

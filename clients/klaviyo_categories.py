@@ -1,4 +1,7 @@
-"""Read and write Klaviyo's catalog categories, which have no upsert, and whose reads may lag behind writes."""
+"""Read and write Klaviyo's catalog categories, which have no upsert, and whose reads may lag behind writes.
+
+`own_id` is a category's id in commercetools, from which `mappers.ids` builds its compound id in Klaviyo.
+"""
 
 import json
 from collections import defaultdict
@@ -16,7 +19,6 @@ from mappers.mapped import JsonObject
 
 _NOT_FOUND = 404
 _CONFLICT = 409
-_PAGE = 100
 _IDS_PER_FILTER = 50
 """Compound ids are long, and a filter is part of the URL, which has a maximum length."""
 _NAME = ["name", "updated"]
@@ -112,7 +114,7 @@ class KlaviyoCategories:
         return self._attributes("get_catalog_categories", compound_ids, fields_catalog_category=_NAME)
 
     def _attributes(self, operation: str, compound_ids: Sequence[str], **fields: Any) -> dict[str, JsonObject]:
-        """Attributes by our own id, of the records that a list shows."""
+        """Attributes by commercetools id, of the records that a list shows."""
         listed: dict[str, JsonObject] = {}
         for start in range(0, len(compound_ids), _IDS_PER_FILTER):
             wanted = json.dumps(compound_ids[start : start + _IDS_PER_FILTER])

@@ -35,7 +35,7 @@ class ImportState:
 
 @dataclass(frozen=True, slots=True)
 class FailedRow:
-    """A row that was not imported: the customer's id and the row's index, each as far as the error has it."""
+    """A row that was not imported: the customer's id, empty if unknown, and the row's index, None if unknown."""
 
     external_id: str
     index: int | None

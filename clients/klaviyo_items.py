@@ -17,7 +17,7 @@ from mappers.mapped import JsonObject, Mapped
 _NOT_FOUND = 404
 _CONFLICT = 409
 
-COMPARED_OF_ITEMS = [
+COMPARED_ITEM_FIELDS = [
     "external_id",
     "title",
     "description",
@@ -29,7 +29,7 @@ COMPARED_OF_ITEMS = [
     "published",
     "updated",
 ]
-"""The compared fields, and `updated`, which shows which of two answers is newer."""
+"""Fields that are compared with those to be written, and `updated`, which shows which of two answers is newer."""
 
 
 class KlaviyoItems(KlaviyoCategories):
@@ -42,7 +42,7 @@ class KlaviyoItems(KlaviyoCategories):
     def item(self, product_id: str) -> KnownItem | None:
         """The item of a product. None if it does not exist, or if its state is unknown after recent writes."""
         answer = self._calls.find(
-            "Catalogs", "get_catalog_item", item_id(product_id), fields_catalog_item=COMPARED_OF_ITEMS
+            "Catalogs", "get_catalog_item", item_id(product_id), fields_catalog_item=COMPARED_ITEM_FIELDS
         )
         return self._recent_items.corrected(product_id, answer["data"]["attributes"]) if answer else None
 
@@ -52,9 +52,9 @@ class KlaviyoItems(KlaviyoCategories):
         return frozenset(self._attributes("get_catalog_items", compound_ids, fields_catalog_item=["external_id"]))
 
     def may_be_in(self, product_id: str, category_ids: frozenset[str]) -> bool:
-        """False if this instance put the item into other categories in the last minute, or if they are unknown.
+        """False if a list that shows the item in exactly these categories may be stale.
 
-        Then a list that shows the item in these categories may be stale.
+        That is if this instance put it into others in the last minute, or if its state is unknown after recent writes.
         """
         return self._recent_items.may_be_in(product_id, category_ids)
 
@@ -157,6 +157,6 @@ class UndecidedError(TryAgain):
 
 
 def body_of(mapped: Mapped) -> JsonObject:
-    """The body. What was cut from it is recorded for the message's log line."""
+    """The body, after recording in the message's budget what was cut from it."""
     current_budget().cuts.extend(mapped.cuts)
     return mapped.body

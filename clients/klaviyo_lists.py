@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from clients.klaviyo_calls import KlaviyoCalls, Page
-from clients.klaviyo_items import COMPARED_OF_ITEMS
+from clients.klaviyo_items import COMPARED_ITEM_FIELDS
 from mappers.mapped import JsonObject
 
 PROFILES_PER_FILTER = 100
@@ -29,7 +29,7 @@ class KlaviyoLists:
 
     def items(self, cursor: str) -> Page:
         """A page of items, with the compared fields."""
-        return self._catalog("get_catalog_items", cursor, fields_catalog_item=COMPARED_OF_ITEMS)
+        return self._catalog("get_catalog_items", cursor, fields_catalog_item=COMPARED_ITEM_FIELDS)
 
     def variants(self, cursor: str) -> Page:
         """A page of variants. Their item is in `relationships.item.data`, if Klaviyo fills it.
@@ -48,7 +48,7 @@ class KlaviyoLists:
         """Klaviyo's id of the metric with this name whose events come from the API; None before its first event.
 
         Another integration may have a metric of the same name. How Klaviyo names the API's integration is not
-        documented, so a metric that is the only one with the name is taken whatever its integration.
+        documented, so the only metric with the name is taken whatever its integration.
         """
         metrics = self._calls.pages("Metrics", "get_metrics", sized=False)
         same_name = [metric for metric in metrics if metric["attributes"]["name"] == name]

@@ -53,7 +53,7 @@ class OrderLookups:
         return self._states.get([state_id], lambda _: {}).get(state_id)
 
     def state(self, state_id: str, of_order: Reference | None) -> State | None:
-        """A workflow state; None if it was deleted. It is read only if the order does not have it expanded."""
+        """A workflow state, from the cache, else as expanded in the order, else read; None if it was deleted."""
         expanded = (of_order or {}).get("obj") if (of_order or {}).get("id") == state_id else None
 
         def read(_: list[str]) -> dict[str, State]:

@@ -1,4 +1,4 @@
-"""Verify the OIDC token that Pub/Sub sends to `sync_push`, for hosts without an IAM in front."""
+"""Verify the OIDC token that Pub/Sub sends to `sync_push`, for hosts without IAM in front."""
 
 import threading
 import time

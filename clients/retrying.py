@@ -113,7 +113,7 @@ _budget: ContextVar[Budget] = ContextVar("budget")
 
 @contextmanager
 def message_budget(limits: Limits, *, waits: bool = False) -> Iterator[Budget]:
-    """Set the budget for every call made inside: that of one message, or of a job's unit of work, which `waits`."""
+    """Set the budget of a message for all calls made inside. A job sets one per unit of work, with `waits`."""
     now = time.monotonic()
     budget = Budget(limits, now, now + limits.message_seconds, limits.message_retries, waits=waits)
     token = _budget.set(budget)

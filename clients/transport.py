@@ -2,7 +2,7 @@
 
 Each SDK has a place to plug in a transport: `http_adapter` of commercetools' client, `rest_client` of Klaviyo's.
 libcurl limits the wall-clock time of the whole call, including DNS, connecting, TLS and a server that sends one byte a
-second. It works without Python's global lock, and takes a fifth of urllib3's CPU.
+second. It runs without the GIL, and takes a fifth of urllib3's CPU.
 """
 
 import os
@@ -17,7 +17,7 @@ import pycurl
 
 from clients.retrying import Timeouts
 
-_DECODED = "gzip, deflate"
+_COMPRESSIONS = "gzip, deflate"
 _PROTOCOLS = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
 """The allowed protocols. libcurl could also read files, and supports two dozen others."""
 NO_ANSWER_IN_TIME = "OPERATION_TIMEDOUT"
@@ -51,7 +51,7 @@ class Connections:
     """Persistent connections to one backend, shared by all threads: one for each concurrent call."""
 
     def __init__(self, *, compressed: bool) -> None:
-        self._encoding = _DECODED if compressed else "identity"
+        self._encoding = _COMPRESSIONS if compressed else "identity"
         self._idle: deque[pycurl.Curl] = deque()
 
     def exchange(
@@ -70,8 +70,7 @@ class Connections:
         request again, whatever its method. Redirects are not followed; proxies, cookies and .netrc are not used.
 
         The answer's headers are only `content-type` and `retry-after` (in seconds, 0 if there is none), unless
-        `all_headers` is set: libcurl passes on each line in a call of its own, and for each the thread has to wait for
-        Python's global lock.
+        `all_headers` is set: libcurl calls back for each header line, and the thread has to wait for the GIL each time.
         """
         if any(map(_BREAKS_LINES.search, headers)):
             raise NoAnswerError("BAD_HEADER")  # such as a key with a line break, which would inject headers

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from clients.recent_writes import RecentWrites
+from clients.recent_variants import RecentVariants
 
 OLD, NOW, NEW = "2026-05-01T10:00:00+00:00", "2026-05-01T10:00:01+00:00", "2026-05-01T10:00:02+00:00"
 
@@ -30,7 +30,7 @@ def test_a_variant_that_was_written(read: Any, expected: Any) -> None:
 
     Nor is it where the read shows something else at the same time: nobody knows which of the two came later.
     """
-    recent = RecentWrites()
+    recent = RecentVariants()
     recent.wrote("A", _variant(NOW, 2), "item")
     assert recent.corrected("item", read) == expected
     if "A" in read:
@@ -44,7 +44,7 @@ def test_a_variant_that_was_written(read: Any, expected: Any) -> None:
 )
 def test_a_variant_that_was_deleted(read: Any, expected: Any) -> None:
     """It is gone, unless Klaviyo shows one that is newer than the deleted one."""
-    recent = RecentWrites()
+    recent = RecentVariants()
     recent.wrote("A", _variant(OLD), "item")
     recent.deleted("A", NOW)
     assert recent.corrected("item", read) == expected
@@ -57,7 +57,7 @@ def test_a_variant_that_was_deleted(read: Any, expected: Any) -> None:
 )
 def test_a_variant_whose_write_failed(read: Any, expected: Any) -> None:
     """It may be there or not, as it was or not, whatever is shown; a write that is answered ends that."""
-    recent = RecentWrites()
+    recent = RecentVariants()
     recent.wrote("A", _variant(NOW), "item")
     recent.may_have_written("A", "item")
     assert recent.corrected("item", read) == expected
@@ -67,7 +67,7 @@ def test_a_variant_whose_write_failed(read: Any, expected: Any) -> None:
 
 def test_stock_alone_belongs_to_no_item_until_it_is_read() -> None:
     """A stock message knows only the SKU: it corrects what is read, and adds nothing."""
-    recent = RecentWrites()
+    recent = RecentVariants()
     recent.changed("A", _variant(NOW, 2))
     assert recent.corrected("item", {}) == {}
     assert recent.corrected("item", {"A": _variant(OLD)}) == {"A": _variant(NOW, 2)}
@@ -75,7 +75,7 @@ def test_stock_alone_belongs_to_no_item_until_it_is_read() -> None:
 
 def test_a_variant_that_moved_is_no_longer_the_first_items() -> None:
     """Written for another product, it is not shown among the first one's."""
-    recent = RecentWrites()
+    recent = RecentVariants()
     recent.wrote("A", _variant(OLD), "item")
     recent.wrote("A", _variant(NOW), "other")
     recent.changed("A", _variant(NOW, 3))
@@ -84,7 +84,7 @@ def test_a_variant_that_moved_is_no_longer_the_first_items() -> None:
 
 def test_an_item_that_was_deleted_has_no_variants() -> None:
     """None of them counts, though a list may still show them, until Klaviyo shows a newer one; other items' do."""
-    recent = RecentWrites()
+    recent = RecentVariants()
     recent.wrote("A", _variant(NOW), "item")
     recent.wrote("B", _variant(NOW), "other")
     recent.deleted_item("item")
@@ -96,7 +96,7 @@ def test_an_item_that_was_deleted_has_no_variants() -> None:
 
 def test_a_deleted_item_takes_no_variant_along_that_moved_before() -> None:
     """What was written for another product stays known."""
-    recent = RecentWrites()
+    recent = RecentVariants()
     recent.wrote("A", _variant(OLD), "item")
     recent.wrote("A", _variant(NOW), "other")
     recent.deleted_item("item")
@@ -105,7 +105,7 @@ def test_a_deleted_item_takes_no_variant_along_that_moved_before() -> None:
 
 def test_what_was_read_is_not_changed() -> None:
     """The correction is a new table."""
-    recent = RecentWrites()
+    recent = RecentVariants()
     recent.wrote("A", _variant(NOW), "item")
     read: dict[str, Any] = {}
     recent.corrected("item", read)
@@ -114,7 +114,7 @@ def test_what_was_read_is_not_changed() -> None:
 
 def test_what_was_written_is_forgotten_after_a_minute() -> None:
     """By then Klaviyo's reads show it; what they show is right."""
-    recent = RecentWrites()
+    recent = RecentVariants()
     recent.wrote("A", _variant(NOW), "item")
     recent._variants.expire(recent._variants.timer() + 61)
     assert recent.corrected("item", {}) == {}

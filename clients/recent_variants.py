@@ -34,7 +34,7 @@ class _Written:
         return cls(attributes, str(attributes.get("updated") or ""), product_id)
 
 
-class RecentWrites:
+class RecentVariants:
     """Remembers written variants by SKU for a minute. Klaviyo's `updated` shows if a read is older than a write."""
 
     def __init__(self) -> None:
