@@ -3,16 +3,17 @@
 How `copy_current` works, while the pipeline holds the lock of the message's resource:
 
 1. Skip the copy if another message's recent copy covers this message. Only handlers that pass `Sharing` do this.
-2. Read the source from commercetools. Handlers pass what they read through `up_to_date`: if it is older than the
+2. Read the source from commercetools. The handler's `read` calls `up_to_date`: if what it read is older than the
    message, the message goes back to Pub/Sub.
-3. Take the other locks that the write needs, such as those of a product's SKUs. If another message released one of them
-   after the read, it may have written something newer, so read again.
-4. Write to Klaviyo while holding these locks, then release them.
-5. Check the source again. Locks work only within one instance, so if the source has changed since the read, this write
-   may have overwritten another instance's newer one. Unchanged: done. Changed: back to step 3 with the new document.
+3. Take the further locks that the write needs, such as those of a product's SKUs. If another message released one of
+   them after the read, it may have written something newer, so read again while holding them.
+4. Write to Klaviyo, then release these locks.
+5. Check the source again. Locks work only within one instance: if the source has changed since the read, another
+   instance may have written the newer state before this older write. Unchanged: done. Changed: start another round at
+   step 3, with the document that the check returned.
 
-After three rounds the message goes back to Pub/Sub (`keeps_changing`). `[limits] stale_after` in sync.toml skips the
-check in step 5 for copies that took less than that many seconds; by default it always runs.
+After three rounds the message goes back to Pub/Sub (`keeps_changing`). With `[limits] stale_after` in sync.toml, a copy
+that took fewer seconds than that skips step 5. The default, 0, never skips it.
 """
 
 import time
@@ -79,11 +80,10 @@ def up_to_date(
     `document` is the resource that the message names, and no other: versions of two resources can't be compared.
 
     Raises TryAgain:
-    - `stale_read` if the document's version is older than the message's. For a message that `deletes` the resource, the
-      message's own version is stale too.
-    - `not_there_yet` if a message that `creates` the resource is under a minute old and the read found nothing. After
-      the message's first write this no longer holds: the resource was read before, so if it is missing now, it was
-      deleted.
+    - `stale_read` if the document's version is older than the message's. If the message `deletes` the resource, also if
+      the versions are equal: that is the resource just before its deletion.
+    - `not_there_yet` if a message that `creates` the resource is under a minute old and the read found nothing. Not
+      once the message has written something: it had read the resource before, so a missing one was deleted.
     """
     if document is None:
         if creates and notification.age < YOUNG_SECONDS and not current_budget().has_written:
@@ -145,11 +145,12 @@ def copy_current(
 ) -> None:
     """Read the source and write it to Klaviyo; write again if it changed in the meantime.
 
-    The module's docstring explains the steps. `group` is the group of Klaviyo's operations that the write uses.
+    The module's docstring explains the steps. `group` is the group of operations in Klaviyo's SDK that the write uses;
+    it is imported while the source is read.
 
     `write` may raise Ignored if there is nothing to write, or DeadLetter if Klaviyo refused parts of it. A refusal does
     not end the copy early: the parts that were written are checked like any others, and written again if the source has
-    changed. Raises TryAgain (`keeps_changing`) if the source changes three times.
+    changed; the refusal is raised once it has not. Raises TryAgain (`keeps_changing`) after three rounds.
     """
     if sharing and _is_covered(notification, services, sharing):
         return
@@ -168,7 +169,7 @@ def copy_current(
             except Ignored as ignored:
                 _remember(notification, services, source, document, read_at, sharing, ignored=ignored.reason)
                 raise
-            except DeadLetter as refusal:  # other parts may be written, so check them as well
+            except DeadLetter as refusal:  # other parts may be written, so check them, still holding the locks
                 checked_at = time.monotonic()
                 is_due = current_budget().has_written and checked_at - read_at >= stale_after
                 changed = source.change_since(document, cast("Written", refusal.copied)) if is_due else None
@@ -189,8 +190,8 @@ def copy_current(
 def _is_covered(notification: Notification, services: Services, sharing: Sharing) -> bool:
     """True if another message's copy did what this one asks for. Raises Ignored if that copy had nothing to write.
 
-    A redelivered message does not reuse a confirmed copy that began before it arrived: since that copy, the message's
-    earlier attempt may have written an older state from another instance.
+    A redelivered message does not reuse a confirmed copy that began before it arrived. Its earlier attempt may have run
+    on another instance and written an older state after that copy.
     """
     copy = services.recent_copies.covering(
         f"{notification.resource} {sharing.kind}",
