@@ -1,4 +1,4 @@
-"""What must hold of every body that reached Klaviyo, whatever the test was about."""
+"""Checks of all bodies that reached Klaviyo, run after every test."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -17,65 +17,65 @@ _SUCCESS = range(200, 300)
 
 
 class RecordingControl(Control):
-    """A control that keeps the requests that a test has forgotten."""
+    """A control that keeps the requests a test clears from the record."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
-        self._forgotten: list[dict[str, Any]] = []
+        self._cleared: list[dict[str, Any]] = []
 
     def forget_requests(self) -> None:
-        """Empty the record, and keep what was in it."""
-        self._forgotten += self.requests()
+        """Clear the record, but keep its requests for `all_requests`."""
+        self._cleared += self.requests()
         super().forget_requests()
 
     def reset(self) -> None:
-        """Back to the state after the start; the record is kept."""
-        self._forgotten += self.requests()
+        """Restore the initial state, but keep the requests for `all_requests`."""
+        self._cleared += self.requests()
         super().reset()
 
-    def every_request(self) -> list[dict[str, Any]]:
-        """All requests of the test, those that it has forgotten too."""
-        return self._forgotten + self.requests()
+    def all_requests(self) -> list[dict[str, Any]]:
+        """All requests of the test, including the cleared ones."""
+        return self._cleared + self.requests()
 
 
 @dataclass(slots=True)
 class SdkBodies:
-    """What the clients gave to the SDK, by operation, of the calls that succeeded."""
+    """Bodies passed to the SDK in calls that succeeded, each with its operation."""
 
     bodies: list[tuple[str, Any]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def watch(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Remember every body from now on."""
+        """Record all bodies from now on."""
         send = KlaviyoCalls.send
 
-        def remembering(calls: KlaviyoCalls, group: str, operation: str, *arguments: Any, **options: Any) -> Any:
+        def recording_send(calls: KlaviyoCalls, group: str, operation: str, *arguments: Any, **options: Any) -> Any:
             given = [deepcopy(argument) for argument in arguments if isinstance(argument, dict)]
             answer = send(calls, group, operation, *arguments, **options)
             with self._lock:
                 self.bodies += [(operation, body) for body in given]
             return answer
 
-        monkeypatch.setattr(KlaviyoCalls, "send", remembering)
+        monkeypatch.setattr(KlaviyoCalls, "send", recording_send)
 
 
 def assert_nothing_dropped(given: SdkBodies, record: list[dict[str, Any]]) -> None:
-    """Klaviyo got all of what the SDK was given: it drops keys that it does not know, in silence."""
+    """Check that Klaviyo received everything passed to the SDK: the SDK silently drops keys it does not know."""
     received: dict[str, list[Any]] = {}
-    for entry in _taken(record):
+    for entry in _accepted(record):
         received.setdefault(entry["operation"], []).append(entry["body"])
     for operation, body in given.bodies:
         arrived = received.get(operation, [])
-        found = next((index for index, one in enumerate(arrived) if contains(one, body)), None)
+        found = next((index for index, other in enumerate(arrived) if contains(other, body)), None)
         assert found is not None, f"{operation}: the SDK dropped a part of {body}"
         del arrived[found]
 
 
 def assert_contract_kept(record: list[dict[str, Any]]) -> None:
-    """Every body that Klaviyo took fits the contract's schema of its operation, where the contract is there."""
+    """Check every body that Klaviyo accepted against its operation's schema, if the contract is available."""
     if not IS_CHECKED:
         return
-    for entry in _taken(record):
+    for entry in _accepted(record):
         problems = [
             f"{entry['operation']} {error.json_path}: {error.message}"
             for error in validator(entry["operation"]).iter_errors(entry["body"])
@@ -84,7 +84,7 @@ def assert_contract_kept(record: list[dict[str, Any]]) -> None:
 
 
 def contains(received: Any, given: Any) -> bool:
-    """Whether `received` has all of `given`: times as instants, numbers by value."""
+    """True if `received` has everything in `given`. Times are compared as instants, numbers by value."""
     match given:
         case Mapping():
             return isinstance(received, Mapping) and all(
@@ -108,5 +108,5 @@ def _instant(text: str) -> datetime | None:
         return None
 
 
-def _taken(record: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _accepted(record: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     return (entry for entry in record if entry["status"] in _SUCCESS and isinstance(entry["body"], dict))

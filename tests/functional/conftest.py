@@ -1,4 +1,7 @@
-"""The function over real HTTP, against the sandbox; and a reading of everything that it logs."""
+"""Fixtures that run the function over real HTTP against the sandbox.
+
+After each test, everything the function logged is checked for personal data and secrets.
+"""
 
 import base64
 import itertools
@@ -33,20 +36,20 @@ from tests.functional.lookup_shop import documents
 ACKNOWLEDGED = 204
 REFUSED = 503
 
-STEADY = "[limits]\nstale_after = 30\n"
-"""A sync.toml with which no resource is read a second time."""
+SKIP_REREAD = "[limits]\nstale_after = 30\n"
+"""A sync.toml that skips the read after each write, unless the write took over 30 seconds."""
 
 _PERSONAL = {
     "email", "customerEmail", "firstName", "lastName", "phone", "mobile", "streetName", "streetNumber", "city",
     "postalCode", "companyName", "additionalStreetInfo", "additionalAddressInfo",
 }  # fmt: skip
-_NAMES_NOBODY = 4
-"""Shorter values, like a house number, stand in ids and times by chance."""
+_TOO_SHORT = 4
+"""Ignore values up to this length, such as house numbers: they occur in ids and times by chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a message: the HTTP status, and the log line of its outcome."""
+    """The HTTP status of a push, and the log line with the message's outcome."""
 
     status: int
     line: Mapping[str, Any]
@@ -58,23 +61,23 @@ class Answer:
 
     @property
     def reason(self) -> str:
-        """The fixed word that says why."""
+        """The reason code of the outcome; empty if it has none."""
         return str(self.line.get("reason", ""))
 
 
 @dataclass(slots=True)
 class Function:
-    """A function server of one test."""
+    """A running function server."""
 
     url: str
     capture: pytest.CaptureFixture[str]
     out: list[str] = field(default_factory=list)
     personal: set[str] = field(default_factory=set)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
-    _reading: threading.Lock = field(default_factory=threading.Lock)
+    _lines_lock: threading.Lock = field(default_factory=threading.Lock)
 
     def deliver(self, payload: Mapping[str, Any] | bytes, **top_level: Any) -> Answer:
-        """Push a commercetools delivery in Pub/Sub's envelope and wait for its outcome."""
+        """Push a commercetools delivery in Pub/Sub's envelope, and wait for its outcome."""
         data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         message_id = f"message-{next(self._numbers)}"
         message = {"data": base64.b64encode(data).decode(), "messageId": message_id, "attributes": {}}
@@ -83,24 +86,24 @@ class Function:
         return Answer(response.status_code, self.line(message_id))
 
     def post(self, body: bytes, **headers: str) -> requests.Response:
-        """Send a request as it is."""
+        """Send a request body unchanged."""
         self.note_personal(body)
         return requests.post(self.url, data=body, headers={"Content-Type": "application/json", **headers}, timeout=60)
 
     def lines(self) -> list[dict[str, Any]]:
-        """Every log line so far."""
-        with self._reading:  # it hands the same out to two threads at once
+        """All log lines so far."""
+        with self._lines_lock:  # concurrent readouterr calls may return the same text twice
             self.out.append(self.capture.readouterr().out)
         return [json.loads(line) for line in "".join(self.out).splitlines()]
 
     def line(self, message_id: str) -> dict[str, Any]:
-        """The outcome's line of a message."""
+        """The log line with a message's outcome. There must be exactly one."""
         found = [line for line in self.lines() if line.get("message_id") == message_id and "outcome" in line]
-        assert len(found) == 1, f"{len(found)} lines for {message_id}"
+        assert len(found) == 1, f"{len(found)} outcome lines for {message_id}"
         return found[0]
 
     def note_personal(self, body: bytes) -> None:
-        """Remember what of a request must never be logged."""
+        """Collect the personal data of a request: none of it may be logged."""
         try:
             decoded = json.loads(body)
             self.personal |= _personal(decoded)
@@ -117,23 +120,23 @@ def _sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def sandbox(_sandbox: Sandbox) -> Iterator[Sandbox]:
-    """Both stand-ins, empty. Afterwards every body that Klaviyo took is held against its contract."""
+    """Both stand-ins, empty. Afterwards, check every body that Klaviyo accepted against its API contract."""
     _sandbox.commercetools.reset()
     _sandbox.klaviyo.reset()
     klaviyo = RecordingControl(_sandbox.klaviyo.url)
     yield Sandbox(_sandbox.commercetools, klaviyo)
-    assert_contract_kept(klaviyo.every_request())
+    assert_contract_kept(klaviyo.all_requests())
 
 
 @pytest.fixture
 def buyer(sandbox: Sandbox) -> None:
-    """The customer whom the orders of these tests belong to."""
+    """Create customer-1, whom the orders of these tests belong to."""
     sandbox.commercetools.put("customers", customer())
 
 
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[Emulator]:
-    """The Pub/Sub emulator; tests that need it are one xdist group, so that there is one of it."""
+    """The Pub/Sub emulator. Tests that use it share one xdist group, so that only one emulator runs."""
     with ExitStack() as stack:
         try:
             running = stack.enter_context(running_emulator())
@@ -146,7 +149,7 @@ def emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def settings_file(tmp_path: Path) -> Callable[[str], str]:
-    """Write a sync.toml with these tables; its path, for SYNC_CONFIG."""
+    """Write a sync.toml with the given text; return its path, for SYNC_CONFIG."""
 
     def write(text: str) -> str:
         path = tmp_path / "sync.toml"
@@ -158,7 +161,7 @@ def settings_file(tmp_path: Path) -> Callable[[str], str]:
 
 @pytest.fixture
 def job(sandbox: Sandbox, tmp_path: Path) -> Job:
-    """Backfills of the sandbox's shop."""
+    """A backfill of the sandbox's shop."""
     return Job(sandbox, tmp_path)
 
 
@@ -167,7 +170,7 @@ ManagePy = Callable[..., Result]
 
 @pytest.fixture
 def manage_py(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> ManagePy:
-    """Run `manage.py …` against the sandbox, its environment changed as told: `manage_py("check", NAME="value")`."""
+    """Run `manage.py …` against the sandbox, with extra environment variables: `manage_py("check", NAME="value")`."""
 
     def run(*arguments: str, **environment: str) -> Result:
         for name, value in {**sandbox.environment, **environment}.items():
@@ -179,7 +182,7 @@ def manage_py(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> ManagePy:
 
 @pytest.fixture
 def subscribed(manage_py: ManagePy) -> None:
-    """Commercetools delivers what is consumed by default."""
+    """Create the Subscriptions that the default sync.toml needs."""
     assert manage_py("subscriptions", "apply", "--yes", "--topic", "projects/p/topics/t").exit_code == 0
 
 
@@ -188,7 +191,10 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(sandbox: Sandbox, settings_file: Callable[[str], str]) -> Run:
-    """Run `manage.py …` on the sandbox as on real accounts: `run("resync", …, answer="y", NAME="value")`."""
+    """Run `manage.py …` against the sandbox with short backoffs: `run("resync", …, answer="y", NAME="value")`.
+
+    `answer` is typed at prompts.
+    """
     quick = settings_file("[limits]\nbackoff = 0.01\n")
 
     def invoke(*arguments: str, answer: str | None = None, **environment: str) -> Result:
@@ -200,21 +206,21 @@ def run(sandbox: Sandbox, settings_file: Callable[[str], str]) -> Run:
 
 @pytest.fixture
 def shop(sandbox: Sandbox) -> Sandbox:
-    """The sandbox with the shop of `live_shop`."""
+    """The sandbox with the shop of `lookup_shop`."""
     sandbox.commercetools.put_all(documents())
     return sandbox
 
 
 @pytest.fixture
 def bulk_shop(sandbox: Sandbox) -> Sandbox:
-    """The sandbox with the shop of `wide_shop`."""
+    """The sandbox with the shop of `bulk_shop`."""
     fill(sandbox)
     return sandbox
 
 
 @pytest.fixture
 def settings(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Those of a run against the sandbox."""
+    """Settings that point to the sandbox."""
     for name, value in {**sandbox.environment, **ENVIRONMENT, "SYNC_CONFIG": ""}.items():
         monkeypatch.setenv(name, value)
     return load_settings()
@@ -227,7 +233,8 @@ Serve = Callable[..., Function]
 def serve(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Serve]:
     """Start a function server: `serve(target="sync_push", NAME="value")`.
 
-    Afterwards its log is read for secrets, and what the SDK was given is held against what Klaviyo received.
+    Afterwards, check its log for personal data and secrets, and check that Klaviyo received everything that was passed
+    to the SDK.
     """
     given = SdkBodies()
     given.watch(monkeypatch)
@@ -238,7 +245,7 @@ def serve(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         for name, value in {**sandbox.environment, **ENVIRONMENT, "THREADS": "8", **environment}.items():
             monkeypatch.setenv(name, value)
         for name in ("FUNCTION_TARGET", "FUNCTION_SIGNATURE_TYPE"):
-            monkeypatch.setenv(name, "")  # functions-framework sets them: to be taken back afterwards
+            monkeypatch.setenv(name, "")  # functions-framework sets them: this restores them after the test
         app = functions_framework.create_app(target, str(ROOT / "main.py"))
         server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Silent)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -259,21 +266,21 @@ def serve(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     for close in closing:
         close()
     for function in functions:
-        _assert_discreet(function, sandbox, capsys)
+        _assert_log_is_safe(function, sandbox, capsys)
     assert isinstance(sandbox.klaviyo, RecordingControl)
-    assert_nothing_dropped(given, sandbox.klaviyo.every_request())
+    assert_nothing_dropped(given, sandbox.klaviyo.all_requests())
 
 
 @pytest.fixture
 def function(serve: Serve) -> Function:
-    """A function server as the samples are written for, with `sync_push`."""
+    """A `sync_push` function server with the settings that the samples are written for."""
     return serve()
 
 
 @pytest.fixture
 def steady(serve: Serve, settings_file: Callable[[str], str]) -> Function:
-    """The same, never taking a slow machine for a slow write: calls can be counted."""
-    return serve(SYNC_CONFIG=settings_file(STEADY))
+    """A function server that doesn't re-read after writes, so that its calls can be counted on a slow machine too."""
+    return serve(SYNC_CONFIG=settings_file(SKIP_REREAD))
 
 
 ServeConsent = Callable[[str], Function]
@@ -281,35 +288,35 @@ ServeConsent = Callable[[str], Function]
 
 @pytest.fixture
 def serve_consent(serve: Serve, settings_file: Callable[[str], str]) -> ServeConsent:
-    """A function with these rules of consent, which reads no resource a second time: `asked(RULES)`."""
-    return lambda rules: serve(SYNC_CONFIG=settings_file(f"{rules}\n{STEADY}backoff = 0.01\n"))
+    """Start a function server with these consent rules, without re-reads after writes: `serve_consent(RULES)`."""
+    return lambda rules: serve(SYNC_CONFIG=settings_file(f"{rules}\n{SKIP_REREAD}backoff = 0.01\n"))
 
 
 class _Silent(WSGIRequestHandler):
     def log(self, *_: Any, **__: Any) -> None:
-        """The log under test is the function's own."""
+        """Print no access log: the function's own log is under test."""
 
 
-def _assert_discreet(function: Function, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing personal and no secret in what was logged."""
+def _assert_log_is_safe(function: Function, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    """Check that the log holds no personal data, no secret and no traceback."""
     captured = capsys.readouterr()
     log = "".join(function.out) + captured.out + captured.err
     personal = function.personal | _personal(sandbox.commercetools.state())
     secrets = {"sandbox-secret", "Bearer ", "Klaviyo-API-Key"}
     shown = [value for value in personal | secrets if value in log]
-    assert not shown, "the log shows what it must not"
+    assert not shown, "the log shows personal data or a secret"
     assert not re.search(r"[\w.+-]+@[\w-]+\.\w+", log), "the log shows an e-mail address"
     assert "Traceback" not in log
 
 
 def _personal(document: Any) -> set[str]:
-    """Values of a document that name a person."""
+    """Values of a document's personal fields."""
     match document:
         case dict():
             own = {
                 value
                 for name, value in document.items()
-                if name in _PERSONAL and isinstance(value, str) and len(value) > _NAMES_NOBODY
+                if name in _PERSONAL and isinstance(value, str) and len(value) > _TOO_SHORT
             }
             return own.union(*(_personal(value) for value in document.values()))
         case list():

@@ -1,4 +1,4 @@
-"""Running `python -m jobs` against the sandbox, as the program that a Cloud Run job starts."""
+"""Run `python -m jobs` against the sandbox as its own process, the way a Cloud Run job starts it."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +15,13 @@ from typing import Any
 from commands.processes import ROOT, Sandbox
 from sandbox.samples import ENVIRONMENT
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """How a run ended, and what it said: the lines of its log, the last of them its report."""
+    """Exit code, log lines and stderr of a finished run. The last line is its report."""
 
     code: int
     lines: list[Json]
@@ -29,23 +29,23 @@ class JobResult:
 
     @property
     def report(self) -> Json:
-        """The report of `--json`."""
+        """The JSON report, its last line."""
         return self.lines[-1]
 
     @property
     def stop_reasons(self) -> str:
-        """Why it was stopped."""
+        """The reasons it gave for stopping, joined by spaces."""
         return " ".join(str(line["why"]) for line in self.lines if "why" in line)
 
 
 def environment_of(sandbox: Sandbox) -> dict[str, str]:
-    """The environment of a backfill of the sandbox's shop, in whatever folder it runs."""
+    """Environment for a backfill of the sandbox's shop, from any working directory."""
     return {**os.environ, **sandbox.environment, **ENVIRONMENT, "PYTHONPATH": str(ROOT), "SYNC_CONFIG": ""}
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job of one shop, in a folder of its own."""
+    """A job for the sandbox's shop, with its own folder for state and errors files."""
 
     sandbox: Sandbox
     folder: Path
@@ -54,23 +54,23 @@ class Job:
 
     @property
     def state(self) -> Json:
-        """What is in the state file."""
-        found: Json = json.loads((self.folder / f"{self.name}-state.json").read_text(encoding="utf-8"))
-        return found
+        """The content of the state file."""
+        content: Json = json.loads((self.folder / f"{self.name}-state.json").read_text(encoding="utf-8"))
+        return content
 
     def error_lines(self, name: str = "") -> list[Json]:
-        """The lines of an errors file."""
+        """The lines of an errors file; empty if there is none."""
         path = self.folder / (name or f"{self.name}-errors.jsonl")
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
     def run(self, *arguments: str, **environment: str) -> JobResult:
-        """Run it to its end."""
+        """Run the job to its end."""
         with self.started(*arguments, **environment) as process:
             return result_of(process)
 
     @contextmanager
     def started(self, *arguments: str, **environment: str) -> Iterator["subprocess.Popen[str]"]:
-        """A run under way; killed at the end, if it has not ended."""
+        """Start the job; kill it after the block if it is still running."""
         process = subprocess.Popen(
             [
                 sys.executable,
@@ -97,60 +97,26 @@ class Job:
 
 
 def result_of(process: "subprocess.Popen[str]") -> JobResult:
-    """Wait for a run to end. Nothing that it says is personal."""
-    out, errors = process.communicate(timeout=2 * PATIENCE)
+    """Wait for a run to end; check that it printed no personal data and no traceback."""
+    out, errors = process.communicate(timeout=2 * TIMEOUT)
     assert "@" not in out
     assert "Traceback" not in errors, errors
     return JobResult(process.returncode, [json.loads(line) for line in out.splitlines()], errors)
 
 
 def wait_until(condition: Callable[[], object]) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + PATIENCE
+    """Wait until a condition holds; fail after TIMEOUT seconds."""
+    end = time.monotonic() + TIMEOUT
     while not condition():
-        assert time.monotonic() < end, "it does not come about"
+        assert time.monotonic() < end, f"not met within {TIMEOUT:.0f} s"
         time.sleep(0.01)
 
 
 def answered_calls(sandbox: Sandbox, operation: str) -> list[Json]:
-    """The calls of an operation that Klaviyo has answered, or refused."""
+    """Calls of an operation that Klaviyo has answered, with success or an error."""
     return [call for call in sandbox.klaviyo.requests(kind="api") if call["operation"] == operation and call["status"]]
 
 
 def operation_counts(sandbox: Sandbox) -> Counter[str]:
-    """How often each of Klaviyo's operations was asked for."""
+    """Number of requests to Klaviyo per operation."""
     return Counter(call["operation"] for call in sandbox.klaviyo.requests(kind="api"))
-
-
-_OF_THE_ACCOUNT = {"id", "created", "updated", "profile_id", "last_event_date"}
-
-
-def klaviyo_records(sandbox: Sandbox) -> dict[str, Any]:
-    """What Klaviyo holds, without what it gives out itself; events by metric, id and owner."""
-    state = sandbox.klaviyo.state()
-    owners = {one["id"]: one.get("external_id") or one.get("email") for one in state["profiles"]}
-    return {
-        "categories": state["categories"],
-        "variants": _without(state["variants"], "updated", "created"),
-        "items": {own: _sorted(one) for own, one in _without(state["items"], "updated", "created").items()},
-        "profiles": {owners[one["id"]]: _left(one) for one in state["profiles"]},
-        "events": {(one["metric"], one["unique_id"], owners[one["profile_id"]]): _left(one) for one in state["events"]},
-        "count": len(state["events"]),
-    }
-
-
-def _left(one: Mapping[str, Any]) -> Json:
-    return {name: value for name, value in one.items() if name not in _OF_THE_ACCOUNT}
-
-
-def _sorted(item: Mapping[str, Any]) -> Json:
-    return {**item, "categories": sorted(item["categories"])}
-
-
-def _without(kind: Mapping[str, Any], *names: str) -> Json:
-    """Records without these fields, and without metadata that are null: they are as good as none."""
-    found = {own: {name: value for name, value in one.items() if name not in names} for own, one in kind.items()}
-    for one in found.values():
-        metadata = one.get("custom_metadata") or {}
-        one["custom_metadata"] = {name: value for name, value in metadata.items() if value is not None}
-    return found

@@ -29,7 +29,8 @@ from tests.functional.documents import (
     transaction,
 )
 from tests.functional.expected_state import catalog_problems
-from tests.functional.job_runs import Job, answered_calls, klaviyo_records
+from tests.functional.job_runs import Job, answered_calls
+from tests.functional.klaviyo_state import klaviyo_records
 from tests.functional.random_shop import RandomShop
 
 TODAYS = {"version", "lastModifiedAt", "orderState", "TimeEstimated"}

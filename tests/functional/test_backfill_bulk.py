@@ -10,7 +10,8 @@ from commands.processes import Sandbox
 from sandbox.calls import klaviyo
 from tests.functional.conftest import Serve
 from tests.functional.documents import address, change, customer, reference
-from tests.functional.job_runs import Job, Json, answered_calls, klaviyo_records, result_of, wait_until
+from tests.functional.job_runs import Job, Json, answered_calls, result_of, wait_until
+from tests.functional.klaviyo_state import klaviyo_records
 from tests.unit.klaviyo_bodies import profile
 
 MANY = 520

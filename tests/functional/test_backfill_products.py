@@ -11,7 +11,8 @@ from commands.processes import Sandbox
 from core.settings import Settings
 from tests.functional.documents import category, product, reference, variant
 from tests.functional.expected_state import catalog_problems
-from tests.functional.job_runs import Job, answered_calls, klaviyo_records, operation_counts
+from tests.functional.job_runs import Job, answered_calls, operation_counts
+from tests.functional.klaviyo_state import klaviyo_records
 from tests.functional.races import create_item, create_variant
 from tests.functional.random_shop import RandomShop
 

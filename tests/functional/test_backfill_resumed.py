@@ -15,7 +15,8 @@ import pytest
 from commands.processes import Sandbox
 from jobs.selection import PASSES
 from tests.functional.documents import category, customer, line_item, order, payment, product, reference, transaction
-from tests.functional.job_runs import Job, answered_calls, klaviyo_records, result_of, wait_until
+from tests.functional.job_runs import Job, answered_calls, result_of, wait_until
+from tests.functional.klaviyo_state import klaviyo_records
 
 SECONDS_TO_END = 10.0
 HANGS: dict[str, Any] = {"delay": 120}

@@ -12,7 +12,8 @@ from handlers.services import Services
 from jobs.outcome import BRAKE
 from tests.functional.conftest import Serve
 from tests.functional.documents import category, product, variant
-from tests.functional.job_runs import Job, klaviyo_records
+from tests.functional.job_runs import Job
+from tests.functional.klaviyo_state import klaviyo_records
 from tests.functional.races import create_item
 from tests.functional.synced_shop import reconcile_config, reconcile_job, sync_all
 

@@ -9,7 +9,8 @@ from core.settings import Settings
 from tests.functional.conftest import Serve
 from tests.functional.damage import Damage
 from tests.functional.expected_state import catalog_problems
-from tests.functional.job_runs import Job, klaviyo_records
+from tests.functional.job_runs import Job
+from tests.functional.klaviyo_state import klaviyo_records
 from tests.functional.synced_shop import open_shop, reconcile_config, reconcile_job, sync_all, writes
 
 COMPARED = ("--only", "categories", "--only", "items", "--only", "variants", "--only", "profiles")

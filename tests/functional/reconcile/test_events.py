@@ -8,7 +8,8 @@ from commands.processes import Sandbox
 from jobs.outcome import DRIFT
 from tests.functional.conftest import ManagePy, Serve
 from tests.functional.documents import Json, customer, line_item, order, reference
-from tests.functional.job_runs import Job, answered_calls, klaviyo_records
+from tests.functional.job_runs import Job, answered_calls
+from tests.functional.klaviyo_state import klaviyo_records
 from tests.functional.synced_shop import reconcile_config, reconcile_job, writes
 
 EVENTS = ("--only", "events")

@@ -11,7 +11,8 @@ from commands.processes import Sandbox
 from jobs.outcome import INTERRUPTED
 from tests.functional.conftest import Serve
 from tests.functional.documents import Json, money, product, variant
-from tests.functional.job_runs import Job, klaviyo_records, result_of, wait_until
+from tests.functional.job_runs import Job, result_of, wait_until
+from tests.functional.klaviyo_state import klaviyo_records
 from tests.functional.synced_shop import sync_all, writes
 
 
