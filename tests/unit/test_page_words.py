@@ -1,5 +1,6 @@
 """What the page says of a message: headlines, the timeline of calls, commands to copy."""
 
+import re
 import shlex
 from datetime import UTC, datetime
 from typing import Any
@@ -8,10 +9,10 @@ import pytest
 
 from commands.page import curl
 from commands.page.delivery import Attempt, Backend, Call, DeadLetter, Delivery, Message
-from commands.page.outcome_text import TIMES, summarize, with_times_sign
+from commands.page.outcome_text import REASONS, TIMES, summarize, with_times_sign
 from commands.page.sample_list import sample_groups
 from commands.page.timeline import steps
-from commands.processes import Sandbox
+from commands.processes import ROOT, Sandbox
 from sandbox.control import Control
 from sandbox.samples import samples
 
@@ -70,6 +71,14 @@ def _delivery(*calls: Call, outcome: str = "synced", reason: str = "", letter: D
 def test_a_message_has_a_headline(delivery: Delivery, headline: str) -> None:
     """How it ended, and why."""
     assert summarize(delivery).headline == headline
+
+
+def test_every_documented_reason_has_words() -> None:
+    """The page shows no bare reason code: every reason in the tables of docs/failures.md has a text."""
+    failures = (ROOT / "docs" / "failures.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"\| (?:ignored|retried|dead-lettered) \| `?(\w+)`? \|", failures))
+    assert {"superseded", "klaviyo_error", "not_json"} <= documented, "a row from each of the three tables"
+    assert sorted(documented - set(REASONS)) == []
 
 
 def test_what_was_read_is_told_once() -> None:
