@@ -205,7 +205,7 @@ read_env_file() {
     if ((number == 1)); then line=${line#$'\xef\xbb\xbf'}; fi
     line=${line%$'\r'}
     if [[ $line =~ $blank ]]; then continue; fi
-    [[ $line =~ $setting ]] || usage_error "--env-file: line $number of $file is not NAME=value"
+    [[ $line =~ $setting ]] || usage_error "--env-file: line $number of $file: expected NAME=value"
     name=${BASH_REMATCH[2]} written=${BASH_REMATCH[3]}
     if [[ " $SECRETS " != *" $name "* ]] && ! is_setting "$name"; then continue; fi
     value=${written#"${written%%[![:space:]]*}"}
@@ -216,7 +216,8 @@ read_env_file() {
     elif [[ $value =~ $single || $value =~ $quotes_inside ]]; then
       value=${BASH_REMATCH[1]}
     else
-      [[ $value != [\'\"]* ]] || usage_error "--env-file: line $number of $file: a quote is not closed, or text follows the closing quote"
+      [[ $value != [\'\"]* ]] || usage_error "--env-file: line $number of $file: a quote is not closed, or text follows the" \
+        "closing quote. Put a value with spaces or braces in single quotes."
       value=$written
       while [[ $value =~ $comment ]]; do value=${BASH_REMATCH[1]}; done
       value=${value#"${value%%[![:space:]]*}"}

@@ -270,7 +270,7 @@ def test_an_env_file_is_not_run(cloud: Cloud) -> None:
     (cloud.work / ".env").write_text('PRODUCT_URL_TEMPLATE="https://$(touch ran)/$HOME"\ntouch ran\n', encoding="utf-8")
     run = cloud.run("--env-file", ".env")
     assert (run.status, run.calls) == (2, [])
-    assert run.err == "deploy.sh: --env-file: line 2 of .env is not NAME=value\n"
+    assert run.err == "deploy.sh: --env-file: line 2 of .env: expected NAME=value\n"
     assert not (cloud.work / "ran").exists()
     (cloud.work / ".env").write_text('PRODUCT_URL_TEMPLATE="https://$(touch ran)/$HOME"\n', encoding="utf-8")
     env_vars = cloud.run("--env-file", ".env").only_call("functions deploy").env_vars.splitlines()
@@ -281,10 +281,11 @@ def test_an_env_file_is_not_run(cloud: Cloud) -> None:
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("THREADS=4\nKLAVIYO_AUTH_KEY: s3cr3t-of-klaviyo", "line 2 of .env is not NAME=value"),
+        ("THREADS=4\nKLAVIYO_AUTH_KEY: s3cr3t-of-klaviyo", "line 2 of .env: expected NAME=value"),
         (
             "KLAVIYO_AUTH_KEY='s3cr3t-of-klaviyo",
-            "line 1 of .env: a quote is not closed, or text follows the closing quote",
+            "line 1 of .env: a quote is not closed, or text follows the closing quote. Put a value with spaces or braces "
+            "in single quotes.",
         ),
     ],
 )
