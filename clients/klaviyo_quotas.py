@@ -8,22 +8,23 @@ rule:
 - Per second: at most 90 % of the instance's share within any second.
 - Per minute: at most the instance's part of the minute (see below) within any 60 seconds. Both windows slide, so
   Klaviyo's fixed ones are not overrun wherever they begin.
-- Even spacing: the instance's part of the minute is spread evenly, but a tenth of it may be sent ahead of the schedule
-  (the generic cell rate algorithm, GCRA). Without this rule a burst could use up the minute and leave the instance idle
-  for the rest of it.
+- Even spacing: the instance's part of the minute is spread evenly, but calls may run ahead of that schedule by a tenth
+  of a minute (the generic cell rate algorithm, GCRA). Without this rule a burst could use up the minute and leave the
+  instance idle for the rest of it.
 - Klaviyo's count: once nothing is left of the account's minute, wait until that minute ends.
 
 The instance's part of the minute depends on what Klaviyo's answers say is left of the account's minute:
 
 - At least half: all of the account's quota, so that one busy instance is not held back while others are idle.
-- Less: the configured share, or the instance's proportion of the calls used so far if that is more. So busy instances
-  slow down together, and an instance that runs alone can use the whole minute.
-- Nothing said of the current minute yet: the configured share.
+- Less: the configured share, or the instance's proportion of the calls used so far if that is more. The proportions of
+  all instances add up to one, so together they hardly exceed the quota, and one that runs alone can use all of it.
+- No answer in the current minute yet: the configured share.
 """
 
 import re
 import threading
 import time
+from bisect import insort
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -36,11 +37,11 @@ from core.errors import TryAgain
 _MINUTE = 60.0
 _SECOND = 1.0
 _HEAD_START = 0.1
-"""Share of a minute's calls that may be sent ahead of the even spacing."""
+"""Part of a minute by which calls may run ahead of the even spacing."""
 _BURST_MARGIN = 0.9
-"""Share of the per-second quota that is used: calls sent within a second may arrive closer together."""
+"""Part of the per-second quota that is used: the network may delay some calls, so that more arrive within a second."""
 _PLENTY_LEFT = 0.5
-"""While at least this share of the account's minute is left, the instance may use more than its own share of it."""
+"""While at least this part of the account's minute is left, the instance may use more than its share of it."""
 _RESET_TOLERANCE = 2.0
 """Seconds by which two readings of one minute's end may differ: Klaviyo rounds it to seconds, and answers take time."""
 _HEADERS_INTERVAL = 0.05
@@ -63,7 +64,7 @@ class Quota:
     steady: int
 
 
-_MEDIUM, _LARGE, _EXTRA_LARGE = Quota(10, 150), Quota(75, 750), Quota(350, 3500)
+_SMALL, _MEDIUM, _LARGE, _EXTRA_LARGE = Quota(3, 60), Quota(10, 150), Quota(75, 750), Quota(350, 3500)
 QUOTAS: Mapping[str, Quota] = {
     "create_event": _EXTRA_LARGE,
     "create_or_update_profile": _LARGE,
@@ -75,9 +76,9 @@ QUOTAS: Mapping[str, Quota] = {
     "get_bulk_import_profiles_jobs": _MEDIUM,
     "get_bulk_import_profiles_job": _MEDIUM,
     "get_errors_for_bulk_import_profiles_job": _MEDIUM,
-    "request_profile_deletion": Quota(3, 60),
+    "request_profile_deletion": _SMALL,
     "get_metrics": _MEDIUM,
-    "query_metric_aggregates": Quota(3, 60),
+    "query_metric_aggregates": _SMALL,
     "get_catalog_categories": _EXTRA_LARGE,
     "get_catalog_items": _EXTRA_LARGE,
     "get_catalog_variants": _EXTRA_LARGE,
@@ -110,16 +111,16 @@ class _Pace:
 
     quota: Quota
     sent: deque[float] = field(default_factory=deque)
-    """Send times in the last minute, plus reserved slots."""
+    """Send times in the last minute, plus reserved slots, in ascending order."""
     next_even: float = 0.0
     """When the next call is due if calls are spaced evenly."""
     headers_read_at: float = float("-inf")
     limit: int = 0
-    """The account's calls a minute, as Klaviyo last gave it."""
+    """The account's calls a minute, as Klaviyo last gave it; 0 before the first answer."""
     remaining: int = 0
     """Calls left of the account's current minute, less those reserved since Klaviyo gave the number."""
     reset_at: float = 0.0
-    """End of the latest minute that Klaviyo reported; `remaining` means nothing after it."""
+    """End of the latest minute that Klaviyo reported. After it, `remaining` and `own_calls` are out of date."""
     own_calls: int = 0
     """Calls of this instance in the account's current minute, reserved ones included."""
 
@@ -128,11 +129,11 @@ class _Pace:
         while self.sent and self.sent[0] <= now - _MINUTE:
             self.sent.popleft()
         count_is_current = now < self.reset_at
-        minute_share = self._minute_share(share) if count_is_current else share
+        minute_part = self._part_of_minute(share) if count_is_current else share
         at = max(now, self.next_even - _HEAD_START * _MINUTE)
         for length, quota in (
             (_SECOND, self.quota.burst * share * _BURST_MARGIN),
-            (_MINUTE, self.quota.steady * minute_share),
+            (_MINUTE, self.quota.steady * minute_part),
         ):
             allowed = max(1, int(quota))
             if len(self.sent) >= allowed:
@@ -141,10 +142,10 @@ class _Pace:
             at = max(at, self.reset_at)
         if at > latest:
             return None
-        self.sent.append(at)
+        insort(self.sent, at)  # the slot may precede earlier reservations, such as those that wait for `reset_at`
         self.remaining -= 1
         self.own_calls += 1
-        self.next_even = max(self.next_even, at) + _MINUTE / (self.quota.steady * minute_share)
+        self.next_even = max(self.next_even, at) + _MINUTE / (self.quota.steady * minute_part)
         return at
 
     def learn(self, window_end: float, limit: int, remaining: int) -> None:
@@ -161,7 +162,7 @@ class _Pace:
         if limit and limit != self.quota.steady:  # the account's limit differs from the documented one
             self.quota = Quota(max(1, round(self.quota.burst * limit / self.quota.steady)), limit)
 
-    def _minute_share(self, share: float) -> float:
+    def _part_of_minute(self, share: float) -> float:
         """The part of the minute's quota that this instance may use: all of it while plenty is left.
 
         Afterwards `share`, or the instance's proportion of the calls used so far if that is more.
@@ -172,9 +173,9 @@ class _Pace:
 
 
 class KlaviyoQuotas(Pauses):
-    """Makes calls wait for their slot, and turns away those whose message can't wait so long.
+    """Makes calls wait for their slot, and refuses those whose message can't wait that long.
 
-    `share` is this instance's part of the account's quota. `waiting` limits how many messages may wait at a time.
+    `share` is the instance's configured share of the account's quota. `waiting` limits how many messages may wait.
     """
 
     def __init__(
@@ -193,16 +194,17 @@ class KlaviyoQuotas(Pauses):
         self._paces = {name: _Pace(quota) for name, quota in QUOTAS.items()}
 
     def admit(self, operation: Operation) -> bool:
-        """Wait for the operation's slot. True if the call probes a pause, as in `Pauses`.
+        """Wait for the operation's slot. True if the call is the probe that may end a pause (see `Pauses`).
 
-        Raises TryAgain if the operation is paused, or if the slot is further away than the message may wait.
+        Raises TryAgain if the operation is paused, or if the slot is further away than the message may wait. A write
+        sets the budget's `has_written` already here, as it may take effect even if it gets no answer.
         """
-        self.require_unpaused(operation)
+        self.require_unpaused(operation)  # so that no slot is reserved in vain
         with self._waiting.enter() as may_wait:
             wait = self._reserve(operation, current_budget().patience if may_wait else 0.0)
             if wait > 0:
                 self._sleep(wait)
-        is_probe = super().admit(operation)
+        is_probe = super().admit(operation)  # checks again: the pause may have begun during the wait
         if not operation.name.startswith(_READ_PREFIXES):
             current_budget().has_written = True
         return is_probe
@@ -226,7 +228,7 @@ class KlaviyoQuotas(Pauses):
             pace.learn(self._clock() + reset, limit, remaining)
 
     def _reserve(self, operation: Operation, patience: float) -> float:
-        """Reserve a slot and return the seconds until it. Raises TryAgain if those are more than `patience`.
+        """Reserve a slot and return the seconds until it. Raises TryAgain if they are more than `patience`.
 
         0 for an operation without a known quota.
         """

@@ -1,4 +1,4 @@
-"""An instance keeps to its share of Klaviyo's limits, and uses what is left over."""
+"""Rate limiting: an instance keeps to its share of Klaviyo's quotas, and uses what others leave over."""
 
 import heapq
 import math
@@ -17,35 +17,35 @@ UPSERT = Operation("klaviyo", "create_or_update_profile")
 EVENT = Operation("klaviyo", "create_event")
 
 
-class Time:
-    """A clock that only sleeping moves."""
+class Clock:
+    """A clock that moves only when somebody sleeps."""
 
     def __init__(self) -> None:
         self.now = 1000.0
 
     def clock(self) -> float:
-        """Seconds."""
+        """The time in seconds."""
         return self.now
 
     def sleep(self, seconds: float) -> None:
-        """Move on."""
+        """Move the clock forward."""
         self.now += seconds
 
 
 @pytest.fixture(autouse=True)
 def _budget() -> Iterator[None]:
-    """A message that has begun to write, and so waits for its slots."""
+    """The budget of a message that has written something, and therefore waits for its further slots."""
     with message_budget(Limits(message_seconds=50)) as budget:
         budget.has_written = True
         yield
 
 
-def _quotas(share: float, time: Time) -> KlaviyoQuotas:
+def _quotas(share: float, time: Clock) -> KlaviyoQuotas:
     return KlaviyoQuotas(share, WaitingRoom(2), time.clock, time.sleep)
 
 
-def _sent_within(quotas: KlaviyoQuotas, time: Time, operation: Operation, seconds: float) -> list[float]:
-    """When the calls go out that are asked for one after the other, without a pause."""
+def _sent_within(quotas: KlaviyoQuotas, time: Clock, operation: Operation, seconds: float) -> list[float]:
+    """Send times of calls that are made one after the other, without a pause."""
     times = []
     while time.now < 1000.0 + seconds:
         quotas.admit(operation)
@@ -53,42 +53,42 @@ def _sent_within(quotas: KlaviyoQuotas, time: Time, operation: Operation, second
     return times
 
 
-def _most_within(times: list[float], length: float) -> int:
-    """The fullest window, wherever it begins."""
+def _max_within(times: list[float], length: float) -> int:
+    """Most calls within any window of this length."""
     return max(sum(begin <= one < begin + length for one in times) for begin in times[:: max(1, len(times) // 200)])
 
 
 @pytest.mark.parametrize("operation", [UPSERT, EVENT])
 @pytest.mark.parametrize("share", [1.0, 0.2])
-def test_no_window_is_ever_overrun(operation: Operation, share: float) -> None:
-    """However hard it is asked: within any second and any minute at most the share of the quota."""
-    time = Time()
+def test_no_window_exceeds_the_share(operation: Operation, share: float) -> None:
+    """Under any load, at most the share of the quota is used within any second and any minute."""
+    time = Clock()
     quota = QUOTAS[operation.name]
     times = _sent_within(_quotas(share, time), time, operation, 200)
-    assert _most_within(times, 1.0) <= quota.burst * share
-    assert _most_within(times, 60.0) <= quota.steady * share
+    assert _max_within(times, 1.0) <= quota.burst * share
+    assert _max_within(times, 60.0) <= quota.steady * share
     assert len(times) >= quota.steady * share * 200 / 60 * 0.95
 
 
 def test_a_quota_is_spread_over_the_minute() -> None:
-    """A tenth may go at once; a minute's quota is never spent so that the rest of the minute stands still."""
-    time = Time()
+    """A tenth may be sent immediately. The rest is spaced, so that the quota lasts to the end of the minute."""
+    time = Clock()
     times = _sent_within(_quotas(1.0, time), time, UPSERT, 180)
     assert sum(one < 1003 for one in times) <= 750 * 0.1 + 3 * 12.5 + 1
     assert max(later - earlier for earlier, later in pairwise(times)) < 10
 
 
-def test_the_share_does_not_bind_while_plenty_is_left() -> None:
-    """Klaviyo says that the account's minute is hardly used: a single busy instance may have it.
+def test_the_share_is_no_limit_while_plenty_is_left() -> None:
+    """A single busy instance may use the account's minute while Klaviyo reports that most of it is left.
 
-    Once others have used most of it, this one slows down to the part that it had of what was used.
+    Once others have used most of it, this instance slows down to its proportion of the calls used.
     """
-    time = Time()
+    time = Clock()
     quotas = _quotas(0.1, time)
     quotas.learn(UPSERT, {"ratelimit-limit": "750", "ratelimit-remaining": "740", "ratelimit-reset": "60"})
     times = _sent_within(quotas, time, UPSERT, 20)
     assert len(times) > 75 + 20
-    assert _most_within(times, 1.0) <= 75 * 0.1
+    assert _max_within(times, 1.0) <= 75 * 0.1
     quotas.learn(UPSERT, {"ratelimit-limit": "750", "ratelimit-remaining": "100", "ratelimit-reset": "40"})
     before = time.now
     for _ in range(40):
@@ -97,8 +97,8 @@ def test_the_share_does_not_bind_while_plenty_is_left() -> None:
 
 
 def _minutes(instances: int, share: float, minutes: int) -> list[int]:
-    """What busy instances are let through in each minute by a Klaviyo that says what is left of it."""
-    time = Time()
+    """Calls that busy instances send in each minute, if Klaviyo reports after each call what is left of the minute."""
+    time = Clock()
     quota = QUOTAS[UPSERT.name]
     all_quotas = [_quotas(share, time) for _ in range(instances)]
     sent, ends = [0], 1060.0
@@ -119,19 +119,19 @@ def _minutes(instances: int, share: float, minutes: int) -> list[int]:
 
 
 def test_a_lone_instance_uses_the_whole_quota() -> None:
-    """One of five instances that has the account for itself: its share does not bind, to the end of each minute."""
+    """If the other four of five instances are idle, the fifth uses the whole quota of each minute."""
     assert min(_minutes(1, 0.2, 3)) > 750 * 0.95
 
 
 @pytest.mark.parametrize(("instances", "share"), [(2, 0.2), (5, 0.2), (10, 0.1)])
 def test_busy_instances_share_the_quota(instances: int, share: float) -> None:
-    """Together they use the quota up, and hardly overrun it."""
+    """Together they use the whole quota, and exceed it by at most 2 %."""
     assert all(750 * 0.95 < sent <= 750 * 1.02 for sent in _minutes(instances, share, 3))
 
 
-def test_reads_do_not_begin_a_message() -> None:
-    """Patience grows with the first write, and not before."""
-    time = Time()
+def test_patience_grows_with_the_first_write() -> None:
+    """Reads do not increase the time that a message may wait for its slots."""
+    time = Clock()
     quotas = _quotas(1.0, time)
     with message_budget(Limits()):
         quotas.admit(Operation("klaviyo", "get_catalog_categories"))
@@ -140,43 +140,78 @@ def test_reads_do_not_begin_a_message() -> None:
         assert current_budget().patience > 20
 
 
-def test_nothing_is_asked_while_nothing_is_left() -> None:
-    """Others used the account's minute up: wait for the next one, as the answer said."""
-    time = Time()
+def test_calls_wait_while_nothing_is_left() -> None:
+    """If others have used up the account's minute, calls wait for the reset that the answer reported."""
+    time = Clock()
     quotas = _quotas(1.0, time)
     quotas.learn(UPSERT, {"ratelimit-limit": "750", "ratelimit-remaining": "0", "ratelimit-reset": "7"})
     quotas.admit(UPSERT)
     assert time.now == pytest.approx(1007)
 
 
-def test_a_new_window_is_known_by_its_end() -> None:
-    """The last answers of a spent window do not count for the next one, whichever order they come in."""
-    time = Time()
+def test_late_answers_of_the_previous_minute_are_ignored() -> None:
+    """Answers may arrive out of order. The reset time shows which minute an answer belongs to."""
+    time = Clock()
     quotas = _quotas(1.0, time)
-    told = {"ratelimit-limit": "750", "ratelimit-remaining": "3", "ratelimit-reset": "1"}
-    quotas.learn(UPSERT, told)
+    headers = {"ratelimit-limit": "750", "ratelimit-remaining": "3", "ratelimit-reset": "1"}
+    quotas.learn(UPSERT, headers)
     time.now += 0.5
-    quotas.learn(UPSERT, {**told, "ratelimit-remaining": "749", "ratelimit-reset": "60"})
-    quotas.learn(UPSERT, {**told, "ratelimit-remaining": "0", "ratelimit-reset": "1"})
+    quotas.learn(UPSERT, {**headers, "ratelimit-remaining": "749", "ratelimit-reset": "60"})
+    quotas.learn(UPSERT, {**headers, "ratelimit-remaining": "0", "ratelimit-reset": "1"})
     for _ in range(40):
         quotas.admit(UPSERT)
     assert time.now == 1000.5
 
 
-def test_klaviyos_own_limit_wins() -> None:
-    """An account with ten times the limit gets ten times the calls, in the second as in the minute."""
-    time = Time()
+def test_a_reported_limit_replaces_the_documented_one() -> None:
+    """An account with ten times the limit may send ten times the calls, per second and per minute."""
+    time = Clock()
     quotas = _quotas(1.0, time)
     quotas.learn(UPSERT, {"ratelimit-limit": "7500", "ratelimit-remaining": "7000", "ratelimit-reset": "60"})
     times = _sent_within(quotas, time, UPSERT, 5)
-    assert 75 < _most_within(times, 1.0) <= 750
+    assert 75 < _max_within(times, 1.0) <= 750
     assert len(times) > 750
 
 
-@pytest.mark.parametrize(("seconds", "has_written"), [(5, True), (50, False)], ids=["its time", "its patience"])
-def test_a_slot_that_comes_too_late_is_not_waited_for(seconds: float, *, has_written: bool) -> None:
-    """After the message's time, or after two seconds if it has not written: back at once, the slot left to others."""
-    time = Time()
+def test_slots_count_in_their_minute_whatever_the_order_they_were_reserved_in() -> None:
+    """Five calls wait for 1007, when the next minute should begin. It begins early, and eight calls overtake them.
+
+    Later nothing is known of the account's minute, so the instance has its share of the minute after 1007: 150 calls.
+    """
+    time = Clock()
+    waits: list[float] = []
+    quotas = KlaviyoQuotas(0.2, WaitingRoom(2), time.clock, waits.append)
+    slots: list[float] = []
+
+    def reserve(calls: int) -> None:
+        for _ in range(calls):
+            waits.clear()
+            quotas.admit(UPSERT)
+            slots.append(time.now + sum(waits))
+
+    quotas.learn(UPSERT, {"ratelimit-limit": "750", "ratelimit-remaining": "0", "ratelimit-reset": "7"})
+    reserve(5)
+    time.now = 1005.5
+    quotas.learn(UPSERT, {"ratelimit-limit": "750", "ratelimit-remaining": "740", "ratelimit-reset": "60"})
+    reserve(8)
+    assert max(slots[5:]) < min(slots[:5]) == 1007
+    for _ in range(142):
+        time.now += 0.4
+        reserve(1)
+    time.now = 1065.6
+    reserve(20)
+    assert sum(1007 <= slot < 1067 for slot in slots) == 150
+
+
+@pytest.mark.parametrize(
+    ("seconds", "has_written"), [(5, True), (50, False)], ids=["after the deadline", "beyond its patience"]
+)
+def test_a_slot_too_far_away_is_not_reserved(seconds: float, *, has_written: bool) -> None:
+    """A message is turned away at once if its slot is after its deadline, or over two seconds away before any write.
+
+    The slot is left to other messages.
+    """
+    time = Clock()
     quotas = _quotas(1.0, time)
     quotas.learn(UPSERT, {"ratelimit-limit": "750", "ratelimit-remaining": "0", "ratelimit-reset": "7"})
     with message_budget(Limits(message_seconds=seconds)) as budget:
@@ -188,9 +223,9 @@ def test_a_slot_that_comes_too_late_is_not_waited_for(seconds: float, *, has_wri
     assert time.now == pytest.approx(1007)
 
 
-def test_operations_have_paces_of_their_own() -> None:
-    """Klaviyo counts each operation for itself, and what is not known is not held back."""
-    time = Time()
+def test_each_operation_has_its_own_quota() -> None:
+    """Klaviyo counts operations separately. An operation without a known quota is not limited."""
+    time = Clock()
     quotas = _quotas(1.0, time)
     quotas.learn(UPSERT, {"ratelimit-limit": "750", "ratelimit-remaining": "0", "ratelimit-reset": "7"})
     for _ in range(300):
@@ -203,17 +238,17 @@ def test_operations_have_paces_of_their_own() -> None:
     "headers", [{}, {"ratelimit-limit": "750"}, {"ratelimit-limit": "x", "ratelimit-remaining": "0"}]
 )
 def test_unreadable_headers_change_nothing(headers: dict[str, str]) -> None:
-    """As on a 429, or behind a proxy."""
-    time = Time()
+    """A 429 and a proxy may leave out or replace the headers."""
+    time = Clock()
     quotas = _quotas(1.0, time)
     quotas.learn(UPSERT, headers)
     quotas.admit(UPSERT)
     assert time.now == 1000
 
 
-def test_headers_are_read_while_they_are_news() -> None:
-    """The first answer of an operation is learnt from, then one every 50 ms; each operation by itself."""
-    time = Time()
+def test_headers_are_read_every_50_ms() -> None:
+    """The first answer of an operation is read, then one every 50 ms. Operations are counted separately."""
+    time = Clock()
     quotas = _quotas(1.0, time)
     assert quotas.should_read_headers(UPSERT)
     assert not quotas.should_read_headers(UPSERT)
@@ -222,4 +257,4 @@ def test_headers_are_read_while_they_are_news() -> None:
     assert not quotas.should_read_headers(UPSERT)
     time.sleep(0.002)
     assert quotas.should_read_headers(UPSERT)
-    assert not quotas.should_read_headers(Operation("klaviyo", "get_list")), "no quota is known of it"
+    assert not quotas.should_read_headers(Operation("klaviyo", "get_list")), "this operation has no known quota"
