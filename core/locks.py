@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from core.errors import TryAgain
 
 _PRUNE_AT = 1_000
-"""Prune the release times once this many keys are held, then at 125 % of what survives."""
+"""Prune the release times once there are this many, and again once there are 125 % of those that survived."""
 
 
 @dataclass(slots=True)
@@ -26,14 +26,15 @@ class _CountedLock:
 class KeyedLocks:
     """One lock per key. A lock is created on first use and removed with its last user, so idle keys take no memory.
 
-    The time of a key's last release is kept for at least `remembered_seconds`. This must cover the longest run of a
-    message, as `released_since` is asked about moments within the caller's own run. The locks are not reentrant.
+    The time of a key's last release is kept for at least `remembered_seconds`. No message may run longer than that: a
+    message asks `released_since` about moments since it began. The locks are not reentrant: a thread that acquires a
+    key twice waits for itself until the deadline.
     """
 
     def __init__(self, remembered_seconds: float = 60.0) -> None:
         self._remembered_seconds = remembered_seconds
         self._guard = threading.Lock()
-        """Protects all that follows. It is never held while waiting for a key."""
+        """Protects the attributes below. It is never held while waiting for a key."""
         self._locks: dict[str, _CountedLock] = {}
         self._released_at: dict[str, float] = {}
         self._prune_at = _PRUNE_AT
@@ -43,8 +44,8 @@ class KeyedLocks:
         """Hold all the keys, then release them. Raises TryAgain if one is still taken at `deadline` (`time.monotonic`).
 
         A deadline in the past takes only what is free now. With `record_release` off, `released_since` does not see
-        this hold. Keys are acquired in sorted order, so two calls can't deadlock. Nested calls could, until one of
-        them reaches its deadline.
+        this hold: for keys that nobody asks it about. Keys are acquired in sorted order, so two holds can't deadlock.
+        Two threads with nested holds can, until one of them reaches its deadline.
         """
         held: list[str] = []
         try:
@@ -59,8 +60,8 @@ class KeyedLocks:
     def released_since(self, keys: Collection[str], moment: float) -> bool:
         """True if one of the keys was released at or after `moment` (`time.monotonic`).
 
-        A message that read a resource before it got the lock asks this: if another message held the lock in the
-        meantime, the read may be stale.
+        For a message that read a resource before it got the lock: if another message released the lock since, the read
+        may be stale. Ask while holding the keys, as other messages may acquire them afterwards.
         """
         with self._guard:
             return any(self._released_at.get(key, float("-inf")) >= moment for key in keys)
@@ -94,11 +95,11 @@ class KeyedLocks:
             del self._locks[key]
 
     def _record_release(self, key: str) -> None:
-        """Note when the key is released, and prune the times that are too old. The caller holds the guard."""
+        """Note the time of the key's release, and prune old times if there are many. The caller holds the guard."""
         now = time.monotonic()
         self._released_at[key] = now
         if len(self._released_at) >= self._prune_at:
             self._released_at = {
-                key: at for key, at in self._released_at.items() if now - at < self._remembered_seconds
+                other: at for other, at in self._released_at.items() if now - at < self._remembered_seconds
             }
             self._prune_at = max(_PRUNE_AT, len(self._released_at) * 5 // 4)
