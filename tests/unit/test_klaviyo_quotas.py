@@ -18,7 +18,7 @@ EVENT = Operation("klaviyo", "create_event")
 
 
 class Clock:
-    """A clock that moves only when somebody sleeps."""
+    """A clock that moves only by sleeping, or when a test sets it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -176,7 +176,7 @@ def test_a_reported_limit_replaces_the_documented_one() -> None:
 def test_slots_count_in_their_minute_whatever_the_order_they_were_reserved_in() -> None:
     """Five calls wait for 1007, when the next minute should begin. It begins early, and eight calls overtake them.
 
-    Later nothing is known of the account's minute, so the instance has its share of the minute after 1007: 150 calls.
+    Nothing is known of the account's minute after 1065.5, so the instance gets its share of the minute after 1007: 150.
     """
     time = Clock()
     waits: list[float] = []

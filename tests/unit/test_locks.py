@@ -1,4 +1,4 @@
-"""Locks by key: one holder at a time, no waiting for other keys, nothing left behind."""
+"""Locks by key: one holder per key at a time, no waiting for other keys, and no memory for idle keys."""
 
 import threading
 import time
@@ -18,8 +18,8 @@ def _soon() -> float:
     return time.monotonic() + LONG
 
 
-def test_one_holder_of_a_key() -> None:
-    """Whoever comes second waits until the first lets go."""
+def test_a_key_has_one_holder_at_a_time() -> None:
+    """The next one waits until the holder releases the key."""
     locks, inside, most = KeyedLocks(), 0, 0
 
     def work(_: int) -> None:
@@ -35,53 +35,53 @@ def test_one_holder_of_a_key() -> None:
     assert most == 1
 
 
-def test_another_key_is_free() -> None:
-    """Holding one key keeps nobody from another."""
+def test_other_keys_stay_free() -> None:
+    """Holding a key does not block other keys."""
     locks = KeyedLocks()
     with locks.hold(["a"], _soon()), ThreadPoolExecutor(1) as pool:
-        assert pool.submit(lambda: _held(locks, "b")).result(LONG)
+        assert pool.submit(lambda: _hold_briefly(locks, "b")).result(LONG)
 
 
-def _held(locks: KeyedLocks, *keys: str, deadline: float | None = None) -> bool:
+def _hold_briefly(locks: KeyedLocks, *keys: str, deadline: float | None = None) -> bool:
     with locks.hold(keys, _soon() if deadline is None else deadline):
         return True
 
 
-def test_a_key_that_is_not_free_in_time() -> None:
-    """The message is given back, and what it held already is free again."""
+def test_a_key_still_taken_at_the_deadline_raises_try_again() -> None:
+    """The keys acquired so far are released."""
     locks = KeyedLocks()
     with locks.hold(["b"], _soon()), ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(lambda: locks.hold(["a", "b"], time.monotonic() + 0.02).__enter__())
         with pytest.raises(TryAgain, match="resource_busy"):
             waiting.result(LONG)
-        assert _held(locks, "a")
-    assert _held(locks, "b")
+        assert _hold_briefly(locks, "a")
+    assert _hold_briefly(locks, "b")
 
 
-def test_keys_are_taken_in_one_order() -> None:
-    """However they are named, "a" is held while "b" is awaited: two holders of both never wait for each other."""
+def test_keys_are_acquired_in_sorted_order() -> None:
+    """In whatever order they are given, "a" comes before "b", so two calls that need both can't deadlock."""
     locks = KeyedLocks()
     with ThreadPoolExecutor(1) as pool:
         with locks.hold(["b"], _soon()):
-            waiting = pool.submit(lambda: _held(locks, "b", "a", "b"))
+            waiting = pool.submit(lambda: _hold_briefly(locks, "b", "a", "b"))
             while locks._locks["b"].users < 2:
                 assert not waiting.done()
                 time.sleep(0.001)
             with pytest.raises(TryAgain):
-                _held(locks, "a", deadline=0)
+                _hold_briefly(locks, "a", deadline=0)
         assert waiting.result(LONG)
 
 
-def test_nothing_is_left_behind() -> None:
-    """A key that nobody holds or awaits takes no memory, also after an error inside."""
+def test_idle_keys_take_no_memory() -> None:
+    """A lock is removed with its last user, also after an error inside."""
     locks = KeyedLocks()
     with pytest.raises(ValueError, match="inside"), locks.hold(["a", "b"], _soon()):
         raise ValueError("inside")
     assert locks._locks == {}
 
 
-def test_who_held_it_since() -> None:
-    """A key that was held and let go of after a moment is known, one that was before is not, nor one never held."""
+def test_a_release_since_a_moment_is_known() -> None:
+    """Keys that are still held, that were released before the moment, or that were never held do not count."""
     locks = KeyedLocks()
     before = time.monotonic()
     with locks.hold(["a"], _soon()):
@@ -91,22 +91,22 @@ def test_who_held_it_since() -> None:
     assert not locks.released_since(["other"], before)
 
 
-def test_what_is_too_old_to_be_asked_for_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory is bounded by the keys of as many seconds as a message may take; younger ones stay known."""
+def test_old_release_times_are_pruned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only releases within `remembered_seconds`, the longest run of a message, are kept."""
     now = 1000.0
     monkeypatch.setattr("core.locks.time", SimpleNamespace(monotonic=lambda: now))
     locks = KeyedLocks(remembered_seconds=25)
     for number in range(900):
-        _held(locks, f"old {number}")
+        _hold_briefly(locks, f"old {number}")
     before = now = 1026.0
     for number in range(200):
-        _held(locks, f"young {number}")
+        _hold_briefly(locks, f"young {number}")
     assert len(locks._released_at) <= 200
     assert all(locks.released_since([f"young {number}"], before) for number in range(200))
 
 
-def test_what_nobody_asks_for_is_not_remembered() -> None:
-    """It takes no memory once it was let go of."""
+def test_a_release_need_not_be_recorded() -> None:
+    """With `record_release` off, a released key takes no memory."""
     locks = KeyedLocks()
     before = time.monotonic()
     with locks.hold(["a"], _soon(), record_release=False):
@@ -115,22 +115,22 @@ def test_what_nobody_asks_for_is_not_remembered() -> None:
     assert locks._released_at == {}
 
 
-def test_a_key_that_was_not_got_is_not_released() -> None:
-    """Waiting in vain is no holding."""
+def test_a_failed_wait_is_no_release() -> None:
+    """A thread that waited for a key in vain leaves no release time."""
     locks = KeyedLocks()
-    begun, done = threading.Event(), threading.Event()
+    acquired, finish = threading.Event(), threading.Event()
 
     def hold() -> None:
         with locks.hold(["a"], _soon()):
-            begun.set()
-            done.wait(LONG)
+            acquired.set()
+            finish.wait(LONG)
 
     with ThreadPoolExecutor(1) as pool:
         holding = pool.submit(hold)
-        assert begun.wait(LONG)
+        assert acquired.wait(LONG)
         before = time.monotonic()
         with pytest.raises(TryAgain):
-            _held(locks, "a", deadline=0)
+            _hold_briefly(locks, "a", deadline=0)
         assert not locks.released_since(["a"], before)
-        done.set()
+        finish.set()
         holding.result(LONG)

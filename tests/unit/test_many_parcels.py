@@ -1,4 +1,4 @@
-"""An order of many parcels and many lines: what all events say alike is made once, and says the same as made alone."""
+"""Events of an order with many parcels and line items share their common values, without changing any event."""
 
 import math
 from datetime import UTC, datetime
@@ -25,39 +25,39 @@ def _tracking(number: int) -> Any:
 
 
 def _order() -> Any:
-    """Parcels that do not say what is in them, and some that do."""
+    """An order with 20 parcels that do not list their content, and 10 that do."""
     loose = [parcel(number, _tracking(number)) for number in range(20)]
     packed = [parcel(number, _tracking(number), {f"line-{number}": 1, "gone": 1}) for number in range(20, 30)]
     return shipped_order(delivery(1, LINES, *loose, *packed), lines=[line_item(number) for number in range(30)])
 
 
-def _left(order: Any) -> list[ShippedParcel]:
+def _shipped_parcels(order: Any) -> list[ShippedParcel]:
     return [ShippedParcel(its, one, LATER) for one in shipments(order) for its in one.parcels]
 
 
-def test_events_made_together_are_those_made_one_by_one() -> None:
-    """Whatever they share."""
+def test_events_built_together_equal_those_built_one_by_one() -> None:
+    """Shared values change no event."""
     order = _order()
     owned = OwnedOrder(order, {"email": "a@x.io"}, NO_DETAILS)
-    together = fact_events(owned, confirmed_shipments(order, _left(order), SETTINGS), SETTINGS, now=NOW)
+    together = fact_events(owned, confirmed_shipments(order, _shipped_parcels(order), SETTINGS), SETTINGS, now=NOW)
     alone = [
         event
-        for left in _left(order)
-        for event in fact_events(owned, confirmed_shipments(order, [left], SETTINGS), SETTINGS, now=NOW)
+        for shipped_parcel in _shipped_parcels(order)
+        for event in fact_events(owned, confirmed_shipments(order, [shipped_parcel], SETTINGS), SETTINGS, now=NOW)
     ]
     assert together == alone
     assert [bool(event.cuts) for event in together] == [False] * 20 + [True] * 10
 
 
-def test_what_many_parcels_say_alike_is_made_once() -> None:
-    """Five hundred parcels times five hundred lines would take a minute, which no message has."""
+def test_values_common_to_all_parcels_are_built_once() -> None:
+    """Otherwise 500 parcels with 500 lines each would take a minute, longer than a message's budget."""
     order = _order()
     owned = OwnedOrder(order, {"email": "a@x.io"}, NO_DETAILS)
-    made = fact_events(owned, confirmed_shipments(order, _left(order), SETTINGS), SETTINGS, now=NOW)
-    said = [event.body["data"]["attributes"]["properties"] for event in made]
-    assert len({id(one["Items"]) for one in said}) == 1
-    assert len({id(one["lineItems"]) for one in said}) == 1
-    assert len({id(one["ShippedItems"]) for one in said}) == 1 + 10
+    events = fact_events(owned, confirmed_shipments(order, _shipped_parcels(order), SETTINGS), SETTINGS, now=NOW)
+    properties = [event.body["data"]["attributes"]["properties"] for event in events]
+    assert len({id(one["Items"]) for one in properties}) == 1
+    assert len({id(one["lineItems"]) for one in properties}) == 1
+    assert len({id(one["ShippedItems"]) for one in properties}) == 1 + 10
 
 
 @pytest.mark.parametrize(
@@ -74,14 +74,14 @@ def test_what_many_parcels_say_alike_is_made_once() -> None:
         {"a": [[[[[[[[[["eleven levels"]]]]]]]]]]},
     ],
 )
-def test_shared_sizes_are_those_of_the_whole(fields: Any) -> None:
-    """Bytes of what is sound, None for what is not, the first time and again."""
+def test_cached_sizes_equal_computed_ones(fields: Any) -> None:
+    """The size in bytes, or None if a value is not JSON-safe: at the first call and from the cache."""
     shared = SizeCache()
     assert [shared.size_if_json_safe(fields), shared.size_if_json_safe(fields)] == [size_if_json_safe(fields)] * 2
 
 
-def test_a_shared_value_counts_under_each_of_its_names() -> None:
-    """The name is a part of the size."""
+def test_a_shared_value_counts_with_each_of_its_names() -> None:
+    """The name is part of the size."""
     shared, value = SizeCache(), [1, 2, 3]
     for fields in ({"a": value}, {"longer": value}, {"a": value, "longer": value}, {"a": [1]}):
         assert shared.size_if_json_safe(fields) == size_if_json_safe(fields)

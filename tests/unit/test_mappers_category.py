@@ -1,4 +1,4 @@
-"""Categories are named by their path, in the preferred language."""
+"""Categories: they are named by their path, in the preferred language."""
 
 from typing import Any
 
@@ -36,27 +36,28 @@ SALE = category_reference("sale", {"en": "Sale"})
     ],
 )
 def test_a_category_is_named_by_its_path(category: Any, name: str) -> None:
-    """Ancestors first; what has no name goes by key, slug or id."""
+    """The path begins at the root. A category without a name appears by its key, slug or id."""
     assert category_name(category, settings_with(preferred_locale="en-US")) == name
 
 
-def test_the_path_is_in_the_preferred_language_where_there_is_one() -> None:
-    """Each part by the rule for localized text."""
+def test_the_path_is_in_the_preferred_language() -> None:
+    """Each part follows the rule for localized text, so a missing translation falls back on its own."""
     assert category_name(HANDBAGS["obj"], settings_with(preferred_locale="de")) == "Damen > Taschen > Handbags"
 
 
-def _category(own: str, *above: str, **fields: Any) -> Any:
-    """A category below others, the root first; names are ids in capitals."""
+def _category(own_id: str, *ancestor_ids: str, **fields: Any) -> Any:
+    """A category with these ancestors, root first. Names are the ids in capitals."""
     ancestors = [
-        {"typeId": "category", "id": one, "obj": _category(one, *above[:index])} for index, one in enumerate(above)
+        {"typeId": "category", "id": one, "obj": _category(one, *ancestor_ids[:index])}
+        for index, one in enumerate(ancestor_ids)
     ]
-    parent = {"parent": {"typeId": "category", "id": above[-1]}} if above else {}
-    return {"id": own, "version": 1, "name": {"en": own.upper()}, "ancestors": ancestors, **parent, **fields}
+    parent = {"parent": {"typeId": "category", "id": ancestor_ids[-1]}} if ancestor_ids else {}
+    return {"id": own_id, "version": 1, "name": {"en": own_id.upper()}, "ancestors": ancestors, **parent, **fields}
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
 def test_the_path_follows_the_parents(order: tuple[int, ...]) -> None:
-    """Whatever the order of `ancestors`."""
+    """The order of `ancestors` does not matter."""
     category = _category("d", "a", "b", "c")
     shuffled: Any = {**category, "ancestors": [category["ancestors"][index] for index in order]}
     settings = settings_with(preferred_locale="en")
@@ -67,8 +68,8 @@ def test_the_path_follows_the_parents(order: tuple[int, ...]) -> None:
     assert category_paths(references, settings) == ["A", "A > B", "A > B > C", "A > B > C > D"]
 
 
-def test_parents_in_a_circle_end() -> None:
-    """A document that no shop has: it must not go round for ever."""
+def test_a_cycle_of_parents_does_not_loop_forever() -> None:
+    """No shop should have such a document, but it must not hang the function."""
     ancestors = [{"typeId": "category", "id": "b", "obj": {"id": "b", "parent": {"typeId": "category", "id": "a"}}}]
     category: Any = {"id": "a", "parent": {"typeId": "category", "id": "b"}, "ancestors": ancestors}
     assert category_name(category, settings_with()) == "b > a"
@@ -77,13 +78,13 @@ def test_parents_in_a_circle_end() -> None:
 @pytest.mark.parametrize(
     ("name", "above"), [("A", []), ("A > B", ["A"]), ("A > B > C", ["A", "A > B"]), ("", [])], ids=repr
 )
-def test_the_paths_above_a_path(name: str, above: list[str]) -> None:
-    """Of all ancestors, the root first."""
+def test_paths_of_the_ancestors(name: str, above: list[str]) -> None:
+    """Every ancestor has a path, root first."""
     assert ancestor_paths(name) == above
 
 
-def test_a_descendant_from_a_list_that_lags() -> None:
-    """It shows its ancestor's old place and name: what was read of the ancestor itself counts."""
+def test_a_stale_ancestor_in_a_list_is_replaced() -> None:
+    """A list may still show an ancestor's old place and name. The read of the ancestor itself counts."""
     top = _category("m", "new", version=2, name={"en": "NEW NAME"})
     shown = with_current_ancestors(top, _category("d", "old", "m", "n"))
     assert category_name(shown, settings_with(preferred_locale="en")) == "NEW > NEW NAME > N > D"
@@ -92,9 +93,9 @@ def test_a_descendant_from_a_list_that_lags() -> None:
     assert with_current_ancestors(top, elsewhere) == elsewhere
 
 
-def test_an_item_is_in_its_categories_and_all_above() -> None:
-    """A category of the branch counts as the branch has it, any other as the list has it."""
-    categories: Any = [{"typeId": "category", "id": own, "obj": _category(own, *above)} for own, above in (
+def test_an_item_is_in_its_categories_and_their_ancestors() -> None:
+    """A category in `branch` replaces the one in the product, which may be stale."""
+    categories: Any = [{"typeId": "category", "id": own_id, "obj": _category(own_id, *above)} for own_id, above in (
         ("m", ["old"]), ("x", ["y"]), ("z", [])
     )] + [{"typeId": "category", "id": "gone"}]  # fmt: skip
     product: Any = {"id": "p", "categories": categories}
@@ -103,7 +104,7 @@ def test_an_item_is_in_its_categories_and_all_above() -> None:
 
 
 def test_a_category_becomes_a_create_and_an_update() -> None:
-    """External id on create, compound id on update."""
+    """A create has the external id, an update the compound id."""
     settings = settings_with(preferred_locale="en")
     attributes = {**CUSTOM_CATALOG, "external_id": "bags", "name": "Women > Bags"}
     assert catalog_category(BAGS["obj"], settings) == {"data": {"type": "catalog-category", "attributes": attributes}}
@@ -125,6 +126,6 @@ def test_a_category_becomes_a_create_and_an_update() -> None:
         ([], []),
     ],
 )
-def test_paths_of_a_product_name_every_ancestor_once(references: Any, paths: list[str]) -> None:
-    """Each category and each of its ancestors as a path, without doubles."""
+def test_paths_of_a_product_have_no_duplicates(references: Any, paths: list[str]) -> None:
+    """Each category and each of its ancestors is listed once, by its path."""
     assert category_paths(references, settings_with(preferred_locale="en")) == paths

@@ -1,4 +1,4 @@
-"""What all mappers share: money, languages, ids, addresses, property rules, and what becomes of malformed documents."""
+"""What all mappers share: money, languages, ids, addresses, property rules, and errors of malformed documents."""
 
 from decimal import Decimal
 from typing import Any
@@ -31,19 +31,19 @@ from mappers.properties import selected
     ],
 )
 def test_amounts_are_exact_in_major_units(money: Any, major_units: str) -> None:
-    """Cent precision and high precision, also of currencies with no or three decimals."""
+    """This holds for cent and high precision, and for currencies without decimals or with three."""
     assert amount(money) == Decimal(major_units)
 
 
 @pytest.mark.parametrize("money", [None, {}, {"currencyCode": "EUR"}])
 def test_money_without_an_amount_is_absent(money: Any) -> None:
-    """Where money is optional, nothing is not 0."""
+    """A missing amount is None, not 0."""
     assert optional_amount(money) is None
 
 
 @pytest.mark.parametrize(("value", "json_number"), [("19.99", 19.99), ("20.00", 20), ("0", 0), ("-0.5", -0.5)])
 def test_a_whole_amount_is_an_integer_in_json(value: str, json_number: float) -> None:
-    """JSON numbers: an int when whole, else a float."""
+    """Any other amount is a float."""
     result = number(Decimal(value))
     assert result == json_number
     assert type(result) is type(json_number)
@@ -69,13 +69,13 @@ def test_a_whole_amount_is_an_integer_in_json(value: str, json_number: float) ->
         (None, "de", None),
     ],
 )
-def test_the_preferred_language_is_taken_step_by_step(texts: Any, locale: str | None, chosen: str | None) -> None:
-    """Locale, language, another region, the first; blank texts are passed over at each step."""
+def test_the_preferred_language_falls_back_step_by_step(texts: Any, locale: str | None, chosen: str | None) -> None:
+    """The locale, its language, another region of it, then the first text. Blank texts are skipped at each step."""
     assert localized(texts, locale) == chosen
 
 
-def test_ids_are_compound_and_can_be_taken_apart() -> None:
-    """Item, variant and category ids carry Klaviyo's prefix; any SKU survives the way there and back."""
+def test_compound_ids_can_be_split_again() -> None:
+    """Item, variant and category ids have Klaviyo's prefix. Any SKU survives the round trip."""
     assert item_id("p1") == "$custom:::$default:::p1"
     assert category_id("c1") == "$custom:::$default:::c1"
     assert external_id(variant_id('a/b "ü":::')) == 'a/b "ü":::'
@@ -91,8 +91,8 @@ def test_ids_are_compound_and_can_be_taken_apart() -> None:
         ({"id": 2, "sku": "ä\ud83d"}, "ä\ufffd"),
     ],
 )
-def test_a_variant_without_sku_goes_by_key_or_number(variant: Any, sku: str) -> None:
-    """SKU, else key, else product and variant id."""
+def test_a_variant_without_sku_is_identified_by_key_or_number(variant: Any, sku: str) -> None:
+    """The SKU comes first, then the key, then product id and variant id."""
     assert variant_sku("p1", variant) == sku
 
 
@@ -110,13 +110,13 @@ HOME, WORK = {"id": "a0", "city": "Home"}, {"id": "a1", "city": "Work"}
         ({}, None),
     ],
 )
-def test_the_profile_takes_the_billing_address_that_exists(customer: Any, city: str | None) -> None:
-    """Default billing address, else the first billing address, else the first address, else none."""
+def test_the_profile_has_the_first_billing_address_that_exists(customer: Any, city: str | None) -> None:
+    """The default billing address comes first, then the first billing address, then the first address."""
     assert (profile_address(customer) or {}).get("city") == city
 
 
 def test_an_address_becomes_a_location() -> None:
-    """Street parts in order, additions joined, `state` where there is no region, nothing that is blank."""
+    """Street parts are in order, additional info is joined, `state` replaces a missing region, blanks are left out."""
     address: Any = {
         "apartment": "4b",
         "building": "",
@@ -162,7 +162,7 @@ def test_an_address_becomes_a_location() -> None:
     ],
 )
 def test_event_addresses_name_country_and_region(address: Any, fields: Any) -> None:
-    """English country names, codes beside names, nothing absent."""
+    """Countries have English names. Codes come in addition to names. Absent fields are left out."""
     assert event_address(address) == fields
 
 
@@ -181,8 +181,8 @@ def test_event_addresses_name_country_and_region(address: Any, fields: Any) -> N
         (None, None),
     ],
 )
-def test_phone_numbers_are_e164_or_nothing(address: Any, e164: str | None) -> None:
-    """Mobile first, parsed with the address's country; what is not valid is left out."""
+def test_phone_numbers_are_e164_or_left_out(address: Any, e164: str | None) -> None:
+    """The mobile number comes first. Numbers are parsed with the address's country; invalid ones are left out."""
     assert phone_number(address) == e164
 
 
@@ -199,7 +199,7 @@ def test_phone_numbers_are_e164_or_nothing(address: Any, e164: str | None) -> No
     ],
 )
 def test_property_rules_include_then_exclude_then_rename(rules: Any, properties: Any) -> None:
-    """Null, empty text and empty lists are left out, 0 and false stay."""
+    """Null, empty strings and empty lists are left out. 0 and false are kept."""
     fields = {"a": 1, "zero": 0, "no": False, "text": "x", "null": None, "blank": "", "none": []}
     assert selected(fields, PropertyRules(**rules)) == properties
 
@@ -215,8 +215,8 @@ def test_property_rules_include_then_exclude_then_rename(rules: Any, properties:
         RecursionError("secret"),
     ],
 )
-def test_a_malformed_document_is_unmappable_and_leaves_no_trace_of_its_text(error: Exception) -> None:
-    """The error's class is the code; neither cause nor context keeps its text."""
+def test_a_malformed_document_is_unmappable_without_its_text(error: Exception) -> None:
+    """The error code is the exception's class. Neither cause nor context keeps its text, which may be personal."""
 
     @mapper
     def failing() -> None:

@@ -1,4 +1,4 @@
-"""Tracking links, what remains of an order, and shares of lines: tables of input and output."""
+"""Deliveries: tracking links, the quantity still to ship, and the value of a part of a line item."""
 
 from typing import Any
 
@@ -27,15 +27,15 @@ PAGE = "https://carrier.example/{{ trackingId }}"
     ],
 )
 def test_tracking_links(template: str, tracking: Any, expected: str | None) -> None:
-    """By carrier, without regard to case, spaces and hyphens; URL-encoded; none where a value is missing."""
+    """The carrier selects the template, ignoring case, spaces and hyphens. There is no link if a value is missing."""
     settings = settings_with({"shipment": {"tracking_urls": {"D H-L": template}}}, preferred_locale="en-US")
     order: Any = shipped_order(delivery(1, None, parcel(1, tracking)), locale="de-AT")
     (shipment,) = shipments(order)
     assert tracking_url(order, shipment.parcels[0], shipment, settings) == expected
 
 
-def test_a_link_in_the_shops_language() -> None:
-    """Where the order has none; without an address there is no link that needs its postal code."""
+def test_a_tracking_link_of_a_sparse_order() -> None:
+    """Without a locale, the preferred one is used. Without an address, a link with a postal code is left out."""
     settings = settings_with(
         {"shipment": {"tracking_urls": {"DHL": "https://x.test/{{locale}}", "DPD": "https://x.test/{{postalCode}}"}}},
         preferred_locale="en-US",
@@ -65,16 +65,16 @@ def test_a_link_in_the_shops_language() -> None:
         "nothing",
         "one",
         "more than ordered",
-        "gone",
-        "parcels alone",
-        "both",
+        "unknown line",
+        "parcels only",
+        "delivery and parcels",
         "all",
-        "label in the box",
-        "label alone",
+        "return label in the box",
+        "return label only",
     ],
 )
-def test_what_remains(deliveries: list[Any], remaining: int) -> None:
-    """Of two units and three, by what stands in deliveries, or in their parcels where that is more."""
+def test_units_still_to_ship(deliveries: list[Any], remaining: int) -> None:
+    """Of two and three ordered units, those in deliveries are shipped, or those in their parcels if that is more."""
     order: Any = shipped_order(*deliveries)
     assert remaining_count(order) == remaining
     several: Any = shipped_order(shippingInfo=None, shipping=[{"shippingInfo": method(one)} for one in deliveries])
@@ -96,8 +96,8 @@ def test_what_remains(deliveries: list[Any], remaining: int) -> None:
         (euros(1000), 0, 1, None),
     ],
 )
-def test_shares_of_a_line(price: Any, units: int, quantity: int, cents: int | None) -> None:
-    """Rounded half up to the currency's minor unit; none without a price."""
+def test_value_of_a_part_of_a_line(price: Any, units: int, quantity: int, cents: int | None) -> None:
+    """It is rounded half up to the currency's minor unit. Without a price there is none."""
     part = Part({"id": "line-1", "quantity": units, "totalPrice": price}, quantity)
     money = part.money
     assert (money["centAmount"] if money else None) == cents

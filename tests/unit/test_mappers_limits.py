@@ -1,4 +1,4 @@
-"""What does not fit into Klaviyo is cut the same way every time, raw parts first."""
+"""Bodies over Klaviyo's limits are cut the same way every time, raw fields first."""
 
 import json
 from decimal import Decimal
@@ -11,15 +11,15 @@ from mappers.limits import fit_event_properties, fit_metadata, fit_profile
 
 
 def nested(levels: int) -> Any:
-    """Make an object of so many levels."""
+    """An object with this many levels."""
     value: Any = {"leaf": 1}
     for _ in range(levels - 1):
         value = {"in": value}
     return value
 
 
-def test_what_fits_stays() -> None:
-    """Nothing is cut, renamed or reordered without need."""
+def test_fitting_properties_are_unchanged() -> None:
+    """Nothing is cut, renamed or reordered unless it has to be."""
     properties = {"b": [1, {"x": None}], "a": "text", "t": True}
     assert fit_event_properties(properties, ()) == (properties, ())
 
@@ -37,12 +37,12 @@ def test_what_fits_stays() -> None:
     ],
 )
 def test_values_become_json(value: Any, kept: Any, cuts: Any) -> None:
-    """Decimals are numbers, names are text, halves of surrogate pairs are replaced, the rest is left out."""
+    """Decimals become numbers, names strings. Lone surrogates are replaced. Values of other types are left out."""
     assert fit_event_properties({"f": value}, ()) == (kept, cuts)
 
 
-def test_ten_levels_stay_and_the_eleventh_goes() -> None:
-    """The properties themselves are the first level."""
+def test_levels_beyond_the_tenth_are_cut() -> None:
+    """The properties object itself is the first level."""
     fitting = {"f": nested(9)}
     assert fit_event_properties(fitting, ()) == (fitting, ())
     cut, cuts = fit_event_properties({"f": nested(10)}, ())
@@ -51,7 +51,7 @@ def test_ten_levels_stay_and_the_eleventh_goes() -> None:
 
 
 def test_a_document_of_900_levels_is_cut_not_refused() -> None:
-    """Depth never exhausts the stack, in objects or arrays."""
+    """Neither deep objects nor deep arrays exhaust the stack."""
     array: Any = []
     for _ in range(900):
         array = [array]
@@ -62,7 +62,7 @@ def test_a_document_of_900_levels_is_cut_not_refused() -> None:
 
 
 def test_long_arrays_and_texts_are_shortened() -> None:
-    """4000 entries, and 100 KB without half a character at the end."""
+    """Arrays keep 4000 entries, strings 100 KB. No character is split."""
     cut, cuts = fit_event_properties(
         {"many": list(range(5000)), "long": "xä" * 50_000, "deep": {"t": ["y" * 100_001]}}, ()
     )
@@ -72,8 +72,8 @@ def test_long_arrays_and_texts_are_shortened() -> None:
     assert cuts == ("many: more than 4000 entries", "long: too long", "deep.t[]: too long")
 
 
-def test_of_too_many_properties_the_deepest_raw_ones_go_first() -> None:
-    """Schema fields stay; then the flat ones stay, in their order."""
+def test_of_too_many_properties_the_deepest_raw_ones_are_cut_first() -> None:
+    """Schema fields are kept. Then flat fields are kept, in their order."""
     raw = {f"f{number}": number for number in range(398)} | {"deep": {"a": {"b": 1}}, "flat": {"a": 1}}
     cut, cuts = fit_event_properties(raw | {"Items": [{"a": {"b": [1]}}], "OrderId": "o"}, ("Items", "OrderId"))
     assert len(cut) == 400
@@ -85,8 +85,8 @@ def test_of_too_many_properties_the_deepest_raw_ones_go_first() -> None:
     assert list(flat) == [f"f{number}" for number in range(400)]
 
 
-def test_of_a_large_event_the_deepest_level_of_the_largest_raw_field_goes_first() -> None:
-    """What is small stays whole, and so do the schema fields."""
+def test_a_large_event_loses_the_deepest_level_of_its_largest_raw_field_first() -> None:
+    """Small fields and schema fields are kept whole."""
     lines = [{"id": number, "variant": {"attributes": ["x" * 20_000]}} for number in range(250)]
     items = [{"SKU": "s", "text": "y" * 1000} for _ in range(500)]
     cut, cuts = fit_event_properties({"lineItems": lines, "small": nested(5), "Items": items}, ("Items",))
@@ -96,15 +96,15 @@ def test_of_a_large_event_the_deepest_level_of_the_largest_raw_field_goes_first(
     assert cuts == ("lineItems: cut to 3 levels, the event is too large",)
 
 
-def test_a_large_flat_field_goes_as_a_whole_and_the_others_stay() -> None:
-    """There is no level left to take off it."""
+def test_a_large_flat_field_is_left_out_as_a_whole() -> None:
+    """It has no deeper level that could be cut. The other fields are kept."""
     cut, cuts = fit_event_properties({"big": ["x" * 2000] * 3000, "lineItems": [{"id": {"a": 1}}]}, ())
     assert cut == {"lineItems": [{"id": {"a": 1}}]}
     assert cuts == ("big: left out, the event is too large",)
 
 
-def test_schema_fields_are_shortened_only_when_nothing_else_is_left() -> None:
-    """The last resort: the end of the largest list."""
+def test_schema_fields_are_shortened_last() -> None:
+    """If nothing else is left to cut, the largest list loses its last entries."""
     items = [{"SKU": str(number), "text": "ä" * 1000} for number in range(3000)]
     cut, cuts = fit_event_properties({"raw": {"a": 1}, "Items": items, "OrderId": "o"}, ("Items", "OrderId"))
     assert "raw" not in cut
@@ -115,7 +115,7 @@ def test_schema_fields_are_shortened_only_when_nothing_else_is_left() -> None:
 
 
 def test_cuts_are_the_same_every_time_and_never_hold_values() -> None:
-    """Paths without indices, listed once, and not without end."""
+    """Cuts are listed by path without indices, each once, and at most 51 of them."""
     properties = {"lines": [{"text": "secret" * 20_000, "n": number} for number in range(30)]}
     first = fit_event_properties(properties, ())
     assert first == fit_event_properties(properties, ())
@@ -124,8 +124,8 @@ def test_cuts_are_the_same_every_time_and_never_hold_values() -> None:
     assert len(fit_event_properties(many, ())[1]) == 51
 
 
-def test_the_largest_profile_properties_go_first() -> None:
-    """A profile has 100 KB; its identifiers and small properties stay."""
+def test_the_largest_profile_properties_are_left_out_first() -> None:
+    """A profile may have 100 KB. Its identifiers and small properties are kept."""
     properties = {"large": "x" * 60_000, "larger": "y" * 90_000, "small": 1}
     cut, cuts = fit_profile({"external_id": "c1", "email": "a@b.c", "properties": properties})
     assert cut == {"external_id": "c1", "email": "a@b.c", "properties": {"large": "x" * 60_000, "small": 1}}
@@ -134,7 +134,7 @@ def test_the_largest_profile_properties_go_first() -> None:
 
 
 def test_a_profile_without_large_properties_has_its_largest_text_shortened() -> None:
-    """The identifiers are never touched."""
+    """The identifiers are never shortened."""
     cut, cuts = fit_profile({"external_id": "c1", "first_name": "x" * 99_500, "title": "Dr", "properties": {"a": "b"}})
     assert cut["external_id"] == "c1"
     assert cut["title"] == "Dr"
@@ -144,7 +144,7 @@ def test_a_profile_without_large_properties_has_its_largest_text_shortened() -> 
 
 
 def test_metadata_is_flat_and_small_enough() -> None:
-    """Nested values become JSON text, the largest table is left out first."""
+    """Nested values become JSON strings. The largest table is left out first."""
     cut, cuts = fit_metadata({"table": {"a": 1}, "large": "x" * 60_000, "larger": "y" * 61_000})
     assert cut == {"table": '{"a": 1}', "large": "x" * 60_000}
     assert cuts == ("custom_metadata.larger: left out, over the size limit",)

@@ -1,4 +1,4 @@
-"""Which price is shown, which tables hold all of them, and what stock says."""
+"""Prices and stock: the price that is shown, the tables of all prices, and the quantity."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +15,7 @@ PAST, LONG_PAST, FUTURE = "2026-05-01T00:00:00.000Z", "2025-01-01T00:00:00.000Z"
 
 
 def price(cents: int, currency: str = "EUR", **fields: Any) -> Any:
-    """Make a price."""
+    """A price. Its id is its cents."""
     return {"id": str(cents), "value": euros(cents, currency), **fields}
 
 
@@ -42,8 +42,11 @@ def price(cents: int, currency: str = "EUR", **fields: Any) -> Any:
         (None, None, None),
     ],
 )
-def test_the_price_that_holds_now_is_shown(prices: Any, currency: str | None, cents: int | None) -> None:
-    """Currency, no channel or group, validity now before none, earliest from, earliest until, the first."""
+def test_the_current_price_is_chosen(prices: Any, currency: str | None, cents: int | None) -> None:
+    """It has the currency, no channel or group, and is valid now.
+
+    A limited validity comes before an unlimited one, then the earliest `validFrom`, then `validUntil`, then the first.
+    """
     found = current_price(prices, settings_with(preferred_currency=currency), NOW)
     assert (found and found["id"]) == (None if cents is None else str(cents))
 
@@ -61,13 +64,13 @@ def test_the_price_that_holds_now_is_shown(prices: Any, currency: str | None, ce
         ({"value": {}}, None),
     ],
 )
-def test_the_shopper_s_price_is_shown(shown: Any, amount: float | None) -> None:
-    """A discounted value wins; yen have no decimals; 0 is a price."""
+def test_the_discounted_amount_is_shown(shown: Any, amount: float | None) -> None:
+    """A discounted value replaces the price. Yen have no decimals. 0 is a price."""
     assert price_amount(shown, settings_with().sync.price) == amount
 
 
-def test_prices_are_listed_by_currency_and_by_country_that_uses_it() -> None:
-    """A price without country is that of every country with its currency, by CLDR."""
+def test_prices_are_listed_by_currency_and_country() -> None:
+    """A price without a country is listed for every country that uses its currency, according to CLDR."""
     amounts, currencies = price_metadata([price(1999), price(2500, "CHF")], settings_with(), NOW)
     assert amounts["price_EUR"] == amounts["price_DE"] == amounts["price_FR"] == 19.99
     assert amounts["price_CHF"] == amounts["price_CH"] == amounts["price_LI"] == 25
@@ -77,8 +80,8 @@ def test_prices_are_listed_by_currency_and_by_country_that_uses_it() -> None:
     assert "currency_US" not in currencies
 
 
-def test_a_price_with_a_country_is_of_that_country_alone() -> None:
-    """It beats the general price there, and stands for its currency where it is the first."""
+def test_a_price_with_a_country_is_listed_for_that_country_only() -> None:
+    """It replaces the general price there. The first price of a currency is also the currency's entry."""
     amounts, currencies = price_metadata(
         [price(1000), price(1200, country="FR"), price(900, "USD", country="CH")], settings_with(), NOW
     )
@@ -90,16 +93,16 @@ def test_a_price_with_a_country_is_of_that_country_alone() -> None:
     assert only == {"price_EUR": 10, "price_DE": 10}
 
 
-def test_of_several_currencies_a_country_shows_its_first() -> None:
-    """Whatever the order of the prices: Panama's balboa before its dollar, Germany's euro before a foreign price."""
+def test_of_several_currencies_a_country_shows_its_main_one() -> None:
+    """Panama shows its balboa rather than the dollar, Germany its euro, in whatever order the prices come."""
     for prices in ([price(1, "USD"), price(2, "PAB")], [price(2, "PAB"), price(1, "USD")]):
         assert price_metadata(prices, settings_with(), NOW)[1]["currency_PA"] == "PAB"
     own = [price(1, "USD", country="DE"), price(2, "EUR", country="DE")]
     assert price_metadata(own, settings_with(), NOW)[1] == {"currency_DE": "EUR"}
 
 
-def test_only_prices_for_everybody_that_hold_now_are_listed() -> None:
-    """No channels, no groups, nothing that is over or to come; a currency nobody uses has its own entry alone."""
+def test_only_current_prices_for_everybody_are_listed() -> None:
+    """Prices of channels, groups and other times are skipped. A currency without a country has only its own entry."""
     hidden = [
         price(1, channel={"id": "c"}),
         price(2, customerGroup={"id": "g"}),
@@ -135,10 +138,10 @@ BERLIN, PARIS, GENERAL = _entry(3, "berlin"), _entry(4, "paris"), _entry(8)
         ([_entry(5, supplyChannel=None), BERLIN], (), 5, 1),
     ],
 )
-def test_stock_is_the_sum_of_the_entries_that_count(
+def test_stock_is_the_sum_of_the_relevant_entries(
     entries: Any, channels: tuple[str, ...], quantity: int, policy: int
 ) -> None:
-    """The configured channels, else the entry without channel, else all channels; without any it is not tracked."""
+    """Those of the configured channels, else the one without a channel, else all. Without any, stock is untracked."""
     assert entry_stock(entries, channels) == {"inventory_quantity": quantity, "inventory_policy": policy}
 
 
@@ -155,19 +158,19 @@ SALE = price(11900, discounted={"value": euros(8900)})
         (None, True, None, None),
     ],
 )
-def test_what_a_price_was_before_its_discount(
+def test_price_before_the_discount(
     shown: Any,
-    discounted: bool,  # noqa: FBT001 - a table
+    discounted: bool,  # noqa: FBT001 - from a table
     amount: Any,
     before: Any,
 ) -> None:
-    """Only where something is taken off, and where the discounted value is shown."""
+    """It exists only if the discount lowers the price, and only if the discounted value is shown."""
     rules = settings_with({"price": {"discounted": discounted}}).sync.price
     assert (price_amount(shown, rules), amount_before_discount(shown, rules)) == (amount, before)
 
 
 def test_the_price_before_the_discount_is_in_the_metadata() -> None:
-    """Under the configured key, as a number, of the price that is shown; without a key it is left out."""
+    """The price shown has it as a number under the configured key. Without a key it is left out."""
     tables = price_tables([SALE], settings_with(), NOW)
     assert tables["compare_at_price"] == 119
     assert '"price_DE":89' in tables["price_json"]
@@ -176,8 +179,8 @@ def test_the_price_before_the_discount_is_in_the_metadata() -> None:
         assert set(price_tables([SALE], settings_with({"price": rules}), NOW)) == {"price_json", "currency_json"}
 
 
-def test_tiers_of_what_is_listed() -> None:
-    """By currency, in rising quantities; a discounted price has none, nor one that is not the currency's entry."""
+def test_tiers_of_listed_prices() -> None:
+    """They are listed by currency and quantity. A discounted price has none, and neither has a price not listed."""
     tiers = [{"minimumQuantity": 20, "value": euros(700)}, {"minimumQuantity": 10, "value": euros(850)}]
     on = settings_with({"price": {"tiers": True}})
     francs = {"value": euros(1, "CHF")}

@@ -41,12 +41,12 @@ PRODUCT: Any = {
 
 
 def changed(**fields: Any) -> Any:
-    """Make the product anew with other fields."""
+    """The product with other fields."""
     return {**PRODUCT, **fields}
 
 
 def test_a_product_becomes_an_item() -> None:
-    """Every field of the table, with categories, ancestors and localized tables."""
+    """Every field of the mapping is there, with categories, their ancestors and localized tables."""
     body = catalog_item(PRODUCT, SETTINGS, NOW).body
     metadata = body["data"]["attributes"].pop("custom_metadata")
     assert body == {
@@ -79,8 +79,8 @@ def test_a_product_becomes_an_item() -> None:
     assert json.loads(metadata["currency_json"])["currency_DE"] == "EUR"
 
 
-def test_a_bare_product_is_an_item_too() -> None:
-    """No texts, variants, prices, images or categories: what Klaviyo requires is there, the image is cleared."""
+def test_a_bare_product_becomes_an_item_too() -> None:
+    """Without texts, variants, prices or images, the item has all that Klaviyo requires, and the image is cleared."""
     body = catalog_item({"id": "p1"}, settings_with(), NOW).body
     assert body["data"]["relationships"] == {"categories": {"data": []}}
     assert body["data"]["attributes"] == {
@@ -112,8 +112,8 @@ def test_a_bare_product_is_an_item_too() -> None:
         ),
     ],
 )
-def test_an_item_makes_do_with_what_there_is(fields: Any, attribute: str, value: Any) -> None:
-    """Names, descriptions, images and prices that are missing have their stand-ins, or are left out."""
+def test_missing_fields_of_an_item_have_fallbacks(fields: Any, attribute: str, value: Any) -> None:
+    """Missing names, descriptions, images and prices are replaced or left out."""
     assert catalog_item(changed(**fields), SETTINGS, NOW).body["data"]["attributes"].get(attribute) == value
 
 
@@ -130,7 +130,7 @@ def test_an_item_makes_do_with_what_there_is(fields: Any, attribute: str, value:
     ],
 )
 def test_standalone_prices_replace_the_embedded_ones(prices_by_sku: Any, price: Any, tables: set[str]) -> None:
-    """None says they can't be read: price and price tables are left out, so Klaviyo keeps its own."""
+    """None means that they can't be read. Then price and price tables are left out, so Klaviyo keeps its own."""
     product = changed(priceMode="Standalone")
     item = catalog_item(product, SETTINGS, NOW, prices_by_sku).body["data"]["attributes"]
     assert (item.get("price"), set(item["custom_metadata"])) == (price, tables)
@@ -138,16 +138,16 @@ def test_standalone_prices_replace_the_embedded_ones(prices_by_sku: Any, price: 
     assert (variant.get("price"), set(variant["custom_metadata"])) == (price, tables)
 
 
-def test_standalone_prices_do_not_matter_to_embedded_ones() -> None:
-    """Only `priceMode: Standalone` looks at them; an unknown mode does not fail."""
+def test_standalone_prices_are_ignored_in_other_price_modes() -> None:
+    """Only `priceMode: Standalone` uses them. An unknown mode is no error."""
     other: Any = {"T 1": [{"value": euros(1)}]}
     for mode in ("Embedded", "SomethingNew", None):
         item = catalog_item(changed(priceMode=mode), SETTINGS, NOW, other).body
         assert item["data"]["attributes"]["price"] == 19.99
 
 
-def test_an_item_is_updated_without_what_can_not_change() -> None:
-    """The id moves from the attributes to the data; the body given stays as it was."""
+def test_an_update_has_no_immutable_attributes() -> None:
+    """The id moves from the attributes to the data. The create body is not modified."""
     create = catalog_item(PRODUCT, SETTINGS, NOW).body
     update = item_update(create)
     assert update["data"]["id"] == "$custom:::$default:::p1"
@@ -158,7 +158,7 @@ def test_an_item_is_updated_without_what_can_not_change() -> None:
 
 
 def test_variants_have_their_own_stock_price_and_image() -> None:
-    """Product texts, own image or the item's, no price where there is none, key instead of SKU."""
+    """Texts are the product's. The item's image replaces a missing one, the key a missing SKU. Prices are optional."""
     variants = catalog_variants(PRODUCT, SETTINGS, NOW, entries_by_sku={"T 1": [{"availableQuantity": 5}]})
     assert list(variants) == ["T 1", "T/2", "third"]
     first, second, third = (mapped.body for mapped in variants.values())
@@ -183,7 +183,7 @@ def test_variants_have_their_own_stock_price_and_image() -> None:
 
 
 def test_a_product_may_have_150_variants_or_none() -> None:
-    """All of them are mapped; two with one SKU are one."""
+    """All of them are mapped. Two variants with the same SKU become one."""
     many = [{"id": number, "sku": f"S{number}"} for number in range(2, 151)]
     assert len(catalog_variants(changed(variants=many), SETTINGS, NOW)) == 150
     assert catalog_variants({"id": "p1", "variants": []}, SETTINGS, NOW) == {}
@@ -194,7 +194,7 @@ def test_a_product_may_have_150_variants_or_none() -> None:
 
 
 def test_a_variant_is_created_with_a_price_and_updated_without() -> None:
-    """Klaviyo wants a price on create: 0 where there is none. The parent item is given on create alone."""
+    """Klaviyo requires a price on create, so a missing one is 0. Only a create names the parent item."""
     attributes = catalog_variants(PRODUCT, SETTINGS, NOW)["T/2"].body
     create = variant_create("T/2", attributes, "p1")["data"]
     assert (create["attributes"]["external_id"], create["attributes"]["price"]) == ("T/2", 0)
@@ -211,8 +211,8 @@ def test_a_variant_is_created_with_a_price_and_updated_without() -> None:
         ({"inventory_quantity": 0, "inventory_policy": 2}, {"inventory_quantity": 0, "inventory_policy": 2}),
     ],
 )
-def test_a_stock_update_sends_only_what_stock_says(stock: Any, attributes: Any) -> None:
-    """An entry's quantity alone; the policy after the last entry is gone."""
+def test_a_stock_update_sends_only_stock(stock: Any, attributes: Any) -> None:
+    """It sends the quantity alone, or also the policy if the last entry was deleted."""
     assert stock_update("S", stock)["data"]["attributes"] == attributes
 
 
@@ -241,8 +241,8 @@ def test_a_stock_update_sends_only_what_stock_says(stock: Any, attributes: Any) 
         ({"images": ["a", "b"]}, {"images": ["b", "a"]}, True),
     ],
 )
-def test_variants_are_compared_by_what_is_sent(ours: Any, theirs: Any, differ: bool) -> None:  # noqa: FBT001 - a table
-    """Numbers by value, tables as JSON, null as absent; what we do not send does not matter, but for our own keys."""
+def test_variants_are_compared_by_what_is_sent(ours: Any, theirs: Any, differ: bool) -> None:  # noqa: FBT001 - from a table
+    """Numbers compare by value, tables as JSON, null as absent. Of other fields, only our metadata keys count."""
     assert has_differences(ours, theirs, {"was", "tiers"}) is differ
 
 
@@ -258,27 +258,27 @@ def test_variants_are_compared_by_what_is_sent(ours: Any, theirs: Any, differ: b
         ("https://s/fixed", None, "https://s/fixed"),
     ],
 )
-def test_urls_are_filled_and_encoded(template: str | None, variant: Any, url: str) -> None:
-    """Every placeholder, once or more; without template Klaviyo's own stand-in."""
+def test_url_templates_are_filled_and_encoded(template: str | None, variant: Any, url: str) -> None:
+    """Every placeholder is replaced. Without a template the URL is Klaviyo's own default, "None"."""
     assert product_url(template, PRODUCT, variant, SETTINGS) == url
 
 
-def test_the_slug_s_own_locale_stands_in_for_a_preferred_one() -> None:
-    """The placeholder is not left empty when PREFERRED_LOCALE is unset."""
+def test_without_a_preferred_locale_the_slugs_locale_is_used() -> None:
+    """So the placeholder is not empty if PREFERRED_LOCALE is unset."""
     assert product_url("{{locale}}/{{productSlug}}", PRODUCT, None, settings_with()) == "de/tasche%20gro%C3%9F"
 
 
 @pytest.mark.parametrize(
     "product", [{}, {"id": "p", "name": "text"}, {"id": "p", "categories": [{}]}, {"id": "p", "masterVariant": 7}]
 )
-def test_what_is_no_product_is_unmappable(product: Any) -> None:
-    """A wrong shape is a dead letter, not a crash."""
+def test_a_malformed_product_is_unmappable(product: Any) -> None:
+    """A document of the wrong shape becomes a dead letter."""
     with pytest.raises(Unmappable):
         catalog_item(product, SETTINGS, NOW)
 
 
 def test_the_prices_of_one_variant() -> None:
-    """The other variants are not mapped: what is wrong with one of them does not matter."""
+    """The other variants are not mapped, so a malformed one does not matter."""
     odd = {"id": 2, "sku": "ODD"}
     product: Any = {"id": "p1", "priceMode": "Standalone", "masterVariant": {"id": 1, "sku": "A"}, "variants": [odd]}
     prices: Any = {"A": [{"id": "1", "value": euros(1000)}], "ODD": [{"value": {"centAmount": "x"}}]}

@@ -1,4 +1,4 @@
-"""A customer becomes a profile: field by field, and without touching what Klaviyo learned elsewhere."""
+"""A customer becomes a profile, without overwriting what Klaviyo has learned elsewhere."""
 
 from typing import Any
 
@@ -38,8 +38,8 @@ def attributes_of(customer: Any, sync: Any = None) -> Any:
     return profile(customer, settings_with(sync)).body["data"]["attributes"]
 
 
-def test_every_field_has_its_place() -> None:
-    """The table of mapping.md, and a body of the type Klaviyo wants."""
+def test_every_field_is_mapped() -> None:
+    """The body has the type that Klaviyo requires, and every field of the mapping."""
     mapped = profile(CUSTOMER, settings_with())
     assert mapped.cuts == ()
     assert mapped.body == {
@@ -69,13 +69,13 @@ def test_every_field_has_its_place() -> None:
         {"id": "c1", "email": "a@b.c", "custom": {"fields": {"note": None}}, "addresses": [{"country": ""}]},
     ],
 )
-def test_what_is_absent_is_left_out(customer: Any) -> None:
-    """Null would clear what Klaviyo learned elsewhere."""
+def test_missing_fields_are_left_out(customer: Any) -> None:
+    """Null would clear what Klaviyo has learned elsewhere."""
     assert attributes_of(customer) == {"external_id": "c1", "email": "a@b.c"}
 
 
-def test_attributes_listed_in_clear_are_cleared_when_absent() -> None:
-    """Null for each, and for every member of the location."""
+def test_missing_attributes_listed_in_clear_are_cleared() -> None:
+    """Each is sent as null, and so is every member of the location."""
     clear = ["first_name", "phone_number", "location", "title"]
     bare = attributes_of({"id": "c1", "email": "a@b.c", "title": "Dr"}, {"customer": {"clear": clear}})
     assert bare == {
@@ -92,27 +92,27 @@ def test_attributes_listed_in_clear_are_cleared_when_absent() -> None:
 
 
 def test_an_invalid_phone_number_is_left_out_and_noted() -> None:
-    """The note says which field, not which number."""
+    """The note names the field, not the number."""
     mapped = profile({"id": "c1", "addresses": [{"country": "DE", "mobile": "12"}]}, settings_with())
     assert "phone_number" not in mapped.body["data"]["attributes"]
     assert mapped.cuts == ("phone_number: not a valid number",)
 
 
 def test_custom_fields_follow_the_rules() -> None:
-    """Include, exclude and rename of `[customer.custom_fields]`."""
+    """`[customer.custom_fields]` includes, excludes and renames them."""
     rules = {"customer": {"custom_fields": {"include": ["loyalty"], "rename": {"loyalty": "Points"}}}}
     assert attributes_of(CUSTOMER, rules)["properties"] == {"Points": 12.5}
 
 
 @pytest.mark.parametrize("customer", [{}, {"id": "c1", "addresses": 5}, {"id": "c1", "custom": "x"}, []])
-def test_what_is_no_customer_is_unmappable(customer: Any) -> None:
-    """A wrong shape is a dead letter, not a crash."""
+def test_a_malformed_customer_is_unmappable(customer: Any) -> None:
+    """A document of the wrong shape becomes a dead letter."""
     with pytest.raises(Unmappable):
         profile(customer, settings_with())
 
 
 GROUP = {"typeId": "customer-group", "id": "g1", "obj": {"id": "g1", "key": "vip"}}
-KNOWN_CUSTOMER: Any = {
+FULL_CUSTOMER: Any = {
     **CUSTOMER,
     "customerNumber": "K-1",
     "dateOfBirth": "1985-04-03",
@@ -121,11 +121,11 @@ KNOWN_CUSTOMER: Any = {
     "customerGroupAssignments": [{"customerGroup": GROUP}, {"customerGroup": {"typeId": "customer-group", "id": "g2"}}],
     "stores": [{"typeId": "store", "key": "berlin"}, {"typeId": "store", "key": "bonn"}],
 }
-CUSTOM = {"loyalty": 12.5, "vip": False}
+CUSTOM_PROPERTIES = {"loyalty": 12.5, "vip": False}
 
 
 @pytest.mark.parametrize(
-    ("rules", "own"),
+    ("rules", "expected"),
     [
         ({}, {"customerNumber": "K-1", "customerGroup": "vip", "stores": ["berlin", "bonn"]}),
         ({"exclude": ["stores", "customerGroup"]}, {"customerNumber": "K-1"}),
@@ -137,19 +137,21 @@ CUSTOM = {"loyalty": 12.5, "vip": False}
         ({"include": ["customerNumber"], "rename": {"customerNumber": "loyalty"}}, {"loyalty": "K-1"}),
     ],
 )
-def test_own_fields_follow_the_rules_of_customer_properties(rules: Any, own: Any) -> None:
-    """Groups and stores by their keys; of one name the own field wins over the custom one."""
-    assert attributes_of(KNOWN_CUSTOMER, {"customer": {"properties": rules}})["properties"] == CUSTOM | own
+def test_customer_fields_follow_the_property_rules(rules: Any, expected: Any) -> None:
+    """Groups and stores are sent by their keys. A customer field replaces a custom field of the same name."""
+    assert (
+        attributes_of(FULL_CUSTOMER, {"customer": {"properties": rules}})["properties"] == CUSTOM_PROPERTIES | expected
+    )
 
 
 def test_a_group_whose_key_can_not_be_read_is_left_out() -> None:
-    """Its id says nothing to whoever makes segments."""
-    unreadable = {**KNOWN_CUSTOMER, "customerGroup": {"typeId": "customer-group", "id": "g1"}}
+    """Its id would mean nothing to people who build segments."""
+    unreadable = {**FULL_CUSTOMER, "customerGroup": {"typeId": "customer-group", "id": "g1"}}
     assert "customerGroup" not in attributes_of(unreadable)["properties"]
 
 
 def test_the_password_is_never_a_property() -> None:
-    """Also where every field is asked for, or the password itself."""
+    """It is left out even if all fields, or the password itself, are included."""
     for include in ([], ["password", "custom"]):
-        properties = attributes_of(KNOWN_CUSTOMER, {"customer": {"properties": {"include": include}}})["properties"]
+        properties = attributes_of(FULL_CUSTOMER, {"customer": {"properties": {"include": include}}})["properties"]
         assert not {"password", "custom"} & properties.keys()

@@ -1,4 +1,4 @@
-"""Whatever commercetools sends in the right shape becomes bodies that Klaviyo's schema and limits allow."""
+"""Random documents of the right shape become bodies that fit Klaviyo's schemas and limits."""
 
 import json
 import math
@@ -29,14 +29,14 @@ from tests.unit import strategies as shop
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 OCCURRED = "2026-05-31T10:00:00.000Z"
 
-moderately = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+sixty_examples = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @needs_contract
-@moderately
+@sixty_examples
 @given(customer=shop.customers, settings=shop.shop_settings)
-def test_a_customer_becomes_a_profile_klaviyo_takes(customer: Any, settings: Settings) -> None:
-    """The upsert's schema holds, within 100 KB, and the document is left as it was."""
+def test_a_customer_becomes_a_valid_profile(customer: Any, settings: Settings) -> None:
+    """The body fits the upsert's schema and 100 KB. The document is not modified."""
     before = repr(customer)
     body = profile(customer, settings).body
     assert_body("create_or_update_profile", body)
@@ -45,12 +45,12 @@ def test_a_customer_becomes_a_profile_klaviyo_takes(customer: Any, settings: Set
 
 
 @needs_contract
-@moderately
-@given(order=shop.orders, transaction=shop.transactions, known=shop.order_details, settings=shop.shop_settings)
-def test_an_order_becomes_events_klaviyo_takes(order: Any, transaction: Any, known: Any, settings: Settings) -> None:
-    """Schema and limits of events hold for all five of them."""
+@sixty_examples
+@given(order=shop.orders, transaction=shop.transactions, details=shop.order_details, settings=shop.shop_settings)
+def test_an_order_becomes_valid_events(order: Any, transaction: Any, details: Any, settings: Settings) -> None:
+    """All five events fit the schema and limits of events."""
     before = repr(order)
-    owned = OwnedOrder(order, guest_in_event(order) or {"external_id": order["id"]}, known)
+    owned = OwnedOrder(order, guest_in_event(order) or {"external_id": order["id"]}, details)
     events = [
         placed_order(owned, settings, now=NOW),
         *ordered_products(owned, settings, now=NOW),
@@ -65,10 +65,10 @@ def test_an_order_becomes_events_klaviyo_takes(order: Any, transaction: Any, kno
 
 
 @needs_contract
-@moderately
+@sixty_examples
 @given(product=shop.products, prices=st.none() | st.just({}), settings=shop.shop_settings)
-def test_a_product_becomes_an_item_and_variants_klaviyo_takes(product: Any, prices: Any, settings: Settings) -> None:
-    """Schema holds on create and update, metadata is flat, and mapping the same again finds no difference."""
+def test_a_product_becomes_a_valid_item_and_variants(product: Any, prices: Any, settings: Settings) -> None:
+    """Creates and updates fit their schemas, metadata is flat, and an unchanged variant shows no difference."""
     item = catalog_item(product, settings, NOW, prices)
     assert_body("create_catalog_item", item.body)
     assert_body("update_catalog_item", item_update(item.body))
@@ -82,10 +82,10 @@ def test_a_product_becomes_an_item_and_variants_klaviyo_takes(product: Any, pric
 
 
 @needs_contract
-@moderately
+@sixty_examples
 @given(category=shop.categories, references=st.lists(shop.category_references), settings=shop.shop_settings)
-def test_a_category_becomes_one_klaviyo_takes(category: Any, references: Any, settings: Settings) -> None:
-    """Schema holds, and no path is listed twice."""
+def test_a_category_becomes_a_valid_category(category: Any, references: Any, settings: Settings) -> None:
+    """Create and update fit their schemas, and no path is listed twice."""
     assert_body("create_catalog_category", catalog_category(category, settings))
     assert_body("update_catalog_category", category_update(category, settings))
     paths = category_paths(references, settings)
@@ -93,35 +93,35 @@ def test_a_category_becomes_one_klaviyo_takes(category: Any, references: Any, se
 
 
 @needs_contract
-def test_an_item_can_be_hidden() -> None:
-    """The PATCH that hides an item fits its schema."""
+def test_the_body_that_hides_an_item_is_valid() -> None:
+    """It fits the schema of an update."""
     assert_body("update_catalog_item", hidden_item("p1"))
 
 
 def assert_body(operation: str, body: Any) -> None:
-    """Hold a body against the operation's schema, and against what JSON and its encoding allow."""
+    """Check a body against the operation's schema, and that it can be encoded as JSON."""
     json.dumps(body, allow_nan=False).encode()
     json.dumps(body, ensure_ascii=False).encode()
-    assert_names_are_text(body)
+    assert_json_types(body)
     validator(operation).validate(body)
 
 
-def assert_names_are_text(value: Any) -> None:
-    """Only objects with text as names, arrays, and JSON's own scalars."""
+def assert_json_types(value: Any) -> None:
+    """Check that a value is made of objects with string names, arrays and JSON scalars only."""
     if isinstance(value, dict):
         assert all(type(name) is str for name in value)
         for child in value.values():
-            assert_names_are_text(child)
+            assert_json_types(child)
     elif isinstance(value, list):
         for child in value:
-            assert_names_are_text(child)
+            assert_json_types(child)
     else:
         assert value is None or type(value) in (str, int, float, bool)
         assert not isinstance(value, float) or math.isfinite(value)
 
 
 def assert_event_limits(body: Any) -> None:
-    """Klaviyo's numbers for events."""
+    """Check an event against Klaviyo's limits."""
     event = body["data"]["attributes"]
     assert len(json.dumps(body)) <= 5_000_000
     assert len(event["properties"]) <= 400
@@ -135,7 +135,7 @@ def assert_event_limits(body: Any) -> None:
 
 
 def assert_sizes(value: Any) -> None:
-    """No string above 100 KB, no array above 4000 entries."""
+    """Check that no string exceeds 100 KB, and no array 4000 entries."""
     if isinstance(value, str):
         assert len(value.encode()) <= 100_000
     elif isinstance(value, dict):
@@ -149,13 +149,13 @@ def assert_sizes(value: Any) -> None:
 
 
 def assert_metadata(metadata: Any) -> None:
-    """Flat, at most 100 KB, and each table is JSON."""
+    """Check that metadata has at most 100 KB, and that each of its values is a JSON object in a string."""
     assert len(json.dumps(metadata)) <= 100_000
     for table in metadata.values():
         assert isinstance(json.loads(table), dict)
 
 
 def levels(value: Any) -> int:
-    """Levels of objects and arrays, counted anew each time."""
+    """Number of nested levels of objects and arrays."""
     children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
     return 0 if children is None else 1 + max(map(levels, children), default=0)

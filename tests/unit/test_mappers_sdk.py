@@ -1,4 +1,4 @@
-"""Klaviyo's SDK takes what the mappers make, and sends all of it."""
+"""Klaviyo's SDK accepts the mappers' bodies, and sends all of them."""
 
 import json
 from datetime import datetime
@@ -22,9 +22,9 @@ from mappers.item import catalog_item, hidden_item, item_update
 from mappers.order_events import ordered_products, placed_order
 from mappers.profile import profile
 from mappers.variant import catalog_variants, stock_update, variant_create, variant_update
+from tests.unit.order_documents import ORDER, owned
 from tests.unit.strategies import settings_with
 from tests.unit.test_mappers_category import BAGS
-from tests.unit.test_mappers_orders import ORDER, owned
 from tests.unit.test_mappers_product import NOW, PRODUCT
 from tests.unit.test_mappers_profile import CUSTOMER
 
@@ -58,24 +58,26 @@ VARIANT = catalog_variants(PRODUCT, SETTINGS, NOW)["T/2"].body
     ],
 )
 def test_the_sdk_sends_every_attribute_it_is_given(model: Any, body: Any) -> None:
-    """Its models drop what they do not know without a word, so what comes out is compared with what went in."""
+    """The SDK's models silently drop unknown attributes, so the output is compared with the input."""
     sent = json.loads(model(**body).model_dump_json(by_alias=True, exclude_unset=True))
-    assert missing(body, sent) == []
+    assert differing_paths(body, sent) == []
 
 
-def moment(text: str) -> datetime:
-    """A time, which the SDK writes in a form of its own."""
+def parsed_time(text: str) -> datetime:
+    """A time, which the SDK writes in another format."""
     return datetime.fromisoformat(text)
 
 
-def missing(given: Any, sent: Any, path: str = "") -> list[str]:
-    """List the paths at which what is sent is not what was given."""
+def differing_paths(given: Any, sent: Any, path: str = "") -> list[str]:
+    """The paths at which the sent body differs from the given one."""
     if isinstance(given, dict) and isinstance(sent, dict):
         added = [f"{path}.{name}" for name in sent.keys() - given.keys()]
         return added + [
             problem
             for name, value in given.items()
-            for problem in (missing(value, sent[name], f"{path}.{name}") if name in sent else [f"{path}.{name}"])
+            for problem in (
+                differing_paths(value, sent[name], f"{path}.{name}") if name in sent else [f"{path}.{name}"]
+            )
         ]
-    same = moment(given) == moment(sent) if path.endswith(".attributes.time") else given == sent
+    same = parsed_time(given) == parsed_time(sent) if path.endswith(".attributes.time") else given == sent
     return [] if same else [path]
