@@ -29,12 +29,12 @@ _HELP = {"-h", "--help"}
 @click.command(
     add_help_option=False,
     context_settings={"ignore_unknown_options": True},
-    short_help="Load a shop's past into Klaviyo.",
+    short_help="Load a shop's history into Klaviyo.",
 )
 @reads_env_file
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def backfill(arguments: tuple[str, ...]) -> None:
-    """Load a shop's past into Klaviyo."""
+    """Load a shop's history into Klaviyo."""
     if arguments[:1] == ("status",):
         backfill_status.main(arguments[1:], prog_name=f"{_PROGRAM} status")
     if _HELP & set(arguments):

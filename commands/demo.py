@@ -9,8 +9,8 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from commands.demo_backfill import show_past
-from commands.demo_reconcile import show_drift
+from commands.demo_backfill import show_backfill
+from commands.demo_reconcile import show_reconcile
 from commands.demo_result import show_holdings
 from commands.outcome_words import effect, heading
 from commands.preview_output import console
@@ -40,10 +40,10 @@ _NAME_WIDTH = 35
 def demo(port: int, *, is_served: bool, verbose: bool) -> None:
     """Send every sample through the function.
 
-    Starts the function and the sandbox with stand-ins for commercetools and Klaviyo, delivers the samples as Pub/Sub
-    pushes, and shows what each one did in Klaviyo and what Klaviyo holds at the end. Then it damages Klaviyo's data and
-    repairs it, and loads the shop's past into an empty Klaviyo. Needs no account and no network. Exits with 1 if a
-    sample did not have its effect.
+    Starts the function, and stand-ins for commercetools and Klaviyo. Delivers the samples as Pub/Sub pushes, and shows
+    what each one did in Klaviyo and what Klaviyo holds at the end. Then it changes Klaviyo by hand and reconciles it,
+    and loads the shop's history into an empty Klaviyo. Needs no account and no network. Exits with 1 if a sample did
+    not have its effect.
 
     With --serve a page tells it as a story, one click at a time: what happened in the shop, what the function did, and
     what Klaviyo holds. There you can also send any sample, and choose a failure to go with it.
@@ -56,35 +56,39 @@ def demo(port: int, *, is_served: bool, verbose: bool) -> None:
     terminal = console()
     started = time.monotonic()
     problems: list[str] = []
-    everything = samples()
+    all_samples = samples()
     terminal.print(
-        f"A shop publishes {len(everything)} messages. Each one is pushed to the function as Pub/Sub would;"
-        " the function reads the shop and writes Klaviyo. Both are stand-ins on this machine."
+        f"A shop publishes {len(all_samples)} messages. Each one is pushed to the function, as Pub/Sub does;"
+        " the function reads the shop and writes to Klaviyo. Shop and Klaviyo are stand-ins on this machine."
     )
     with running_sandbox(DOCUMENTS) as sandbox, running_function({**sandbox.environment, **ENVIRONMENT}) as function:
-        under, seen = "", set[str]()
-        for sample in everything:
+        current_heading, seen = "", set[str]()
+        for sample in all_samples:
             delivery = _deliver(sample, sandbox, function)
             problems += delivery.problems
             title = heading(delivery.line)
-            if title in seen and title != under:
-                title = under if under in _LATER else next((later for later in _LATER if later not in seen), "")
-            if title != under:
+            if title in seen and title != current_heading:
+                title = (
+                    current_heading
+                    if current_heading in _LATER
+                    else next((later for later in _LATER if later not in seen), "")
+                )
+            if title != current_heading:
                 terminal.print(f"\n[bold]{title}[/]")
-                under = title
+                current_heading = title
                 seen.add(title)
             terminal.print(_row(sample, delivery))
             if verbose and (calls := _calls(delivery)):
                 terminal.print(calls)
         show_holdings(sandbox.klaviyo.state(), terminal)
-        problems += show_drift(sandbox, terminal)
-        problems += show_past(sandbox, terminal)
+        problems += show_reconcile(sandbox, terminal)
+        problems += show_backfill(sandbox, terminal)
     for problem in problems:
         terminal.print(f"[red]x[/] {problem}", soft_wrap=True)
     if problems:
-        raise click.ClickException(f"{len(problems)} problems with {len(everything)} samples; see above.")
+        raise click.ClickException(f"{len(problems)} problems with {len(all_samples)} samples; see above.")
     seconds = time.monotonic() - started
-    terminal.print(f"\n[green]All {len(everything)} messages had their effect[/], in {seconds:.1f} s.")
+    terminal.print(f"\n[green]All {len(all_samples)} messages had their effect[/], in {seconds:.1f} s.")
     terminal.print(
         "Next: [bold]make page[/] shows for each message what was read and written, and what happens when Klaviyo is"
         " down."
@@ -139,7 +143,7 @@ def _row(sample: Sample, delivery: _Delivery) -> Table:
 
 
 def _calls(delivery: _Delivery) -> Text:
-    """The calls of a message by backend, each operation at the place of its first call."""
+    """A line per backend with the operations that a message called, in the order of their first calls."""
     lines = [
         f"    {name}: {operations}"
         for name, requests in (("commercetools", delivery.commercetools_calls), ("Klaviyo", delivery.klaviyo_calls))

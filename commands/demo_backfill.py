@@ -1,4 +1,4 @@
-"""The last part of the demo: load the shop's past into an empty account."""
+"""The last part of the demo: load the shop's history into an empty account."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ from commands.processes import Sandbox
 _PASSES = ("customers", "orders", "refunds")
 
 
-def show_past(sandbox: Sandbox, console: Console) -> list[str]:
+def show_backfill(sandbox: Sandbox, console: Console) -> list[str]:
     """Empty Klaviyo, run a small backfill and print what it did. Returns problems, a line each."""
-    console.print("\n[bold]And what happened before the first message[/]")
+    console.print("\n[bold]And the history before the first message[/]")
     console.print(
         "A new account knows nothing of old orders. The demo empties Klaviyo, and `manage.py backfill` loads the shop's"
-        " past through the same handlers:"
+        " history through the same handlers:"
     )
     sandbox.klaviyo.reset()
     code, report = run_small_backfill(sandbox)
@@ -28,7 +28,7 @@ def show_past(sandbox: Sandbox, console: Console) -> list[str]:
         console.print(Text.assemble(("✓ ", "green"), line))
     flows = sum(not event["backfill"] for event in events)
     console.print(
-        f"{counted(len(events), 'event')} with historical times (some estimated); {flows or 'none'} starts a flow."
+        f"{counted(len(events), 'event')} with their original times (some estimated); {flows or 'none'} starts a flow."
         " If a run is interrupted, the same command resumes it.",
         style="dim",
     )

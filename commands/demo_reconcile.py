@@ -1,4 +1,4 @@
-"""A part of the demo: Klaviyo's data is changed behind the function's back, and reconcile finds and fixes it."""
+"""A part of the demo: change Klaviyo by hand, and let reconcile find and fix the differences."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,22 +16,22 @@ _NO_CONFIRMATION_DELAY = "[reconcile]\nsecond_look = 0\n"
 """No messages are in flight here, so there is nothing to wait for before a difference is confirmed."""
 
 
-def show_drift(sandbox: Sandbox, console: Console) -> list[str]:
-    """Damage Klaviyo's catalog, compare, fix, and print what was found. Returns problems, a line each."""
-    console.print("\n[bold]And if somebody changes Klaviyo[/]")
+def show_reconcile(sandbox: Sandbox, console: Console) -> list[str]:
+    """Change Klaviyo's catalog by hand, reconcile it, and print what was found. Returns problems, a line each."""
+    console.print("\n[bold]And if somebody changes Klaviyo by hand[/]")
     console.print(
         "A colleague deletes one product from Klaviyo's catalog and renames another. No message reports that."
-        " `manage.py reconcile` compares both sides, and `--fix` fixes what differs, with the same handlers:"
+        " `manage.py reconcile` compares Klaviyo with the shop, and `--fix` fixes what differs, with the same handlers:"
     )
     before = sandbox.klaviyo.state()
-    deleted, renamed = _damage(sandbox, before)
+    deleted, renamed = _change_by_hand(sandbox, before)
     _, found = run_sandbox_job(sandbox, "reconcile", rules=_NO_CONFIRMATION_DELAY)
     code, fixed = run_sandbox_job(sandbox, "reconcile", "--fix", rules=_NO_CONFIRMATION_DELAY)
     for line in _kind_lines(found, "found"):
         console.print(Text.assemble(("! ", "yellow"), line))
-    for line in _kind_lines(fixed, "mended"):
+    for line in _kind_lines(fixed, "fixed"):
         console.print(Text.assemble(("✓ ", "green"), line))
-    console.print(f"After all these messages, the other {_unchanged(found)} records were right.", style="dim")
+    console.print(f"The other {_unchanged(found)} records matched the shop.", style="dim")
     problems = [f"the comparison ended with {code}"] if code else []
     ids = found.get("kinds", {}).get("items", {}).get("ids", {})
     if ids != {"missing": [deleted], "differing": [renamed]}:
@@ -41,7 +41,7 @@ def show_drift(sandbox: Sandbox, console: Console) -> list[str]:
     return problems
 
 
-def _damage(sandbox: Sandbox, state: dict[str, Any]) -> tuple[str, str]:
+def _change_by_hand(sandbox: Sandbox, state: dict[str, Any]) -> tuple[str, str]:
     """Delete one item and rename another. Returns their ids."""
     deleted, renamed = sorted(state["items"])[:2]
     attributes = {"title": "Sale!!!"}
@@ -58,7 +58,7 @@ def _kind_lines(report: dict[str, Any], what: str) -> Iterator[str]:
         counts = [f"{found['missing']} missing"] if found["missing"] else []
         if found["differing"]:
             counts.append(f"{found['differing_records']} differing ({', '.join(found['differing'])})")
-        counts = [f"{found['mended']} fixed"] if what == "mended" and found["mended"] else counts
+        counts = [f"{found['mended']} fixed"] if what == "fixed" and found["mended"] else counts
         if counts:
             yield f"{kind:<12} {', '.join(counts)}"
 

@@ -73,7 +73,7 @@ def _timeline(events: Sequence[Mapping[str, Any]]) -> Table:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
-    # The rest of the line.
+    # This column takes the rest of the line.
     table.add_column(style="dim", overflow="ellipsis", no_wrap=True, ratio=1)
     for event in events:
         table.add_row(
@@ -96,7 +96,7 @@ def _catalog(state: State) -> Table:
         kinds = Counter("in stock" if _is_available(variant) else "sold out" for variant in variants)
         availability = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
         names = [state["categories"][category] for category in item["categories"] if category in state["categories"]]
-        stock = f"{sum(tracked)} pieces" if tracked else "stock not tracked"
+        stock = f"{sum(tracked)} units" if tracked else "stock not tracked"
         place = max(names, key=len, default="")
         summary = f"{counted(len(variants), 'variant')} ({availability}), {stock}"
         table.add_row(item["title"], money(item.get("price")), ", ".join(filter(None, (summary, place))))

@@ -121,7 +121,7 @@ def selection_times(selection: Selection) -> dict[str, str]:
 def _parser(rules: BackfillRules, program: str, parents: Sequence[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     parser = parser_of(
         program,
-        "Load a shop's past into Klaviyo: catalog, customers, orders and refunds. Events are marked as"
+        "Load a shop's history into Klaviyo: catalog, customers, orders and refunds. Events are marked as"
         " `backfill` and start no flows, unless --flows is given. Kill it at any time: the same command resumes it.",
         _EXAMPLE,
         parents,

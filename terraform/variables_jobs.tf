@@ -2,7 +2,7 @@
 # costs.
 
 variable "backfill" {
-  description = "Create the Cloud Run job that loads the shop's past into Klaviyo, and a bucket for its progress. It runs only when it is started by hand: see the output job_commands."
+  description = "Create the Cloud Run job that loads the shop's history into Klaviyo, and a bucket for its progress. It runs only when it is started by hand: see the output job_commands."
   type        = bool
   default     = false
   nullable    = false

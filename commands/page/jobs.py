@@ -46,7 +46,9 @@ def _backfill(sandbox: Sandbox, rules: str) -> Sequence[str]:
         return [_TIMED_OUT]
     events = sandbox.klaviyo.state()["events"]
     flows = sum(not event["backfill"] for event in events)
-    total = f"{counted(len(events), 'event')} with historical times (some estimated). Flows started: {flows or 'none'}."
+    total = (
+        f"{counted(len(events), 'event')} with their original times (some estimated). Flows started: {flows or 'none'}."
+    )
     lines = [with_times_sign(" ".join(line.split())) for line in pass_lines(report, events)]
     return [*lines, total if not code else f"The backfill exited with code {code}."]
 

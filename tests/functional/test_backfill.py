@@ -1,4 +1,4 @@
-"""A shop's past in Klaviyo: the same as if every message had come live, and no flow for last year's orders."""
+"""A shop's history in Klaviyo: the same as if every message had come live, and no flow for last year's orders."""
 
 import random
 from collections.abc import Callable, Mapping

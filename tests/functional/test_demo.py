@@ -26,7 +26,7 @@ def run_demo(columns: int, *options: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_it_ends_with_something_to_look_at(columns: int) -> None:
-    """A line a message that says what it did, then a profile, the shop's past, and what to do next."""
+    """A line a message that says what it did, then a profile, the shop's history, and what to do next."""
     ran = run_demo(columns)
     assert (ran.returncode, ran.stderr) == (0, "")
     lines = [line.rstrip() for line in ran.stdout.splitlines()]
@@ -41,13 +41,13 @@ def test_it_ends_with_something_to_look_at(columns: int) -> None:
     timeline = [" ".join(line.split()) for line in end]
     for entry in ("Placed Order 311.90 EUR", "Refunded Order 64.00 EUR", "Confirmed Shipment 243.00 EUR"):
         assert any(f"{entry} S-20001" in line for line in timeline)
-    drift = [" ".join(line.split()) for line in lines[lines.index("And if somebody changes Klaviyo") :]]
+    drift = [" ".join(line.split()) for line in lines[lines.index("And if somebody changes Klaviyo by hand") :]]
     assert "! items 1 missing, 1 differing (title)" in drift
     assert "✓ items 2 fixed" in drift
-    past = lines[lines.index("And what happened before the first message") :]
-    assert any(line.startswith("✓ orders") and "Placed Order x" in line for line in past)
-    assert "events with historical times (some estimated); none starts a flow" in " ".join(past)
-    assert any(line.startswith("Next: make page") for line in past)
+    history = lines[lines.index("And the history before the first message") :]
+    assert any(line.startswith("✓ orders") and "Placed Order x" in line for line in history)
+    assert "events with their original times (some estimated); none starts a flow" in " ".join(history)
+    assert any(line.startswith("Next: make page") for line in history)
     assert "create_catalog_item" not in ran.stdout
     headings = [line for line in lines[: lines.index("What Klaviyo now knows about one customer")] if line.isalpha()]
     assert len(headings) == len(set(headings)) > 5
