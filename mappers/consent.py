@@ -23,7 +23,10 @@ _SOURCES: Mapping[Channel, tuple[str, ...]] = {
     "email": ("custom_method_detail",),
     "sms": ("custom_method_detail", "method_detail"),
 }
-"""Fields of Klaviyo that may hold our `source`. For SMS it has no dedicated field."""
+"""Fields of Klaviyo that may hold our `source`. Klaviyo documents none for SMS, so both are read.
+
+For e-mail, `method_detail` does not count: it may be the name of an imported list.
+"""
 
 Action = Literal["nothing", "subscribe", "unsubscribe"]
 MarkerWord = Literal["yes", "no", "order"]
@@ -38,16 +41,16 @@ class Reason(StrEnum):
     SUPPRESSED = "suppressed_for_good"
     NO_STAYS = "no_in_klaviyo_stays"
     NO_TIME = "no_in_klaviyo_and_yes_without_time"
-    NO_IS_NEWER = "no_in_klaviyo_is_newer"
+    KLAVIYO_NO_IS_NEWER = "no_in_klaviyo_is_newer"
     ASKED = "asked_already"
     UNCONFIRMED = "confirmed_without_time"
     NEW_YES = "yes_and_never_subscribed"
-    NEWER_YES = "yes_is_newer"
+    SHOP_YES_IS_NEWER = "yes_is_newer"
     SHOP_WINS = "shop_always_wins"
-    NEWER_NO = "no_is_newer"
+    SHOP_NO_IS_NEWER = "no_is_newer"
     OWN = "no_and_subscribed_by_us"
     NOT_OURS = "no_without_time_and_not_subscribed_by_us"
-    YES_IS_NEWER = "yes_in_klaviyo_is_newer"
+    KLAVIYO_YES_IS_NEWER = "yes_in_klaviyo_is_newer"
     WITHDRAWN = "no_after_we_asked"
     NO_ADDRESS = "no_address_of_this_profile"
 
@@ -72,14 +75,15 @@ class Marker:
 class ShopAnswer:
     """What the shop says about a channel.
 
-    `answer` is None if the shop says nothing, `at` is None if the time of the answer is unknown. `order` is True for
-    the box at checkout. `is_uncertain` is True for a no that may not be one: a message said that a customer is not in
-    the group, but not that they left it. Such a no only takes back a yes of ours.
+    `answer` is None if the shop says nothing, `at` is None if the time of the answer is unknown. `is_from_order` is
+    True for the box at checkout. `is_uncertain` is True for a no that may not be one: a message said that a customer is
+    not in the group, but not that they left it. Such a no only takes back a yes that came from the group, not one from
+    the checkout or a form.
     """
 
     answer: bool | None
     at: datetime | None = None
-    order: bool = False
+    is_from_order: bool = False
     is_uncertain: bool = False
 
 
@@ -123,9 +127,9 @@ def decide(shop: ShopAnswer, klaviyo: KlaviyoConsent, rules: ConsentRules, now: 
     if klaviyo.consent not in (SUBSCRIBED, UNSUBSCRIBED, NEVER_SUBSCRIBED):
         return Decision("nothing", Reason.UNKNOWN)
     if not shop.answer:
-        is_ours = klaviyo.marker is not None and klaviyo.marker.word == "yes"
+        has_sent_yes = klaviyo.marker is not None and klaviyo.marker.word == "yes"
         reason, unsubscribes = (
-            (Reason.NOT_OURS, False) if shop.is_uncertain and not is_ours else _after_no(at, klaviyo, rules)
+            (Reason.NOT_OURS, False) if shop.is_uncertain and not has_sent_yes else _after_no(at, klaviyo, rules)
         )
         return Decision("unsubscribe", reason, Marker("no", at or now)) if unsubscribes else Decision("nothing", reason)
     reason, subscribes = _after_yes(at, klaviyo, rules)
@@ -133,9 +137,10 @@ def decide(shop: ShopAnswer, klaviyo: KlaviyoConsent, rules: ConsentRules, now: 
         return Decision("nothing", Reason.UNCONFIRMED)
     if not subscribes:
         return Decision("nothing", reason, _renewed_marker(shop, at, klaviyo, rules))
+    # The marker must be newer than the no that this yes overrides, else the next update would subscribe again.
     overridden = [time for time in _times_of_no(klaviyo) if time]
     marked_at = at if at and all(at > time for time in overridden) else now
-    return Decision("subscribe", reason, Marker("order" if shop.order else "yes", marked_at))
+    return Decision("subscribe", reason, Marker("order" if shop.is_from_order else "yes", marked_at))
 
 
 def _renewed_marker(
@@ -143,11 +148,12 @@ def _renewed_marker(
 ) -> Marker | None:
     """Marker for a later yes at checkout, if we subscribed the person before and `[consent] email` is set.
 
-    Without it, an earlier no that arrives late, or a field that was false all along, would take back the later yes.
+    Without this marker, an earlier no that arrives late, or a field that was false all along, would take back the later
+    yes.
     """
     is_ours = klaviyo.consent == SUBSCRIBED and bool(rules.source) and klaviyo.source == rules.source
     is_newer = not klaviyo.marker or (at is not None and klaviyo.marker.at < at)
-    return Marker("order", at) if shop.order and at and rules.email and is_ours and is_newer else None
+    return Marker("order", at) if shop.is_from_order and at and rules.email and is_ours and is_newer else None
 
 
 def _after_yes(at: datetime | None, klaviyo: KlaviyoConsent, rules: ConsentRules) -> tuple[Reason, bool]:
@@ -176,7 +182,7 @@ def _yes_against_no(at: datetime | None, last_no: datetime | None, rules: Consen
             return Reason.NO_STAYS, False
     if at is None:
         return Reason.NO_TIME, False
-    return (Reason.NEWER_YES, True) if last_no and at > last_no else (Reason.NO_IS_NEWER, False)
+    return (Reason.SHOP_YES_IS_NEWER, True) if last_no and at > last_no else (Reason.KLAVIYO_NO_IS_NEWER, False)
 
 
 def _after_yes_of_subscribed(at: datetime | None, klaviyo: KlaviyoConsent) -> tuple[Reason, bool]:
@@ -186,11 +192,14 @@ def _after_yes_of_subscribed(at: datetime | None, klaviyo: KlaviyoConsent) -> tu
         return Reason.AGREES, False
     if _is_suppressed_for_good(klaviyo):
         return Reason.SUPPRESSED, False
-    return (Reason.NEWER_YES, True) if at is None or at > marker.at else (Reason.AGREES, False)
+    return (Reason.SHOP_YES_IS_NEWER, True) if at is None or at > marker.at else (Reason.AGREES, False)
 
 
 def _is_asked(marker: Marker | None, times_of_no: list[datetime | None], last_no: datetime | None) -> bool:
-    """True if we subscribed the profile after Klaviyo's last no. The person may not have confirmed yet."""
+    """True if we subscribed the profile after Klaviyo's last no, or the time of that no is unknown.
+
+    The person may not have confirmed yet.
+    """
     if not marker or marker.word == "no":
         return False
     return not times_of_no or last_no is None or marker.at > last_no
@@ -215,8 +224,8 @@ def _after_no(at: datetime | None, klaviyo: KlaviyoConsent, rules: ConsentRules)
     else:
         since = klaviyo.at
     if at and since and at > since:
-        return Reason.NEWER_NO, True
-    return (Reason.YES_IS_NEWER if at else Reason.NOT_OURS), False
+        return Reason.SHOP_NO_IS_NEWER, True
+    return (Reason.KLAVIYO_YES_IS_NEWER if at else Reason.NOT_OURS), False
 
 
 def _after_no_to_pending(at: datetime | None, our_yes: Marker, rules: ConsentRules) -> tuple[Reason, bool]:
@@ -264,7 +273,7 @@ def _add_suppression(suppressed: dict[str, datetime | None], reason: str, at: da
 
 
 def parsed_marker(text: object) -> Marker | None:
-    """Marker from the value of its property; None for any other value."""
+    """Marker from a property's value; None if the value is not a marker."""
     word, _, time = text.partition("@") if isinstance(text, str) else ("", "", "")
     at = parsed_time(time)
     match word:

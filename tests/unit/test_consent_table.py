@@ -153,7 +153,7 @@ def test_consent_without_a_time_is_never_overridden() -> None:
     for timestamp in (None, "yesterday"):
         attributes = profile_with("email", "UNSUBSCRIBED", consent_timestamp=timestamp)
         decision = decide(ShopAnswer(True, NOW), klaviyo_consent(attributes, "email"), ConsentRules(), NOW)
-        assert decision == Decision("nothing", Reason.NO_IS_NEWER)
+        assert decision == Decision("nothing", Reason.KLAVIYO_NO_IS_NEWER)
         attributes = profile_with("email", "SUBSCRIBED", consent_timestamp=timestamp)
         assert (
             decide(ShopAnswer(False, NOW), klaviyo_consent(attributes, "email"), ConsentRules(), NOW).action
@@ -213,7 +213,7 @@ def test_an_empty_source_matches_nothing() -> None:
             "UNSUBSCRIBED",
             ShopAnswer(True, NOW),
             "subscribe",
-            Reason.NEWER_YES,
+            Reason.SHOP_YES_IS_NEWER,
         ),
         (f"yes@{(RECORDED_AT + HOUR).isoformat()}", "UNSUBSCRIBED", ShopAnswer(True, NOW), "nothing", Reason.ASKED),
         # A no of the shop after we subscribed takes the subscription back. An older no does not.
@@ -247,7 +247,7 @@ def test_an_empty_source_matches_nothing() -> None:
             "SUBSCRIBED",
             ShopAnswer(False, RECORDED_AT + HOUR),
             "unsubscribe",
-            Reason.NEWER_NO,
+            Reason.SHOP_NO_IS_NEWER,
         ),
         # Our unsubscribe is pending, and the customer has said yes again.
         (
@@ -255,9 +255,15 @@ def test_an_empty_source_matches_nothing() -> None:
             "SUBSCRIBED",
             ShopAnswer(True, RECORDED_AT + 2 * HOUR),
             "subscribe",
-            Reason.NEWER_YES,
+            Reason.SHOP_YES_IS_NEWER,
         ),
-        (f"no@{(RECORDED_AT + HOUR).isoformat()}", "SUBSCRIBED", ShopAnswer(True), "subscribe", Reason.NEWER_YES),
+        (
+            f"no@{(RECORDED_AT + HOUR).isoformat()}",
+            "SUBSCRIBED",
+            ShopAnswer(True),
+            "subscribe",
+            Reason.SHOP_YES_IS_NEWER,
+        ),
         (
             f"no@{(RECORDED_AT + HOUR).isoformat()}",
             "SUBSCRIBED",
