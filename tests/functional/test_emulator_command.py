@@ -1,4 +1,4 @@
-"""`manage.py emulator` runs the function behind Pub/Sub's emulator, and says how to use it."""
+"""`manage.py emulator` runs the function behind the Pub/Sub emulator and prints how to use it."""
 
 import os
 import re
@@ -26,8 +26,8 @@ def _manage(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     )
 
 
-def test_what_it_prints_works() -> None:
-    """The commands that it prints deliver a message, whose outcome it shows; Ctrl-C ends it and all it started."""
+def test_the_printed_commands_work() -> None:
+    """The printed commands deliver a message and its outcome is shown; Ctrl-C ends everything it started."""
     try:
         with running_emulator():
             pass
@@ -35,16 +35,16 @@ def test_what_it_prints_works() -> None:
         if os.environ.get("REQUIRE_EMULATOR"):
             raise
         pytest.skip(f"the Pub/Sub emulator is not installed: {error}")
-    # The emulator has no token of Google's, so these are not for it.
+    # The emulator's pushes have no Google token, so the command must not pass these settings to the function.
     command = _manage("emulator", PUSH_AUDIENCE="https://sync.example", PUSH_SERVICE_ACCOUNT="push@project.example")
     assert command.stdout
-    said = ""
-    while "Press Ctrl-C" not in said:
+    output = ""
+    while "Press Ctrl-C" not in output:
         line = command.stdout.readline()
-        assert line, said
-        said += line
-    host = re.findall(r"PUBSUB_EMULATOR_HOST=(\S+)", said)[0]
-    topic = re.findall(r"--topic (\S+)", said)[0]
+        assert line, output
+        output += line
+    host = re.findall(r"PUBSUB_EMULATOR_HOST=(\S+)", output)[0]
+    topic = re.findall(r"--topic (\S+)", output)[0]
     sent = _manage("send", EXAMPLE, "--topic", topic, PUBSUB_EMULATOR_HOST=host)
     assert "published as" in sent.communicate(timeout=TIMEOUT)[0]
     assert command.stdout.readline().strip().startswith("subscription/ResourceCreated ignored: test_notification")
@@ -53,11 +53,11 @@ def test_what_it_prints_works() -> None:
     assert command.returncode == 0
 
 
-def test_without_java_it_says_how_to_get_it() -> None:
-    """One clear message, exit status 1, and no traceback."""
+def test_without_java_it_says_how_to_install_it() -> None:
+    """One clear message, exit 1 and no traceback."""
     command = _manage("emulator", PATH="/nonexistent")
-    said = command.communicate(timeout=TIMEOUT)[0]
+    output = command.communicate(timeout=TIMEOUT)[0]
     assert command.returncode == 1
-    assert "java is not installed" in said
-    assert "gcloud components install pubsub-emulator" in said
-    assert "Traceback" not in said
+    assert "java is not installed" in output
+    assert "gcloud components install pubsub-emulator" in output
+    assert "Traceback" not in output

@@ -1,4 +1,4 @@
-"""Whatever brings a delivery to the function: CloudEvents, Pub/Sub's push, a bare body, and what is answered."""
+"""Every form in which a message reaches the function (CloudEvent, Pub/Sub push, bare body), and the answer."""
 
 import base64
 import json
@@ -29,7 +29,7 @@ def _push(payload: Any = CREATED, **fields: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def shop(sandbox: Sandbox) -> Sandbox:
-    """One customer in commercetools."""
+    """The sandbox with one customer in commercetools."""
     sandbox.commercetools.put("customers", customer())
     return sandbox
 
@@ -44,7 +44,7 @@ def _synced(shop: Sandbox) -> bool:
 
 
 def test_a_binary_cloud_event(shop: Sandbox, serve: Serve) -> None:
-    """Eventarc's form: context in headers, Pub/Sub's push as the data."""
+    """`sync_event` accepts Eventarc's form: the context in headers, Pub/Sub's push as the body."""
     function = serve("sync_event")
     headers = {f"ce-{name}": value for name, value in EVENT.items()}
     answer = _post(function, _push(messageId="m1", publishTime=PUBLISHED), **headers)
@@ -53,7 +53,7 @@ def test_a_binary_cloud_event(shop: Sandbox, serve: Serve) -> None:
 
 
 def test_a_structured_cloud_event(shop: Sandbox, serve: Serve) -> None:
-    """Context and data in one JSON object."""
+    """`sync_event` accepts the context and the data in one JSON object."""
     function = serve("sync_event")
     event = EVENT | {"datacontenttype": "application/json", "data": _push(messageId="m1")}
     answer = _post(function, event, **{"Content-Type": "application/cloudevents+json"})
@@ -64,7 +64,7 @@ def test_a_structured_cloud_event(shop: Sandbox, serve: Serve) -> None:
 @pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning:functions_framework")
 @pytest.mark.parametrize("path", ["/projects/p/topics/t?pubsub_trigger=true", "/"])
 def test_a_raw_push_to_the_event_function(shop: Sandbox, serve: Serve, path: str) -> None:
-    """functions-framework makes a CloudEvent of a push, with Pub/Sub's message id."""
+    """functions-framework converts a push to a CloudEvent and keeps Pub/Sub's message id."""
     function = serve("sync_event")
     answer = _post(function, _push(messageId="m1", publishTime=PUBLISHED), path)
     assert (answer.status_code, _synced(shop)) == (200, True)
@@ -72,7 +72,7 @@ def test_a_raw_push_to_the_event_function(shop: Sandbox, serve: Serve, path: str
 
 
 def test_the_event_function_refuses_without_a_traceback(shop: Sandbox, serve: Serve) -> None:
-    """503 has the message delivered again; neither the answer nor the log tells of the SDK."""
+    """A failed message is answered 503, for redelivery. The answer does not mention Klaviyo or its SDK."""
     shop.klaviyo.keys(accepted=[])
     function = serve("sync_event")
     event = EVENT | {"datacontenttype": "application/json", "data": _push(messageId="m1")}
@@ -84,8 +84,8 @@ def test_the_event_function_refuses_without_a_traceback(shop: Sandbox, serve: Se
 
 
 @pytest.mark.parametrize("without", ["messageId", "subscription", "attributes", "all of them"])
-def test_a_push_may_lack_what_is_not_needed(shop: Sandbox, function: Function, without: str) -> None:
-    """Message id, subscription and attributes are optional: pushes by hand have none."""
+def test_optional_fields_may_be_missing(shop: Sandbox, function: Function, without: str) -> None:
+    """`messageId`, `subscription` and `attributes` are optional: pushes sent by hand have none of them."""
     body = _push(messageId="m1", attributes={})
     for name in ("messageId", "subscription", "attributes") if without == "all of them" else (without,):
         body.pop(name, None)
@@ -95,14 +95,14 @@ def test_a_push_may_lack_what_is_not_needed(shop: Sandbox, function: Function, w
 
 
 def test_the_attempt_is_logged(shop: Sandbox, function: Function) -> None:
-    """Pub/Sub's count of deliveries is in the line, and absent where Pub/Sub does not count."""
+    """The log line has Pub/Sub's delivery count, and no `attempt` if Pub/Sub sends none."""
     assert shop
     assert function.deliver(CREATED, deliveryAttempt=3).line["attempt"] == 3
     assert "attempt" not in function.deliver(CREATED).line
 
 
 def test_a_push_is_answered_204_or_503(shop: Sandbox, function: Function) -> None:
-    """Never 202, which the emulator takes for a refusal; a message that was refused succeeds later."""
+    """Never 202, which the emulator takes for a refusal. A refused message succeeds when it is redelivered."""
     shop.klaviyo.fail("profile-import", status=401, count=1)
     assert [function.deliver(CREATED).status for _ in range(2)] == [REFUSED, ACKNOWLEDGED]
     ignored = function.deliver(message("Unheard", "customer", "customer-1"))
@@ -110,13 +110,13 @@ def test_a_push_is_answered_204_or_503(shop: Sandbox, function: Function) -> Non
 
 
 def test_a_bare_delivery_needs_a_setting(shop: Sandbox, function: Function) -> None:
-    """Without SKIP_BASE64_ENCODING a body that is no envelope is refused."""
+    """Without SKIP_BASE64_ENCODING, a body without Pub/Sub's envelope is refused."""
     assert _post(function, CREATED).status_code == REFUSED
     assert shop.klaviyo.requests() == []
 
 
 def test_bare_deliveries(shop: Sandbox, serve: Serve) -> None:
-    """With SKIP_BASE64_ENCODING a delivery may come as it is, and still in the envelope."""
+    """With SKIP_BASE64_ENCODING, bodies are accepted both bare and in the envelope."""
     function = serve(SKIP_BASE64_ENCODING="true")
     assert _post(function, CREATED).status_code == ACKNOWLEDGED
     assert _synced(shop)
@@ -126,7 +126,7 @@ def test_bare_deliveries(shop: Sandbox, serve: Serve) -> None:
 
 
 def test_commercetools_cloud_events(shop: Sandbox, function: Function) -> None:
-    """A subscription in CloudEvents format puts the delivery into `data`."""
+    """A Subscription in CloudEvents format puts the delivery into `data`, where it is found."""
     event = {
         "specversion": "1.0", "id": "e1", "type": "com.commercetools.customer.message.CustomerCreated",
         "source": "/shop", "subject": "x", "time": PUBLISHED, "dataref": "x", "data": CREATED,
@@ -138,7 +138,7 @@ def test_commercetools_cloud_events(shop: Sandbox, function: Function) -> None:
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("path", ["/", "/health"])
 def test_health(sandbox: Sandbox, function: Function, method: str, path: str) -> None:
-    """GET and HEAD are answered without asking anybody."""
+    """GET and HEAD are answered without calling either backend."""
     answer = requests.request(method, function.url + path, timeout=30)
     assert (answer.status_code, answer.text) == (200, "ok\n" if method == "GET" else "")
     assert sandbox.commercetools.requests() == sandbox.klaviyo.requests() == []
@@ -146,7 +146,7 @@ def test_health(sandbox: Sandbox, function: Function, method: str, path: str) ->
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
 def test_other_methods_are_refused(shop: Sandbox, function: Function, method: str) -> None:
-    """405, and nothing is synced."""
+    """They get 405, and nothing is synced."""
     assert requests.request(method, function.url, json=_push(), timeout=30).status_code == 405
     assert shop.klaviyo.requests() == []
 
@@ -159,8 +159,8 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
     [{"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}, {"X-Cloud-Trace-Context": f"{TRACE}/1;o=1"}],
     ids=lambda header: next(iter(header)),
 )
-def test_the_line_is_joined_to_its_request(shop: Sandbox, serve: Serve, header: dict[str, str]) -> None:
-    """In a Google Cloud project the trace of the request is in the log line; elsewhere it means nothing."""
+def test_the_log_line_has_the_trace_of_its_request(shop: Sandbox, serve: Serve, header: dict[str, str]) -> None:
+    """In a Google Cloud project the log line has the request's trace, or none if the header is invalid."""
     assert shop
     function = serve(GOOGLE_CLOUD_PROJECT="my-project")
     _post(function, _push(messageId="m1"), **header)
@@ -169,10 +169,10 @@ def test_the_line_is_joined_to_its_request(shop: Sandbox, serve: Serve, header: 
     assert "logging.googleapis.com/trace" not in function.line("m2")
 
 
-def test_scopes_by_their_other_name(shop: Sandbox, serve: Serve) -> None:
-    """CT_SCOPES is as good as CT_SCOPE, and they are what the token is asked for with."""
+def test_ct_scopes_is_an_alias_of_ct_scope(shop: Sandbox, serve: Serve) -> None:
+    """The scopes in CT_SCOPES are those that the token is requested with."""
     shop.commercetools.tokens(enforce_scopes=True)
-    poor = serve(CT_SCOPE="", CT_SCOPES="view_orders:shop")
-    assert poor.deliver(CREATED).reason == "commercetools_denied"
-    rich = serve(CT_SCOPE="", CT_SCOPES="view_orders:shop view_customers:shop")
-    assert rich.deliver(CREATED).outcome == "synced"
+    without_scope = serve(CT_SCOPE="", CT_SCOPES="view_orders:shop")
+    assert without_scope.deliver(CREATED).reason == "commercetools_denied"
+    with_scope = serve(CT_SCOPE="", CT_SCOPES="view_orders:shop view_customers:shop")
+    assert with_scope.deliver(CREATED).outcome == "synced"

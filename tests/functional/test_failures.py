@@ -1,4 +1,4 @@
-"""docs/failures.md tells the truth: every case of its table, over HTTP against a sandbox that is told to fail."""
+"""docs/failures.md is true: every case of its table, over HTTP against a sandbox that fails on request."""
 
 import json
 import re
@@ -27,51 +27,51 @@ from tests.functional.failure_cases import (
 
 CUSTOMER = change("ResourceUpdated", "customer", "customer-1")
 STOCK = change("ResourceUpdated", "inventory-entry", "entry-1")
-STOCK_GONE = change(
+STOCK_DELETED = change(
     "ResourceDeleted", "inventory-entry", "entry-2", resourceUserProvidedIdentifiers={"sku": "product-1-sku"}
 )
 
 CASES = [tuple(row[:5]) for row in table_rows("backend", "case", "outcome", "reason in the log", "again")]
 _PATHS = {"Klaviyo": "^/api/", "commercetools": "^/shop/", "commercetools auth": "^/oauth/token"}
 _URLS = {"Klaviyo": "KLAVIYO_API_URL", "commercetools": "CT_API_URL", "commercetools auth": "CT_AUTH_URL"}
-_HEALTHY = 3
+_HEALTHY_REQUESTS = 3
 """Requests of a message when nothing fails: token, read, write."""
-_ALLOWED = _HEALTHY + 10
+_MAX_REQUESTS = _HEALTHY_REQUESTS + 10
 
 Settings = Callable[[str], str]
 
 
 @pytest.fixture
-def letters(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
-    """The dead-letter topic."""
+def dead_letters(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
+    """A stand-in for the dead-letter topic."""
     return fake_topic(monkeypatch)
 
 
-def _assert_holds(sandbox: Sandbox, letters: FakeTopic, answer: Answer, row: tuple[str, ...]) -> None:
-    """The outcome, the reason and the repetitions of a row; a letter for what is dead-lettered, and no storm."""
+def _assert_as_documented(sandbox: Sandbox, dead_letters: FakeTopic, answer: Answer, row: tuple[str, ...]) -> None:
+    """Check the outcome, reason and retries of a row, its dead letter if it has one, and the number of requests."""
     backend, _, outcome, reason, again = row
     assert (answer.outcome, answer.reason) == (outcome, reason)
     assert answer.status == (REFUSED if outcome == "retried" else ACKNOWLEDGED)
     assert answer.line["severity"] == _severity(outcome, reason)
-    assert [letter.attributes["reason"] for letter in letters.published] == (
+    assert [dead_letter.attributes["reason"] for dead_letter in dead_letters.published] == (
         [reason] if outcome == "dead-lettered" else []
     )
     failing = "klaviyo" if backend == "Klaviyo" else "commercetools"
-    repeated = 1 if (row[:2] == ("commercetools", "401")) else 0
-    calls = answer.line["calls"][failing] - repeated
+    token_refreshes = 1 if (row[:2] == ("commercetools", "401")) else 0
+    calls = answer.line["calls"][failing] - token_refreshes
     assert calls > 1 if again == "yes" else calls == 1
-    assert len(all_requests(sandbox.commercetools, sandbox.klaviyo)) <= _ALLOWED
+    assert len(all_requests(sandbox.commercetools, sandbox.klaviyo)) <= _MAX_REQUESTS
 
 
 def _severity(outcome: str, reason: str) -> str:
-    """What the page says of a log line: an error is what somebody has to mend."""
+    """The severity by the page: ERROR is for what needs a person."""
     if outcome == "dead-lettered" or reason.endswith("_denied"):
         return "ERROR"
     return "WARNING" if outcome == "retried" else "INFO"
 
 
 def _deliver(serve: Serve, settings_file: Settings, sandbox: Sandbox, row: tuple[str, ...], message: Any) -> Answer:
-    """Deliver a message while the backend of a row fails as the row says, within the message's time."""
+    """Deliver a message while the row's backend fails as the row says. Check that the answer comes in time."""
     backend, case, *_ = row
     environment = {"SYNC_CONFIG": settings_file(LIMITS)}
     if case == "connection refused":
@@ -89,44 +89,44 @@ def _deliver(serve: Serve, settings_file: Settings, sandbox: Sandbox, row: tuple
 @pytest.mark.parametrize(
     "row", [pytest.param(row, id=": ".join(row[:2])) for row in CASES if row[1] != "404 of a query"]
 )
-def test_customers(
-    row: tuple[str, ...], sandbox: Sandbox, serve: Serve, settings_file: Settings, letters: FakeTopic
+def test_customer_messages(
+    row: tuple[str, ...], sandbox: Sandbox, serve: Serve, settings_file: Settings, dead_letters: FakeTopic
 ) -> None:
-    """A customer's message ends as the page says, in time, and costs at most ten requests more than a healthy one."""
+    """A customer's message ends as the page says, in time, with at most ten requests more than a healthy one."""
     sandbox.commercetools.put("customers", customer())
     answer = _deliver(serve, settings_file, sandbox, row, CUSTOMER)
-    _assert_holds(sandbox, letters, answer, row)
+    _assert_as_documented(sandbox, dead_letters, answer, row)
     if row[0] != "Klaviyo":
-        assert sandbox.klaviyo.requests() == [], "nothing is written of what could not be read"
+        assert sandbox.klaviyo.requests() == [], "nothing may be written if the read failed"
 
 
 @pytest.mark.parametrize(
     "row", [pytest.param(row, id=row[1]) for row in CASES if row[0] == "Klaviyo" and row[1] != "404"]
 )
-def test_catalog(
-    row: tuple[str, ...], sandbox: Sandbox, serve: Serve, settings_file: Settings, letters: FakeTopic
+def test_catalog_writes(
+    row: tuple[str, ...], sandbox: Sandbox, serve: Serve, settings_file: Settings, dead_letters: FakeTopic
 ) -> None:
-    """A write to the catalog is judged like one of a profile; only its 404 has a rule of its own."""
+    """A failed write to the catalog is handled like one to a profile; only 404 has a rule of its own."""
     sandbox.commercetools.put("inventory", entry())
     answer = _deliver(serve, settings_file, sandbox, row, STOCK)
-    _assert_holds(sandbox, letters, answer, row)
+    _assert_as_documented(sandbox, dead_letters, answer, row)
 
 
 @pytest.mark.parametrize(
     "row",
     [pytest.param(row, id=row[1]) for row in CASES if row[0] == "commercetools" and row[1] != "404 of a resource"],
 )
-def test_queries(
-    row: tuple[str, ...], sandbox: Sandbox, serve: Serve, settings_file: Settings, letters: FakeTopic
+def test_commercetools_queries(
+    row: tuple[str, ...], sandbox: Sandbox, serve: Serve, settings_file: Settings, dead_letters: FakeTopic
 ) -> None:
-    """A query of commercetools is judged like the read of one resource; only its 404 is another one."""
-    answer = _deliver(serve, settings_file, sandbox, row, STOCK_GONE)
-    _assert_holds(sandbox, letters, answer, row)
-    assert sandbox.klaviyo.requests() == [], "nothing is written of what could not be read"
+    """A failed query of commercetools is handled like the read of one resource; only 404 differs."""
+    answer = _deliver(serve, settings_file, sandbox, row, STOCK_DELETED)
+    _assert_as_documented(sandbox, dead_letters, answer, row)
+    assert sandbox.klaviyo.requests() == [], "nothing may be written if the read failed"
 
 
 def test_a_fault_in_the_code(sandbox: Sandbox, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What nobody foresaw is retried and logged as an error that names its place, without its text."""
+    """An unexpected exception is retried, and logged as an error that names its place but not its text."""
 
     def broken(*_: object) -> None:
         raise KeyError(customer()["email"])
@@ -140,16 +140,16 @@ def test_a_fault_in_the_code(sandbox: Sandbox, serve: Serve, monkeypatch: pytest
     assert sandbox.klaviyo.requests() == []
 
 
-def test_letter(sandbox: Sandbox, serve: Serve, letters: FakeTopic) -> None:
-    """A letter holds the data as it came and says what failed, without the backend's prose."""
+def test_dead_letter(sandbox: Sandbox, serve: Serve, dead_letters: FakeTopic) -> None:
+    """A dead letter has the original data and says what failed, without the backend's prose."""
     sandbox.commercetools.put("customers", customer())
     sandbox.klaviyo.fail("profile-import", status=400)
     data = json.dumps(CUSTOMER, indent=3).encode()
     answer = serve().deliver(data, deliveryAttempt=4)
     assert (answer.status, answer.outcome) == (ACKNOWLEDGED, "dead-lettered")
-    (letter,) = letters.published
-    assert (letter.topic, letter.data) == (TOPIC, data)
-    assert letter.attributes == {
+    (dead_letter,) = dead_letters.published
+    assert (dead_letter.topic, dead_letter.data) == (TOPIC, data)
+    assert dead_letter.attributes == {
         "reason": "klaviyo_refused",
         "error": "Refused invalid",
         "status": "400",
@@ -161,11 +161,11 @@ def test_letter(sandbox: Sandbox, serve: Serve, letters: FakeTopic) -> None:
 
 
 @pytest.mark.parametrize("topic", [None, TOPIC], ids=["no topic", "publishing fails"])
-def test_letter_that_can_not_be_sent(
-    topic: str | None, sandbox: Sandbox, serve: Serve, letters: FakeTopic, monkeypatch: pytest.MonkeyPatch
+def test_dead_letter_that_can_not_be_published(
+    topic: str | None, sandbox: Sandbox, serve: Serve, dead_letters: FakeTopic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a topic, or when publishing fails, the message stays with Pub/Sub; the log has the letter's reason."""
-    letters.error = TimeoutError("with text that is not logged")
+    """Without a topic, or if publishing fails, the message stays with Pub/Sub, and the log has the reason."""
+    dead_letters.error = TimeoutError("with text that is not logged")
     if topic is None:
         monkeypatch.delenv("DEAD_LETTER_TOPIC")
     sandbox.commercetools.put("customers", customer())
@@ -179,8 +179,8 @@ def test_letter_that_can_not_be_sent(
     assert function.deliver(CUSTOMER).outcome == "synced"
 
 
-def test_a_byte_a_second_with_the_limits_as_they_are(sandbox: Sandbox, serve: Serve) -> None:
-    """With nothing injected, a server that sends a byte a second is answered within 30 seconds."""
+def test_a_byte_per_second_with_the_default_limits(sandbox: Sandbox, serve: Serve) -> None:
+    """If Klaviyo sends one byte per second, the message is answered within 30 seconds."""
     sandbox.commercetools.put("customers", customer())
     sandbox.klaviyo.fail("profile-import", trickle=1)
     function = serve()
@@ -191,14 +191,14 @@ def test_a_byte_a_second_with_the_limits_as_they_are(sandbox: Sandbox, serve: Se
 
 
 def test_page_has_every_reason() -> None:
-    """Each reason that the code can give stands on the page."""
+    """Every reason that the code can give is on the page."""
     code = "\n".join(
         path.read_text(encoding="utf-8")
         for folder in ("", "core", "handlers", "clients", "mappers", "jobs")
         for path in (ROOT / folder).glob("*.py")
     )
-    given = set(re.findall(r'(?:Ignored|TryAgain|DeadLetter|Unavailable)\("([a-z_]+)"|problem="([a-z_]+)"', code))
-    reasons = {name for pair in given for name in pair if name} - {"no_failure"}
-    told = set(re.findall(r"[a-z]+(?:_[a-z0-9]+)*", FAILURES_PAGE.read_text(encoding="utf-8")))
+    matches = set(re.findall(r'(?:Ignored|TryAgain|DeadLetter|Unavailable)\("([a-z_]+)"|problem="([a-z_]+)"', code))
+    reasons = {name for pair in matches for name in pair if name} - {"no_failure"}
+    documented = set(re.findall(r"[a-z]+(?:_[a-z0-9]+)*", FAILURES_PAGE.read_text(encoding="utf-8")))
     assert len(reasons) > 30
-    assert sorted(reasons - told) == []
+    assert sorted(reasons - documented) == []

@@ -1,4 +1,4 @@
-"""docs/flows.md: the properties that it names are those of the samples' events, no fewer and no more."""
+"""docs/flows.md names exactly the properties that the samples' events have."""
 
 import re
 from collections import defaultdict
@@ -10,7 +10,7 @@ from sandbox.samples import samples
 from tests.functional.conftest import ACKNOWLEDGED, Serve
 from tests.functional.test_samples import load_documents
 
-SYNC = """
+SYNC_TOML = """
 [metrics]
 paid_order = "Paid Order"
 [order]
@@ -18,11 +18,11 @@ transitions = { "follow-up" = "workflow states" }
 [shipment]
 tracking_urls = { DHL = "https://carrier.example/{{trackingId}}" }
 """
-"""With every metric of the page on; that of workflow states has the name of its row."""
+"""Switches on every metric of the page. The metric for workflow states is named like its row."""
 
 
 def _rows(heading: str) -> list[list[str]]:
-    """The cells of the table whose first heading this is, below its head."""
+    """Cells of the table whose first heading is this, without the header rows."""
     text = (ROOT / "docs/flows.md").read_text(encoding="utf-8")
     table = text.split(f"\n| {heading} |", 1)[1].split("\n\n", 1)[0]
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()[2:]]
@@ -32,14 +32,14 @@ def _named(cell: str) -> set[str]:
     return set(re.findall(r"`([A-Z]\w+)`", cell))
 
 
-def test_the_properties_of_the_page_are_those_of_events(
+def test_the_page_names_exactly_the_properties_of_events(
     sandbox: Sandbox, serve: Serve, settings_file: Callable[[str], str]
 ) -> None:
-    """Each that a table names is in an event of that metric, or in a list's entry; and each that is there is named.
+    """Each property in a table is in an event of that metric or in an entry of that list, and vice versa.
 
-    Of a metric but for what *Placed Order* has as well, which the page does not repeat.
+    The page does not repeat for other metrics what *Placed Order* has as well.
     """
-    function = serve(SYNC_CONFIG=settings_file(SYNC))
+    function = serve(SYNC_CONFIG=settings_file(SYNC_TOML))
     load_documents(sandbox)
     for sample in samples():
         sample.prepare(sandbox.commercetools)
@@ -51,18 +51,21 @@ def test_the_properties_of_the_page_are_those_of_events(
             entries: list[Any] = value if isinstance(value, list) else []
             for entry in entries:
                 found[name].update(_names(entry))
-    wrong, shared = {}, {"metric": found["Placed Order"], "list": set[str]()}
-    for heading, others in shared.items():
+    differences, shared = {}, {"metric": found["Placed Order"], "list": set[str]()}
+    for heading, shared_names in shared.items():
         for row in _rows(heading):
             names = _named(row[1].removeprefix("those of `Items`"))
             for subject in re.findall(r"[*`]([\w ]+)[*`]", row[0]) or [row[0]]:
-                wrong[subject] = (names - found[subject], _ours(found[subject]) - others - names)
-    assert len(wrong) == 11
-    assert {subject: names for subject, names in wrong.items() if any(names)} == {}
+                differences[subject] = (
+                    names - found[subject],
+                    _without_order_fields(found[subject]) - shared_names - names,
+                )
+    assert len(differences) == 11
+    assert {subject: names for subject, names in differences.items() if any(names)} == {}
 
 
-def _ours(names: set[str]) -> set[str]:
-    """Without the order's fields under commercetools' own names, in lower case: the page leaves them to mapping.md."""
+def _without_order_fields(names: set[str]) -> set[str]:
+    """Names without the order's own fields. They have commercetools' lower-case names, and mapping.md lists them."""
     return {name for name in names if name[0].isupper()}
 
 

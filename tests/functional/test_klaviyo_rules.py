@@ -1,4 +1,4 @@
-"""Klaviyo's answers that have a rule of their own."""
+"""Answers of Klaviyo that have a rule of their own."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ DELAY = 0.5
 
 
 def _put_product(sandbox: Sandbox, *skus: str, cents: int = 1000, **fields: Any) -> None:
-    """Store a product with these SKUs; the first one at this price."""
+    """Store a product with these SKUs, the first one at this price."""
     variants = [variant(sku, number) for number, sku in enumerate(skus, 1)]
     variants[0]["prices"] = [{"id": "p", "value": money(cents)}]
     sandbox.commercetools.put("products", product(variants=variants, **fields))
@@ -38,7 +38,10 @@ def _put_product(sandbox: Sandbox, *skus: str, cents: int = 1000, **fields: Any)
 def test_identifiers_of_other_profiles(
     sandbox: Sandbox, steady: Function, taken: list[str], calls: int, kept: list[str]
 ) -> None:
-    """The phone is left out, then the e-mail, never the id; the others' profiles stay, and the log names one."""
+    """If another profile has it, the phone is dropped, then the e-mail, never the id.
+
+    The other profiles stay, and the log names one of them.
+    """
     identifiers = {"email": EMAIL, "phone_number": PHONE}
     create_profile(sandbox, external_id="customer-1")
     others = {name: create_profile(sandbox, **{name: identifiers[name]}) for name in taken}
@@ -53,8 +56,8 @@ def test_identifiers_of_other_profiles(
     assert logged == {others[taken[-1]]}
 
 
-def test_an_identity_that_nobody_can_untangle(sandbox: Sandbox, steady: Function) -> None:
-    """When Klaviyo still refuses the bare id, two more calls are the end of it."""
+def test_an_identity_conflict_that_remains(sandbox: Sandbox, steady: Function) -> None:
+    """If Klaviyo refuses the profile even with the id alone, it is given up after two further calls."""
     error = {"code": "duplicate_profile", "meta": {"duplicate_profile_id": "somebody"}, "source": {"pointer": "/data"}}
     sandbox.klaviyo.fail("profile-import", status=409, body={"errors": [error]})
     sandbox.commercetools.put("customers", customer())
@@ -68,7 +71,7 @@ def test_an_identity_that_nobody_can_untangle(sandbox: Sandbox, steady: Function
     ]
 
 
-def test_a_phone_number_that_klaviyo_does_not_take(sandbox: Sandbox, steady: Function) -> None:
+def test_a_phone_number_that_klaviyo_refuses(sandbox: Sandbox, steady: Function) -> None:
     """The profile is sent again without it."""
     error = {"code": "invalid", "source": {"pointer": "/data/attributes/phone_number"}}
     sandbox.klaviyo.fail("profile-import", status=400, body={"errors": [error]}, count=1)
@@ -79,25 +82,25 @@ def test_a_phone_number_that_klaviyo_does_not_take(sandbox: Sandbox, steady: Fun
     assert (profile["email"], "phone_number" in profile) == (EMAIL, False)
 
 
-def test_an_item_that_was_deleted_behind_our_back(sandbox: Sandbox, steady: Function) -> None:
-    """Its PATCH finds nothing: it is created, with all its variants, which went with it."""
+def test_an_item_deleted_in_the_meantime(sandbox: Sandbox, steady: Function) -> None:
+    """Its PATCH gets a 404: the item is created with all its variants, which were deleted with it."""
     _put_product(sandbox, "A", "B")
     steady.deliver(PUBLISHED)
     sandbox.klaviyo.fail("variants$", method="GET", delay=DELAY, count=1)
-    gone = deliver_while(
+    answer = deliver_while(
         steady,
         sandbox,
         PUBLISHED,
         "get_variants_for_catalog_item",
         lambda: delete_from_catalog(sandbox, "catalog-items", "product-1"),
     )
-    assert gone.outcome == "synced"
+    assert answer.outcome == "synced"
     state = sandbox.klaviyo.state()
     assert (set(state["items"]), set(state["variants"])) == ({"product-1"}, {"A", "B"})
 
 
-def test_an_item_that_was_created_behind_our_back(sandbox: Sandbox, steady: Function) -> None:
-    """Its POST is a conflict: it is changed instead."""
+def test_an_item_created_in_the_meantime(sandbox: Sandbox, steady: Function) -> None:
+    """Its POST gets a 409: the item is updated instead."""
     _put_product(sandbox, "A")
     sandbox.klaviyo.fail("variants$", method="GET", delay=DELAY, count=1)
     answer = deliver_while(
@@ -109,8 +112,8 @@ def test_an_item_that_was_created_behind_our_back(sandbox: Sandbox, steady: Func
     assert set(state["variants"]) == {"A"}
 
 
-def test_variants_that_came_and_went_behind_our_back(sandbox: Sandbox, steady: Function) -> None:
-    """One to change is gone, one to create is there, one to delete is gone: the state is right all the same."""
+def test_variants_created_and_deleted_in_the_meantime(sandbox: Sandbox, steady: Function) -> None:
+    """The variant to update is missing, the one to create exists, the one to delete is gone: all ends right."""
     _put_product(sandbox, "CHANGED", "DELETED")
     steady.deliver(PUBLISHED)
     _put_product(sandbox, "CHANGED", "CREATED", cents=4200)
@@ -128,8 +131,8 @@ def test_variants_that_came_and_went_behind_our_back(sandbox: Sandbox, steady: F
 
 
 @pytest.mark.parametrize("new", ["A", "B"], ids=["one to change", "one to create"])
-def test_a_variant_whose_item_vanished(sandbox: Sandbox, steady: Function, new: str) -> None:
-    """The item is created again from commercetools, then all its variants: those that had not changed went with it."""
+def test_a_variant_whose_item_was_deleted(sandbox: Sandbox, steady: Function, new: str) -> None:
+    """The item is re-created from commercetools with all its variants: unchanged ones were deleted with it."""
     _put_product(sandbox, "A", "STAYS")
     steady.deliver(PUBLISHED)
     _put_product(sandbox, *dict.fromkeys(["A", new, "STAYS"]), cents=4200 if new == "A" else 1000)
@@ -146,16 +149,16 @@ def test_a_variant_whose_item_vanished(sandbox: Sandbox, steady: Function, new: 
     assert (set(state["items"]), set(state["variants"])) == ({"product-1"}, {"A", new, "STAYS"})
 
 
-@pytest.mark.parametrize("there", [True, False], ids=["deleted", "created"])
-def test_a_category_that_came_or_went_behind_our_back(sandbox: Sandbox, steady: Function, *, there: bool) -> None:
-    """A PATCH that finds nothing creates, a POST that is a conflict changes."""
+@pytest.mark.parametrize("exists", [True, False], ids=["deleted", "created"])
+def test_a_category_created_or_deleted_in_the_meantime(sandbox: Sandbox, steady: Function, *, exists: bool) -> None:
+    """A 404 turns the PATCH into a create, a 409 turns the POST into an update."""
     sandbox.commercetools.put("categories", category("women", "Women"))
-    if there:
+    if exists:
         create_category(sandbox, "women")
     sandbox.klaviyo.fail("catalog-categories$", method="GET", delay=DELAY, count=1)
 
     def happens() -> None:
-        if there:
+        if exists:
             delete_from_catalog(sandbox, "catalog-categories", "women")
         else:
             create_category(sandbox, "women")
@@ -174,15 +177,15 @@ def test_a_category_that_came_or_went_behind_our_back(sandbox: Sandbox, steady: 
     ],
     ids=["unpublished", "deleted", "category"],
 )
-def test_what_is_not_there_is_deleted(sandbox: Sandbox, steady: Function, delivery: Any) -> None:
-    """A DELETE that finds nothing is done."""
+def test_deleting_what_is_missing_succeeds(sandbox: Sandbox, steady: Function, delivery: Any) -> None:
+    """A DELETE that gets a 404 counts as successful."""
     done = measured(sandbox, steady, delivery)
     assert (done.answer.status, done.outcome, len(done.written)) == (ACKNOWLEDGED, "synced", 1)
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known item", "new item"])
-def test_an_item_of_categories_that_klaviyo_lacks(sandbox: Sandbox, steady: Function, *, known: bool) -> None:
-    """They are created from commercetools, ancestors too; one that is gone there as well is left out."""
+def test_an_item_in_categories_that_klaviyo_lacks(sandbox: Sandbox, steady: Function, *, known: bool) -> None:
+    """They are created from commercetools with their ancestors. One that is missing there too is left out."""
     if known:
         _put_product(sandbox, "A")
         steady.deliver(PUBLISHED)

@@ -1,4 +1,4 @@
-"""`manage.py preview KIND NAME`: resources of the shop, found by what people call them."""
+"""`manage.py preview` and `resync` find resources by the names that people use for them."""
 
 import json
 from pathlib import Path
@@ -42,7 +42,7 @@ def _reports(result: Result) -> list[Json]:
 )
 @pytest.mark.usefixtures("shop")
 def test_a_resource_is_found_by_each_of_its_names(run: Run, kind: str, name: str, resource_id: int, key: str) -> None:
-    """And previewed as what commercetools would say of it now."""
+    """It is previewed as commercetools would notify of it now."""
     (report,) = _reports(run("preview", kind, name, "--json"))
     assert (report["resource"], report["key"]) == (f"{kind}/{UUID}{resource_id}", key)
     assert report["outcome"] == "synced"
@@ -50,7 +50,7 @@ def test_a_resource_is_found_by_each_of_its_names(run: Run, kind: str, name: str
 
 @pytest.mark.usefixtures("shop")
 def test_an_id_that_is_no_uuid_is_found(run: Run, sandbox: Sandbox) -> None:
-    """After the names."""
+    """It is tried after the other names."""
     sandbox.commercetools.put("orders", order("order-9"))
     sandbox.commercetools.put("customers", customer())
     assert _reports(run("preview", "order", "order-9", "--json"))[0]["resource"] == "order/order-9"
@@ -66,32 +66,28 @@ def test_an_id_that_is_no_uuid_is_found(run: Run, sandbox: Sandbox) -> None:
     ],
 )
 @pytest.mark.parametrize("command", ["preview", "resync"])
-def test_what_is_not_there_is_said_in_a_line(
-    run: Run, shop: Sandbox, command: str, kind: str, name: str, asked: str
-) -> None:
-    """What was looked for and where, exit 1; nothing is written."""
+def test_a_missing_resource(run: Run, shop: Sandbox, command: str, kind: str, name: str, asked: str) -> None:
+    """One line says what was looked for and where; exit 1, and nothing is written."""
     failed = run(command, kind, name)
     where = f"in commercetools project shop ({shop.commercetools.url})"
     assert (failed.exit_code, failed.stderr) == (1, f"Error: There is no {kind} {name} {where}; searched by {asked}.\n")
     assert shop.klaviyo.requests(kind="api") == []
 
 
-def test_a_name_of_several_lists_them(run: Run, shop: Sandbox) -> None:
-    """The newest first, with what tells them apart."""
+def test_an_ambiguous_name_lists_its_matches(run: Run, shop: Sandbox) -> None:
+    """The newest comes first. Each is shown with what tells it from the others."""
     shop.commercetools.put(
         "orders", order(f"{UUID}7", customerEmail="annika@example.com", createdAt="2026-09-01T10:00:00.000Z")
     )
     failed = run("resync", "order", "annika@example.com", "--yes")
-    several = f"number-of-{UUID}7 ({UUID}7), S-20001 ({UUID}2)"
-    assert (failed.exit_code, failed.stderr.strip().endswith(f"Name one of {several}")) == (1, True)
+    matches = f"number-of-{UUID}7 ({UUID}7), S-20001 ({UUID}2)"
+    assert (failed.exit_code, failed.stderr.strip().endswith(f"Use one of {matches}")) == (1, True)
 
 
 @pytest.mark.parametrize("command", ["preview", "resync"])
 @pytest.mark.parametrize(("status", "says"), [(503, "commercetools_error 503"), (403, "commercetools_denied 403")])
-def test_a_shop_that_does_not_answer_is_said_in_a_line(
-    run: Run, shop: Sandbox, command: str, status: int, says: str
-) -> None:
-    """With the reason, and the command that says more; exit 1."""
+def test_a_shop_that_does_not_answer(run: Run, shop: Sandbox, command: str, status: int, says: str) -> None:
+    """One line gives the reason and the command that says more; exit 1."""
     shop.commercetools.fail(path="/orders", status=status)
     failed = run(command, "order", "S-20001")
     assert failed.exit_code == 1
@@ -101,8 +97,8 @@ def test_a_shop_that_does_not_answer_is_said_in_a_line(
 
 
 @pytest.mark.usefixtures("shop")
-def test_several_names_have_each_its_result(run: Run) -> None:
-    """One that is not there keeps no other from being shown, and makes the exit status 1."""
+def test_each_of_several_names_has_its_result(run: Run) -> None:
+    """A missing one does not hide the others, but makes the exit status 1."""
     result = run("preview", "order", "nope", "S-20001")
     assert result.exit_code == 1
     assert "There is no order nope" in result.stderr
@@ -110,10 +106,10 @@ def test_several_names_have_each_its_result(run: Run) -> None:
     assert "order/OrderCreated: synced" in result.stdout
 
 
-def test_a_saved_notification_is_what_was_previewed(run: Run, shop: Sandbox, tmp_path: Path) -> None:
-    """The file is for its owner alone, says the version that the shop has now, and previews as the name does."""
+def test_a_saved_notification_previews_alike(run: Run, shop: Sandbox, tmp_path: Path) -> None:
+    """Only its owner can read the file. It has the shop's current version and previews like the name."""
     file = tmp_path / "order.json"
-    file.touch(0o644)  # one that others may read is taken from them
+    file.touch(0o644)  # an existing file that others may read becomes private
     by_name = _reports(run("preview", "order", "S-20001", "--save", str(file), "--json"))[0]["requests"]
     assert by_name
     assert _reports(run("preview", str(file), "--json"))[0]["requests"] == by_name
@@ -133,8 +129,8 @@ def test_a_saved_notification_is_what_was_previewed(run: Run, shop: Sandbox, tmp
         (["resync", "order"], "Missing argument 'NAME...'"),
     ],
 )
-def test_what_is_typed_wrong(run: Run, arguments: list[str], says: str) -> None:
-    """Exit 2, and nothing is asked for."""
+def test_usage_errors(run: Run, arguments: list[str], says: str) -> None:
+    """Exit 2, with a message that says what is wrong."""
     failed = run(*arguments)
     assert (failed.exit_code, says in failed.stderr) == (2, True)
 
@@ -151,7 +147,7 @@ def test_json_is_not_mixed_with_the_log(run: Run, shop: Sandbox) -> None:
 
 @pytest.mark.parametrize("columns", [40, 120])
 def test_a_preview_without_accounts_says_what_it_reads(columns: int) -> None:
-    """The samples' documents, for a first try of the command in its help. No value is broken, however narrow it is."""
+    """It reads the samples' documents. Values are never wrapped, however narrow the terminal."""
     nothing = dict.fromkeys(("CT_API_URL", "KLAVIYO_AUTH_KEY", "KLAVIYO_API_URL"), "")
     result = CliRunner(env=nothing | {"COLUMNS": str(columns)}).invoke(
         manage, ["preview", "order", "S-20001", "--diff"]
@@ -159,12 +155,12 @@ def test_a_preview_without_accounts_says_what_it_reads(columns: int) -> None:
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert lines[0] == "commercetools: the documents in samples/documents; Klaviyo: assumed to be empty"
-    assert len(lines[1]) == columns  # the rule under which the order is told
+    assert len(lines[1]) == columns  # the rule above the order
     assert '  + properties.OrderId = "0d000000-0000-4000-8000-000000000001"' in lines
 
 
-def test_a_long_difference_begins_with_what_klaviyo_is_told(run: Run, shop: Sandbox) -> None:
-    """An event says what was made for Klaviyo before the order's own fields, and not all of these."""
+def test_a_long_diff_begins_with_the_mapped_properties(run: Run, shop: Sandbox) -> None:
+    """A cut diff of an event shows the mapped properties before the order's own fields."""
     fields = {f"field{number}": number for number in range(100)}
     custom = {"type": {"typeId": "type", "id": "t"}, "fields": fields}
     shop.commercetools.patch("orders", f"{UUID}2", {"custom": custom})
@@ -179,8 +175,8 @@ def test_a_long_difference_begins_with_what_klaviyo_is_told(run: Run, shop: Sand
     assert int(rest.split()[2]) > 60
 
 
-def test_what_changes_is_never_cut(run: Run, shop: Sandbox) -> None:
-    """Only what is new to Klaviyo is: a change must not be overlooked."""
+def test_changes_are_never_cut(run: Run, shop: Sandbox) -> None:
+    """Only new values are cut from a diff: a change must not be overlooked."""
     custom = {"type": {"typeId": "type", "id": "t"}, "fields": {f"field{number}": number for number in range(100)}}
     shop.commercetools.patch("customers", f"{UUID}1", {"custom": custom})
     assert run("resync", "customer", "K-1", "--yes").exit_code == 0
@@ -194,8 +190,8 @@ def test_what_changes_is_never_cut(run: Run, shop: Sandbox) -> None:
 
 @pytest.mark.usefixtures("shop")
 def test_a_sample_on_a_real_shop_is_explained(run: Run) -> None:
-    """It is of another project; the line says how it is tried."""
+    """The sample belongs to another project. The output says so, and how to preview it."""
     result = run("preview", "samples/13-customer-created.json", CT_PROJECT_ID="mine")
     assert result.exit_code == 1
-    assert "The notification is of project shop, but CT_PROJECT_ID is mine." in result.stdout
+    assert "The notification belongs to project shop, but CT_PROJECT_ID is mine." in result.stdout
     assert "--documents samples/documents" in result.stdout

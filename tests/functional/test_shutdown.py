@@ -1,4 +1,4 @@
-"""SIGTERM in the middle of messages: each is answered with its effect there, or not acknowledged; never half done."""
+"""SIGTERM and SIGKILL while messages are in flight: whatever is acknowledged has had its effect."""
 
 import os
 import signal
@@ -19,15 +19,15 @@ from tests.functional.conftest import ACKNOWLEDGED
 from tests.functional.documents import change, customer, line_item, message, order
 
 IN_FLIGHT = 6
-CUT_OFF = 0
-"""Instead of a status: the connection ended without one."""
-GRACE = 8.0
-CLOUD_RUN_KILLS = 10.0
+NO_ANSWER = 0
+"""In place of a status: the connection ended without an answer."""
+GRACE_SECONDS = 8.0
+CLOUD_RUN_KILL_SECONDS = 10.0
 
 
 @contextmanager
 def _running_main(environment: Mapping[str, str]) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
-    """`python main.py` as a process of its own: its URL, and the process."""
+    """Run `python main.py` in its own process; yield its URL and the process."""
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "main.py"],
@@ -57,21 +57,21 @@ def _await_health(url: str) -> None:
 
 
 def _push(url: str, delivery: Mapping[str, Any]) -> int:
-    """Push a delivery as `sync_push` takes it bare; the status, or CUT_OFF."""
+    """Push a delivery as a bare body to `sync_push`; return the status, or NO_ANSWER."""
     try:
         return requests.post(url, json=delivery, timeout=60).status_code
     except requests.RequestException:
-        return CUT_OFF
+        return NO_ANSWER
 
 
 def _shop(sandbox: Sandbox) -> Mapping[str, str]:
-    """Customers to sync, and the environment for deliveries without an envelope."""
+    """Create customers to sync; return an environment in which bare bodies are accepted."""
     customers = [customer(f"customer-{number}", addresses=[]) for number in range(IN_FLIGHT)]
     sandbox.commercetools.put_all({"customers": customers})
     return {**sandbox.environment, "SKIP_BASE64_ENCODING": "1"}
 
 
-def _in_flight(pool: ThreadPoolExecutor, url: str) -> "list[Future[int]]":
+def _start_pushes(pool: ThreadPoolExecutor, url: str) -> "list[Future[int]]":
     return [
         pool.submit(_push, url, change("ResourceUpdated", "customer", f"customer-{number}"))
         for number in range(IN_FLIGHT)
@@ -79,7 +79,7 @@ def _in_flight(pool: ThreadPoolExecutor, url: str) -> "list[Future[int]]":
 
 
 def _await_requests(sandbox: Sandbox, operation: str, number: int) -> None:
-    """Wait until Klaviyo has been asked so often."""
+    """Wait until Klaviyo has received this many requests for an operation."""
     end = time.monotonic() + 20
     while sum(entry["operation"] == operation for entry in sandbox.klaviyo.requests()) < number:
         assert time.monotonic() < end
@@ -91,33 +91,33 @@ def _synced(sandbox: Sandbox) -> set[str]:
 
 
 def test_python_main(sandbox: Sandbox) -> None:
-    """`python main.py` answers what is running, with its effect there, and ends well before Cloud Run kills it."""
+    """`python main.py` finishes the messages in flight, and ends well before Cloud Run would kill it."""
     with _running_main(_shop(sandbox)) as (url, process), ThreadPoolExecutor(IN_FLIGHT) as pool:
         sandbox.klaviyo.fail("profile-import", delay=2)
-        answers = _in_flight(pool, url)
+        answers = _start_pushes(pool, url)
         _await_requests(sandbox, "create_or_update_profile", IN_FLIGHT)
         process.send_signal(signal.SIGTERM)
-        ended = time.monotonic()
+        signalled_at = time.monotonic()
         assert [answer.result() for answer in answers] == [ACKNOWLEDGED] * IN_FLIGHT
-        assert process.wait(CLOUD_RUN_KILLS) == 0
-        assert time.monotonic() - ended < GRACE
+        assert process.wait(CLOUD_RUN_KILL_SECONDS) == 0
+        assert time.monotonic() - signalled_at < GRACE_SECONDS
     assert len(_synced(sandbox)) == IN_FLIGHT
 
 
 def test_functions_framework(sandbox: Sandbox) -> None:
-    """The same under functions-framework, as a deployed function runs."""
+    """functions-framework, which runs a deployed function, finishes the messages in flight too."""
     with running_function(_shop(sandbox)) as function, ThreadPoolExecutor(IN_FLIGHT) as pool:
         sandbox.klaviyo.fail("profile-import", delay=2)
-        answers = _in_flight(pool, function.url)
+        answers = _start_pushes(pool, function.url)
         _await_requests(sandbox, "create_or_update_profile", IN_FLIGHT)
         function.process.send_signal(signal.SIGTERM)
         assert [answer.result() for answer in answers] == [ACKNOWLEDGED] * IN_FLIGHT
-        assert function.process.wait(CLOUD_RUN_KILLS) == 0
+        assert function.process.wait(CLOUD_RUN_KILL_SECONDS) == 0
     assert len(_synced(sandbox)) == IN_FLIGHT
 
 
-def test_a_message_that_outlasts_the_grace(sandbox: Sandbox) -> None:
-    """An order whose second event hangs when its process ends is not acknowledged; the next delivery completes it."""
+def test_a_message_that_outlasts_the_grace_period(sandbox: Sandbox) -> None:
+    """An order whose second event hangs during shutdown is not acknowledged; the redelivery completes it."""
     placed = order(lines=[line_item(number, f"product-{number}") for number in range(3)])
     delivery = message("OrderCreated", "order", "order-1", order=placed)
     environment = _shop(sandbox)
@@ -126,26 +126,26 @@ def test_a_message_that_outlasts_the_grace(sandbox: Sandbox) -> None:
         answer = pool.submit(_push, url, delivery)
         _await_requests(sandbox, "create_event", 2)
         process.send_signal(signal.SIGTERM)
-        stopped = time.monotonic()
+        signalled_at = time.monotonic()
         process.wait(30)
-        assert GRACE - 1 < time.monotonic() - stopped < CLOUD_RUN_KILLS
-        assert answer.result() == CUT_OFF
+        assert GRACE_SECONDS - 1 < time.monotonic() - signalled_at < CLOUD_RUN_KILL_SECONDS
+        assert answer.result() == NO_ANSWER
     sandbox.klaviyo.clear_failures()
     with _running_main(environment) as (url, _):
         assert _push(url, delivery) == ACKNOWLEDGED
     assert len(sandbox.klaviyo.state()["events"]) == 4
 
 
-@pytest.mark.parametrize("after", [0.05, 0.15, 0.3])
-def test_killed(after: float, sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("kill_after", [0.05, 0.15, 0.3])
+def test_sigkill(kill_after: float, sandbox: Sandbox) -> None:
     """Killed at any moment, nothing that was acknowledged lacks its effect."""
     with _running_main(_shop(sandbox)) as (url, process), ThreadPoolExecutor(IN_FLIGHT) as pool:
         sandbox.klaviyo.fail("profile-import", delay=0.2, rate=0.5)
         assert _push(url, change("ResourceUpdated", "customer", "customer-0")) == ACKNOWLEDGED
-        killing = threading.Timer(after, process.kill)
-        killing.start()
-        answers = [answer.result() for answer in _in_flight(pool, url)]
-        killing.join()
-    done = {f"customer-{number}" for number, status in enumerate(answers) if status == ACKNOWLEDGED}
-    assert done <= _synced(sandbox)
-    assert set(answers) <= {ACKNOWLEDGED, CUT_OFF}
+        kill_timer = threading.Timer(kill_after, process.kill)
+        kill_timer.start()
+        answers = [answer.result() for answer in _start_pushes(pool, url)]
+        kill_timer.join()
+    acknowledged = {f"customer-{number}" for number, status in enumerate(answers) if status == ACKNOWLEDGED}
+    assert acknowledged <= _synced(sandbox)
+    assert set(answers) <= {ACKNOWLEDGED, NO_ANSWER}

@@ -1,4 +1,4 @@
-"""Notifications that are neither messages nor changes: acknowledged, with a reason, and no dead letter."""
+"""Notifications that are neither Messages nor Changes are acknowledged with a reason, without a dead letter."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from tests.functional.failure_cases import FakeTopic, fake_topic
 
 
 @pytest.fixture
-def letters(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
-    """The dead-letter topic."""
+def dead_letters(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
+    """A stand-in for the dead-letter topic."""
     return fake_topic(monkeypatch)
 
 
@@ -24,17 +24,17 @@ NEW_KINDS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", NEW_KINDS.values(), ids=NEW_KINDS)
-def test_a_kind_that_is_not_known(
-    sandbox: Sandbox, letters: FakeTopic, function: Function, kind: dict[str, Any]
+def test_an_unknown_kind_is_ignored(
+    sandbox: Sandbox, dead_letters: FakeTopic, function: Function, kind: dict[str, Any]
 ) -> None:
-    """Commercetools may send new kinds of notification; without a type none of them is ours."""
+    """A new kind of notification without a type has no handler, so it is ignored."""
     answer = function.deliver({"projectKey": PROJECT, **kind})
     assert (answer.status, answer.outcome, answer.reason) == (ACKNOWLEDGED, "ignored", "unknown_notification")
-    assert (letters.published, sandbox.klaviyo.requests()) == ([], [])
+    assert (dead_letters.published, sandbox.klaviyo.requests()) == ([], [])
 
 
-def test_an_event_is_named_without_a_resource(function: Function) -> None:
-    """Its summary line has no slash in front of nothing."""
+def test_the_log_line_of_an_event_names_no_resource(function: Function) -> None:
+    """Its summary has no empty resource before a slash."""
     answer = function.deliver({"notificationType": "Event", "projectKey": PROJECT, "type": "ImportUnresolved"})
     assert (answer.outcome, answer.reason) == ("ignored", "event_notification")
     assert answer.line["message"] == "Event ignored: event_notification"
