@@ -31,9 +31,8 @@ COMMERCETOOLS_ACCOUNT=serviceAccount:subscriptions@commercetools-platform.iam.gs
 # https, or http to a loopback host: the same rule as in core/settings.py.
 BACKEND_URL='^(https://[^[:space:]/]+|http://(localhost|127(\.(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])){3}|\[::1\])(:[0-9]+)?)(/[^[:space:]]*)?$'
 
-# For the default of MAX_INSTANCES. More instances than Klaviyo's rate limits can keep busy would only get 429s. The
-# highest limit is 3500 events per minute for the whole account, and one write occupies a thread for about half a
-# second.
+# For the default of MAX_INSTANCES. More instances than Klaviyo's rate limits can keep busy would only wait. The highest
+# limit is 3500 events per minute for the whole account, and one write occupies a thread for about half a second.
 KLAVIYO_EVENTS_PER_MINUTE=3500
 WRITES_PER_THREAD_AND_MINUTE=120
 
@@ -617,9 +616,9 @@ grant_dead_lettering() {
 # If two subscriptions deliver to the sync, every message is processed twice.
 warn_of_other_subscriptions() {
   local others
-  lookup FEEDS pubsub topics list-subscriptions "$TOPIC" "$PROJECT" '--format=value(.)'
+  lookup TOPIC_SUBSCRIPTIONS pubsub topics list-subscriptions "$TOPIC" "$PROJECT" '--format=value(.)'
   if [[ $dry_run ]]; then return; fi
-  others=$(grep -vxF -e "$SUBSCRIPTION" -e "projects/$PROJECT_ID/subscriptions/${SUBSCRIPTION##*/}" <<<"$FEEDS") || return 0
+  others=$(grep -vxF -e "$SUBSCRIPTION" -e "projects/$PROJECT_ID/subscriptions/${SUBSCRIPTION##*/}" <<<"$TOPIC_SUBSCRIPTIONS") || return 0
   printf 'deploy.sh: warning: topic %s has other subscriptions; if one of them also delivers to this sync, every message is processed twice: %s\n' \
     "$TOPIC" "${others//$'\n'/ }" >&2
 }
@@ -653,7 +652,7 @@ deploy_job() {
   step "APIs"
   enable_apis
   step "service account"
-  create_account "$JOBS_ACCOUNT" "$FUNCTION_NAME: long runs"
+  create_account "$JOBS_ACCOUNT" "$FUNCTION_NAME: jobs"
   step "secrets"
   update_secrets
   grant_secret_access "$account"

@@ -59,10 +59,12 @@ _RULES = """## Rules
   the order unless a customer has that e-mail. If a customer registers with it while the event is sent, the customer's profile is
   copied afterwards.
 - **Value of an order**: what the customer pays, `taxedPrice.totalGross`, else `totalPrice` (`[order] value`).
-- **Shipments and returns**: see [flows.md](flows.md) for their metrics and properties. Some units of a line are worth their share of
-  its `totalPrice`, rounded half up. A parcel that lists no items has those of its delivery. Lines that have since been removed from the
-  order are left out. A return is identified by its tracking number or date, and its items by key, else by line and quantity.
-- **Old events**: an event older than `[events] flow_max_age` seconds is sent with `backfill` and starts no flow.
+- **Shipments and returns**: see [flows.md](flows.md) for their metrics and properties. If only some units of a line are shipped or
+  returned, their value is their share of its `totalPrice`, rounded half up. A parcel that lists no items has those of its delivery.
+  Lines that have since been removed from the order are left out. A return is identified by its tracking number or date, and its items
+  by key, else by line and quantity.
+- **Old events**: an event older than `[events] flow_max_age` seconds is sent with `backfill` and starts no flow. The samples below are
+  that old.
 - **Discount codes**: as the shopper typed them. Codes that can't be read are left out.
 - **Images**: a line item without an image gets the product's first. Characters that a URL can't hold are percent-encoded.
 - **Descriptions**: sent unchanged, HTML included.

@@ -12,7 +12,7 @@ variable "concurrency" {
 }
 
 variable "cpu" {
-  description = "CPUs per instance. Below 1 an instance could not process several messages at once."
+  description = "CPUs per instance. Cloud Run allows an instance to process several messages at once only with at least 1."
   type        = number
   default     = 1
 
