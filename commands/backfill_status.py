@@ -14,7 +14,8 @@ from commands.outcome_words import counted
 from jobs.options import default_state_path
 from jobs.outcome import RefusedStateError
 from jobs.reading import COUNT_LIMIT
-from jobs.state import DEAD_AFTER, PassState, is_dead, parse_state
+from jobs.state import PassState, parse_state
+from jobs.state_claim import DEAD_AFTER, is_dead
 
 _STDIN = Path("-")
 _STANDINGS = {

@@ -26,7 +26,8 @@ from jobs.progress import Progress
 from jobs.reading import Reader
 from jobs.run import Run, await_all
 from jobs.services import job_services
-from jobs.state import StateFile, claim
+from jobs.state import StateFile
+from jobs.state_claim import claim
 from jobs.units import access_denied
 
 _WITHOUT_EFFECT_ON_BODIES = {"limits", "backfill", "reconcile"}

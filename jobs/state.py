@@ -1,7 +1,7 @@
 """The state file of a backfill, from which a killed run resumes. It is written atomically.
 
-The file may be on a mounted bucket, which has no locks. So its owner writes a heartbeat into it, and another run that
-finds an owner watches whether the heartbeat moves.
+The file may be on a mounted bucket, which has no locks. So the run that owns it writes a heartbeat into it, and other
+runs watch whether that moves (`jobs.state_claim`).
 """
 
 import json
@@ -19,16 +19,13 @@ from typing import Any
 
 from core.logs import log
 from jobs import atomic_file
-from jobs.outcome import INTERRUPTED, InterruptedRunError, LostStateError, RefusedStateError, StoppedError
+from jobs.outcome import INTERRUPTED, LostStateError, RefusedStateError, StoppedError
 
 _VERSION = 1
 BEAT_EVERY = 5.0
-"""Most seconds between two heartbeats while the run works."""
-DEAD_AFTER = 120.0
-"""Seconds without a heartbeat after which a run counts as dead."""
-_POLL_EVERY = 0.5
+"""Maximum seconds between two heartbeats while the run works."""
 _WRITE_EVERY = 1.0
-"""Least seconds between two writes to a bucket. Source: Cloud Storage quotas, one write a second to one object."""
+"""Minimum seconds between two writes to a bucket. Source: Cloud Storage quotas, one write a second to one object."""
 RETRY_WRITES_FOR = 30.0
 """Seconds for which a failing write is retried."""
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 5.0
@@ -37,7 +34,8 @@ _CLAIM = str(uuid.uuid4())
 """Identifies this process's claim: two processes may resume the same run."""
 
 
-def _this_process() -> dict[str, Any]:
+def this_process() -> dict[str, Any]:
+    """This process as the owner of a state file. `execution` is empty outside Cloud Run."""
     return {"host": socket.gethostname(), "pid": os.getpid(), "execution": os.environ.get("CLOUD_RUN_EXECUTION", "")}
 
 
@@ -79,7 +77,10 @@ class PassState:
 
 @dataclass(slots=True)
 class StateFile:
-    """The state of this run and its file. Created by `claim`; not thread-safe: only the run's main thread uses it."""
+    """The state of this run and its file, created by `state_claim.claim`.
+
+    Not thread-safe: only the run's main thread uses it.
+    """
 
     path: Path
     identity: Mapping[str, str]
@@ -89,7 +90,7 @@ class StateFile:
     passes: dict[str, PassState] = field(default_factory=dict)
     run: str = field(default_factory=lambda: str(uuid.uuid4()))
     is_new: bool = True
-    _owner: dict[str, Any] | None = field(default_factory=_this_process)
+    _owner: dict[str, Any] | None = field(default_factory=this_process)
     _beats: int = 0
     _last_write_at: float = float("-inf")
     _gave_up: bool = False
@@ -139,7 +140,7 @@ class StateFile:
         self._beats += 1
         until, wait = time.monotonic() + RETRY_WRITES_FOR, _FIRST_WAIT
         while True:
-            if _this_process()["execution"]:  # in Cloud Run the file is in a bucket
+            if this_process()["execution"]:  # in Cloud Run the file is in a bucket
                 time.sleep(max(0.0, self._last_write_at + _WRITE_EVERY - time.monotonic()))
             self._last_write_at = time.monotonic()
             try:
@@ -158,6 +159,7 @@ class StateFile:
             wait = min(_LONGEST_WAIT, 2 * wait)
 
     def _require_own(self) -> None:
+        """Raise LostStateError if the file belongs to another run, and OSError if it can't be read."""
         content = _content(self.path)
         found = parse_state(content, str(self.path)) if content is not None else None
         if found and (found["run"], found["claim"]) != (self.run, _CLAIM):
@@ -179,108 +181,8 @@ class StateFile:
         }
 
 
-def claim(
-    path: Path,
-    identity: Mapping[str, str],
-    resume_key: Mapping[str, object],
-    times: Mapping[str, str],
-    stop: threading.Event,
-    *,
-    restart: bool = False,
-    keep_rules: bool = False,
-) -> StateFile:
-    """Claim the state file for this run: resume the state in it, or start a new one.
-
-    `identity` holds project, account and rules; `resume_key` the options that decide what the run covers. Raises
-    RefusedStateError if the file belongs to another shop, account or configuration, if its run had other options and
-    is unfinished, and if another run is working on it.
-    """
-    state = StateFile(path, identity, resume_key, times, stop)
-    found = _read(path)
-    if found is None:
-        state.create()
-        return state
-    _require_no_owner_alive(path, found, stop)
-    found = _read(path) or found
-    if not restart:
-        _require_same(path, found, identity, keep_rules=keep_rules)
-        is_finished = all(one["finished"] for one in found["passes"].values())
-        # A finished list of ids starts over: the cause of its failures may have been fixed.
-        if found["said"] == resume_key and not (is_finished and resume_key["ids"]):
-            state.run, state.times, state.is_new = found["run"], found["began"], False
-            state.passes = {name: PassState(**one) for name, one in found["passes"].items()}
-        elif not is_finished:
-            raise RefusedStateError(
-                f"{path} belongs to an unfinished run with other options"
-                f" ({_changed_options(found['said'], resume_key)}): finish that run, name another --state, or"
-                " --restart."
-            )
-    if state.is_new and all(found[name] == identity[name] for name in ("project", "account")):
-        # Even if that run is not resumed: its unfinished page may have brought back a customer who was erased since.
-        state.passes = {
-            name: PassState(unfinished=one["unfinished"]) for name, one in found["passes"].items() if one["unfinished"]
-        }
-    state.take_over()
-    return state
-
-
-def _require_same(path: Path, found: Mapping[str, Any], identity: Mapping[str, str], *, keep_rules: bool) -> None:
-    for name, what in (("project", "commercetools project"), ("account", "Klaviyo account")):
-        if found[name] != identity[name]:
-            raise RefusedStateError(
-                f"{path} belongs to another {what} ({found[name]}, not {identity[name]}): name another --state, or"
-                " --restart."
-            )
-    if found["rules"] != identity["rules"] and not keep_rules:
-        raise RefusedStateError(
-            f"{path} was written with other settings for what is sent: --restart, or --keep-rules to resume anyway."
-        )
-
-
-def _changed_options(found: Mapping[str, object], resume_key: Mapping[str, object]) -> str:
-    return ", ".join(f"--{name.replace('_', '-')}" for name in resume_key if found.get(name) != resume_key[name])
-
-
-def _require_no_owner_alive(path: Path, found: Mapping[str, Any], stop: threading.Event) -> None:
-    """Raise RefusedStateError if the file's owner is alive. Waits for up to two minutes to find out."""
-    owner = found["owner"]
-    if not owner or is_dead(owner):
-        return
-    log.info("the state file belongs to another run: waiting to see if that is alive", seconds=DEAD_AFTER)
-    end = time.monotonic() + DEAD_AFTER
-    while time.monotonic() < end:
-        if stop.wait(_POLL_EVERY):
-            raise InterruptedRunError(leaves_threads=False)
-        current = _read(path)
-        if current is None or not current["owner"] or is_dead(current["owner"]):
-            return
-        if (current["claim"], current["heartbeat"]) != (found["claim"], found["heartbeat"]):
-            raise RefusedStateError(
-                f"{path} is in use: another run (process {current['owner']['pid']} on {current['owner']['host']}) is"
-                " working on it."
-            )
-
-
-def is_dead(owner: Mapping[str, Any]) -> bool:
-    """True if the owner is known to be dead: an earlier attempt of this Cloud Run execution, or a process that ended.
-
-    False if that can't be told from here, such as for a process on another host.
-    """
-    me = _this_process()
-    if me["execution"] or owner["execution"]:
-        return bool(me["execution"] == owner["execution"])
-    if owner["host"] != me["host"]:
-        return False
-    try:
-        os.kill(owner["pid"], 0)  # even for our own pid: a container of the same host name may have the same pid
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
-
-
-def _read(path: Path) -> dict[str, Any] | None:
+def read_state(path: Path) -> dict[str, Any] | None:
+    """Read and parse a state file; None if it does not exist. Raises RefusedStateError."""
     try:
         content = _content(path)
     except OSError as error:
@@ -288,15 +190,8 @@ def _read(path: Path) -> dict[str, Any] | None:
     return None if content is None else parse_state(content, str(path))
 
 
-def _content(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-
-
 def parse_state(content: bytes, name: str) -> dict[str, Any]:
-    """Parse a state file. Raises RefusedStateError, which names it `name`, for anything else."""
+    """Parse a state file. For anything else raises RefusedStateError, which calls it `name`."""
     try:
         found = json.loads(content)
     except ValueError:
@@ -304,3 +199,10 @@ def parse_state(content: bytes, name: str) -> dict[str, Any]:
     if not isinstance(found, dict) or found.get("version") != _VERSION or "claim" not in found:
         raise RefusedStateError(f"{name} is not the state file of a backfill: name another --state.")
     return found
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None

@@ -13,8 +13,10 @@ import pytest
 
 import jobs.atomic_file
 import jobs.state
+import jobs.state_claim
 from jobs.outcome import INTERRUPTED, InterruptedRunError, LostStateError, RefusedStateError, StoppedError
-from jobs.state import StateFile, claim
+from jobs.state import StateFile
+from jobs.state_claim import claim
 from tests.fake_clock import FakeClock
 
 IDENTITY = {"project": "shop", "account": "A1", "rules": "r1"}
@@ -72,7 +74,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     """The clock of the state file, for a run in Cloud Run."""
     monkeypatch.setenv("CLOUD_RUN_EXECUTION", "execution-1")
     clock = FakeClock()
-    monkeypatch.setattr(jobs.state, "time", clock)
+    for module in (jobs.state, jobs.state_claim):
+        monkeypatch.setattr(module, "time", clock)
     return clock
 
 
@@ -188,7 +191,7 @@ def test_the_file_is_created_on_a_bucket_without_links(path: Path, monkeypatch: 
     monkeypatch.setattr(os, "link", refused)
     assert _claimed(path).is_new
     before = path.read_text(encoding="utf-8")
-    monkeypatch.setattr(jobs.state, "_read", lambda _: None)
+    monkeypatch.setattr(jobs.state_claim, "read_state", lambda _: None)
     with pytest.raises(RefusedStateError, match="another run has just started"):
         _claimed(path)
     assert path.read_text(encoding="utf-8") == before
@@ -218,8 +221,8 @@ def test_a_dead_owner_is_replaced_at_once(
     _claimed(path)
     _set_other_owner(path, monkeypatch, **owner)
     monkeypatch.setenv("CLOUD_RUN_EXECUTION", execution)
-    monkeypatch.setattr(jobs.state, "DEAD_AFTER", 0.0)
-    monkeypatch.setattr(jobs.state, "_POLL_EVERY", 1e9)
+    monkeypatch.setattr(jobs.state_claim, "DEAD_AFTER", 0.0)
+    monkeypatch.setattr(jobs.state_claim, "_POLL_EVERY", 1e9)
     assert not _claimed(path).is_new
 
 
@@ -250,14 +253,14 @@ def test_an_owner_without_heartbeats_is_replaced(path: Path, monkeypatch: pytest
     stop.set()
     with pytest.raises(InterruptedRunError):
         _claimed(path, stop)
-    monkeypatch.setattr(jobs.state, "DEAD_AFTER", 0.0)
+    monkeypatch.setattr(jobs.state_claim, "DEAD_AFTER", 0.0)
     assert not _claimed(path).is_new
 
 
 def test_of_two_runs_that_start_together_one_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both found no file. The second one to create it is refused."""
     _claimed(path)
-    monkeypatch.setattr(jobs.state, "_read", lambda _: None)
+    monkeypatch.setattr(jobs.state_claim, "read_state", lambda _: None)
     with pytest.raises(RefusedStateError, match="another run has just started"):
         _claimed(path)
 
