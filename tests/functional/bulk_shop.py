@@ -1,11 +1,11 @@
-"""A shop whose products are worth a bulk job."""
+"""A shop with enough products for a bulk job."""
 
 from commands.processes import Sandbox
 from tests.functional.documents import category, entry, product, variant
 
 
 def fill(sandbox: Sandbox) -> None:
-    """Twelve products of ten variants in a category and its parent; the first variant of each has stock."""
+    """Create twelve products with ten variants each, in a category with a parent. Each first variant has stock."""
     sandbox.commercetools.put("categories", category("women", "Women"))
     sandbox.commercetools.put("categories", category("bags", "Bags", ancestors=["women"]))
     for number in range(1, 13):

@@ -1,4 +1,4 @@
-"""One delivery, what became of it, and what it cost by the sandbox's own record."""
+"""Deliver one notification; report its outcome, and the calls it cost according to the sandbox's record."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from tests.functional.conftest import Answer, Function
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A delivery that was answered; calls by the name of their operation, without those for tokens."""
+    """A notification's outcome, the operations it called (without token requests), and Klaviyo's state afterwards."""
 
     answer: Answer
     read: tuple[str, ...]
@@ -19,16 +19,16 @@ class Measured:
 
     @property
     def calls(self) -> tuple[int, int]:
-        """Calls to commercetools, and to Klaviyo."""
+        """Number of calls to commercetools and to Klaviyo."""
         return len(self.read), len(self.written)
 
     @property
     def outcome(self) -> str:
-        """The outcome, and its reason where it has one."""
+        """The outcome, followed by its reason if it has one."""
         return f"{self.answer.outcome} {self.answer.reason}".strip()
 
     def event(self, metric: str, unique_id: str) -> Mapping[str, Any]:
-        """The one event of this metric and id that Klaviyo holds."""
+        """The only event in Klaviyo with this metric and unique id."""
         (event,) = (
             event for event in self.state["events"] if (event["metric"], event["unique_id"]) == (metric, unique_id)
         )
@@ -36,14 +36,14 @@ class Measured:
         return found
 
     def profile(self, external_id: str) -> Mapping[str, Any]:
-        """The one profile of a customer that Klaviyo holds."""
+        """The only profile in Klaviyo with this external id."""
         (profile,) = (profile for profile in self.state["profiles"] if profile.get("external_id") == external_id)
         found: Mapping[str, Any] = profile
         return found
 
 
 def measured(sandbox: Sandbox, function: Function, delivery: Mapping[str, Any] | bytes) -> Measured:
-    """Deliver, and count from here on."""
+    """Deliver, and count only the calls of this delivery."""
     sandbox.commercetools.forget_requests()
     sandbox.klaviyo.forget_requests()
     answer = function.deliver(delivery)

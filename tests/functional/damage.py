@@ -1,4 +1,4 @@
-"""Damage done to Klaviyo behind the function's back, by chance, and what a comparison must say of it."""
+"""Random damage to Klaviyo's copy of the shop, and what `reconcile` must report about it."""
 
 import random
 import uuid
@@ -22,7 +22,7 @@ from tests.functional.races import (
 
 @dataclass(slots=True)
 class Expected:
-    """What is wrong with one kind."""
+    """The drift that a report must show for one kind of record."""
 
     missing: set[str] = field(default_factory=set)
     differing: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -31,7 +31,7 @@ class Expected:
 
 
 class Damage:
-    """Each kind of damage is done once, to another product, category or profile."""
+    """Damages Klaviyo's copy as another client, each time in a different product."""
 
     def __init__(self, rng: random.Random, sandbox: Sandbox) -> None:
         self._rng = rng
@@ -47,7 +47,7 @@ class Damage:
         self._products = iter(products)
 
     def do_all(self) -> None:
-        """Every kind of damage, in a random order."""
+        """Do every kind of damage once, in random order."""
         kinds = [
             self.delete_item, self.change_item, self.delete_variant, self.change_variant, self.move_variant,
             self.add_variant, self.add_item, self.rename_category, self.add_category, self.change_profile,
@@ -58,20 +58,20 @@ class Damage:
             damage()
 
     def delete_item(self) -> None:
-        """An item goes, and its variants with it."""
+        """Delete an item, and with it its variants."""
         product = next(self._products)
         delete_from_catalog(self._sandbox, "catalog-items", product)
         self.expected["items"].missing.add(product)
         self.expected["variants"].missing.update(self._skus(product))
 
     def change_item(self) -> None:
-        """Another title."""
+        """Change an item's title."""
         product = next(self._products)
         self._patch("catalog-item", "catalog-items", product, title="Somebody's")
         self.expected["items"].differing[product].add("title")
 
     def move_item(self) -> None:
-        """Out of all categories, or into one."""
+        """Remove an item from all its categories, or put it into one if it has none."""
         product = next(self._products)
         into = [] if self._items[product]["categories"] else [next(iter(self._categories))]
         references = [{"type": "catalog-category", "id": PREFIX + own} for own in into]
@@ -80,19 +80,19 @@ class Damage:
         self.expected["items"].differing[product].add("categories")
 
     def delete_variant(self) -> None:
-        """A variant goes."""
+        """Delete a variant."""
         sku = self._rng.choice(self._skus(next(self._products)))
         delete_from_catalog(self._sandbox, "catalog-variants", sku)
         self.expected["variants"].missing.add(sku)
 
     def change_variant(self) -> None:
-        """Another price and quantity."""
+        """Change a variant's price and quantity."""
         sku = self._rng.choice(self._skus(next(self._products)))
         self._patch("catalog-variant", "catalog-variants", sku, price=12345.0, inventory_quantity=777)
         self.expected["variants"].differing[sku] |= {"price", "inventory_quantity"}
 
     def move_variant(self) -> None:
-        """A variant is under another item."""
+        """Re-create a variant under another item."""
         source, target = next(self._products), next(self._products)
         sku = self._rng.choice(self._skus(source))
         delete_from_catalog(self._sandbox, "catalog-variants", sku)
@@ -100,36 +100,39 @@ class Damage:
         self.expected["variants"].differing[sku].add("item")
 
     def add_variant(self) -> None:
-        """One that the shop does not have, under one of our items."""
+        """Create a variant that the shop does not have, under an item of the shop."""
         create_variant(self._sandbox, "surplus/ü", next(self._products))
         self.expected["variants"].extra.add("surplus/ü")
 
     def add_item(self) -> None:
-        """An item that looks like one of a product that is gone, and one of somebody else, each with a variant."""
-        gone = str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
-        for product, sku in ((gone, "of one gone"), ("someone-s", "of someone")):
+        """Create two items, each with a variant.
+
+        One has an id like a deleted product's: it is extra. The other's id is not commercetools': it is foreign.
+        """
+        deleted = str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
+        for product, sku in ((deleted, "of one deleted"), ("someone-s", "of someone")):
             create_item(self._sandbox, product)
             create_variant(self._sandbox, sku, product)
-        self.expected["items"].extra.add(gone)
+        self.expected["items"].extra.add(deleted)
         self.expected["items"].foreign += 1
         self.expected["variants"].foreign += 1
 
     def rename_category(self) -> None:
-        """Another name."""
+        """Change a category's name."""
         category = self._rng.choice(list(self._categories))
         self._patch("catalog-category", "catalog-categories", category, name="Somebody's")
         self.expected["categories"].differing[category].add("name")
 
     def add_category(self) -> None:
-        """One that looks like ours, and one that does not."""
-        gone = str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
-        create_category(self._sandbox, gone)
+        """Create a category with an id like a deleted one's, and one with a foreign id."""
+        deleted = str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
+        create_category(self._sandbox, deleted)
         create_category(self._sandbox, "someone-s")
-        self.expected["categories"].extra.add(gone)
+        self.expected["categories"].extra.add(deleted)
         self.expected["categories"].foreign += 1
 
     def change_profile(self) -> None:
-        """Another name; and a profile of somebody whom the shop does not know."""
+        """Change a profile's first name, and create a profile that is no customer's. Only the first is drift."""
         profile = self._rng.choice(self._profiles)
         data = {"type": "profile", "id": profile["id"], "attributes": {"first_name": "Somebody"}}
         klaviyo_call(self._sandbox, "PATCH", f"profiles/{profile['id']}", {"data": data})
@@ -137,25 +140,25 @@ class Damage:
         self.expected["profiles"].differing[profile["external_id"]].add("first_name")
 
     def problems(self, report: dict[str, Any]) -> Iterator[str]:
-        """Where a report says something else."""
+        """Mismatches between a report and the expected drift."""
         for kind in ("categories", "items", "variants", "profiles"):
-            told, wanted = report["kinds"][kind], self.expected[kind]
-            ids = told["ids"]
-            for name, of_kind in (
+            reported, wanted = report["kinds"][kind], self.expected[kind]
+            ids = reported["ids"]
+            for name, expected_ids in (
                 ("missing", wanted.missing),
                 ("extra", wanted.extra),
                 ("differing", wanted.differing),
             ):
-                if set(ids.get(name, ())) != set(of_kind):
-                    yield f"{kind} {name}: {ids.get(name)}, not {sorted(of_kind)}"
+                if set(ids.get(name, ())) != set(expected_ids):
+                    yield f"{kind} {name}: {ids.get(name)}, not {sorted(expected_ids)}"
             fields = {name for names in wanted.differing.values() for name in names}
-            if set(told["differing"]) != fields:
-                yield f"{kind} differ in {told['differing']}, not in {sorted(fields)}"
-            if told["foreign"] != wanted.foreign:
-                yield f"{told['foreign']} {kind} are foreign, not {wanted.foreign}"
+            if set(reported["differing"]) != fields:
+                yield f"{kind} differ in {reported['differing']}, not in {sorted(fields)}"
+            if reported["foreign"] != wanted.foreign:
+                yield f"{reported['foreign']} {kind} are foreign, not {wanted.foreign}"
 
     def _skus(self, product: str) -> list[str]:
-        return [sku for sku, one in self._variants.items() if one["item"] == product]
+        return [sku for sku, variant in self._variants.items() if variant["item"] == product]
 
     def _patch(self, kind: str, collection: str, own_id: str, **attributes: Any) -> None:
         data = {"type": kind, "id": PREFIX + own_id, "attributes": attributes}

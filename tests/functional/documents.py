@@ -1,4 +1,4 @@
-"""commercetools documents and deliveries, small enough to read in a test; fields given replace the usual ones."""
+"""Small commercetools documents and notifications for tests. Fields passed as arguments replace the defaults."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ def money(cents: int, currency: str = "EUR") -> Json:
 
 
 def reference(type_id: str, resource_id: str) -> Json:
-    """A reference that is not expanded."""
+    """An unexpanded reference."""
     return {"typeId": type_id, "id": resource_id}
 
 
@@ -35,7 +35,7 @@ def customer(customer_id: str = "customer-1", **fields: Any) -> Json:
 
 
 def address(address_id: str = "address-1", **fields: Any) -> Json:
-    """An address with a mobile number that is valid in Germany."""
+    """An address with a valid German mobile number."""
     return {
         "id": address_id,
         "streetName": "Lindenallee",
@@ -48,7 +48,7 @@ def address(address_id: str = "address-1", **fields: Any) -> Json:
 
 
 def order(order_id: str = "order-1", *, lines: Iterable[Json] | None = None, **fields: Any) -> Json:
-    """An open order of customer-1, of one line item unless told otherwise; `None` takes a field out."""
+    """An open order of customer-1, by default with one line item. None removes a field."""
     line_items = [line_item()] if lines is None else list(lines)
     total = sum(line["totalPrice"]["centAmount"] for line in line_items)
     document = _document(order_id) | {
@@ -70,7 +70,7 @@ def order(order_id: str = "order-1", *, lines: Iterable[Json] | None = None, **f
 
 
 def line_item(number: int = 1, product_id: str = "product-1", **fields: Any) -> Json:
-    """Two of a product's first variant, at 10.00 EUR each."""
+    """A line item: two units at 10.00 EUR each."""
     return {
         "id": f"line-{number}",
         "productId": product_id,
@@ -86,7 +86,7 @@ def line_item(number: int = 1, product_id: str = "product-1", **fields: Any) -> 
 
 
 def variant(sku: str = "SKU-1", variant_id: int = 1, **fields: Any) -> Json:
-    """A variant at 10.00 EUR with a brand and an image; its stock is that of the inventory entries."""
+    """A variant at 10.00 EUR with a brand and an image. Its stock is in inventory entries."""
     return {
         "id": variant_id,
         "sku": sku,
@@ -105,7 +105,7 @@ def product(
     root: Mapping[str, Any] | None = None,
     **fields: Any,
 ) -> Json:
-    """A product; `fields` are those of its current data, `root` those beside `masterData`. `None` takes one out."""
+    """A product. `fields` go into its current and staged data (None removes one), `root` next to `masterData`."""
     known = [variant(f"{product_id}-sku")] if variants is None else list(variants)
     data = {
         "name": {"en-US": f"Name of {product_id}", "de-DE": f"Name von {product_id}"},
@@ -125,7 +125,7 @@ def product(
 
 
 def category(category_id: str, name: str, *, ancestors: Sequence[str] = (), **fields: Any) -> Json:
-    """A category below its ancestors, the root first."""
+    """A category. `ancestors` are ids, the root first."""
     document = _document(category_id) | {
         "name": {"en-US": name},
         "slug": {"en-US": f"slug-of-{category_id}"},
@@ -138,18 +138,18 @@ def category(category_id: str, name: str, *, ancestors: Sequence[str] = (), **fi
 
 
 def entry(entry_id: str = "entry-1", sku: str = "product-1-sku", quantity: int = 5, **fields: Any) -> Json:
-    """Stock of a SKU without supply channel, all of it available."""
+    """An inventory entry of a SKU, without supply channel, all of it available."""
     return _document(entry_id) | {"sku": sku, "quantityOnStock": quantity, "availableQuantity": quantity} | fields
 
 
 def payment(payment_id: str = "payment-1", transactions: Iterable[Json] | None = None, **fields: Any) -> Json:
-    """A payment with one refund, unless told otherwise."""
+    """A payment, by default with one refund."""
     known = [transaction()] if transactions is None else list(transactions)
     return _document(payment_id) | {"amountPlanned": money(2000), "transactions": known} | fields
 
 
 def transaction(transaction_id: str = "refund-1", cents: int = 500, **fields: Any) -> Json:
-    """A refund that succeeded."""
+    """A successful refund transaction."""
     return {
         "id": transaction_id,
         "timestamp": "2026-05-03T09:00:00.000Z",
@@ -160,7 +160,7 @@ def transaction(transaction_id: str = "refund-1", cents: int = 500, **fields: An
 
 
 def message(name: str, type_id: str, resource_id: str, **payload: Any) -> Json:
-    """A message delivery in the Platform format."""
+    """A Message in PlatformFormat."""
     return {
         "notificationType": "Message",
         "projectKey": PROJECT,
@@ -176,14 +176,14 @@ def message(name: str, type_id: str, resource_id: str, **payload: Any) -> Json:
 
 
 def too_large(name: str, type_id: str, resource_id: str, **payload: Any) -> Json:
-    """The same message when its payload was too large to be included."""
+    """The same Message as commercetools sends it when the payload is too large to include."""
     delivery = message(name, type_id, resource_id, **payload)
     del delivery["type"]
     return delivery | {"payloadNotIncluded": {"reason": "The payload is too large.", "payloadType": name}}
 
 
 def change(kind: str, type_id: str, resource_id: str, **fields: Any) -> Json:
-    """A change delivery: ResourceCreated, ResourceUpdated or ResourceDeleted."""
+    """A change: ResourceCreated, ResourceUpdated or ResourceDeleted."""
     return {
         "notificationType": kind,
         "projectKey": PROJECT,
@@ -194,7 +194,7 @@ def change(kind: str, type_id: str, resource_id: str, **fields: Any) -> Json:
 
 
 def recent(delivery: Mapping[str, Any]) -> Json:
-    """The same delivery of something that happened just now."""
+    """The same notification, about something that happened just now."""
     name = "modifiedAt" if "modifiedAt" in delivery else "createdAt"
     return {**delivery, name: datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")}
 

@@ -1,4 +1,7 @@
-"""What Klaviyo must hold in the end, said by the shop's documents; stock, paths and places without the mappers."""
+"""Compare Klaviyo's state with what the shop's documents require.
+
+Expected stock, category paths and item categories are worked out here, without the mappers.
+"""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -18,7 +21,7 @@ from tests.functional.random_shop import RandomShop
 
 
 def problems(sandbox: Sandbox, settings: Settings, shop: RandomShop) -> list[str]:
-    """Every difference between what Klaviyo holds and what it must hold."""
+    """All differences between Klaviyo's state and the required one."""
     documents = Documents()
     documents.collections |= sandbox.commercetools.state()["documents"]
     klaviyo = sandbox.klaviyo.state()
@@ -31,7 +34,7 @@ def problems(sandbox: Sandbox, settings: Settings, shop: RandomShop) -> list[str
 
 
 def catalog_problems(sandbox: Sandbox, settings: Settings) -> list[str]:
-    """The same of the catalog alone."""
+    """The same for the catalog only."""
     documents = Documents()
     documents.collections |= sandbox.commercetools.state()["documents"]
     klaviyo = sandbox.klaviyo.state()
@@ -55,7 +58,7 @@ def _category_problems(documents: Documents, klaviyo: Json) -> Iterator[str]:
         for category_id in categories
     }
     yield from _differences("categories", names, klaviyo["categories"])
-    yield from (f"category {surplus} is still there" for surplus in klaviyo["categories"].keys() - names.keys())
+    yield from (f"category {extra} should not exist" for extra in klaviyo["categories"].keys() - names.keys())
 
 
 def _catalog_problems(documents: Documents, klaviyo: Json, settings: Settings) -> Iterator[str]:
@@ -67,22 +70,22 @@ def _catalog_problems(documents: Documents, klaviyo: Json, settings: Settings) -
         found = items.pop(product["id"], None)
         attributes = item_update(catalog_item(product, settings, now, prices).body)["data"]["attributes"]
         yield from _differences(f"item {product['id']}", attributes, found, item_metadata_names(settings))
-        places = {
-            place
+        expected_categories = {
+            category_id
             for category in product["categories"]
-            for place in _upwards(category["id"], documents.collections["categories"])
+            for category_id in _upwards(category["id"], documents.collections["categories"])
         }
-        if found and places != set(found["categories"]):
-            yield f"item {product['id']} is in {sorted(found['categories'])}, not in {sorted(places)}"
+        if found and expected_categories != set(found["categories"]):
+            yield f"item {product['id']} is in {sorted(found['categories'])}, not in {sorted(expected_categories)}"
         for sku, mapped in catalog_variants(product, settings, now, prices).items():
             wanted = {**mapped.body, **_stock(sku, documents), "item": product["id"]}
             yield from _differences(f"variant {sku}", wanted, variants.pop(sku, None), variant_metadata_names(settings))
-    yield from (f"item {surplus} is still there" for surplus in items)
-    yield from (f"variant {surplus} is still there" for surplus in variants)
+    yield from (f"item {extra} should not exist" for extra in items)
+    yield from (f"variant {extra} should not exist" for extra in variants)
 
 
 def _prices_by_sku(documents: Documents) -> dict[str, Any]:
-    """The standalone prices by SKU, in the order of their ids."""
+    """Standalone prices by SKU, sorted by id."""
     prices: dict[str, Any] = {}
     for _, price in sorted(documents.collections["standalone-prices"].items()):
         prices.setdefault(price["sku"], []).append(price)
@@ -90,7 +93,7 @@ def _prices_by_sku(documents: Documents) -> dict[str, Any]:
 
 
 def _upwards(category_id: str, categories: Mapping[str, Json]) -> list[str]:
-    """A category, its parent, and so on to the root."""
+    """A category and its ancestors, up to the root."""
     path = [category_id]
     while "parent" in categories[path[-1]]:
         path.append(categories[path[-1]]["parent"]["id"])
@@ -98,35 +101,35 @@ def _upwards(category_id: str, categories: Mapping[str, Json]) -> list[str]:
 
 
 def _stock(sku: str, documents: Documents) -> Json:
-    """The entry without channel counts; none: the sum over its channels; no entry at all: not tracked."""
+    """A SKU's stock: the entry without a channel, else the sum over all channels. Not tracked if it has no entry."""
     entries = [entry for entry in documents.collections["inventory"].values() if entry["sku"] == sku]
-    counting = [entry for entry in entries if "supplyChannel" not in entry] or entries
-    quantity = sum(entry["availableQuantity"] for entry in counting)
+    counted = [entry for entry in entries if "supplyChannel" not in entry] or entries
+    quantity = sum(entry["availableQuantity"] for entry in counted)
     return {"inventory_quantity": quantity, "inventory_policy": 1 if entries else 2}
 
 
 def _differences(
-    name: str, wanted: Mapping[str, Any], found: Mapping[str, Any] | None, own: Collection[str] = ()
+    name: str, wanted: Mapping[str, Any], found: Mapping[str, Any] | None, metadata_names: Collection[str] = ()
 ) -> Iterator[str]:
     if found is None:
         yield f"{name} is missing"
         return
     for field, value in wanted.items():
-        if has_differences({field: value}, found, own):
+        if has_differences({field: value}, found, metadata_names):
             yield f"{name}: {field} is {found.get(field)!r}, not {value!r}"
 
 
 def _event_problems(klaviyo: Json, shop: RandomShop) -> Iterator[str]:
-    """Events that are missing, there twice, of the wrong person or worth something else."""
+    """Events that are missing, duplicate, unexpected, or have the wrong owner or value."""
     owners = {found["id"]: found.get("external_id") or found.get("email") for found in klaviyo["profiles"]}
     counts = Counter((event["metric"], event["unique_id"]) for event in klaviyo["events"])
-    yield from (f"{key} is there {count} times" for key, count in counts.items() if count > 1)
+    yield from (f"{key} exists {count} times" for key, count in counts.items() if count > 1)
     found = {
         (event["metric"], event["unique_id"]): (event["value"], owners.get(event["profile_id"]))
         for event in klaviyo["events"]
     }
     yield from (f"{key} is missing" for key in shop.events.keys() - found.keys())
-    yield from (f"{key} is nobody's order" for key in found.keys() - shop.events.keys())
+    yield from (f"{key} should not exist" for key in found.keys() - shop.events.keys())
     for key, wanted in shop.events.items():
         if key in found and found[key] != wanted:
             yield f"{key} is {found[key]}, not {wanted}"

@@ -1,4 +1,4 @@
-"""What the tests of failures share: the tables of docs/failures.md, the faults they name, and a topic for letters."""
+"""The failure cases of docs/failures.md as faults of the sandbox, and a fake dead-letter topic."""
 
 import re
 import time
@@ -22,7 +22,7 @@ from commands.processes import ROOT
 from sandbox.control import Control
 
 IMPORTED = (klaviyo_api, openapi_client, clients.commercetools_session)
-"""What a cold start imports: done here, so that no short message pays for it."""
+"""SDK modules that a first message would import. Imported here, so that no test's short deadline includes it."""
 
 FAILURES_PAGE: Path = ROOT / "docs" / "failures.md"
 TOPIC = "projects/shop/topics/dead"
@@ -34,13 +34,13 @@ message_seconds = 2.0
 backoff = 0.01
 stale_after = 30
 """
-"""Bounds of a tenth, so that a test need not wait; `message_seconds` is the one that an answer is held against."""
+"""Limits far below the defaults, so that tests need not wait. An answer must arrive within `message_seconds`."""
 MESSAGE_SECONDS = 2.0
 SLACK_SECONDS = 2.0
 
 
 def table_rows(*columns: str) -> list[list[str]]:
-    """The cells of the page's table whose header begins with these columns, without their code marks."""
+    """The cells of the page's table whose header starts with these columns, without backticks."""
     wanted = "| " + " | ".join(columns)
     lines = FAILURES_PAGE.read_text(encoding="utf-8").splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith(wanted)) + 2
@@ -49,24 +49,24 @@ def table_rows(*columns: str) -> list[list[str]]:
 
 
 def fault_options(case: str) -> dict[str, Any]:
-    """What `Control.fail` is told for a case of the page: its status, its body, its headers, or the wire's fault."""
-    wire: dict[str, dict[str, Any]] = {
+    """Arguments for `Control.fail` that produce a case of the page: status, body and headers, or a connection fault."""
+    connection_faults: dict[str, dict[str, Any]] = {
         "hangs": {"delay": 120},
         "a byte at a time": {"trickle": 0.1},
         "reset while sending": {"reset": "sending"},
         "reset while answering": {"reset": "answering"},
     }
-    if case in wire:
-        return wire[case]
+    if case in connection_faults:
+        return connection_faults[case]
     found = re.fullmatch(
         r"(?P<status>\d{3})(?: (?P<body>HTML|empty|other JSON|QueryTimedOut)| without Retry-After"
         r"| of a resource| of a query)?(?:, Retry-After: (?P<wait>.+))?",
         case,
     )
     assert found, f"no fault for the case {case!r}"
-    told: dict[str, Any] = {"status": int(found["status"])}
+    options: dict[str, Any] = {"status": int(found["status"])}
     if found["body"]:
-        told["body"] = {
+        options["body"] = {
             "HTML": "html",
             "empty": "empty",
             "other JSON": {"message": "not yours"},
@@ -77,15 +77,15 @@ def fault_options(case: str) -> dict[str, Any]:
         "no number": "soon",
     }
     if found["wait"]:
-        told["headers"] = {"Retry-After": waits.get(found["wait"], found["wait"])}
-    if told["status"] == 302:
-        told["headers"] = {"Location": "/elsewhere"}
-    return told
+        options["headers"] = {"Retry-After": waits.get(found["wait"], found["wait"])}
+    if options["status"] == 302:
+        options["headers"] = {"Location": "/elsewhere"}
+    return options
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What was published to the dead-letter topic."""
+    """A message published to the dead-letter topic."""
 
     topic: str
     data: bytes
@@ -94,13 +94,13 @@ class Published:
 
 @dataclass(slots=True)
 class FakeTopic:
-    """Stands in for Pub/Sub, which the sandbox can't; the real one is proven against its emulator."""
+    """Stands in for Pub/Sub's publisher. test_emulator.py tests the real one against the Pub/Sub emulator."""
 
     published: list[Published] = field(default_factory=list)
     error: Exception | None = None
 
     def publish(self, topic: str, data: bytes, *, timeout: float, **attributes: str) -> "Future[str]":
-        """What `PublisherClient.publish` does with a letter."""
+        """Record the message like `PublisherClient.publish`, or fail with `error`."""
         assert timeout > 0
         sent: Future[str] = Future()
         if self.error:
@@ -112,11 +112,11 @@ class FakeTopic:
         return sent
 
     def stop(self) -> None:
-        """Nothing to stop."""
+        """Do nothing: there is no thread to stop."""
 
 
 def fake_topic(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
-    """A topic that takes every letter of the function servers in this process."""
+    """A topic that receives all dead letters of the function servers in this process."""
     topic = FakeTopic()
     monkeypatch.setenv("DEAD_LETTER_TOPIC", TOPIC)
     monkeypatch.setattr(DeadLetters, "_publisher", lambda _: topic)
@@ -124,17 +124,17 @@ def fake_topic(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
 
 
 def all_requests(*backends: Control) -> list[dict[str, Any]]:
-    """Every request on record, tokens among them."""
+    """All recorded requests of these backends, including token requests."""
     return [entry for backend in backends for entry in backend.requests()]
 
 
 class Stopwatch:
-    """Seconds since it was made."""
+    """Measures the seconds since it was created."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
 
     @property
     def seconds(self) -> float:
-        """Until now."""
+        """Seconds so far."""
         return time.monotonic() - self._started

@@ -1,13 +1,13 @@
-"""A shop whose resources have names to be found by."""
+"""A shop whose resources can be looked up by number, key, slug, SKU and e-mail."""
 
 from tests.functional.documents import Json, category, customer, order, product, variant
 
 UUID = "0d000000-0000-4000-8000-00000000000"
-"""All of an id but its last digit."""
+"""An id without its last digit."""
 
 
 def documents() -> dict[str, list[Json]]:
-    """A customer 1, an order 2, a product 3 of two variants, a draft 4 and a category 5."""
+    """Customer 1, order 2, product 3 with two variants, unpublished product 4 and category 5."""
     bags = {"de-DE": "taschen", "en-US": "bags-of-ours"}
     tote = product(f"{UUID}3", [variant("SKU 1"), variant('SKU"2', 2)], categories=[f"{UUID}5"], root={"key": "tote"})
     return {

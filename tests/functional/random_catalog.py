@@ -1,4 +1,4 @@
-"""Products and stock where a lot happens, by chance. Few values, so that what was there before often comes back."""
+"""Random changes of products and stock. There are few different values, so that former values often return."""
 
 import random
 from typing import Any
@@ -9,31 +9,31 @@ from tests.functional.documents import Json, money, reference
 from tests.functional.random_categories import RandomCategories
 
 CHANNELS = (None, "north", "south")
-"""Supply channels of inventory entries; of each SKU one entry a channel, as in commercetools."""
+"""Supply channels of inventory entries. As in commercetools, a SKU has at most one entry per channel."""
 
 
 class RandomCatalog(RandomCategories):
-    """The catalog's changes: each is made in the sandbox and gives back its deliveries, none where it can't be made."""
+    """Changes of the catalog. Each is applied to the sandbox and returns its notifications; none if impossible."""
 
     def __init__(self, rng: random.Random, commercetools: Control) -> None:
         super().__init__(rng, commercetools)
         self._free_skus: list[str] = []
         self._last_sku_move: tuple[str, str, str] | None = None
-        """A SKU, the product that it came from and the one that has it now."""
+        """A SKU, the product it was moved from, and the product it was moved to."""
 
     # products
 
     def add_product(self) -> list[Json]:
-        """A published product of one to three variants, in up to two categories."""
+        """Add a published product with one to three variants, in up to two categories."""
         product_id = f"product-{next(self._numbers)}"
         skus = [f"{product_id} {number}/ü" for number in range(1, self._rng.randint(1, 3) + 1)]
         variants = [make.variant(sku, number) for number, sku in enumerate(skus, 1)]
-        product = self._put("products", make.product(product_id, variants, categories=self._some_categories()))
+        product = self._store("products", make.product(product_id, variants, categories=self._some_categories()))
         return [self._message("ProductPublished", "product", product)]
 
     def edit_product(self) -> list[Json]:
-        """Another price, name or category; the product is published."""
-        product = self._one("products")
+        """Change a product's price, name or categories, and publish it."""
+        product = self._pick("products")
         current = product["masterData"]["current"]
         kind = self._rng.randrange(3)
         if kind == 0:
@@ -48,8 +48,8 @@ class RandomCatalog(RandomCategories):
         return self._publish(product, current)
 
     def change_variants(self) -> list[Json]:
-        """A variant more, perhaps with a SKU that another product gave up, or one less."""
-        product = self._one("products")
+        """Remove a variant, or add one, perhaps with a SKU that another product no longer has."""
+        product = self._pick("products")
         current = product["masterData"]["current"]
         others = current["variants"]
         if others and self._rng.random() < 0.5:
@@ -62,15 +62,15 @@ class RandomCatalog(RandomCategories):
         return self._publish(product, _with_variant(current, sku))
 
     def move_sku(self) -> list[Json]:
-        """A variant goes from one product to another, often the one that moved last and back to where it was.
+        """Move a variant to another product; often move the last one back.
 
-        commercetools knows a SKU once: the first product is published without it before the second has it.
+        SKUs are unique in commercetools: the first product is published without it before the second has it.
         """
-        products = self._all["products"]
+        products = self._documents["products"]
         if self._last_sku_move and self._rng.random() < 0.4:
             sku, target, source = self._last_sku_move
         else:
-            sku, source, target = "", self._one("products")["id"], self._one("products")["id"]
+            sku, source, target = "", self._pick("products")["id"], self._pick("products")["id"]
         if source == target or not {source, target} <= products.keys():
             return []
         current = products[source]["masterData"]["current"]
@@ -86,23 +86,23 @@ class RandomCatalog(RandomCategories):
         ]
 
     def publish_product(self) -> list[Json]:
-        """An unpublished product is published again."""
-        product = self._one("products")
+        """Publish an unpublished product again."""
+        product = self._pick("products")
         if product["masterData"]["published"]:
             return []
         return self._publish(product, product["masterData"]["current"])
 
     def unpublish_product(self) -> list[Json]:
-        """A published product is taken out of the shop."""
-        product = self._one("products")
+        """Unpublish a product."""
+        product = self._pick("products")
         if not product["masterData"]["published"]:
             return []
         hidden = self._edit("products", product, masterData={**product["masterData"], "published": False})
         return [self._message("ProductUnpublished", "product", hidden)]
 
     def delete_product(self) -> list[Json]:
-        """An unpublished product is deleted: commercetools deletes no other."""
-        product = self._any_to_spare("products")
+        """Delete an unpublished product: commercetools refuses to delete a published one."""
+        product = self._pick_spare("products")
         if not product or product["masterData"]["published"]:
             return []
         self._free_skus += _skus(product)
@@ -112,14 +112,14 @@ class RandomCatalog(RandomCategories):
     # stock
 
     def set_stock(self) -> list[Json]:
-        """Another quantity."""
+        """Change an inventory entry's quantity."""
         quantity = self._rng.choice([0, 1, 250])
-        entry = self._edit("inventory", self._one("inventory"), quantityOnStock=quantity, availableQuantity=quantity)
+        entry = self._edit("inventory", self._pick("inventory"), quantityOnStock=quantity, availableQuantity=quantity)
         return [self._stock_change("ResourceUpdated", entry)]
 
     def move_stock(self) -> list[Json]:
-        """An entry changes its supply channel."""
-        entry = self._one("inventory")
+        """Change an entry's supply channel."""
+        entry = self._pick("inventory")
         channel = self._free_channel(entry["sku"])
         if not channel:
             return []
@@ -127,25 +127,27 @@ class RandomCatalog(RandomCategories):
         return [self._stock_change("ResourceUpdated", moved)]
 
     def delete_stock(self) -> list[Json]:
-        """An entry is deleted; the SKU's last one: it is not tracked any more."""
-        entry = self._any_to_spare("inventory")
+        """Delete an entry. If it is the SKU's last one, its stock is no longer tracked."""
+        entry = self._pick_spare("inventory")
         if not entry:
             return []
         self._delete("inventory", entry)
         return [self._stock_change("ResourceDeleted", entry)]
 
     def add_stock(self) -> list[Json]:
-        """A SKU gets an entry, in a channel where it has none."""
-        sku = self._rng.choice(_skus(self._one("products")))
+        """Add an entry of a SKU in a channel where it has none."""
+        sku = self._rng.choice(_skus(self._pick("products")))
         channel = self._free_channel(sku)
         return self._new_stock(sku, **channel) if channel else []
 
-    # what they are made of
+    # shared parts
 
     def _free_channel(self, sku: str) -> dict[str, Any]:
-        """The `supplyChannel` of an entry in a channel where the SKU has none; empty if it has entries in all."""
+        """`supplyChannel` for a new entry of a SKU; empty if it has an entry in every channel."""
         taken = {
-            entry.get("supplyChannel", {}).get("id") for entry in self._all["inventory"].values() if entry["sku"] == sku
+            entry.get("supplyChannel", {}).get("id")
+            for entry in self._documents["inventory"].values()
+            if entry["sku"] == sku
         }
         free = [channel for channel in CHANNELS if channel not in taken]
         if not free:
@@ -156,19 +158,19 @@ class RandomCatalog(RandomCategories):
     def _new_stock(self, sku: str, **fields: Any) -> list[Json]:
         given = {name: value for name, value in fields.items() if value is not None}
         entry = make.entry(f"entry-{next(self._numbers)}", sku, self._rng.choice([0, 3, 99]), **given)
-        return [self._stock_change("ResourceCreated", self._put("inventory", entry))]
+        return [self._stock_change("ResourceCreated", self._store("inventory", entry))]
 
     def _stock_change(self, kind: str, entry: Json) -> Json:
-        """It names the SKU: without it a message can't say whose stock it wrote, once its entry is gone."""
+        """A change of an entry, with its SKU: after the entry is deleted, nothing else says whose stock it was."""
         return self._change(kind, "inventory-entry", entry, resourceUserProvidedIdentifiers={"sku": entry["sku"]})
 
     def _some_categories(self) -> list[str]:
-        known = list(self._all["categories"])
+        known = list(self._documents["categories"])
         return self._rng.sample(known, min(len(known), self._rng.randint(0, 2)))
 
 
 def _with_variant(current: Json, sku: str) -> Json:
-    """A product's data with one more variant."""
+    """A product's data with another variant."""
     number = 1 + max(variant["id"] for variant in (current["masterVariant"], *current["variants"]))
     return {**current, "variants": [*current["variants"], make.variant(sku, number)]}
 

@@ -1,7 +1,7 @@
-"""A tree of categories where a lot happens, by chance, and what its changes do to products.
+"""Random changes in a category tree, and their consequences for products.
 
-What docs/how-it-works.md leaves to a later message does not happen here: no two categories share a name, so that a move
-always changes the text of a path, and none moves while a message about it, or about one above or below it, is pending.
+Two cases that docs/how-it-works.md leaves to a later message are avoided. Category names are unique, so a move always
+changes the path's text. And a category does not move while a message about it, an ancestor or a descendant is pending.
 """
 
 import random
@@ -13,45 +13,46 @@ from tests.functional.documents import Json, reference
 from tests.functional.random_documents import RandomDocuments
 
 _DEEPEST = 3
-"""Ancestors that a category may have."""
+"""Most ancestors of a category."""
 
 
 class RandomCategories(RandomDocuments):
-    """The changes of categories: each is made in the sandbox and gives back its deliveries."""
+    """Changes of categories. Each is applied to the sandbox and returns its notifications."""
 
     def __init__(self, rng: random.Random, commercetools: Control) -> None:
         super().__init__(rng, commercetools)
         self._last_category_move: tuple[str, str] | None = None
-        """A category, and the parent that it had before, if any."""
+        """A category and its previous parent; empty if it had none."""
         self.is_pending: Callable[[Json], bool] = lambda _resource: False
-        """Whether a message about a resource is not acknowledged yet."""
+        """True if a message about a resource is not acknowledged yet."""
 
     def add_category(self) -> list[Json]:
-        """A category, often below another one."""
+        """Add a category, often below another one."""
         number = next(self._numbers)
-        parent = self._one("categories") if self._all["categories"] and self._rng.random() < 0.7 else None
+        parent = self._pick("categories") if self._documents["categories"] and self._rng.random() < 0.7 else None
         ancestors = [*_ancestors(parent), parent["id"]] if parent and len(_ancestors(parent)) < _DEEPEST else []
         category = make.category(f"category-{number}", f"Category {number}", ancestors=ancestors)
-        return [self._message("CategoryCreated", "category", self._put("categories", category))]
+        return [self._message("CategoryCreated", "category", self._store("categories", category))]
 
     def rename_category(self) -> list[Json]:
-        """Another name, which is part of its descendants' names."""
-        category = self._one("categories")
+        """Rename a category. Its name is also part of its descendants' names in Klaviyo."""
+        category = self._pick("categories")
         name = {"en-US": f"{category['id']} {self._rng.randrange(3)}"}
         category = self._edit("categories", category, name=name)
         return [self._change("ResourceUpdated", "category", category)]
 
     def move_category(self) -> list[Json]:
-        """Another parent, often the one before. Only the category itself is told: no descendant, no product.
+        """Move a category to another parent, often back to its previous one.
 
-        A descendant's version stays: what it inherits is no change of its own.
+        Like commercetools, this sends a notification only for the category itself, not for descendants or products, and
+        does not change its descendants' versions.
         """
-        categories = self._all["categories"]
+        categories = self._documents["categories"]
         if self._last_category_move and self._rng.random() < 0.4:
             category_id, parent_id = self._last_category_move
         else:
-            category_id = self._one("categories")["id"]
-            parent_id = self._one("categories")["id"] if self._rng.random() < 0.8 else ""
+            category_id = self._pick("categories")["id"]
+            parent_id = self._pick("categories")["id"] if self._rng.random() < 0.8 else ""
         if category_id not in categories or (parent_id and parent_id not in categories):
             return []
         category, branch = categories[category_id], self._branch(category_id)
@@ -67,10 +68,10 @@ class RandomCategories(RandomDocuments):
         return [self._change("ResourceUpdated", "category", categories[category_id])]
 
     def _move(self, category: Json, branch: set[str], above: list[str]) -> None:
-        """Put a branch below other ancestors, all of it at once."""
+        """Move a branch below other ancestors in one step."""
         moved = {}
         for own in branch - {category["id"]}:
-            document = self._all["categories"][own]
+            document = self._documents["categories"][own]
             ancestors = _ancestors(document)
             below = ancestors[ancestors.index(category["id"]) :]
             moved[own] = {**document, "ancestors": _references([*above, *below])}
@@ -82,13 +83,13 @@ class RandomCategories(RandomDocuments):
             "parent": reference("category", above[-1]) if above else None,
         }
         moved[category["id"]] = {name: value for name, value in root.items() if value is not None}
-        self._latest["categories"] = category["id"]
-        self._all["categories"] |= moved
+        self._last_changed["categories"] = category["id"]
+        self._documents["categories"] |= moved
         self._commercetools.put_all({"categories": list(moved.values())})
 
     def delete_category(self) -> list[Json]:
-        """A category without descendants; the products that were in it are published again without it."""
-        category = self._any_to_spare("categories")
+        """Delete a category without descendants, and take it out of its products."""
+        category = self._pick_spare("categories")
         if not category or len(self._branch(category["id"])) > 1:
             return []
         deliveries = []
@@ -99,14 +100,14 @@ class RandomCategories(RandomDocuments):
         self._delete("categories", category)
         return [self._change("ResourceDeleted", "category", category), *deliveries]
 
-    # what they are made of
+    # shared parts
 
     def _publish(self, product: Json, current: Json) -> list[Json]:
         master = {**product["masterData"], "published": True, "current": current}
         return [self._message("ProductPublished", "product", self._edit("products", product, masterData=master))]
 
     def _save(self, product: Json, current: Json) -> list[Json]:
-        """Publish a product that is published; change another one without a word."""
+        """Change a product's data. Only a published product is published again and sends a notification."""
         if product["masterData"]["published"]:
             return self._publish(product, current)
         self._edit("products", product, masterData={**product["masterData"], "current": current})
@@ -114,13 +115,13 @@ class RandomCategories(RandomDocuments):
 
     def _branch(self, category_id: str) -> set[str]:
         return {category_id} | {
-            own for own, category in self._all["categories"].items() if category_id in _ancestors(category)
+            own for own, category in self._documents["categories"].items() if category_id in _ancestors(category)
         }
 
     def _in_category(self, category_id: str) -> list[Json]:
         return [
             product
-            for product in self._all["products"].values()
+            for product in self._documents["products"].values()
             if category_id in {found["id"] for found in product["masterData"]["current"]["categories"]}
         ]
 

@@ -1,4 +1,4 @@
-"""The documents of a random shop as they are now, and the deliveries that tell of them."""
+"""The current documents of a random shop, and notifications about them."""
 
 import itertools
 import random
@@ -9,67 +9,70 @@ from sandbox.control import Control
 from tests.functional import documents as make
 from tests.functional.documents import Json
 
-_AGAIN = 0.6
-_LATE = timedelta(seconds=45)
-"""Age of a delivery when it is published: what is done differently in its first minute ends while a test runs."""
+_PICK_LAST_CHANGED = 0.6
+"""Probability of picking the document that was changed last."""
+_DELIVERY_AGE = timedelta(seconds=45)
+"""Age of a notification when it is published. Thus rules for the first minute stop applying during a test."""
 _FEWEST = 3
-_OPENED = timedelta(minutes=10)
+"""Documents that each collection keeps."""
+_OPENING_AGE = timedelta(minutes=10)
+"""Age of documents and notifications created while the shop opens."""
 
 
 class RandomDocuments:
-    """Documents as they are in the sandbox now."""
+    """The documents in the sandbox, and the random numbers that choose what happens to them."""
 
     def __init__(self, rng: random.Random, commercetools: Control) -> None:
         self._rng = rng
         self._commercetools = commercetools
         self._numbers = itertools.count(1)
         collections = ("customers", "categories", "products", "inventory", "standalone-prices", "orders", "payments")
-        self._all: dict[str, dict[str, Json]] = {name: {} for name in collections}
-        self._latest: dict[str, str] = {}
-        self._opening = True
-        """Whether what happens now happened long ago: its documents and deliveries are old."""
+        self._documents: dict[str, dict[str, Json]] = {name: {} for name in collections}
+        self._last_changed: dict[str, str] = {}
+        self._is_opening = True
+        """True until the shop is open: what happens until then gets `_OPENING_AGE`."""
 
-    def _one(self, collection: str) -> Json:
-        """Any document; often the one that was changed last, so that deliveries of one resource meet."""
-        latest = self._all[collection].get(self._latest.get(collection, ""))
-        if latest and self._rng.random() < _AGAIN:
-            return latest
-        return self._rng.choice(list(self._all[collection].values()))
+    def _pick(self, collection: str) -> Json:
+        """A random document. Often the one changed last, so that one resource gets concurrent notifications."""
+        last_changed = self._documents[collection].get(self._last_changed.get(collection, ""))
+        if last_changed and self._rng.random() < _PICK_LAST_CHANGED:
+            return last_changed
+        return self._rng.choice(list(self._documents[collection].values()))
 
-    def _any_to_spare(self, collection: str) -> Json | None:
-        """Any document, if others would be left without it."""
-        return self._one(collection) if len(self._all[collection]) > _FEWEST else None
+    def _pick_spare(self, collection: str) -> Json | None:
+        """A random document to delete; None if too few would remain."""
+        return self._pick(collection) if len(self._documents[collection]) > _FEWEST else None
 
-    def _put(self, collection: str, document: Json) -> Json:
+    def _store(self, collection: str, document: Json) -> Json:
         now = self._now()
         stored = {**document, "lastModifiedAt": now} | ({"createdAt": now} if document["version"] == 1 else {})
-        self._latest[collection] = stored["id"]
-        self._all[collection][stored["id"]] = stored
+        self._last_changed[collection] = stored["id"]
+        self._documents[collection][stored["id"]] = stored
         self._commercetools.put(collection, stored)
         return stored
 
     def _edit(self, collection: str, document: Json, **fields: Any) -> Json:
-        """Change fields; None takes one out."""
+        """Change fields; None removes a field."""
         changed = {**document, "version": document["version"] + 1, **fields}
-        return self._put(collection, {name: value for name, value in changed.items() if value is not None})
+        return self._store(collection, {name: value for name, value in changed.items() if value is not None})
 
     def _delete(self, collection: str, document: Json) -> None:
-        del self._all[collection][document["id"]]
+        del self._documents[collection][document["id"]]
         self._commercetools.delete(collection, document["id"])
 
     def _message(self, name: str, type_id: str, document: Json, **payload: Any) -> Json:
-        """A Message about this version of a document."""
+        """A Message about the document's current version."""
         now = self._now()
         return make.message(
             name, type_id, document["id"], resourceVersion=document["version"], createdAt=now, lastModifiedAt=now
         ) | payload  # fmt: skip
 
     def _change(self, kind: str, type_id: str, document: Json, **fields: Any) -> Json:
-        """A change that made this version of a document."""
+        """A change notification about the document's current version."""
         return make.change(
             kind, type_id, document["id"], version=document["version"], modifiedAt=self._now()
         ) | fields  # fmt: skip
 
     def _now(self) -> str:
-        now = datetime.now(UTC) - (_OPENED if self._opening else _LATE)
+        now = datetime.now(UTC) - (_OPENING_AGE if self._is_opening else _DELIVERY_AGE)
         return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""A shop whose people change by chance: they register, move, order with another e-mail or as guests, and are erased."""
+"""A shop with random changes of people: they register, change their e-mail, order, and are deleted or erased."""
 
 import random
 from collections.abc import Callable
@@ -14,10 +14,10 @@ Event = tuple[str, str]
 
 
 class RandomPeople:
-    """The shop, and what must become of its people and their orders.
+    """The shop, and what Klaviyo must hold of its people and orders.
 
-    Every change returns its deliveries, which tell true versions, those of orders also true times. `owners` says whose
-    each event is: a customer's id, or the e-mail that a guest ordered with.
+    Each change is applied to the sandbox and returns its notifications, with correct versions; those of orders also
+    have correct times.
     """
 
     def __init__(self, rng: random.Random, commercetools: Control) -> None:
@@ -27,28 +27,29 @@ class RandomPeople:
         self.customers: dict[str, Json] = {}
         self.orders: dict[str, Json] = {}
         self.owners: dict[Event, str] = {}
+        """The owner of each event: a customer's id, or the e-mail that a guest ordered with."""
         self.deleted: set[str] = set()
         self.erased: set[str] = set()
         self.emails: dict[str, set[str]] = {}
-        """Every e-mail that a customer ever had, by the customer's id."""
+        """All e-mails a customer ever had, by customer id."""
         self._kinds: dict[Callable[[], list[Json]], int] = {
             self.register: 6, self.register_guest: 3, self.change_email: 8, self.rename: 4, self.order: 10,
             self.order_as_guest: 6, self.move_order: 8, self.refund: 6, self.delete: 6,
         }  # fmt: skip
 
     def open(self, size: int) -> list[Json]:
-        """The first customers."""
+        """Register the first customers."""
         return [delivery for _ in range(size) for delivery in self.register()]
 
     def change(self) -> list[Json]:
-        """One random change; its deliveries."""
+        """Make one random change; return its notifications."""
         while True:
             (kind,) = self._rng.choices(list(self._kinds), list(self._kinds.values()))
             if deliveries := kind():
                 return deliveries
 
     def register(self, email: str = "") -> list[Json]:
-        """A new customer."""
+        """Register a customer."""
         number = self._next()
         customer_id = f"customer-{number}"
         email = email or f"person-{number}@example.com"
@@ -56,54 +57,54 @@ class RandomPeople:
         return [message("CustomerCreated", "customer", customer_id)]
 
     def register_guest(self) -> list[Json]:
-        """Somebody who ordered as a guest registers with the same e-mail."""
+        """Register a guest under the e-mail of their order."""
         taken = {email for emails in self.emails.values() for email in emails}
         guests = {order["customerEmail"].lower() for order in self.orders.values() if "customerId" not in order}
         new = sorted(guests - taken)
         return self.register(self._rng.choice(new)) if new else []
 
     def change_email(self) -> list[Json]:
-        """A customer has another e-mail."""
+        """Change a customer's e-mail."""
         return self._edit_customer(email=f"moved-{self._next()}@example.com")
 
     def rename(self) -> list[Json]:
-        """A customer has another name."""
+        """Change a customer's first name."""
         return self._edit_customer(firstName=f"Name {self._next()}")
 
     def order(self) -> list[Json]:
-        """A customer orders, now and then with another e-mail at the checkout."""
-        customer = self._someone()
+        """Place a customer's order, sometimes with another e-mail at the checkout."""
+        customer = self._any_customer()
         if not customer:
             return []
         other = self._rng.random() < 0.3
         email = f"checkout-{self._next()}@example.com" if other else customer["email"]
-        return self._place(customer["id"], {"customerId": customer["id"], "customerEmail": email})
+        return self._place_order(customer["id"], {"customerId": customer["id"], "customerEmail": email})
 
     def order_as_guest(self) -> list[Json]:
-        """Somebody orders without an account, now and then with a customer's e-mail."""
-        customer = self._someone()
+        """Place a guest order, sometimes with a customer's e-mail."""
+        customer = self._any_customer()
         if customer and self._rng.random() < 0.4:
-            # Of those who keep their account and their e-mail: else it would be a matter of time whose it is.
-            settled = [one for one in self.customers.values() if _is_settled(one)]
-            email = self._rng.choice(settled)["email"].upper() if settled else f"guest-{self._next()}@example.com"
+            # Only customers whose account and e-mail never change: otherwise the owner would depend on timing.
+            constant = [one for one in self.customers.values() if _never_changes(one)]
+            email = self._rng.choice(constant)["email"].upper() if constant else f"guest-{self._next()}@example.com"
         else:
             email = f"guest-{self._next()}@example.com"
-        return self._place(email.lower(), {"customerId": None, "customerEmail": email})
+        return self._place_order(email.lower(), {"customerId": None, "customerEmail": email})
 
     def move_order(self) -> list[Json]:
-        """An order is completed or cancelled."""
-        order = self._an_order()
+        """Complete or cancel an order."""
+        order = self._any_order()
         if not order or order["orderState"] != "Open":
             return []
         state, metric = self._rng.choice([("Complete", "Fulfilled Order"), ("Cancelled", "Cancelled Order")])
         self._store_order({**order, "version": order["version"] + 1, "orderState": state})
         self.owners[metric, order["id"]] = self.owners["Placed Order", order["id"]]
-        told = {"orderState": state, "resourceVersion": order["version"] + 1}
-        return [recent(message("OrderStateChanged", "order", order["id"], **told))]
+        payload = {"orderState": state, "resourceVersion": order["version"] + 1}
+        return [recent(message("OrderStateChanged", "order", order["id"], **payload))]
 
     def refund(self) -> list[Json]:
-        """A part of an order is refunded."""
-        order = self._an_order()
+        """Refund a part of an order."""
+        order = self._any_order()
         if not order:
             return []
         payment_id = order["paymentInfo"]["payments"][0]["id"]
@@ -112,9 +113,9 @@ class RandomPeople:
         return [recent(message("PaymentTransactionAdded", "payment", payment_id, transaction=refund))]
 
     def delete(self) -> list[Json]:
-        """A customer is deleted, most of them with data erasure."""
-        customer = self._someone()
-        if not customer or _is_settled(customer):
+        """Delete a customer, usually with data erasure."""
+        customer = self._any_customer()
+        if not customer or _never_changes(customer):
             return []
         customer_id = customer["id"]
         del self.customers[customer_id]
@@ -122,31 +123,34 @@ class RandomPeople:
         erase = self._rng.random() < 0.7
         self.deleted.add(customer_id)
         self.erased |= {customer_id} if erase else set()
-        told = {"version": customer["version"], **({"dataErasure": True} if erase else {})}
-        return [change("ResourceDeleted", "customer", customer_id, **told)]
+        fields = {"version": customer["version"], **({"dataErasure": True} if erase else {})}
+        return [change("ResourceDeleted", "customer", customer_id, **fields)]
 
     def _next(self) -> int:
         self._count += 1
         return self._count
 
-    def _someone(self) -> Json | None:
+    def _any_customer(self) -> Json | None:
         return self._rng.choice(list(self.customers.values())) if self.customers else None
 
-    def _an_order(self) -> Json | None:
+    def _any_order(self) -> Json | None:
         return self._rng.choice(list(self.orders.values())) if self.orders else None
 
     def _edit_customer(self, **fields: Any) -> list[Json]:
-        customer = self._someone()
-        if not customer or ("email" in fields and self._keeps_email(customer)):
+        customer = self._any_customer()
+        if not customer or ("email" in fields and self._must_keep_email(customer)):
             return []
         edited = {**customer, "version": customer["version"] + 1, **fields}
         self._store_customer(edited)
         return [change("ResourceUpdated", "customer", customer["id"], version=edited["version"])]
 
-    def _keeps_email(self, customer: Json) -> bool:
-        """Whether guests ordered, or may order, under the e-mail: a late double would find nobody with it any more."""
+    def _must_keep_email(self, customer: Json) -> bool:
+        """True if guests have ordered or may order with this e-mail.
+
+        If it changed, a late duplicate of a guest's order would no longer find its owner.
+        """
         ordered = {order["customerEmail"].lower() for order in self.orders.values() if "customerId" not in order}
-        return _is_settled(customer) or customer["email"] in ordered
+        return _never_changes(customer) or customer["email"] in ordered
 
     def _store_customer(self, customer: Json) -> None:
         customer = {**customer, "lastModifiedAt": now()}
@@ -158,18 +162,18 @@ class RandomPeople:
         self._commercetools.put("orders", order)
         self.orders[order["id"]] = order
 
-    def _place(self, owner: str, whose: Json) -> list[Json]:
+    def _place_order(self, owner: str, identity: Json) -> list[Json]:
         number = self._next()
         order_id = f"order-{number}"
         lines = [make.line_item(line, id=f"{order_id}-{line}") for line in range(1, self._rng.randint(1, 3) + 1)]
         payments = {"payments": [reference("payment", f"payment-{number}")]}
-        order = make.order(order_id, lines=lines, paymentInfo=payments, **whose)
+        order = make.order(order_id, lines=lines, paymentInfo=payments, **identity)
         self._store_order(order)
         self.owners["Placed Order", order_id] = owner
         self.owners |= {("Ordered Product", line["id"]): owner for line in lines}
         return [recent(message("OrderCreated", "order", order_id, order=order))]
 
 
-def _is_settled(customer: Json) -> bool:
-    """Whether a customer keeps the account and its e-mail: every third does."""
+def _never_changes(customer: Json) -> bool:
+    """True for every third customer: those keep their account and e-mail."""
     return int(customer["id"].rpartition("-")[2]) % 3 == 0

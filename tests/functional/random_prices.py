@@ -1,4 +1,4 @@
-"""Live edits of products and standalone prices, by chance. Few values, so that what was there before comes back."""
+"""Random live edits of products and standalone prices. There are few different values, so that former ones return."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ _COMING, _PAST = "2099-01-01T00:00:00.000Z", "2020-01-01T00:00:00.000Z"
 
 
 class RandomPrices(RandomCatalog):
-    """Changes that shoppers see without a publish: each is made in the sandbox and gives back its deliveries."""
+    """Changes that shoppers see without a publish. Each is applied to the sandbox and returns its notifications."""
 
     # live edits
 
     def edit_price_live(self) -> list[Json]:
-        """A variant's embedded price changes, in one currency or another, or is discounted."""
-        product = self._one("products")
+        """Change or discount a variant's embedded price, sometimes in another currency."""
+        product = self._pick("products")
         variants = self._variants(product)
         number = self._rng.randrange(len(variants))
         edits: list[tuple[str, Json]] = [
@@ -31,28 +31,28 @@ class RandomPrices(RandomCatalog):
         return self._edit_live(product, self._current(product, variants), (name, payload))
 
     def stage_price(self) -> list[Json]:
-        """A price is edited, and not published: the version moves on, and shoppers see nothing of it."""
-        product = self._one("products")
+        """Stage a price change: the product's version increases, but shoppers see no change."""
+        product = self._pick("products")
         product = self._edit("products", product)
         return [self._message("ProductPriceChanged", "product", product, variantId=1, staged=True)]
 
     def move_product_live(self) -> list[Json]:
-        """Into other categories, without a publish: a message for each that it left, and for each it came into."""
-        product = self._one("products")
+        """Move a product to other categories without a publish, with one Message per category it left or joined."""
+        product = self._pick("products")
         current = product["masterData"]["current"]
         before = {found["id"] for found in current["categories"]}
         now = self._some_categories()
-        told = [("ProductRemovedFromCategory", own) for own in sorted(before - set(now))]
-        told += [("ProductAddedToCategory", own) for own in sorted(set(now) - before)]
-        if not told:
+        moves = [("ProductRemovedFromCategory", own) for own in sorted(before - set(now))]
+        moves += [("ProductAddedToCategory", own) for own in sorted(set(now) - before)]
+        if not moves:
             return []
         current = {**current, "categories": [reference("category", own) for own in now]}
-        payloads = [(name, {"category": reference("category", own), "staged": False}) for name, own in told]
+        payloads = [(name, {"category": reference("category", own), "staged": False}) for name, own in moves]
         return self._edit_live(product, current, *payloads)
 
     def switch_price_mode(self) -> list[Json]:
-        """From embedded prices to standalone ones, or back; as now and then, SKUs get a standalone price before."""
-        product = self._one("products")
+        """Switch a product between embedded and standalone prices. First each of its SKUs gets a standalone price."""
+        product = self._pick("products")
         deliveries = [delivery for one in self._variants(product) for delivery in self._new_price(one["sku"])]
         mode = "Embedded" if product["priceMode"] == "Standalone" else "Standalone"
         product = self._edit("products", product, priceMode=mode)
@@ -61,14 +61,14 @@ class RandomPrices(RandomCatalog):
     # standalone prices
 
     def add_standalone_price(self) -> list[Json]:
-        """Another price of a SKU."""
-        return self._new_price(self._rng.choice(self._variants(self._one("products")))["sku"])
+        """Add a standalone price to a SKU."""
+        return self._new_price(self._rng.choice(self._variants(self._pick("products")))["sku"])
 
     def edit_standalone_price(self) -> list[Json]:
-        """Its value, discount, validity or tiers change; or it is switched off, or on again."""
-        if not self._all["standalone-prices"]:
+        """Change a standalone price's value, discount, validity or tiers, or switch it on or off."""
+        if not self._documents["standalone-prices"]:
             return []
-        price = self._one("standalone-prices")
+        price = self._pick("standalone-prices")
         value = money(self._rng.choice(PRICES))
         active = not price["active"]
         changes: list[tuple[str, Json, Json]] = [
@@ -83,10 +83,10 @@ class RandomPrices(RandomCatalog):
         return [self._message(name, "standalone-price", self._edit("standalone-prices", price, **fields), **payload)]
 
     def stage_standalone_price(self) -> list[Json]:
-        """A value is staged, and is applied by a later change."""
-        if not self._all["standalone-prices"]:
+        """Stage a standalone price's value, or apply the staged value."""
+        if not self._documents["standalone-prices"]:
             return []
-        price = self._one("standalone-prices")
+        price = self._pick("standalone-prices")
         if "staged" in price:
             applied = self._edit("standalone-prices", price, **price["staged"], staged=None)
             return [
@@ -99,17 +99,17 @@ class RandomPrices(RandomCatalog):
         return [self._message("StandalonePriceValueChanged", "standalone-price", staged, value=value, staged=True)]
 
     def delete_standalone_price(self) -> list[Json]:
-        """A price goes, perhaps its SKU's last one."""
-        price = self._any_to_spare("standalone-prices")
+        """Delete a standalone price, perhaps its SKU's last one."""
+        price = self._pick_spare("standalone-prices")
         if not price:
             return []
         self._delete("standalone-prices", price)
         return [self._message("StandalonePriceDeleted", "standalone-price", price, sku=price["sku"])]
 
-    # what they are made of
+    # shared parts
 
     def _edit_live(self, product: Json, current: Json, *messages: tuple[str, Json]) -> list[Json]:
-        """Change both sides of a product, and tell it without a publish."""
+        """Change a product's current data, and return these Messages instead of a publish."""
         master = {**product["masterData"], "current": current}
         product = self._edit("products", product, masterData=master)
         return [self._message(name, "product", product, **payload) for name, payload in messages]
@@ -120,7 +120,7 @@ class RandomPrices(RandomCatalog):
             "id": f"standalone-{next(self._numbers)}", "version": 1, "sku": sku, "active": True,
             "value": money(self._rng.choice(PRICES)), **{name: value for name, value in given.items() if value},
         }  # fmt: skip
-        price = self._put("standalone-prices", price)
+        price = self._store("standalone-prices", price)
         return [self._message("StandalonePriceCreated", "standalone-price", price, standalonePrice=price)]
 
     def _price(self, discounted: bool) -> Json:  # noqa: FBT001 - one of two kinds

@@ -1,6 +1,6 @@
-"""The life of one order after it was placed, by chance: deliveries, parcels, numbers, states and returns.
+"""Random changes of one order after it was placed: deliveries, parcels, tracking numbers, states and returns.
 
-What its messages must become is worked out here, from the rules and without the mappers.
+The events that its messages must produce are worked out here, without the mappers.
 """
 
 import itertools
@@ -31,20 +31,20 @@ _STATES = (*METRICS, "Ready", "Pending", "Delayed", "Backorder", "Canceled")
 _LINES = ("line-1", "line-2", "custom-1", "gone")
 
 EventKey = tuple[str, ...]
-"""What tells an event from the others: the metric, then what it is about."""
+"""Identifies an event: its metric, then what it is about."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A message, the order when it was made, and the events that it must become."""
+    """A message, the order at that time, and the events the message must produce."""
 
-    told: Json
+    message: Json
     order: Json
     events: frozenset[EventKey]
 
 
 class RandomShipments:
-    """One order; `live` makes its steps."""
+    """One order; `make_steps` changes it."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -59,8 +59,8 @@ class RandomShipments:
             shipping = [{"shippingKey": f"key-{n}", "shippingInfo": one} for n, one in enumerate(self._methods)]
             self._order |= {"shippingInfo": None, "shippingMode": "Multiple", "shipping": shipping}
 
-    def live(self, count: int) -> None:
-        """Make so many changes."""
+    def make_steps(self, count: int) -> None:
+        """Change the order until it has `count` steps."""
         kinds: list[Callable[[], None]] = [
             self._deliver, self._add_parcel, self._track, self._track, self._move, self._announce, self._take_back,
             self._set_returns,
@@ -70,28 +70,28 @@ class RandomShipments:
 
     @property
     def order(self) -> Json:
-        """The order as it is at last."""
+        """The order after its last step."""
         return self.steps[-1].order
 
     @property
     def events(self) -> frozenset[EventKey]:
-        """What all of its messages must become."""
+        """The events that all messages together must produce."""
         return frozenset().union(*(step.events for step in self.steps))
 
-    def _happened(
-        self, make: Callable[..., Json], *about: Any, events: frozenset[EventKey] = frozenset(), **told: Any
+    def _add_step(
+        self, make: Callable[..., Json], *arguments: Any, events: frozenset[EventKey] = frozenset(), **payload: Any
     ) -> None:
         self._order = {**self._order, "version": self._order["version"] + 1}
         number = next(self._numbers)
-        message = make(*deepcopy(about), id=f"message-{number}", resourceVersion=self._order["version"], **told)
-        events = frozenset((*one, f"message-{number}") if one[0] == METRICS["Partial"] else one for one in events)
+        message = make(*deepcopy(arguments), id=f"message-{number}", resourceVersion=self._order["version"], **payload)
+        events = frozenset((*key, f"message-{number}") if key[0] == METRICS["Partial"] else key for key in events)
         self.steps.append(Step(message, deepcopy(self._order), events))
 
     def _deliveries(self) -> list[Json]:
         return [one for info in self._methods for one in info["deliveries"]]
 
     def _parcels(self) -> list[tuple[Json, Json]]:
-        return [(one, its) for one in self._deliveries() for its in one["parcels"]]
+        return [(one, added) for one in self._deliveries() for added in one["parcels"]]
 
     def _deliver(self) -> None:
         quantities = {line: self.rng.randint(1, 2) for line in self.rng.sample(_LINES, self.rng.randint(1, 3))}
@@ -108,18 +108,18 @@ class RandomShipments:
         inside = {one["id"]: 1 for one in to["items"]} if self.rng.random() < 0.5 else {}
         added = parcel(number, self._tracking() if self.rng.random() < 0.6 else None, inside)
         to["parcels"].append(added)
-        self._happened(parcel_added, to, added, events=_confirmed(added))
+        self._add_step(parcel_added, to, added, events=_confirmed(added))
 
     def _track(self) -> None:
-        """A number comes, is corrected, is told again or is taken away."""
+        """Set, correct, repeat or remove a parcel's tracking number."""
         if not self._parcels():
             return
-        of, its = self.rng.choice(self._parcels())
-        its.pop("trackingData", None)
+        of, tracked = self.rng.choice(self._parcels())
+        tracked.pop("trackingData", None)
         tracking = self._tracking() if self.rng.random() < 0.9 else None
-        its |= {"trackingData": tracking} if tracking else {}
-        number = int(its["id"].rpartition("-")[2])
-        self._happened(tracking_updated, tracking, number, deliveryId=of["id"], events=_confirmed(its))
+        tracked |= {"trackingData": tracking} if tracking else {}
+        number = int(tracked["id"].rpartition("-")[2])
+        self._add_step(tracking_updated, tracking, number, deliveryId=of["id"], events=_confirmed(tracked))
 
     def _tracking(self) -> Json:
         is_return = self.rng.random() < 0.2
@@ -130,16 +130,16 @@ class RandomShipments:
         if old == state:
             return
         self._order = {**self._order, "shipmentState": state}
-        told = frozenset({(METRICS[state],)}) if state in METRICS else frozenset()
-        self._happened(shipment_state, state, oldShipmentState=old, events=told)
+        events = frozenset({(METRICS[state],)}) if state in METRICS else frozenset()
+        self._add_step(shipment_state, state, oldShipmentState=old, events=events)
 
     def _announce(self) -> None:
-        info = self._a_return()
+        info = self._new_return()
         self._order = {**self._order, "returnInfo": [*self._order["returnInfo"], info]}
-        self._happened(return_added, info, events=_returns(info))
+        self._add_step(return_added, info, events=_returns(info))
 
     def _take_back(self) -> None:
-        """An item comes back, or is found to be good or broken."""
+        """Mark a returned item as arrived, or an arrived one as sellable or unusable."""
         after = {"Advised": ["Returned"], "Returned": ["BackInStock", "Unusable"]}
         open_items = [
             (info, item)
@@ -151,23 +151,23 @@ class RandomShipments:
             return
         info, item = self.rng.choice(open_items)
         item["shipmentState"] = self.rng.choice(after[item["shipmentState"]])
-        told = frozenset({_returned(info, item)}) if item["shipmentState"] == "Returned" else frozenset()
-        self._happened(return_state, item["shipmentState"], int(item["id"].rpartition("-")[2]), events=told)
+        events = frozenset({_returned(info, item)}) if item["shipmentState"] == "Returned" else frozenset()
+        self._add_step(return_state, item["shipmentState"], int(item["id"].rpartition("-")[2]), events=events)
 
     def _set_returns(self) -> None:
-        """The list is set anew: the same returns with new ids, in another order, and perhaps one more."""
-        every = deepcopy(self._order["returnInfo"])
-        self.rng.shuffle(every)
-        for info in every:
+        """Replace the list of returns: the same ones with new ids in another order, and perhaps a new one."""
+        infos = deepcopy(self._order["returnInfo"])
+        self.rng.shuffle(infos)
+        for info in infos:
             self.rng.shuffle(info["items"])
             for item in info["items"]:
                 back = item["shipmentState"] != "Advised"
                 item |= {"id": f"return-item-{next(self._numbers)}", "shipmentState": "Returned" if back else "Advised"}
-        every += [self._a_return()] if self.rng.random() < 0.5 else []
-        self._order = {**self._order, "returnInfo": every}
-        self._happened(returns_set, *every, events=frozenset().union(*map(_returns, every)))
+        infos += [self._new_return()] if self.rng.random() < 0.5 else []
+        self._order = {**self._order, "returnInfo": infos}
+        self._add_step(returns_set, *infos, events=frozenset().union(*map(_returns, infos)))
 
-    def _a_return(self) -> Json:
+    def _new_return(self) -> Json:
         lines = self.rng.sample(_LINES, self.rng.randint(1, 2))
         items = [
             return_item(
@@ -181,11 +181,11 @@ class RandomShipments:
         return return_info(*items, tracking=f"R-{next(self._numbers)}")
 
 
-def _confirmed(its: Json) -> frozenset[EventKey]:
-    tracking = its.get("trackingData")
+def _confirmed(added: Json) -> frozenset[EventKey]:
+    tracking = added.get("trackingData")
     if not tracking or tracking["isReturn"]:
         return frozenset()
-    return frozenset({("Confirmed Shipment", f"{its['id']}:{tracking['trackingId']}")})
+    return frozenset({("Confirmed Shipment", f"{added['id']}:{tracking['trackingId']}")})
 
 
 def _returns(info: Json) -> frozenset[EventKey]:
@@ -197,6 +197,6 @@ def _returns(info: Json) -> frozenset[EventKey]:
 
 
 def _returned(info: Json, item: Json) -> EventKey:
-    """The line is not told of one that is gone: there is one of those in a return at most."""
+    """The event of a returned item. Without its line it has no name: a return has at most one such item."""
     name = {"line-1": "Product 1", "line-2": "Product 2", "custom-1": "Gift wrap"}.get(item["lineItemId"], "")
     return ("Returned Order", info["returnTrackingId"], name, str(item["quantity"]))

@@ -1,4 +1,4 @@
-"""A commercetools project where a lot happens, by chance: each change is made, and told by its deliveries."""
+"""A commercetools project with random changes. Each is applied to the sandbox and returns its notifications."""
 
 import random
 from collections.abc import Callable, Collection, Mapping
@@ -22,30 +22,31 @@ KINDS = {
     "rename_category": 6, "move_category": 6, "add_category": 3, "delete_category": 3,
     "place_order": 12, "move_order": 7, "refund": 7,
 }  # fmt: skip
-"""The kinds of changes, and how often each happens."""
+"""The kinds of changes, with their relative frequency."""
 
 _TRIES = 1000
+"""Attempts to find a change that is possible."""
 _REPLAYED = 0.1
-"""Share of the deliveries that are followed by the first one of their resource, which is ten minutes old by then."""
+"""Share of notifications after which the ten minutes old notification of the resource's creation is sent again."""
 
 
 class RandomShop(RandomPrices):
-    """The whole project, and the events that its orders must have become."""
+    """The whole project, and the events its orders must produce."""
 
     def __init__(self, rng: random.Random, commercetools: Control, kinds: Collection[str] = ()) -> None:
-        """`kinds` are those of KINDS that happen; empty: all."""
+        """`kinds` selects from KINDS; empty means all."""
         super().__init__(rng, commercetools)
         self.events: dict[Event, tuple[float, str]] = {}
-        """What each event is worth, and whose it is: a customer's id or a guest's e-mail address."""
+        """Value and owner of each event. The owner is a customer's id or a guest's e-mail."""
         self.erased: set[str] = set()
         self._kinds = {kind: KINDS[kind] for kind in kinds or KINDS}
-        self._first: dict[str, Json] = {}
-        """The delivery of a resource's creation, of what was there at the opening."""
+        self._creations: dict[str, Json] = {}
+        """The creation notifications of the resources that the shop opened with, by resource."""
 
     def open(self, size: int) -> list[Json]:
-        """The first customers, categories, products and stock entries, and the deliveries of their creation.
+        """Create the first customers, categories, products and inventory entries; return their notifications.
 
-        They tell of a time ten minutes ago.
+        All of it is dated ten minutes ago.
         """
         deliveries = [
             delivery
@@ -53,34 +54,36 @@ class RandomShop(RandomPrices):
             for _ in range(size)
             for delivery in add()
         ]
-        skus = [product["masterData"]["current"]["masterVariant"]["sku"] for product in self._all["products"].values()]
+        skus = [
+            product["masterData"]["current"]["masterVariant"]["sku"] for product in self._documents["products"].values()
+        ]
         deliveries += [delivery for sku in skus for delivery in self._new_stock(sku)]
-        self._first = {str(delivery["resource"]): delivery for delivery in deliveries}
-        self._opening = False
+        self._creations = {str(delivery["resource"]): delivery for delivery in deliveries}
+        self._is_opening = False
         return deliveries
 
     def change(self) -> list[Json]:
-        """Make one random change; its deliveries, and perhaps old ones of the same resources."""
+        """Make one random change; return its notifications, and sometimes old ones of the same resources."""
         for _ in range(_TRIES):
             kind = self._rng.choices(list(self._kinds), list(self._kinds.values()))[0]
             make_change: Callable[[], list[Json]] = getattr(self, kind)
             if deliveries := make_change():
-                first = [self._first.get(str(delivery["resource"])) for delivery in deliveries]
-                return deliveries + [old for old in first if old and self._rng.random() < _REPLAYED]
+                creations = [self._creations.get(str(delivery["resource"])) for delivery in deliveries]
+                return deliveries + [old for old in creations if old and self._rng.random() < _REPLAYED]
         raise AssertionError(f"none of {', '.join(self._kinds)} is possible")
 
     # customers
 
     def add_customer(self) -> list[Json]:
-        """A new customer; of even number they order, the others may change their address or be erased."""
+        """Add a customer. Those with even numbers order; the others may change their e-mail or be erased."""
         number = next(self._numbers)
         customer_id = f"customer-{number}"
-        customer = self._put("customers", make.customer(customer_id, addresses=[_address(number)]))
+        customer = self._store("customers", make.customer(customer_id, addresses=[_address(number)]))
         return [self._message("CustomerCreated", "customer", customer)]
 
     def edit_customer(self) -> list[Json]:
-        """Another name, company or city; another e-mail address of those who never ordered."""
-        customer = self._one("customers")
+        """Change a customer's name, company or city; or the e-mail, if the customer never orders."""
+        customer = self._pick("customers")
         number = self._rng.randrange(3)
         fields: Json = self._rng.choice(
             [
@@ -89,18 +92,22 @@ class RandomShop(RandomPrices):
                 {"addresses": [_address(next(self._numbers))]},
             ]
         )
-        if not _orders(customer["id"]) and self._rng.random() < 0.3:
+        if not _places_orders(customer["id"]) and self._rng.random() < 0.3:
             fields = {"email": f"{customer['id']}-{number}@example.com"}
         return [self._change("ResourceUpdated", "customer", self._edit("customers", customer, **fields))]
 
     def erase_customer(self) -> list[Json]:
-        """A customer who never ordered is deleted, with data erasure.
+        """Delete a customer who never orders, with data erasure.
 
-        Not one who was made under a minute ago: that such a one is gone may be a read that lags, and is for people to
-        look at (docs/failures.md, `young_customer`).
+        Only customers from the opening: the erasure of one created under a minute ago may be dead-lettered as
+        `young_customer` (docs/failures.md), as a lagging read can't be ruled out.
         """
-        customer = self._any_to_spare("customers")
-        if not customer or _orders(customer["id"]) or str(reference("customer", customer["id"])) not in self._first:
+        customer = self._pick_spare("customers")
+        if (
+            not customer
+            or _places_orders(customer["id"])
+            or str(reference("customer", customer["id"])) not in self._creations
+        ):
             return []
         self._delete("customers", customer)
         self.erased.add(customer["id"])
@@ -109,14 +116,14 @@ class RandomShop(RandomPrices):
     # orders
 
     def place_order(self) -> list[Json]:
-        """An order of one to three line items, of a customer or of a guest, with its payment."""
+        """Place an order with one to three line items and a payment, for a customer or a guest."""
         number = next(self._numbers)
-        customer = self._one("customers")
-        guest = not _orders(customer["id"])
+        customer = self._pick("customers")
+        guest = not _places_orders(customer["id"])
         order_id, email = f"order-{number}", f"guest-{number}@example.com" if guest else customer["email"]
         lines = [
             make.line_item(
-                line, self._one("products")["id"], id=f"{order_id}-line-{line}", totalPrice=money(100 * line)
+                line, self._pick("products")["id"], id=f"{order_id}-line-{line}", totalPrice=money(100 * line)
             )
             for line in range(1, self._rng.randint(1, 3) + 1)
         ]
@@ -128,18 +135,18 @@ class RandomShop(RandomPrices):
             customerEmail=email,
             paymentInfo=payments,
         )
-        self._put("payments", make.payment(f"payment-{number}", []))
-        order = self._put("orders", order)
+        self._store("payments", make.payment(f"payment-{number}", []))
+        order = self._store("orders", order)
         self._expect("Placed Order", order_id, order["totalPrice"], order)
         for line in lines:
             self._expect("Ordered Product", line["id"], line["totalPrice"], order)
         return [self._message("OrderCreated", "order", order, order=order)]
 
     def move_order(self) -> list[Json]:
-        """An order is completed or cancelled."""
-        if not self._all["orders"]:
+        """Complete or cancel an order."""
+        if not self._documents["orders"]:
             return []
-        order = self._one("orders")
+        order = self._pick("orders")
         if order["orderState"] != "Open":
             return []
         state, metric = self._rng.choice([("Complete", "Fulfilled Order"), ("Cancelled", "Cancelled Order")])
@@ -148,12 +155,12 @@ class RandomShop(RandomPrices):
         return [self._message("OrderStateChanged", "order", order, orderState=state, oldOrderState="Open")]
 
     def refund(self) -> list[Json]:
-        """A part of an order is refunded, at once or pending first."""
-        if not self._all["orders"]:
+        """Refund a part of an order, at once or pending first."""
+        if not self._documents["orders"]:
             return []
-        order = self._one("orders")
+        order = self._pick("orders")
         payment_id = order["paymentInfo"]["payments"][0]["id"]
-        payment = self._all["payments"][payment_id]
+        payment = self._documents["payments"][payment_id]
         refund = make.transaction(f"refund-{next(self._numbers)}", self._rng.randint(1, 99))
         payment = self._edit("payments", payment, transactions=[*payment["transactions"], refund])
         self._expect("Refunded Order", f"{payment_id}:{refund['id']}", refund["amount"], order)
@@ -165,16 +172,16 @@ class RandomShop(RandomPrices):
             self._message("PaymentTransactionStateChanged", "payment", payment, **settled),
         ]
 
-    def _expect(self, metric: str, unique_id: str, worth: Mapping[str, Any], order: Json) -> None:
-        whose = order.get("customerId") or order["customerEmail"]
-        self.events[metric, unique_id] = (worth["centAmount"] / 100, whose)
+    def _expect(self, metric: str, unique_id: str, amount: Mapping[str, Any], order: Json) -> None:
+        owner = order.get("customerId") or order["customerEmail"]
+        self.events[metric, unique_id] = (amount["centAmount"] / 100, owner)
 
 
-def _orders(customer_id: str) -> bool:
-    """Whether a customer is one of those who order."""
+def _places_orders(customer_id: str) -> bool:
+    """True if a customer is one of those who order."""
     return int(customer_id.rpartition("-")[2]) % 2 == 0
 
 
 def _address(number: int) -> Json:
-    """An address with a mobile number that nobody else has: Klaviyo takes it for one person's."""
+    """An address with a unique mobile number: to Klaviyo, the same number means the same person."""
     return make.address(city=f"City {number}", mobile=f"0171 {3_000_000 + number}")

@@ -1,4 +1,4 @@
-"""A push subscription as Pub/Sub keeps one: many at a time, in any order, again until acknowledged."""
+"""A push subscription that behaves like Pub/Sub: concurrent, unordered, redelivering until acknowledged."""
 
 import base64
 import contextlib
@@ -20,11 +20,11 @@ _ANSWER_SECONDS = 60
 
 
 class Subscription:
-    """Messages on their way to push endpoints, any of them. What is not acknowledged is pushed again after a pause."""
+    """Pushes each message to a random endpoint. Redelivers what is not acknowledged, after a pause."""
 
     def __init__(self, urls: Sequence[str], rng: random.Random) -> None:
         self.pushed: list[dict[str, Any]] = []
-        """Every push: the message, from when until when, to whom, and whether it was acknowledged."""
+        """All pushes: message, delivery, start and end time, endpoint, and whether it was acknowledged."""
         self._addresses = [urlsplit(url).netloc for url in urls]
         self._rng = rng
         self._changed = threading.Condition()
@@ -36,7 +36,7 @@ class Subscription:
         self._ended = False
 
     def publish(self, delivery: Mapping[str, Any], delay: float = 0) -> None:
-        """Have a delivery pushed, `delay` seconds from now."""
+        """Push a delivery in `delay` seconds."""
         with self._changed:
             self._published += 1
             self._deliveries[self._published] = delivery
@@ -49,21 +49,21 @@ class Subscription:
 
     @property
     def published(self) -> int:
-        """Messages so far."""
+        """Number of messages published so far."""
         return self._published
 
     def is_pending(self, resource: Mapping[str, Any]) -> bool:
-        """Whether a message about a resource is not acknowledged yet."""
+        """True if a message about a resource is not acknowledged yet."""
         with self._changed:
             return self._pending[str(resource)] > 0
 
     @property
     def refusals(self) -> int:
-        """Pushes that were not acknowledged."""
+        """Number of pushes that were not acknowledged."""
         return sum(not push["acknowledged"] for push in self.pushed)
 
     def wait_for_room(self, most: int, soon: float) -> None:
-        """Return when fewer messages than `most` are being pushed, or due in `soon` seconds."""
+        """Wait until fewer than `most` messages are in flight or due within `soon` seconds."""
         while True:
             with self._changed:
                 end = time.monotonic() + soon
@@ -73,7 +73,7 @@ class Subscription:
 
     @contextmanager
     def pushing(self, at_a_time: int) -> Iterator[None]:
-        """Push `at_a_time` messages at a time inside the block."""
+        """Push up to `at_a_time` messages concurrently during the block."""
         workers = [threading.Thread(target=self._push_until_ended) for _ in range(at_a_time)]
         for worker in workers:
             worker.start()
@@ -87,7 +87,7 @@ class Subscription:
                 worker.join()
 
     def drained(self, seconds: float) -> bool:
-        """Wait until every message is acknowledged; False when that takes longer than `seconds`."""
+        """Wait until every message is acknowledged; False if that takes longer than `seconds`."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._waiting and not self._pushing, seconds)
 

@@ -1,4 +1,4 @@
-"""A server that answers each request with just the bytes a test gives, right or wrong, and what calls it."""
+"""A server that answers each request with the exact bytes a test gives, and a client for it."""
 
 import itertools
 import queue
@@ -18,20 +18,20 @@ from clients.retrying import Timeouts
 from clients.transport import Answer, Connections
 
 LONG = 10.0
-"""Seconds: more than anything takes that goes well."""
+"""Seconds: longer than any successful exchange takes."""
 LONG_TIMEOUTS: Timeouts = (LONG, LONG)
 
 
 class Ending(Enum):
-    """How the server lets go of a connection."""
+    """How the server ends a connection."""
 
-    CLOSED = "as it should"
-    RESET = "with a packet that says so"
+    CLOSED = "an orderly close"
+    RESET = "a TCP reset"
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A request as it came, and the number of the connection that it came on."""
+    """A request, and the number of the connection it arrived on."""
 
     connection: int
     method: str
@@ -42,22 +42,22 @@ class Received:
 
 
 Script = Callable[[Received], Iterable[bytes | Ending]]
-"""What a request is answered with, part by part. The connection stays open after it, unless an ending comes last."""
+"""Returns the parts of the answer to a request. The connection stays open, unless the last part is an ending."""
 
 
 def http_response(body: bytes = b"", *headers: str, status: str = "200 OK") -> bytes:
-    """A whole answer."""
+    """A complete HTTP response."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
     return "\r\n".join(lines).encode("latin-1") + body
 
 
 def always(*parts: bytes | Ending) -> Script:
-    """The same parts for every request."""
+    """A script that answers every request with the same parts."""
     return lambda _: parts
 
 
 class ScriptedServer(socketserver.ThreadingTCPServer):
-    """The server, on a free port, with a thread for each connection."""
+    """The server, on a free port, with one thread per connection."""
 
     request_queue_size = 64
 
@@ -66,18 +66,18 @@ class ScriptedServer(socketserver.ThreadingTCPServer):
         self.script = script
         self.tls = tls
         self.received: list[Received] = []
-        self.numbers = itertools.count()
+        self.connection_numbers = itertools.count()
         self.ended: queue.Queue[int] = queue.Queue()
-        """Numbers of the connections that are over, in the order of their ends."""
+        """Numbers of the closed connections, in the order they ended."""
         self.open: set[socket.socket] = set()
 
     @property
     def url(self) -> str:
-        """Where it listens, without a path."""
+        """Base URL of the server."""
         return f"http{'s' if self.tls else ''}://127.0.0.1:{self.server_address[1]}"
 
     def server_close(self) -> None:
-        """End what callers have left open, and wait for its threads."""
+        """Close the connections that clients left open, and wait for the threads."""
         for connection in list(self.open):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -89,10 +89,10 @@ class _Connection(socketserver.BaseRequestHandler):
     request: socket.socket
 
     def handle(self) -> None:
-        number = next(self.server.numbers)
-        # For a caller that waits without end, and was not to: its test is to fail, not to hang.
+        number = next(self.server.connection_numbers)
+        # If a client wrongly waits forever, its test must fail instead of hanging.
         self.request.settimeout(LONG)
-        # Callers that give up are what many a test is about.
+        # Many tests are about clients that give up.
         with suppress(OSError):
             tls = self.server.tls
             connection = tls.wrap_socket(self.request, server_side=True) if tls else self.request
@@ -109,7 +109,7 @@ class _Connection(socketserver.BaseRequestHandler):
             received = Received(number, method, target, version, headers, body)
             self.server.received.append(received)
             for part in self.server.script(received):
-                if part is Ending.RESET:  # a close that waits for nothing
+                if part is Ending.RESET:  # linger for 0 s: close sends a reset
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 if isinstance(part, Ending):
                     return
@@ -118,14 +118,14 @@ class _Connection(socketserver.BaseRequestHandler):
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A server, and the connections to it."""
+    """A running server, and connections to it."""
 
     server: ScriptedServer
     connections: Connections
 
     @property
     def received(self) -> list[Received]:
-        """Every request so far."""
+        """All requests so far."""
         return self.server.received
 
     def exchange(
@@ -138,14 +138,14 @@ class Backend:
         *,
         all_headers: bool = False,
     ) -> Answer:
-        """Call the server."""
+        """Send a request to the server."""
         url = self.server.url + target
         return self.connections.exchange(method, url, headers, body, timeouts, all_headers=all_headers)
 
 
 @contextmanager
 def scripted(script: Script, *, compressed: bool = True, tls: ssl.SSLContext | None = None) -> Iterator[Backend]:
-    """Run a server with this script, and connect to nothing yet."""
+    """Run a server with this script. Connections are opened by the first exchange."""
     with ScriptedServer(script, tls) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

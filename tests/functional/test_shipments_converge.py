@@ -31,7 +31,7 @@ def lives() -> list[RandomShipments]:
     seed = int(os.environ.get("SHIPMENTS_SEED") or random.randrange(2**32))
     made = [RandomShipments(seed + number) for number in range(LIVES)]
     for one in made:
-        one.live(STEPS)
+        one.make_steps(STEPS)
     return made
 
 
@@ -44,7 +44,7 @@ def test_live_each_message_becomes_what_it_tells(
             _begin(sandbox, life.steps[0].order)
             for step in life.steps:
                 sandbox.commercetools.put("orders", step.order)
-                _deliver(function, _left_out(step.told) if left_out else step.told)
+                _deliver(function, _left_out(step.message) if left_out else step.message)
             assert _events(sandbox) == life.events, life.seed
 
 
@@ -65,7 +65,7 @@ def test_the_order_moves_on_while_they_come(sandbox: Sandbox, function: Function
         late = sorted((number + life.rng.uniform(0, 5), number) for number in range(len(life.steps)) for _ in range(2))
         for at, number in late:
             sandbox.commercetools.put("orders", life.steps[min(int(at), len(life.steps) - 1)].order)
-            _deliver(function, life.steps[number].told)
+            _deliver(function, life.steps[number].message)
         assert _events(sandbox) == life.events, life.seed
 
 
@@ -88,9 +88,9 @@ def test_late_without_payloads_nothing_is_made_up(
         back = [
             item for info in life.order["returnInfo"] for item in info["items"] if item["shipmentState"] != "Advised"
         ]
-        if any(step.told["type"] == "ParcelAddedToDelivery" for step in life.steps):
+        if any(step.message["type"] == "ParcelAddedToDelivery" for step in life.steps):
             assert shown <= found, life.seed
-        if any(step.told["type"].startswith("ReturnInfo") for step in life.steps):
+        if any(step.message["type"].startswith("ReturnInfo") for step in life.steps):
             assert sum(one[0] == "Returned Order" for one in found) == len(back), life.seed
 
 
@@ -100,7 +100,7 @@ def _begin(sandbox: Sandbox, order: Json) -> None:
 
 
 def _told(steps: Iterable[Step]) -> list[Json]:
-    return [step.told for step in steps]
+    return [step.message for step in steps]
 
 
 def _left_out(told: Json) -> Json:

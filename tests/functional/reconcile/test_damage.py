@@ -43,7 +43,7 @@ def test_random_damage_is_named_exactly_and_mended(
     assert compare.error_lines() == [], f"seed {seed}"
     left = klaviyo_records(sandbox)
     extra = {kind: {*damage.expected[kind].extra} for kind in ("categories", "items", "variants")}
-    foreign = {"categories": {"someone-s"}, "items": {"someone-s"}, "variants": {"of someone", "of one gone"}}
+    foreign = {"categories": {"someone-s"}, "items": {"someone-s"}, "variants": {"of someone", "of one deleted"}}
     for kind, of_kind in foreign.items():
         assert {own for own in left[kind] if own not in whole[kind]} == of_kind | extra[kind], f"seed {seed}"
         assert {own: one for own, one in left[kind].items() if own in whole[kind]} == whole[kind], f"seed {seed}"
