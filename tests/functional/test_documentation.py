@@ -171,7 +171,7 @@ def test_the_handler_of_the_guide_works_as_written(sandbox: Sandbox, tmp_path: P
         ["ruff", "check", "handlers", "samples"],
         ["ruff", "format", "--check", "handlers"],
         ["pytest", "-q", "-n0", "tests/unit/test_samples.py", "tests/unit/test_layers.py",
-         "tests/functional/test_messages.py::test_what_is_consumed_is_what_the_table_lists",
+         "tests/functional/test_messages.py::test_the_registry_has_the_keys_of_the_table",
          "tests/functional/test_documentation.py::test_the_table_names_every_message",
          "tests/deploy/test_terraform.py::test_messages_asked_for_are_those_of_the_registry"],
     ]  # fmt: skip

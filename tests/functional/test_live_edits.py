@@ -1,4 +1,4 @@
-"""Products that are edited live, without a publish: only what differs is written, and what is staged is nothing."""
+"""Products that are edited live, without a publish: only differences are written, and staged edits are ignored."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -31,19 +31,15 @@ WITHOUT_THE_FIELD: Mapping[str, Mapping[str, Any]] = {
 EDITS = [*STAGED_OR_LIVE, *WITHOUT_THE_FIELD]
 
 
-def _told(name: str, **payload: Any) -> dict[str, Any]:
+def _product_message(name: str, **payload: Any) -> dict[str, Any]:
     return message(name, "product", "product-1", **payload)
 
 
-def _cut(name: str, **payload: Any) -> dict[str, Any]:
-    return too_large(name, "product", "product-1", resourceVersion=payload["resourceVersion"])
-
-
-PUBLISHED = _told("ProductPublished")
+PUBLISHED = _product_message("ProductPublished")
 
 
 def _variant(sku: str, number: int, cents: int, before: int | None = None) -> dict[str, Any]:
-    """A variant at a price, or at a discount; they share an image, so that one more changes nothing of the item."""
+    """A variant at a price, or discounted from `before`. All share an image, so adding one keeps the item as it is."""
     price: dict[str, Any] = {"id": f"price-{number}", "value": money(before or cents)}
     if before:
         price["discounted"] = {"value": money(cents), "discount": reference("product-discount", "sale")}
@@ -55,10 +51,10 @@ def _put(sandbox: Sandbox, *variants: dict[str, Any], version: int = 1, **fields
 
 
 @pytest.mark.parametrize("name", STAGED_OR_LIVE)
-def test_what_is_staged_is_ignored(sandbox: Sandbox, function: Function, name: str) -> None:
-    """Shoppers see nothing of it, so nobody is asked."""
+def test_staged_edits_are_ignored(sandbox: Sandbox, function: Function, name: str) -> None:
+    """Shoppers don't see staged edits, so neither backend is called."""
     _put(sandbox, _variant("A", 1, 1000))
-    done = measured(sandbox, function, _told(name, staged=True, **STAGED_OR_LIVE[name]))
+    done = measured(sandbox, function, _product_message(name, staged=True, **STAGED_OR_LIVE[name]))
     assert (done.outcome, done.calls) == ("ignored staged", (0, 0))
 
 
@@ -75,44 +71,51 @@ def test_what_is_staged_is_ignored(sandbox: Sandbox, function: Function, name: s
 def test_a_discount_is_staged_if_all_its_prices_are(
     sandbox: Sandbox, function: Function, staged: tuple[bool | None, ...], outcome: str
 ) -> None:
-    """One live price among them is copied; a price that does not say is live."""
+    """One live price is enough to copy the product; a price without `staged` is live."""
     _put(sandbox, _variant("A", 1, 1000))
     updated = [{"variantId": 1, "priceId": "p"} | ({} if one is None else {"staged": one}) for one in staged]
-    assert measured(sandbox, function, _told("ProductPriceDiscountsSet", updatedPrices=updated)).outcome == outcome
+    assert (
+        measured(sandbox, function, _product_message("ProductPriceDiscountsSet", updatedPrices=updated)).outcome
+        == outcome
+    )
 
 
 @pytest.mark.parametrize(
-    "make", [_told, lambda name, **_: too_large(name, "product", "product-1")], ids=["whole", "cut"]
+    "make_message",
+    [_product_message, lambda name, **_: too_large(name, "product", "product-1")],
+    ids=["included", "too large"],
 )
 @pytest.mark.parametrize("name", EDITS)
 def test_a_live_edit_copies_the_product(
-    sandbox: Sandbox, function: Function, name: str, make: Callable[..., dict[str, Any]]
+    sandbox: Sandbox, function: Function, name: str, make_message: Callable[..., dict[str, Any]]
 ) -> None:
-    """As it is now, whatever the payload says; also when the payload was too large to be included."""
+    """The product is copied as it is now, whatever the payload says, and also if the payload was too large."""
     _put(sandbox, _variant("A", 1, 1000))
     function.deliver(PUBLISHED)
     _put(sandbox, _variant("A", 1, 3000), _variant("B", 2, 4000), version=2)
     payload = {**STAGED_OR_LIVE, **WITHOUT_THE_FIELD}[name]
     live = {"staged": False} if name in STAGED_OR_LIVE else {}
-    done = measured(sandbox, function, make(name, **payload, **live, resourceVersion=2))
+    done = measured(sandbox, function, make_message(name, **payload, **live, resourceVersion=2))
     assert done.outcome == "synced"
     assert done.state["items"]["product-1"]["price"] == 30
     assert {sku: one["price"] for sku, one in done.state["variants"].items()} == {"A": 30, "B": 40}
 
 
 def _sale(sandbox: Sandbox, function: Function, **prices: int) -> Measured:
-    """Two variants of 10.00 and 20.00 EUR are published, then one of them is discounted."""
+    """Publish two variants at 10.00 and 20.00 EUR, then discount some of them."""
     _put(sandbox, _variant("A", 1, 1000), _variant("B", 2, 2000))
     function.deliver(PUBLISHED)
     reduced = [_variant(sku, number, prices.get(sku, was), was) if sku in prices else _variant(sku, number, was)
                for sku, number, was in (("A", 1, 1000), ("B", 2, 2000))]  # fmt: skip
     _put(sandbox, *reduced, version=2)
-    told = [{"variantId": 1, "priceId": "price", "staged": False}]
-    return measured(sandbox, function, _told("ProductPriceDiscountsSet", updatedPrices=told, resourceVersion=2))
+    updated = [{"variantId": 1, "priceId": "price", "staged": False}]
+    return measured(
+        sandbox, function, _product_message("ProductPriceDiscountsSet", updatedPrices=updated, resourceVersion=2)
+    )
 
 
 def test_a_discount_on_one_variant_writes_that_variant(sandbox: Sandbox, steady: Function) -> None:
-    """The item shows another variant's price: it is compared, and not written."""
+    """The item shows another variant's price, so it is compared but not written."""
     done = _sale(sandbox, steady, B=1500)
     assert (done.outcome, done.calls) == ("synced", (1 + 2, 2 + 1))
     assert sorted(done.written) == ["get_catalog_item", "get_variants_for_catalog_item", "update_catalog_variant"]
@@ -121,54 +124,56 @@ def test_a_discount_on_one_variant_writes_that_variant(sandbox: Sandbox, steady:
     assert done.state["items"]["product-1"]["price"] == 10
 
 
-def test_a_discount_on_the_items_variant_writes_the_item_too(sandbox: Sandbox, steady: Function) -> None:
-    """Price and tables are the item's as well."""
+def test_a_discount_on_the_variant_of_the_item_writes_both(sandbox: Sandbox, steady: Function) -> None:
+    """The item shows the price and the tables of this variant."""
     done = _sale(sandbox, steady, A=800)
     assert (done.outcome, done.calls) == ("synced", (1 + 2, 2 + 1 + 1))
     item = done.state["items"]["product-1"]
     assert (item["price"], item["custom_metadata"]["compare_at_price"]) == (8, 10)
 
 
-def test_after_the_sale_the_old_price_goes(sandbox: Sandbox, steady: Function) -> None:
-    """The key that is no longer wanted is sent as null, to the item and to the variant: Klaviyo may merge."""
+def test_after_the_sale_the_old_price_is_removed(sandbox: Sandbox, steady: Function) -> None:
+    """The unused key is sent as null to the item and the variant, because Klaviyo may merge metadata."""
     _sale(sandbox, steady, A=800)
     _put(sandbox, _variant("A", 1, 1000), _variant("B", 2, 2000), version=3)
-    done = measured(sandbox, steady, _told("ProductPriceDiscountsSet", updatedPrices=[], resourceVersion=3))
+    done = measured(sandbox, steady, _product_message("ProductPriceDiscountsSet", updatedPrices=[], resourceVersion=3))
     for shown in (done.state["items"]["product-1"], done.state["variants"]["A"]):
         assert shown["price"] == 10
         assert shown["custom_metadata"]["compare_at_price"] is None
-    again = measured(sandbox, steady, _told("ProductPriceDiscountsSet", updatedPrices=[], resourceVersion=3))
-    assert not [name for name in again.written if name.startswith("update")], "null is as good as absent"
+    again = measured(sandbox, steady, _product_message("ProductPriceDiscountsSet", updatedPrices=[], resourceVersion=3))
+    assert not [name for name in again.written if name.startswith("update")], "null counts as absent"
 
 
-def test_the_old_price_goes_though_nothing_else_changed(sandbox: Sandbox, serve: Serve, settings_file: Any) -> None:
-    """A shop that takes `compare_at` off: the price is what it was, and the key is a difference all the same."""
+def test_the_old_price_is_removed_though_nothing_else_changed(
+    sandbox: Sandbox, serve: Serve, settings_file: Any
+) -> None:
+    """If a shop switches `compare_at` off, the price stays the same, but the leftover key is still a difference."""
     _sale(sandbox, serve(), A=800)
     without = serve(SYNC_CONFIG=settings_file('[price]\ncompare_at = ""\n[limits]\nstale_after = 30\n'))
     done = measured(sandbox, without, PUBLISHED | {"resourceVersion": 2})
     assert (done.written.count("update_catalog_item"), done.written.count("update_catalog_variant")) == (1, 1)
     for shown in (done.state["items"]["product-1"], done.state["variants"]["A"]):
         assert (shown["price"], shown["custom_metadata"]["compare_at_price"]) == (8, None)
-    again = measured(sandbox, without, _told("ProductPricesSet", resourceVersion=2))
+    again = measured(sandbox, without, _product_message("ProductPricesSet", resourceVersion=2))
     assert not [name for name in again.written if name.startswith("update")]
 
 
 @pytest.mark.parametrize("name", EDITS)
-def test_a_live_edit_of_what_is_not_published(sandbox: Sandbox, function: Function, name: str) -> None:
-    """It makes nothing, also while it is young; an item that was left behind goes."""
+def test_a_live_edit_of_an_unpublished_product(sandbox: Sandbox, function: Function, name: str) -> None:
+    """It creates nothing, and deletes an item that was left over."""
     _put(sandbox, _variant("A", 1, 1000))
     function.deliver(PUBLISHED)
     _put(sandbox, _variant("A", 1, 1000), version=2, published=False)
-    done = measured(sandbox, function, _told(name, resourceVersion=2))
+    done = measured(sandbox, function, _product_message(name, resourceVersion=2))
     assert (done.outcome, done.state["items"], done.state["variants"]) == ("synced", {}, {})
-    again = measured(sandbox, function, _told(name, resourceVersion=2))
+    again = measured(sandbox, function, _product_message(name, resourceVersion=2))
     assert (again.outcome, again.state["items"]) == ("synced", {})
 
 
-def test_an_edit_that_can_not_be_read_yet_is_tried_again(sandbox: Sandbox, function: Function) -> None:
+def test_an_edit_that_reads_do_not_show_yet_is_retried(sandbox: Sandbox, function: Function) -> None:
     """The projection is older than the message."""
     _put(sandbox, _variant("A", 1, 1000))
-    done = measured(sandbox, function, _told("ProductPriceChanged", staged=False, resourceVersion=2))
+    done = measured(sandbox, function, _product_message("ProductPriceChanged", staged=False, resourceVersion=2))
     assert (done.outcome, done.written) == ("retried stale_read", ())
 
 
@@ -182,25 +187,25 @@ def _publish_in_women(sandbox: Sandbox, function: Function) -> None:
 
 @pytest.mark.parametrize("name", ["ProductAddedToCategory", "ProductRemovedFromCategory"])
 def test_a_move_writes_the_item(sandbox: Sandbox, serve: Serve, name: str) -> None:
-    """By an instance that knows nothing of it, without asking where the item is."""
+    """An instance that knows nothing of the item writes its categories without reading them first."""
     _publish_in_women(sandbox, serve())
     _put(sandbox, _variant("A", 1, 1000), version=2, categories=["men"])
-    done = measured(sandbox, serve(), _told(name, staged=False, resourceVersion=2))
+    done = measured(sandbox, serve(), _product_message(name, staged=False, resourceVersion=2))
     assert sorted(done.written) == ["get_catalog_item", "get_variants_for_catalog_item", "update_catalog_item"]
     assert done.state["items"]["product-1"]["categories"] == ["men"]
 
 
-def test_an_edit_of_prices_leaves_the_item_where_it_is(sandbox: Sandbox, serve: Serve) -> None:
-    """The message about the category writes it; this one costs no question."""
+def test_a_price_edit_does_not_move_the_item(sandbox: Sandbox, serve: Serve) -> None:
+    """The message about the category moves the item, so this one need not read its categories."""
     _publish_in_women(sandbox, serve())
     _put(sandbox, _variant("A", 1, 1000), version=2, categories=["men"])
-    done = measured(sandbox, serve(), _told("ProductPriceChanged", staged=False, resourceVersion=2))
+    done = measured(sandbox, serve(), _product_message("ProductPriceChanged", staged=False, resourceVersion=2))
     assert sorted(done.written) == ["get_catalog_item", "get_variants_for_catalog_item"]
 
 
 @pytest.mark.parametrize(("now_in", "writes"), [("women", 0), ("men", 1)])
-def test_a_publish_asks_where_the_item_is(sandbox: Sandbox, serve: Serve, now_in: str, writes: int) -> None:
-    """Where nothing else differs; unless the same instance wrote it as it is within the last minute."""
+def test_a_publish_reads_the_categories_of_the_item(sandbox: Sandbox, serve: Serve, now_in: str, writes: int) -> None:
+    """They are read if nothing else differs, unless this instance wrote the same item within the last minute."""
     one = serve()
     _publish_in_women(sandbox, one)
     known = measured(sandbox, one, PUBLISHED)
@@ -212,49 +217,52 @@ def test_a_publish_asks_where_the_item_is(sandbox: Sandbox, serve: Serve, now_in
     assert done.state["items"]["product-1"]["categories"] == [now_in]
 
 
-def _shows(sandbox: Sandbox, item: Mapping[str, Any]) -> None:
-    """Klaviyo shows the item like this, which is not how it is any more."""
+def _klaviyo_shows(sandbox: Sandbox, item: Mapping[str, Any]) -> None:
+    """Make Klaviyo show the item like this, although it has changed since."""
     body = {"data": {"type": "catalog-item", "id": "$custom:::$default:::product-1", "attributes": dict(item)}}
     sandbox.klaviyo.fail("catalog-items/[^/]*$", method="GET", status=200, body=body)
 
 
-def test_what_was_written_is_not_written_again(sandbox: Sandbox, function: Function) -> None:
-    """The read is older than the write."""
+def test_a_recent_write_is_not_repeated(sandbox: Sandbox, function: Function) -> None:
+    """Klaviyo's read is older than this instance's write, so the write counts."""
     _put(sandbox, _variant("A", 1, 1000))
     function.deliver(PUBLISHED)
     older = sandbox.klaviyo.state()["items"]["product-1"]
     _put(sandbox, _variant("A", 1, 2000), version=2)
-    function.deliver(_told("ProductPriceChanged", resourceVersion=2))
-    _shows(sandbox, older)
-    done = measured(sandbox, function, _told("ProductPriceChanged", resourceVersion=2))
+    function.deliver(_product_message("ProductPriceChanged", resourceVersion=2))
+    _klaviyo_shows(sandbox, older)
+    done = measured(sandbox, function, _product_message("ProductPriceChanged", resourceVersion=2))
     assert (done.outcome, "update_catalog_item" in done.written) == ("synced", False)
 
 
-def test_what_was_deleted_is_created_again(sandbox: Sandbox, function: Function) -> None:
-    """The item is still shown, just as it is wanted, and so are its variants."""
+def test_a_deleted_item_is_created_again(sandbox: Sandbox, function: Function) -> None:
+    """Klaviyo still shows the item and its variants unchanged, but this instance has deleted them."""
     sandbox.klaviyo.lag(2)
     _put(sandbox, _variant("A", 1, 1000))
     function.deliver(PUBLISHED)
     before = sandbox.klaviyo.state()
     _put(sandbox, _variant("A", 1, 1000), version=2, published=False)
-    function.deliver(_told("ProductUnpublished", resourceVersion=2))
+    function.deliver(_product_message("ProductUnpublished", resourceVersion=2))
     assert sandbox.klaviyo.state()["items"] == {}
     _put(sandbox, _variant("A", 1, 1000), version=3)
-    _shows(sandbox, before["items"]["product-1"])
+    _klaviyo_shows(sandbox, before["items"]["product-1"])
     done = measured(sandbox, function, PUBLISHED | {"resourceVersion": 3})
     assert done.outcome == "synced"
     assert (list(done.state["items"]), list(done.state["variants"])) == (["product-1"], ["A"])
 
 
-def test_a_write_that_failed_is_made_again(sandbox: Sandbox, function: Function) -> None:
-    """It may have taken effect, or may yet: no read tells for a while."""
+def test_a_failed_write_is_repeated(sandbox: Sandbox, function: Function) -> None:
+    """It may have taken effect, or may still do so, so Klaviyo's reads are not trusted for a while."""
     _put(sandbox, _variant("A", 1, 1000))
     function.deliver(PUBLISHED)
     before = sandbox.klaviyo.state()["items"]["product-1"]
     _put(sandbox, _variant("A", 1, 2000), version=2)
     sandbox.klaviyo.fail("catalog-items/", method="PATCH", status=503, count=3, apply=True)
-    assert measured(sandbox, function, _told("ProductPriceChanged", resourceVersion=2)).answer.outcome == "retried"
+    assert (
+        measured(sandbox, function, _product_message("ProductPriceChanged", resourceVersion=2)).answer.outcome
+        == "retried"
+    )
     _put(sandbox, _variant("A", 1, 1000), version=3)
-    _shows(sandbox, before)
-    done = measured(sandbox, function, _told("ProductPriceChanged", resourceVersion=3))
+    _klaviyo_shows(sandbox, before)
+    done = measured(sandbox, function, _product_message("ProductPriceChanged", resourceVersion=3))
     assert (done.outcome, done.state["items"]["product-1"]["price"]) == ("synced", 10)

@@ -1,4 +1,4 @@
-"""The mapping's table "Messages": customers, orders and payments. Each row has its effect, within its budget."""
+"""Customers, orders and payments: every row of docs/messages.md has its effect, within its budget of calls."""
 
 from typing import Any
 
@@ -58,8 +58,8 @@ PLACING = ["OrderCreated", "OrderImported", "OrderCreatedFromRecurringOrder"]
 FULFILLED = {"Confirmed": "Fulfilled Order", "Complete": "Fulfilled Order", "Cancelled": "Cancelled Order"}
 
 
-def test_what_is_consumed_is_what_the_table_lists() -> None:
-    """The registry has exactly the keys of the table; only a product's ResourceDeleted is not subscribed to."""
+def test_the_registry_has_the_keys_of_the_table() -> None:
+    """The registry has exactly these keys. Only a product's ResourceDeleted is not subscribed to."""
     assert handlers.__all__
     assert {(one.resource_type, one.type) for one in registrations()} == TABLE
     unsubscribed = [(one.resource_type, one.type) for one in registrations() if not one.subscribe]
@@ -76,7 +76,7 @@ def test_what_is_consumed_is_what_the_table_lists() -> None:
     ids=["created", "too large", "updated"],
 )
 def test_a_customer_becomes_a_profile(sandbox: Sandbox, steady: Function, delivery: Any) -> None:
-    """Created or updated, the profile is what the customer is now: one read, one write."""
+    """A created or updated customer is copied as it is now: one read, one write."""
     sandbox.commercetools.put("customers", customer(firstName="Mirabel", companyName="Falkner GmbH"))
     done = measured(sandbox, steady, delivery)
     assert (done.outcome, done.calls) == ("synced", (1, 1))
@@ -88,7 +88,7 @@ def test_a_customer_becomes_a_profile(sandbox: Sandbox, steady: Function, delive
 
 
 def test_a_customer_deleted_with_erasure_is_erased(sandbox: Sandbox, steady: Function) -> None:
-    """The customer is gone: a look for the profile, and a request to erase it with its events."""
+    """The profile is looked up, and its erasure is requested, which includes its events."""
     sandbox.commercetools.put("customers", customer())
     measured(sandbox, steady, message("CustomerCreated", "customer", "customer-1"))
     sandbox.commercetools.delete("customers", "customer-1")
@@ -101,7 +101,7 @@ def test_a_customer_deleted_with_erasure_is_erased(sandbox: Sandbox, steady: Fun
 
 @pytest.mark.parametrize("fields", [{}, {"dataErasure": False}], ids=["not said", "false"])
 def test_a_customer_deleted_without_erasure_stays(sandbox: Sandbox, steady: Function, fields: Any) -> None:
-    """Without `dataErasure: true` nothing is asked of anybody, and the profile stays."""
+    """Without `dataErasure: true` neither backend is called, and the profile stays."""
     sandbox.commercetools.put("customers", customer())
     before = measured(sandbox, steady, message("CustomerCreated", "customer", "customer-1")).state
     done = measured(sandbox, steady, change("ResourceDeleted", "customer", "customer-1", **fields))
@@ -109,8 +109,8 @@ def test_a_customer_deleted_without_erasure_stays(sandbox: Sandbox, steady: Func
     assert done.state == before
 
 
-def _shelf(sandbox: Sandbox, count: int) -> None:
-    """Products 1 to `count`, each in the category Women > Bags."""
+def _put_products(sandbox: Sandbox, count: int) -> None:
+    """Store the products 1 to `count`, each in the category Women > Bags."""
     women, bags = category("women", "Women"), category("bags", "Bags", ancestors=["women"])
     shelf = [product(f"product-{number}", categories=["bags"]) for number in range(1, count + 1)]
     sandbox.commercetools.put_all({"categories": [women, bags], "products": shelf})
@@ -121,10 +121,10 @@ def _lines(count: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", PLACING)
-@pytest.mark.parametrize("included", [True, False], ids=["told", "too large"])
-def test_an_order_is_placed(sandbox: Sandbox, steady: Function, name: str, *, included: bool) -> None:
-    """Five line items of products with categories: six events for three reads; one more where the order is not told."""
-    _shelf(sandbox, 5)
+@pytest.mark.parametrize("included", [True, False], ids=["included", "too large"])
+def test_placing_an_order(sandbox: Sandbox, steady: Function, name: str, *, included: bool) -> None:
+    """Five line items make six events for three reads; one more read if the payload was too large."""
+    _put_products(sandbox, 5)
     placed = order(lines=_lines(5))
     sandbox.commercetools.put("orders", placed)
     delivery = message(name, "order", "order-1", order=placed) if included else too_large(name, "order", "order-1")
@@ -144,26 +144,26 @@ def test_an_order_is_placed(sandbox: Sandbox, steady: Function, name: str, *, in
 
 
 @pytest.mark.parametrize("name", PLACING)
-def test_an_order_that_is_gone_by_now_is_ignored(sandbox: Sandbox, steady: Function, name: str) -> None:
-    """A message without its payload, of an order that does not exist any more, leaves nothing."""
+def test_an_order_deleted_in_the_meantime_is_ignored(sandbox: Sandbox, steady: Function, name: str) -> None:
+    """A message without its payload about an order that no longer exists has no effect."""
     done = measured(sandbox, steady, too_large(name, "order", "order-1"))
     assert (done.outcome, done.calls) == ("ignored deleted_meanwhile", (1, 0))
 
 
-@pytest.mark.parametrize("included", [True, False], ids=["told", "too large"])
+@pytest.mark.parametrize("included", [True, False], ids=["included", "too large"])
 def test_an_order_gets_a_customer(sandbox: Sandbox, steady: Function, *, included: bool) -> None:
-    """The order as it is now is placed for its customer: four reads, an event and one for each line item."""
-    _shelf(sandbox, 2)
+    """The order as it is now is placed for its customer: four reads, one event plus one per line item."""
+    _put_products(sandbox, 2)
     sandbox.commercetools.put("orders", order(lines=_lines(2)))
-    told = {"customer": reference("customer", "customer-1")}
+    payload = {"customer": reference("customer", "customer-1")}
     make = message if included else too_large
-    done = measured(sandbox, steady, make("OrderCustomerSet", "order", "order-1", **(told if included else {})))
+    done = measured(sandbox, steady, make("OrderCustomerSet", "order", "order-1", **(payload if included else {})))
     assert (done.outcome, done.calls) == ("synced", (4, 3))
     assert done.profile("customer-1")["events"] == 3
 
 
 def test_an_order_loses_its_customer(sandbox: Sandbox, steady: Function) -> None:
-    """OrderCustomerSet without a customer places nothing."""
+    """OrderCustomerSet without a customer sends no event."""
     sandbox.commercetools.put("orders", order(customerId=None))
     done = measured(sandbox, steady, message("OrderCustomerSet", "order", "order-1"))
     assert (done.outcome, done.calls) == ("ignored customer_removed", (0, 0))
@@ -172,16 +172,16 @@ def test_an_order_loses_its_customer(sandbox: Sandbox, steady: Function) -> None
 
 
 @pytest.mark.parametrize(("state", "metric"), FULFILLED.items())
-@pytest.mark.parametrize("included", [True, False], ids=["told", "too large"])
+@pytest.mark.parametrize("included", [True, False], ids=["included", "too large"])
 def test_an_order_changes_its_state(
     sandbox: Sandbox, steady: Function, state: str, metric: str, *, included: bool
 ) -> None:
-    """Fulfilled Order or Cancelled Order at the message's time: four reads, one event."""
-    _shelf(sandbox, 1)
+    """Fulfilled Order or Cancelled Order is sent with the message's time: four reads, one event."""
+    _put_products(sandbox, 1)
     sandbox.commercetools.put("orders", order(orderState=state))
-    told = {"orderState": state, "oldOrderState": "Open"}
+    payload = {"orderState": state, "oldOrderState": "Open"}
     make = message if included else too_large
-    done = measured(sandbox, steady, make("OrderStateChanged", "order", "order-1", **(told if included else {})))
+    done = measured(sandbox, steady, make("OrderStateChanged", "order", "order-1", **(payload if included else {})))
     assert (done.outcome, done.calls) == ("synced", (4, 1))
     event = done.event(metric, "order-1")
     assert event["time"] == "2026-05-02T08:00:00+00:00"
@@ -190,7 +190,7 @@ def test_an_order_changes_its_state(
 
 
 def test_another_order_state_is_ignored(sandbox: Sandbox, steady: Function) -> None:
-    """A state that makes no event costs nothing."""
+    """A state without an event costs no calls."""
     done = measured(sandbox, steady, message("OrderStateChanged", "order", "order-1", orderState="Open"))
     assert (done.outcome, done.calls) == ("ignored order_state", (0, 0))
 
@@ -210,8 +210,8 @@ SETTLED = {"transactionId": "refund-1", "state": "Success"}
     ids=["added", "settled", "added, too large", "settled, too large"],
 )
 def test_a_refund(sandbox: Sandbox, steady: Function, delivery: Any, reads: int) -> None:
-    """Refunded Order with the transaction's amount and time: at most five reads, one event."""
-    _shelf(sandbox, 1)
+    """Refunded Order has the transaction's amount and time: at most five reads, one event."""
+    _put_products(sandbox, 1)
     sandbox.commercetools.put("orders", order(paymentInfo={"payments": [reference("payment", "payment-1")]}))
     charge = transaction("charge-1", 2000, type="Charge")
     pending = transaction("refund-0", 100, state="Pending")
@@ -226,7 +226,7 @@ def test_a_refund(sandbox: Sandbox, steady: Function, delivery: Any, reads: int)
 
 
 @pytest.mark.parametrize(
-    "told",
+    "payload",
     [
         {"transaction": transaction(type="Charge")},
         {"transaction": transaction(state="Pending")},
@@ -234,8 +234,8 @@ def test_a_refund(sandbox: Sandbox, steady: Function, delivery: Any, reads: int)
     ],
     ids=["charge", "pending", "failed"],
 )
-def test_what_is_no_refund_is_ignored(sandbox: Sandbox, steady: Function, told: Any) -> None:
-    """A charge, or a refund that did not succeed, costs nothing."""
-    done = measured(sandbox, steady, message("PaymentTransactionAdded", "payment", "payment-1", **told))
+def test_other_transactions_are_ignored(sandbox: Sandbox, steady: Function, payload: Any) -> None:
+    """A charge, or a refund that did not succeed, costs no calls."""
+    done = measured(sandbox, steady, message("PaymentTransactionAdded", "payment", "payment-1", **payload))
     assert (done.outcome, done.calls) == ("ignored no_refund", (0, 0))
     assert done.answer.status == ACKNOWLEDGED

@@ -1,4 +1,4 @@
-"""The mapping's table "Messages": categories, products and stock. Each row has its effect, within its budget."""
+"""Categories, products and stock: every row of docs/messages.md has its effect, within its budget of calls."""
 
 from typing import Any
 
@@ -9,33 +9,33 @@ from tests.functional.call_counts import measured
 from tests.functional.conftest import Function
 from tests.functional.documents import category, change, entry, message, money, product, recent, too_large, variant
 
-CATEGORY_IS_NEW = message("CategoryCreated", "category", "women")
+CATEGORY_CREATED = message("CategoryCreated", "category", "women")
 CATEGORY_CHANGED = change("ResourceUpdated", "category", "women")
 PUBLISHED = message("ProductPublished", "product", "product-1")
 
 
 @pytest.mark.parametrize(
     "delivery",
-    [CATEGORY_IS_NEW, too_large("CategoryCreated", "category", "women"), CATEGORY_CHANGED],
+    [CATEGORY_CREATED, too_large("CategoryCreated", "category", "women"), CATEGORY_CHANGED],
     ids=["created", "too large", "updated"],
 )
-def test_a_category_appears(sandbox: Sandbox, function: Function, delivery: Any) -> None:
-    """Created, or updated before that was heard of, it is put under its path, after the ancestors that are missing.
+def test_a_category_is_created(sandbox: Sandbox, function: Function, delivery: Any) -> None:
+    """A new category, or an updated one that Klaviyo lacks, is written under its path, after missing ancestors.
 
-    Read are the category, its descendants, and the category once more; a missing ancestor costs two reads and a write.
+    The category is read, then its descendants, then the category again. A missing ancestor costs two reads and a write.
     """
     sandbox.commercetools.put("categories", category("all", "All"))
     sandbox.commercetools.put("categories", category("women", "Women", ancestors=["all"]))
     done = measured(sandbox, function, delivery)
     assert (done.outcome, done.calls) == ("synced", (3 + 2, 2 + 1))
     assert done.state["categories"] == {"all": "All", "women": "All > Women"}
-    assert list(done.state["categories"]) == ["all", "women"], "the ancestor comes first"
+    assert list(done.state["categories"]) == ["all", "women"], "the ancestor is created first"
 
 
 def test_an_unchanged_category_is_not_written(sandbox: Sandbox, function: Function) -> None:
-    """Another field of the category changed: it is read, compared, and read once more."""
+    """If another of its fields changed, the category is read, compared, and read again."""
     sandbox.commercetools.put("categories", category("women", "Women"))
-    measured(sandbox, function, CATEGORY_IS_NEW)
+    measured(sandbox, function, CATEGORY_CREATED)
     sandbox.commercetools.patch("categories", "women", {"orderHint": "0.9"})
     done = measured(sandbox, function, CATEGORY_CHANGED)
     assert (done.outcome, done.calls) == ("synced", (2, 1))
@@ -43,22 +43,22 @@ def test_an_unchanged_category_is_not_written(sandbox: Sandbox, function: Functi
 
 
 def test_a_young_message_writes_an_unchanged_category(sandbox: Sandbox, function: Function) -> None:
-    """Klaviyo's list may lag, and another instance may be at it: all names of the branch are written again."""
+    """All names of the branch are written, as Klaviyo's list may lag and another instance may be writing too."""
     sandbox.commercetools.put("categories", category("women", "Women"))
-    measured(sandbox, function, CATEGORY_IS_NEW)
+    measured(sandbox, function, CATEGORY_CREATED)
     alone = measured(sandbox, function, recent(CATEGORY_CHANGED))
     assert (alone.outcome, alone.calls) == ("synced", (2 + 1, 1 + 1))
     sandbox.commercetools.put("categories", category("bags", "Bags", ancestors=["women"]))
     measured(sandbox, function, message("CategoryCreated", "category", "bags"))
     done = measured(sandbox, function, recent(CATEGORY_CHANGED))
-    assert (done.outcome, done.calls) == ("synced", (2 + 2, 1 + 1 + 2)), "the descendants' page and their names, read"
+    assert (done.outcome, done.calls) == ("synced", (2 + 2, 1 + 1 + 2)), "the descendants and their names are read too"
     assert done.written.count("update_catalog_category") == 2
 
 
 def test_a_renamed_category_renames_its_descendants(sandbox: Sandbox, function: Function) -> None:
-    """Three descendants: their paths change with it, one write each, and nothing beside the branch is touched.
+    """The paths of three descendants change, one write each; nothing outside the branch is touched.
 
-    The own name comes last. Nothing moved, so no product is read.
+    The category's own name is written last. Nothing moved, so no product is read.
     """
     tree = [
         category("women", "Women"),
@@ -73,7 +73,7 @@ def test_a_renamed_category_renames_its_descendants(sandbox: Sandbox, function: 
     sandbox.commercetools.patch("categories", "women", {"name": {"en-US": "Ladies"}})
     done = measured(sandbox, function, CATEGORY_CHANGED)
     assert done.outcome == "synced"
-    assert done.calls == (2 + 2, 2 + 3 + 1), "the descendants are read once more before the own name is written"
+    assert done.calls == (2 + 2, 2 + 3 + 1), "the descendants are read again before the category's own name is written"
     assert set(done.read) == {"categories.get", "categories.query"}
     assert sandbox.klaviyo.requests()[-1]["path"].endswith("women")
     assert done.state["categories"] == {
@@ -86,9 +86,9 @@ def test_a_renamed_category_renames_its_descendants(sandbox: Sandbox, function: 
 
 
 def test_a_deleted_category_is_deleted(sandbox: Sandbox, function: Function) -> None:
-    """One write, without a read; twice is as good as once."""
+    """It costs one write and no read, and may be repeated."""
     sandbox.commercetools.put("categories", category("women", "Women"))
-    measured(sandbox, function, CATEGORY_IS_NEW)
+    measured(sandbox, function, CATEGORY_CREATED)
     sandbox.commercetools.delete("categories", "women")
     for _ in range(2):
         done = measured(sandbox, function, change("ResourceDeleted", "category", "women"))
@@ -97,10 +97,10 @@ def test_a_deleted_category_is_deleted(sandbox: Sandbox, function: Function) -> 
 
 
 @pytest.mark.parametrize("delivery", [PUBLISHED, too_large("ProductPublished", "product", "product-1")])
-def test_a_product_appears(sandbox: Sandbox, steady: Function, delivery: Any) -> None:
-    """An item in its categories, and a variant for each SKU with price and stock."""
+def test_a_product_is_created(sandbox: Sandbox, steady: Function, delivery: Any) -> None:
+    """It becomes an item in its categories, with a variant for each SKU that has price and stock."""
     sandbox.commercetools.put("categories", category("women", "Women"))
-    measured(sandbox, steady, CATEGORY_IS_NEW)
+    measured(sandbox, steady, CATEGORY_CREATED)
     variants = [variant("RED", 1), variant("BLUE", 2, prices=[{"id": "p", "value": money(1250)}])]
     sandbox.commercetools.put("products", product(variants=variants, categories=["women"]))
     sandbox.commercetools.put("inventory", entry(sku="RED", quantity=7))
@@ -117,10 +117,10 @@ def test_a_product_appears(sandbox: Sandbox, steady: Function, delivery: Any) ->
     assert red["item"] == blue["item"] == "product-1"
 
 
-def test_only_what_differs_of_a_product_is_written(sandbox: Sandbox, steady: Function) -> None:
-    """Of 100 variants one has another price, one is new and one is gone: three writes, and the item has other images.
+def test_only_differences_of_a_product_are_written(sandbox: Sandbox, steady: Function) -> None:
+    """Of 100 variants one is repriced, one is new and one is removed: three writes. The item has other images.
 
-    The one that is gone costs a look whose it is, and two queries for another product that has it.
+    The removed variant costs a read of which item it belongs to, and two queries for another product with its SKU.
     """
     before = [variant(f"SKU-{number}", number) for number in range(1, 101)]
     sandbox.commercetools.put("products", product(variants=before))
@@ -154,8 +154,8 @@ def test_only_what_differs_of_a_product_is_written(sandbox: Sandbox, steady: Fun
     ],
     ids=["unpublished", "deleted", "deleted, as a change", "unpublished, too large", "deleted, too large"],
 )
-def test_a_product_that_is_not_published_disappears(sandbox: Sandbox, steady: Function, delivery: Any) -> None:
-    """The item goes, its variants with it: a look at commercetools and one write. One published by now stays."""
+def test_an_unpublished_product_is_deleted(sandbox: Sandbox, steady: Function, delivery: Any) -> None:
+    """The item is deleted with its variants: one read of commercetools, one write. If published again, it stays."""
     sandbox.commercetools.put("products", product(root={"version": 2}))
     before = measured(sandbox, steady, PUBLISHED).state
     stays = measured(sandbox, steady, delivery)
@@ -169,7 +169,7 @@ def test_a_product_that_is_not_published_disappears(sandbox: Sandbox, steady: Fu
 
 @pytest.mark.parametrize("kind", ["ResourceCreated", "ResourceUpdated"])
 def test_stock_is_set(sandbox: Sandbox, steady: Function, kind: str) -> None:
-    """The variant has the entry's quantity, and nothing else of it changes: one read more to learn the SKU."""
+    """The variant gets the entry's quantity, and nothing else of it changes. One extra read finds the SKU."""
     sandbox.commercetools.put("products", product())
     before = measured(sandbox, steady, PUBLISHED).state["variants"]["product-1-sku"]
     sandbox.commercetools.put("inventory", entry(quantity=3))
@@ -180,7 +180,7 @@ def test_stock_is_set(sandbox: Sandbox, steady: Function, kind: str) -> None:
 
 
 def test_stock_of_a_deleted_entry(sandbox: Sandbox, steady: Function) -> None:
-    """Without any entry left the variant is not tracked any more; with one left, it says the quantity."""
+    """If no entry is left, the variant's stock is no longer tracked; if one is left, its quantity counts."""
     sandbox.commercetools.put("products", product())
     sandbox.commercetools.put("inventory", entry(quantity=3))
     measured(sandbox, steady, PUBLISHED)
@@ -188,8 +188,8 @@ def test_stock_of_a_deleted_entry(sandbox: Sandbox, steady: Function) -> None:
     deleted = change(
         "ResourceDeleted", "inventory-entry", "entry-1", resourceUserProvidedIdentifiers={"sku": "product-1-sku"}
     )
-    for quantity, policy, gone in ((8, 1, "entry-1"), (0, 2, "entry-2")):
-        sandbox.commercetools.delete("inventory", gone)
+    for quantity, policy, entry_id in ((8, 1, "entry-1"), (0, 2, "entry-2")):
+        sandbox.commercetools.delete("inventory", entry_id)
         done = measured(sandbox, steady, deleted)
         assert (done.outcome, done.calls) == ("synced", (1, 1))
         shown = done.state["variants"]["product-1-sku"]
@@ -198,7 +198,7 @@ def test_stock_of_a_deleted_entry(sandbox: Sandbox, steady: Function) -> None:
 
 @pytest.mark.parametrize("kind", ["ResourceCreated", "ResourceUpdated", "ResourceDeleted"])
 def test_stock_of_an_unknown_variant_is_ignored(sandbox: Sandbox, steady: Function, kind: str) -> None:
-    """Klaviyo has no such variant: nothing comes into being."""
+    """Klaviyo has no such variant, and none is created."""
     sandbox.commercetools.put("inventory", entry())
     identifiers = {"sku": "product-1-sku"}
     done = measured(
@@ -219,8 +219,8 @@ def test_stock_of_an_unknown_variant_is_ignored(sandbox: Sandbox, steady: Functi
     ],
     ids=lambda delivery: delivery["resource"]["typeId"],
 )
-def test_what_was_deleted_meanwhile_is_ignored(sandbox: Sandbox, steady: Function, delivery: Any) -> None:
-    """The message that deletes it comes, or came: nothing is written, but a category is deleted once more.
+def test_a_resource_deleted_in_the_meantime_is_ignored(sandbox: Sandbox, steady: Function, delivery: Any) -> None:
+    """The deletion has its own message, so nothing is written. Only a category is deleted once more.
 
     Another instance may have deleted it before an earlier delivery of this message wrote it.
     """

@@ -1,4 +1,4 @@
-"""Documents that are odd but allowed: from the future, empty where something is expected, or very large."""
+"""Unusual but valid documents: with unknown fields, with empty ones, or very large."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ FUTURE: dict[str, Any] = {
 
 
 def _from_the_future(value: Any) -> Any:
-    """The document with a field nobody knows in every object of it."""
+    """The document with an unknown field in each of its objects."""
     match value:
         case dict():
             return {name: _from_the_future(child) for name, child in value.items()} | {"fromTheFuture": {"a": [None]}}
@@ -50,7 +50,7 @@ def _future_money(cents: int) -> dict[str, Any]:
 
 
 def test_a_customer_from_the_future(sandbox: Sandbox, function: Function) -> None:
-    """Unknown fields at every level, and unknown enum values, change nothing of what is known."""
+    """Unknown fields at every level, and unknown enum values, do not affect the known fields."""
     new = customer(authenticationMode="Telepathy", stores=[{"typeId": "galaxy", "key": "m31"}], **FUTURE)
     sandbox.commercetools.put("customers", _from_the_future(new))
     done = measured(sandbox, function, _from_the_future(CREATED))
@@ -59,7 +59,7 @@ def test_a_customer_from_the_future(sandbox: Sandbox, function: Function) -> Non
 
 
 def test_an_order_from_the_future(sandbox: Sandbox, function: Function) -> None:
-    """Unknown states, origins, kinds of money, of discounts, of lines and of shipping: all events are there."""
+    """All events are sent despite unknown states, origins, and kinds of money, discounts, lines and shipping."""
     discounted = {
         "value": _future_money(1800),
         "includedDiscounts": [
@@ -98,17 +98,17 @@ def test_an_order_from_the_future(sandbox: Sandbox, function: Function) -> None:
 
 
 def test_a_refund_from_the_future(sandbox: Sandbox, function: Function) -> None:
-    """An unknown kind of money, and unknown fields, do not keep a refund from being one."""
+    """A refund with an unknown kind of money and unknown fields is still a refund."""
     sandbox.commercetools.put("orders", order(paymentInfo={"payments": [reference("payment", "payment-1")]}))
     refund = transaction(amount=_future_money(700), interfaceState="Unheard")
     sandbox.commercetools.put("payments", _from_the_future(payment(transactions=[refund], **FUTURE)))
-    told = message("PaymentTransactionAdded", "payment", "payment-1", transaction=refund)
-    done = measured(sandbox, function, _from_the_future(told))
+    notification = message("PaymentTransactionAdded", "payment", "payment-1", transaction=refund)
+    done = measured(sandbox, function, _from_the_future(notification))
     assert (done.outcome, done.event("Refunded Order", "payment-1:refund-1")["value"]) == ("synced", 7)
 
 
 def test_a_catalog_from_the_future(sandbox: Sandbox, function: Function) -> None:
-    """Category, product, variants and stock sync with unknown modes, prices, attributes and fields."""
+    """Category, product, variants and stock sync despite unknown modes, prices, attributes and fields."""
     price = {"id": "p", "value": _future_money(1500), "tiers": [{"kind": "Unheard"}], "discounted": None}
     odd = variant(
         "SKU-1",
@@ -133,16 +133,16 @@ def test_a_catalog_from_the_future(sandbox: Sandbox, function: Function) -> None
     "missing", [{"customerEmail": None, "customerId": None}, {"customerEmail": " ", "customerId": None}]
 )
 @pytest.mark.parametrize("name", ["OrderCreated", "OrderStateChanged"])
-def test_an_order_of_nobody(sandbox: Sandbox, function: Function, missing: Any, name: str) -> None:
-    """Neither e-mail nor customer: there is no profile for an event, so it is ignored."""
-    nobodys = order(**missing)
-    sandbox.commercetools.put("orders", nobodys)
-    done = measured(sandbox, function, message(name, "order", "order-1", order=nobodys, orderState="Complete"))
+def test_an_order_without_email_and_customer(sandbox: Sandbox, function: Function, missing: Any, name: str) -> None:
+    """There is no profile for its events, so it is ignored."""
+    anonymous = order(**missing)
+    sandbox.commercetools.put("orders", anonymous)
+    done = measured(sandbox, function, message(name, "order", "order-1", order=anonymous, orderState="Complete"))
     assert (done.outcome, done.written) == ("ignored no_profile", ())
 
 
 def test_an_order_without_line_items(sandbox: Sandbox, function: Function) -> None:
-    """Placed Order alone, with no products to ask for."""
+    """Only Placed Order is sent, and no products are read."""
     empty = order(lines=[], totalPrice=money(0))
     done = measured(sandbox, function, message("OrderCreated", "order", "order-1", order=empty))
     assert (done.outcome, done.calls) == ("synced", (2, 1))
@@ -150,7 +150,7 @@ def test_an_order_without_line_items(sandbox: Sandbox, function: Function) -> No
 
 
 def test_an_order_of_500_line_items(sandbox: Sandbox, function: Function) -> None:
-    """Every one of its events is there, and the categories are asked for in chunks of at most 100."""
+    """All of its events are sent, and the products' categories are read in chunks of at most 100."""
     lines = [line_item(number, f"product-{number}") for number in range(1, 501)]
     done = measured(sandbox, function, message("OrderCreated", "order", "order-1", order=order(lines=lines)))
     assert (done.outcome, done.calls) == ("synced", (7, 501))
@@ -168,7 +168,7 @@ def test_an_order_of_500_line_items(sandbox: Sandbox, function: Function) -> Non
     ids=["no prices", "no images", "nothing"],
 )
 def test_a_bare_variant(sandbox: Sandbox, function: Function, fields: Any, expected: Any) -> None:
-    """Without prices Klaviyo gets 0 on create, and nothing on update; without images there is none."""
+    """Without prices Klaviyo gets 0 on create and no price on update; without images it gets no image."""
     sandbox.commercetools.put("products", product(variants=[variant("SKU-1", **fields)]))
     for _ in range(2):
         done = measured(sandbox, function, PUBLISHED)
@@ -179,7 +179,7 @@ def test_a_bare_variant(sandbox: Sandbox, function: Function, fields: Any, expec
 
 
 def test_a_product_without_description_and_slug_of_the_locale(sandbox: Sandbox, function: Function) -> None:
-    """No description is an empty one; a slug of another locale is better than none."""
+    """A missing description is sent as an empty one; a slug in another locale is better than none."""
     sandbox.commercetools.put("products", product(description=None, slug={"fr-FR": "sac"}, name={"fr-FR": "Sac"}))
     done = measured(sandbox, function, PUBLISHED)
     item = done.state["items"]["product-1"]
@@ -187,7 +187,7 @@ def test_a_product_without_description_and_slug_of_the_locale(sandbox: Sandbox, 
 
 
 def test_150_variants(sandbox: Sandbox, function: Function) -> None:
-    """All are created, both pages are read, and then the one that changed is written."""
+    """All are created. Later both pages of variants are read, and only the changed variant is written."""
     many = [variant(f"SKU-{number}", number) for number in range(1, 151)]
     sandbox.commercetools.put("products", product(variants=many))
     assert len(measured(sandbox, function, PUBLISHED).state["variants"]) == 150
@@ -212,7 +212,7 @@ def test_150_variants(sandbox: Sandbox, function: Function) -> None:
     ids=["no addresses", "none at all", "default that is not there"],
 )
 def test_a_customer_with_odd_addresses(sandbox: Sandbox, function: Function, fields: Any, location: Any) -> None:
-    """No address is no location; a default that is not there gives way to the first one."""
+    """Without an address there is no location. If the default address is missing, the first one is used."""
     sandbox.commercetools.put("customers", customer(**fields))
     done = measured(sandbox, function, CREATED)
     assert done.outcome == "synced"
@@ -221,7 +221,7 @@ def test_a_customer_with_odd_addresses(sandbox: Sandbox, function: Function, fie
 
 @pytest.mark.parametrize("email", [None, "", "  "])
 def test_a_customer_without_email(sandbox: Sandbox, function: Function, email: Any) -> None:
-    """There is nobody to write to: ignored, and Klaviyo is not asked."""
+    """The customer is ignored, and Klaviyo is not called."""
     sandbox.commercetools.put("customers", customer(email=email))
     done = measured(sandbox, function, CREATED)
     assert (done.outcome, done.written) == ("ignored no_email", ())

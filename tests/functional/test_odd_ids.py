@@ -1,4 +1,4 @@
-"""SKUs may hold any character; an id that is none goes nowhere."""
+"""SKUs may hold any character; an invalid resource id reaches no backend."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ PUBLISHED = message("ProductPublished", "product", "product-1")
 
 @pytest.mark.parametrize("sku", SKUS, ids=range(len(SKUS)))
 def test_any_sku(sandbox: Sandbox, function: Function, sku: str) -> None:
-    """It is created, changed, stocked, set free of stock, and deleted, under exactly this name."""
+    """A variant with this SKU is created, updated, stocked, no longer stocked, and deleted under exactly this name."""
     sandbox.commercetools.put("products", product(variants=[variant("plain"), variant(sku, 2)]))
     assert set(measured(sandbox, function, PUBLISHED).state["variants"]) == {"plain", sku}
 
@@ -37,8 +37,10 @@ def test_any_sku(sandbox: Sandbox, function: Function, sku: str) -> None:
     assert stocked.state["variants"]["plain"]["inventory_quantity"] == 0
 
     sandbox.commercetools.delete("inventory", "entry-1")
-    gone = change("ResourceDeleted", "inventory-entry", "entry-1", resourceUserProvidedIdentifiers={"sku": sku})
-    assert measured(sandbox, function, gone).state["variants"][sku]["inventory_policy"] == 2
+    entry_deleted = change(
+        "ResourceDeleted", "inventory-entry", "entry-1", resourceUserProvidedIdentifiers={"sku": sku}
+    )
+    assert measured(sandbox, function, entry_deleted).state["variants"][sku]["inventory_policy"] == 2
 
     sandbox.commercetools.put("products", product(variants=[variant("plain")], root={"version": 3}))
     done = measured(sandbox, function, PUBLISHED)
@@ -46,8 +48,8 @@ def test_any_sku(sandbox: Sandbox, function: Function, sku: str) -> None:
 
 
 @pytest.mark.parametrize("sku", SKUS[:3])
-def test_any_sku_has_standalone_prices_and_is_ordered(sandbox: Sandbox, function: Function, sku: str) -> None:
-    """It stands in a predicate and in an event as it is."""
+def test_any_sku_in_queries_and_events(sandbox: Sandbox, function: Function, sku: str) -> None:
+    """The SKU reaches query predicates and events unchanged."""
     sandbox.commercetools.put("standalone-prices", {"id": "price-1", "version": 1, "sku": sku, "value": money(7700)})
     sandbox.commercetools.put("products", product(variants=[variant(sku)], root={"priceMode": "Standalone"}))
     assert measured(sandbox, function, PUBLISHED).state["variants"][sku]["price"] == 77
@@ -56,7 +58,7 @@ def test_any_sku_has_standalone_prices_and_is_ordered(sandbox: Sandbox, function
     assert done.event("Ordered Product", "line-1")["properties"]["SKU"] == sku
 
 
-NO_IDS: list[Any] = [
+INVALID_IDS: list[Any] = [
     'a"b',
     "a'b",
     "a/b",
@@ -77,16 +79,16 @@ KEYS = [(one.resource_type, one.type, one.is_change) for one in registrations() 
 
 
 @pytest.mark.parametrize(("type_id", "name", "is_change"), KEYS)
-def test_an_id_that_is_none_goes_nowhere(
+def test_an_invalid_id_reaches_no_backend(
     sandbox: Sandbox, function: Function, type_id: str, name: str, *, is_change: bool
 ) -> None:
-    """Neither backend is asked for anything; without a dead-letter topic the subscription's own policy takes it."""
+    """Neither backend is called. Without a dead-letter topic the message is left to the subscription's own policy."""
     make = change if is_change else message
     payload: dict[str, Any] = {"dataErasure": True, "resourceUserProvidedIdentifiers": {"sku": "SKU-1"}}
-    for number, bad in enumerate(NO_IDS):
-        delivery = make(name, type_id, "x", **payload) | {"resource": {"typeId": type_id, "id": bad}}
+    for number, invalid in enumerate(INVALID_IDS):
+        delivery = make(name, type_id, "x", **payload) | {"resource": {"typeId": type_id, "id": invalid}}
         answer = function.deliver(delivery)
         assert (answer.status, answer.outcome) == (REFUSED, "retried"), number
-        assert answer.reason == ("bad_resource_id" if isinstance(bad, str) and bad else "no_resource")
+        assert answer.reason == ("bad_resource_id" if isinstance(invalid, str) and invalid else "no_resource")
     assert sandbox.commercetools.requests() == []
     assert sandbox.klaviyo.requests() == []

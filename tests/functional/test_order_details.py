@@ -1,4 +1,4 @@
-"""What an order's events say: codes as typed, images, what it is worth, and whether flows start."""
+"""Details of events and profiles: discount codes, images, order values, old orders, customer properties."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -33,13 +33,13 @@ Configured = Callable[[str], Function]
 
 @pytest.fixture
 def configured(serve: Serve, settings_file: Callable[[str], str]) -> Configured:
-    """A function with these tables in its sync.toml."""
+    """Start a function with these tables in its sync.toml."""
     return lambda rules: serve(SYNC_CONFIG=settings_file(rules))
 
 
 @pytest.fixture
 def code(sandbox: Sandbox) -> None:
-    """A discount code."""
+    """A discount code in commercetools."""
     sandbox.commercetools.put("discount-codes", {"id": "code-1", "code": "SUMMER25", "isActive": True})
 
 
@@ -55,7 +55,7 @@ def _properties(done: Measured, number: int = 1) -> Any:
 
 @pytest.mark.usefixtures("code")
 def test_a_code_is_what_the_shopper_typed(sandbox: Sandbox, steady: Function) -> None:
-    """The message has its id alone; the code is read once and remembered, as it never changes."""
+    """The message has only the code's id. The code never changes, so it is read once and remembered."""
     first = measured(sandbox, steady, _placed(discountCodes=CODES))
     assert (_properties(first)["DiscountCode"], "discount-codes.query" in first.read) == ("SUMMER25", True)
     second = measured(sandbox, steady, _placed(2, discountCodes=CODES))
@@ -64,23 +64,23 @@ def test_a_code_is_what_the_shopper_typed(sandbox: Sandbox, steady: Function) ->
 
 @pytest.mark.usefixtures("code")
 def test_a_code_that_can_not_be_read_is_left_out(sandbox: Sandbox, steady: Function) -> None:
-    """Without the scope view_discount_codes there is no code, rather than an id; that is said once."""
+    """Without the scope view_discount_codes no code is sent, rather than its id; this is logged once."""
     sandbox.commercetools.tokens(deny_scopes=["view_discount_codes"])
     for number in (1, 2):
         done = measured(sandbox, steady, _placed(number, discountCodes=CODES))
         assert (done.outcome, "DiscountCode" in _properties(done, number)) == ("synced", False)
-    said = [line for line in steady.lines() if line.get("reason") == "no view_discount_codes scope"]
-    assert len(said) == 1
+    warnings = [line for line in steady.lines() if line.get("reason") == "no view_discount_codes scope"]
+    assert len(warnings) == 1
 
 
-def test_a_code_that_is_gone_is_left_out(sandbox: Sandbox, steady: Function) -> None:
-    """It was deleted since."""
+def test_a_deleted_code_is_left_out(sandbox: Sandbox, steady: Function) -> None:
+    """Nobody can look up its text any more."""
     done = measured(sandbox, steady, _placed(discountCodes=CODES))
     assert (done.outcome, "DiscountCode" in _properties(done)) == ("synced", False)
 
 
 def test_a_line_item_without_image_shows_its_product(sandbox: Sandbox, steady: Function) -> None:
-    """The product's first image, at an address that is a URL, for no call more than the categories cost."""
+    """The product's first image is used, with an encoded URL. The read of the categories returns it anyway."""
     pictures = [{"url": "https://cdn.example.com/Summer Bag, front ü.jpg", "dimensions": {"w": 1, "h": 1}}]
     sold = product("product-1", [variant("A", images=[]), variant("B", 2, images=pictures)])
     sandbox.commercetools.put("products", sold)
@@ -92,7 +92,7 @@ def test_a_line_item_without_image_shows_its_product(sandbox: Sandbox, steady: F
 
 
 def test_images_of_the_catalog_are_urls(sandbox: Sandbox, function: Function) -> None:
-    """What a URL can't hold is percent-encoded, what is encoded already stays as it is."""
+    """Characters that a URL can't hold are percent-encoded; what is encoded already stays as it is."""
     pictures = ["https://cdn.example.com/Front ü.jpg", "https://cdn.example.com/fine%20.jpg?w=2&h=3#x"]
     variants = [
         variant(f"V{number}", number, images=[{"url": url, "dimensions": {"w": 1, "h": 1}}])
@@ -114,7 +114,7 @@ NET: Any = {"totalPrice": money(2000), "taxedPrice": {"totalNet": money(2000), "
 def test_a_full_refund_does_not_exceed_its_order(
     sandbox: Sandbox, configured: Configured, rules: str, value: float
 ) -> None:
-    """Where prices are net the customer pays the tax too; `value = "total"` is what it was before."""
+    """If prices are net, the value includes tax, which the customer pays too, unless `value = "total"`."""
     function = configured(rules)
     paid: Any = {"paymentInfo": {"payments": [reference("payment", "payment-1")]}}
     sandbox.commercetools.put("orders", order() | NET | paid)
@@ -136,15 +136,13 @@ def test_a_full_refund_does_not_exceed_its_order(
     ],
     ids=["three days", "an hour", "never"],
 )
-def test_what_happened_long_ago_starts_no_flow(
-    sandbox: Sandbox, configured: Configured, rules: str, flagged: list[bool]
-) -> None:
-    """An order of yesterday is late, one imported after two years is history: recorded, and nobody is mailed."""
+def test_an_old_order_starts_no_flow(sandbox: Sandbox, configured: Configured, rules: str, flagged: list[bool]) -> None:
+    """An order of yesterday is just late; one imported after two years is recorded, but nobody is mailed."""
     function = configured(rules)
     now = datetime.now(UTC)
     for number, age in enumerate((timedelta(days=1), timedelta(days=730)), 1):
-        told = _placed(number, completedAt=(now - age).isoformat())
-        assert function.deliver({**told, "type": "OrderImported"}).outcome == "synced"
+        notification = _placed(number, completedAt=(now - age).isoformat())
+        assert function.deliver({**notification, "type": "OrderImported"}).outcome == "synced"
     events = sandbox.klaviyo.state()["events"]
     assert {(event["unique_id"][-1], event["backfill"]) for event in events} == {("1", flagged[0]), ("2", flagged[1])}
 
@@ -158,8 +156,8 @@ def _known_customer() -> Any:
     )
 
 
-def test_a_segment_by_customer_group_works(sandbox: Sandbox, function: Function) -> None:
-    """The group goes by its key, which comes with the customer: two reads and a write, as ever."""
+def test_a_customer_group_is_sent_as_its_key(sandbox: Sandbox, function: Function) -> None:
+    """The key comes with the customer: two reads and a write, as without a group."""
     sandbox.commercetools.put("customer-groups", {"id": "group-1", "key": "vip", "name": "Very important"})
     sandbox.commercetools.put("customers", _known_customer())
     done = measured(sandbox, function, change("ResourceUpdated", "customer", "customer-1"))
@@ -169,7 +167,7 @@ def test_a_segment_by_customer_group_works(sandbox: Sandbox, function: Function)
 
 
 def test_a_group_that_can_not_be_read_is_left_out(sandbox: Sandbox, function: Function) -> None:
-    """Without the scope view_customer_groups its key is not there, and its id says nothing."""
+    """Without the scope view_customer_groups the key is missing, and the id would say nothing."""
     sandbox.commercetools.put("customer-groups", {"id": "group-1", "key": "vip", "name": "Very important"})
     sandbox.commercetools.tokens(deny_scopes=["view_customer_groups"])
     sandbox.commercetools.put("customers", _known_customer())
@@ -177,8 +175,8 @@ def test_a_group_that_can_not_be_read_is_left_out(sandbox: Sandbox, function: Fu
     assert done.profile("customer-1")["properties"] == {"customerNumber": "K-1", "stores": ["berlin"]}
 
 
-def test_a_birthday_flow_is_one_line_away(sandbox: Sandbox, configured: Configured) -> None:
-    """`[customer.properties]` names what else may leave the shop."""
+def test_a_date_of_birth_can_be_sent(sandbox: Sandbox, configured: Configured) -> None:
+    """`[customer.properties]` lists further fields to send."""
     function = configured('[customer.properties]\ninclude = ["dateOfBirth"]\n')
     sandbox.commercetools.put("customers", _known_customer())
     done = measured(sandbox, function, change("ResourceUpdated", "customer", "customer-1"))
@@ -203,10 +201,10 @@ def test_a_birthday_flow_is_one_line_away(sandbox: Sandbox, configured: Configur
     ],
     ids=["placed", "too large", "customer set", "state", "refund", "refund settled"],
 )
-def test_an_order_that_has_everything_keeps_to_its_budget(
+def test_an_order_with_everything_keeps_its_budget(
     sandbox: Sandbox, steady: Function, delivery: Any, budget: tuple[int, int]
 ) -> None:
-    """Customer, products and codes are read once each, and the customer once more after sending."""
+    """Customer, products and codes are read once each, and the customer again after sending."""
     paid = {"paymentInfo": {"payments": [reference("payment", "payment-1")]}, "discountCodes": CODES}
     sandbox.commercetools.put("categories", category("women", "Women"))
     sandbox.commercetools.put("products", product("product-1", categories=["women"]))

@@ -1,4 +1,4 @@
-"""Paid Order and workflow states: off by default, once an order where they are on."""
+"""Paid Order and workflow states: off by default, and sent once per order if they are on."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ Configured = Callable[[str], Function]
 
 @pytest.fixture
 def configured(serve: Serve, settings_file: Callable[[str], str]) -> Configured:
-    """A function with these tables as its sync.toml, that never takes a slow machine for a slow write."""
+    """Start a function with this sync.toml."""
     return lambda text: serve(SYNC_CONFIG=settings_file(text))
 
 
@@ -35,25 +35,25 @@ def _paid(state: str) -> Json:
 
 @pytest.fixture
 def shop(sandbox: Sandbox) -> Sandbox:
-    """An order in the state that is listed."""
+    """The sandbox with a paid order in a listed workflow state."""
     sandbox.commercetools.put_all(
         {"states": [READY, OTHER], "orders": [order(paymentState="Paid", state=reference("state", "state-1"))]}
     )
     return sandbox
 
 
-@pytest.mark.parametrize("told", [_paid("Paid"), _moved("state-1")], ids=["paid", "moved"])
-def test_both_are_off_by_default(shop: Sandbox, function: Function, told: Json) -> None:
-    """And cost no call."""
-    done = measured(shop, function, told)
+@pytest.mark.parametrize("notification", [_paid("Paid"), _moved("state-1")], ids=["paid", "moved"])
+def test_both_are_off_by_default(shop: Sandbox, function: Function, notification: Json) -> None:
+    """They cost no calls either."""
+    done = measured(shop, function, notification)
     assert (done.outcome, done.calls) == ("ignored disabled", (0, 0))
 
 
 def test_an_order_is_paid_once(shop: Sandbox, configured: Configured) -> None:
-    """Told twice, and with its payload left out; other states cost no call."""
+    """Repeats add nothing, also without the payload. Other payment states cost no calls."""
     function = configured('[metrics]\npaid_order = "Paid"\n')
-    for told in (_paid("Paid"), _paid("Paid"), too_large("OrderPaymentStateChanged", "order", "order-1")):
-        assert function.deliver(told).outcome == "synced"
+    for notification in (_paid("Paid"), _paid("Paid"), too_large("OrderPaymentStateChanged", "order", "order-1")):
+        assert function.deliver(notification).outcome == "synced"
     event = events(shop, "Paid")["order-1"]
     assert (event["value"], event["time"][:10]) == (20, "2026-05-02")
     assert (event["properties"]["PaymentState"], event["properties"]["OldPaymentState"]) == ("Paid", "Pending")
@@ -65,7 +65,7 @@ def test_an_order_is_paid_once(shop: Sandbox, configured: Configured) -> None:
 
 
 def test_a_workflow_state_that_the_order_is_in(shop: Sandbox, configured: Configured) -> None:
-    """Its key comes with the order: four reads, one write; the event says the state, not the whole of it."""
+    """Its key comes with the order: four reads, one write. The event has key and name, not the whole state."""
     function = configured(PICKUP)
     done = measured(shop, function, _moved("state-1"))
     assert (done.outcome, done.calls) == ("synced", (4, 1))
@@ -78,7 +78,7 @@ def test_a_workflow_state_that_the_order_is_in(shop: Sandbox, configured: Config
 
 
 def test_a_workflow_state_that_the_order_has_left(shop: Sandbox, configured: Configured) -> None:
-    """It is read by its id, once, then remembered; the event is the message's."""
+    """It is read by its id once, then remembered. The event is about the state that the message names."""
     function = configured(PICKUP)
     shop.commercetools.put("orders", order(state=reference("state", "state-2")))
     first, again = (measured(shop, function, _moved("state-1")) for _ in range(2))
@@ -88,52 +88,55 @@ def test_a_workflow_state_that_the_order_has_left(shop: Sandbox, configured: Con
 
 
 def test_a_workflow_state_that_is_not_listed(shop: Sandbox, configured: Configured) -> None:
-    """Two reads until its key is known, then none."""
+    """Finding out its key takes two reads. After that it costs none."""
     function = configured(PICKUP)
     first, again = (measured(shop, function, _moved("state-2")) for _ in range(2))
     assert (first.outcome, first.read) == ("ignored transition", ("orders.get", "states.get"))
     assert (again.outcome, again.calls) == ("ignored transition", (0, 0))
 
 
-def test_a_workflow_state_that_is_gone(shop: Sandbox, configured: Configured) -> None:
-    """Nobody can say its key."""
+def test_a_workflow_state_that_was_deleted(shop: Sandbox, configured: Configured) -> None:
+    """Its key can't be found out any more."""
     done = measured(shop, configured(PICKUP), _moved("state-9"))
     assert (done.outcome, done.written) == ("ignored state_gone", ())
 
 
-def test_a_transition_whose_payload_is_left_out(shop: Sandbox, configured: Configured) -> None:
-    """The order's own state; an order without one has none to tell."""
+def test_a_transition_whose_payload_is_too_large(shop: Sandbox, configured: Configured) -> None:
+    """The order's current state is used. An order without a state is ignored."""
     function = configured(PICKUP)
-    told = too_large("OrderStateTransition", "order", "order-1")
-    assert function.deliver(told).outcome == "synced"
+    notification = too_large("OrderStateTransition", "order", "order-1")
+    assert function.deliver(notification).outcome == "synced"
     assert events(shop, "Ready for Pickup").keys() == {"order-1:state-1"}
     shop.commercetools.put("orders", order())
-    assert function.deliver(told).reason == "state_gone"
+    assert function.deliver(notification).reason == "state_gone"
 
 
-def test_an_expansion_that_the_client_may_not_see(shop: Sandbox, configured: Configured) -> None:
-    """Whether expanding needs view_states is not documented: without `obj` the state is asked for, which waits."""
+def test_a_state_that_the_client_may_not_read(shop: Sandbox, configured: Configured) -> None:
+    """If the order comes without its expanded state, the state is read; without view_states that is retried.
+
+    It is not documented whether commercetools needs the scope to expand a state.
+    """
     function = configured(PICKUP)
     shop.commercetools.tokens(deny_scopes=["view_states"])
     answer = function.deliver(_moved("state-1"))
     assert (answer.outcome, answer.reason) == ("retried", "commercetools_denied")
 
 
-def test_states_that_can_not_be_read(shop: Sandbox, configured: Configured) -> None:
-    """They are unmappable, which goes to the dead letters."""
+def test_a_malformed_state(shop: Sandbox, configured: Configured) -> None:
+    """It is unmappable, so the message is dead-lettered."""
     function = configured(PICKUP)
     shop.commercetools.put("orders", order(state="ready"))
     assert function.deliver(_moved("state-1")).reason == "unmappable"
 
 
-def test_without_the_scope_transitions_are_not_asked_for(
+def test_without_the_scope_transitions_are_not_subscribed(
     sandbox: Sandbox, manage_py: ManagePy, settings_file: Callable[[str], str]
 ) -> None:
-    """As the message could not be worked on; with it they are in the plan."""
+    """Without view_states the message could not be handled; with the scope it is in the plan."""
     rules = settings_file(PICKUP)
     plan = ("subscriptions", "plan", "--topic", "projects/p/topics/t")
     assert "message order/OrderStateTransition" in manage_py(*plan, SYNC_CONFIG=rules).output
     without = sandbox.environment["CT_SCOPE"].replace("view_states:shop", "")
-    told = manage_py(*plan, SYNC_CONFIG=rules, CT_SCOPE=without).output
-    assert "message order/OrderStateTransition" not in told
-    assert "order/OrderStateTransition: CT_SCOPE without view_states" in told
+    output = manage_py(*plan, SYNC_CONFIG=rules, CT_SCOPE=without).output
+    assert "message order/OrderStateTransition" not in output
+    assert "order/OrderStateTransition: CT_SCOPE without view_states" in output

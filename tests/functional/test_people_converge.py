@@ -1,4 +1,4 @@
-"""Whatever people do, and however their messages come: in the end Klaviyo knows the people whom the shop knows."""
+"""Whatever people do, and however their messages arrive, Klaviyo ends with the people that the shop has."""
 
 import os
 import random
@@ -15,22 +15,22 @@ from tests.functional.random_people import RandomPeople
 from tests.functional.redelivery import Subscription
 
 report = print
-"""Shown with a failure: what to repeat."""
+"""Printed with a failure, so that the run can be repeated."""
 
 CHANGES = 150
 AT_A_TIME = 16
 SECONDS = 60
 SEEDS = int(os.environ.get("PEOPLE_SEEDS") or 2)
 _SLOW: dict[str, Any] = {"delay": 0.15, "rate": 0.2}
-"""A fifth of the calls is answered late: what was read is old by then."""
+"""A fifth of the calls is answered late, so that what was read is stale by then."""
 
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("number", range(SEEDS))
-def test_people_are_whom_the_shop_knows(sandbox: Sandbox, settings_file: Callable[[str], str], number: int) -> None:
-    """Two instances, messages doubled, late and in any order; e-mails move, customers go, guests come and register.
+def test_profiles_and_events_match_the_shop(sandbox: Sandbox, settings_file: Callable[[str], str], number: int) -> None:
+    """Two instances get messages twice, late and in any order, while people register, change and are deleted.
 
-    PEOPLE_SEED repeats a run's changes; PEOPLE_SEEDS says how many runs there are.
+    PEOPLE_SEED repeats a run's changes; PEOPLE_SEEDS sets the number of runs.
     """
     seed = int(os.environ.get("PEOPLE_SEED") or random.randrange(2**32)) + number
     report(f"PEOPLE_SEED={seed}")
@@ -64,10 +64,12 @@ def _publish(deliveries: list[dict[str, Any]], subscription: Subscription, rng: 
 
 
 def _profile_problems(people: RandomPeople, state: dict[str, Any]) -> Iterator[str]:
-    """Customers without profile or with another e-mail or name; and people who were erased."""
+    """Customers without a profile, or with another e-mail or name in it, and profiles of people who were erased."""
     profiles = Counter(profile["external_id"] for profile in state["profiles"] if profile.get("external_id"))
-    yield from (f"{customer_id} is there {count} times" for customer_id, count in profiles.items() if count > 1)
-    yield from (f"{customer_id} was erased and is there" for customer_id in sorted(people.erased & profiles.keys()))
+    yield from (f"{customer_id} has {count} profiles" for customer_id, count in profiles.items() if count > 1)
+    yield from (
+        f"{customer_id} was erased but has a profile" for customer_id in sorted(people.erased & profiles.keys())
+    )
     by_id = {profile.get("external_id"): profile for profile in state["profiles"]}
     guests = {owner for owner in people.owners.values() if "@" in owner}
     for customer_id, customer in people.customers.items():
@@ -77,26 +79,28 @@ def _profile_problems(people: RandomPeople, state: dict[str, Any]) -> Iterator[s
                 yield f"{customer_id}: {name} is {found.get(name)!r}, not {customer[field]!r}"
     for erased in people.erased:
         yield from (
-            f"{erased} was erased and {profile['email']} is there"
+            f"{erased} was erased but {profile['email']} has a profile"
             for profile in state["profiles"]
             if profile.get("email") in people.emails[erased] - guests
         )
 
 
 def _event_problems(people: RandomPeople, state: dict[str, Any]) -> Iterator[str]:
-    """Events that are missing, there twice or another person's. Those of who was deleted may be missing."""
+    """Missing and duplicate events, and those on another person's profile. Deleted people's events may be missing."""
     owners = {profile["id"]: profile for profile in state["profiles"]}
     counts = Counter((event["metric"], event["unique_id"]) for event in state["events"])
-    yield from (f"{key} is there {count} times" for key, count in counts.items() if count > 1)
+    yield from (f"{key} was sent {count} times" for key, count in counts.items() if count > 1)
     registered = {
         email: customer_id for customer_id, emails in people.emails.items() for email in emails
-    }  # an e-mail is one person's for good
+    }  # an e-mail never changes hands
     for event in state["events"]:
         key = (event["metric"], event["unique_id"])
         profile = owners[event["profile_id"]]
         owner = people.owners[key]
         allowed = {owner, registered.get(owner)}
         if not {profile.get("external_id"), (profile.get("email") or "").lower()} & allowed:
-            yield f"{key} is {profile.get('external_id')}'s, not {owner}'s"
-    gone = people.deleted | {email for customer_id in people.deleted for email in people.emails[customer_id]}
-    yield from (f"{key} is missing" for key in people.owners.keys() - counts.keys() if people.owners[key] not in gone)
+            yield f"{key} belongs to {profile.get('external_id')}, not to {owner}"
+    may_be_missing = people.deleted | {email for customer_id in people.deleted for email in people.emails[customer_id]}
+    yield from (
+        f"{key} is missing" for key in people.owners.keys() - counts.keys() if people.owners[key] not in may_be_missing
+    )

@@ -1,4 +1,4 @@
-"""Poison messages: what can't be a delivery is dead-lettered as it came, acknowledged, and stops nobody else."""
+"""Poison messages: what can't be a delivery is dead-lettered unchanged and acknowledged, and blocks no other."""
 
 import base64
 import json
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("buyer")
 CASES = [(row[0], row[2]) for row in table_rows("message", "outcome", "reason in the log")]
 REFUSALS = [(row[0], int(row[1])) for row in table_rows("request", "answer")]
 BINARY = {"ce-id": "1", "ce-source": "//pubsub", "ce-type": "published", "ce-specversion": "1.0"}
-"""The headers of Eventarc's CloudEvents."""
+"""Headers of Eventarc's binary CloudEvents."""
 EVENT_ANSWER = 200
 
 _ORDER = message("OrderCreated", "order", "order-1")
@@ -53,7 +53,7 @@ _BODIES: dict[str, bytes] = {
     "9 MB of garbage as body": _GARBAGE,
     "50,000 levels deep as body": _DEEP,
 }
-"""Request bodies that hold no data: the letter has all of the body."""
+"""Request bodies without data: the dead letter has the whole body."""
 
 _DATA: dict[str, bytes] = {
     "data is empty": b"",
@@ -76,13 +76,13 @@ _DATA: dict[str, bytes] = {
         change("ResourceDeleted", "inventory-entry", "entry-1")
     ).encode(),
 }
-"""Data of a Pub/Sub message: the letter has exactly this."""
+"""Data of a Pub/Sub message: the dead letter has exactly these bytes."""
 
 _NOT_BASE64 = "no base64 \u2603"
 
 
 def _push(case: str) -> tuple[bytes, bytes]:
-    """The request body of a case, and the data that its letter must have."""
+    """The request body of a case, and the data that its dead letter must have."""
     if case in _BODIES:
         return _BODIES[case], _BODIES[case]
     if case == "data is not base64":
@@ -97,23 +97,25 @@ def _enveloped(data: str) -> bytes:
 
 
 @pytest.fixture
-def letters(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
-    """The dead-letter topic."""
+def dead_letters(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
+    """A stand-in for the dead-letter topic."""
     return fake_topic(monkeypatch)
 
 
-def _assert_others_pass(function: Function, sandbox: Sandbox, headers: Mapping[str, str], answer: int) -> None:
-    """The next message, a customer's, is synced."""
+def _assert_next_message_is_synced(
+    function: Function, sandbox: Sandbox, headers: Mapping[str, str], answer: int
+) -> None:
+    """Check that the next message, about a customer, is synced."""
     sandbox.commercetools.put("customers", customer())
-    good = json.dumps(change("ResourceUpdated", "customer", "customer-1")).encode()
-    assert function.post(_enveloped(base64.b64encode(good).decode()), **headers).status_code == answer
+    payload = json.dumps(change("ResourceUpdated", "customer", "customer-1")).encode()
+    assert function.post(_enveloped(base64.b64encode(payload).decode()), **headers).status_code == answer
     assert function.lines()[-1]["outcome"] == "synced"
     assert [profile["external_id"] for profile in sandbox.klaviyo.state()["profiles"]] == ["customer-1"]
 
 
 @pytest.mark.parametrize(("case", "reason"), CASES, ids=[case for case, _ in CASES])
-def test_push(case: str, reason: str, sandbox: Sandbox, serve: Serve, letters: FakeTopic) -> None:
-    """`sync_push` dead-letters it with its data unchanged, acknowledges it, writes a short line, and goes on."""
+def test_poison_in_a_push(case: str, reason: str, sandbox: Sandbox, serve: Serve, dead_letters: FakeTopic) -> None:
+    """`sync_push` dead-letters it with its data unchanged, acknowledges it, and writes one short log line."""
     function = serve()
     body, data = _push(case)
     response = function.post(body)
@@ -121,61 +123,65 @@ def test_push(case: str, reason: str, sandbox: Sandbox, serve: Serve, letters: F
     _ready, line = function.lines()
     assert (line["outcome"], line["reason"]) == ("dead-lettered", reason)
     assert len(json.dumps(line)) < 2_000
-    (letter,) = letters.published
-    assert _are_same(letter.data, data)
-    assert letter.attributes["reason"] == reason
-    assert letter.attributes["error"].split()[0] in ("Unmappable", reason)
-    assert all(len(value.encode()) <= 1024 for value in letter.attributes.values())
+    (dead_letter,) = dead_letters.published
+    assert _is_equal(dead_letter.data, data)
+    assert dead_letter.attributes["reason"] == reason
+    assert dead_letter.attributes["error"].split()[0] in ("Unmappable", reason)
+    assert all(len(value.encode()) <= 1024 for value in dead_letter.attributes.values())
     assert sandbox.klaviyo.requests() == []
-    _assert_others_pass(function, sandbox, {}, ACKNOWLEDGED)
+    _assert_next_message_is_synced(function, sandbox, {}, ACKNOWLEDGED)
 
 
-_EVENTS = {"empty body": "not_an_object"}
-"""functions-framework hands over an empty body as no data at all, and so it does with `null`."""
+_EVENT_REASONS = {"empty body": "not_an_object"}
+"""functions-framework passes an empty body on as no data at all, as it does with `null`."""
 
 
 @pytest.mark.parametrize(
     ("case", "reason"),
-    [pytest.param(case, _EVENTS.get(case, reason), id=case) for case, reason in CASES if "deep as body" not in case],
+    [
+        pytest.param(case, _EVENT_REASONS.get(case, reason), id=case)
+        for case, reason in CASES
+        if "deep as body" not in case
+    ],
 )
-def test_event(case: str, reason: str, sandbox: Sandbox, serve: Serve, letters: FakeTopic) -> None:
-    """`sync_event` does the same with what reaches it in Eventarc's envelope; the letter has the same JSON at least."""
+def test_poison_in_an_event(case: str, reason: str, sandbox: Sandbox, serve: Serve, dead_letters: FakeTopic) -> None:
+    """`sync_event` does the same in Eventarc's envelope. The dead letter has at least the same JSON."""
     function = serve("sync_event")
     body, data = _push(case)
     assert function.post(body, **BINARY).status_code == EVENT_ANSWER
     _ready, line = function.lines()
     assert (line["outcome"], line["reason"]) == ("dead-lettered", reason)
-    (letter,) = letters.published
+    (dead_letter,) = dead_letters.published
     data = b"" if case == "JSON null" else data
-    assert _are_same(letter.data, data) or _are_same(_decoded(letter.data), _decoded(data))
+    assert _is_equal(dead_letter.data, data) or _is_equal(_decoded(dead_letter.data), _decoded(data))
     assert sandbox.klaviyo.requests() == []
-    _assert_others_pass(function, sandbox, BINARY, EVENT_ANSWER)
+    _assert_next_message_is_synced(function, sandbox, BINARY, EVENT_ANSWER)
 
 
-def _are_same(one: object, other: object) -> bool:
-    """Whether both are equal; nobody wants to read where nine megabytes differ."""
+def _is_equal(one: object, other: object) -> bool:
+    """True if both are equal. Unlike `assert one == other`, a failure prints no diff of nine megabytes."""
     return one is not None and one == other
 
 
 def _decoded(data: bytes) -> Any:
-    """JSON, None where there is none."""
+    """The data as JSON, or None if it is not JSON."""
     try:
         return json.loads(data)
     except ValueError:
         return None
 
 
-def test_event_with_text_that_can_not_be_encoded(sandbox: Sandbox, serve: Serve, letters: FakeTopic) -> None:
-    """Half a surrogate pair in an event's data does not cost the letter its data."""
+def test_an_event_with_text_that_can_not_be_encoded(sandbox: Sandbox, serve: Serve, dead_letters: FakeTopic) -> None:
+    """Half a surrogate pair in an event's data does not cost the dead letter its data."""
     body = b'{"message": {"messageId": "1", "attributes": {"a": "\\ud800"}}}'
     function = serve("sync_event")
     assert function.post(body, **BINARY).status_code == EVENT_ANSWER
-    (letter,) = letters.published
-    assert json.loads(letter.data) == json.loads(body)
+    (dead_letter,) = dead_letters.published
+    assert json.loads(dead_letter.data) == json.loads(body)
     assert sandbox.klaviyo.requests() == []
 
 
-_ODD_DOCUMENTS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+_MALFORMED_DOCUMENTS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     *(
         ("customers", customer() | fields, change("ResourceUpdated", "customer", "customer-1"))
         for fields in (
@@ -231,16 +237,16 @@ _ODD_DOCUMENTS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("collection", "document", "delivery"), _ODD_DOCUMENTS)
+@pytest.mark.parametrize(("collection", "document", "delivery"), _MALFORMED_DOCUMENTS)
 def test_documents_of_wrong_types(
     collection: str,
     document: dict[str, Any],
     delivery: dict[str, Any],
     sandbox: Sandbox,
     serve: Serve,
-    letters: FakeTopic,
+    dead_letters: FakeTopic,
 ) -> None:
-    """What commercetools never sends is synced without the odd field, or dead-lettered; it never goes round."""
+    """What commercetools never sends is synced without the malformed field, or dead-lettered, but not retried."""
     sandbox.commercetools.put("orders", order(paymentInfo={"payments": [{"typeId": "payment", "id": "payment-1"}]}))
     sandbox.commercetools.put(collection, document)
     answer = serve().deliver(delivery)
@@ -250,7 +256,7 @@ def test_documents_of_wrong_types(
         ("ignored", "no_variant"),
     )
     assert answer.status == ACKNOWLEDGED
-    assert len(letters.published) == (answer.outcome == "dead-lettered")
+    assert len(dead_letters.published) == (answer.outcome == "dead-lettered")
 
 
 _ENVELOPE = json.loads(_enveloped("bnVsbA=="))
@@ -261,7 +267,7 @@ _CLOUDEVENT = "application/cloudevents+json"
 
 
 def _without(name: str) -> bytes:
-    """A push, or its message, without a field."""
+    """A push without this field, at its top or in its message."""
     push = {key: value for key, value in _ENVELOPE.items() if key != name}
     if "message" in push:
         push["message"] = {key: value for key, value in push["message"].items() if key != name}
@@ -292,8 +298,8 @@ _REQUESTS: dict[str, tuple[str, bytes, str, Mapping[str, str]]] = {
 }  # fmt: skip
 
 
-def test_what_functions_framework_refuses(sandbox: Sandbox) -> None:
-    """Every refusal that the page names is answered as it says, without a line of ours, and the process goes on."""
+def test_requests_that_functions_framework_refuses(sandbox: Sandbox) -> None:
+    """Each refusal on the page is answered as it says, without a log line of ours, and the process lives on."""
     assert sorted(_REQUESTS) == sorted(request for request, _ in REFUSALS)
     answered = []
     with running_function(sandbox.environment, "sync_event") as function:

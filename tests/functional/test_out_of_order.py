@@ -1,4 +1,4 @@
-"""Messages in the wrong order, late or repeated end in the state of the right order, which is commercetools' last."""
+"""Messages that are reordered, late or repeated end in the same state: commercetools' latest."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,10 @@ from tests.functional.klaviyo_state import comparable
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two messages of one resource, and what is in commercetools when they are delivered."""
+    """Two messages about one resource.
+
+    `documents` are in commercetools when they are delivered. The products of `before` are in Klaviyo already.
+    """
 
     first: Mapping[str, Any]
     second: Mapping[str, Any]
@@ -22,8 +25,8 @@ class Pair:
     before: Mapping[str, Any] = field(default_factory=dict)
 
 
-SHELF = {"products": [product(variants=[variant("SKU-1")])]}
-SOLD = order(orderState="Cancelled")
+ONE_PRODUCT = {"products": [product(variants=[variant("SKU-1")])]}
+CANCELLED = order(orderState="Cancelled")
 
 PAIRS = {
     "customer updated before created": Pair(
@@ -52,8 +55,8 @@ PAIRS = {
     "product published again before unpublished": Pair(
         message("ProductUnpublished", "product", "product-1"),
         message("ProductPublished", "product", "product-1"),
-        SHELF,
-        SHELF,
+        ONE_PRODUCT,
+        ONE_PRODUCT,
     ),
     "product deleted before published": Pair(
         message("ProductPublished", "product", "product-1"),
@@ -63,45 +66,45 @@ PAIRS = {
         message("ProductUnpublished", "product", "product-1"),
         change("ResourceDeleted", "product", "product-1"),
         {},
-        SHELF,
+        ONE_PRODUCT,
     ),
     "stock updated before created": Pair(
         change("ResourceCreated", "inventory-entry", "entry-1"),
         change("ResourceUpdated", "inventory-entry", "entry-1"),
-        {**SHELF, "inventory": [entry(sku="SKU-1", quantity=9)]},
-        SHELF,
+        {**ONE_PRODUCT, "inventory": [entry(sku="SKU-1", quantity=9)]},
+        ONE_PRODUCT,
     ),
     "stock deleted before created": Pair(
         change("ResourceCreated", "inventory-entry", "entry-1"),
         change(
             "ResourceDeleted", "inventory-entry", "entry-1", resourceUserProvidedIdentifiers={"sku": "SKU-1"}
         ),
-        SHELF,
-        {**SHELF, "inventory": [entry(sku="SKU-1", quantity=9)]},
+        ONE_PRODUCT,
+        {**ONE_PRODUCT, "inventory": [entry(sku="SKU-1", quantity=9)]},
     ),
     "order cancelled before created": Pair(
         message("OrderCreated", "order", "order-1", order=order()),
         message("OrderStateChanged", "order", "order-1", orderState="Cancelled", oldOrderState="Open"),
-        {**SHELF, "orders": [SOLD]},
+        {**ONE_PRODUCT, "orders": [CANCELLED]},
     ),
     "order confirmed before created, too large": Pair(
         too_large("OrderCreated", "order", "order-1"),
         too_large("OrderStateChanged", "order", "order-1"),
-        {**SHELF, "orders": [order(orderState="Confirmed")]},
+        {**ONE_PRODUCT, "orders": [order(orderState="Confirmed")]},
     ),
     "order gets its customer before it is created": Pair(
         message("OrderCreated", "order", "order-1", order=order()),
         message("OrderCustomerSet", "order", "order-1", customer={"typeId": "customer", "id": "customer-1"}),
-        {**SHELF, "orders": [order()]},
+        {**ONE_PRODUCT, "orders": [order()]},
     ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
-def test_the_wrong_order_ends_as_the_right_one(pair: Pair, sandbox: Sandbox, serve: Callable[..., Function]) -> None:
-    """A pair of messages the other way round, repeated or not, leaves the same whole state in Klaviyo."""
+def test_reordered_messages_end_in_the_same_state(pair: Pair, sandbox: Sandbox, serve: Callable[..., Function]) -> None:
+    """The reversed pair, also when repeated, leaves the same state in Klaviyo as the pair in order."""
 
-    def ends(*deliveries: Mapping[str, Any]) -> Any:
+    def final_state(*deliveries: Mapping[str, Any]) -> Any:
         sandbox.commercetools.reset()
         sandbox.klaviyo.reset()
         function = serve()
@@ -115,13 +118,13 @@ def test_the_wrong_order_ends_as_the_right_one(pair: Pair, sandbox: Sandbox, ser
         assert {answer.status for answer in answers} == {ACKNOWLEDGED}
         return comparable(sandbox.klaviyo.state())
 
-    in_order = ends(pair.first, pair.second)
-    assert ends(pair.second, pair.first) == in_order
-    assert ends(pair.second, pair.first, pair.second, pair.first) == in_order
+    in_order = final_state(pair.first, pair.second)
+    assert final_state(pair.second, pair.first) == in_order
+    assert final_state(pair.second, pair.first, pair.second, pair.first) == in_order
 
 
 def test_late_messages_after_everything_changed_again(sandbox: Sandbox, function: Function) -> None:
-    """Old messages of every resource, delivered when it has moved on, leave commercetools' last state in Klaviyo."""
+    """Old messages of every resource, delivered late, leave commercetools' latest state in Klaviyo."""
     shop = {
         "customers": [customer(firstName="First")],
         "categories": [category("women", "Women"), category("bags", "Bags", ancestors=["women"])],
@@ -144,14 +147,14 @@ def test_late_messages_after_everything_changed_again(sandbox: Sandbox, function
     sandbox.commercetools.put("categories", category("bags", "Purses", ancestors=["women"], version=2))
     sandbox.commercetools.put("products", product(variants=[variant("SKU-2", 2)], categories=["women"], version=2))
     sandbox.commercetools.patch("inventory", "entry-1", {"sku": "SKU-2", "availableQuantity": 1})
-    news = [
+    updates = [
         change("ResourceUpdated", "inventory-entry", "entry-1"),
         message("ProductPublished", "product", "product-1"),
         change("ResourceUpdated", "category", "bags"),
         change("ResourceUpdated", "category", "women"),
         change("ResourceUpdated", "customer", "customer-1", version=2),
     ]
-    for delivery in news:
+    for delivery in updates:
         assert function.deliver(delivery).status == ACKNOWLEDGED
     state = sandbox.klaviyo.state()
     assert state["profiles"][0]["first_name"] == "Second"
