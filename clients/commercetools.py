@@ -14,7 +14,7 @@ from core.logs import log
 from core.settings import Settings
 from mappers.catalog_documents import Category, InventoryEntry, Price, ProductProjection
 from mappers.documents import Customer
-from mappers.item import stocked_skus
+from mappers.item import product_skus
 from mappers.order_documents import DiscountCode, Order, Payment, State
 
 _FORBIDDEN = 403
@@ -160,7 +160,7 @@ class Commercetools(CommercetoolsReads):
             for found in self._pages("product-projections", where, [("staged", "false")]):
                 product = self.product_projection(found["id"])
                 if product:
-                    holders |= dict.fromkeys(wanted.intersection(stocked_skus(product)), product["id"])
+                    holders |= dict.fromkeys(wanted.intersection(product_skus(product)), product["id"])
         return holders
 
     def published_product_of(self, sku: str) -> ProductProjection | None:

@@ -12,7 +12,7 @@ from handlers.category_creation import create_category
 from handlers.services import Services
 from mappers.catalog_documents import ProductProjection
 from mappers.ids import variant_sku
-from mappers.item import catalog_item, item_category_ids, stocked_skus, variants_of
+from mappers.item import catalog_item, item_category_ids, product_skus, variants_of
 from mappers.mapped import JsonObject, Mapped, mapper
 from mappers.variant import catalog_variants, variant_create
 
@@ -37,8 +37,8 @@ class Creation:
 def creations(products: Sequence[ProductProjection], services: Services) -> list[Creation]:
     """The bodies for these products, with current stock and prices; none for unpublished or unmappable products."""
     creatable = [product for product in products if _is_creatable(product)]
-    skus = [sku for product in creatable for sku in stocked_skus(product)]
-    priced = [sku for product in creatable if is_standalone(product) for sku in stocked_skus(product)]
+    skus = [sku for product in creatable for sku in product_skus(product)]
+    priced = [sku for product in creatable if is_standalone(product) for sku in product_skus(product)]
     stock_and_prices = read_stock_and_prices(skus, priced, services, standalone=bool(priced))
     mapped = (_creation(product, stock_and_prices, services) for product in creatable)
     return [creation for creation in mapped if creation]
@@ -78,7 +78,7 @@ def _skus(product: ProductProjection) -> frozenset[str]:
 
 def _is_creatable(product: ProductProjection) -> bool:
     try:
-        stocked_skus(product)
+        product_skus(product)
     except Unmappable:
         return False
     return product.get("published") is not False

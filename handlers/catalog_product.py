@@ -14,10 +14,10 @@ from handlers.current import YOUNG_SECONDS, Changed, Sharing, Source, copy_curre
 from handlers.inventory import entry_versions, sku_lock_key
 from handlers.services import Services
 from mappers.catalog_documents import ProductProjection
-from mappers.category import item_categories
+from mappers.category import product_category_ids
 from mappers.difference import has_differences, with_stale_keys_cleared
 from mappers.ids import variant_sku
-from mappers.item import PricesBySku, catalog_item, stocked_skus, variants_of
+from mappers.item import PricesBySku, catalog_item, product_skus, variants_of
 from mappers.mapped import JsonObject, Mapped, mapper
 from mappers.metadata import variant_metadata_names
 from mappers.stock import EntriesBySku
@@ -107,7 +107,7 @@ def copy_current_product(
             return Changed(again)
         if not again or not copied:
             return None
-        skus = stocked_skus(again)
+        skus = product_skus(again)
         written = [sku for sku in skus if sku in copied.written]
         # The item's price may come from any variant's standalone price.
         priced = skus if copied.wrote_item else written
@@ -139,7 +139,7 @@ def put_product(
     need the item.
     """
     settings, klaviyo, product_id = services.settings, services.klaviyo, product["id"]
-    skus = stocked_skus(product)
+    skus = product_skus(product)
     stock_and_prices = read_stock_and_prices(skus, skus, services, standalone=is_standalone(product))
     now = datetime.now(UTC)
     item = catalog_item(product, settings, now, stock_and_prices.prices)
@@ -292,7 +292,7 @@ def stock_and_price_state(
 
 
 def _categories(product: ProductProjection | None) -> object:
-    return product and item_categories(product, {})
+    return product and product_category_ids(product, {})
 
 
 @mapper

@@ -9,7 +9,7 @@ from core.notification import Notification
 from handlers.catalog_product import copy_product
 from handlers.services import Services
 from mappers.catalog_documents import Category, ProductProjection
-from mappers.category import ancestor_ids, ancestor_paths, item_categories, parent_path
+from mappers.category import ancestor_ids, ancestor_paths, parent_path, product_category_ids
 
 _BATCH_SIZE = 100
 """Products per round of parallel copies."""
@@ -50,7 +50,7 @@ def fix_item_categories(
 
     def writes(products: Sequence[ProductProjection]) -> Iterator[tuple[str, Callable[[], None]]]:
         for product in products:
-            wanted = item_categories(product, by_id)
+            wanted = product_category_ids(product, by_id)
             if members is None or not _has_right_categories(product["id"], wanted, members, services):
                 yield f"product {product['id']}", partial(put, product["id"], wanted)
 

@@ -18,7 +18,7 @@ def apply_checkout_consent(order: Order, services: Services) -> None:
     """Subscribe the person who ticked the order's checkbox, unless a newer answer says no."""
     if not is_ticked(order, services.settings.sync.consent) or (at := _ordered_at(order)) is None:
         return
-    yes = ShopAnswer(answer=True, at=min(at, datetime.now(UTC)), order=True)
+    yes = ShopAnswer(answer=True, at=min(at, datetime.now(UTC)), is_from_order=True)
     customer_id = order.get("customerId")
     if customer_id:
         with services.one_at_a_time([str(Resource("customer", customer_id))], record_release=False):

@@ -17,7 +17,7 @@ from mappers.catalog_documents import Category, ProductProjection
 from mappers.category import category_name, category_state
 from mappers.difference import differing_fields
 from mappers.documents import Customer
-from mappers.item import catalog_item, item_category_ids, item_update, stocked_skus
+from mappers.item import catalog_item, item_category_ids, item_update, product_skus
 from mappers.mapped import JsonObject, Mapped, mapper
 from mappers.metadata import item_metadata_names, variant_metadata_names
 from mappers.profile import profile
@@ -88,7 +88,7 @@ def expected_product(
     settings, now = services.settings, datetime.now(UTC)
     item = catalog_item(product, settings, now, stock_and_prices.prices)
     variants = catalog_variants(product, settings, now, stock_and_prices.prices, stock_and_prices.entries)
-    skus = stocked_skus(product)
+    skus = product_skus(product)
     versions = [product["version"], stock_and_price_state(stock_and_prices, skus, skus, services)]
     return ExpectedProduct(item, variants, _digest(versions, item.body, [one.body for one in variants.values()]))
 
@@ -124,7 +124,7 @@ def compare_product(product_id: str, services: Services) -> Comparison:
     product = services.commercetools.product_projection(product_id)
     if product is None:
         return _compare_unpublished(product_id, services)
-    skus = stocked_skus(product)
+    skus = product_skus(product)
     expected = expected_product(
         product, read_stock_and_prices(skus, skus, services, standalone=is_standalone(product)), services
     )

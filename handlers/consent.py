@@ -137,7 +137,7 @@ def _act(
         since = {channel: _in_the_past(answers[channel].at) for channel in addresses}
         # A box that was ticked a moment ago can't have been confirmed yet.
         confirmed = services.settings.sync.consent.confirmed and not any(
-            answers[channel].order for channel in addresses
+            answers[channel].is_from_order for channel in addresses
         )
         for channel in consent.subscribe(Subscriber(person.id, addresses, since), confirmed=confirmed):
             remember(channel)

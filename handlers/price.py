@@ -14,12 +14,12 @@ from handlers.registry import handles
 from handlers.services import Services
 from mappers.catalog_documents import Price, ProductProjection
 from mappers.difference import has_differences, with_stale_keys_cleared
-from mappers.item import PricesBySku, catalog_item, decides_item_price, item_prices, stocked_skus
+from mappers.item import PricesBySku, catalog_item, decides_item_price, item_price_update, product_skus
 from mappers.json_safe import encodable
 from mappers.mapped import mapper
 from mappers.metadata import item_metadata_names, variant_metadata_names
 from mappers.price import may_be_shown
-from mappers.variant import variant_prices
+from mappers.variant import variant_price_attributes
 
 _FORBIDDEN = 403
 _NOT_PUBLISHED, _EMBEDDED = "not_published", "embedded_prices"
@@ -103,7 +103,7 @@ class _Prices:
 
     def _why_ignored(self, product: ProductProjection | None) -> str:
         """Reason why the SKU's standalone price is not the product's price; empty if it is."""
-        if product is None or self._sku not in stocked_skus(product):
+        if product is None or self._sku not in product_skus(product):
             return _NOT_PUBLISHED
         return "" if product.get("priceMode") == "Standalone" else _EMBEDDED
 
@@ -125,7 +125,7 @@ class _Prices:
         """Write what differs in the variant and in the item. True if anything was written."""
         settings, klaviyo, now = self._services.settings, self._services.klaviyo, datetime.now(UTC)
         product, own_keys = priced.product, variant_metadata_names(settings)
-        wanted = variant_prices(product, self._sku, settings, now, priced.prices)
+        wanted = variant_price_attributes(product, self._sku, settings, now, priced.prices)
         found = klaviyo.variant(self._sku)
         changed = found is None or has_differences(wanted, found, own_keys)
         refusal: DeadLetter | None = None
@@ -154,7 +154,7 @@ class _Prices:
         """
         settings, klaviyo, product = self._services.settings, self._services.klaviyo, priced.product
         own_keys = item_metadata_names(settings)
-        item = item_prices(catalog_item(product, settings, now, priced.prices).body)
+        item = item_price_update(catalog_item(product, settings, now, priced.prices).body)
         attributes = item["data"]["attributes"]
         shown = None if variant_changed else klaviyo.item(product["id"])
         if shown and not has_differences(attributes, shown.attributes, own_keys):
@@ -171,13 +171,13 @@ class _Prices:
         if product is None or self._why_ignored(product):
             return Changed(self.read())
         again = self._with_prices(product)
-        skus = stocked_skus(product) if self._has_written_item else [self._sku]
+        skus = product_skus(product) if self._has_written_item else [self._sku]
         same = version(product) == version(priced.product) and _state(again, skus) == _state(priced, skus)
         return None if same else Changed(again)
 
     def _with_prices(self, product: ProductProjection) -> Priced:
         own_id = self._notification.resource.id
-        listed = self._services.commercetools.standalone_prices(stocked_skus(product), own_id)
+        listed = self._services.commercetools.standalone_prices(product_skus(product), own_id)
         if listed is None:
             raise TryAgain("commercetools_denied", status=_FORBIDDEN)
         now = datetime.now(UTC)

@@ -19,7 +19,7 @@ from mappers.shipment_events import (
     StateChange,
     confirmed_shipments,
     has_shipment_events,
-    shipment_state,
+    shipment_facts,
     why_unconfirmed,
 )
 
@@ -51,7 +51,7 @@ def send_shipment_state(notification: Notification, services: Services) -> None:
         notification.id if is_own else "",
         str(notification.payload.get("oldShipmentState") or ""),
     )
-    facts = shipment_state(order, change, services.settings)
+    facts = shipment_facts(order, change, services.settings)
     if not facts:
         raise Ignored("shipment_state")
     send_facts(notification, order, facts, services)

@@ -76,7 +76,7 @@ def event_address(address: Address | None) -> JsonObject:
 def phone_number(address: Address | None) -> str | None:
     """Mobile number, else phone number, in E.164. None if neither is valid.
 
-    A number without a country code is read as one of the address's country.
+    A number without a country code is taken as a number of the address's country.
     """
     candidates = written_phone_numbers(address)
     if not candidates:

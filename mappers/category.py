@@ -19,7 +19,7 @@ def category_name(category: Category, settings: Settings) -> str:
     """Path of a category whose ancestors are expanded: `Women > Bags > Handbags`.
 
     The order follows `parent`, not `ancestors`. A category without a name appears by its key, else its slug, else its
-    id; an ancestor that is not expanded by its id.
+    id. An ancestor that is not expanded appears by its id.
     """
     return _SEPARATOR.join(_path(category, settings))
 
@@ -47,7 +47,7 @@ def ancestor_ids(category: Category) -> list[str]:
 def with_current_ancestors(top: Category, descendant: Category) -> Category:
     """A descendant of `top`, with `top` and its ancestors as they were just read.
 
-    The list that the descendant comes from may lag behind that read. A category that is not below `top` is returned
+    The query that found the descendant may lag behind that read. A category that is not below `top` is returned
     unchanged.
     """
     chain = _chain(descendant)
@@ -68,10 +68,11 @@ def category_state(category: Category | None) -> object:
 
 
 @mapper
-def item_categories(product: ProductProjection, branch: Mapping[str, Category]) -> frozenset[str]:
+def product_category_ids(product: ProductProjection, branch: Mapping[str, Category]) -> frozenset[str]:
     """Ids of the categories that a product's item belongs to: the product's own and all their ancestors.
 
-    `branch` holds categories that were just read. They replace those in `product`, whose list may lag behind.
+    `branch` holds categories that were just read, by id. They replace the expanded ones in `product`, which may be
+    stale.
     """
     ids: set[str] = set()
     for reference in product.get("categories") or []:

@@ -16,7 +16,7 @@ from mappers.documents import Customer
 from mappers.mapped import JsonObject, mapper
 from mappers.order_documents import Order
 
-_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T.*(Z|[+-]\d{2}:?\d{2})$")
+_TIME_WITH_ZONE = re.compile(r"\d{4}-\d{2}-\d{2}T.*(Z|[+-]\d{2}:?\d{2})$")
 _CLOCK_SKEW = timedelta(seconds=5)
 """How far the shop's clock may be ahead of this machine's."""
 
@@ -25,7 +25,7 @@ _CLOCK_SKEW = timedelta(seconds=5)
 class MessageAnswer:
     """What a message says about a channel.
 
-    `at` is when the customer decided, None if the message does not tell. `value` is the field's value in the message:
+    `at` is when the customer decided, None if the message does not say. `value` is the field's value in the message:
     the message only counts while the field still has it. `is_uncertain` as in `ShopAnswer`.
     """
 
@@ -52,7 +52,7 @@ def is_unreadable(value: object) -> bool:
 
 @mapper
 def value_at(fields: Mapping[str, Any] | None, place: str) -> Any:
-    """Value of a custom field by its path in sync.toml (`custom.consent.email`); None if it has none."""
+    """Value of a custom field by its path in sync.toml (`custom.consent.email`); None if it is not set."""
     value: Any = fields
     for name in place.removeprefix(CUSTOM).split("."):
         value = value.get(name) if isinstance(value, Mapping) else None
@@ -94,8 +94,8 @@ def shop_answer(
 ) -> ShopAnswer:
     """What the shop says about a channel now. `message` is the answer of a message, if it still holds.
 
-    A yes has the time of `consented_at` if the shop keeps one, else that of the message: a script that rewrites all
-    fields also causes messages. A no has the later of the two.
+    The time of a yes is `consented_at` if the shop keeps one, else the message's. The message's time is less reliable,
+    because a script that rewrites all fields causes messages too. The time of a no is the later of the two.
     """
     value = current_value(customer, place)
     # Not being in a group is no answer, unless a message reported it.
@@ -198,7 +198,7 @@ def _consented_at(customer: Customer, rules: ConsentRules) -> datetime | None:
     """Time in the `consented_at` field. None if it has no time zone, and so may be hours off, or is in the future."""
     fields = (customer.get("custom") or {}).get("fields")
     text = value_at(fields, rules.consented_at) if rules.consented_at else None
-    if not isinstance(text, str) or not _TIME.match(text) or (at := parsed_time(text)) is None:
+    if not isinstance(text, str) or not _TIME_WITH_ZONE.match(text) or (at := parsed_time(text)) is None:
         return None
     now = datetime.now(UTC)
     return min(at, now) if at <= now + _CLOCK_SKEW else None

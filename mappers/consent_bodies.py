@@ -40,7 +40,7 @@ def subscription(subscribers: Sequence[Subscriber], rules: ConsentRules, *, hist
     """
     attributes = {
         "historical_import": historical,
-        "profiles": {"data": [_subscribed(subscriber, historical=historical) for subscriber in subscribers]},
+        "profiles": {"data": [_profile_to_subscribe(subscriber, historical=historical) for subscriber in subscribers]},
     }
     if rules.source:
         attributes["custom_source"] = rules.source
@@ -50,14 +50,18 @@ def subscription(subscribers: Sequence[Subscriber], rules: ConsentRules, *, hist
     return {"data": data}
 
 
-def _subscribed(subscriber: Subscriber, *, historical: bool) -> JsonObject:
+def _profile_to_subscribe(subscriber: Subscriber, *, historical: bool) -> JsonObject:
     consents = {}
     for channel in subscriber.addresses:
         at = subscriber.at.get(channel)
         time = {"consented_at": at.astimezone(UTC).isoformat()} if historical and at else {}
         consents[channel] = {"marketing": {"consent": "SUBSCRIBED", **time}}
     own_id = {"id": subscriber.id} if subscriber.id else {}
-    return {"type": "profile", **own_id, "attributes": {**_addressed(subscriber.addresses), "subscriptions": consents}}
+    return {
+        "type": "profile",
+        **own_id,
+        "attributes": {**_identifiers(subscriber.addresses), "subscriptions": consents},
+    }
 
 
 def unsubscription(addresses: Mapping[Channel, str]) -> JsonObject:
@@ -66,7 +70,7 @@ def unsubscription(addresses: Mapping[Channel, str]) -> JsonObject:
     It names no list, because that would not limit it: Klaviyo unsubscribes whoever is not in the list from everything.
     """
     consents = {channel: {"marketing": {"consent": "UNSUBSCRIBED"}} for channel in addresses}
-    profile = {"type": "profile", "attributes": {**_addressed(addresses), "subscriptions": consents}}
+    profile = {"type": "profile", "attributes": {**_identifiers(addresses), "subscriptions": consents}}
     attributes = {"profiles": {"data": [profile]}}
     return {"data": {"type": "profile-subscription-bulk-delete-job", "attributes": attributes}}
 
@@ -76,5 +80,5 @@ def marker_properties(markers: Mapping[Channel, Marker]) -> JsonObject:
     return {marker_property(channel): str(marker) for channel, marker in markers.items()}
 
 
-def _addressed(addresses: Mapping[Channel, str]) -> JsonObject:
+def _identifiers(addresses: Mapping[Channel, str]) -> JsonObject:
     return {_IDENTIFIERS[channel]: address for channel, address in addresses.items()}

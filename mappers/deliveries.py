@@ -54,8 +54,8 @@ def shipments(order: Order) -> list[Shipment]:
 def shipment_from_message(order: Order, delivery: Delivery, shipping_key: str) -> Shipment:
     """A delivery from a message, completed with the order's data about it.
 
-    The order may no longer have the delivery. Its shipping method is then the one with `shipping_key`, else the only
-    one of the order, else unknown.
+    The order may no longer have the delivery. Its shipping method is then the one with `shipping_key`, else the
+    order's only one, else unknown.
     """
     existing = next((shipment for shipment in shipments(order) if shipment.delivery.get("id") == delivery["id"]), None)
     if existing:
@@ -91,11 +91,11 @@ def remaining_count(order: Order) -> int:
     """
     delivered: Counter[str] = Counter()
     for shipment in shipments(order):
-        leaving = [parcel for parcel in shipment.parcels if not is_return_label(parcel)]
-        if leaving or not shipment.parcels:
+        outgoing = [parcel for parcel in shipment.parcels if not is_return_label(parcel)]
+        if outgoing or not shipment.parcels:
             in_delivery = _quantities(shipment.delivery.get("items"))
             # `|` takes the larger quantity of each line: delivery and parcels may list different ones.
-            delivered += in_delivery | _quantities(item for parcel in leaving for item in parcel.get("items") or [])
+            delivered += in_delivery | _quantities(item for parcel in outgoing for item in parcel.get("items") or [])
     return sum(max(0, (line.get("quantity") or 0) - delivered[line_id]) for line_id, line in order_lines(order).items())
 
 
@@ -162,7 +162,7 @@ def _normalized(carrier: str) -> str:
 def deliveries_fields(order: Order, details: OrderDetails, settings: Settings) -> JsonObject:
     """`Deliveries`, `TrackingNumbers` and `TrackingURLs` of an order. The last two exclude return labels."""
     all_shipments, lines = shipments(order), order_lines(order)
-    leaving = [
+    outgoing = [
         tracking_fields(order, parcel, shipment, settings)
         for shipment in all_shipments
         for parcel in shipment.parcels
@@ -171,8 +171,8 @@ def deliveries_fields(order: Order, details: OrderDetails, settings: Settings) -
     return present(
         {
             "Deliveries": [_delivery_fields(order, lines, shipment, details, settings) for shipment in all_shipments],
-            "TrackingNumbers": _distinct(leaving, "TrackingNumber"),
-            "TrackingURLs": _distinct(leaving, "TrackingURL"),
+            "TrackingNumbers": _distinct(outgoing, "TrackingNumber"),
+            "TrackingURLs": _distinct(outgoing, "TrackingURL"),
         }
     )
 

@@ -17,9 +17,9 @@ def differing_fields(
 ) -> Iterator[str]:
     """Names of the attributes that we send and in which Klaviyo's item or variant differs.
 
-    Numbers are compared by value. `custom_metadata` is compared key by key, as `custom_metadata.<key>`, and tables as
-    the JSON in them. Null counts as absent. A key of `own_keys`, the metadata keys that belong to us, also differs if
-    Klaviyo has it and we no longer send it.
+    Numbers are compared by value. `custom_metadata` is compared key by key, as `custom_metadata.<key>`. Its tables are
+    compared as parsed JSON. Null counts as absent. A key of `own_keys`, the metadata keys that belong to us, also
+    differs if Klaviyo has it and we no longer send it.
     """
     for name, value in attributes.items():
         if name == "custom_metadata":

@@ -12,7 +12,7 @@ def event_time(timestamp: str, now: datetime) -> datetime:
     return min(max(_utc(timestamp), EARLIEST), now + MAX_AHEAD)
 
 
-def is_moved(timestamp: str, now: datetime) -> bool:
+def is_out_of_range(timestamp: str, now: datetime) -> bool:
     """True if the time is out of Klaviyo's range."""
     return event_time(timestamp, now) != _utc(timestamp)
 

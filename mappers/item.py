@@ -78,7 +78,7 @@ def item_category_ids(body: JsonObject) -> frozenset[str]:
     return frozenset(external_id(category["id"]) for category in body["data"]["relationships"]["categories"]["data"])
 
 
-def item_prices(create_body: JsonObject) -> JsonObject:
+def item_price_update(create_body: JsonObject) -> JsonObject:
     """Body of the PATCH that sets an item's price and metadata, and nothing else."""
     attributes = create_body["data"]["attributes"]
     identity = item_id(attributes["external_id"])
@@ -100,8 +100,11 @@ def variants_of(product: ProductProjection) -> list[Variant]:
 
 
 @mapper
-def stocked_skus(product: ProductProjection) -> list[str]:
-    """The SKUs of a product. A variant without one has neither inventory entries nor standalone prices."""
+def product_skus(product: ProductProjection) -> list[str]:
+    """SKUs that the product has in commercetools, without the substitutes of `variant_sku`.
+
+    A variant without a SKU has neither inventory entries nor standalone prices.
+    """
     return list(
         dict.fromkeys(encodable(variant["sku"]) for variant in variants_of(product) if text(variant.get("sku")))
     )
@@ -137,7 +140,7 @@ def prices_of(
 def decides_item_price(
     product: ProductProjection, sku: str, settings: Settings, now: datetime, prices_by_sku: PricesBySku
 ) -> bool:
-    """True if the item's price may depend on this SKU: no variant before it has a price."""
+    """True if the item's price may depend on this SKU: the product has it, and no variant before it has a price."""
     for variant in variants_of(product):
         if variant_sku(product["id"], variant) == sku:
             return True

@@ -24,7 +24,7 @@ MAX_TEXT_BYTES = 100_000
 _MAX_CUTS = 50
 _MAX_PATH = 200
 _ALWAYS_FITS = MAX_TEXT_BYTES // 4
-"""Characters that fit into a string whatever they are: UTF-8 takes at most four bytes for each."""
+"""Characters that always fit into a string: UTF-8 takes at most four bytes per character."""
 _CONTAINERS = frozenset({dict, list, tuple})
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
@@ -99,7 +99,7 @@ class SizeCache:
 def _is_within_limits(container: Any, level: int) -> bool:
     """True if an object or array that orjson could encode needs no change.
 
-    A quick check that may say False too often: strings are counted in characters, not in bytes.
+    A quick check that may say False too often: it counts a string's characters, not its bytes, and refuses every tuple.
     """
     if level > MAX_LEVELS:
         return False

@@ -107,14 +107,14 @@ def fit_metadata(metadata: Mapping[str, Any]) -> tuple[JsonObject, tuple[str, ..
 
 
 def _certainly_fits(metadata: Mapping[str, Any]) -> bool:
-    """True if all values are text, and so short that they fit even at six bytes per character, the most JSON needs."""
+    """True if all values are ASCII text, and fit even at six bytes per character, the most that JSON needs."""
     return all(isinstance(value, str) and value.isascii() for value in metadata.values()) and (
         sum(len(name) + len(value) + 2 for name, value in metadata.items()) < MAX_METADATA_BYTES // 6
     )
 
 
 def _limit_count(properties: JsonObject, protected: Collection[str], cuts: Cuts) -> None:
-    """Drop raw properties beyond the 400th: the most deeply nested first, and of those equally deep the last."""
+    """Drop raw properties until 400 properties are left: the most nested first, and of equally nested ones the last."""
     excess = len(properties) - MAX_PROPERTIES
     if excess <= 0:
         return

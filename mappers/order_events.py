@@ -11,7 +11,7 @@ from typing import Any
 
 from core.settings import Settings
 from mappers.documents import Money
-from mappers.event_time import event_time, is_moved, is_too_old_for_flows
+from mappers.event_time import event_time, is_out_of_range, is_too_old_for_flows
 from mappers.json_safe import SizeCache
 from mappers.limits import fit_event_properties, fit_profile
 from mappers.mapped import JsonObject, Mapped, mapper
@@ -229,7 +229,7 @@ def _event(
         "metric": {"data": {"type": "metric", "attributes": {"name": occurrence.metric}}},
         "profile": profile_body(attributes),
     }
-    moved = ("time: out of Klaviyo's range",) if is_moved(occurrence.timestamp, now) else ()
+    moved = ("time: out of Klaviyo's range",) if is_out_of_range(occurrence.timestamp, now) else ()
     return Mapped(
         {"data": {"type": "event", "attributes": event}},
         (*moved, *cuts, *(f"profile.{cut}" for cut in profile_cuts)),

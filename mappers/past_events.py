@@ -1,7 +1,8 @@
 """Past events of an order, derived from the order alone, without any message.
 
-They have the same ids as the events that messages cause, so nothing is sent twice. commercetools does not store when an
-order entered a state: the time is that of the order's last change, and marked as an estimate.
+They have the same ids as the events that messages cause, so Klaviyo records each only once. commercetools does not
+store when an order or a returned item entered its state. The time is that of its last change, and is marked as an
+estimate.
 
 Two events can't be derived. Partially Shipped Order is unique by its message. And an order may have left a workflow
 state of `[order] transitions` long ago.
@@ -20,7 +21,7 @@ from mappers.shipment_events import (
     StateChange,
     confirmed_shipments,
     has_shipment_events,
-    shipment_state,
+    shipment_facts,
     why_unconfirmed,
 )
 from mappers.state_events import PAID, paid_order
@@ -30,7 +31,7 @@ def _shipment_state(order: Order, settings: Settings) -> list[Fact]:
     state = str(order.get("shipmentState"))
     if not has_shipment_events(state, settings.sync):
         return []
-    return shipment_state(order, StateChange(state, order["lastModifiedAt"]), settings)
+    return shipment_facts(order, StateChange(state, order["lastModifiedAt"]), settings)
 
 
 def _parcels(order: Order, settings: Settings) -> list[Fact]:

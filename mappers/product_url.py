@@ -12,8 +12,11 @@ _PLACEHOLDERS = frozenset({"productSlug", "productKey", "productId", "sku", "loc
 def product_url(template: str | None, product: ProductProjection, variant: Variant | None, settings: Settings) -> str:
     """URL of a product: the template with its placeholders replaced by URL-encoded values.
 
-    Without a template, the text `None`. `{{locale}}` is PREFERRED_LOCALE, else the locale of the slug in use. A
-    placeholder without a value becomes empty. Other text in braces stays.
+    `{{locale}}` is PREFERRED_LOCALE, else the locale of the slug in use. A placeholder without a value becomes empty.
+    Other text in braces stays.
+
+    Without a template, the URL is the text `None`, because Klaviyo requires one. Klaviyo's Node plugin writes the same
+    text, so items don't change when a shop moves over.
     """
     if not template:
         return "None"

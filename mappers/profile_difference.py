@@ -13,7 +13,8 @@ def differing_profile_fields(attributes: JsonObject, existing: Mapping[str, Any]
     """Names of the attributes that we send and in which a profile differs.
 
     `location` and `properties` are compared key by key, as `location.<key>`. E-mails are compared case-insensitively,
-    texts without surrounding whitespace. Null counts as absent.
+    texts without surrounding whitespace. Null counts as absent. `external_id` is not compared, because the profile was
+    found by it.
     """
     for name, value in attributes.items():
         theirs = existing.get(name)

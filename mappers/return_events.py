@@ -77,12 +77,13 @@ def requested_returns(
 ) -> list[Fact]:
     """Requested Return for each return that has items in the state Advised.
 
-    Its id covers all items of the return, including those that have come back by now. The age of a new return
+    The event's id covers all items of the return, including those that have come back by now. The age of a new return
     (`is_new`) counts from `occurred_at`, if that is after the return's date.
     """
     metric = settings.sync.metrics.requested_return
     if not metric:
         return []
+    # If the order has returns of equal content, only the order as a whole tells their numbers. See `_event_ids`.
     ids_in_order = dict(
         _event_ids(order, ((_content(info, _items(info)), _item_ids(info)) for info in _returns(order)))
     )
@@ -130,7 +131,7 @@ def returned_items(order: Order, returns: Sequence[ReturnInfo] | None = None) ->
     """The items of these returns, by default of all returns of the order."""
     returns = _returns(order) if returns is None else returns
     items = [(info, item) for info in returns for item in _items(info)]
-    ids_in_order = dict(_event_ids(order, _item_contents(_returns(order))))
+    ids_in_order = dict(_event_ids(order, _item_contents(_returns(order))))  # as in `requested_returns`
     event_ids = _event_ids(order, _item_contents(returns))
     return [
         ReturnedItem(item, info, ids_in_order.get(item_id, unique_id))

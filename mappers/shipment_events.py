@@ -61,7 +61,7 @@ def has_shipment_events(state: str, rules: SyncRules) -> bool:
 
 
 @mapper
-def shipment_state(order: Order, change: StateChange, settings: Settings) -> list[Fact]:
+def shipment_facts(order: Order, change: StateChange, settings: Settings) -> list[Fact]:
     """Events of an order that entered a shipment state: the state's metrics, and Fulfilled Order if so configured.
 
     An order is shipped, delivered and fulfilled once. It may be partially shipped several times, so that event is

@@ -18,7 +18,7 @@ EntriesBySku = Mapping[str, Sequence[InventoryEntry]]
 def entry_stock(entries: Sequence[InventoryEntry], channels: Collection[str]) -> JsonObject:
     """`inventory_quantity` and `inventory_policy` of a SKU: the sum over its entries that count.
 
-    `entries` may hold others: see `counting_entries`. If none counts, the SKU is not tracked: quantity 0 and policy 2.
+    See `counting_entries` for which entries count. If none does, the SKU is not tracked: quantity 0 and policy 2.
     """
     counting = counting_entries(entries, channels)
     if not counting:

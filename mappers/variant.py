@@ -64,7 +64,7 @@ def catalog_variants(
 
 
 @mapper
-def variant_prices(
+def variant_price_attributes(
     product: ProductProjection, sku: str, settings: Settings, now: datetime, prices_by_sku: PricesBySku
 ) -> JsonObject:
     """Attributes of a SKU's variant that depend on prices, for `variant_update`."""

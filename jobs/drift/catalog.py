@@ -26,7 +26,7 @@ from jobs.errors_file import ErrorsFile
 from jobs.reading import Page, PageSize
 from mappers.catalog_documents import ProductProjection
 from mappers.ids import external_id
-from mappers.item import stocked_skus
+from mappers.item import product_skus
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 """The form of commercetools' ids. A Klaviyo item or category with any other id is not ours."""
@@ -150,11 +150,11 @@ class CatalogSweep:
 
     def _supplies(self, products: Sequence[ProductProjection]) -> tuple[Any, Any]:
         """The stock of the products' SKUs, and standalone prices of products that use them, as handlers read both."""
-        skus = [sku for product in products for sku in stocked_skus(product)]
+        skus = [sku for product in products for sku in product_skus(product)]
         stock = self._pool.read("The stock of products", partial(self._stock.of, skus))
         if not self._services.settings.sync.price.standalone:
             return stock, None
-        priced = [sku for product in products if is_standalone(product) for sku in stocked_skus(product)]
+        priced = [sku for product in products if is_standalone(product) for sku in product_skus(product)]
         read = partial(self._services.commercetools.standalone_prices, priced)
         return stock, self._pool.read("commercetools' list of standalone prices", read) if priced else {}
 

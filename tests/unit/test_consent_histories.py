@@ -117,7 +117,7 @@ class World:
 
         def message() -> None:
             if is_ticked(order, self.rules) and not may_have_declined_since(self._customer(), at, self.rules):  # type: ignore[arg-type]
-                self._decide(ShopAnswer(True, at, order=True))
+                self._decide(ShopAnswer(True, at, is_from_order=True))
 
         self.messages.append(message)
 

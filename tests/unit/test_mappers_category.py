@@ -11,8 +11,8 @@ from mappers.category import (
     category_name,
     category_paths,
     category_update,
-    item_categories,
     parent_path,
+    product_category_ids,
     with_current_ancestors,
 )
 from mappers.ids import CUSTOM_CATALOG
@@ -99,8 +99,8 @@ def test_an_item_is_in_its_categories_and_their_ancestors() -> None:
         ("m", ["old"]), ("x", ["y"]), ("z", [])
     )] + [{"typeId": "category", "id": "gone"}]  # fmt: skip
     product: Any = {"id": "p", "categories": categories}
-    assert item_categories(product, {"m": _category("m", "new")}) == {"new", "m", "y", "x", "z", "gone"}
-    assert item_categories({"id": "p"}, {}) == set()
+    assert product_category_ids(product, {"m": _category("m", "new")}) == {"new", "m", "y", "x", "z", "gone"}
+    assert product_category_ids({"id": "p"}, {}) == set()
 
 
 def test_a_category_becomes_a_create_and_an_update() -> None:

@@ -11,7 +11,7 @@ from mappers.difference import has_differences
 from mappers.ids import CUSTOM_CATALOG
 from mappers.item import catalog_item, hidden_item, item_update
 from mappers.product_url import product_url
-from mappers.variant import catalog_variants, stock_update, variant_create, variant_prices, variant_update
+from mappers.variant import catalog_variants, stock_update, variant_create, variant_price_attributes, variant_update
 from tests.unit.strategies import category_reference, euros, settings_with
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -259,7 +259,7 @@ def test_variants_are_compared_by_what_is_sent(ours: Any, theirs: Any, differ: b
     ],
 )
 def test_url_templates_are_filled_and_encoded(template: str | None, variant: Any, url: str) -> None:
-    """Every placeholder is replaced. Without a template the URL is Klaviyo's own default, "None"."""
+    """Every placeholder is replaced. Without a template the URL is "None", as in Klaviyo's Node plugin."""
     assert product_url(template, PRODUCT, variant, SETTINGS) == url
 
 
@@ -284,5 +284,5 @@ def test_the_prices_of_one_variant() -> None:
     prices: Any = {"A": [{"id": "1", "value": euros(1000)}], "ODD": [{"value": {"centAmount": "x"}}]}
     with pytest.raises(Unmappable):
         catalog_variants(product, SETTINGS, NOW, prices)
-    wanted = variant_prices(product, "A", SETTINGS, NOW, prices)
+    wanted = variant_price_attributes(product, "A", SETTINGS, NOW, prices)
     assert (wanted["price"], set(wanted)) == (10, {"price", "custom_metadata"})
