@@ -119,5 +119,5 @@ def throughput(instances: int, shares: Mapping[str, float], instance: Instance) 
 
 
 def instances_to_saturate(shares: Mapping[str, float], instance: Instance) -> int:
-    """The fewest instances that reach Klaviyo's limit for a mix. More instances only get 429s."""
+    """The fewest instances that reach Klaviyo's limit for a mix. More instances only wait."""
     return math.ceil(next(iter(saturating_rates(shares).values())) / instance.capacity(shares))
