@@ -1,4 +1,4 @@
-"""`manage.py preview` shows what the function then really sends, and writes nothing."""
+"""`manage.py preview` shows exactly what the function sends, and writes nothing."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -24,14 +24,14 @@ def run() -> Run:
 
 @pytest.fixture
 def no_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An environment that names no backend; what the command sets itself is taken back."""
+    """An environment that names no backend. Afterwards, what the command sets itself is restored."""
     for name in ("CT_API_URL", "CT_AUTH_URL", "CT_PROJECT_ID", "CT_SCOPE", "CT_API_CLIENT"):
         monkeypatch.setenv(name, "")
     for name in ("KLAVIYO_AUTH_KEY", "KLAVIYO_API_URL"):
         monkeypatch.setenv(name, "")
 
 
-def _sent(request: dict[str, Any]) -> str:
+def _comparable(request: dict[str, Any]) -> str:
     body = request["body"]
     return json.dumps([request["method"], request["path"], body], sort_keys=True)
 
@@ -40,9 +40,9 @@ def _sent(request: dict[str, Any]) -> str:
 def function(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, settings_file: Callable[[str], str]
 ) -> Iterator[Function]:
-    """A function in a process of its own, with the samples' documents; `preview` gets the same environment.
+    """A function in its own process, with the samples' documents. `preview` gets the same environment.
 
-    It remembers no categories of products: a preview reads those of now.
+    It does not cache the categories of products: a preview reads the current ones.
     """
     forgets = settings_file("[limits]\nproduct_categories_ttl = 0\n")
     environment = {**sandbox.environment, **ENVIRONMENT, "SYNC_CONFIG": forgets}
@@ -56,7 +56,7 @@ def function(
 
 
 def test_every_sample_is_previewed_as_it_is_sent(sandbox: Sandbox, function: Function, run: Run) -> None:
-    """Outcome and every write of the preview are those of the delivery after it, and the preview changes nothing."""
+    """Outcome and writes of the preview equal those of the delivery after it, and the preview changes nothing."""
     for sample in samples():
         sample.prepare(sandbox.commercetools)
         before = sandbox.klaviyo.state()
@@ -67,12 +67,12 @@ def test_every_sample_is_previewed_as_it_is_sent(sandbox: Sandbox, function: Fun
         line = function.outcome(sample.file)
         sent = [request for request in sandbox.klaviyo.requests(kind="api") if request["method"] != "GET"]
         assert (shown["outcome"], shown["reason"]) == (line["outcome"], line.get("reason")), sample.file
-        assert sorted(map(_sent, shown["requests"])) == sorted(map(_sent, sent)), sample.file
+        assert sorted(map(_comparable, shown["requests"])) == sorted(map(_comparable, sent)), sample.file
 
 
 @pytest.mark.usefixtures("no_accounts")
-def test_without_accounts_the_samples_documents_are_read(run: Run) -> None:
-    """No environment at all: stand-ins, with the samples' documents."""
+def test_without_accounts_it_reads_the_documents_of_the_samples(run: Run) -> None:
+    """Without any settings it uses stand-ins that have the samples' documents."""
     result = run(str(SAMPLES / "13-customer-created.json"))
     assert result.exit_code == 0, result.output
     assert "customer/CustomerCreated: synced" in result.output
@@ -80,8 +80,8 @@ def test_without_accounts_the_samples_documents_are_read(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("no_accounts")
-def test_documents_of_ones_own(run: Run, tmp_path: Path) -> None:
-    """--documents names a folder of documents, which are read in place of commercetools."""
+def test_documents_of_your_own(run: Run, tmp_path: Path) -> None:
+    """--documents names a folder whose documents take the place of commercetools."""
     folder = tmp_path / "customers"
     folder.mkdir()
     customer = {"id": "c1", "version": 2, "email": "own@example.com", "addresses": []}
@@ -97,8 +97,8 @@ def test_documents_of_ones_own(run: Run, tmp_path: Path) -> None:
     assert '+ email = "own@example.com"' in result.output
 
 
-def test_the_difference_names_what_would_change(sandbox: Sandbox, function: Function, run: Run) -> None:
-    """--diff against Klaviyo: only the changed attribute of an item that is there."""
+def test_the_diff_names_what_would_change(sandbox: Sandbox, function: Function, run: Run) -> None:
+    """--diff compares with Klaviyo: of an existing item only the changed attribute is shown."""
     file = SAMPLES / "05-product-published-tote.json"
     assert function.push(file.read_bytes(), "published") == ACKNOWLEDGED
     product = json.loads(file.read_text(encoding="utf-8"))["resource"]["id"]
@@ -111,8 +111,8 @@ def test_the_difference_names_what_would_change(sandbox: Sandbox, function: Func
 
 
 @pytest.mark.usefixtures("no_accounts")
-def test_a_poison_message_is_shown_for_what_it_is(run: Run, tmp_path: Path) -> None:
-    """No JSON: dead-lettered with its reason, exit status 1, and nothing is published."""
+def test_a_poison_message_is_previewed(run: Run, tmp_path: Path) -> None:
+    """It is shown as dead-lettered with its reason; exit 1, and nothing is published."""
     file = tmp_path / "poison.json"
     file.write_text("not json", encoding="utf-8")
     result = run(str(file))
@@ -120,8 +120,8 @@ def test_a_poison_message_is_shown_for_what_it_is(run: Run, tmp_path: Path) -> N
     assert "unreadable: dead-lettered (not_json JSONDecodeError)" in result.output
 
 
-def test_a_file_that_is_not_there(run: Run) -> None:
-    """One clear line, no traceback."""
+def test_a_missing_file(run: Run) -> None:
+    """One clear line, exit 1, and no traceback."""
     result = run("nowhere.json")
     assert result.exit_code == 1
     assert result.output.splitlines()[-1] == "Error: nowhere.json: No such file or directory"

@@ -1,4 +1,4 @@
-"""`manage.py preview` says in words what would happen to consent and why, and does nothing of it."""
+"""`manage.py preview` says in words what would happen to consent and why, but changes nothing."""
 
 import json
 from collections.abc import Callable
@@ -12,12 +12,10 @@ from mappers.consent import Reason
 from tests.functional.conftest import Run
 from tests.functional.consent_shop import BOTH, EMAIL, ago, customer_with_answer
 
-Previewed = Callable[[str], str]
-
 
 @pytest.fixture
 def previewed(run: Run, settings_file: Callable[[str], str]) -> Callable[..., str]:
-    """The output of a preview of the customer, under these rules."""
+    """Preview the customer under these rules; return the output."""
 
     def preview(rules: str, *options: str) -> str:
         result = run("preview", "customer", "customer-1", *options, SYNC_CONFIG=settings_file(rules), COLUMNS="300")
@@ -28,7 +26,7 @@ def previewed(run: Run, settings_file: Callable[[str], str]) -> Callable[..., st
 
 
 def test_a_yes_and_a_no(sandbox: Sandbox, previewed: Callable[..., str]) -> None:
-    """The calls that would be made, and the reason a channel; asked twice it says the same, and nothing is changed."""
+    """It shows the calls, and for each channel the reason. Asked twice, it says the same and changes nothing."""
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=True, texts=False))
     sandbox.klaviyo.set_consent(EMAIL, "NEVER_SUBSCRIBED")
     before = sandbox.klaviyo.state()
@@ -42,7 +40,7 @@ def test_a_yes_and_a_no(sandbox: Sandbox, previewed: Callable[..., str]) -> None
 
 
 def test_a_customer_whom_klaviyo_does_not_know(sandbox: Sandbox, previewed: Callable[..., str]) -> None:
-    """A new profile has said nothing yet."""
+    """Klaviyo has no answer yet from a person who is new to it."""
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
     (report,) = json.loads(previewed(BOTH, "--json"))
     assert report["consent"] == ["email subscribe: yes_and_never_subscribed", "sms nothing: shop_says_nothing"]
@@ -54,8 +52,8 @@ def test_a_customer_whom_klaviyo_does_not_know(sandbox: Sandbox, previewed: Call
     assert sandbox.klaviyo.state()["profiles"] == []
 
 
-def test_what_stays_as_it_is(sandbox: Sandbox, previewed: Callable[..., str]) -> None:
-    """The reason why somebody who ticked the box gets no mail: the question that support is asked."""
+def test_why_a_customer_is_not_subscribed(sandbox: Sandbox, previewed: Callable[..., str]) -> None:
+    """It explains why somebody who ticked the box gets no mail, which support is often asked."""
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
     sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=1))
     output = previewed(BOTH, "--diff")
@@ -63,9 +61,9 @@ def test_what_stays_as_it_is(sandbox: Sandbox, previewed: Callable[..., str]) ->
     assert "subscribe " not in output
 
 
-@pytest.mark.parametrize("why", list(Reason))
-def test_every_reason_has_words(why: Reason) -> None:
-    """None is shown as it stands in the log."""
-    said: Any = consent_in_words(f"email nothing: {why}")
-    assert said.startswith("email: no change, because ")
-    assert not said.endswith(why.value)
+@pytest.mark.parametrize("reason", list(Reason))
+def test_every_reason_has_words(reason: Reason) -> None:
+    """No reason is shown as its log code."""
+    text: Any = consent_in_words(f"email nothing: {reason}")
+    assert text.startswith("email: no change, because ")
+    assert not text.endswith(reason.value)

@@ -1,4 +1,4 @@
-"""Whatever the order of the messages about prices: in the end Klaviyo is as if each product had just been published."""
+"""In whatever order messages about prices arrive, Klaviyo ends as if each product had just been published."""
 
 import os
 import random
@@ -16,7 +16,7 @@ from tests.functional.random_shop import RandomShop
 from tests.functional.redelivery import Subscription
 
 report = print
-"""Shown with a failure: what to repeat."""
+"""Printed with a failure, so that the run can be repeated."""
 
 KINDS = (
     "edit_price_live", "stage_price", "switch_price_mode", "edit_product", "add_standalone_price",
@@ -27,21 +27,21 @@ CHANGES = 80
 AT_A_TIME = 8
 SECONDS = 60
 _DELAY = 0.2
-"""Seconds that a message takes to arrive, at least: what Klaviyo's list does not show yet is shown by then."""
+"""Seconds that each message takes to arrive at least, so that Klaviyo's list has caught up by then."""
 _QUERIES_LAG = {1: 2.0, 2: _DELAY}
-"""Seconds by the number of instances."""
+"""Seconds that commercetools' queries lag, by the number of instances."""
 _SLOW: dict[str, Any] = {"delay": 0.15, "rate": 0.1}
-"""A tenth of the calls is answered late: what was read is old by then."""
+"""A tenth of the calls is answered late, so that what was read is stale by then."""
 
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("instances", [1, 2], ids=["one instance", "two instances"])
 def test_prices_end_as_after_a_publish(sandbox: Sandbox, instances: int) -> None:
-    """Live edits and standalone prices, shuffled, doubled and late, with queries and lists that lag.
+    """Live edits and standalone prices, reordered, duplicated and late, while queries and lists lag.
 
-    One instance knows better than queries that show what was there before its messages. Of two neither knows what the
-    other one learned: there a message takes as long as queries lag, which leaves out the races that how-it-works.md
-    names (two prices of a product, or a product and its price, copied by two instances within that lag).
+    A single instance remembers what its messages read, so stale queries do no harm. Two instances don't know what the
+    other one read, so there each message takes as long as queries lag. This leaves out the races that how-it-works.md
+    names: two prices of a product, or a product and its price, copied by two instances within that lag.
 
     PRICES_SEED repeats a run's changes.
     """
@@ -70,14 +70,14 @@ def test_prices_end_as_after_a_publish(sandbox: Sandbox, instances: int) -> None
             assert subscription.drained(SECONDS), "messages are still not acknowledged"
     ended = _priced(sandbox)
     fresh = _freshly_published(sandbox, environment, ended)
-    wrong = [
+    differences = [
         f"{own} is {ended.get(own)}, not {fresh.get(own)}" for own in ended | fresh if ended.get(own) != fresh.get(own)
     ]
-    assert not wrong, "\n".join(wrong)
+    assert not differences, "\n".join(differences)
 
 
 def _publish(deliveries: list[dict[str, Any]], subscription: Subscription, rng: random.Random) -> None:
-    """Shuffled by delays, a third of them doubled, a fifth late by up to two seconds."""
+    """Reorder the messages by random delays; send a third of them twice, and a fifth up to two seconds late."""
     for delivery in deliveries:
         for _ in range(1 + (rng.random() < 0.33)):
             late = rng.uniform(0.5, 2) if rng.random() < 0.2 else 0.3 * rng.random() ** 2
@@ -87,7 +87,7 @@ def _publish(deliveries: list[dict[str, Any]], subscription: Subscription, rng: 
 def _freshly_published(
     sandbox: Sandbox, environment: Mapping[str, str], ended: Mapping[tuple[str, str], Any]
 ) -> dict[tuple[str, str], Any]:
-    """What a new instance makes of the same products in an empty catalog."""
+    """What a new instance writes for the same products into an empty catalog."""
     for backend in (sandbox.commercetools, sandbox.klaviyo):
         backend.clear_failures()
     sandbox.commercetools.lag(0, of="queries")
@@ -103,9 +103,9 @@ def _freshly_published(
 
 
 def _priced(sandbox: Sandbox) -> dict[tuple[str, str], Any]:
-    """Metadata and price of items and variants. One without a price keeps the one that it had: Klaviyo wants one.
+    """Price and metadata of items and variants. Null metadata count as absent.
 
-    A key of the metadata that is null is none.
+    The price of what has none any more is not compared: Klaviyo requires one, so the last one stays.
     """
     state = sandbox.klaviyo.state()
     shown = {(kind, own): one for kind in ("items", "variants") for own, one in state[kind].items()}

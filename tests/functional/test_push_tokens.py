@@ -1,4 +1,4 @@
-"""Who may push: with PUSH_AUDIENCE and PUSH_SERVICE_ACCOUNT, Pub/Sub with a token of Google's, and nobody else."""
+"""With PUSH_AUDIENCE and PUSH_SERVICE_ACCOUNT set, only Pub/Sub with a Google-signed token may push."""
 
 import base64
 import json
@@ -30,11 +30,11 @@ ACCOUNT = "pusher@my-project.iam.gserviceaccount.com"
 SETTINGS = {"PUSH_AUDIENCE": AUDIENCE, "PUSH_SERVICE_ACCOUNT": ACCOUNT}
 CREATED = message("CustomerCreated", "customer", "customer-1")
 BODY = {"message": {"data": base64.b64encode(json.dumps(CREATED).encode()).decode(), "messageId": "m1"}}
-GOOGLES, SOMEBODYS = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
+GOOGLE_KEY, OTHER_KEY = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
 
 
 def certificate(key: rsa.RSAPrivateKey) -> str:
-    """A certificate of the key, as Google publishes one."""
+    """A certificate of the key, in the form that Google publishes."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "federated-signon.system.gserviceaccount.com")])
     now = datetime.now(UTC)
     builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
@@ -42,18 +42,18 @@ def certificate(key: rsa.RSAPrivateKey) -> str:
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
 
-CERTIFICATES = [certificate(GOOGLES), certificate(rsa.generate_private_key(public_exponent=65537, key_size=2048))]
+CERTIFICATES = [certificate(GOOGLE_KEY), certificate(rsa.generate_private_key(public_exponent=65537, key_size=2048))]
 PUBLISHED = http_response(json.dumps(dict(zip(("google-1", "google-2"), CERTIFICATES, strict=True))).encode())
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    """What Pub/Sub's token says; None takes a claim out."""
+    """Claims of Pub/Sub's token. A change to None removes the claim."""
     now = int(time.time())
-    said = {
+    payload = {
         "iss": "https://accounts.google.com", "aud": AUDIENCE, "azp": "113774264463038321964",
         "sub": "113774264463038321964", "email": ACCOUNT, "email_verified": True, "iat": now - 60, "exp": now + 3540,
     }  # fmt: skip
-    return {name: value for name, value in (said | changes).items() if value is not None}
+    return {name: value for name, value in (payload | changes).items() if value is not None}
 
 
 def _encoded(part: bytes) -> str:
@@ -61,11 +61,11 @@ def _encoded(part: bytes) -> str:
 
 
 def token(
-    said: Any = None, *, key: rsa.RSAPrivateKey = GOOGLES, kid: str | None = "google-1", alg: str = "RS256"
+    payload: Any = None, *, key: rsa.RSAPrivateKey = GOOGLE_KEY, kid: str | None = "google-1", alg: str = "RS256"
 ) -> str:
-    """A signed token, by default one that Pub/Sub would send."""
+    """A signed token; by default the one that Pub/Sub would send."""
     header = {"alg": alg, "typ": "JWT"} | ({"kid": kid} if kid else {})
-    parts = [json.dumps(part).encode() for part in (header, claims() if said is None else said)]
+    parts = [json.dumps(part).encode() for part in (header, claims() if payload is None else payload)]
     signed = ".".join(map(_encoded, parts))
     return f"{signed}.{_encoded(_signature(alg, key, signed.encode()))}"
 
@@ -74,7 +74,7 @@ def _signature(alg: str, key: rsa.RSAPrivateKey, signed: bytes) -> bytes:
     match alg:
         case "none":
             return b""
-        case "HS256":  # keyed with what everybody knows
+        case "HS256":  # signed with a public certificate as the secret
             secret = hmac.HMAC(CERTIFICATES[0].encode(), hashes.SHA256())
             secret.update(signed)
             return secret.finalize()
@@ -83,66 +83,68 @@ def _signature(alg: str, key: rsa.RSAPrivateKey, signed: bytes) -> bytes:
 
 
 @dataclass(slots=True)
-class Google:
-    """Where the certificates are; `answer` is what comes next."""
+class CertificateServer:
+    """Serves Google's certificates. `answer` is what it answers next."""
 
     backend: Backend
     answer: list[bytes | Ending] = field(default_factory=lambda: [PUBLISHED])
 
     @property
-    def fetched(self) -> int:
-        """How often the certificates were asked for."""
+    def fetch_count(self) -> int:
+        """How many times the certificates were fetched."""
         return len(self.backend.received)
 
 
 @pytest.fixture
-def google_certificates(monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
-    """A stand-in for Google's address of certificates, which google-auth's constant is set to."""
-    next_answers: list[Google] = []
+def google_certificates(monkeypatch: pytest.MonkeyPatch) -> Iterator[CertificateServer]:
+    """A stand-in for Google's certificate URL; google-auth's constant is set to its address."""
+    servers: list[CertificateServer] = []
 
     def script(received: Received) -> Iterator[bytes | Ending]:
         assert (received.method, received.target) == ("GET", "/oauth2/v1/certs")
-        yield from next_answers[0].answer
+        yield from servers[0].answer
 
     with scripted(script) as backend:
-        next_answers.append(Google(backend))
+        servers.append(CertificateServer(backend))
         monkeypatch.setattr(id_token, "_GOOGLE_OAUTH2_CERTS_URL", f"{backend.server.url}/oauth2/v1/certs")
-        yield next_answers[0]
+        yield servers[0]
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """Seconds that `ahead` puts the clock of the kept certificates forward."""
-    moved = SimpleNamespace(ahead=0.0)
-    forwarded = SimpleNamespace(monotonic=lambda: time.monotonic() + moved.ahead)
+    """Puts the clock of the cached certificates forward by `ahead` seconds."""
+    offset = SimpleNamespace(ahead=0.0)
+    forwarded = SimpleNamespace(monotonic=lambda: time.monotonic() + offset.ahead)
     monkeypatch.setattr("clients.push_tokens.time", forwarded)
-    return moved
+    return offset
 
 
 @pytest.fixture
-def checking(google_certificates: Google, clock: SimpleNamespace, sandbox: Sandbox, serve: Serve) -> Function:
-    """A function that checks who calls, and one customer in commercetools."""
-    assert (google_certificates.fetched, clock.ahead) == (0, 0)
+def verifying(
+    google_certificates: CertificateServer, clock: SimpleNamespace, sandbox: Sandbox, serve: Serve
+) -> Function:
+    """A function that verifies tokens, with one customer in commercetools."""
+    assert (google_certificates.fetch_count, clock.ahead) == (0, 0)
     sandbox.commercetools.put("customers", customer())
     return serve(**SETTINGS)
 
 
 def push(function: Function, authorization: str | None) -> requests.Response:
-    """A push with this header."""
+    """Push with this Authorization header."""
     headers = {} if authorization is None else {"Authorization": authorization}
     function.note_personal(json.dumps(BODY).encode())
     return requests.post(function.url, json=BODY, headers=headers, timeout=30)
 
 
 def refusals(function: Function) -> list[tuple[Any, ...]]:
-    """What was logged of refused pushes; no line of a message is among them."""
+    """Severity, status and reason of each refused push in the log. Checks that no message has a line."""
     lines = function.lines()
     assert not [line for line in lines if "outcome" in line]
     return [(line["severity"], line["status"], line["reason"]) for line in lines if line["message"] == "push refused"]
 
 
-def nothing_done(sandbox: Sandbox) -> bool:
-    """Whether neither backend was asked for anything."""
+def no_backend_called(sandbox: Sandbox) -> bool:
+    """True if neither backend was called."""
     return sandbox.commercetools.requests() == sandbox.klaviyo.requests() == []
 
 
@@ -150,17 +152,17 @@ def nothing_done(sandbox: Sandbox) -> bool:
     ("changes", "scheme"),
     [({}, "Bearer"), ({}, "bearer"), ({"iss": "accounts.google.com"}, "Bearer"),
      ({"exp": -5}, "Bearer"), ({"iat": 5}, "Bearer")],
-    ids=["as Pub/Sub sends it", "scheme in lower case", "issuer without https", "expired 5 s ago", "5 s early"],
+    ids=["as Pub/Sub sends it", "scheme in lower case", "issuer without https", "expired 5 s ago", "issued 5 s ahead"],
 )  # fmt: skip
-def test_the_right_token(checking: Function, sandbox: Sandbox, changes: Mapping[str, Any], scheme: str) -> None:
-    """Pub/Sub's token for the account and audience, up to 10 s beside our clock: the message is synced."""
-    assert push(checking, f"{scheme} {token(claims(**from_now(changes)))}").status_code == ACKNOWLEDGED
-    assert checking.line("m1")["outcome"] == "synced"
+def test_a_valid_token(verifying: Function, sandbox: Sandbox, changes: Mapping[str, Any], scheme: str) -> None:
+    """Pub/Sub's token for the account and audience is accepted, with up to 10 s of clock skew."""
+    assert push(verifying, f"{scheme} {token(claims(**from_now(changes)))}").status_code == ACKNOWLEDGED
+    assert verifying.line("m1")["outcome"] == "synced"
     assert len(sandbox.klaviyo.state()["profiles"]) == 1
 
 
 def from_now(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Claims whose times are said in seconds from now."""
+    """The claims, with times given in seconds from now."""
     return {
         name: int(time.time()) + value if name in ("iat", "exp") and isinstance(value, int) else value
         for name, value in changes.items()
@@ -190,27 +192,27 @@ def from_now(changes: Mapping[str, Any]) -> dict[str, Any]:
     ids=str,
 )
 def test_a_token_with_a_wrong_claim(
-    checking: Function, sandbox: Sandbox, changes: Mapping[str, Any], reason: str
+    verifying: Function, sandbox: Sandbox, changes: Mapping[str, Any], reason: str
 ) -> None:
-    """401, one line that says why and quotes nothing of the token, and no work done."""
-    answer = push(checking, f"Bearer {token(claims(**from_now(changes)))}")
+    """401, one log line that gives the reason but quotes nothing of the token, and no backend is called."""
+    answer = push(verifying, f"Bearer {token(claims(**from_now(changes)))}")
     assert (answer.status_code, answer.headers["WWW-Authenticate"], answer.text) == (DENIED, "Bearer", "")
-    assert refusals(checking) == [("WARNING", DENIED, reason)]
-    assert nothing_done(sandbox)
+    assert refusals(verifying) == [("WARNING", DENIED, reason)]
+    assert no_backend_called(sandbox)
 
 
-def _of_another_payload() -> str:
+def _token_with_other_claims() -> str:
     header, _, signature = token(claims(email="other@example.com")).split(".")
     return ".".join((header, token().split(".")[1], signature))
 
 
 @pytest.mark.parametrize(
-    "made",
+    "make_token",
     [
-        lambda: token(key=SOMEBODYS),
+        lambda: token(key=OTHER_KEY),
         lambda: token(kid="google-2"),
         lambda: token(kid="google-3"),
-        lambda: token(key=SOMEBODYS, kid=None),
+        lambda: token(key=OTHER_KEY, kid=None),
         lambda: token(alg="none"),
         lambda: token(alg="HS256"),
         lambda: token(alg="ES256"),
@@ -220,7 +222,7 @@ def _of_another_payload() -> str:
         lambda: token().rpartition(".")[0] + ".SIGNATURE_REMOVED_BY_GOOGLE",
         lambda: token().replace(".", ""),
         lambda: f"{token()}, Bearer {token()}",
-        _of_another_payload,
+        _token_with_other_claims,
         lambda: "x.y.z",
         lambda: "\xe9.\xe9.\xe9",
         lambda: f"{_encoded(b'[' * 5000)}.e30.e30",
@@ -233,20 +235,22 @@ def _of_another_payload() -> str:
         "not ASCII", "nested too deeply", "blank",
     ],
 )  # fmt: skip
-def test_what_google_did_not_sign(checking: Function, sandbox: Sandbox, made: Callable[[], str]) -> None:
-    """401 whatever is wrong with it, and no work done."""
-    assert push(checking, f"Bearer {made()}").status_code == DENIED
-    assert refusals(checking) in ([("WARNING", DENIED, "invalid_token")], [("WARNING", DENIED, "no_token")])
-    assert nothing_done(sandbox)
+def test_a_token_that_google_did_not_sign(verifying: Function, sandbox: Sandbox, make_token: Callable[[], str]) -> None:
+    """401 whatever is wrong with it, and no backend is called."""
+    assert push(verifying, f"Bearer {make_token()}").status_code == DENIED
+    assert refusals(verifying) in ([("WARNING", DENIED, "invalid_token")], [("WARNING", DENIED, "no_token")])
+    assert no_backend_called(sandbox)
 
 
 @pytest.mark.parametrize("authorization", [None, "", "Bearer", "Basic dXNlcjpwYXNzd29yZA==", "no scheme at all"])
-def test_no_token(checking: Function, sandbox: Sandbox, google_certificates: Google, authorization: str | None) -> None:
-    """401, without asking Google for anything."""
-    assert push(checking, authorization).status_code == DENIED
-    assert refusals(checking) == [("WARNING", DENIED, "no_token")]
-    assert nothing_done(sandbox)
-    assert google_certificates.fetched == 0
+def test_no_token(
+    verifying: Function, sandbox: Sandbox, google_certificates: CertificateServer, authorization: str | None
+) -> None:
+    """401, without fetching certificates from Google."""
+    assert push(verifying, authorization).status_code == DENIED
+    assert refusals(verifying) == [("WARNING", DENIED, "no_token")]
+    assert no_backend_called(sandbox)
+    assert google_certificates.fetch_count == 0
 
 
 @pytest.mark.parametrize(
@@ -274,29 +278,33 @@ def test_no_token(checking: Function, sandbox: Sandbox, google_certificates: Goo
         "cut off",
     ],
 )
-def test_certificates_that_can_not_be_had(
-    checking: Function, sandbox: Sandbox, google_certificates: Google, clock: SimpleNamespace, answer: list[Any]
+def test_certificates_that_can_not_be_fetched(
+    verifying: Function,
+    sandbox: Sandbox,
+    google_certificates: CertificateServer,
+    clock: SimpleNamespace,
+    answer: list[Any],
 ) -> None:
-    """503, so the message stays with Pub/Sub; nobody asks again for 5 s, then all is well."""
+    """503, so the message stays with Pub/Sub. They are not fetched again for 5 s; then pushes succeed."""
     google_certificates.answer = answer
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: push(checking, f"Bearer {token()}").status_code, range(4)))
+        answers = list(pool.map(lambda _: push(verifying, f"Bearer {token()}").status_code, range(4)))
     assert answers == [REFUSED] * 4
-    assert refusals(checking) == [("WARNING", REFUSED, "no_certificates")] * 4
-    assert nothing_done(sandbox)
-    asked = google_certificates.fetched
+    assert refusals(verifying) == [("WARNING", REFUSED, "no_certificates")] * 4
+    assert no_backend_called(sandbox)
+    fetched_before = google_certificates.fetch_count
     google_certificates.answer = [PUBLISHED]
     clock.ahead = 4
-    assert push(checking, f"Bearer {token()}").status_code == REFUSED
-    assert google_certificates.fetched == asked
+    assert push(verifying, f"Bearer {token()}").status_code == REFUSED
+    assert google_certificates.fetch_count == fetched_before
     clock.ahead = 6
-    assert push(checking, f"Bearer {token()}").status_code == ACKNOWLEDGED
+    assert push(verifying, f"Bearer {token()}").status_code == ACKNOWLEDGED
 
 
-def test_certificates_that_do_not_come(
-    google_certificates: Google, serve: Serve, settings_file: Callable[[str], str]
+def test_certificates_that_do_not_arrive(
+    google_certificates: CertificateServer, serve: Serve, settings_file: Callable[[str], str]
 ) -> None:
-    """The wait for them ends with `read_timeout`."""
+    """The fetch times out after `read_timeout`."""
     google_certificates.answer = [PUBLISHED[:-1]]
     function = serve(**SETTINGS, SYNC_CONFIG=settings_file("[limits]\nread_timeout = 0.5\n"))
     started = time.monotonic()
@@ -305,35 +313,37 @@ def test_certificates_that_do_not_come(
     assert refusals(function) == [("WARNING", REFUSED, "no_certificates")]
 
 
-def test_certificates_are_kept_for_an_hour(
-    checking: Function, google_certificates: Google, clock: SimpleNamespace
+def test_certificates_are_cached_for_an_hour(
+    verifying: Function, google_certificates: CertificateServer, clock: SimpleNamespace
 ) -> None:
-    """They are fetched once by all who need them at the same time, and again when the hour is over."""
+    """Concurrent pushes share one fetch. After an hour they are fetched again."""
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: push(checking, f"Bearer {token()}").status_code, range(16)))
-    assert (answers, google_certificates.fetched) == ([ACKNOWLEDGED] * 16, 1)
-    for ahead, fetched in ((3590, 1), (3610, 2)):
+        answers = list(pool.map(lambda _: push(verifying, f"Bearer {token()}").status_code, range(16)))
+    assert (answers, google_certificates.fetch_count) == ([ACKNOWLEDGED] * 16, 1)
+    for ahead, fetch_count in ((3590, 1), (3610, 2)):
         clock.ahead = ahead
-        assert push(checking, f"Bearer {token()}").status_code == ACKNOWLEDGED
-        assert google_certificates.fetched == fetched
+        assert push(verifying, f"Bearer {token()}").status_code == ACKNOWLEDGED
+        assert google_certificates.fetch_count == fetch_count
 
 
-def test_health_needs_no_token(checking: Function, google_certificates: Google) -> None:
-    """Who watches the machine has none."""
-    assert requests.get(checking.url, timeout=30).text == "ok\n"
-    assert google_certificates.fetched == 0
+def test_health_needs_no_token(verifying: Function, google_certificates: CertificateServer) -> None:
+    """Health checks don't send one."""
+    assert requests.get(verifying.url, timeout=30).text == "ok\n"
+    assert google_certificates.fetch_count == 0
 
 
-def test_without_the_settings_nobody_is_checked(sandbox: Sandbox, serve: Serve, google_certificates: Google) -> None:
-    """On Google IAM does it, before the push gets here, and leaves a token that could not be verified."""
+def test_without_the_settings_no_token_is_verified(
+    sandbox: Sandbox, serve: Serve, google_certificates: CertificateServer
+) -> None:
+    """On Google, IAM verifies the push first and leaves a token that can't be verified again."""
     sandbox.commercetools.put("customers", customer())
     function = serve(K_SERVICE="klaviyo-sync")
     assert push(function, "Bearer e30.e30.SIGNATURE_REMOVED_BY_GOOGLE").status_code == ACKNOWLEDGED
-    assert google_certificates.fetched == 0
+    assert google_certificates.fetch_count == 0
 
 
-def test_stand_ins_check_nobody(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `demo` and its page start takes their pushes, whatever stands in the environment of who starts them."""
+def test_functions_of_the_demo_verify_no_token(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Functions that `demo` and its page start accept their pushes, whatever the environment says."""
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
     sandbox.commercetools.put("customers", customer())

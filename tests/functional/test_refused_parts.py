@@ -17,15 +17,15 @@ LINES = 12
 
 
 @pytest.fixture
-def letters(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
-    """The dead-letter topic."""
+def dead_letters(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
+    """A stand-in for the dead-letter topic."""
     return fake_topic(monkeypatch)
 
 
 def _placed(sandbox: Sandbox) -> dict[str, Any]:
     sandbox.commercetools.put("customers", customer())
-    told = order(lines=[line_item(number, f"product-{number}") for number in range(LINES)])
-    return message("OrderCreated", "order", "order-1", order=told)
+    placed = order(lines=[line_item(number, f"product-{number}") for number in range(LINES)])
+    return message("OrderCreated", "order", "order-1", order=placed)
 
 
 def _events(sandbox: Sandbox) -> set[str]:
@@ -36,21 +36,21 @@ ALL = {"Placed Order order-1", *(f"Ordered Product line-{number}" for number in 
 
 
 @pytest.mark.parametrize("skip", [0, 1, 3, LINES], ids=["Placed Order", "the first line", "a line", "the last line"])
-def test_one_event_of_an_order(sandbox: Sandbox, letters: FakeTopic, function: Function, skip: int) -> None:
-    """All the others are sent; the letter and the log line name the one that was refused."""
+def test_one_event_of_an_order(sandbox: Sandbox, dead_letters: FakeTopic, function: Function, skip: int) -> None:
+    """All other events are sent; the dead letter and the log line name the refused one."""
     placed = _placed(sandbox)
     sandbox.klaviyo.fail(EVENTS, status=400, skip=skip, count=1)
     answer = function.deliver(placed)
     assert (answer.status, answer.outcome, answer.reason) == (ACKNOWLEDGED, "dead-lettered", "klaviyo_refused")
     (missing,) = ALL - _events(sandbox)
     assert missing.startswith("Ordered Product" if skip else "Placed Order")
-    (letter,) = letters.published
-    assert letter.attributes["error"] == f"Refused invalid {missing}"
+    (dead_letter,) = dead_letters.published
+    assert dead_letter.attributes["error"] == f"Refused invalid {missing}"
     assert answer.line["part"] == missing
 
 
-def test_the_answer_names_a_part_that_no_header_can_hold(sandbox: Sandbox, function: Function) -> None:
-    """A SKU may be of any script; without a topic for letters the push is refused, and says so."""
+def test_the_answer_escapes_a_part_that_no_header_can_hold(sandbox: Sandbox, function: Function) -> None:
+    """A SKU may be in any script. Without a dead-letter topic the push is refused, and its answer names the part."""
     sandbox.commercetools.put("products", product(variants=[variant("\u65e5\u672c")]))
     sandbox.klaviyo.fail("^/api/catalog-variants", method="POST", status=400)
     pushed = {
@@ -63,73 +63,75 @@ def test_the_answer_names_a_part_that_no_header_can_hold(sandbox: Sandbox, funct
     )
 
 
-def test_every_event_of_an_order(sandbox: Sandbox, letters: FakeTopic, function: Function) -> None:
-    """All are tried; it is one letter, which names the first."""
+def test_every_event_of_an_order(sandbox: Sandbox, dead_letters: FakeTopic, function: Function) -> None:
+    """All are tried. There is one dead letter, which names the first."""
     placed = _placed(sandbox)
     sandbox.klaviyo.fail(EVENTS, status=400)
     answer = function.deliver(placed)
     assert answer.line["calls"]["klaviyo"] == len(ALL)
     assert answer.line["part"] == "Placed Order order-1"
-    assert len(letters.published) == 1
+    assert len(dead_letters.published) == 1
 
 
-def test_a_letter_is_short_and_names_nobody(sandbox: Sandbox, letters: FakeTopic, function: Function) -> None:
-    """Klaviyo's prose and the values that it quotes stay out; a long pointer does not push the part's name out."""
+def test_a_dead_letter_is_short_and_has_no_personal_data(
+    sandbox: Sandbox, dead_letters: FakeTopic, function: Function
+) -> None:
+    """It quotes none of Klaviyo's prose and values. A long pointer does not push the part's name out."""
     placed = _placed(sandbox)
     pointer = "/data/attributes/" + "x" * 5000
     error = {"code": "invalid", "detail": "customer-1@example.com is Annika", "source": {"pointer": pointer}}
     sandbox.klaviyo.fail(EVENTS, status=400, skip=2, count=1, body={"errors": [error]})
     answer = function.deliver(placed)
-    (letter,) = letters.published
-    assert len(letter.attributes["error"].encode()) <= 512
-    assert letter.attributes["error"].startswith(f"Refused invalid {answer.line['part']} /data/attributes/x")
-    told = " ".join(letter.attributes.values())
-    assert not [word for word in ("@", "Annika", "Brandauer", "Lindenallee") if word in told]
+    (dead_letter,) = dead_letters.published
+    assert len(dead_letter.attributes["error"].encode()) <= 512
+    assert dead_letter.attributes["error"].startswith(f"Refused invalid {answer.line['part']} /data/attributes/x")
+    text = " ".join(dead_letter.attributes.values())
+    assert not [word for word in ("@", "Annika", "Brandauer", "Lindenallee") if word in text]
 
 
-def test_the_stock_of_a_refused_variant_s_siblings_is_looked_at_again(
-    sandbox: Sandbox, letters: FakeTopic, function: Function
+def test_the_stock_of_the_siblings_of_a_refused_variant_is_checked(
+    sandbox: Sandbox, dead_letters: FakeTopic, function: Function
 ) -> None:
-    """It moves while they are written, and the product does not: what the shop has now is written."""
+    """It changes while they are written, though the product does not: the new stock is written."""
     sandbox.commercetools.put("products", product(variants=[variant("A", 1), variant("B", 2)]))
     for sku in ("A", "B"):
         sandbox.commercetools.put("inventory", entry(f"entry-{sku}", sku, 3))
     sandbox.klaviyo.fail("catalog-variants$", method="POST", status=400, count=1)
     sandbox.klaviyo.fail("catalog-variants$", method="POST", delay=0.6, count=1)
 
-    def sold() -> None:
+    def sell_out() -> None:
         for sku in ("A", "B"):
             sold_out = {"quantityOnStock": 0, "availableQuantity": 0, "version": 2}
             sandbox.commercetools.patch("inventory", f"entry-{sku}", sold_out)
 
-    told = message("ProductPublished", "product", "product-1")
-    answer = deliver_while(function, sandbox, told, "create_catalog_variant", sold)
-    assert (answer.outcome, letters.published) == ("synced", [])
+    notification = message("ProductPublished", "product", "product-1")
+    answer = deliver_while(function, sandbox, notification, "create_catalog_variant", sell_out)
+    assert (answer.outcome, dead_letters.published) == ("synced", [])
     variants = sandbox.klaviyo.state()["variants"]
     assert {sku: one["inventory_quantity"] for sku, one in variants.items()} == {"A": 0, "B": 0}
 
 
-def test_one_variant_of_a_product(sandbox: Sandbox, letters: FakeTopic, function: Function) -> None:
-    """Its siblings are written, and the letter names it."""
+def test_one_variant_of_a_product(sandbox: Sandbox, dead_letters: FakeTopic, function: Function) -> None:
+    """Its siblings are written, and the dead letter names it."""
     sandbox.commercetools.put("products", product(variants=[variant(f"S-{number}", number) for number in range(1, 7)]))
     sandbox.klaviyo.fail("catalog-variants$", method="POST", status=400, skip=2, count=1)
     answer = function.deliver(message("ProductPublished", "product", "product-1"))
     assert answer.outcome == "dead-lettered"
     (missing,) = {f"S-{number}" for number in range(1, 7)} - sandbox.klaviyo.state()["variants"].keys()
-    assert letters.published[0].attributes["error"] == f"Refused invalid variant {missing}"
+    assert dead_letters.published[0].attributes["error"] == f"Refused invalid variant {missing}"
 
 
-def test_the_siblings_of_a_refused_variant_are_looked_at_again(
-    sandbox: Sandbox, letters: FakeTopic, function: Function
+def test_the_siblings_of_a_refused_variant_are_checked(
+    sandbox: Sandbox, dead_letters: FakeTopic, function: Function
 ) -> None:
-    """The product moves on while they are written: what the shop has now is written, so nothing stays stale."""
+    """The product changes while they are written: the new state is written, so nothing stays stale."""
 
-    def shop(cents: int, version: int) -> dict[str, Any]:
+    def product_at(cents: int, version: int) -> dict[str, Any]:
         price = [{"id": "p", "value": money(cents)}]
         variants = [variant(sku, number, prices=price) for number, sku in enumerate(("A", "B"), 1)]
         return product(variants=variants, root={"version": version})
 
-    sandbox.commercetools.put("products", shop(1000, 1))
+    sandbox.commercetools.put("products", product_at(1000, 1))
     sandbox.klaviyo.fail("catalog-variants$", method="POST", status=400, count=1)
     sandbox.klaviyo.fail("catalog-variants$", method="POST", delay=0.6, count=1)
     answer = deliver_while(
@@ -137,8 +139,8 @@ def test_the_siblings_of_a_refused_variant_are_looked_at_again(
         sandbox,
         message("ProductPublished", "product", "product-1"),
         "create_catalog_variant",
-        lambda: sandbox.commercetools.put("products", shop(4200, 2)),
+        lambda: sandbox.commercetools.put("products", product_at(4200, 2)),
     )
-    assert (answer.outcome, letters.published) == ("synced", [])
+    assert (answer.outcome, dead_letters.published) == ("synced", [])
     variants = sandbox.klaviyo.state()["variants"]
     assert {sku: one["price"] for sku, one in variants.items()} == {"A": 42, "B": 42}

@@ -1,4 +1,4 @@
-"""`manage.py resync`: single resources put right, by the handlers that messages go through."""
+"""`manage.py resync` copies single resources again, with the handlers that messages go through."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from tests.functional.lookup_shop import UUID
 
 
 @pytest.fixture(autouse=True)
-def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resync, "_PAUSE", 0.01)
 
 
@@ -28,8 +28,8 @@ def _writes(sandbox: Sandbox) -> list[Json]:
     return [request for request in sandbox.klaviyo.requests(kind="api") if request["method"] != "GET"]
 
 
-def test_an_order_is_resynced_after_a_yes(run: Run, shop: Sandbox) -> None:
-    """What would change is shown, nothing is written before the answer, then both events are there; exit 0."""
+def test_an_order_is_resynced_after_confirmation(run: Run, shop: Sandbox) -> None:
+    """It shows what would change and writes nothing before the answer. Then both events are sent; exit 0."""
     refused = run("resync", "order", "S-20001", answer="n\n")
     assert (refused.exit_code, "Write this to Klaviyo? [y/N]" in refused.stdout) == (1, True)
     assert f"send event Placed Order {UUID}2" in refused.stdout
@@ -45,11 +45,11 @@ def test_an_order_is_resynced_after_a_yes(run: Run, shop: Sandbox) -> None:
     assert sorted(event[:2] for event in _events(shop)) == [("Ordered Product", "line-1"), ("Placed Order", f"{UUID}2")]
 
 
-def test_a_resync_adds_nothing_to_what_a_message_did(run: Run, shop: Sandbox) -> None:
-    """The unique ids of a resync are those of the message: Klaviyo keeps the first event of each."""
-    told = message("OrderCreated", "order", f"{UUID}2", order=shop.commercetools.document("orders", f"{UUID}2"))
+def test_a_resync_duplicates_no_event(run: Run, shop: Sandbox) -> None:
+    """Its unique ids are those of the message, and Klaviyo keeps the first event of each."""
+    notification = message("OrderCreated", "order", f"{UUID}2", order=shop.commercetools.document("orders", f"{UUID}2"))
     with running_function(shop.environment) as function:
-        assert function.push(json.dumps(told).encode(), "created") == ACKNOWLEDGED
+        assert function.push(json.dumps(notification).encode(), "created") == ACKNOWLEDGED
     before = _events(shop)
     assert run("resync", "order", "S-20001", "--yes").exit_code == 0
     assert _events(shop) == before
@@ -57,14 +57,14 @@ def test_a_resync_adds_nothing_to_what_a_message_did(run: Run, shop: Sandbox) ->
 
 
 def test_an_old_order_starts_no_flow(run: Run, shop: Sandbox) -> None:
-    """Events of May are sent with `backfill`."""
+    """Events of last May are sent with `backfill`."""
     assert run("resync", "order", "S-20001", "--yes").exit_code == 0
     sent = [request["body"]["data"]["attributes"]["backfill"] for request in _writes(shop)]
     assert sent == [True, True]
 
 
 def test_a_customer_shows_what_would_change(run: Run, shop: Sandbox) -> None:
-    """Against the profile that Klaviyo has; another name is one line, and then it is right."""
+    """The diff is against Klaviyo's profile: another name is one line, and afterwards there is no difference."""
     assert run("resync", "customer", "K-1", "--yes").exit_code == 0
     shop.commercetools.patch("customers", f"{UUID}1", {"firstName": "Anne"})
     result = run("resync", "customer", "K-1", "--yes")
@@ -75,20 +75,23 @@ def test_a_customer_shows_what_would_change(run: Run, shop: Sandbox) -> None:
     assert "  no difference" in run("preview", "customer", "K-1", "--diff").stdout
 
 
-def test_a_profile_that_has_the_email_alone_is_found(run: Run, shop: Sandbox) -> None:
-    """An upsert changes it, so it is no new one."""
+def test_a_profile_with_only_the_email_is_found(run: Run, shop: Sandbox) -> None:
+    """The upsert would update it, so it is not shown as new."""
     known = {"email": "annika@example.com", "first_name": "Annika"}
     with klaviyo(shop.klaviyo.url) as calls:
-        made = calls("POST", "/api/profiles", {"data": {"type": "profile", "attributes": known}})
-    assert made.status == 201
+        created = calls("POST", "/api/profiles", {"data": {"type": "profile", "attributes": known}})
+    assert created.status == 201
     shown = run("preview", "customer", "K-1", "--diff").stdout
     assert f"update profile {UUID}1" in shown
     assert f'+ external_id = "{UUID}1"' in shown
     assert "first_name" not in shown
 
 
-def test_a_product_is_made_right(run: Run, shop: Sandbox) -> None:
-    """Its category first; a second run has nothing to write and asks nothing; what then differs is named."""
+def test_a_product_is_resynced(run: Run, shop: Sandbox) -> None:
+    """A missing category is created first. A second run has nothing to write and asks nothing.
+
+    Later differences are shown and written.
+    """
     first = run("resync", "product", "tote", "--yes")
     assert first.exit_code == 0, first.output
     assert "create item" in first.stdout
@@ -109,8 +112,8 @@ def test_a_product_is_made_right(run: Run, shop: Sandbox) -> None:
     assert (item["description"], item["categories"]) == ("Better", [])
 
 
-def test_a_product_that_is_not_published_is_taken_out(run: Run, shop: Sandbox) -> None:
-    """As its message would."""
+def test_an_unpublished_product_is_deleted(run: Run, shop: Sandbox) -> None:
+    """Its message would do the same."""
     assert run("resync", "product", "tote", "--yes").exit_code == 0
     data = shop.commercetools.document("products", f"{UUID}3")["masterData"]
     shop.commercetools.patch("products", f"{UUID}3", {"masterData": {**data, "published": False}})
@@ -119,8 +122,8 @@ def test_a_product_that_is_not_published_is_taken_out(run: Run, shop: Sandbox) -
     assert shop.klaviyo.state()["items"] == {}
 
 
-def test_a_category_is_made_right(run: Run, shop: Sandbox) -> None:
-    """By its slug."""
+def test_a_category_is_resynced(run: Run, shop: Sandbox) -> None:
+    """It is found by its slug."""
     assert run("resync", "category", "taschen", "--yes").exit_code == 0
     assert shop.klaviyo.state()["categories"] == {f"{UUID}5": "Bags"}
 
@@ -133,8 +136,8 @@ def test_a_dry_run_writes_nothing(run: Run, shop: Sandbox) -> None:
     assert _writes(shop) == []
 
 
-def test_one_that_is_missing_keeps_no_other_from_being_resynced(run: Run, shop: Sandbox) -> None:
-    """Each has its result; exit 1 because of the one."""
+def test_a_missing_resource_does_not_block_the_others(run: Run, shop: Sandbox) -> None:
+    """Each has its own result. The missing one makes the exit status 1."""
     shop.commercetools.put("orders", order(f"{UUID}8", orderNumber="S-8", customerId=f"{UUID}1", lines=[line_item(8)]))
     result = run("resync", "order", "S-20001", "nope", "S-8", "--yes")
     assert (result.exit_code, "There is no order nope" in result.stderr) == (1, True)
@@ -142,8 +145,8 @@ def test_one_that_is_missing_keeps_no_other_from_being_resynced(run: Run, shop: 
     assert {event[1] for event in _events(shop)} == {f"{UUID}2", "line-1", f"{UUID}8", "line-8"}
 
 
-def test_a_failure_that_passes_is_tried_again(run: Run, shop: Sandbox) -> None:
-    """As Pub/Sub would deliver it again; each attempt is told, and the last one counts."""
+def test_a_temporary_failure_is_retried(run: Run, shop: Sandbox) -> None:
+    """It is retried as Pub/Sub would redeliver it. Each attempt is shown, and the last one counts."""
     shop.klaviyo.fail(path="/api/profile-import", status=503, count=3)
     result = run("resync", "customer", "K-1", "--yes")
     assert result.exit_code == 0, result.output
@@ -152,8 +155,8 @@ def test_a_failure_that_passes_is_tried_again(run: Run, shop: Sandbox) -> None:
     assert len(shop.klaviyo.state()["profiles"]) == 1
 
 
-def test_a_failure_that_stays_ends_it(run: Run, shop: Sandbox) -> None:
-    """After five attempts, with exit 1."""
+def test_a_lasting_failure_ends_it(run: Run, shop: Sandbox) -> None:
+    """It gives up after five attempts; exit 1."""
     shop.klaviyo.fail(path="/api/profile-import", status=503)
     result = run("resync", "customer", "K-1", "--yes")
     assert (result.exit_code, result.stdout.count("retried (klaviyo_error 503")) == (1, 5)
@@ -162,18 +165,18 @@ def test_a_failure_that_stays_ends_it(run: Run, shop: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("status", "says"), [(401, "retried (klaviyo_denied 401"), (400, "dead-lettered (klaviyo_refused 400")]
 )
-def test_what_no_attempt_will_mend_is_not_tried_again(run: Run, shop: Sandbox, status: int, says: str) -> None:
-    """A wrong key, a refused body: said once, exit 1."""
+def test_what_no_retry_can_fix_is_not_retried(run: Run, shop: Sandbox, status: int, says: str) -> None:
+    """A wrong key or a refused body is reported once; exit 1."""
     shop.klaviyo.fail(path="/api/profile-import", status=status)
     result = run("resync", "customer", "K-1", "--yes")
     assert (result.exit_code, result.stdout.count(says)) == (1, 1)
     assert "retrying" not in result.stdout
 
 
-def test_what_is_gone_after_the_question_is_not_written(
+def test_a_resource_deleted_before_the_answer_is_not_written(
     run: Run, shop: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The shop is read again after the answer."""
+    """The shop is read again after the confirmation."""
 
     def confirm(*_: object, **__: object) -> bool:
         shop.commercetools.delete("orders", f"{UUID}2")
@@ -186,14 +189,14 @@ def test_what_is_gone_after_the_question_is_not_written(
 
 
 def test_a_resync_needs_real_settings(run: Run) -> None:
-    """It never falls back on stand-ins, as a preview does."""
+    """Unlike a preview, it never falls back to stand-ins."""
     failed = run("resync", "order", "S-20001", "--yes", KLAVIYO_AUTH_KEY="")
     assert (failed.exit_code, "KLAVIYO_AUTH_KEY is not set" in failed.stderr) == (1, True)
 
 
 @pytest.mark.parametrize("kind_and_name", [("customer", "K-1"), ("product", "tote")])
-def test_nothing_is_claimed_of_a_klaviyo_that_refuses(run: Run, shop: Sandbox, kind_and_name: tuple[str, str]) -> None:
-    """A key that is wrong is no reason to say that all is as it should be."""
+def test_nothing_is_claimed_if_klaviyo_refuses_the_key(run: Run, shop: Sandbox, kind_and_name: tuple[str, str]) -> None:
+    """With a wrong key it can't tell what would change, so it does not report that all is well."""
     shop.klaviyo.fail(status=401)
     failed = run("resync", *kind_and_name, "--yes")
     assert failed.exit_code == 1
@@ -204,8 +207,8 @@ def test_nothing_is_claimed_of_a_klaviyo_that_refuses(run: Run, shop: Sandbox, k
     assert (preview.exit_code, "klaviyo_denied" in preview.stdout) == (1, True)
 
 
-def test_keys_are_not_suspected_for_a_document_that_can_not_be_mapped(run: Run, shop: Sandbox) -> None:
-    """`check` says nothing about it; what the reason means is on the page."""
+def test_an_unmappable_document_does_not_blame_the_keys(run: Run, shop: Sandbox) -> None:
+    """`check` would not help, so the output names the page that explains the reason."""
     shop.commercetools.patch("categories", f"{UUID}5", {"name": 5})
     failed = run("resync", "category", f"{UUID}5", "--yes")
     assert (failed.exit_code, "dead-lettered (unmappable" in failed.stdout) == (1, True)
@@ -214,17 +217,17 @@ def test_keys_are_not_suspected_for_a_document_that_can_not_be_mapped(run: Run, 
 
 
 @pytest.mark.usefixtures("shop")
-def test_a_doubt_about_the_settings_is_said_once(run: Run, settings_file: Callable[[str], str]) -> None:
-    """Though what would change is looked at before it is written."""
-    odd = settings_file('[order]\nfulfilled_states = ["complete"]\n')
+def test_a_warning_about_the_settings_is_printed_once(run: Run, settings_file: Callable[[str], str]) -> None:
+    """Although it compares with Klaviyo before it writes."""
+    misspelt = settings_file('[order]\nfulfilled_states = ["complete"]\n')
     for command in ("resync", "preview"):
         options = ["--yes"] if command == "resync" else []
-        told = run(command, "order", "S-20001", *options, SYNC_CONFIG=odd).stderr
-        assert told.count("Warning: order.fulfilled_states names complete") == 1
+        warnings = run(command, "order", "S-20001", *options, SYNC_CONFIG=misspelt).stderr
+        assert warnings.count("Warning: order.fulfilled_states names complete") == 1
 
 
 def test_a_profile_that_can_not_be_looked_up_is_not_new(run: Run, shop: Sandbox) -> None:
-    """The look-up of a preview is refused, where the write itself would not be."""
+    """The preview's lookup is refused, although the write itself would not be."""
     shop.klaviyo.fail(method="GET", status=403)
     preview = run("preview", "customer", "K-1", "--diff")
     assert (preview.exit_code, "klaviyo_denied 403" in preview.stdout, "create profile" in preview.stdout) == (

@@ -1,4 +1,4 @@
-"""Every sample has its effect, within its budget of calls; twice has the effect of once."""
+"""Every sample has its effect within its budget of calls, and delivering it twice changes nothing."""
 
 import json
 from typing import Any
@@ -27,7 +27,7 @@ def shop(sandbox: Sandbox) -> Sandbox:
 
 
 def test_every_sample_has_its_effect_within_its_budget(shop: Sandbox, function: Function) -> None:
-    """In order, each sample ends as its row says, and costs no more calls than the mapping's budget."""
+    """In order, each sample ends as it declares, and costs no more calls than its budget."""
     for sample in samples():
         sample.prepare(shop.commercetools)
         shop.commercetools.forget_requests()
@@ -40,8 +40,8 @@ def test_every_sample_has_its_effect_within_its_budget(shop: Sandbox, function: 
         assert len(written) <= sample.writes, f"{sample.file}: {[one['operation'] for one in written]}"
 
 
-def test_twice_is_once(shop: Sandbox, function: Function) -> None:
-    """Each sample delivered twice ends in the state of one delivery."""
+def test_a_redelivered_sample_changes_nothing(shop: Sandbox, function: Function) -> None:
+    """Each sample delivered twice leaves the same state as delivered once."""
     for sample in samples():
         sample.prepare(shop.commercetools)
         once = _deliver(sample, function, shop)
@@ -49,17 +49,20 @@ def test_twice_is_once(shop: Sandbox, function: Function) -> None:
 
 
 def test_the_scopes_that_check_asks_for_are_enough(shop: Sandbox, serve: Serve) -> None:
-    """And `view_published_products` is needed: the sandbox takes commercetools' text about it at its word."""
+    """They are enough for every sample, and `view_published_products` is needed.
+
+    The sandbox enforces that scope as commercetools documents it.
+    """
     shop.commercetools.tokens(enforce_scopes=True)
     names = {scope.name for scope in SCOPES}
-    poor = serve(CT_SCOPE=" ".join(f"{name}:shop" for name in names - {"view_published_products"}))
+    without_scope = serve(CT_SCOPE=" ".join(f"{name}:shop" for name in names - {"view_published_products"}))
     published = next(sample for sample in samples() if sample.name == "product-published-tote")
-    assert poor.deliver(published.data).reason == "commercetools_denied"
+    assert without_scope.deliver(published.data).reason == "commercetools_denied"
     shop.klaviyo.reset()
-    enough = serve(CT_SCOPE=" ".join(f"{name}:shop" for name in names))
+    complete = serve(CT_SCOPE=" ".join(f"{name}:shop" for name in names))
     for sample in samples():
         sample.prepare(shop.commercetools)
-        assert enough.deliver(sample.data).outcome == sample.outcome, sample.file
+        assert complete.deliver(sample.data).outcome == sample.outcome, sample.file
         assert sample.problems(shop.klaviyo.state()) == [], sample.file
 
 

@@ -1,4 +1,4 @@
-"""Every request is made by an operation of the official SDKs; libcurl only carries it."""
+"""Every request is made by an operation of the official SDKs; libcurl only transports it."""
 
 import ast
 import queue
@@ -38,15 +38,15 @@ _GROUPS = (AccountsApi, EventsApi, ProfilesApi, CatalogsApi, DataPrivacyApi)
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
 
 
-class Callers(threading.local):
-    """The SDKs' methods that this thread is in."""
+class ActiveMethods(threading.local):
+    """The SDK methods that this thread is executing."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
 
     @contextmanager
     def entered(self, name: str) -> Iterator[None]:
-        """Within a method."""
+        """Mark the method as being executed."""
         self.names.append(name)
         try:
             yield
@@ -59,35 +59,35 @@ Sent = list[tuple[str, list[str]]]
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
-    """Every request of this process: its URL, and the SDKs' methods that it was made in."""
-    callers, requests = Callers(), []
+    """Every request of this process: its URL, and the SDK methods that made it."""
+    active, requests = ActiveMethods(), []
 
-    def marked(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    def tracked(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(method)
-        def marking(*arguments: Any, **options: Any) -> Any:
-            with callers.entered(name):
+        def tracking(*arguments: Any, **options: Any) -> Any:
+            with active.entered(name):
                 return method(*arguments, **options)
 
-        return marking
+        return tracking
 
     exchange = Connections.exchange
 
-    def carried(connections: Connections, method: str, url: str, *rest: Any, **options: Any) -> Answer:
-        requests.append((url, list(callers.names)))
+    def recording_exchange(connections: Connections, method: str, url: str, *rest: Any, **options: Any) -> Answer:
+        requests.append((url, list(active.names)))
         return exchange(connections, method, url, *rest, **options)
 
-    monkeypatch.setattr(Connections, "exchange", carried)
-    monkeypatch.setattr(RefreshingOAuth2Session, "request", marked("commercetools", RefreshingOAuth2Session.request))
+    monkeypatch.setattr(Connections, "exchange", recording_exchange)
+    monkeypatch.setattr(RefreshingOAuth2Session, "request", tracked("commercetools", RefreshingOAuth2Session.request))
     for group in _GROUPS:
         for name in [name for name in vars(group) if name.endswith(_RAW)]:
-            monkeypatch.setattr(group, name, marked(name.removesuffix(_RAW), getattr(group, name)))
+            monkeypatch.setattr(group, name, tracked(name.removesuffix(_RAW), getattr(group, name)))
     return requests
 
 
-def _assert_made_by_sdks(sandbox: Sandbox, sent: Sent) -> None:
-    """Commercetools is asked by its session, Klaviyo by a method of a group: nothing else reaches the transport.
+def _assert_all_sent_by_sdks(sandbox: Sandbox, sent: Sent) -> None:
+    """Check that commercetools' session or a method of a Klaviyo group made every request.
 
-    Both are told who asks: this package and its version, in front of the SDK.
+    Both backends get this package's name and version in the User-Agent, in front of the SDK's.
     """
     klaviyo, commercetools = sandbox.klaviyo.requests(kind="api"), sandbox.commercetools.requests()
     assert sorted(names[0] for url, names in sent if names and names != ["commercetools"]) == sorted(
@@ -100,30 +100,30 @@ def _assert_made_by_sdks(sandbox: Sandbox, sent: Sent) -> None:
 
 
 def test_every_call_of_the_samples_is_made_by_an_sdk(sandbox: Sandbox, serve: Serve, sent: Sent) -> None:
-    """All that messages do."""
+    """The samples cover everything that messages do."""
     load_documents(sandbox)
     function = serve()
     for sample in samples():
         sample.prepare(sandbox.commercetools)
         assert function.deliver(sample.data).status == ACKNOWLEDGED
-    _assert_made_by_sdks(sandbox, sent)
+    _assert_all_sent_by_sdks(sandbox, sent)
 
 
 def test_every_call_of_a_bulk_job_is_made_by_an_sdk(
     bulk_shop: Sandbox, settings: Settings, sent: Sent, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Products that Klaviyo lacks."""
+    """The bulk job creates products that Klaviyo lacks."""
     monkeypatch.chdir(tmp_path)
     options = parse_options(["--only", "categories", "--only", "products"], settings.sync.backfill, "backfill")
     bulk_shop.klaviyo.fail("^/api/catalog-item-bulk-create-jobs", method="POST", reset="answering", apply=True, count=1)
     assert run_backfill(options, settings, LoggedProgress("backfill")).code == DONE
-    asked = {one["operation"] for one in bulk_shop.klaviyo.requests(kind="api")}
-    assert {"bulk_create_catalog_items", "get_bulk_create_catalog_items_jobs", "get_catalog_items"} <= asked
-    _assert_made_by_sdks(bulk_shop, sent)
+    operations = {one["operation"] for one in bulk_shop.klaviyo.requests(kind="api")}
+    assert {"bulk_create_catalog_items", "get_bulk_create_catalog_items_jobs", "get_catalog_items"} <= operations
+    _assert_all_sent_by_sdks(bulk_shop, sent)
 
 
-def test_no_operation_of_klaviyo_is_typed_anew() -> None:
-    """The code that is deployed holds no path of Klaviyo's API, and the clients no HTTP method: the SDKs have them."""
+def test_no_path_of_klaviyo_is_hard_coded() -> None:
+    """The deployed code has no path of Klaviyo's API, and the clients no HTTP method: the SDKs have them."""
     found = []
     for folder in ("clients", "core", "handlers", "mappers", "jobs"):
         for path in (ROOT / folder).glob("*.py"):
@@ -138,19 +138,19 @@ def test_no_operation_of_klaviyo_is_typed_anew() -> None:
 def test_a_group_is_imported_while_the_token_is_fetched(
     sandbox: Sandbox, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first message of an instance does not import Klaviyo's operations before it asks for its token."""
+    """An instance's first message imports Klaviyo's operations only after requesting its token."""
     sandbox.commercetools.put("customers", customer())
-    asked: queue.Queue[bool] = queue.Queue()
+    token_requested: queue.Queue[bool] = queue.Queue()
     prepare = KlaviyoCalls.prepare
 
-    def prepare_once_asked(calls: KlaviyoCalls, group: str) -> None:
+    def prepare_after_token_request(calls: KlaviyoCalls, group: str) -> None:
         end = time.monotonic() + 5
         while not (tokens := sandbox.commercetools.requests(kind="token")) and time.monotonic() < end:
             time.sleep(0.01)
-        asked.put(bool(tokens))
+        token_requested.put(bool(tokens))
         prepare(calls, group)
 
-    monkeypatch.setattr(KlaviyoCalls, "prepare", prepare_once_asked)
+    monkeypatch.setattr(KlaviyoCalls, "prepare", prepare_after_token_request)
     assert serve().deliver(change("ResourceUpdated", "customer", "customer-1")).outcome == "synced"
-    assert asked.get(timeout=10)
-    assert asked.empty()
+    assert token_requested.get(timeout=10)
+    assert token_requested.empty()

@@ -17,36 +17,36 @@ TEST_NOTIFICATION = str(SAMPLES / "01-subscription-test.json")
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """How the command ended."""
+class CommandResult:
+    """Exit code and output of the command."""
 
     exit_code: int
     output: str
 
 
-def _send(*arguments: str) -> Sent:
-    """Run the command as a program of its own: the function under test writes its log to this one's stdout."""
+def _send(*arguments: str) -> CommandResult:
+    """Run the command in its own process: the function under test logs to the stdout of this one."""
     command = [sys.executable, "manage.py", "send", *arguments]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-    return Sent(ended.returncode, ended.stdout + ended.stderr)
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    return CommandResult(process.returncode, process.stdout + process.stderr)
 
 
 @pytest.mark.parametrize(
     ("target", "form"), [("sync_push", "push"), ("sync_event", "cloudevent"), ("sync_event", "push")]
 )
 def test_a_payload_is_delivered_and_acknowledged(serve: Serve, target: str, form: str) -> None:
-    """As a push and as a CloudEvent; --twice delivers it two times."""
+    """It is sent as a push or as a CloudEvent. --twice sends it twice with the same message id."""
     function = serve(target)
     result = _send(TEST_NOTIFICATION, "--url", function.url, "--as", form, "--twice")
     assert result.exit_code == 0, result.output
-    told = re.findall(r"acknowledged \(20[04]\), ignored: test_notification\n", result.output)
+    answers = re.findall(r"acknowledged \(20[04]\), ignored: test_notification\n", result.output)
     lines = [line for line in function.lines() if "outcome" in line]
-    assert (len(told), [line["reason"] for line in lines]) == (2, ["test_notification"] * 2)
+    assert (len(answers), [line["reason"] for line in lines]) == (2, ["test_notification"] * 2)
     assert len({line["message_id"] for line in lines}) == 1
 
 
 def test_a_refusal_is_an_exit_status(serve: Serve, sandbox: Sandbox, tmp_path: Path) -> None:
-    """What the function does not take is listed, and the command fails."""
+    """A refused delivery is listed, and the command fails."""
     sandbox.commercetools.fail(status=503)
     settings = tmp_path / "sync.toml"
     settings.write_text("[limits]\nbackoff = 0.01\n", encoding="utf-8")
@@ -57,8 +57,8 @@ def test_a_refusal_is_an_exit_status(serve: Serve, sandbox: Sandbox, tmp_path: P
     assert "1 of 2 deliveries were refused" in result.output
 
 
-def test_the_rate_is_kept(serve: Serve) -> None:
-    """At 20 a second the fifth payload is sent 0.2 s after the first, at the earliest."""
+def test_the_rate_is_not_exceeded(serve: Serve) -> None:
+    """At 20 per second, the fifth payload is sent at least 0.2 s after the first."""
     function = serve()
     started = time.monotonic()
     assert _send(*[TEST_NOTIFICATION] * 5, "--url", function.url, "--rate", "20").exit_code == 0
@@ -66,21 +66,21 @@ def test_the_rate_is_kept(serve: Serve) -> None:
     assert len([line for line in function.lines() if "outcome" in line]) == 5
 
 
-def test_nothing_listens() -> None:
-    """One clear line, exit status 1."""
+def test_no_server_at_the_url() -> None:
+    """One clear line, exit 1."""
     result = _send(TEST_NOTIFICATION, "--url", f"http://127.0.0.1:{free_port()}")
     assert result.exit_code == 1
     assert "Is the function running?" in result.output.splitlines()[-1]
 
 
-def test_a_topic_gives_each_message_an_id() -> None:
-    """So --twice can't be had there; nothing is published."""
+def test_twice_needs_a_url() -> None:
+    """A topic gives each message its own id, so --twice is refused and nothing is published."""
     result = _send(TEST_NOTIFICATION, "--topic", "projects/p/topics/t", "--twice")
     assert result.exit_code == 2
     assert result.output.splitlines()[-1].startswith("Error: --twice works with --url only")
 
 
-def test_a_file_that_is_not_there() -> None:
-    """One clear line, exit status 1, and nothing is delivered."""
+def test_a_missing_file() -> None:
+    """One clear line, exit 1, and nothing is delivered."""
     result = _send("nowhere.json")
     assert (result.exit_code, result.output) == (1, "Error: nowhere.json: No such file or directory\n")
