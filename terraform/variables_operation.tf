@@ -44,8 +44,8 @@ variable "timeout_seconds" {
   default     = 60
 
   validation {
-    condition     = var.timeout_seconds >= 40 && var.timeout_seconds < 600 && floor(var.timeout_seconds) == var.timeout_seconds
-    error_message = "timeout_seconds must be a whole number from 40 to 599: longer than a message may take, and shorter than the ack deadline of 600."
+    condition     = var.timeout_seconds >= 35 && var.timeout_seconds < 600 && floor(var.timeout_seconds) == var.timeout_seconds
+    error_message = "timeout_seconds must be a whole number from 35 to 599: longer than a message may take, and shorter than the ack deadline of 600."
   }
 }
 
