@@ -1,4 +1,4 @@
-"""A shop's history in Klaviyo: the same as if every message had come live, and no flow for last year's orders."""
+"""A backfill writes what live messages would have written, and starts no flows for old orders."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -33,54 +33,54 @@ from tests.functional.job_runs import Job, answered_calls
 from tests.functional.klaviyo_state import klaviyo_records
 from tests.functional.random_shop import RandomShop
 
-TODAYS = {"version", "lastModifiedAt", "orderState", "TimeEstimated"}
-"""Properties of an order that are those of today, and the mark of an estimate."""
+CURRENT = {"version", "lastModifiedAt", "orderState", "TimeEstimated"}
+"""Event properties that a backfill takes from the order's current state, and the flag of an estimated time."""
 ESTIMATED = ("Fulfilled Order", "Cancelled Order")
 REFUNDED: dict[str, Any] = {"paymentInfo": {"payments": [reference("payment", "payment-1")]}}
 
 
-def _past(event: Mapping[str, Any], metric: str) -> dict[str, Any]:
-    """An event without what a backfill can't know, or says on purpose."""
-    properties = {name: value for name, value in event["properties"].items() if name not in TODAYS}
+def _comparable_event(event: Mapping[str, Any], metric: str) -> dict[str, Any]:
+    """An event without the fields in which a backfill's events differ from live ones."""
+    properties = {name: value for name, value in event["properties"].items() if name not in CURRENT}
     hidden = {"backfill", *(["time"] if metric in ESTIMATED else [])}
     return {name: value for name, value in event.items() if name not in hidden} | {"properties": properties}
 
 
 def _without_old_prices(live: Mapping[str, Any], past: Mapping[str, Any]) -> dict[str, Any]:
-    """Records of a live shop, with the price of the past's where the past has none: live the last one stays.
+    """Live records, but without a price where the backfill wrote none: a live update leaves the last price in place.
 
-    That it has none where the shop has none is for `catalog_problems` to say.
+    `catalog_problems` checks that the backfill only omits prices the shop does not have.
     """
     found = {}
-    for own, one in live.items():
-        backfilled = past.get(own, {})
-        told = {name: value for name, value in backfilled.items() if name == "price"}
-        kept = {name: value for name, value in one.items() if name != "price"}
-        found[own] = one if backfilled.get("price") else {**kept, **told}
+    for key, record in live.items():
+        backfilled = past.get(key, {})
+        price = {name: value for name, value in backfilled.items() if name == "price"}
+        others = {name: value for name, value in record.items() if name != "price"}
+        found[key] = record if backfilled.get("price") else {**others, **price}
     return found
 
 
 @pytest.mark.timeout(180)
-def test_a_backfilled_shop_is_the_one_that_was_delivered_live(
+def test_a_backfill_writes_what_live_messages_write(
     sandbox: Sandbox, job: Job, serve: Serve, settings: Settings
 ) -> None:
-    """Every category, item, variant, profile and event of a random shop; guests are told by their e-mail alone."""
+    """Every category, item, variant, profile and event of a random shop. Guests only get their e-mail."""
     seed = random.randrange(2**32)
     shop = RandomShop(random.Random(seed), sandbox.commercetools)
     function = serve(SYNC_CONFIG="")
     orders = []
-    opened: Callable[[], list[Json]] = partial(shop.open, 6)
-    for happens in [
-        opened,
+    opening: Callable[[], list[Json]] = partial(shop.open, 6)
+    for change in [
+        opening,
         *[shop.place_order, shop.place_order, shop.move_order, shop.refund] * 5,
         *[shop.change] * 60,
     ]:
-        for delivery in happens():
+        for delivery in change():
             if delivery["resource"]["typeId"] in ("order", "payment"):
                 orders.append(delivery)
             else:
                 function.deliver(delivery)
-    # At last, so that events see the catalog of today, as a backfill does.
+    # Delivered last, so that events see the current catalog, as a backfill does.
     for delivery in orders:
         function.deliver(delivery)
     live = klaviyo_records(sandbox)
@@ -98,36 +98,36 @@ def test_a_backfilled_shop_is_the_one_that_was_delivered_live(
     customers = sandbox.commercetools.state()["documents"]["customers"].keys()
     for own, profile in live["profiles"].items():
         found = past["profiles"].pop(own)
-        told = profile if own in customers else {"email": own, "events": profile["events"]}
-        assert found == told, f"seed {seed}"
+        expected = profile if own in customers else {"email": own, "events": profile["events"]}
+        assert found == expected, f"seed {seed}"
     assert past["profiles"] == {}
-    assert {key: _past(one, key[0]) for key, one in past["events"].items()} == {
-        key: _past(one, key[0]) for key, one in live["events"].items()
+    assert {key: _comparable_event(one, key[0]) for key, one in past["events"].items()} == {
+        key: _comparable_event(one, key[0]) for key, one in live["events"].items()
     }, f"seed {seed}"
     assert {one["backfill"] for one in past["events"].values()} == {True}
     assert past["count"] == live["count"]
 
 
-def test_events_have_the_time_at_which_they_happened(sandbox: Sandbox, job: Job) -> None:
-    """Times of states are estimates, and marked; an imported order was placed when it was completed."""
+def test_events_get_the_time_they_happened(sandbox: Sandbox, job: Job) -> None:
+    """Times of state changes are estimates and marked as such. An imported order was placed when it was completed."""
     imported: Any = {"completedAt": "2019-03-01T10:00:00.000Z", "lastModifiedAt": "2020-01-01T00:00:00.000Z"}
     sandbox.commercetools.put("customers", customer())
     sandbox.commercetools.put("orders", order(orderState="Complete", **imported, **REFUNDED))
     sandbox.commercetools.put("payments", payment())
     assert job.run().code == 0
-    told = {one["metric"]: one for one in sandbox.klaviyo.state()["events"]}
-    assert {metric: one["time"][:19] for metric, one in told.items()} == {
+    events = {one["metric"]: one for one in sandbox.klaviyo.state()["events"]}
+    assert {metric: one["time"][:19] for metric, one in events.items()} == {
         "Placed Order": "2019-03-01T10:00:00",
         "Ordered Product": "2019-03-01T10:00:01",
         "Fulfilled Order": "2020-01-01T00:00:00",
         "Refunded Order": "2026-05-03T09:00:00",
     }
-    marked = {metric: one["properties"].get("TimeEstimated") for metric, one in told.items()}
+    marked = {metric: one["properties"].get("TimeEstimated") for metric, one in events.items()}
     assert marked == {"Placed Order": None, "Ordered Product": None, "Fulfilled Order": True, "Refunded Order": None}
 
 
-def test_an_order_that_is_cancelled_by_now_was_placed(sandbox: Sandbox, job: Job) -> None:
-    """As a shop that ran live would have sent it."""
+def test_a_cancelled_order_also_gets_its_placed_events(sandbox: Sandbox, job: Job) -> None:
+    """A cancelled order gets the events that live messages would have sent for it."""
     sandbox.commercetools.put("customers", customer())
     sandbox.commercetools.put("orders", order(orderState="Cancelled"))
     assert job.run("--only", "orders").code == 0
@@ -135,8 +135,8 @@ def test_an_order_that_is_cancelled_by_now_was_placed(sandbox: Sandbox, job: Job
     assert metrics == ["Cancelled Order", "Ordered Product", "Placed Order"]
 
 
-def test_an_old_order_overwrites_nothing_of_today(sandbox: Sandbox, job: Job) -> None:
-    """Neither a customer's e-mail nor what is known of a guest; and nobody's order brings back who is gone."""
+def test_an_old_order_overwrites_no_current_profile(sandbox: Sandbox, job: Job) -> None:
+    """An old order changes no customer's e-mail, adds no name or address of a guest, and re-creates no one."""
     sandbox.commercetools.put("customers", customer(email="today@example.com"))
     sandbox.commercetools.put("orders", order("order-1", customerEmail="before@example.com"))
     sandbox.commercetools.put("orders", order("order-2", lines=[], customerId=None, customerEmail="g@example.com"))
@@ -144,11 +144,11 @@ def test_an_old_order_overwrites_nothing_of_today(sandbox: Sandbox, job: Job) ->
     sandbox.commercetools.put("orders", order("order-4", lines=[], customerId="customer-gone"))
     done = job.run("--only", "orders")
     assert done.report["passes"]["orders"]["skipped"] == {"customer_gone": 1}
-    shown = [
+    found = [
         {name: one.get(name) for name in ("external_id", "email", "first_name", "location")}
         for one in sandbox.klaviyo.state()["profiles"]
     ]
-    assert sorted(shown, key=str) == sorted(
+    assert sorted(found, key=str) == sorted(
         [
             {"external_id": "customer-1", "email": "today@example.com", "first_name": None, "location": None},
             {"external_id": None, "email": "g@example.com", "first_name": None, "location": None},
@@ -157,8 +157,8 @@ def test_an_old_order_overwrites_nothing_of_today(sandbox: Sandbox, job: Job) ->
     )
 
 
-def test_a_message_that_came_first_stays(sandbox: Sandbox, job: Job, serve: Serve) -> None:
-    """A backfill beside the live function: what that has sent already is there once, and started its flow."""
+def test_events_of_live_messages_stay(sandbox: Sandbox, job: Job, serve: Serve) -> None:
+    """A backfill does not replace or duplicate an event that a live message sent, so its flow has started."""
     placed = order(createdAt=now())
     sandbox.commercetools.put("customers", customer())
     sandbox.commercetools.put("orders", placed)
@@ -178,10 +178,10 @@ def test_a_message_that_came_first_stays(sandbox: Sandbox, job: Job, serve: Serv
         (["--only", "orders", "--only", "customers"], {"order-10", "order-100", "order-400"}, set()),
     ],
 )
-def test_what_is_asked_for(
+def test_options_select_passes_and_times(
     sandbox: Sandbox, job: Job, arguments: list[str], orders: set[str], refunds: set[str]
 ) -> None:
-    """Passes and times; a refund counts by its own time."""
+    """`--only`, `--since` and `--until` select what is sent. A refund is selected by its own time."""
 
     def ago(days: int) -> str:
         return format_time(datetime.now(UTC) - timedelta(days=days))
@@ -189,8 +189,8 @@ def test_what_is_asked_for(
     sandbox.commercetools.put("customers", customer())
     for days in (10, 100, 400):
         sandbox.commercetools.put("orders", order(f"order-{days}", lines=[], createdAt=ago(days), **REFUNDED))
-    made = [transaction(f"refund-{days}", timestamp=ago(days)) for days in (10, 400)]
-    sandbox.commercetools.put("payments", payment(transactions=made, lastModifiedAt=ago(10)))
+    refunds_made = [transaction(f"refund-{days}", timestamp=ago(days)) for days in (10, 400)]
+    sandbox.commercetools.put("payments", payment(transactions=refunds_made, lastModifiedAt=ago(10)))
     assert job.run(*arguments).code == 0
     events = sandbox.klaviyo.state()["events"]
     assert {one["unique_id"] for one in events if one["metric"] == "Placed Order"} == orders
@@ -199,8 +199,8 @@ def test_what_is_asked_for(
     }
 
 
-def test_what_sync_toml_switches_off_is_not_sent(sandbox: Sandbox, job: Job, tmp_path: Path) -> None:
-    """The settings of the function hold for its past too."""
+def test_sync_toml_applies_to_a_backfill(sandbox: Sandbox, job: Job, tmp_path: Path) -> None:
+    """Messages and refund states that are disabled for the function are not backfilled either."""
     rules = tmp_path / "own.toml"
     rules.write_text(
         '[messages]\ndisabled = ["order/OrderStateChanged", "customer/ResourceUpdated"]\n'
@@ -215,8 +215,8 @@ def test_what_sync_toml_switches_off_is_not_sent(sandbox: Sandbox, job: Job, tmp
     assert answered_calls(sandbox, "create_or_update_profile") == []
 
 
-def test_a_dry_run_tells_what_a_run_does(sandbox: Sandbox, job: Job) -> None:
-    """Events, money and reasons are those of the run after it; and nothing is sent."""
+def test_a_dry_run_reports_what_a_run_does(sandbox: Sandbox, job: Job) -> None:
+    """A dry run reports the same events, amounts and reasons as the run after it, and sends nothing."""
     sandbox.commercetools.put("categories", category("category-1", "Bags"))
     sandbox.commercetools.put("products", product())
     sandbox.commercetools.put("customers", customer())
@@ -236,22 +236,22 @@ def test_a_dry_run_tells_what_a_run_does(sandbox: Sandbox, job: Job) -> None:
 
     done = job.run()
     sent = sandbox.klaviyo.state()["events"]
-    told = dry.report["passes"]
-    events = {**told["orders"]["events"], **told["refunds"]["events"]}
+    planned = dry.report["passes"]
+    events = {**planned["orders"]["events"], **planned["refunds"]["events"]}
     assert {metric: one["count"] for metric, one in events.items()} == {
         metric: sum(one["metric"] == metric for one in sent) for metric in {one["metric"] for one in sent}
     }
     assert events["Placed Order"]["value"] == {"EUR": 40.0, "USD": 9.99}
     assert events["Refunded Order"]["value"] == {"EUR": 5.0}
     for name, one in done.report["passes"].items():
-        assert (told[name]["read"], told[name]["unmappable"]) == (one["read"], one["errors"])
-        assert told[name]["skipped"] == one["skipped"]
-    assert told["orders"]["unmappable_ids"] == ["order/order-4"]
-    assert told["products"]["writes"] == 2
+        assert (planned[name]["read"], planned[name]["unmappable"]) == (one["read"], one["errors"])
+        assert planned[name]["skipped"] == one["skipped"]
+    assert planned["orders"]["unmappable_ids"] == ["order/order-4"]
+    assert planned["products"]["writes"] == 2
 
 
-def test_hours_of_a_dry_run_are_klaviyos_limits(sandbox: Sandbox, job: Job) -> None:
-    """3,500 events a minute, and the share of them that is asked for."""
+def test_a_dry_run_estimates_hours_from_klaviyos_limits(sandbox: Sandbox, job: Job) -> None:
+    """The estimate is 3,500 events a minute, times `--share`."""
     sandbox.commercetools.put("customers", customer())
     lines = [line_item(number) for number in range(1, 700)]
     sandbox.commercetools.put("orders", order(lines=lines))
@@ -259,8 +259,10 @@ def test_hours_of_a_dry_run_are_klaviyos_limits(sandbox: Sandbox, job: Job) -> N
     assert hours == pytest.approx(700 / 35 / 60, abs=0.01)
 
 
-def test_for_people(sandbox: Sandbox, manage_py: ManagePy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """`manage.py backfill` says what was done, and exits with 1 where something could not be."""
+def test_manage_py_prints_a_summary(
+    sandbox: Sandbox, manage_py: ManagePy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`manage.py backfill` prints what it sent, and exits with 1 if a resource failed."""
     monkeypatch.chdir(tmp_path)
     sandbox.commercetools.put("customers", customer())
     sandbox.commercetools.put("orders", order("order-1"))

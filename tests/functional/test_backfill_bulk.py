@@ -1,4 +1,4 @@
-"""Customers by Klaviyo's bulk imports: what is imported, what is left for the live handler, and what stays true."""
+"""A backfill of customers uses Klaviyo's bulk imports; what they can't do is upserted one by one."""
 
 import signal
 import time
@@ -15,53 +15,53 @@ from tests.functional.klaviyo_state import klaviyo_records
 from tests.unit.klaviyo_bodies import profile
 
 MANY = 520
-"""More than are done one by one."""
+"""Customers: enough for a bulk import."""
 BACKFILL = ("--only", "customers")
 SECONDS_TO_END = 10.0
 QUEUED = 4.0
-"""Seconds that a job takes where something happens meanwhile."""
+"""Seconds that a job stays queued, in tests of changes in the meantime."""
 
 
 def one(number: int, **fields: Any) -> Json:
     """A customer of the shop."""
-    told = {"email": f"c{number}@shop.example", "firstName": f"First {number}", "addresses": [], **fields}
-    return customer(f"c-{number:05d}", **told)
+    defaults = {"email": f"c{number}@shop.example", "firstName": f"First {number}", "addresses": [], **fields}
+    return customer(f"c-{number:05d}", **defaults)
 
 
 @pytest.fixture
 def shop(sandbox: Sandbox) -> Sandbox:
-    """A shop of many customers, and an account whose limits leave room for that many upserts in a few seconds."""
+    """A shop with many customers, and rate limits that allow this many upserts within seconds."""
     sandbox.klaviyo.limits(enforce=False, scale=20)
     sandbox.commercetools.put_all({"customers": [one(number) for number in range(MANY)]})
     return sandbox
 
 
 def profiles(sandbox: Sandbox) -> dict[str, Json]:
-    """What Klaviyo holds, by the customer's id."""
+    """Klaviyo's profiles by customer id."""
     return {one["external_id"]: one for one in sandbox.klaviyo.state()["profiles"] if one.get("external_id")}
 
 
-def written_one_by_one(sandbox: Sandbox) -> list[str]:
-    """The customers who were upserted, each once."""
+def upserted_one_by_one(sandbox: Sandbox) -> list[str]:
+    """Ids of the customers who were upserted one by one, without duplicates."""
     calls = answered_calls(sandbox, "create_or_update_profile")
     return sorted({call["body"]["data"]["attributes"]["external_id"] for call in calls})
 
 
-def is_under_way(sandbox: Sandbox) -> bool:
-    """Whether a job was begun."""
+def has_begun(sandbox: Sandbox) -> bool:
+    """True if a bulk import has begun."""
     return bool(answered_calls(sandbox, "bulk_import_profiles"))
 
 
 def _rich(number: int) -> Json:
-    """A customer with address, phone number, group, and fields of their own; some lack the one or the other."""
+    """A customer with an address, a phone number and custom fields; some customers lack one of them."""
     addresses = [address(mobile=f"0151 {11_111_111 + number}")] if number % 3 else []
     fields: Json = {"title": "Dr", "companyName": "Linden & Loom"} if number % 2 else {"locale": None}
     own = {"custom": {"type": reference("type", "t"), "fields": {"size": number, "tags": ["a", "b"]}}}
     return one(number, addresses=addresses, **fields, **(own if number % 5 else {}))
 
 
-def test_both_ways_write_the_same(shop: Sandbox, job: Job) -> None:
-    """A bulk import writes what the live handler writes, which is the single way; nobody is without an e-mail."""
+def test_bulk_imports_write_what_single_upserts_write(shop: Sandbox, job: Job) -> None:
+    """`profiles = "bulk"` and `"single"` write the same profiles. A customer without an e-mail is skipped."""
     people = [_rich(number) for number in range(MANY)]
     shop.commercetools.put_all({"customers": people})
     shop.commercetools.put("customers", one(1, email="", firstName="Nobody"))
@@ -76,26 +76,26 @@ def test_both_ways_write_the_same(shop: Sandbox, job: Job) -> None:
         assert done.code == 0, done.lines
         counts = done.report["passes"]["customers"]
         assert (counts["read"], counts["sent"], counts["skipped"]) == (MANY, MANY - 1, {"no_email": 1})
-        assert is_under_way(shop) == (way == "bulk")
-        assert len(written_one_by_one(shop)) == (MANY - 1) * (way == "single")
+        assert has_begun(shop) == (way == "bulk")
+        assert len(upserted_one_by_one(shop)) == (MANY - 1) * (way == "single")
         written[way] = klaviyo_records(shop)["profiles"]
     assert written["bulk"] == written["single"]
-    told = written["bulk"]["c-00007"]
-    assert (told["phone_number"], told["title"], told["properties"]["size"]) == ("+4915111111118", "Dr", 7)
+    found = written["bulk"]["c-00007"]
+    assert (found["phone_number"], found["title"], found["properties"]["size"]) == ("+4915111111118", "Dr", 7)
     assert len(written["bulk"]) == MANY - 1
 
 
-def test_few_are_written_one_by_one(sandbox: Sandbox, job: Job) -> None:
-    """Klaviyo advises against small imports."""
+def test_few_customers_are_upserted_one_by_one(sandbox: Sandbox, job: Job) -> None:
+    """Few customers are upserted one by one: Klaviyo advises against small imports."""
     sandbox.commercetools.put_all({"customers": [one(number) for number in range(20)]})
     assert job.run(*BACKFILL).code == 0
-    assert not is_under_way(sandbox)
+    assert not has_begun(sandbox)
     assert len(profiles(sandbox)) == 20
 
 
 @pytest.mark.parametrize("lacks", ["lists:write", "lists:read"])
-def test_a_key_without_lists(shop: Sandbox, job: Job, lacks: str) -> None:
-    """Without its scopes there is no import: every customer is written one by one, and the log says why, once."""
+def test_a_key_without_list_scopes_upserts_one_by_one(shop: Sandbox, job: Job, lacks: str) -> None:
+    """Without the scopes for imports, every customer is upserted one by one. The log says why, once."""
     scopes = {"profiles:read", "profiles:write", "accounts:read", "lists:read", "lists:write"} - {lacks}
     shop.klaviyo.keys(scopes=sorted(scopes))
     done = job.run(*BACKFILL)
@@ -104,23 +104,23 @@ def test_a_key_without_lists(shop: Sandbox, job: Job, lacks: str) -> None:
     assert len([line for line in done.lines if "lists:write" in str(line.get("message"))]) == 1
 
 
-def test_rows_that_fail_are_left_for_the_handler(shop: Sandbox, job: Job) -> None:
-    """An e-mail that is another profile's is left out, as it is live; one that is none is for the errors file."""
-    _known_to_klaviyo(shop, profile(external_id="c-00003"), profile(external_id="another", email="c3@shop.example"))
+def test_failed_rows_are_upserted_one_by_one(shop: Sandbox, job: Job) -> None:
+    """Rows that fail in the import are upserted, without another profile's e-mail. An invalid e-mail is an error."""
+    _create_profiles(shop, profile(external_id="c-00003"), profile(external_id="another", email="c3@shop.example"))
     shop.commercetools.put("customers", one(4, email="nobody"))
     done = job.run(*BACKFILL)
     assert done.code == 0, done.lines
     counts = done.report["passes"]["customers"]
     assert (counts["sent"], counts["errors"]) == (MANY - 1, 1)
-    assert written_one_by_one(shop) == ["c-00003", "c-00004"]
+    assert upserted_one_by_one(shop) == ["c-00003", "c-00004"]
     assert [line["resource"] for line in job.error_lines()] == ["customer/c-00004"]
     found = profiles(shop)
     assert ("email" in found["c-00003"], found["another"]["email"]) == (False, "c3@shop.example")
     assert len(found) == MANY
 
 
-def _known_to_klaviyo(shop: Sandbox, *bodies: Json) -> None:
-    """Profiles that were there before, which the record of calls does not show."""
+def _create_profiles(shop: Sandbox, *bodies: Json) -> None:
+    """Create profiles before the run, and clear the record of calls."""
     with klaviyo(shop.klaviyo.url) as call:
         for body in bodies:
             call("POST", "/api/profile-import", body)
@@ -130,17 +130,17 @@ def _known_to_klaviyo(shop: Sandbox, *bodies: Json) -> None:
 @pytest.mark.parametrize(
     "failure", [{"status": 400}, {"status": 500, "apply": True}, {"reset": "answering", "apply": True}]
 )
-def test_a_job_that_is_not_taken(shop: Sandbox, job: Job, failure: dict[str, Any]) -> None:
-    """One that is refused is done one by one; one whose answer was lost is begun again. Nobody is left out."""
+def test_a_job_that_fails_to_start(shop: Sandbox, job: Job, failure: dict[str, Any]) -> None:
+    """Customers of a refused job are upserted one by one. A job whose answer was lost is started again."""
     shop.klaviyo.fail("profile-bulk-import-jobs$", method="POST", count=1, **failure)
     done = job.run(*BACKFILL)
     assert done.code == 0, done.lines
     assert len(profiles(shop)) == MANY
-    assert len(written_one_by_one(shop)) == (MANY if failure.get("status") == 400 else 0)
+    assert len(upserted_one_by_one(shop)) == (MANY if failure.get("status") == 400 else 0)
 
 
-def test_stopped_without_the_scopes(shop: Sandbox, job: Job) -> None:
-    """A key that may not begin an import has begun none: the next run does not wait for one, and goes on."""
+def test_a_run_without_list_scopes_can_be_resumed(shop: Sandbox, job: Job) -> None:
+    """If the key can't start imports, the run after a kill resumes without waiting for one."""
     shop.klaviyo.keys(scopes=["profiles:read", "profiles:write", "accounts:read"])
     shop.klaviyo.fail("profile-import", delay=0.3)
     with job.started(*BACKFILL) as process:
@@ -152,24 +152,24 @@ def test_stopped_without_the_scopes(shop: Sandbox, job: Job) -> None:
     assert len(profiles(shop)) == MANY
 
 
-def test_a_job_that_is_not_known_at_once(shop: Sandbox, job: Job) -> None:
-    """Klaviyo may answer 404 for a job that it has just taken; it is asked again."""
+def test_a_new_job_that_klaviyo_does_not_find_yet(shop: Sandbox, job: Job) -> None:
+    """A 404 for a job that Klaviyo has just accepted is retried."""
     shop.klaviyo.fail("profile-bulk-import-jobs/[^/]+$", method="GET", status=404, count=1)
     done = job.run(*BACKFILL)
     assert done.code == 0, done.lines
-    assert (len(profiles(shop)), written_one_by_one(shop)) == (MANY, [])
+    assert (len(profiles(shop)), upserted_one_by_one(shop)) == (MANY, [])
 
 
-def test_a_job_that_klaviyo_never_knows(shop: Sandbox, job: Job) -> None:
-    """After a few seconds of 404s, every customer of the job is upserted one by one."""
+def test_a_job_that_klaviyo_never_finds(shop: Sandbox, job: Job) -> None:
+    """If a job is 404 for several seconds, each of its customers is upserted one by one."""
     shop.klaviyo.fail("profile-bulk-import-jobs/[^/]+$", method="GET", status=404)
     done = job.run(*BACKFILL)
     assert done.code == 0, done.lines
-    assert (len(profiles(shop)), len(written_one_by_one(shop))) == (MANY, MANY)
+    assert (len(profiles(shop)), len(upserted_one_by_one(shop))) == (MANY, MANY)
 
 
-def test_a_few_bad_rows_are_no_wrong_configuration(sandbox: Sandbox, job: Job) -> None:
-    """Rows that fail are judged where they stand, not as the last ones of their batch."""
+def test_a_few_bad_rows_do_not_stop_the_run(sandbox: Sandbox, job: Job) -> None:
+    """Failed rows count at their position: together at the batch's end, they would look like a wrong configuration."""
     sandbox.klaviyo.limits(enforce=False, scale=20)
     bad = range(0, 1200, 30)
     people = [one(number, **({"email": "nobody"} if number in bad else {})) for number in range(1200)]
@@ -178,8 +178,8 @@ def test_a_few_bad_rows_are_no_wrong_configuration(sandbox: Sandbox, job: Job) -
     assert (done.code, len(job.error_lines())) == (0, len(bad)), done.stop_reasons
 
 
-def test_a_batch_has_as_much_as_a_job_takes(sandbox: Sandbox, job: Job) -> None:
-    """What is too much for one job goes into the next one, not one by one."""
+def test_a_batch_is_split_at_the_size_limit_of_a_job(sandbox: Sandbox, job: Job) -> None:
+    """Customers that exceed a job's size limit go into the next job instead of being upserted one by one."""
     sandbox.klaviyo.limits(enforce=False, scale=20)
     large = {"custom": {"type": reference("type", "t"), "fields": {"notes": "x" * 4_500}}}
     sandbox.commercetools.put_all({"customers": [one(number, **large) for number in range(2_000)]})
@@ -188,12 +188,12 @@ def test_a_batch_has_as_much_as_a_job_takes(sandbox: Sandbox, job: Job) -> None:
     done = job.run(*BACKFILL, SYNC_CONFIG=str(settings))
     assert (done.code, job.error_lines()) == (0, []), done.lines
     assert len(answered_calls(sandbox, "bulk_import_profiles")) == 2
-    assert 0 < len(written_one_by_one(sandbox)) < 200
+    assert 0 < len(upserted_one_by_one(sandbox)) < 200
     assert len(profiles(sandbox)) == 2_000
 
 
-def test_failures_on_the_way(shop: Sandbox, job: Job) -> None:
-    """Throttled, failing, slow and lost calls: the import ends all the same, and nobody is left out."""
+def test_failing_calls_lose_nobody(shop: Sandbox, job: Job) -> None:
+    """With throttled, failing, slow and lost calls the import still completes, and no customer is missing."""
     for failure in ({"status": 429, "headers": {"Retry-After": "1"}}, {"status": 503}, {"reset": "answering"}):
         shop.klaviyo.fail("^/api/profile-bulk-import-jobs", rate=0.2, **failure)
         shop.commercetools.fail("/customers$", rate=0.2, **failure)
@@ -203,25 +203,25 @@ def test_failures_on_the_way(shop: Sandbox, job: Job) -> None:
     assert len(profiles(shop)) == MANY
 
 
-def test_what_the_shop_clears(shop: Sandbox, job: Job) -> None:
-    """An import clears nothing, so who was there before and has something to clear is upserted. Nobody else is."""
-    _known_to_klaviyo(shop, *(profile(external_id=f"c-0000{number}", title="Dr") for number in (6, 7)))
+def test_fields_to_clear_are_upserted(shop: Sandbox, job: Job) -> None:
+    """An import can't clear fields, so only existing profiles with a field to clear are upserted one by one."""
+    _create_profiles(shop, *(profile(external_id=f"c-0000{number}", title="Dr") for number in (6, 7)))
     shop.commercetools.put("customers", one(7, title="Prof"))
     settings = job.folder / "sync.toml"
     settings.write_text('[customer]\nclear = ["title"]\n', encoding="utf-8")
-    time.sleep(6)  # an older profile is one that was made before the run, by any clock
+    time.sleep(6)  # the profiles must be older than the run, in spite of clock differences
     assert job.run(*BACKFILL, SYNC_CONFIG=str(settings)).code == 0
     found = profiles(shop)
     assert ("title" in found["c-00006"], found["c-00007"]["title"]) == (False, "Prof")
-    assert written_one_by_one(shop) == ["c-00006"]
+    assert upserted_one_by_one(shop) == ["c-00006"]
 
 
-def test_what_happens_while_a_job_is_queued(shop: Sandbox, job: Job, serve: Serve) -> None:
-    """A newer state stands, and whoever is erased meanwhile stays erased, whatever the job writes afterwards."""
+def test_changes_while_a_job_is_queued(shop: Sandbox, job: Job, serve: Serve) -> None:
+    """Newer states written while the job is queued stay, and an erased customer stays erased."""
     function = serve(SYNC_CONFIG="")
     shop.klaviyo.jobs(QUEUED)
     with job.started(*BACKFILL) as process:
-        wait_until(lambda: is_under_way(shop))
+        wait_until(lambda: has_begun(shop))
         shop.commercetools.patch("customers", "c-00008", {"firstName": "Newer"})
         function.deliver(change("ResourceUpdated", "customer", "c-00008"))
         shop.commercetools.delete("customers", "c-00009")
@@ -229,23 +229,23 @@ def test_what_happens_while_a_job_is_queued(shop: Sandbox, job: Job, serve: Serv
         assert profiles(shop)["c-00008"]["first_name"] == "Newer"
         done = result_of(process)
     assert done.code == 0, done.lines
-    assert written_one_by_one(shop) == ["c-00008", "c-00009"]  # the second to find out which profile to erase
+    assert upserted_one_by_one(shop) == ["c-00008", "c-00009"]  # c-00009: an upsert tells which profile to erase
     assert profiles(shop)["c-00008"]["first_name"] == "Newer"
     assert "c-00009" not in profiles(shop)
     assert done.report["passes"]["customers"]["skipped"] == {"deleted": 1}
 
 
-def _killed_while_queued(shop: Sandbox, job: Job) -> None:
+def _kill_while_queued(shop: Sandbox, job: Job) -> None:
     with job.started(*BACKFILL) as process:
-        wait_until(lambda: is_under_way(shop))
+        wait_until(lambda: has_begun(shop))
         process.kill()
 
 
-def test_killed_while_a_job_is_queued(shop: Sandbox, job: Job, serve: Serve) -> None:
-    """The next run waits for the job of the killed one, which would overwrite what is newer, and erases who is gone."""
+def test_a_run_after_one_killed_with_a_queued_job(shop: Sandbox, job: Job, serve: Serve) -> None:
+    """The next run waits for the killed run's job, then restores newer states and erases deleted customers again."""
     function = serve(SYNC_CONFIG="")
     shop.klaviyo.jobs(20.0)
-    _killed_while_queued(shop, job)
+    _kill_while_queued(shop, job)
     shop.klaviyo.jobs(0)
     shop.commercetools.patch("customers", "c-00008", {"firstName": "Newer"})
     function.deliver(change("ResourceUpdated", "customer", "c-00008"))
@@ -259,11 +259,11 @@ def test_killed_while_a_job_is_queued(shop: Sandbox, job: Job, serve: Serve) -> 
     assert found["c-00008"]["first_name"] == "Newer"
 
 
-def test_a_signal_while_a_job_is_queued(shop: Sandbox, job: Job) -> None:
-    """The run does not wait for the job, and goes on later."""
+def test_a_signal_while_a_job_is_queued_ends_the_run(shop: Sandbox, job: Job) -> None:
+    """A signal ends the run without waiting for the job. Nothing counts as read, so a later run resumes there."""
     shop.klaviyo.jobs(60.0)
     with job.started(*BACKFILL) as process:
-        wait_until(lambda: is_under_way(shop))
+        wait_until(lambda: has_begun(shop))
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert result_of(process).code == 75

@@ -1,4 +1,4 @@
-"""`backfill --with-consent`: the shop's past consent, at its own time, without a mail, and nobody unsubscribed."""
+"""`backfill --with-consent` subscribes past consents at their own time. It sends no mail and unsubscribes nobody."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,43 +11,45 @@ from tests.functional.documents import customer, reference
 from tests.functional.job_runs import Job, Json, answered_calls
 
 MANY = 520
-"""More than are done one by one."""
+"""Customers: enough for a bulk call."""
 CUSTOMERS = ("--only", "customers")
 WITH = (*CUSTOMERS, "--with-consent")
 
 
 def one(number: int, newsletter: Any, at: str | None) -> Json:
-    """A customer who said this at that time."""
-    told = {"newsletter": newsletter, "newsletterAt": at}
-    fields = {name: value for name, value in told.items() if value is not None}
+    """A customer with this newsletter answer, given at that time."""
+    answers = {"newsletter": newsletter, "newsletterAt": at}
+    fields = {name: value for name, value in answers.items() if value is not None}
     custom = {"type": reference("type", "type-1"), "fields": fields}
     return customer(f"c-{number:05d}", email=f"c{number}@shop.example", addresses=[], custom=custom)
 
 
 @pytest.fixture
 def rules(settings_file: Callable[[str], str]) -> str:
-    """A sync.toml with the field and its time."""
+    """A sync.toml with the newsletter field and the field of its time."""
     return settings_file(TIMED)
 
 
 def consents(sandbox: Sandbox) -> dict[str, str]:
-    """Consent by e-mail, of those of whom Klaviyo has any."""
+    """Consent status by e-mail, of profiles that have one."""
     profiles = [profile for profile in sandbox.klaviyo.state()["profiles"] if "subscriptions" in profile]
     return {profile["email"]: profile["subscriptions"]["email"]["marketing"]["consent"] for profile in profiles}
 
 
-@pytest.mark.parametrize("told", ["", '[consent]\nemail = "custom.newsletter"\n'], ids=["off", "no time"])
-def test_without_a_time_it_refuses(job: Job, settings_file: Callable[[str], str], sandbox: Sandbox, told: str) -> None:
-    """Nothing is done, and the reason says what is missing."""
+@pytest.mark.parametrize("text", ["", '[consent]\nemail = "custom.newsletter"\n'], ids=["off", "no time"])
+def test_it_refuses_without_a_time_field(
+    job: Job, settings_file: Callable[[str], str], sandbox: Sandbox, text: str
+) -> None:
+    """Without `consented_at` in sync.toml the run stops before any call, and names the missing setting."""
     sandbox.commercetools.put("customers", one(1, newsletter=True, at=None))
-    end = job.run(*WITH, SYNC_CONFIG=settings_file(told))
+    end = job.run(*WITH, SYNC_CONFIG=settings_file(text))
     assert end.code == 2
     assert "consented_at" in end.stop_reasons
     assert sandbox.klaviyo.requests() == []
 
 
-def test_a_backfill_changes_no_consent_unless_it_is_told(sandbox: Sandbox, job: Job, rules: str) -> None:
-    """A shop's past must not send a confirmation mail to everybody."""
+def test_consent_needs_its_option(sandbox: Sandbox, job: Job, rules: str) -> None:
+    """Without `--with-consent` a backfill changes no consent, so that not everybody gets a confirmation mail."""
     sandbox.klaviyo.consent(double_optin=True)
     sandbox.commercetools.put("customers", one(1, newsletter=True, at=ago(days=9)))
     assert job.run(*CUSTOMERS, SYNC_CONFIG=rules).code == 0
@@ -56,8 +58,8 @@ def test_a_backfill_changes_no_consent_unless_it_is_told(sandbox: Sandbox, job: 
 
 
 @pytest.mark.parametrize("count", [6, MANY], ids=["one by one", "in bulk"])
-def test_what_is_loaded(sandbox: Sandbox, job: Job, rules: str, count: int) -> None:
-    """The table holds: a later no in Klaviyo stays, complaints stay, a no and a yes without time say nothing."""
+def test_which_consents_are_loaded(sandbox: Sandbox, job: Job, rules: str, count: int) -> None:
+    """A yes is loaded if Klaviyo has no later no and no complaint. A no, and a yes without a time, change nothing."""
     sandbox.klaviyo.limits(enforce=False, scale=20)
     sandbox.klaviyo.consent(double_optin=True)
     given = ago(days=30)
@@ -93,8 +95,8 @@ def test_what_is_loaded(sandbox: Sandbox, job: Job, rules: str, count: int) -> N
     assert len(bodies) == (1 if count == MANY else 2)
 
 
-def test_a_bulk_call_that_is_refused(sandbox: Sandbox, job: Job, settings_file: Callable[[str], str]) -> None:
-    """One number of a region that is not served: all are done one by one, and only that one gets no texts."""
+def test_a_refused_bulk_call_is_split(sandbox: Sandbox, job: Job, settings_file: Callable[[str], str]) -> None:
+    """If one number in a bulk call is in an unserved region, all are subscribed one by one, and only that one fails."""
     sandbox.klaviyo.limits(enforce=False, scale=20)
     sandbox.klaviyo.consent(unserved=["+4917"])
     texts = settings_file('[consent]\nsms = "custom.newsletter"\nconsented_at = "custom.newsletterAt"\n')
@@ -103,6 +105,8 @@ def test_a_bulk_call_that_is_refused(sandbox: Sandbox, job: Job, settings_file: 
         shop[number] |= {"addresses": [{"id": "a", "country": "DE", "mobile": mobile}], "defaultBillingAddressId": "a"}
     sandbox.commercetools.put_all({"customers": shop})
     assert job.run(*WITH, SYNC_CONFIG=texts).code == 0
-    told = {one["email"]: one.get("subscriptions") for one in sandbox.klaviyo.state()["profiles"] if one.get("email")}
-    assert told["c3@shop.example"] is None
-    assert told["c4@shop.example"]["sms"]["marketing"]["consent"] == "SUBSCRIBED"
+    subscriptions = {
+        one["email"]: one.get("subscriptions") for one in sandbox.klaviyo.state()["profiles"] if one.get("email")
+    }
+    assert subscriptions["c3@shop.example"] is None
+    assert subscriptions["c4@shop.example"]["sms"]["marketing"]["consent"] == "SUBSCRIBED"

@@ -1,4 +1,4 @@
-"""What a dry run foresees beside events and money: profiles, cuts, and what Klaviyo's SDK would refuse."""
+"""A dry run reports new profiles, values it would shorten, and what Klaviyo's SDK would reject."""
 
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,21 @@ from tests.functional.job_runs import Job
 
 GUEST: dict[str, Any] = {"customerId": None, "lines": []}
 REFUNDED: dict[str, Any] = {"paymentInfo": {"payments": [reference("payment", "payment-1")]}}
-OF_AN_ACCOUNT = "customer-2@example.com"
+CUSTOMERS_EMAIL = "customer-2@example.com"
 
 
 @pytest.fixture
 def people(sandbox: Sandbox) -> Sandbox:
-    """Two customers, one without an order; two guests, one of them twice; and a guest's order of a customer's."""
+    """Customers and guests, to count profiles.
+
+    Two customers with an e-mail, one of them without an order, and one without an e-mail. Two guests, one with two
+    orders; a guest order with a customer's e-mail; an order of a deleted customer.
+    """
     sandbox.commercetools.put("customers", customer())
-    sandbox.commercetools.put("customers", customer("customer-2", email=OF_AN_ACCOUNT, addresses=[]))
+    sandbox.commercetools.put("customers", customer("customer-2", email=CUSTOMERS_EMAIL, addresses=[]))
     sandbox.commercetools.put("customers", customer("customer-3", email=""))
     sandbox.commercetools.put("orders", order("order-1", lines=[], **REFUNDED))
-    for number, email in enumerate(["a@example.com", "A@Example.com", "b@example.com", OF_AN_ACCOUNT.upper()]):
+    for number, email in enumerate(["a@example.com", "A@Example.com", "b@example.com", CUSTOMERS_EMAIL.upper()]):
         sandbox.commercetools.put("orders", order(f"guest-{number}", customerEmail=email, **GUEST))
     sandbox.commercetools.put("orders", order("order-gone", customerId="gone"))
     sandbox.commercetools.put("payments", payment())
@@ -44,18 +48,18 @@ def people(sandbox: Sandbox) -> Sandbox:
         (["--skip-guests"], 2, 0),
     ],
 )
-def test_profiles_are_those_that_a_run_makes(
+def test_it_counts_the_profiles_a_run_creates(
     people: Sandbox, job: Job, arguments: list[str], customers: int, guests: int
 ) -> None:
-    """Each person once, whatever the number of passes, orders and spellings; nobody who is gone or has no e-mail."""
+    """Each person counts once over all passes, orders and spellings; without an e-mail, or deleted, not at all."""
     dry = job.run("--dry-run", *arguments)
     assert dry.report["new_profiles"] == {"customers": customers, "guests": guests, "estimated": False}
     assert job.run(*arguments).code == 0
     assert len(people.klaviyo.state()["profiles"]) == customers + guests
 
 
-def test_what_the_sdk_would_refuse_is_unmappable(sandbox: Sandbox, job: Job) -> None:
-    """Bodies are held against the SDK's models, as they are when they are sent; an order's other events are sent."""
+def test_bodies_the_sdk_rejects_are_unmappable(sandbox: Sandbox, job: Job) -> None:
+    """A dry run validates bodies with the SDK's models, like a run. The order's other events are still sent."""
     sandbox.commercetools.put("customers", customer())
     sandbox.commercetools.put("orders", order(lines=[line_item(1), {**line_item(2), "id": 7}]))
     dry, done = (job.run(*arguments).report["passes"]["orders"] for arguments in (["--dry-run"], []))
@@ -65,38 +69,38 @@ def test_what_the_sdk_would_refuse_is_unmappable(sandbox: Sandbox, job: Job) -> 
     assert job.error_lines()[0]["reason"] == "unmappable"
 
 
-def test_cuts_are_counted(sandbox: Sandbox, job: Job, manage_py: ManagePy) -> None:
-    """Bodies that would lose something: an event beyond 400 properties, a phone number that is none."""
+def test_shortened_bodies_are_counted(sandbox: Sandbox, job: Job, manage_py: ManagePy) -> None:
+    """It counts bodies that lose something: an event with more than 400 properties, an invalid phone number."""
     fields = {f"field-{number}": "x" for number in range(500)}
     sandbox.commercetools.put("customers", customer())
     address = {"id": "a1", "country": "DE", "phone": "12"}
     sandbox.commercetools.put("customers", customer("customer-2", email="b@example.com", addresses=[address]))
     sandbox.commercetools.put("orders", order(lines=[], custom={"type": reference("type", "t1"), "fields": fields}))
-    told = job.run("--dry-run").report["passes"]
-    assert {name: one["cuts"] for name, one in told.items() if one["cuts"]} == {"customers": 1, "orders": 1}
+    passes = job.run("--dry-run").report["passes"]
+    assert {name: one["cuts"] for name, one in passes.items() if one["cuts"]} == {"customers": 1, "orders": 1}
     assert "orders: 1 read, 1 to write, 1 to shorten, 0 unmappable" in manage_py("backfill", "--dry-run").output
 
 
-def test_products_are_mapped(sandbox: Sandbox, job: Job) -> None:
-    """One that can't be is named, and neither its item nor its variants are written."""
+def test_unmappable_products_are_named(sandbox: Sandbox, job: Job) -> None:
+    """A dry run maps products too, and names those it can't map."""
     sandbox.commercetools.put("products", product("product-1"))
     sandbox.commercetools.put("products", product("product-2", name="not localized"))
-    told = job.run("--dry-run", "--only", "products").report["passes"]["products"]
-    assert (told["read"], told["unmappable_ids"]) == (2, ["product/product-2"])
+    counts = job.run("--dry-run", "--only", "products").report["passes"]["products"]
+    assert (counts["read"], counts["unmappable_ids"]) == (2, ["product/product-2"])
 
 
-class Shown:
-    """Progress that keeps what it is told."""
+class RecordedProgress:
+    """Progress that records its snapshots."""
 
     def __init__(self) -> None:
         self.snapshots: list[Snapshot] = []
 
     def show(self, snapshot: Snapshot) -> None:
-        """Keep it."""
+        """Record a snapshot."""
         self.snapshots.append(snapshot)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: there is no display."""
 
 
 @pytest.mark.parametrize(
@@ -109,7 +113,7 @@ class Shown:
     ],
     ids=str,
 )
-def test_progress_foresees_the_end(
+def test_progress_estimates_the_remaining_time(
     sandbox: Sandbox,
     settings: Settings,
     tmp_path: Path,
@@ -117,27 +121,27 @@ def test_progress_foresees_the_end(
     arguments: list[str],
     total: int,
 ) -> None:
-    """Of what is asked for, at the rate of this run."""
+    """The estimate is based on the number of selected orders and the rate of this run."""
     monkeypatch.chdir(tmp_path)
     Path("ids").write_text("order-1\norder-2\norder-3\n", encoding="utf-8")
     for number, month in enumerate((5, 5, 6, 7, 8, 8)):
-        made = f"2026-{month:02}-11T10:00:00.000Z"
-        sandbox.commercetools.put("orders", order(f"order-{number}", lines=[], createdAt=made))
-    shown = Shown()
+        created = f"2026-{month:02}-11T10:00:00.000Z"
+        sandbox.commercetools.put("orders", order(f"order-{number}", lines=[], createdAt=created))
+    progress = RecordedProgress()
     options = parse_options(
         ["--dry-run", "--only", "orders", "--page", "1", *arguments], settings.sync.backfill, "backfill"
     )
-    assert run_backfill(options, settings, shown).code == DONE
-    first = next(one for one in shown.snapshots if one.done == 1)
+    assert run_backfill(options, settings, progress).code == DONE
+    first = next(one for one in progress.snapshots if one.done == 1)
     assert (first.total, first.is_capped) == (total, False)
     assert first.rate > 0
     assert first.minutes_left == pytest.approx((total - 1) / first.rate)
-    assert shown.snapshots[-1].done == total
+    assert progress.snapshots[-1].done == total
 
 
 @pytest.mark.usefixtures("people")
-def test_people_are_told(manage_py: ManagePy, tmp_path: Path) -> None:
-    """How many profiles, and that a narrowed list of states is held against the states of today."""
+def test_the_summary_names_profiles_and_states(manage_py: ManagePy, tmp_path: Path) -> None:
+    """The summary counts the profiles, and warns that `placed_states` is compared with the orders' current states."""
     rules = tmp_path / "own.toml"
     rules.write_text('[order]\nplaced_states = ["Complete"]\n', encoding="utf-8")
     shown = manage_py("backfill", "--dry-run")

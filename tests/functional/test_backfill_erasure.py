@@ -1,4 +1,4 @@
-"""Whoever is erased while a backfill is at it stays erased, or is named as long as it can't be seen to."""
+"""A customer erased during a backfill stays erased, or is an error until the erasure succeeds."""
 
 import time
 from typing import Any
@@ -15,23 +15,25 @@ ORDERS = ("--only", "orders")
 
 @pytest.fixture
 def shop(sandbox: Sandbox) -> Sandbox:
-    """Three customers who ordered once."""
+    """Three customers with one order each."""
     for number in range(3):
-        own = f"customer-{number}"
-        sandbox.commercetools.put("customers", customer(own, addresses=[], createdAt="2024-01-01T00:00:00.000Z"))
-        whose: dict[str, Any] = {"customerId": own, "customerEmail": f"{own}@example.com"}
-        sandbox.commercetools.put("orders", order(f"order-{number}", lines=[], **whose))
+        customer_id = f"customer-{number}"
+        sandbox.commercetools.put(
+            "customers", customer(customer_id, addresses=[], createdAt="2024-01-01T00:00:00.000Z")
+        )
+        owner: dict[str, Any] = {"customerId": customer_id, "customerEmail": f"{customer_id}@example.com"}
+        sandbox.commercetools.put("orders", order(f"order-{number}", lines=[], **owner))
     return sandbox
 
 
-def _is_known(shop: Sandbox) -> bool:
+def _has_profile(shop: Sandbox) -> bool:
     return ERASED in {one.get("external_id") for one in shop.klaviyo.state()["profiles"]}
 
 
-def test_an_erasure_that_fails_is_named_and_done_later(shop: Sandbox, job: Job) -> None:
-    """The order's events have made the profile of somebody who is gone: the run says so, and --ids erases it.
+def test_a_failed_erasure_is_retried_with_ids(shop: Sandbox, job: Job) -> None:
+    """Events re-created a deleted customer's profile, and erasing it failed: this is an error, and `--ids` erases it.
 
-    Also when that fails once more, and the order is gone by then.
+    It still does after another failed attempt, and when the order has been deleted.
     """
     shop.klaviyo.fail("data-privacy", status=400)
     shop.klaviyo.fail("^/api/events", delay=1)
@@ -42,30 +44,30 @@ def test_an_erasure_that_fails_is_named_and_done_later(shop: Sandbox, job: Job) 
     assert [(line["resource"], line["reason"]) for line in job.error_lines()] == [
         (f"customer/{ERASED}", "brought_back")
     ]
-    assert _is_known(shop)
-    time.sleep(6)  # so that the profile is older than the next attempt, by any clock
+    assert _has_profile(shop)
+    time.sleep(6)  # the profile must be older than the next attempt, in spite of clock differences
     assert job.run("--ids", "backfill-errors.jsonl").code == 0
     assert [line["resource"] for line in job.error_lines("backfill-errors.left.jsonl")] == [f"customer/{ERASED}"]
-    assert _is_known(shop)
+    assert _has_profile(shop)
     shop.klaviyo.clear_failures()
     shop.commercetools.delete("orders", "order-1")
     assert job.run("--ids", "backfill-errors.left.jsonl").code == 0
-    assert not _is_known(shop)
+    assert not _has_profile(shop)
 
 
-def test_an_erasure_that_fails_after_a_kill(shop: Sandbox, job: Job) -> None:
-    """So does the run that goes on after one that was killed."""
+def test_a_failed_erasure_after_a_kill_is_an_error(shop: Sandbox, job: Job) -> None:
+    """The run that resumes a killed one also reports a failed erasure, and `--ids` erases the profile."""
     shop.commercetools.fail(f"/customers/{ERASED}", skip=1, delay=120)
     with job.started(*ORDERS) as process:
-        wait_until(lambda: _is_known(shop))
+        wait_until(lambda: _has_profile(shop))
         process.kill()
     shop.commercetools.clear_failures()
     shop.commercetools.delete("customers", ERASED)
     shop.klaviyo.fail("data-privacy", status=400)
     assert "1 failed" in job.run(*ORDERS).stop_reasons
     assert [line["resource"] for line in job.error_lines()] == [f"customer/{ERASED}"]
-    assert _is_known(shop)
+    assert _has_profile(shop)
     shop.klaviyo.clear_failures()
     assert job.run("--ids", "backfill-errors.jsonl").code == 0
-    assert not _is_known(shop)
+    assert not _has_profile(shop)
     assert answered_calls(shop, "request_profile_deletion")

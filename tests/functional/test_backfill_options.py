@@ -1,4 +1,4 @@
-"""Options of a backfill that decide whom it reaches: flows for old orders, and orders of guests."""
+"""Options of a backfill: flows for old orders, orders of guests, and where its files are."""
 
 import os
 import pty
@@ -14,13 +14,13 @@ from tests.functional.documents import customer, order, payment, reference
 from tests.functional.job_runs import Job, environment_of
 
 REFUNDED: dict[str, Any] = {"paymentInfo": {"payments": [reference("payment", "payment-1")]}}
-DOORS = {"jobs": ["-m", "jobs"], "manage": [str(ROOT / "manage.py")]}
+ENTRY_POINTS = {"jobs": ["-m", "jobs"], "manage": [str(ROOT / "manage.py")]}
 OLD: dict[str, Any] = {"createdAt": "2024-02-03T10:00:00.000Z", "lastModifiedAt": "2024-02-05T10:00:00.000Z"}
 
 
 @pytest.fixture
 def old_orders(sandbox: Sandbox) -> Sandbox:
-    """An order of a customer, refunded, and one of a guest with a refund of its own."""
+    """A customer's order and a guest's order, each with a refund."""
     sandbox.commercetools.put("customers", customer())
     sandbox.commercetools.put("orders", order("order-1", orderState="Complete", **OLD, **REFUNDED))
     guests: dict[str, Any] = {"customerId": None, "customerEmail": "guest@example.com"}
@@ -31,48 +31,49 @@ def old_orders(sandbox: Sandbox) -> Sandbox:
     return sandbox
 
 
-def _sent(sandbox: Sandbox) -> set[tuple[str, bool]]:
+def _sent_events(sandbox: Sandbox) -> set[tuple[str, bool]]:
+    """Metric and backfill mark of each event."""
     return {(one["metric"], one["backfill"]) for one in sandbox.klaviyo.state()["events"]}
 
 
 METRICS = ("Placed Order", "Ordered Product", "Fulfilled Order", "Refunded Order")
 
 
-def test_flows_start_for_old_orders_where_that_is_asked_for(old_orders: Sandbox, job: Job) -> None:
-    """Whatever their age; all else is as in any backfill: estimates are marked, a guest is told by the e-mail."""
+def test_flows_start_for_old_orders_on_request(old_orders: Sandbox, job: Job) -> None:
+    """With `--flows`, old orders start flows. Estimated times are still marked, and guests only get their e-mail."""
     assert job.run("--flows", "--yes").code == 0
-    assert _sent(old_orders) == {(metric, False) for metric in METRICS}
+    assert _sent_events(old_orders) == {(metric, False) for metric in METRICS}
     fulfilled = next(one for one in old_orders.klaviyo.state()["events"] if one["metric"] == "Fulfilled Order")
     assert fulfilled["properties"]["TimeEstimated"] is True
     guest = next(one for one in old_orders.klaviyo.state()["profiles"] if one["email"] == "guest@example.com")
     assert (guest.get("first_name"), guest.get("location")) == (None, None)
 
 
-def test_flows_are_started_by_nobody_who_was_not_asked(old_orders: Sandbox, job: Job) -> None:
-    """Without a terminal --yes has to say so. A dry run sends nothing, so it needs none."""
+def test_flows_need_a_confirmation(old_orders: Sandbox, job: Job) -> None:
+    """Without a terminal, `--flows` needs `--yes`. A dry run sends nothing, so it does not."""
     refused = job.run("--flows")
     assert (refused.code, refused.lines) == (2, [])
     assert "it needs --yes" in refused.errors
     assert job.run("--flows", "--dry-run").code == 0
-    assert _sent(old_orders) == set()
+    assert _sent_events(old_orders) == set()
 
 
 @pytest.mark.parametrize(
     ("answer", "code", "events"), [("y", 0, {("Placed Order", False), ("Refunded Order", False)}), ("n", 1, set())]
 )
-@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
-def test_whoever_is_at_the_terminal_is_asked(
-    sandbox: Sandbox, tmp_path: Path, door: list[str], answer: str, code: int, events: set[tuple[str, bool]]
+@pytest.mark.parametrize("entry_point", ENTRY_POINTS.values(), ids=ENTRY_POINTS)
+def test_flows_ask_at_the_terminal(
+    sandbox: Sandbox, tmp_path: Path, entry_point: list[str], answer: str, code: int, events: set[tuple[str, bool]]
 ) -> None:
-    """And told how many people may get mail: at most one for each order and each payment."""
+    """At a terminal, `--flows` asks, and says how many people may get mail: at most one per order and payment."""
     sandbox.commercetools.put("customers", customer())
     for number in range(3):
         sandbox.commercetools.put("orders", order(f"order-{number}", lines=[], **OLD, **REFUNDED))
     sandbox.commercetools.put("payments", payment())
     master, terminal = pty.openpty()
     os.write(master, f"{answer}\n".encode())
-    ran = subprocess.run(
-        [sys.executable, *door, "backfill", "--flows", "--share", "1", "--only", "orders", "--only", "refunds"],
+    result = subprocess.run(
+        [sys.executable, *entry_point, "backfill", "--flows", "--share", "1", "--only", "orders", "--only", "refunds"],
         cwd=tmp_path,
         env=environment_of(sandbox),
         stdin=terminal,
@@ -83,14 +84,14 @@ def test_whoever_is_at_the_terminal_is_asked(
     )
     os.close(master)
     os.close(terminal)
-    assert ran.returncode == code, ran.stderr
-    assert "Up to 4 people may get mail" in ran.stderr
-    assert ("Nothing was sent." in ran.stderr) == (answer == "n")
-    assert _sent(sandbox) == events
+    assert result.returncode == code, result.stderr
+    assert "Up to 4 people may get mail" in result.stderr
+    assert ("Nothing was sent." in result.stderr) == (answer == "n")
+    assert _sent_events(sandbox) == events
 
 
-def test_a_run_with_flows_is_not_gone_on_with_without(old_orders: Sandbox, job: Job) -> None:
-    """Half of the orders would start flows and half would not, and nobody could tell which."""
+def test_a_run_with_flows_resumes_only_with_flows(old_orders: Sandbox, job: Job) -> None:
+    """A run with `--flows` can't be resumed without: some orders would start flows, and nobody could tell which."""
     old_orders.klaviyo.fail("events", status=401)
     assert job.run("--flows", "--yes").code == 77
     old_orders.klaviyo.reset()
@@ -100,8 +101,8 @@ def test_a_run_with_flows_is_not_gone_on_with_without(old_orders: Sandbox, job: 
     assert job.run("--flows", "--yes").code == 0
 
 
-def test_orders_of_guests_may_be_left_out(old_orders: Sandbox, job: Job) -> None:
-    """With their refunds: no profile is made of a guest. The dry run says the same."""
+def test_skip_guests_leaves_out_their_orders(old_orders: Sandbox, job: Job) -> None:
+    """`--skip-guests` leaves out their orders and refunds, so they get no profile. The dry run reports the same."""
     dry = job.run("--skip-guests", "--dry-run").report["passes"]
     done = job.run("--skip-guests").report["passes"]
     for name in ("orders", "refunds"):
@@ -109,8 +110,8 @@ def test_orders_of_guests_may_be_left_out(old_orders: Sandbox, job: Job) -> None
     assert [one["email"] for one in old_orders.klaviyo.state()["profiles"]] == ["customer-1@example.com"]
 
 
-def test_the_errors_file_lies_beside_the_state(sandbox: Sandbox, job: Job, tmp_path: Path) -> None:
-    """As on Cloud Run, where only the state's folder outlives the run; its name is made of the state's."""
+def test_the_errors_file_is_next_to_the_state_file(sandbox: Sandbox, job: Job, tmp_path: Path) -> None:
+    """The errors file is next to the state file, with a name derived from it: on Cloud Run only that folder is kept."""
     sandbox.commercetools.put("customers", customer())
     sandbox.commercetools.put("orders", order(totalPrice={}))
     folder = tmp_path / "mounted"
@@ -119,11 +120,11 @@ def test_the_errors_file_lies_beside_the_state(sandbox: Sandbox, job: Job, tmp_p
     assert sorted(path.name for path in folder.iterdir()) == ["shop-errors.jsonl", "shop-state.json"]
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_help_has_what_only_the_command_takes(sandbox: Sandbox, tmp_path: Path, door: str) -> None:
-    """The env file and `status`: `python -m jobs` takes neither, and does not offer them."""
-    told = subprocess.run(
-        [sys.executable, *DOORS[door], "backfill", "--help"],
+@pytest.mark.parametrize("entry_point", ENTRY_POINTS)
+def test_help_of_each_entry_point(sandbox: Sandbox, tmp_path: Path, entry_point: str) -> None:
+    """Only the help of `manage.py` mentions the env file and `status`: `python -m jobs` has neither."""
+    help_text = subprocess.run(
+        [sys.executable, *ENTRY_POINTS[entry_point], "backfill", "--help"],
         cwd=tmp_path,
         env=environment_of(sandbox),
         capture_output=True,
@@ -131,5 +132,7 @@ def test_help_has_what_only_the_command_takes(sandbox: Sandbox, tmp_path: Path, 
         timeout=60,
         check=True,
     ).stdout
-    assert "--since TIME" in told
-    assert [text in told for text in ("--env-file FILE", "manage.py backfill status")] == [door == "manage"] * 2
+    assert "--since TIME" in help_text
+    assert [text in help_text for text in ("--env-file FILE", "manage.py backfill status")] == [
+        entry_point == "manage"
+    ] * 2

@@ -1,4 +1,4 @@
-"""Reading pages of a shop that does not answer: when it is asked again, for how much, and when that ends."""
+"""Reading pages from commercetools when it fails: retries, page sizes, and when the run gives up."""
 
 import threading
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ TEN_MINUTES = 600.0
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    """What the reader waits, in no time."""
+    """A fake clock that records the reader's waits."""
     waits = FakeClock()
     monkeypatch.setattr(jobs.reading, "time", waits)
     return waits
@@ -32,7 +32,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
 
 @pytest.fixture
 def services(sandbox: Sandbox, settings: Settings) -> Iterator[Services]:
-    """Clients of a shop of three orders."""
+    """Services for a shop with three orders."""
     for number in range(3):
         sandbox.commercetools.put("orders", order(f"order-{number}", lines=[]))
     services = Services(settings)
@@ -42,7 +42,7 @@ def services(sandbox: Sandbox, settings: Settings) -> Iterator[Services]:
 
 @pytest.fixture
 def reader(services: Services, settings: Settings, waits: FakeClock) -> Reader:
-    """A reader of that shop."""
+    """A reader for that shop."""
     return Reader(services.commercetools, settings.sync.limits, 0.5, waits)
 
 
@@ -58,7 +58,7 @@ def _read(reader: Reader, size: PageSize) -> list[str]:
 def test_a_page_that_takes_too_long_is_halved(
     sandbox: Sandbox, reader: Reader, waits: FakeClock, fault: dict[str, Any]
 ) -> None:
-    """Until it arrives; the pass goes on with the smaller page."""
+    """A page that times out is halved until it succeeds, and the pass continues with the smaller size."""
     sandbox.commercetools.fail(ORDERS, count=4, **fault)
     size = PageSize(100)
     assert _read(reader, size) == ["order-0", "order-1", "order-2"]
@@ -69,8 +69,10 @@ def test_a_page_that_takes_too_long_is_halved(
 
 
 @pytest.mark.parametrize("fault", [{"status": 503}, {"status": 500}, {"reset": "answering"}], ids=str)
-def test_an_outage_is_waited_for(sandbox: Sandbox, reader: Reader, waits: FakeClock, fault: dict[str, Any]) -> None:
-    """Beyond ten tries, and a smaller page would not help: it stays as it is."""
+def test_an_outage_is_waited_for_with_the_same_page_size(
+    sandbox: Sandbox, reader: Reader, waits: FakeClock, fault: dict[str, Any]
+) -> None:
+    """During an outage the read is retried more than ten times. The page size stays: a smaller one would not help."""
     sandbox.commercetools.fail(ORDERS, count=12, **fault)
     size = PageSize(100)
     assert _read(reader, size) == ["order-0", "order-1", "order-2"]
@@ -79,15 +81,15 @@ def test_an_outage_is_waited_for(sandbox: Sandbox, reader: Reader, waits: FakeCl
     assert len(waits.waits) == 12
 
 
-def test_the_oldest_document_is_waited_for_as_well(sandbox: Sandbox, reader: Reader, waits: FakeClock) -> None:
-    """It decides the windows of a pass, and is read before the first page."""
+def test_an_outage_before_the_first_page_is_waited_for(sandbox: Sandbox, reader: Reader, waits: FakeClock) -> None:
+    """The oldest document, which decides a pass's time windows and is read first, is retried like a page."""
     sandbox.commercetools.fail(ORDERS, status=503, count=12)
     assert reader.first_created("orders") is not None
     assert len(waits.waits) == 12
 
 
 def test_an_outage_of_ten_minutes_ends_the_run(sandbox: Sandbox, reader: Reader, waits: FakeClock) -> None:
-    """The same command goes on."""
+    """After ten minutes without an answer the run stops as interrupted, so that the same command resumes."""
     sandbox.commercetools.fail(ORDERS, status=503)
     with pytest.raises(StoppedError, match="commercetools does not answer for orders") as stopped:
         _read(reader, PageSize(100))
@@ -95,16 +97,16 @@ def test_an_outage_of_ten_minutes_ends_the_run(sandbox: Sandbox, reader: Reader,
     assert TEN_MINUTES <= sum(waits.waits) < TEN_MINUTES + GROWING[-1]
 
 
-def test_what_waiting_does_not_change_is_tried_ten_times(sandbox: Sandbox, reader: Reader, waits: FakeClock) -> None:
-    """An answer of commercetools that nobody expects."""
+def test_an_unexpected_answer_is_tried_ten_times(sandbox: Sandbox, reader: Reader, waits: FakeClock) -> None:
+    """An answer that waiting won't change, like 405, stops the run after ten attempts."""
     sandbox.commercetools.fail(ORDERS, status=405)
     with pytest.raises(StoppedError, match="commercetools does not answer for orders"):
         _read(reader, PageSize(100))
     assert waits.waits == GROWING[:9]
 
 
-def test_a_signal_ends_the_waiting(sandbox: Sandbox, services: Services, settings: Settings) -> None:
-    """Between two tries, not after the next one."""
+def test_a_signal_ends_the_wait(sandbox: Sandbox, services: Services, settings: Settings) -> None:
+    """A signal ends the wait between two attempts, without another attempt."""
     sandbox.commercetools.fail(ORDERS, status=503)
     stop = threading.Event()
     stop.set()
@@ -114,8 +116,8 @@ def test_a_signal_ends_the_waiting(sandbox: Sandbox, services: Services, setting
 
 
 @pytest.mark.usefixtures("services")
-def test_a_run_that_waits_for_the_shop_ends_on_a_signal(sandbox: Sandbox, job: Job) -> None:
-    """The same command goes on, and a blip is no reason to stop."""
+def test_a_waiting_run_ends_on_a_signal(sandbox: Sandbox, job: Job) -> None:
+    """A run that waits for commercetools ends on a signal. The resumed one is not stopped by a short outage."""
     sandbox.commercetools.fail(ORDERS, status=503, skip=2)  # the oldest order, and the count
     with job.started("--only", "orders") as process:
         wait_until(lambda: sandbox.commercetools.failures()[0]["hits"] >= 2)

@@ -1,4 +1,4 @@
-"""A backfill tells what was shipped and what came back, from the orders' documents."""
+"""A backfill derives shipment and return events from the orders' documents."""
 
 from collections.abc import Callable
 
@@ -39,28 +39,28 @@ ORDER = shipped_order(
 LIVE = ("Confirmed Shipment", "Shipped Order", "Requested Return", "Returned Order")
 
 
-def _told(sandbox: Sandbox) -> dict[tuple[str, str], Json]:
+def _events(sandbox: Sandbox) -> dict[tuple[str, str], Json]:
     return {(one["metric"], one["unique_id"]): one for one in sandbox.klaviyo.state()["events"]}
 
 
-def test_an_order_that_was_shipped_and_came_back(sandbox: Sandbox, job: Job) -> None:
-    """Each at its own time; what is a guess is marked, and nothing starts a flow."""
+def test_events_of_a_shipped_and_returned_order(sandbox: Sandbox, job: Job) -> None:
+    """Each event has its own time, estimated times are marked, and none starts a flow."""
     sandbox.commercetools.put("orders", ORDER)
     assert job.run("--only", "orders").code == 0
-    told = {metric: one for (metric, _), one in _told(sandbox).items()}
+    events = {metric: one for (metric, _), one in _events(sandbox).items()}
     assert {
-        metric: (told[metric]["time"][:10], told[metric]["properties"].get("TimeEstimated")) for metric in LIVE
+        metric: (events[metric]["time"][:10], events[metric]["properties"].get("TimeEstimated")) for metric in LIVE
     } == {
         "Confirmed Shipment": ("2026-05-04", None),
         "Shipped Order": ("2026-05-20", True),
         "Requested Return": ("2026-05-08", None),
         "Returned Order": ("2026-05-09", True),
     }
-    assert {one["backfill"] for one in told.values()} == {True}
+    assert {one["backfill"] for one in events.values()} == {True}
 
 
-def test_what_messages_have_told_is_not_told_again(sandbox: Sandbox, function: Function, job: Job) -> None:
-    """The ids are those of the messages."""
+def test_events_sent_by_messages_are_not_duplicated(sandbox: Sandbox, function: Function, job: Job) -> None:
+    """The backfill uses the same unique ids as the messages, so their events stay as they are."""
     sandbox.commercetools.put("orders", ORDER)
     for message in (
         shipment_state("Shipped"),
@@ -69,14 +69,14 @@ def test_what_messages_have_told_is_not_told_again(sandbox: Sandbox, function: F
         return_state("Returned", 2),
     ):
         assert function.deliver(message).outcome == "synced"
-    live = {key: one for key, one in _told(sandbox).items() if key[0] in LIVE}
+    live = {key: one for key, one in _events(sandbox).items() if key[0] in LIVE}
     assert len(live) == len(LIVE)
     assert job.run("--only", "orders").code == 0
-    assert {key: one for key, one in _told(sandbox).items() if key[0] in LIVE} == live
+    assert {key: one for key, one in _events(sandbox).items() if key[0] in LIVE} == live
 
 
 def test_an_order_is_fulfilled_once(sandbox: Sandbox, job: Job, settings_file: Callable[[str], str]) -> None:
-    """By its order state and by its shipment state it is one event, and one call."""
+    """An order fulfilled by both its order state and its shipment state gets one event, with one call."""
     sandbox.commercetools.put("orders", ORDER)
     rules = settings_file('[order]\nfulfilled_shipment_states = ["Shipped"]\n')
     assert job.run("--only", "orders", SYNC_CONFIG=rules).code == 0
@@ -88,12 +88,14 @@ def test_an_order_is_fulfilled_once(sandbox: Sandbox, job: Job, settings_file: C
     assert (sent.count("Fulfilled Order"), sent.count("Shipped Order")) == (1, 1)
 
 
-def test_what_is_switched_off_is_not_loaded(sandbox: Sandbox, job: Job, settings_file: Callable[[str], str]) -> None:
-    """By an empty name, or by the key of the message that would have told it."""
+def test_disabled_metrics_and_messages_are_not_loaded(
+    sandbox: Sandbox, job: Job, settings_file: Callable[[str], str]
+) -> None:
+    """A metric with an empty name, and events of a disabled message, are not backfilled."""
     sandbox.commercetools.put("orders", ORDER)
     rules = settings_file(
         '[metrics]\nreturned_order = ""\n'
         '[messages]\ndisabled = ["order/ParcelAddedToDelivery", "order/OrderCreated", "order/OrderStateChanged"]\n'
     )
     assert job.run("--only", "orders", SYNC_CONFIG=rules).code == 0
-    assert {metric for metric, _ in _told(sandbox)} == {"Shipped Order", "Requested Return"}
+    assert {metric for metric, _ in _events(sandbox)} == {"Shipped Order", "Requested Return"}

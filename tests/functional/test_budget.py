@@ -1,4 +1,7 @@
-"""What a failing message may cost: retries are shared, a failure for good stops the rest, a 429 stops its kind."""
+"""What a failing message may cost.
+
+All calls of a message share its retries, no call starts after one has failed for good, and a 429 pauses its operation.
+"""
 
 import sys
 import threading
@@ -27,68 +30,70 @@ RETRIES = 4
 
 
 @pytest.fixture
-def letters(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
-    """The dead-letter topic."""
+def topic(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
+    """A fake dead-letter topic."""
     return fake_topic(monkeypatch)
 
 
 @pytest.fixture
 def quick(serve: Serve, settings_file: Callable[[str], str]) -> Function:
-    """A function with short pauses and time enough."""
+    """A function with short backoffs and enough time per message."""
     return serve(SYNC_CONFIG=settings_file(LIMITS.replace("message_seconds = 2", "message_seconds = 20")))
 
 
 def _placed(lines: int) -> dict[str, Any]:
-    told = order(lines=[line_item(number, f"product-{number}") for number in range(lines)])
-    return message("OrderCreated", "order", "order-1", order=told)
+    placed = order(lines=[line_item(number, f"product-{number}") for number in range(lines)])
+    return message("OrderCreated", "order", "order-1", order=placed)
 
 
-def _events(sandbox: Sandbox) -> int:
+def _event_calls(sandbox: Sandbox) -> int:
     return sum(entry["operation"] == "create_event" for entry in sandbox.klaviyo.requests())
 
 
 @pytest.mark.parametrize("status", [401, 503])
-def test_no_write_after_the_first_failure_for_good(
-    status: int, sandbox: Sandbox, letters: FakeTopic, quick: Function
+def test_no_write_starts_after_a_failure_for_good(
+    status: int, sandbox: Sandbox, topic: FakeTopic, quick: Function
 ) -> None:
-    """Of an order with 50 line items the third event fails for good: only what is under way is finished."""
+    """If the third event of an order with 50 line items fails for good, only the events in flight are finished."""
     sandbox.klaviyo.fail("^/api/events", status=status, skip=2)
     answer = quick.deliver(_placed(50))
     assert (answer.status, answer.outcome) == (REFUSED, "retried")
-    assert letters.published == []
-    assert _events(sandbox) <= 3 + PARALLEL + 1 + RETRIES
-    assert answer.line["calls"]["klaviyo"] == _events(sandbox)
+    assert topic.published == []
+    assert _event_calls(sandbox) <= 3 + PARALLEL + 1 + RETRIES
+    assert answer.line["calls"]["klaviyo"] == _event_calls(sandbox)
 
 
-def test_a_refused_event_stops_no_other(sandbox: Sandbox, letters: FakeTopic, quick: Function) -> None:
-    """Of an order with 50 line items Klaviyo refuses the third event: the other 50 are sent, once each."""
+def test_a_refused_event_does_not_stop_the_others(sandbox: Sandbox, topic: FakeTopic, quick: Function) -> None:
+    """If Klaviyo refuses the third event of an order with 50 line items, the other 50 are sent once each."""
     sandbox.klaviyo.fail("^/api/events", status=400, skip=2, count=1)
     answer = quick.deliver(_placed(50))
     assert (answer.status, answer.outcome, answer.reason) == (ACKNOWLEDGED, "dead-lettered", "klaviyo_refused")
-    assert len(letters.published) == 1
-    assert _events(sandbox) == answer.line["calls"]["klaviyo"] == 51
+    assert len(topic.published) == 1
+    assert _event_calls(sandbox) == answer.line["calls"]["klaviyo"] == 51
     assert len(sandbox.klaviyo.state()["events"]) == 50
 
 
 @pytest.mark.parametrize("skip", [0, 1], ids=["from the first event on", "after Placed Order"])
-def test_retries_are_shared(skip: int, sandbox: Sandbox, letters: FakeTopic, quick: Function) -> None:
-    """Of an order with 20 line items Klaviyo answers 503 to everything: four repetitions for the whole message."""
+def test_all_calls_of_a_message_share_its_retries(
+    skip: int, sandbox: Sandbox, topic: FakeTopic, quick: Function
+) -> None:
+    """If Klaviyo answers 503 to all events of an order with 20 line items, they share the message's four retries."""
     sandbox.klaviyo.fail("^/api/events", status=503, skip=skip)
     answer = quick.deliver(_placed(20))
     assert (answer.status, answer.outcome, answer.reason) == (REFUSED, "retried", "klaviyo_error")
-    assert letters.published == []
-    assert _events(sandbox) <= skip + PARALLEL + 1 + RETRIES
+    assert topic.published == []
+    assert _event_calls(sandbox) <= skip + PARALLEL + 1 + RETRIES
 
 
-def test_failures_all_along_the_way_of_a_product(sandbox: Sandbox, quick: Function) -> None:
-    """A product with 20 variants, and every third call failing at random: the bound holds, and nothing is lost.
+def test_a_product_whose_calls_often_fail(sandbox: Sandbox, quick: Function) -> None:
+    """A third of the calls for a product with 20 variants fails: each delivery stays within its limit of calls.
 
-    What is delivered again goes on where the last delivery ended.
+    Redeliveries continue where the last one ended, so that finally nothing is missing.
     """
     variants = [variant(f"SKU-{number}", number) for number in range(1, 21)]
     sandbox.commercetools.put("categories", category("women", "Women"))
     sandbox.commercetools.put("products", product("product-1", variants, categories=["women"]))
-    healthy = 1 + 2 + 20 + 4  # the projection; the item and what variants it has; each variant; the missing category
+    healthy = 1 + 2 + 20 + 4  # the projection; the item and its list of variants; each variant; the missing category
     for backend in (sandbox.klaviyo, sandbox.commercetools):
         backend.seed(7)
         backend.fail("^/(api|shop)/", status=503, rate=0.33)
@@ -103,7 +108,7 @@ def test_failures_all_along_the_way_of_a_product(sandbox: Sandbox, quick: Functi
 
 
 def test_a_throttled_operation_is_paused(sandbox: Sandbox, quick: Function) -> None:
-    """After a 429 nobody asks for that operation until it is over, and other operations go on."""
+    """After a 429, its operation is not called until the pause is over. Other operations continue."""
     sandbox.commercetools.put_all(
         {"customers": [customer(f"customer-{number}", addresses=[]) for number in range(20)], "inventory": [entry()]}
     )
@@ -118,15 +123,15 @@ def test_a_throttled_operation_is_paused(sandbox: Sandbox, quick: Function) -> N
             )
         )
     assert {(other.outcome, other.reason) for other in others} == {("retried", "throttled")}
-    assert watch.seconds < 6, "they are given back at once"
+    assert watch.seconds < 6, "paused messages must go back to Pub/Sub immediately"
     assert quick.deliver(_placed(3)).outcome == "synced"
     assert quick.deliver(change("ResourceUpdated", "inventory-entry", "entry-1")).reason == "no_variant"
-    asked = Counter(entry["operation"] for entry in sandbox.klaviyo.requests())
-    assert asked["create_or_update_profile"] == 1
+    calls = Counter(entry["operation"] for entry in sandbox.klaviyo.requests())
+    assert calls["create_or_update_profile"] == 1
 
 
-def test_a_short_wait_is_made_within_the_message(sandbox: Sandbox, quick: Function) -> None:
-    """A `Retry-After` of a second, and one that is a date in two, are waited for, and no longer than that."""
+def test_a_short_retry_after_is_waited_for(sandbox: Sandbox, quick: Function) -> None:
+    """A message waits for a `Retry-After` of one second, or of a date two seconds ahead, and not longer."""
     sandbox.commercetools.put("customers", customer())
     sandbox.klaviyo.fail("profile-import", status=429, headers={"Retry-After": "1"}, count=1)
     watch = Stopwatch()
@@ -141,9 +146,9 @@ def test_a_short_wait_is_made_within_the_message(sandbox: Sandbox, quick: Functi
     assert len(sandbox.klaviyo.requests()) == 4
 
 
-def test_the_reason_is_that_of_the_call_that_failed(quick: Function) -> None:
-    """Of two writes at the same time one fails for good and the other is not made for it: its reason counts."""
-    del quick  # it made the services
+def test_the_reason_comes_from_the_call_that_failed(quick: Function) -> None:
+    """If one of two parallel writes fails for good and the other is therefore skipped, the failure's reason counts."""
+    del quick  # only starts the services
     services: Services = sys.modules["main"].SERVICES
     both = threading.Barrier(2)
     refused = threading.Event()

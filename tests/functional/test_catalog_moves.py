@@ -1,4 +1,4 @@
-"""What moves in the catalog while messages are late: SKUs and categories."""
+"""SKUs and categories that move while messages are late, and products that can't be copied."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ def _published(product_id: str) -> dict[str, object]:
     return message("ProductPublished", "product", product_id)
 
 
-def test_a_sku_that_moves_survives_the_product_it_was_of(sandbox: Sandbox, function: Function) -> None:
-    """Published under its new product before the old one is handled: it is the new one's, whatever the old one does."""
+def test_a_moved_sku_stays_when_its_old_product_is_synced(sandbox: Sandbox, function: Function) -> None:
+    """A SKU published under its new product stays there when the old product's message is handled later."""
     sandbox.commercetools.put("products", product("old", variants=[variant("S-1"), variant("S-2", 2)]))
     assert function.deliver(_published("old")).outcome == "synced"
     sandbox.commercetools.put("products", product("old", variants=[variant("S-1")]))
@@ -29,8 +29,8 @@ def test_a_sku_that_moves_survives_the_product_it_was_of(sandbox: Sandbox, funct
     }
 
 
-def test_a_product_that_was_made_anew_keeps_its_sku(sandbox: Sandbox, function: Function) -> None:
-    """A re-import: the new product's message comes first, then the old one is deleted, with its variants."""
+def test_a_recreated_product_keeps_its_sku(sandbox: Sandbox, function: Function) -> None:
+    """If a re-imported product's message arrives before the old one's deletion, the new one keeps its SKU."""
     create_item(sandbox, "old")
     create_variant(sandbox, "S-1", "old")
     sandbox.commercetools.put("products", product("new", variants=[variant("S-1")]))
@@ -41,8 +41,8 @@ def test_a_product_that_was_made_anew_keeps_its_sku(sandbox: Sandbox, function: 
     assert state["variants"]["S-1"]["item"] == "new"
 
 
-def test_a_descendant_that_is_deleted_meanwhile_stays_deleted(sandbox: Sandbox, function: Function) -> None:
-    """Another instance deletes it between the look and the renaming: it is not made again."""
+def test_a_descendant_deleted_during_a_rename_stays_deleted(sandbox: Sandbox, function: Function) -> None:
+    """A descendant that another instance deletes between the read and the rename is not created again."""
     sandbox.commercetools.put("categories", category("root", "Women"))
     sandbox.commercetools.put("categories", category("child", "Bags", ancestors=["root"]))
     create_category(sandbox, "root")
@@ -60,29 +60,27 @@ def test_a_descendant_that_is_deleted_meanwhile_stays_deleted(sandbox: Sandbox, 
 
 
 @pytest.mark.parametrize("body", ["html", {"errors": [{"code": "blocked"}]}])
-def test_a_403_that_is_no_missing_scope_leaves_no_product_without_prices(
-    sandbox: Sandbox, function: Function, body: Any
-) -> None:
-    """An edge in front of the standalone prices blocks us: the message is retried, nothing is written."""
+def test_a_403_without_a_missing_scope_is_retried(sandbox: Sandbox, function: Function, body: Any) -> None:
+    """If a proxy blocks reads of standalone prices, the message is retried: nothing is written without prices."""
     sandbox.commercetools.put("products", product("p", variants=[variant("S-1")], priceMode="Standalone"))
     sandbox.commercetools.fail("standalone-prices", status=403, body=body)
-    answered = function.deliver(_published("p"))
-    assert (answered.status, answered.reason) == (REFUSED, "commercetools_denied")
+    answer = function.deliver(_published("p"))
+    assert (answer.status, answer.reason) == (REFUSED, "commercetools_denied")
     assert sandbox.klaviyo.state()["items"] == {}
 
 
 @pytest.mark.parametrize("broken", [{"variants": 5}, {"masterVariant": "x"}, {"variants": [{"sku": " "}]}])
 def test_a_malformed_product_is_unmappable(sandbox: Sandbox, function: Function, broken: dict[str, object]) -> None:
-    """It would go round for ever otherwise; without a dead-letter topic the message stays, with that reason."""
+    """A malformed product is `unmappable`, a reason for the dead-letter topic, instead of being retried forever."""
     document = {"id": "p", "version": 1, "name": {"en-US": "P"}, **broken}
     sandbox.commercetools.fail("product-projections", status=200, body=document)
     assert function.deliver(_published("p")).reason == "unmappable"
 
 
-def test_what_stays_missing_after_it_was_made_is_tried_later(sandbox: Sandbox, function: Function) -> None:
-    """Klaviyo goes on to miss a category: its reads may lag, so the message is not given up."""
+def test_a_category_that_stays_missing_is_retried(sandbox: Sandbox, function: Function) -> None:
+    """If Klaviyo keeps missing a category after it was created, the message is retried: Klaviyo may lag."""
     error = {"code": "not_found", "source": {"pointer": "/data/relationships/categories/data/0/id"}}
     sandbox.klaviyo.fail("catalog-items", method="POST", status=404, body={"errors": [error]})
     sandbox.commercetools.put("products", product("p", variants=[variant("S-1")]))
-    answered = function.deliver(_published("p"))
-    assert (answered.outcome, answered.reason) == ("retried", "klaviyo_undecided")
+    answer = function.deliver(_published("p"))
+    assert (answer.outcome, answer.reason) == ("retried", "klaviyo_undecided")

@@ -1,4 +1,4 @@
-"""A category that moves takes the items of its branch along, over as many attempts as that needs."""
+"""A moved category takes the items of its branch along, if necessary over several deliveries."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,40 +25,40 @@ TREE = [
 
 
 @pytest.fixture
-def letters(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
-    """The dead-letter topic."""
+def topic(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
+    """A fake dead-letter topic."""
     return fake_topic(monkeypatch)
 
 
 def _fill(sandbox: Sandbox, function: Function, products: Mapping[str, Sequence[str]]) -> None:
-    """The tree and these products (their categories by id) are in both systems.
+    """Create the tree and these products, each with its category ids, in both systems.
 
-    The function that did it remembers for a minute what it wrote; another one goes by what Klaviyo shows.
+    This function instance remembers for a minute what it wrote. Another instance relies on what Klaviyo shows.
     """
-    documents = [product(own, categories=categories) for own, categories in products.items()]
+    documents = [product(product_id, categories=categories) for product_id, categories in products.items()]
     sandbox.commercetools.put_all({"categories": TREE, "products": documents})
     for one in TREE:
         assert function.deliver(message("CategoryCreated", "category", one["id"])).outcome == "synced"
-    for own in products:
-        assert function.deliver(message("ProductPublished", "product", own)).outcome == "synced"
+    for product_id in products:
+        assert function.deliver(message("ProductPublished", "product", product_id)).outcome == "synced"
 
 
-def _move(sandbox: Sandbox, *above: str, own: str = "bags", version: int = 2) -> None:
-    """Put the category below others; what is below it comes along, with its version as it was."""
+def _move(sandbox: Sandbox, *above: str, category_id: str = "bags", version: int = 2) -> None:
+    """Move a category below these ancestors. Its descendants come along, with unchanged versions."""
     documents = sandbox.commercetools.state()["documents"]["categories"]
     for one in documents.values():
         ancestors = [ancestor["id"] for ancestor in one["ancestors"]]
-        if one["id"] == own:
+        if one["id"] == category_id:
             path, changed = list(above), version
-        elif own in ancestors:
-            path, changed = [*above, *ancestors[ancestors.index(own) :]], one["version"]
+        elif category_id in ancestors:
+            path, changed = [*above, *ancestors[ancestors.index(category_id) :]], one["version"]
         else:
             continue
         name = one["name"]["en-US"]
         sandbox.commercetools.put("categories", category(one["id"], name, ancestors=path, version=changed))
 
 
-def _items(sandbox: Sandbox) -> dict[str, set[str]]:
+def _item_categories(sandbox: Sandbox) -> dict[str, set[str]]:
     return {own: set(item["categories"]) for own, item in sandbox.klaviyo.state()["items"].items()}
 
 
@@ -81,58 +81,63 @@ def _deliver_until_acknowledged(function: Function, delivery: Mapping[str, Any])
     ids=["elsewhere", "up", "down", "to the root"],
 )
 def test_items_move_with_their_category(sandbox: Sandbox, serve: Serve, above: list[str], path: str) -> None:
-    """Items leave the categories above the old place and come under those above the new one; others are not touched."""
+    """Items leave the old ancestors' categories and join the new ones. Other items are not touched."""
     _fill(sandbox, serve(), {"bag": ["bags"], "tote": ["totes", "men"], "other": ["more"]})
     sandbox.commercetools.put("categories", category("new", "New", ancestors=["women", "more"]))
     _move(sandbox, *above)
     done = measured(sandbox, serve(), MOVED)
     assert done.outcome == "synced"
-    assert _items(sandbox) == {
+    assert _item_categories(sandbox) == {
         "bag": {*above, "bags"},
         "tote": {*above, "bags", "totes", "men"},
         "other": {"women", "more"},
     }
     assert (done.state["categories"]["bags"], done.state["categories"]["totes"]) == (path, f"{path} > Totes")
     patched = [call["path"].rsplit(":", 1)[1] for call in sandbox.klaviyo.requests() if call["method"] == "PATCH"]
-    assert [*sorted(patched[:2]), *patched[2:]] == ["bag", "tote", "totes", "bags"], "the own name comes last"
+    assert [*sorted(patched[:2]), *patched[2:]] == ["bag", "tote", "totes", "bags"], (
+        "the moved category's own name must be written last"
+    )
 
 
-def test_what_a_move_costs(sandbox: Sandbox, function: Function) -> None:
-    """Beside the items: the descendants twice, a page of products, Klaviyo's categories, two categories' members."""
+def test_the_calls_of_a_move(sandbox: Sandbox, function: Function) -> None:
+    """Apart from item updates, a move reads the descendants twice and one page of products.
+
+    In Klaviyo it reads the list of categories, and the items of two categories.
+    """
     _fill(sandbox, function, {"bag": ["bags"]})
     _move(sandbox, "men")
     done = measured(sandbox, function, MOVED)
-    of_the_category = [name for name in done.read if name.startswith("categories.")]
-    assert of_the_category == ["categories.get", *["categories.query"] * 2, "categories.get"]
+    category_reads = [name for name in done.read if name.startswith("categories.")]
+    assert category_reads == ["categories.get", *["categories.query"] * 2, "categories.get"]
     assert done.read.count("product-projections.query") == 1
     assert done.written.count("get_item_ids_for_catalog_category") == 2
     assert done.written.count("get_catalog_categories") == 3
     assert done.written.count("update_catalog_item") == 1
 
 
-def test_a_large_branch_is_finished_by_the_next_attempts(
+def test_a_large_branch_takes_several_deliveries(
     sandbox: Sandbox, serve: Serve, settings_file: Callable[[str], str]
 ) -> None:
-    """No item is written twice, and the old name stays until the last one is right."""
+    """Deliveries continue where the last one ended, and the category's name is written after its last item."""
     function = serve()
     _fill(sandbox, function, {f"bag-{number:02}": ["bags"] for number in range(40)})
-    hasty = serve(SYNC_CONFIG=settings_file("[limits]\nmessage_seconds = 3\n"))
+    impatient = serve(SYNC_CONFIG=settings_file("[limits]\nmessage_seconds = 3\n"))
     _move(sandbox, "men")
     sandbox.klaviyo.fail("catalog-items/[^/]*$", method="PATCH", delay=0.6)
     sandbox.klaviyo.forget_requests()
-    answers = _deliver_until_acknowledged(hasty, MOVED)
+    answers = _deliver_until_acknowledged(impatient, MOVED)
     assert len(answers) > 1
-    assert all(categories == {"men", "bags"} for categories in _items(sandbox).values())
+    assert all(categories == {"men", "bags"} for categories in _item_categories(sandbox).values())
     calls = sandbox.klaviyo.requests()
     assert sum(answer.line["calls"]["klaviyo"] for answer in answers) == len(calls)
     written = [call for call in calls if call["operation"] == "update_catalog_item" and call["status"] == 200]
-    assert 40 <= len(written) <= 40 + 8 * len(answers), "at most those that were under way when the time was over"
+    assert 40 <= len(written) <= 40 + 8 * len(answers), "only items in flight at a timeout may be written twice"
     assert calls[-1]["path"].endswith("bags")
     assert [call["operation"] for call in calls].count("update_catalog_category") == 2
 
 
-def test_a_refused_item_keeps_the_name_back(sandbox: Sandbox, letters: FakeTopic, function: Function) -> None:
-    """Its siblings are moved, the message is dead-lettered with its part, and a replay finds the branch unfinished."""
+def test_a_refused_item_delays_the_new_name(sandbox: Sandbox, topic: FakeTopic, function: Function) -> None:
+    """If an item is refused, the others move and the message is dead-lettered. A replay finishes the branch."""
     _fill(sandbox, function, {"bag-1": ["bags"], "bag-2": ["totes"], "bag-3": ["bags"]})
     _move(sandbox, "men")
     sandbox.klaviyo.fail("catalog-items/[^/]*bag-1$", method="PATCH", status=400)
@@ -142,47 +147,45 @@ def test_a_refused_item_keeps_the_name_back(sandbox: Sandbox, letters: FakeTopic
         "dead-lettered",
         "item of product bag-1",
     )
-    assert len(letters.published) == 1
-    assert [own for own, categories in _items(sandbox).items() if "men" in categories] == ["bag-2", "bag-3"]
+    assert len(topic.published) == 1
+    assert [own for own, categories in _item_categories(sandbox).items() if "men" in categories] == ["bag-2", "bag-3"]
     names = sandbox.klaviyo.state()["categories"]
     assert (names["bags"], names["totes"]) == ("Women > More > Bags", "Men > Bags > Totes")
     sandbox.klaviyo.clear_failures()
     assert function.deliver(MOVED).outcome == "synced"
-    assert _items(sandbox)["bag-1"] == {"men", "bags"}
+    assert _item_categories(sandbox)["bag-1"] == {"men", "bags"}
     assert sandbox.klaviyo.state()["categories"]["bags"] == "Men > Bags"
 
 
-def test_a_descendant_that_moved_keeps_its_mark(sandbox: Sandbox, function: Function) -> None:
-    """A category moves, and its new parent's message comes first: the items move before the name says that they did."""
+def test_a_new_parents_message_that_comes_first(sandbox: Sandbox, function: Function) -> None:
+    """If the new parent's message arrives before the moved category's, the items still move before the name changes."""
     _fill(sandbox, function, {"bag": ["bags"], "tote": ["totes"]})
     _move(sandbox, "men")
     sandbox.commercetools.patch("categories", "men", {"name": {"en-US": "Gents"}})
     assert function.deliver(change("ResourceUpdated", "category", "men", version=2)).outcome == "synced"
     assert function.deliver(MOVED).outcome == "synced"
-    assert _items(sandbox) == {"bag": {"men", "bags"}, "tote": {"men", "bags", "totes"}}
+    assert _item_categories(sandbox) == {"bag": {"men", "bags"}, "tote": {"men", "bags", "totes"}}
     assert sandbox.klaviyo.state()["categories"]["totes"] == "Gents > Bags > Totes"
 
 
-def test_a_refused_item_keeps_the_name_of_a_descendant_that_moved(
-    sandbox: Sandbox, letters: FakeTopic, serve: Serve
-) -> None:
-    """Its new parent's message can't move the item, so the descendant's own message still finds what is to be done."""
+def test_a_refused_item_delays_a_moved_descendants_name(sandbox: Sandbox, topic: FakeTopic, serve: Serve) -> None:
+    """If the new parent's message can't move an item, the moved category's own message still finds it to move."""
     _fill(sandbox, serve(), {"bag": ["bags"]})
     function = serve()
     _move(sandbox, "men")
     sandbox.commercetools.patch("categories", "men", {"name": {"en-US": "Gents"}})
     sandbox.klaviyo.fail("catalog-items/", method="PATCH", status=400)
     answer = function.deliver(change("ResourceUpdated", "category", "men", version=2))
-    assert (answer.outcome, len(letters.published)) == ("dead-lettered", 1)
+    assert (answer.outcome, len(topic.published)) == ("dead-lettered", 1)
     names = sandbox.klaviyo.state()["categories"]
     assert (names["men"], names["bags"]) == ("Men", "Women > More > Bags")
     sandbox.klaviyo.clear_failures()
     assert function.deliver(MOVED).outcome == "synced"
-    assert _items(sandbox) == {"bag": {"men", "bags"}}
+    assert _item_categories(sandbox) == {"bag": {"men", "bags"}}
 
 
-def test_items_leave_a_category_that_was_renamed_before(sandbox: Sandbox, serve: Serve) -> None:
-    """No category of Klaviyo's has the old path any more: then each item is asked for."""
+def test_items_leave_a_category_that_was_renamed(sandbox: Sandbox, serve: Serve) -> None:
+    """If no category in Klaviyo has the old path any more, each item is read."""
     function = serve()
     _fill(sandbox, function, {"bag": ["bags"], "right": ["bags"]})
     _move(sandbox, "women")
@@ -191,36 +194,36 @@ def test_items_leave_a_category_that_was_renamed_before(sandbox: Sandbox, serve:
     assert function.deliver(change("ResourceUpdated", "category", "more", version=2)).outcome == "synced"
     done = measured(sandbox, serve(), MOVED)
     assert done.outcome == "synced"
-    assert _items(sandbox) == {"bag": {"women", "bags"}, "right": {"women", "bags"}}
+    assert _item_categories(sandbox) == {"bag": {"women", "bags"}, "right": {"women", "bags"}}
     assert done.written.count("update_catalog_item") == 1
 
 
-def test_moved_back_while_lists_lag(sandbox: Sandbox, function: Function) -> None:
-    """Klaviyo's list of an old category still shows the items that this instance has just taken out of it."""
+def test_a_category_moved_back_while_lists_lag(sandbox: Sandbox, function: Function) -> None:
+    """A category moves away and back while Klaviyo's lists still show items that this instance has just removed."""
     _fill(sandbox, function, {"bag": ["bags"]})
     sandbox.klaviyo.lag(5)
     _move(sandbox, "men")
     assert function.deliver(MOVED).outcome == "synced"
-    assert _items(sandbox) == {"bag": {"men", "bags"}}
+    assert _item_categories(sandbox) == {"bag": {"men", "bags"}}
     _move(sandbox, "women", "more", version=3)
     assert function.deliver(change("ResourceUpdated", "category", "bags", version=3)).outcome == "synced"
-    assert _items(sandbox) == {"bag": {"women", "more", "bags"}}
+    assert _item_categories(sandbox) == {"bag": {"women", "more", "bags"}}
     assert sandbox.klaviyo.state()["categories"]["bags"] == "Women > More > Bags"
 
 
-def test_moved_before_the_list_shows_it(sandbox: Sandbox, serve: Serve) -> None:
-    """Another instance created it just now, with its items: it is not taken for a new one, which has none."""
+def test_a_move_before_the_list_shows_the_category(sandbox: Sandbox, serve: Serve) -> None:
+    """A category that another instance has just created with its items is not mistaken for a new one without items."""
     first, second = serve(), serve()
     sandbox.klaviyo.lag(5)
     _fill(sandbox, first, {"bag": ["bags"]})
     _move(sandbox, "men")
     assert second.deliver(recent(MOVED)).outcome == "synced"
-    assert _items(sandbox) == {"bag": {"men", "bags"}}
+    assert _item_categories(sandbox) == {"bag": {"men", "bags"}}
     assert sandbox.klaviyo.state()["categories"]["bags"] == "Men > Bags"
 
 
-def test_a_descendant_that_leaves_while_it_is_renamed(sandbox: Sandbox, serve: Serve) -> None:
-    """Another instance copies it at its new place before this one's older name of it arrives: it is looked at again."""
+def test_a_descendant_that_moves_away_during_a_rename(sandbox: Sandbox, serve: Serve) -> None:
+    """A descendant is read again after its rename: another instance may have moved it before the old name arrived."""
     first, second = serve(), serve()
     _fill(sandbox, first, {"tote": ["totes"]})
     sandbox.commercetools.patch("categories", "bags", {"name": {"en-US": "Purses"}})
@@ -230,17 +233,17 @@ def test_a_descendant_that_leaves_while_it_is_renamed(sandbox: Sandbox, serve: S
         answer = pool.submit(first.deliver, MOVED)
         while not any(call["method"] == "PATCH" for call in sandbox.klaviyo.requests()):
             time.sleep(0.01)
-        _move(sandbox, "men", own="totes")
+        _move(sandbox, "men", category_id="totes")
         totes = change("ResourceUpdated", "category", "totes", version=2)
         assert second.post(push_body(recent(totes))).status_code == ACKNOWLEDGED
         assert answer.result().outcome == "synced"
     names = sandbox.klaviyo.state()["categories"]
     assert (names["bags"], names["totes"]) == ("Women > More > Purses", "Men > Totes")
-    assert _items(sandbox) == {"tote": {"men", "totes"}}
+    assert _item_categories(sandbox) == {"tote": {"men", "totes"}}
 
 
-def test_the_tree_is_free_while_items_move(sandbox: Sandbox, function: Function) -> None:
-    """Another category's message is not held up by a branch whose items take their time."""
+def test_a_move_does_not_block_other_categories(sandbox: Sandbox, function: Function) -> None:
+    """While the items of a branch move slowly, another category's message is handled."""
     _fill(sandbox, function, {"bag": ["bags"]})
     _move(sandbox, "men")
     sandbox.commercetools.put("categories", category("home", "Home"))
@@ -255,8 +258,8 @@ def test_the_tree_is_free_while_items_move(sandbox: Sandbox, function: Function)
         assert moving.result().outcome == "synced"
 
 
-def test_a_product_that_was_read_before_its_category_moved(sandbox: Sandbox, serve: Serve) -> None:
-    """Another instance writes the item with the old categories after they were put right, and looks at them again."""
+def test_a_product_read_before_its_category_moved(sandbox: Sandbox, serve: Serve) -> None:
+    """An instance that writes an item with outdated categories reads them again afterwards and corrects the item."""
     first, second = serve(), serve()
     _fill(sandbox, first, {"bag": ["bags"]})
     sandbox.klaviyo.fail("catalog-items/[^/]*/variants", method="GET", delay=1, count=1)
@@ -266,4 +269,4 @@ def test_a_product_that_was_read_before_its_category_moved(sandbox: Sandbox, ser
         assert second.post(push_body(MOVED)).status_code == ACKNOWLEDGED
 
     deliver_while(first, sandbox, message("ProductPublished", "product", "bag"), "get_variants_for_catalog_item", move)
-    assert _items(sandbox) == {"bag": {"men", "bags"}}
+    assert _item_categories(sandbox) == {"bag": {"men", "bags"}}

@@ -1,4 +1,4 @@
-"""Category names under races: two instances, lists that lag, reads that are older than the message."""
+"""Category names under races: two instances, lagging lists, and reads older than the message."""
 
 import time
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ CREATED = message("CategoryCreated", "category", "women")
 
 
 @pytest.fixture
-def letters(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
-    """The dead-letter topic."""
+def topic(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
+    """A fake dead-letter topic."""
     return fake_topic(monkeypatch)
 
 
@@ -28,12 +28,12 @@ def _names(sandbox: Sandbox) -> Mapping[str, str]:
     return names
 
 
-def _rename(sandbox: Sandbox, own: str, name: str) -> None:
-    sandbox.commercetools.patch("categories", own, {"name": {"en-US": name}})
+def _rename(sandbox: Sandbox, category_id: str, name: str) -> None:
+    sandbox.commercetools.patch("categories", category_id, {"name": {"en-US": name}})
 
 
-def test_the_path_follows_the_parents(sandbox: Sandbox, function: Function) -> None:
-    """Whatever the order of `ancestors`: here the parent comes first."""
+def test_the_path_follows_the_parent_references(sandbox: Sandbox, function: Function) -> None:
+    """The path does not depend on the order of `ancestors`: here the parent comes first."""
     sandbox.commercetools.put("categories", category("women", "Women"))
     sandbox.commercetools.put("categories", category("bags", "Bags", ancestors=["women"]))
     ancestors = [reference("category", "bags"), reference("category", "women")]
@@ -44,7 +44,7 @@ def test_the_path_follows_the_parents(sandbox: Sandbox, function: Function) -> N
 
 
 def test_a_read_older_than_the_message_is_not_copied(sandbox: Sandbox, function: Function) -> None:
-    """Version 4 for a message about version 5: the message is delivered again, and nothing is written."""
+    """If version 4 is read for a message about version 5, the message is retried and nothing is written."""
     sandbox.commercetools.put("categories", category("women", "Women", version=4))
     answer = function.deliver(change("ResourceUpdated", "category", "women", version=5))
     assert (answer.outcome, answer.reason) == ("retried", "stale_read")
@@ -54,14 +54,14 @@ def test_a_read_older_than_the_message_is_not_copied(sandbox: Sandbox, function:
     assert function.deliver(change("ResourceUpdated", "category", "women", version=5)).outcome == "synced"
 
 
-def test_a_created_category_that_is_not_there_yet(function: Function) -> None:
-    """While its message is young it is delivered again; later the category was deleted meanwhile."""
+def test_a_created_category_that_can_not_be_read_yet(function: Function) -> None:
+    """A recent CategoryCreated without its category is retried; an old one is ignored as deleted in the meantime."""
     assert function.deliver(recent(CREATED)).reason == "not_there_yet"
     assert function.deliver(CREATED).reason == "deleted_meanwhile"
 
 
-def test_deleted_while_it_was_created(sandbox: Sandbox, serve: Serve) -> None:
-    """Another instance handles the deletion before the write: the look after the write takes the category out."""
+def test_a_category_deleted_during_its_creation(sandbox: Sandbox, serve: Serve) -> None:
+    """If another instance handles the deletion before this write, the read after the write deletes the category."""
     function = serve()
     sandbox.commercetools.put("categories", category("women", "Women"))
     sandbox.klaviyo.fail("catalog-categories$", method="POST", delay=0.4)
@@ -77,13 +77,13 @@ def test_deleted_while_it_was_created(sandbox: Sandbox, serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("instances", [1, 2])
-def test_renamed_and_renamed_back_while_lists_lag(sandbox: Sandbox, serve: Serve, instances: int) -> None:
-    """Klaviyo's list still shows the name of before: by an instance that knows better, or that can't be sure."""
+def test_a_category_renamed_back_while_lists_lag(sandbox: Sandbox, serve: Serve, instances: int) -> None:
+    """A name is restored while Klaviyo's list still shows it, by the instance that changed it or by another one."""
     functions = [serve() for _ in range(instances)]
     sandbox.commercetools.put("categories", category("women", "Women"))
     sandbox.commercetools.put("categories", category("bags", "Bags", ancestors=["women"]))
-    for own in ("women", "bags"):
-        functions[0].deliver(message("CategoryCreated", "category", own))
+    for category_id in ("women", "bags"):
+        functions[0].deliver(message("CategoryCreated", "category", category_id))
     sandbox.klaviyo.lag(5)
     _rename(sandbox, "women", "Ladies")
     assert functions[0].deliver(recent(CHANGED)).outcome == "synced"
@@ -94,8 +94,8 @@ def test_renamed_and_renamed_back_while_lists_lag(sandbox: Sandbox, serve: Serve
     assert _names(sandbox) == {"women": "Women", "bags": "Women > Bags"}
 
 
-def test_a_child_that_was_created_just_before_its_parent_is_renamed(sandbox: Sandbox, serve: Serve) -> None:
-    """Klaviyo's list does not show yet what another instance created: it is renamed all the same."""
+def test_a_child_created_just_before_its_parent_is_renamed(sandbox: Sandbox, serve: Serve) -> None:
+    """A child is renamed although Klaviyo's list does not show yet that another instance created it."""
     first, second = serve(), serve()
     sandbox.commercetools.put("categories", category("women", "Women"))
     assert first.deliver(CREATED).outcome == "synced"
@@ -107,8 +107,8 @@ def test_a_child_that_was_created_just_before_its_parent_is_renamed(sandbox: San
     assert _names(sandbox) == {"women": "Ladies", "bags": "Ladies > Bags"}
 
 
-def test_a_child_that_is_created_while_its_parent_is_renamed(sandbox: Sandbox, serve: Serve) -> None:
-    """Its ancestors were read before, and it is there after the renaming: it looks at them again."""
+def test_a_child_created_while_its_parent_is_renamed(sandbox: Sandbox, serve: Serve) -> None:
+    """A child whose ancestors were read before their rename, but that is created after it, reads them again."""
     first, second = serve(), serve()
     sandbox.commercetools.put("categories", category("women", "Women"))
     assert first.deliver(CREATED).outcome == "synced"
@@ -124,13 +124,13 @@ def test_a_child_that_is_created_while_its_parent_is_renamed(sandbox: Sandbox, s
     assert _names(sandbox) == {"women": "Ladies", "bags": "Ladies > Bags"}
 
 
-def test_a_descendant_that_is_renamed_meanwhile(sandbox: Sandbox, serve: Serve) -> None:
-    """Another instance names it before this one does, with an older read: the descendants are looked at again."""
+def test_a_descendant_renamed_during_its_parents_rename(sandbox: Sandbox, serve: Serve) -> None:
+    """An instance that overwrites a descendant's newer name from an older read reads the descendants again."""
     first, second = serve(), serve()
     sandbox.commercetools.put("categories", category("women", "Women"))
     sandbox.commercetools.put("categories", category("bags", "Bags", ancestors=["women"]))
-    for own in ("women", "bags"):
-        first.deliver(message("CategoryCreated", "category", own))
+    for category_id in ("women", "bags"):
+        first.deliver(message("CategoryCreated", "category", category_id))
     _rename(sandbox, "women", "Ladies")
     sandbox.klaviyo.fail("catalog-categories/", method="PATCH", delay=1, count=1)
 
@@ -142,27 +142,31 @@ def test_a_descendant_that_is_renamed_meanwhile(sandbox: Sandbox, serve: Serve) 
     sandbox.klaviyo.forget_requests()
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(first.deliver, CHANGED)
-        while len(sandbox.klaviyo.requests()) < 2:  # the own name and the descendants' are read, the write is delayed
+        while len(sandbox.klaviyo.requests()) < 2:  # both names are read, and the write is delayed
             time.sleep(0.01)
         rename()
         assert answer.result().outcome == "synced"
     assert _names(sandbox) == {"women": "Ladies", "bags": "Ladies > Purses"}
 
 
-def test_a_descendant_that_an_older_message_names_last(sandbox: Sandbox, serve: Serve) -> None:
-    """Two old messages: one's older name of a child arrives after the other's, which writes the own name last.
+def test_a_descendant_last_named_by_an_older_message(sandbox: Sandbox, serve: Serve) -> None:
+    """An older message's name of a child may arrive after a newer message has renamed the whole branch.
 
-    The own name is right then, as if the branch were done. The one that wrote the child knows better.
+    The parent's name then looks as if the branch were finished. The instance that wrote the child corrects it.
     """
     first, second = serve(), serve()
     sandbox.commercetools.put("categories", category("women", "Women"))
     sandbox.commercetools.put("categories", category("bags", "Bags", ancestors=["women"]))
-    for own in ("women", "bags"):
-        first.deliver(message("CategoryCreated", "category", own))
+    for category_id in ("women", "bags"):
+        first.deliver(message("CategoryCreated", "category", category_id))
     _rename(sandbox, "women", "Dames")
     sandbox.klaviyo.fail("catalog-categories/[^/]*bags", method="PATCH", delay=1, late=True, count=1)
-    sandbox.klaviyo.fail("catalog-categories/[^/]*women", method="PATCH", delay=2, late=True, count=1)  # the second's
-    sandbox.klaviyo.fail("catalog-categories/[^/]*women", method="PATCH", delay=2, count=1)  # the first's, at once
+    sandbox.klaviyo.fail(
+        "catalog-categories/[^/]*women", method="PATCH", delay=2, late=True, count=1
+    )  # the newer message's
+    sandbox.klaviyo.fail(
+        "catalog-categories/[^/]*women", method="PATCH", delay=2, count=1
+    )  # the older message's, applied immediately
     sandbox.klaviyo.forget_requests()
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(first.post, push_body(CHANGED | {"version": 2}))
@@ -174,9 +178,9 @@ def test_a_descendant_that_an_older_message_names_last(sandbox: Sandbox, serve: 
     assert _names(sandbox) == {"women": "Ladies", "bags": "Ladies > Bags"}
 
 
-def test_a_refused_descendant_keeps_the_own_name_back(sandbox: Sandbox, letters: FakeTopic, function: Function) -> None:
-    """Its siblings are renamed, the letter names it, and a replay finds the branch unfinished."""
-    tree = [category("women", "Women"), *(category(own, own, ancestors=["women"]) for own in ("bags", "shoes"))]
+def test_a_refused_descendant_delays_the_own_name(sandbox: Sandbox, topic: FakeTopic, function: Function) -> None:
+    """If a descendant is refused, its siblings are renamed and the log names it. A replay finishes the branch."""
+    tree = [category("women", "Women"), *(category(name, name, ancestors=["women"]) for name in ("bags", "shoes"))]
     sandbox.commercetools.put_all({"categories": tree})
     for one in tree:
         function.deliver(message("CategoryCreated", "category", one["id"]))
@@ -184,15 +188,15 @@ def test_a_refused_descendant_keeps_the_own_name_back(sandbox: Sandbox, letters:
     sandbox.klaviyo.fail("catalog-categories/[^/]*bags", method="PATCH", status=400)
     answer = function.deliver(CHANGED)
     assert (answer.outcome, answer.line["part"]) == ("dead-lettered", "category bags")
-    assert len(letters.published) == 1
+    assert len(topic.published) == 1
     assert _names(sandbox) == {"women": "Women", "bags": "Women > bags", "shoes": "Ladies > shoes"}
     sandbox.klaviyo.clear_failures()
     assert function.deliver(CHANGED).outcome == "synced"
     assert _names(sandbox) == {"women": "Ladies", "bags": "Ladies > bags", "shoes": "Ladies > shoes"}
 
 
-def test_a_category_that_a_product_brings_along(sandbox: Sandbox, serve: Serve) -> None:
-    """Its parent is renamed between the read and the creation, by another instance, which does not find it yet."""
+def test_a_category_created_by_a_products_message(sandbox: Sandbox, serve: Serve) -> None:
+    """A category created for a product gets its parent's new name, although the rename could not find it yet."""
     first, second = serve(), serve()
     sandbox.commercetools.put("categories", category("women", "Women"))
     assert first.deliver(CREATED).outcome == "synced"
@@ -213,8 +217,8 @@ def _is_read(sandbox: Sandbox) -> bool:
     return any(call["path"].endswith("/categories/bags") for call in sandbox.commercetools.requests())
 
 
-def test_young_messages_that_wait_for_each_other_share_a_copy(sandbox: Sandbox, function: Function) -> None:
-    """Eight at once about one category: the first copies, one more copies for all who waited."""
+def test_waiting_messages_share_a_copy(sandbox: Sandbox, function: Function) -> None:
+    """Of eight concurrent messages about one category, the first copies it, and one copies for all that waited."""
     sandbox.commercetools.put("categories", category("women", "Women"))
     function.deliver(CREATED)
     sandbox.klaviyo.fail("catalog-categories/", method="PATCH", delay=0.3)

@@ -1,4 +1,4 @@
-"""`manage.py check` names what is missing, and what to do about it."""
+"""`manage.py check` reports what is missing and what to do about it."""
 
 import json
 import re
@@ -21,8 +21,8 @@ ALL_SCOPES = [
 
 
 @pytest.mark.usefixtures("subscribed")
-def test_all_is_well(sandbox: Sandbox, manage_py: ManagePy) -> None:
-    """Every line is fine, nothing is changed at Klaviyo, and no secret is shown."""
+def test_a_complete_setup(sandbox: Sandbox, manage_py: ManagePy) -> None:
+    """With a complete setup no line fails or warns. Klaviyo is unchanged, and no secret is printed."""
     sandbox.klaviyo.keys(scopes=ALL_SCOPES)
     before = sandbox.klaviyo.state()
     result = manage_py("check")
@@ -36,8 +36,8 @@ def test_all_is_well(sandbox: Sandbox, manage_py: ManagePy) -> None:
 
 @pytest.mark.usefixtures("subscribed")
 @pytest.mark.parametrize("scope", ALL_SCOPES)
-def test_a_missing_scope_of_the_key_is_named(sandbox: Sandbox, manage_py: ManagePy, scope: str) -> None:
-    """Only that line fails, and says what to do."""
+def test_a_missing_scope_of_the_key_fails(sandbox: Sandbox, manage_py: ManagePy, scope: str) -> None:
+    """Only the line of the missing scope fails."""
     sandbox.klaviyo.keys(scopes=[one for one in ALL_SCOPES if one != scope])
     result = manage_py("check")
     assert result.exit_code == 1
@@ -46,8 +46,8 @@ def test_a_missing_scope_of_the_key_is_named(sandbox: Sandbox, manage_py: Manage
 
 
 @pytest.mark.usefixtures("subscribed")
-def test_a_comparison_needs_more(sandbox: Sandbox, manage_py: ManagePy) -> None:
-    """With --reconcile the scope of metrics is checked too."""
+def test_reconcile_needs_another_scope(sandbox: Sandbox, manage_py: ManagePy) -> None:
+    """With `--reconcile` the scope `metrics:read` is checked too."""
     sandbox.klaviyo.keys(scopes=ALL_SCOPES)
     assert manage_py("check").exit_code == 0
     result = manage_py("check", "--reconcile")
@@ -58,8 +58,8 @@ def test_a_comparison_needs_more(sandbox: Sandbox, manage_py: ManagePy) -> None:
 
 
 @pytest.mark.usefixtures("subscribed")
-def test_a_backfill_needs_more(sandbox: Sandbox, manage_py: ManagePy) -> None:
-    """With --backfill its scopes are checked too, and nothing is imported."""
+def test_a_backfill_needs_more_scopes(sandbox: Sandbox, manage_py: ManagePy) -> None:
+    """With `--backfill` its scopes are checked too, and nothing is imported."""
     sandbox.klaviyo.keys(scopes=[*ALL_SCOPES, "lists:read", "accounts:read"])
     assert manage_py("check").exit_code == 0
     result = manage_py("check", "--backfill")
@@ -71,16 +71,16 @@ def test_a_backfill_needs_more(sandbox: Sandbox, manage_py: ManagePy) -> None:
     assert sandbox.klaviyo.state()["profiles"] == []
 
 
-def test_an_unknown_key_is_said_once(sandbox: Sandbox, manage_py: ManagePy) -> None:
-    """401: the key, not its scopes."""
+def test_an_unknown_key_is_reported_once(sandbox: Sandbox, manage_py: ManagePy) -> None:
+    """On a 401, `check` reports the key once instead of every scope."""
     sandbox.klaviyo.keys(accepted=["another"])
     result = manage_py("check")
     assert result.exit_code == 1
     assert result.output.count("check KLAVIYO_AUTH_KEY") == 1
 
 
-def test_nothing_answers(manage_py: ManagePy) -> None:
-    """Both backends are down: each is said in a line with its address' setting."""
+def test_unreachable_backends(manage_py: ManagePy) -> None:
+    """If both backends are down, one line each names the setting with the address."""
     nowhere = "http://127.0.0.1:9"
     result = manage_py("check", CT_API_URL=nowhere, CT_AUTH_URL=nowhere, KLAVIYO_API_URL=nowhere)
     assert result.exit_code == 1
@@ -90,15 +90,15 @@ def test_nothing_answers(manage_py: ManagePy) -> None:
 
 
 def test_a_wrong_secret(sandbox: Sandbox, manage_py: ManagePy) -> None:
-    """No token: the credentials and the scopes are to be checked."""
+    """If the secret is wrong, `check` says to check CT_API_CLIENT."""
     sandbox.commercetools.tokens(client_secret="another")
     result = manage_py("check")
     assert result.exit_code == 1
     assert "check CT_API_CLIENT" in result.output
 
 
-def test_subscriptions_that_are_missing_sick_or_different(sandbox: Sandbox, manage_py: ManagePy) -> None:
-    """Each of the three is a line of its own."""
+def test_missing_failing_and_different_subscriptions(sandbox: Sandbox, manage_py: ManagePy) -> None:
+    """A missing, a failing and a different Subscription are each reported."""
     assert "klaviyo-sync-messages does not exist" in manage_py("check").output
     manage_py("subscriptions", "apply", "--yes", "--topic", "projects/p/topics/t")
     stored = {one["key"]: one for one in sandbox.commercetools.state()["documents"]["subscriptions"].values()}
@@ -115,8 +115,8 @@ def test_subscriptions_that_are_missing_sick_or_different(sandbox: Sandbox, mana
 
 
 @pytest.mark.usefixtures("subscribed")
-def test_subscriptions_are_held_against_the_plan(manage_py: ManagePy, settings_file: Callable[[str], str]) -> None:
-    """What sync.toml switches off and commercetools still delivers is a difference; once applied, it is none."""
+def test_subscriptions_are_compared_with_the_plan(manage_py: ManagePy, settings_file: Callable[[str], str]) -> None:
+    """Messages that sync.toml disables but commercetools still delivers are a difference until the plan is applied."""
     kinds = [f"{one.resource_type}/{one.type}" for one in registrations() if one.is_change]
     rules = settings_file(f"[messages]\ndisabled = {json.dumps(kinds)}\n[payment]\nrefund_states = []\n")
     result = manage_py("check", SYNC_CONFIG=rules)
@@ -129,7 +129,7 @@ def test_subscriptions_are_held_against_the_plan(manage_py: ManagePy, settings_f
 
 
 def test_an_incomplete_environment_is_listed(manage_py: ManagePy) -> None:
-    """All that is missing, in one error."""
+    """All missing settings are listed in one error."""
     result = manage_py("check", CT_API_URL="", KLAVIYO_AUTH_KEY="")
     assert result.exit_code == 1
     assert "CT_API_URL is not set" in result.output

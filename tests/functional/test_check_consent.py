@@ -1,4 +1,4 @@
-"""`manage.py check` says whether [consent] has what it needs; with [consent] off it asks for nothing of it."""
+"""`manage.py check` checks what [consent] needs, and only if [consent] is on."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,8 +19,10 @@ def _type(resource: str, **fields: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def checked(sandbox: Sandbox, manage_py: ManagePy, settings_file: Callable[[str], str]) -> Callable[[str], list[str]]:
-    """Lines about consent of a check with these rules, on a shop and an account that have all that RULES need."""
+def consent_lines(
+    sandbox: Sandbox, manage_py: ManagePy, settings_file: Callable[[str], str]
+) -> Callable[[str], list[str]]:
+    """Run `check` with these rules; return its lines about consent. Shop and account have everything RULES needs."""
     sandbox.commercetools.put("types", _type("customer", newsletter="Boolean", at="DateTime"))
     sandbox.commercetools.put("types", _type("order", box="Boolean"))
     sandbox.klaviyo.consent(lists={"LIST": True})
@@ -28,15 +30,15 @@ def checked(sandbox: Sandbox, manage_py: ManagePy, settings_file: Callable[[str]
 
     def check(rules: str) -> list[str]:
         lines = manage_py("check", SYNC_CONFIG=settings_file(rules)).output.splitlines()
-        named = ("[consent]", "lists:write", "subscriptions:write")
-        return [line for line in lines if any(name in line for name in named)]
+        topics = ("[consent]", "lists:write", "subscriptions:write")
+        return [line for line in lines if any(topic in line for topic in topics)]
 
     return check
 
 
-def test_all_is_there(sandbox: Sandbox, checked: Callable[[str], list[str]]) -> None:
-    """Fields, list and scopes, and nobody is subscribed by the probes."""
-    assert checked(RULES) == [
+def test_a_complete_setup(sandbox: Sandbox, consent_lines: Callable[[str], list[str]]) -> None:
+    """Fields, list and scopes are reported as ok, and the probes subscribe nobody."""
+    assert consent_lines(RULES) == [
         "ok      Klaviyo: the key has the scope lists:write",
         "ok      Klaviyo: the key has the scope subscriptions:write",
         "ok      commercetools: the customer's custom field newsletter of [consent] email exists (Boolean)",
@@ -48,21 +50,21 @@ def test_all_is_there(sandbox: Sandbox, checked: Callable[[str], list[str]]) -> 
     assert sandbox.klaviyo.state()["confirmations"] == []
 
 
-def test_off_it_needs_nothing(sandbox: Sandbox, checked: Callable[[str], list[str]]) -> None:
-    """No line, and no scope of it."""
+def test_consent_off_needs_nothing(sandbox: Sandbox, consent_lines: Callable[[str], list[str]]) -> None:
+    """With [consent] off, `check` prints no line about it and needs none of its scopes."""
     sandbox.klaviyo.keys(scopes=ALL_SCOPES)
-    assert checked("") == []
+    assert consent_lines("") == []
 
 
 @pytest.mark.parametrize("scope", ["subscriptions:write", "lists:write"])
-def test_a_missing_scope(sandbox: Sandbox, checked: Callable[[str], list[str]], scope: str) -> None:
-    """Named before a message has to fail for it."""
+def test_a_missing_scope(sandbox: Sandbox, consent_lines: Callable[[str], list[str]], scope: str) -> None:
+    """A missing scope is reported before messages fail because of it."""
     sandbox.klaviyo.keys(scopes=[one for one in SCOPES if one != scope])
-    assert f"FAILED  Klaviyo: the key has the scope {scope}" in checked(RULES)
+    assert f"FAILED  Klaviyo: the key has the scope {scope}" in consent_lines(RULES)
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "line"),
     [
         ({}, "FAILED  commercetools: the customer's custom field newsletter of [consent] email does not exist"),
         (
@@ -72,29 +74,29 @@ def test_a_missing_scope(sandbox: Sandbox, checked: Callable[[str], list[str]], 
     ],
     ids=["missing", "set"],
 )
-def test_a_field_that_gives_no_answer(
-    sandbox: Sandbox, checked: Callable[[str], list[str]], fields: dict[str, str], said: str
+def test_an_unusable_field(
+    sandbox: Sandbox, consent_lines: Callable[[str], list[str]], fields: dict[str, str], line: str
 ) -> None:
-    """One that was renamed, and one of a type that holds neither yes nor no."""
+    """A missing field fails, and a field of a type that can't hold yes or no is a warning."""
     sandbox.commercetools.put("types", _type("customer", at="DateTime", **fields))
-    assert said in checked(RULES)
+    assert line in consent_lines(RULES)
 
 
-def test_what_may_not_be_read(sandbox: Sandbox, checked: Callable[[str], list[str]]) -> None:
-    """Without view_types and lists:read it is said that nobody knows, and nothing fails for it."""
+def test_unreadable_types_and_lists(sandbox: Sandbox, consent_lines: Callable[[str], list[str]]) -> None:
+    """Without view_types and lists:read, fields and list are reported as unknown, which is no failure."""
     sandbox.commercetools.tokens(deny_scopes=["view_types", "manage_types"])
     sandbox.klaviyo.keys(scopes=[one for one in SCOPES if one != "lists:read"])
-    lines = checked(RULES)
+    lines = consent_lines(RULES)
     assert [line for line in lines if line.startswith("FAILED")] == []
     assert sum(line.startswith("?") for line in lines) == 2
 
 
-def test_a_list_and_a_group_that_are_not_there(sandbox: Sandbox, checked: Callable[[str], list[str]]) -> None:
-    """Both are named; a group that is there is fine."""
-    lines = checked('[consent]\nemail = "group:news"\nlist = "GONE"\n')
+def test_a_missing_list_and_group(sandbox: Sandbox, consent_lines: Callable[[str], list[str]]) -> None:
+    """A missing list and a missing group fail. An existing group is ok."""
+    lines = consent_lines('[consent]\nemail = "group:news"\nlist = "GONE"\n')
     assert "FAILED  Klaviyo: the list GONE of [consent] does not exist" in lines
     assert "FAILED  commercetools: the customer group news of [consent] does not exist" in lines
     sandbox.commercetools.put("customer-groups", {"id": "g", "version": 1, "key": "news", "name": "News"})
-    assert "ok      commercetools: the customer group news of [consent] exists" in checked(
+    assert "ok      commercetools: the customer group news of [consent] exists" in consent_lines(
         '[consent]\nemail = "group:news"\n'
     )

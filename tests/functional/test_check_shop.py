@@ -1,4 +1,4 @@
-"""What `manage.py check` says of commercetools: scopes, the catalog model, and ids by key."""
+"""`manage.py check` on commercetools: scopes, catalog model, workflow states, and `--find`."""
 
 import re
 from collections.abc import Callable
@@ -16,56 +16,56 @@ from tests.functional.documents import product
 @pytest.mark.parametrize(
     ("denied", "state", "use"),
     [
-        *((name, "FAILED", "") for name in sorted({scope.name for scope in SCOPES if not scope.optional})),
+        *((name, "FAILED", "") for name in sorted({scope.name for scope in SCOPES if not scope.is_optional})),
         ("view_standalone_prices", "WARNING", "Your settings need it ([price] standalone)."),
         ("view_discount_codes", "?", "Needed if the shop has any."),
         ("view_customer_groups", "WARNING", "Your settings need it ([customer.properties] customerGroup)."),
     ],
 )
-def test_a_missing_scope_of_the_client_is_named(
+def test_a_missing_scope_of_the_client(
     sandbox: Sandbox,
     manage_py: ManagePy,
     denied: str,
     state: str,
     use: str,
 ) -> None:
-    """With what it is for; an optional one is a hint, or a warning where the settings need it."""
+    """A missing scope is reported with its use. An optional one does not fail; it warns if the settings need it."""
     sandbox.commercetools.tokens(deny_scopes=[denied])
     result = manage_py("check")
     assert result.exit_code == (1 if state == "FAILED" else 0)
     lines = result.output.splitlines()
-    at = next(at for at, line in enumerate(lines) if line.startswith(state) and "commercetools:" in line)
+    row = next(row for row, line in enumerate(lines) if line.startswith(state) and "commercetools:" in line)
     wrong = [line for line in lines if "can be read" in line and not line.startswith("ok")]
     assert len(wrong) == sum(scope.name == denied for scope in SCOPES)
     assert all(line.endswith(f"can be read ({denied})") for line in wrong)
-    assert f"{denied}:shop" in lines[at + 1]
-    assert use in lines[at + 1]
-    assert ("Optional, for " in lines[at + 1]) is (state != "FAILED")
+    assert f"{denied}:shop" in lines[row + 1]
+    assert use in lines[row + 1]
+    assert ("Optional, for " in lines[row + 1]) is (state != "FAILED")
 
 
-def test_a_scope_that_the_settings_do_not_need(
+def test_a_scope_the_settings_do_not_need(
     sandbox: Sandbox, manage_py: ManagePy, settings_file: Callable[[str], str]
 ) -> None:
-    """Whether the client has it or not: the line says which setting is off."""
+    """With or without the scope, the line says which setting is off."""
     rules = settings_file('[customer.properties]\nexclude = ["customerGroup"]\n')
-    said = "Your settings do not need it ([customer.properties] customerGroup is off)."
+    note = "Your settings do not need it ([customer.properties] customerGroup is off)."
     for denied, state in (([], "ok"), (["view_customer_groups"], "?")):
         sandbox.commercetools.tokens(deny_scopes=denied)
         lines = manage_py("check", SYNC_CONFIG=rules).output.splitlines()
-        at = next(at for at, line in enumerate(lines) if line.endswith("(view_customer_groups)"))
-        assert lines[at].split()[0] == state
-        assert said in lines[at + 1]
+        row = next(row for row, line in enumerate(lines) if line.endswith("(view_customer_groups)"))
+        assert lines[row].split()[0] == state
+        assert note in lines[row + 1]
 
 
 @pytest.mark.usefixtures("subscribed")
-def test_a_scope_that_is_not_named_although_it_can_be_read(manage_py: ManagePy) -> None:
-    """Commercetools' text asks for `view_published_products`: a warning where CT_SCOPE has `view_products` alone."""
+def test_a_scope_missing_in_ct_scope_warns(manage_py: ManagePy) -> None:
+    """A scope that commercetools documents as needed but CT_SCOPE lacks is a warning, even if the read succeeds."""
     named = ("view_customers", "view_orders", "view_payments", "view_products", "view_standalone_prices")
-    poor = manage_py("check", CT_SCOPE=" ".join(f"{scope}:shop" for scope in named))
-    warned = [line for line in poor.output.splitlines() if line.startswith("WARNING")]
+    incomplete = manage_py("check", CT_SCOPE=" ".join(f"{scope}:shop" for scope in named))
+    warned = [line for line in incomplete.output.splitlines() if line.startswith("WARNING")]
     assert [line.split("(")[1] for line in warned] == ["view_published_products)"]
-    assert poor.exit_code == 0
-    assert "CT_SCOPE does not name view_published_products" in poor.output
+    assert incomplete.exit_code == 0
+    assert "CT_SCOPE does not name view_published_products" in incomplete.output
     for scopes in (
         "manage_project:shop",
         "manage_customers manage_orders manage_payments manage_products manage_standalone_prices",
@@ -73,10 +73,10 @@ def test_a_scope_that_is_not_named_although_it_can_be_read(manage_py: ManagePy) 
         assert "WARNING" not in manage_py("check", CT_SCOPE=scopes).output
 
 
-def test_the_scopes_are_those_of_the_docs_and_of_deploy_sh(manage_py: ManagePy) -> None:
-    """Both list the required ones before the optional ones, and no other."""
+def test_docs_and_deploy_sh_list_the_same_scopes(manage_py: ManagePy) -> None:
+    """docs/settings.md and deploy.sh list exactly the scopes that `check` reads, required and optional ones."""
     assert manage_py("check").output.count("can be read") == len(SCOPES)
-    names = {optional: {one.name for one in SCOPES if one.optional is optional} for optional in (False, True)}
+    names = {optional: {one.name for one in SCOPES if one.is_optional is optional} for optional in (False, True)}
     page = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
     row = next(line for line in page.splitlines() if line.startswith("| `CT_SCOPE` |"))
     required, _, optional = row.partition(";")
@@ -95,7 +95,7 @@ def test_the_scopes_are_those_of_the_docs_and_of_deploy_sh(manage_py: ManagePy) 
 
 @pytest.mark.usefixtures("subscribed")
 @pytest.mark.parametrize(
-    ("model", "state", "said"),
+    ("model", "state", "text"),
     [
         (None, "ok", "products contain their variants (catalog model Classic)"),
         ("Classic", "ok", "products contain their variants (catalog model Classic)"),
@@ -103,19 +103,19 @@ def test_the_scopes_are_those_of_the_docs_and_of_deploy_sh(manage_py: ManagePy) 
         ("Modular", "WARNING", "the project has the catalog model Modular"),
     ],
 )
-def test_the_catalog_model_of_the_project(
-    sandbox: Sandbox, manage_py: ManagePy, model: str | None, state: str, said: str
+def test_the_catalog_model_from_the_project(
+    sandbox: Sandbox, manage_py: ManagePy, model: str | None, state: str, text: str
 ) -> None:
-    """Its own settings say it; without a word it is Classic. A warning does not fail the check."""
+    """The catalog model comes from the project's settings, by default Classic. A warning does not fail the check."""
     sandbox.commercetools.project(**({"productCatalogModel": model} if model else {}))
     result = manage_py("check")
     assert result.exit_code == 0
     (line,) = (line for line in result.output.splitlines() if "catalog model" in line)
-    assert line.split() == [state, "commercetools:", *said.split()]
+    assert line.split() == [state, "commercetools:", *text.split()]
 
 
 @pytest.mark.parametrize(
-    ("changes", "state", "said"),
+    ("changes", "state", "ending"),
     [
         ({}, "ok", "(catalog model Classic)"),
         ({"masterVariant": None}, "WARNING", "has the catalog model Modular"),
@@ -123,39 +123,41 @@ def test_the_catalog_model_of_the_project(
     ],
     ids=["with variants", "without", "no product"],
 )
-def test_the_catalog_model_by_a_product(
-    sandbox: Sandbox, manage_py: ManagePy, changes: dict[str, Any] | None, state: str, said: str
+def test_the_catalog_model_from_a_product(
+    sandbox: Sandbox, manage_py: ManagePy, changes: dict[str, Any] | None, state: str, ending: str
 ) -> None:
-    """A client that may not read the project's settings: a published product tells, if there is one."""
+    """If the client can't read the project's settings, a published product shows the catalog model, if there is one."""
     sandbox.commercetools.tokens(deny_scopes=["view_project_settings"])
     if changes is not None:
-        made = product()
-        current = {**made["masterData"]["current"], **changes}
+        document = product()
+        current = {**document["masterData"]["current"], **changes}
         current = {name: value for name, value in current.items() if value is not None}
-        sandbox.commercetools.put("products", {**made, "masterData": {**made["masterData"], "current": current}})
+        sandbox.commercetools.put(
+            "products", {**document, "masterData": {**document["masterData"], "current": current}}
+        )
     lines = [line for line in manage_py("check").output.splitlines() if "catalog model" in line]
     assert [line.split()[0] for line in lines] == [state]
-    assert lines[0].endswith(said)
+    assert lines[0].endswith(ending)
 
 
 @pytest.mark.parametrize("denied", [False, True], ids=["readable", "denied"])
-def test_workflow_states_that_the_settings_name(
+def test_workflow_states_of_the_settings(
     sandbox: Sandbox, manage_py: ManagePy, settings_file: Callable[[str], str], *, denied: bool
 ) -> None:
-    """A key without a state, or of one that is not for orders, would never make its event: a warning, no failure."""
+    """A configured key without a state for orders would never send its event: this is a warning."""
     sandbox.commercetools.put("states", {"id": "state-1", "key": "packed", "type": "OrderState"})
     sandbox.commercetools.put("states", {"id": "state-2", "key": "ordered", "type": "LineItemState"})
     sandbox.commercetools.tokens(deny_scopes=["view_states"] if denied else [])
     rules = settings_file('[order]\ntransitions = { packed = "Packed", packd = "Packd", ordered = "Ordered" }\n')
     lines = manage_py("check", SYNC_CONFIG=rules).output.splitlines()
     found = [(line.split(maxsplit=1)[0], line.partition("state ")[2]) for line in lines if "workflow state " in line]
-    of = "of [order] transitions"
-    wanted = [
-        ("ok", f"packed {of} exists"),
-        ("WARNING", f"packd {of} does not exist"),
-        ("WARNING", f"ordered {of} has type LineItemState"),
+    origin = "of [order] transitions"
+    expected = [
+        ("ok", f"packed {origin} exists"),
+        ("WARNING", f"packd {origin} does not exist"),
+        ("WARNING", f"ordered {origin} has type LineItemState"),
     ]
-    assert found == ([] if denied else wanted)
+    assert found == ([] if denied else expected)
     assert any("No Packd is sent" in line for line in lines) is not denied
 
 
@@ -166,24 +168,24 @@ class TestFind:
     """`check --find KEY`."""
 
     @pytest.mark.parametrize("kind", KINDS)
-    def test_the_id_and_what_it_is(self, sandbox: Sandbox, manage_py: ManagePy, kind: str) -> None:
-        """One line, the id first; nothing else is asked of anybody."""
+    def test_one_match(self, sandbox: Sandbox, manage_py: ManagePy, kind: str) -> None:
+        """One match is printed as id and kind, and nothing else is requested."""
         sandbox.commercetools.put(KINDS[kind], {"id": "id-1", "key": "süd/1"})
         sandbox.commercetools.put(KINDS[kind], {"id": "id-2", "key": "nord"})
         found = manage_py("check", "--find", "süd/1")
         assert (found.exit_code, found.stdout, found.stderr) == (0, f"id-1\t{kind}\n", "")
-        asked = {one["operation"] for one in sandbox.commercetools.requests(kind="api")}
-        assert asked == {"channels.get", "customer-groups.get", "stores.get"}
+        operations = {one["operation"] for one in sandbox.commercetools.requests(kind="api")}
+        assert operations == {"channels.get", "customer-groups.get", "stores.get"}
         assert sandbox.klaviyo.requests() == []
 
-    def test_none(self, manage_py: ManagePy) -> None:
-        """An error that says what was looked for, and no id."""
+    def test_no_match(self, manage_py: ManagePy) -> None:
+        """Without a match there is an error that says what was looked up."""
         found = manage_py("check", "--find", "south")
         assert (found.exit_code, found.stdout) == (1, "")
         assert found.stderr == "Error: Found no channel, no customer group, no store with the key south.\n"
 
-    def test_several(self, sandbox: Sandbox, manage_py: ManagePy) -> None:
-        """Nobody is to guess which: an error that lists them."""
+    def test_several_matches(self, sandbox: Sandbox, manage_py: ManagePy) -> None:
+        """Several matches are an error that lists them."""
         for kind, collection in KINDS.items():
             sandbox.commercetools.put(collection, {"id": f"id-of-{kind.replace(' ', '-')}", "key": "south"})
         found = manage_py("check", "--find", "south")
@@ -191,19 +193,19 @@ class TestFind:
         for kind in KINDS:
             assert f"id-of-{kind.replace(' ', '-')}\t{kind}" in found.stderr
 
-    def test_a_kind_that_may_not_be_read(self, sandbox: Sandbox, manage_py: ManagePy) -> None:
-        """It is named, and does not keep the id of another from being found."""
+    def test_an_unreadable_kind(self, sandbox: Sandbox, manage_py: ManagePy) -> None:
+        """A kind that can't be read is reported, and the others are still looked up."""
         sandbox.commercetools.put("channels", {"id": "id-1", "key": "south"})
         sandbox.commercetools.tokens(deny_scopes=["view_stores"])
         found = manage_py("check", "--find", "south")
         assert (found.exit_code, found.stdout) == (0, "id-1\tchannel\n")
         assert found.stderr == "Did not look for a store: CT_SCOPE lacks view_stores.\n"
         sandbox.commercetools.delete("channels", "id-1")
-        missed = manage_py("check", "--find", "south")
-        assert (missed.exit_code, "view_stores" in missed.stderr) == (1, True)
+        none = manage_py("check", "--find", "south")
+        assert (none.exit_code, "view_stores" in none.stderr) == (1, True)
 
-    def test_nothing_answers(self, manage_py: ManagePy) -> None:
-        """Not found and not asked are different things."""
+    def test_commercetools_is_unreachable(self, manage_py: ManagePy) -> None:
+        """If commercetools is unreachable, the error does not claim that the key was not found."""
         found = manage_py("check", "--find", "south", CT_API_URL="http://127.0.0.1:9")
         assert (found.exit_code, found.stdout) == (1, "")
         assert "commercetools_unreachable" in found.stderr

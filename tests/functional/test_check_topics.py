@@ -1,4 +1,4 @@
-"""`manage.py check` looks at the topics, here at those of Pub/Sub's emulator."""
+"""`manage.py check` checks the topics, here those of the Pub/Sub emulator."""
 
 import pytest
 from click.testing import CliRunner
@@ -19,20 +19,20 @@ def _check(emulator: Emulator, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
     return [line for line in output.splitlines() if "Pub/Sub" in line]
 
 
-def test_topics_that_are_missing_or_keep_nothing(
+def test_missing_topics_and_a_dead_letter_topic_without_subscription(
     emulator: Emulator, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A missing topic, and a dead-letter topic whose letters would vanish, fail; then all is there."""
+    """A missing topic fails, and so does a dead-letter topic without subscription: its messages would be lost."""
     missing = _check(emulator, sandbox, monkeypatch, dead_letters="check-dead")
     assert [line.split()[0] for line in missing] == ["FAILED", "FAILED"]
     assert all(line.endswith("does not exist") for line in missing)
     emulator.create_topic("check-events")
     emulator.create_topic("check-dead")
-    vanishing = _check(emulator, sandbox, monkeypatch, dead_letters="check-dead")
-    assert any(line.startswith("FAILED") and line.endswith("has no subscription") for line in vanishing)
+    unsubscribed = _check(emulator, sandbox, monkeypatch, dead_letters="check-dead")
+    assert any(line.startswith("FAILED") and line.endswith("has no subscription") for line in unsubscribed)
     emulator.create_subscription("check-kept", "check-dead")
-    kept = _check(emulator, sandbox, monkeypatch, dead_letters="check-dead")
-    assert not any(line.startswith("FAILED") for line in kept)
-    assert sum(line.endswith("exists") for line in kept) == 2
-    # The emulator has no IAM: what can't be looked at is said to be unknown, not to be fine.
-    assert any(line.startswith("?") and "may publish" in line for line in kept)
+    complete = _check(emulator, sandbox, monkeypatch, dead_letters="check-dead")
+    assert not any(line.startswith("FAILED") for line in complete)
+    assert sum(line.endswith("exists") for line in complete) == 2
+    # The emulator has no IAM: permissions must be reported as unknown, not as ok.
+    assert any(line.startswith("?") and "may publish" in line for line in complete)

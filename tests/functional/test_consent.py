@@ -1,4 +1,4 @@
-"""The newsletter checkbox: from the customer's field to Klaviyo, and never by mistake."""
+"""The customer's newsletter field and Klaviyo's consent: who is subscribed and unsubscribed, and who must not be."""
 
 import pytest
 
@@ -26,12 +26,12 @@ from tests.functional.documents import address, change
 
 @pytest.fixture
 def function(serve_consent: ServeConsent) -> Function:
-    """A function that reads `custom.newsletter`."""
+    """A function that reads consent from `custom.newsletter`."""
     return serve_consent(RULES)
 
 
-def test_a_yes_subscribes_and_leaves_a_marker(sandbox: Sandbox, function: Function) -> None:
-    """Two calls more than the copy, in our name, by the id of the profile; the next update needs none of them."""
+def test_a_yes_subscribes_and_sets_a_marker(sandbox: Sandbox, function: Function) -> None:
+    """A yes subscribes by profile id, with commercetools as source. It costs two more calls, the next update none."""
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
     first = measured(sandbox, function, customer_updated())
     assert first.written == (UPSERT, SUBSCRIBE, UPDATE)
@@ -64,8 +64,8 @@ def test_a_yes_subscribes_and_leaves_a_marker(sandbox: Sandbox, function: Functi
     assert again.answer.line["consent"] == ["email nothing: agrees"]
 
 
-def test_switched_off_nothing_is_asked(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
-    """Without [consent] the upsert asks for no consent, and messages about fields are ignored."""
+def test_consent_off_reads_no_consent(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
+    """Without [consent] the upsert does not request consent, and messages about fields are ignored."""
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
     function = serve_consent("")
     assert measured(sandbox, function, customer_updated()).written == (UPSERT,)
@@ -80,7 +80,7 @@ def test_switched_off_nothing_is_asked(sandbox: Sandbox, serve_consent: ServeCon
 def test_a_renamed_or_missing_field_unsubscribes_nobody(
     sandbox: Sandbox, serve_consent: ServeConsent, fields: dict[str, object], conflict: str
 ) -> None:
-    """A field that is not there, and a value that is neither yes nor no, say nothing, whoever wins."""
+    """A missing field, and a value that is neither yes nor no, change nothing under any `conflict` rule."""
     function = serve_consent(f'{RULES}conflict = "{conflict}"')
     sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", custom_method_detail="commercetools")
     sandbox.commercetools.put("customers", customer_with_answer(**fields))  # type: ignore[arg-type]
@@ -89,20 +89,24 @@ def test_a_renamed_or_missing_field_unsubscribes_nobody(
     assert consent(sandbox) == "SUBSCRIBED"
 
 
-def test_the_field_is_renamed_for_everybody(sandbox: Sandbox, function: Function) -> None:
-    """Customers who were subscribed by their field stay so when it gets another name, type and default."""
+def test_renaming_the_field_for_everybody_unsubscribes_nobody(sandbox: Sandbox, function: Function) -> None:
+    """Customers subscribed by their field stay subscribed when it gets another name, type and default."""
     ids = [f"customer-{number}" for number in range(1, 6)]
     for own_id in ids:
-        told = customer_with_answer(newsletter=True) | {"id": own_id, "email": f"{own_id}@example.com", "addresses": []}
-        sandbox.commercetools.put("customers", told)
-        assert function.deliver(change("ResourceUpdated", "customer", own_id)).outcome == "synced"
-    for own_id in ids:
-        told = customer_with_answer(mailing=False, version=2) | {
+        ticked = customer_with_answer(newsletter=True) | {
             "id": own_id,
             "email": f"{own_id}@example.com",
             "addresses": [],
         }
-        sandbox.commercetools.put("customers", told)
+        sandbox.commercetools.put("customers", ticked)
+        assert function.deliver(change("ResourceUpdated", "customer", own_id)).outcome == "synced"
+    for own_id in ids:
+        renamed = customer_with_answer(mailing=False, version=2) | {
+            "id": own_id,
+            "email": f"{own_id}@example.com",
+            "addresses": [],
+        }
+        sandbox.commercetools.put("customers", renamed)
         assert function.deliver(change("ResourceUpdated", "customer", own_id, version=2)).outcome == "synced"
     assert UNSUBSCRIBE not in klaviyo_calls(sandbox)
     assert {consent(sandbox, email=f"{own_id}@example.com") for own_id in ids} == {"SUBSCRIBED"}
@@ -112,7 +116,7 @@ def test_the_field_is_renamed_for_everybody(sandbox: Sandbox, function: Function
 def test_a_field_that_was_always_false_unsubscribes_nobody(
     sandbox: Sandbox, serve_consent: ServeConsent, conflict: str
 ) -> None:
-    """Who subscribed by a form survives edits of the customer, and a first `false` in the field."""
+    """Somebody who subscribed by a form stays subscribed after customer edits and a first `false` in the field."""
     function = serve_consent(f'{RULES}conflict = "{conflict}"')
     sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", consent_timestamp=ago(days=30), custom_method_detail="Footer")
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=False))
@@ -127,20 +131,20 @@ def test_a_field_that_was_always_false_unsubscribes_nobody(
 
 
 def test_a_changed_phone_number_resubscribes_nobody(sandbox: Sandbox, function: Function) -> None:
-    """Subscribed by the field, unsubscribed by the link in a mail: later edits of the customer change nothing."""
+    """After unsubscribing by the link in a mail, later edits of the customer don't subscribe again."""
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
     assert function.deliver(customer_updated()).outcome == "synced"
     sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", suppression=[{"reason": "UNSUBSCRIBE", "timestamp": ago()}])
-    moved = customer_with_answer(newsletter=True, version=2) | {"addresses": [address(mobile="0171 3920015")]}
-    sandbox.commercetools.put("customers", moved)
+    edited = customer_with_answer(newsletter=True, version=2) | {"addresses": [address(mobile="0171 3920015")]}
+    sandbox.commercetools.put("customers", edited)
     result = measured(sandbox, function, customer_updated(2))
     assert result.written == (UPSERT,)
     assert consent(sandbox) == "UNSUBSCRIBED"
     assert result.answer.line["consent"] == ["email nothing: no_in_klaviyo_and_yes_without_time"]
 
 
-def test_a_no_in_the_field_takes_back_what_it_gave(sandbox: Sandbox, function: Function) -> None:
-    """The subscription is our own, so the plain change of the customer is enough: +2 calls, and no list."""
+def test_a_no_unsubscribes_whom_the_field_subscribed(sandbox: Sandbox, function: Function) -> None:
+    """A no without a time is enough to end a subscription from the field. It costs two calls, and names no list."""
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
     assert function.deliver(customer_updated()).outcome == "synced"
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=False, version=2))
@@ -153,8 +157,8 @@ def test_a_no_in_the_field_takes_back_what_it_gave(sandbox: Sandbox, function: F
     assert measured(sandbox, function, customer_updated(3)).written == (UPSERT,)
 
 
-def test_the_message_about_the_field_tells_the_time(sandbox: Sandbox, function: Function) -> None:
-    """Ticked again after the link in a mail: subscribed. Unticked after a form: unsubscribed. Redelivered: nothing."""
+def test_a_field_message_gives_the_time_of_the_answer(sandbox: Sandbox, function: Function) -> None:
+    """A tick after an unsubscribe link subscribes; an untick after a form unsubscribes; redeliveries change nothing."""
     sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=2))
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
     ticked = field_message(True, previous=False, at=ago(days=1))
@@ -170,18 +174,18 @@ def test_the_message_about_the_field_tells_the_time(sandbox: Sandbox, function: 
 
 
 @pytest.mark.parametrize("answer", [True, False], ids=["yes", "no"])
-def test_a_message_that_is_older_than_klaviyo(sandbox: Sandbox, function: Function, *, answer: bool) -> None:
-    """A form or a link that was used after the field moved has the last word."""
-    said = "UNSUBSCRIBED" if answer else "SUBSCRIBED"
-    sandbox.klaviyo.set_consent(EMAIL, said, consent_timestamp=ago(hours=1), custom_method_detail="Footer")
+def test_a_message_older_than_klaviyos_consent(sandbox: Sandbox, function: Function, *, answer: bool) -> None:
+    """A form or an unsubscribe link used after the field changed wins."""
+    status = "UNSUBSCRIBED" if answer else "SUBSCRIBED"
+    sandbox.klaviyo.set_consent(EMAIL, status, consent_timestamp=ago(hours=1), custom_method_detail="Footer")
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=answer))
     late = field_message(answer, previous=not answer, at=ago(days=1))
     assert measured(sandbox, function, late).written == (UPSERT,)
-    assert consent(sandbox) == said
+    assert consent(sandbox) == status
 
 
-def test_a_message_that_is_not_true_any_more(sandbox: Sandbox, function: Function) -> None:
-    """Two field changes that come in the wrong order: the first one's value is not the customer's now."""
+def test_an_outdated_message(sandbox: Sandbox, function: Function) -> None:
+    """If two field changes arrive out of order, the older one is ignored: its value is no longer the customer's."""
     sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", consent_timestamp=ago(days=9), custom_method_detail="Footer")
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=False, version=3))
     no = field_message(False, previous=True, at=ago(hours=1), version=3)
@@ -200,41 +204,41 @@ def test_a_message_that_is_not_true_any_more(sandbox: Sandbox, function: Functio
          "payload_not_included"),
     ],
 )  # fmt: skip
-def test_messages_that_say_nothing_of_consent(
+def test_messages_without_consent(
     sandbox: Sandbox, function: Function, delivery: dict[str, object], reason: str
 ) -> None:
-    """No call: the change of the customer that comes with them copies what stands there."""
+    """They cost no call: the customer's ResourceUpdated that accompanies them copies the customer."""
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
     result = measured(sandbox, function, delivery)
     assert (result.outcome, result.calls) == (f"ignored {reason}", (0, 0))
 
 
-def test_one_part_of_an_object_moved(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
-    """A field with an answer a channel: a change of the texts is no new yes to the mails."""
+def test_one_channel_of_an_object_changes(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
+    """In a field with one answer per channel, a changed answer for texts is no new yes to mails."""
     function = serve_consent('[consent]\nemail = "custom.consent.email"\nsms = "custom.consent.sms"')
     sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=2))
     sandbox.commercetools.put("customers", customer_with_answer(consent={"email": True, "sms": True}))
-    moved = field_message({"email": True, "sms": True}, {"email": True, "sms": False}, at=ago(days=1), name="consent")
-    assert measured(sandbox, function, moved).written == (UPSERT, SUBSCRIBE, UPDATE)
+    changed = field_message({"email": True, "sms": True}, {"email": True, "sms": False}, at=ago(days=1), name="consent")
+    assert measured(sandbox, function, changed).written == (UPSERT, SUBSCRIBE, UPDATE)
     assert consent(sandbox) == "UNSUBSCRIBED"
     assert consent(sandbox, "sms") == "SUBSCRIBED"
 
 
-def test_the_types_of_all_customers_are_set_anew(sandbox: Sandbox, function: Function) -> None:
-    """A migration that writes all fields with another type is nobody's new yes; a first type with a yes is one."""
+def test_a_new_custom_type_is_no_new_yes(sandbox: Sandbox, function: Function) -> None:
+    """A migration that sets another custom type with the same fields is no new yes. A first type with a yes is one."""
     sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=2))
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
-    told = field_message(True, at=ago(days=1)) | {
+    type_set = field_message(True, at=ago(days=1)) | {
         "type": "CustomerCustomTypeSet",
         "customFields": {"fields": {"newsletter": True}},
     }
-    assert measured(sandbox, function, told | {"previousTypeId": "type-0"}).written == (UPSERT,)
+    assert measured(sandbox, function, type_set | {"previousTypeId": "type-0"}).written == (UPSERT,)
     assert consent(sandbox) == "UNSUBSCRIBED"
-    assert measured(sandbox, function, told).written == (UPSERT, SUBSCRIBE, UPDATE)
+    assert measured(sandbox, function, type_set).written == (UPSERT, SUBSCRIBE, UPDATE)
 
 
-def test_the_shops_own_time(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
-    """With `consented_at` the plain change of a customer has a time: the later word wins, both ways."""
+def test_consented_at_gives_the_time(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
+    """With `consented_at` a ResourceUpdated also has the answer's time, and the later of both sides wins."""
     function = serve_consent(TIMED)
     sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=2))
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=True, newsletterAt=ago(days=3)))
@@ -251,21 +255,21 @@ def test_the_shops_own_time(sandbox: Sandbox, serve_consent: ServeConsent) -> No
 
 
 @pytest.mark.parametrize("value", [["yes"], {"answer": "yes"}], ids=["set", "object"])
-def test_a_value_that_can_be_no_answer(sandbox: Sandbox, function: Function, value: object) -> None:
-    """Counted as unreadable, and nothing is done."""
+def test_an_unreadable_answer(sandbox: Sandbox, function: Function, value: object) -> None:
+    """A value that can't be an answer is logged as unreadable and changes nothing."""
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=value))
     result = measured(sandbox, function, customer_updated())
     assert result.written == (UPSERT,)
     assert result.answer.line["cuts"] == ["consent email: consent_unreadable"]
 
 
-def test_the_way_back_ends_after_one_turn(sandbox: Sandbox, function: Function) -> None:
-    """A shop that unticks its box when Klaviyo says so: the change that this makes finds both equal."""
+def test_copying_klaviyos_no_back_to_the_shop_does_not_loop(sandbox: Sandbox, function: Function) -> None:
+    """If a shop copies Klaviyo's no into its field, that change finds both sides equal and writes nothing."""
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
     assert function.deliver(customer_updated()).outcome == "synced"
     sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED")
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=False, version=2))
     assert measured(sandbox, function, customer_updated(2)).written == (UPSERT,)
-    told = field_message(False, previous=True, at=ago(), version=2)
-    assert measured(sandbox, function, told).written == (UPSERT,)
+    unticked = field_message(False, previous=True, at=ago(), version=2)
+    assert measured(sandbox, function, unticked).written == (UPSERT,)
     assert consent(sandbox) == "UNSUBSCRIBED"

@@ -1,4 +1,4 @@
-"""The box at checkout subscribes, for guests and customers, and never takes a consent away."""
+"""The checkbox at checkout subscribes guests and customers, and never unsubscribes."""
 
 from typing import Any
 
@@ -30,26 +30,26 @@ EVENT = "create_event"
 
 
 def placed(*, ticked: Any = True, guest: bool = True, at: str = "", name: str = "OrderCreated", **fields: Any) -> Json:
-    """An order whose box is ticked."""
-    whose = {"customerId": None, "customerEmail": GUEST} if guest else {}
+    """A message about an order, by default of a guest who ticked the box."""
+    owner = {"customerId": None, "customerEmail": GUEST} if guest else {}
     at = at or ago(minutes=1)
-    told = order(**{**whose, "custom": {"fields": {"newsletter": ticked}}, "createdAt": at, **fields})
-    return message(name, "order", told["id"]) | {"order": told, "createdAt": at}
+    document = order(**{**owner, "custom": {"fields": {"newsletter": ticked}}, "createdAt": at, **fields})
+    return message(name, "order", document["id"]) | {"order": document, "createdAt": at}
 
 
 def consent_calls(result: Measured) -> tuple[str, ...]:
-    """Klaviyo's operations, but for the events."""
+    """The operations in Klaviyo apart from events."""
     return tuple(operation for operation in result.written if operation != EVENT)
 
 
 @pytest.fixture
 def function(serve_consent: ServeConsent) -> Function:
-    """A function that reads the box of orders alone."""
+    """A function that reads consent only from orders."""
     return serve_consent(BOX)
 
 
 def test_a_guest_who_ticks_the_box(sandbox: Sandbox, function: Function) -> None:
-    """+3 calls where consent changes, +1 where it agrees."""
+    """A ticked box costs three calls if it changes the consent, and one if it agrees."""
     assert consent_calls(measured(sandbox, function, placed())) == (UPSERT, SUBSCRIBE, UPDATE)
     assert consent(sandbox, email=GUEST) == "SUBSCRIBED"
     assert profile_of(sandbox, GUEST)["properties"]["ct_consent_email"].startswith("order@")
@@ -57,8 +57,8 @@ def test_a_guest_who_ticks_the_box(sandbox: Sandbox, function: Function) -> None
     assert consent_calls(measured(sandbox, function, again)) == (UPSERT,)
 
 
-def test_a_guest_whom_klaviyo_does_not_show_yet(sandbox: Sandbox, function: Function) -> None:
-    """The list lags: the guest is subscribed by e-mail, marked by e-mail, and asked once."""
+def test_a_guest_whom_klaviyo_does_not_list_yet(sandbox: Sandbox, function: Function) -> None:
+    """While Klaviyo's profile list lags, a guest is subscribed and marked by e-mail, and gets one confirmation mail."""
     sandbox.klaviyo.consent(double_optin=True)
     sandbox.klaviyo.lag(30, of="profiles")
     assert consent_calls(measured(sandbox, function, placed())) == (UPSERT, SUBSCRIBE, UPDATE)
@@ -68,8 +68,8 @@ def test_a_guest_whom_klaviyo_does_not_show_yet(sandbox: Sandbox, function: Func
 
 
 @pytest.mark.parametrize("ticked", [False, "no", None, "", 1], ids=repr)
-def test_an_empty_box_says_nothing(sandbox: Sandbox, function: Function, ticked: Any) -> None:
-    """No call, and nobody is unsubscribed."""
+def test_an_empty_box_changes_nothing(sandbox: Sandbox, function: Function, ticked: Any) -> None:
+    """An empty box costs no call and unsubscribes nobody."""
     sandbox.klaviyo.set_consent(
         GUEST, "SUBSCRIBED", custom_method_detail="commercetools", consent_timestamp=ago(days=1)
     )
@@ -78,13 +78,13 @@ def test_an_empty_box_says_nothing(sandbox: Sandbox, function: Function, ticked:
 
 
 @pytest.mark.parametrize("name", ["OrderImported", "OrderCreatedFromRecurringOrder"])
-def test_orders_that_nobody_ticked_just_now(sandbox: Sandbox, function: Function, name: str) -> None:
-    """An import is the past, and a recurring order repeats what was ticked once."""
+def test_imported_and_recurring_orders_do_not_subscribe(sandbox: Sandbox, function: Function, name: str) -> None:
+    """An imported order is old, and a recurring one repeats an earlier tick."""
     assert consent_calls(measured(sandbox, function, placed(name=name))) == ()
 
 
-def test_the_link_in_a_mail_against_the_box(sandbox: Sandbox, function: Function) -> None:
-    """A box that was ticked before does not win, one that was ticked after does."""
+def test_the_later_of_link_and_box_wins(sandbox: Sandbox, function: Function) -> None:
+    """A box ticked before an unsubscribe link was used changes nothing; one ticked afterwards subscribes."""
     sandbox.klaviyo.set_consent(GUEST, "UNSUBSCRIBED", consent_timestamp=ago(hours=2))
     assert consent_calls(measured(sandbox, function, placed(at=ago(hours=3)))) == (UPSERT,)
     assert consent(sandbox, email=GUEST) == "UNSUBSCRIBED"
@@ -92,31 +92,31 @@ def test_the_link_in_a_mail_against_the_box(sandbox: Sandbox, function: Function
     assert consent(sandbox, email=GUEST) == "SUBSCRIBED"
 
 
-def test_an_order_of_a_clock_that_is_ahead(sandbox: Sandbox, function: Function) -> None:
-    """A yes of a moment ago, and no time to come."""
+def test_an_order_from_a_clock_that_is_ahead(sandbox: Sandbox, function: Function) -> None:
+    """A tick with a time slightly in the future counts as a yes of now."""
     sandbox.klaviyo.set_consent(GUEST, "UNSUBSCRIBED", consent_timestamp=ago(hours=1))
     assert consent_calls(measured(sandbox, function, placed(at=ago(seconds=-30)))) == (UPSERT, SUBSCRIBE, UPDATE)
     assert consent(sandbox, email=GUEST) == "SUBSCRIBED"
 
 
 def test_a_customer_who_ticks_the_box(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
-    """The customer's own field was never ticked: it takes nothing back, until it is unticked itself."""
+    """The box subscribes a customer. Their unticked field does not unsubscribe, only unticking it does."""
     function = serve_consent(BOTH)
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=False))
     result = measured(sandbox, function, placed(guest=False))
     assert consent_calls(result) == (UPSERT, SUBSCRIBE, UPDATE)
     assert consent(sandbox) == "SUBSCRIBED"
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=False, version=2))
-    change_of = change("ResourceUpdated", "customer", "customer-1", version=2)
-    assert measured(sandbox, function, change_of).written == (UPSERT,)
+    edit = change("ResourceUpdated", "customer", "customer-1", version=2)
+    assert measured(sandbox, function, edit).written == (UPSERT,)
     assert consent(sandbox) == "SUBSCRIBED"
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=False, version=3))
     unticked = field_message(False, previous=True, at=ago(), version=3)
     assert measured(sandbox, function, unticked).written == (UPSERT, UNSUBSCRIBE, UPDATE)
 
 
-def test_a_box_of_somebody_whom_the_shop_has_subscribed(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
-    """It leaves its mark: an untick before the order that arrives late, or an edit, takes nothing back."""
+def test_a_box_of_a_customer_already_subscribed_by_the_shop(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
+    """The box sets its marker, so that a late message about an earlier untick, or an edit, does not unsubscribe."""
     function = serve_consent(BOTH)
     sandbox.klaviyo.set_consent(
         EMAIL, "SUBSCRIBED", consent_timestamp=ago(hours=2), custom_method_detail="commercetools"
@@ -127,14 +127,14 @@ def test_a_box_of_somebody_whom_the_shop_has_subscribed(sandbox: Sandbox, serve_
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=False, version=2))
     late = field_message(False, previous=True, at=ago(minutes=10), version=2)
     assert measured(sandbox, function, late).written == (UPSERT,)
-    phone = change("ResourceUpdated", "customer", "customer-1", version=3)
+    edit = change("ResourceUpdated", "customer", "customer-1", version=3)
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=False, version=3))
-    assert measured(sandbox, function, phone).written == (UPSERT,)
+    assert measured(sandbox, function, edit).written == (UPSERT,)
     assert consent(sandbox) == "SUBSCRIBED"
 
 
 def test_a_customer_who_said_no_after_the_order(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
-    """The order's message is late: the customer has changed since, and the field says no."""
+    """A late order message does not subscribe a customer who has changed since and whose field says no."""
     function = serve_consent(BOTH)
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=False) | {"lastModifiedAt": ago(minutes=1)})
     result = measured(sandbox, function, placed(guest=False, at=ago(minutes=5)))
@@ -142,42 +142,42 @@ def test_a_customer_who_said_no_after_the_order(sandbox: Sandbox, serve_consent:
     assert result.answer.line["consent"] == ["email nothing: customer_changed_since_the_order"]
 
 
-def test_a_customer_who_is_gone(sandbox: Sandbox, function: Function) -> None:
-    """Nobody who was erased is subscribed."""
+def test_a_deleted_customer(sandbox: Sandbox, function: Function) -> None:
+    """The order of a deleted customer subscribes nobody."""
     result = measured(sandbox, function, placed(guest=False))
     assert result.outcome == "ignored customer_gone"
     assert klaviyo_calls(sandbox) == []
 
 
-def test_a_customer_who_goes_meanwhile(sandbox: Sandbox, function: Function) -> None:
-    """Erased while the box is seen to: the profile that this brought back is erased again."""
+def test_a_customer_erased_during_the_message(sandbox: Sandbox, function: Function) -> None:
+    """A profile re-created by subscribing a customer who was erased at that moment is erased again."""
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
     read = "^/shop/customers/"
-    gone = {"statusCode": 404, "errors": [{"code": "ResourceNotFound"}]}
-    sandbox.commercetools.fail(read, status=404, body=gone, skip=3)
+    not_found = {"statusCode": 404, "errors": [{"code": "ResourceNotFound"}]}
+    sandbox.commercetools.fail(read, status=404, body=not_found, skip=3)
     result = measured(sandbox, function, placed(guest=False))
     assert SUBSCRIBE in result.written
     assert "request_profile_deletion" in result.written
     assert [one for one in sandbox.klaviyo.state()["profiles"] if one.get("email") == EMAIL] == []
 
 
-def test_an_order_that_makes_no_event(sandbox: Sandbox, function: Function) -> None:
-    """Cancelled by now: the box was ticked all the same."""
+def test_an_order_without_event(sandbox: Sandbox, function: Function) -> None:
+    """The box of an order that is already cancelled still subscribes."""
     result = measured(sandbox, function, placed(orderState="Cancelled"))
     assert (result.outcome, result.written) == ("ignored order_state", (UPSERT, SUBSCRIBE, UPDATE))
     assert consent(sandbox, email=GUEST) == "SUBSCRIBED"
 
 
-def test_an_event_that_is_refused(sandbox: Sandbox, function: Function) -> None:
-    """The box does not depend on the events."""
+def test_a_refused_event(sandbox: Sandbox, function: Function) -> None:
+    """A refused event does not prevent the subscription."""
     sandbox.klaviyo.fail("^/api/events", status=400, count=1)
     result = measured(sandbox, function, placed())
     assert result.answer.outcome in ("dead-lettered", "retried")
     assert consent(sandbox, email=GUEST) == "SUBSCRIBED"
 
 
-def test_a_guest_who_complained_and_whom_no_list_shows(sandbox: Sandbox, function: Function) -> None:
-    """The profile is asked for by an upsert, which can't lag."""
+def test_a_complaint_that_the_list_does_not_show(sandbox: Sandbox, function: Function) -> None:
+    """The complaint of a guest missing from the profile list is found by the upsert, which can't lag."""
     complaint = [{"reason": "SPAM_COMPLAINT", "timestamp": ago(days=1)}]
     sandbox.klaviyo.set_consent(GUEST, "UNSUBSCRIBED", consent_timestamp=ago(days=1), suppression=complaint)
     sandbox.klaviyo.fail("^/api/profiles$", method="GET", status=200, body={"data": [], "links": {}})
@@ -185,22 +185,22 @@ def test_a_guest_who_complained_and_whom_no_list_shows(sandbox: Sandbox, functio
     assert consent(sandbox, email=GUEST) == "UNSUBSCRIBED"
 
 
-def test_a_box_is_never_confirmed(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
-    """The shop's own double opt-in is for accounts: a box that was ticked a moment ago gets the account's mail."""
+def test_a_box_is_never_preconfirmed(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
+    """`confirmed` is about customer accounts: a guest's ticked box still gets Klaviyo's confirmation mail."""
     function = serve_consent(f'{BOX}confirmed = true\nconsented_at = "custom.newsletterAt"\n')
     sandbox.klaviyo.consent(double_optin=True)
     assert consent_calls(measured(sandbox, function, placed())) == (UPSERT, SUBSCRIBE, UPDATE)
     assert (consent(sandbox, email=GUEST), sandbox.klaviyo.state()["confirmations"]) == ("NEVER_SUBSCRIBED", [GUEST])
 
 
-def test_a_command_that_copies_an_order_leaves_its_box_alone(sandbox: Sandbox, function: Function) -> None:
-    """`resync` tells of no time: whatever was ticked then was seen to then."""
-    told = {name: value for name, value in placed().items() if name != "createdAt"}
-    assert consent_calls(measured(sandbox, function, told)) == ()
+def test_resync_ignores_the_box(sandbox: Sandbox, function: Function) -> None:
+    """The notification of `resync` has no time, so that old boxes are not applied again."""
+    untimed = {name: value for name, value in placed().items() if name != "createdAt"}
+    assert consent_calls(measured(sandbox, function, untimed)) == ()
 
 
 def test_a_customer_who_orders_as_a_guest(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
-    """Their own no in the shop, after the order, counts."""
+    """The later no of a customer who ordered as a guest wins over the box."""
     function = serve_consent(BOTH)
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=False) | {"lastModifiedAt": ago(minutes=1)})
     result = measured(sandbox, function, placed(customerEmail=EMAIL, at=ago(minutes=5)))

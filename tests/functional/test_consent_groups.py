@@ -1,4 +1,4 @@
-"""A customer group as the answer: being in it is a yes, leaving it a no, and not being in it says nothing."""
+"""Consent from a customer group: membership is a yes, leaving is a no, and no membership says nothing."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ GROUP = '[consent]\nemail = "group:newsletter"\n'
 
 @pytest.fixture
 def function(sandbox: Sandbox, serve_consent: ServeConsent) -> Function:
-    """A function that takes the group for the answer, and a shop with two groups."""
+    """A function that reads consent from a group, and a shop with two groups."""
     for key in ("newsletter", "vip"):
         sandbox.commercetools.put("customer-groups", {"id": f"group-{key}", "version": 1, "key": key, "name": key})
     return serve_consent(GROUP)
@@ -29,45 +29,45 @@ def in_groups(*keys: str, version: int = 1, main: str = "") -> Json:
     return customer(version=version, customerGroupAssignments=assigned) | own
 
 
-def told(name: str, *, at: str, version: int = 1, **payload: Any) -> Json:
-    """A message about the customer's groups."""
+def group_message(name: str, *, at: str, version: int = 1, **payload: Any) -> Json:
+    """A Message about the customer's groups."""
     return message(name, "customer", "customer-1") | {"createdAt": at, "resourceVersion": version, **payload}
 
 
 def assignment(key: str) -> Json:
-    """An assignment to a group, as messages have it."""
+    """A group assignment, as in Messages."""
     return {"customerGroup": reference("customer-group", f"group-{key}")}
 
 
-def updated(version: int = 1) -> Json:
-    """The change of the customer."""
+def customer_updated(version: int = 1) -> Json:
+    """A ResourceUpdated change of the customer."""
     return change("ResourceUpdated", "customer", "customer-1", version=version)
 
 
 @pytest.mark.parametrize("member", [in_groups("vip", "newsletter"), in_groups(main="newsletter")])
 def test_being_in_the_group_subscribes(sandbox: Sandbox, function: Function, member: Json) -> None:
-    """By an assignment, or as the customer's main group."""
+    """Membership by an assignment, or as the customer's main group, subscribes."""
     sandbox.commercetools.put("customers", member)
-    assert measured(sandbox, function, updated()).written == (UPSERT, SUBSCRIBE, UPDATE)
+    assert measured(sandbox, function, customer_updated()).written == (UPSERT, SUBSCRIBE, UPDATE)
     assert consent(sandbox) == "SUBSCRIBED"
 
 
 def test_not_being_in_the_group_says_nothing(sandbox: Sandbox, function: Function) -> None:
-    """Nor does a group that the client may not read, though the subscription is ours."""
+    """Neither no membership nor an unreadable group ends a subscription, even one from commercetools."""
     sandbox.klaviyo.set_consent(
         EMAIL, "SUBSCRIBED", custom_method_detail="commercetools", consent_timestamp=ago(days=1)
     )
     sandbox.commercetools.put("customers", in_groups("vip", main="vip"))
-    assert measured(sandbox, function, updated()).written == (UPSERT,)
+    assert measured(sandbox, function, customer_updated()).written == (UPSERT,)
     sandbox.commercetools.tokens(deny_scopes=["view_customer_groups", "manage_customer_groups"])
     sandbox.commercetools.put("customers", in_groups("newsletter", version=2))
-    assert measured(sandbox, function, updated(2)).written == (UPSERT,)
+    assert measured(sandbox, function, customer_updated(2)).written == (UPSERT,)
 
 
 def test_leaving_the_group_is_a_no_at_that_time(sandbox: Sandbox, function: Function) -> None:
-    """Told by CustomerGroupAssignmentRemoved; a form that was used since has the last word."""
+    """CustomerGroupAssignmentRemoved unsubscribes, unless a form was used since."""
     sandbox.commercetools.put("customers", in_groups("vip", version=2))
-    removed = told(
+    removed = group_message(
         "CustomerGroupAssignmentRemoved", at=ago(hours=1), version=2, customerGroupAssignment=assignment("newsletter")
     )
     sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", consent_timestamp=ago(minutes=5), custom_method_detail="Footer")
@@ -78,14 +78,14 @@ def test_leaving_the_group_is_a_no_at_that_time(sandbox: Sandbox, function: Func
 
 
 def test_joining_the_group_is_a_yes_at_that_time(sandbox: Sandbox, function: Function) -> None:
-    """Told by an assignment, or by the main group; the group's id is read once."""
+    """An assignment or a new main group subscribes. The group's id is read once and then cached."""
     for days, name, payload in (
         (3, "CustomerGroupAssignmentAdded", {"customerGroupAssignment": assignment("newsletter")}),
         (1, "CustomerGroupSet", {"customerGroup": reference("customer-group", "group-newsletter")}),
     ):
         sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=days + 1))
         sandbox.commercetools.put("customers", in_groups("newsletter", version=2))
-        joined = told(name, at=ago(days=days), version=2, **payload)
+        joined = group_message(name, at=ago(days=days), version=2, **payload)
         result = measured(sandbox, function, joined)
         assert result.written == (UPSERT, SUBSCRIBE, UPDATE)
         assert result.read.count("customer-groups.get") <= 1
@@ -94,11 +94,13 @@ def test_joining_the_group_is_a_yes_at_that_time(sandbox: Sandbox, function: Fun
 
 
 @pytest.mark.parametrize("source", ["commercetools", "Footer"])
-def test_a_main_group_that_changes(sandbox: Sandbox, function: Function, source: str) -> None:
-    """CustomerGroupSet does not say which group was left: only what we gave ourselves is taken back."""
+def test_a_changed_main_group(sandbox: Sandbox, function: Function, source: str) -> None:
+    """CustomerGroupSet does not say which group was left, so it only ends a subscription with our marker."""
     sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", consent_timestamp=ago(days=2), custom_method_detail=source)
     sandbox.commercetools.put("customers", in_groups(main="vip", version=2))
-    moved = told("CustomerGroupSet", at=ago(days=1), version=2, customerGroup=reference("customer-group", "group-vip"))
+    moved = group_message(
+        "CustomerGroupSet", at=ago(days=1), version=2, customerGroup=reference("customer-group", "group-vip")
+    )
     assert measured(sandbox, function, moved).written == (UPSERT,)
     profile = profile_of(sandbox)
     marked = {"properties": {"ct_consent_email": f"yes@{ago(days=3)}"}}
@@ -106,37 +108,43 @@ def test_a_main_group_that_changes(sandbox: Sandbox, function: Function, source:
     klaviyo_call(sandbox, "PATCH", f"profiles/{profile['id']}", {"data": data})
     ours = source == "commercetools"
     sandbox.commercetools.put("customers", in_groups(main="vip", version=3))
-    again = told("CustomerGroupSet", at=ago(days=1), version=3, customerGroup=reference("customer-group", "group-vip"))
+    again = group_message(
+        "CustomerGroupSet", at=ago(days=1), version=3, customerGroup=reference("customer-group", "group-vip")
+    )
     assert measured(sandbox, function, again).written == ((UPSERT, UNSUBSCRIBE, UPDATE) if ours else (UPSERT,))
     assert consent(sandbox) == ("UNSUBSCRIBED" if ours else "SUBSCRIBED")
 
 
 @pytest.mark.usefixtures("function")
 def test_a_price_group_unsubscribes_nobody(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
-    """Also where the shop always wins: whoever was never in the group has said nothing."""
+    """Somebody who was never in the newsletter group stays subscribed, even if the shop always wins."""
     function = serve_consent('[consent]\nemail = "group:newsletter"\nconflict = "commercetools"\n')
     sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", consent_timestamp=ago(days=2), custom_method_detail="Footer")
     sandbox.commercetools.put("customers", in_groups(main="vip", version=2))
-    moved = told("CustomerGroupSet", at=ago(days=1), version=2, customerGroup=reference("customer-group", "group-vip"))
+    moved = group_message(
+        "CustomerGroupSet", at=ago(days=1), version=2, customerGroup=reference("customer-group", "group-vip")
+    )
     assert measured(sandbox, function, moved).written == (UPSERT,)
     assert consent(sandbox) == "SUBSCRIBED"
 
 
 def test_all_groups_set_at_once(sandbox: Sandbox, function: Function) -> None:
-    """CustomerGroupAssignmentsSet tells who is in, and not since when."""
+    """CustomerGroupAssignmentsSet does not say since when a customer is a member, so it is no new yes."""
     sandbox.commercetools.put("customers", in_groups("newsletter", version=2))
     sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=2))
-    told_all = told(
+    all_set = group_message(
         "CustomerGroupAssignmentsSet", at=ago(days=1), version=2, customerGroupAssignments=[assignment("newsletter")]
     )
-    assert measured(sandbox, function, told_all).written == (UPSERT,)
+    assert measured(sandbox, function, all_set).written == (UPSERT,)
     assert consent(sandbox) == "UNSUBSCRIBED"
 
 
 def test_messages_about_other_groups(sandbox: Sandbox, function: Function) -> None:
-    """Ignored; one that is not true any more too."""
+    """Messages about other groups, and outdated ones, are ignored."""
     sandbox.commercetools.put("customers", in_groups("newsletter", "vip", version=2))
-    other = told("CustomerGroupAssignmentRemoved", at=ago(), version=2, customerGroupAssignment=assignment("vip"))
+    other = group_message(
+        "CustomerGroupAssignmentRemoved", at=ago(), version=2, customerGroupAssignment=assignment("vip")
+    )
     assert measured(sandbox, function, other).outcome == "ignored other_field"
-    late = told("CustomerGroupAssignmentRemoved", at=ago(), customerGroupAssignment=assignment("newsletter"))
+    late = group_message("CustomerGroupAssignmentRemoved", at=ago(), customerGroupAssignment=assignment("newsletter"))
     assert measured(sandbox, function, late).outcome == "ignored superseded"

@@ -1,4 +1,4 @@
-"""Consent and what Klaviyo makes of it: double opt-in, suppressions, texts, jobs, and refusals."""
+"""Consent under Klaviyo's rules: double opt-in, suppressions, texts, asynchronous jobs, and refusals."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -31,12 +31,12 @@ from tests.functional.documents import change, customer, message, order
 
 @pytest.fixture
 def function(serve_consent: ServeConsent) -> Function:
-    """A function that reads `custom.newsletter`."""
+    """A function that reads consent from `custom.newsletter`."""
     return serve_consent(RULES)
 
 
-def test_the_shop_did_double_opt_in(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
-    """`confirmed`: subscribed at the shop's time without a mail; nothing where the time is missing or to come."""
+def test_consent_confirmed_by_the_shop(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
+    """With `confirmed` the shop's time is used and no mail is sent. A missing or future time subscribes nobody."""
     function = serve_consent(f"{TIMED}confirmed = true")
     sandbox.klaviyo.consent(double_optin=True)
     for version, time in enumerate((None, ago(days=-1), "soon"), start=1):
@@ -55,15 +55,15 @@ def test_the_shop_did_double_opt_in(sandbox: Sandbox, serve_consent: ServeConsen
 
 @pytest.mark.parametrize("of_list", [False, True], ids=["account", "list"])
 def test_double_opt_in_sends_one_mail(sandbox: Sandbox, serve_consent: ServeConsent, *, of_list: bool) -> None:
-    """Whatever follows: edits, ticks, redeliveries, and a box at checkout. Confirmed in the end, all agree."""
+    """Edits, further ticks and redeliveries send no second confirmation mail. Once confirmed, both sides agree."""
     function = serve_consent(RULES + 'orders = "custom.newsletter"\n' + ('list = "LIST"' if of_list else ""))
     sandbox.klaviyo.consent(double_optin=not of_list, lists={"LIST": True})
     for version in range(1, 4):
         sandbox.commercetools.put("customers", customer_with_answer(newsletter=True, version=version))
         assert function.deliver(customer_updated(version)).outcome == "synced"
-    told = field_message(True, previous=False, at=ago(seconds=1), version=3)
-    assert function.deliver(told).outcome == "synced"
-    assert function.deliver(told, deliveryAttempt=2).outcome == "synced"
+    ticked = field_message(True, previous=False, at=ago(seconds=1), version=3)
+    assert function.deliver(ticked).outcome == "synced"
+    assert function.deliver(ticked, deliveryAttempt=2).outcome == "synced"
     assert consent(sandbox) == "NEVER_SUBSCRIBED"
     assert sandbox.klaviyo.state()["confirmations"] == [EMAIL]
     sandbox.klaviyo.confirm(EMAIL)
@@ -72,8 +72,8 @@ def test_double_opt_in_sends_one_mail(sandbox: Sandbox, serve_consent: ServeCons
     assert measured(sandbox, function, customer_updated(4)).written == (UPSERT,)
 
 
-def test_a_marker_that_could_not_be_left(sandbox: Sandbox, function: Function) -> None:
-    """Klaviyo takes the subscribe and fails at the marker: the message comes again, and sends no second mail."""
+def test_a_marker_that_could_not_be_written(sandbox: Sandbox, function: Function) -> None:
+    """If writing the marker fails after the subscribe, the redelivery writes it and sends no second mail."""
     sandbox.klaviyo.consent(double_optin=True)
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
     sandbox.klaviyo.fail("^/api/profiles/", method="PATCH", status=503, count=3)
@@ -86,19 +86,21 @@ def test_a_marker_that_could_not_be_left(sandbox: Sandbox, function: Function) -
     assert measured(sandbox, function, customer_updated(2)).written == (UPSERT,)
 
 
-def test_jobs_take_their_time(sandbox: Sandbox, function: Function) -> None:
-    """Ticked, unticked and ticked again while Klaviyo has done nothing yet: the last word stands in the end."""
+def test_answers_that_change_before_klaviyos_job_is_done(sandbox: Sandbox, function: Function) -> None:
+    """A no that follows before Klaviyo has processed the yes is sent too, once."""
     sandbox.klaviyo.jobs(3600)
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
     assert measured(sandbox, function, customer_updated()).written == (UPSERT, SUBSCRIBE, UPDATE)
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=False, version=2))
     no = field_message(False, previous=True, at=ago(), version=2)
-    assert measured(sandbox, function, no).written == (UPSERT, UNSUBSCRIBE, UPDATE), "what was asked is taken back"
+    assert measured(sandbox, function, no).written == (UPSERT, UNSUBSCRIBE, UPDATE), (
+        "the pending subscription must be taken back"
+    )
     assert measured(sandbox, function, no).written == (UPSERT,)
 
 
 def test_complaints_and_bounces_stay(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
-    """However new the yes is, and even where the shop always wins."""
+    """Complaints and bounces stay suppressed, however new the yes is, and even if the shop always wins."""
     for number, conflict in enumerate(("newest", "commercetools")):
         function = serve_consent(f'{RULES}conflict = "{conflict}"')
         for index, reason in enumerate(("SPAM_COMPLAINT", "HARD_BOUNCE", "INVALID_EMAIL")):
@@ -106,13 +108,13 @@ def test_complaints_and_bounces_stay(sandbox: Sandbox, serve_consent: ServeConse
             suppression = [{"reason": reason, "timestamp": ago(days=9)}]
             sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=9), suppression=suppression)
             sandbox.commercetools.put("customers", customer_with_answer(newsletter=True, version=version))
-            told = field_message(True, previous=False, at=ago(hours=1), version=version)
-            assert measured(sandbox, function, told).written == (UPSERT,)
+            ticked = field_message(True, previous=False, at=ago(hours=1), version=version)
+            assert measured(sandbox, function, ticked).written == (UPSERT,)
             assert consent_details(sandbox)["suppression"] == suppression
 
 
-def test_a_suppression_by_hand_is_lifted_by_a_newer_yes(sandbox: Sandbox, function: Function) -> None:
-    """USER_SUPPRESSED counts as a no at its time."""
+def test_a_newer_yes_lifts_a_manual_suppression(sandbox: Sandbox, function: Function) -> None:
+    """USER_SUPPRESSED counts as a no at its time, so only a later yes subscribes."""
     suppression = [{"reason": "USER_SUPPRESSED", "timestamp": ago(days=2)}]
     sandbox.klaviyo.set_consent(EMAIL, "NEVER_SUBSCRIBED", suppression=suppression)
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
@@ -123,7 +125,7 @@ def test_a_suppression_by_hand_is_lifted_by_a_newer_yes(sandbox: Sandbox, functi
 
 
 def test_mails_and_texts(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
-    """Both channels go in one call, each with its marker; one that is taken back leaves the other."""
+    """Both channels are subscribed in one call, each with its marker. Ending one leaves the other."""
     function = serve_consent(BOTH)
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=True, texts="yes"))
     assert measured(sandbox, function, customer_updated()).written == (UPSERT, SUBSCRIBE, UPDATE)
@@ -135,21 +137,21 @@ def test_mails_and_texts(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
     assert (consent(sandbox), consent(sandbox, "sms")) == ("SUBSCRIBED", "UNSUBSCRIBED")
 
 
-def test_refused_texts_leave_mails_and_profile_right(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
-    """A region without a sending number, and an age that is asked for: the mails alone, and the profile is whole."""
+def test_refused_texts_do_not_affect_mails(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
+    """If Klaviyo refuses texts, for an unserved region or an age gate, mails and the profile are still right."""
     function = serve_consent(BOTH)
-    rules: list[dict[str, Any]] = [{"unserved": ["+49"]}, {"unserved": [], "age_gated": True}]
-    for version, refuses in enumerate(rules, start=1):
+    refusals: list[dict[str, Any]] = [{"unserved": ["+49"]}, {"unserved": [], "age_gated": True}]
+    for version, refusal in enumerate(refusals, start=1):
         sandbox.klaviyo.reset()
-        sandbox.klaviyo.consent(**refuses)
-        own = f"customer-{version}"
-        told = customer_with_answer(newsletter=True, texts=True) | {"id": own, "email": f"{own}@example.com"}
-        sandbox.commercetools.put("customers", told)
-        result = measured(sandbox, function, change("ResourceUpdated", "customer", own))
+        sandbox.klaviyo.consent(**refusal)
+        own_id = f"customer-{version}"
+        ticked = customer_with_answer(newsletter=True, texts=True) | {"id": own_id, "email": f"{own_id}@example.com"}
+        sandbox.commercetools.put("customers", ticked)
+        result = measured(sandbox, function, change("ResourceUpdated", "customer", own_id))
         assert result.outcome == "synced"
         assert result.written == (UPSERT, SUBSCRIBE, SUBSCRIBE, UPDATE)
         assert result.answer.line["cuts"] == ["consent sms: refused by Klaviyo"]
-        profile = profile_of(sandbox, f"{own}@example.com")
+        profile = profile_of(sandbox, f"{own_id}@example.com")
         assert (profile["phone_number"], profile["first_name"]) == (PHONE, "Annika")
         assert consent(sandbox, email=profile["email"]) == "SUBSCRIBED"
         assert consent(sandbox, "sms", profile["email"]) == "NEVER_SUBSCRIBED"
@@ -157,7 +159,7 @@ def test_refused_texts_leave_mails_and_profile_right(sandbox: Sandbox, serve_con
 
 
 def test_texts_without_a_number(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
-    """Nobody can be texted without a number: the mails alone."""
+    """Without a phone number only mails are subscribed."""
     function = serve_consent(BOTH)
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=True, texts=True) | {"addresses": []})
     result = measured(sandbox, function, customer_updated())
@@ -165,8 +167,8 @@ def test_texts_without_a_number(sandbox: Sandbox, serve_consent: ServeConsent) -
     assert "sms nothing: no_address_of_this_profile" in result.answer.line["consent"]
 
 
-def test_a_list_that_is_not_there(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
-    """A mistake in the settings holds no customer up: synced with a cut, and an error for the alert."""
+def test_a_missing_list(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
+    """A missing list in the settings fails no message: the consent is skipped, and an ERROR line triggers the alert."""
     function = serve_consent(f'{RULES}list = "GONE"')
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
     result = measured(sandbox, function, customer_updated())
@@ -180,7 +182,7 @@ def test_a_list_that_is_not_there(sandbox: Sandbox, serve_consent: ServeConsent)
 
 @pytest.mark.parametrize("missing", ["subscriptions:write", "lists:write"])
 def test_a_missing_scope(sandbox: Sandbox, function: Function, missing: str) -> None:
-    """Retried like any denial, so nothing is lost; the profile is written already."""
+    """A missing scope is retried like any denied call, so no consent is lost."""
     scopes = {"profiles:read", "profiles:write", "subscriptions:write", "lists:write"}
     sandbox.klaviyo.keys(scopes=sorted(scopes - {missing}))
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
@@ -190,8 +192,8 @@ def test_a_missing_scope(sandbox: Sandbox, function: Function, missing: str) -> 
     assert consent(sandbox) == "SUBSCRIBED"
 
 
-def test_an_answer_that_can_not_be_read(sandbox: Sandbox, function: Function) -> None:
-    """The upsert is done, and Klaviyo's answer says nothing of consent: nobody is subscribed on a guess."""
+def test_an_upsert_answer_without_consent(sandbox: Sandbox, function: Function) -> None:
+    """If Klaviyo's answer to the upsert has no consent, nobody is subscribed."""
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
     bodies: list[dict[str, Any]] = [{"data": {}}]
     bodies += [{"data": {"id": "x", "attributes": {"created": ago(), "email": EMAIL}}}]
@@ -203,7 +205,7 @@ def test_an_answer_that_can_not_be_read(sandbox: Sandbox, function: Function) ->
 
 
 def test_an_email_of_another_profile(sandbox: Sandbox, function: Function) -> None:
-    """Klaviyo leaves the e-mail with the profile that has it: that one's consent is not this customer's to give."""
+    """If the customer's e-mail belongs to another profile in Klaviyo, that profile is not subscribed."""
     assert function.deliver(customer_updated()).reason == "deleted_meanwhile"
     sandbox.commercetools.put("customers", customer(email="old@example.com"))
     assert function.deliver(customer_updated()).outcome == "synced"
@@ -215,8 +217,8 @@ def test_an_email_of_another_profile(sandbox: Sandbox, function: Function) -> No
     assert (consent(sandbox), consent(sandbox, email="old@example.com")) == ("NEVER_SUBSCRIBED", "NEVER_SUBSCRIBED")
 
 
-def test_many_messages_at_once_ask_once(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
-    """Changes of the customer, ticks, and a guest's orders under the same e-mail, at the same time: one mail."""
+def test_concurrent_messages_send_one_mail(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
+    """Concurrent changes, ticks and guest orders with the same e-mail send one confirmation mail."""
     function = serve_consent(f'{RULES}orders = "custom.newsletter"')
     sandbox.klaviyo.consent(double_optin=True)
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
@@ -224,8 +226,8 @@ def test_many_messages_at_once_ask_once(sandbox: Sandbox, serve_consent: ServeCo
     deliveries: list[dict[str, Any]] = [customer_updated(), field_message(True, previous=False, at=ago(minutes=1))]
     for number in range(4):
         box = {"custom": {"fields": {"newsletter": True}}, "createdAt": ago(minutes=number)}
-        told = order(f"order-{number}", customerId=None, customerEmail=EMAIL) | box
-        deliveries.append(message("OrderCreated", "order", told["id"], order=told))
+        placed = order(f"order-{number}", customerId=None, customerEmail=EMAIL) | box
+        deliveries.append(message("OrderCreated", "order", placed["id"], order=placed))
     with ThreadPoolExecutor(len(deliveries)) as pool:
         answers = list(pool.map(function.deliver, deliveries))
     while waiting := [one for one, answer in zip(deliveries, answers, strict=True) if answer.status != ACKNOWLEDGED]:
@@ -234,18 +236,18 @@ def test_many_messages_at_once_ask_once(sandbox: Sandbox, serve_consent: ServeCo
     assert sandbox.klaviyo.state()["confirmations"] == [EMAIL]
 
 
-def test_a_yes_of_this_moment_with_confirmed(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
-    """Klaviyo's clock may be behind: the time that it is told lies in its past as well."""
+def test_a_confirmed_yes_of_this_moment(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
+    """The time sent to Klaviyo is at least a few seconds in the past, in case Klaviyo's clock is behind."""
     function = serve_consent(f"{RULES}confirmed = true")
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
-    told = field_message(True, previous=False, at=ago(seconds=-2))
-    assert measured(sandbox, function, told).written == (UPSERT, SUBSCRIBE, UPDATE)
+    ticked = field_message(True, previous=False, at=ago(seconds=-2))
+    assert measured(sandbox, function, ticked).written == (UPSERT, SUBSCRIBE, UPDATE)
     assert consent_details(sandbox)["consent_timestamp"] < ago(seconds=4)
 
 
 @pytest.mark.parametrize("operation", ["bulk-create-jobs", "bulk-delete-jobs"])
-def test_a_refusal_that_nobody_knows(sandbox: Sandbox, function: Function, operation: str) -> None:
-    """The profile is written, and the letter says that it is about consent."""
+def test_an_unknown_refusal(sandbox: Sandbox, function: Function, operation: str) -> None:
+    """If Klaviyo refuses consent for an unknown reason, the profile is written and the dead letter names consent."""
     answer = "create" in operation
     sandbox.klaviyo.set_consent(EMAIL, "NEVER_SUBSCRIBED" if answer else "SUBSCRIBED", consent_timestamp=ago(days=3))
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=answer))
@@ -257,14 +259,14 @@ def test_a_refusal_that_nobody_knows(sandbox: Sandbox, function: Function, opera
 
 @pytest.mark.parametrize("operation", ["bulk-create-jobs", "bulk-delete-jobs"])
 def test_an_outage_between_profile_and_consent(sandbox: Sandbox, function: Function, operation: str) -> None:
-    """Retried, and done by the next attempt."""
+    """An outage after the upsert is retried, and the next attempt changes the consent."""
     subscribes = "create" in operation
     sandbox.klaviyo.set_consent(
         EMAIL, "NEVER_SUBSCRIBED" if subscribes else "SUBSCRIBED", consent_timestamp=ago(days=3)
     )
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=subscribes))
     sandbox.klaviyo.fail(f"subscription-{operation}", status=503, count=3)
-    told = field_message(subscribes, previous=not subscribes, at=ago(hours=1))
-    assert measured(sandbox, function, told).outcome == "retried klaviyo_error"
-    assert measured(sandbox, function, told).written == (UPSERT, SUBSCRIBE if subscribes else UNSUBSCRIBE, UPDATE)
+    changed = field_message(subscribes, previous=not subscribes, at=ago(hours=1))
+    assert measured(sandbox, function, changed).outcome == "retried klaviyo_error"
+    assert measured(sandbox, function, changed).written == (UPSERT, SUBSCRIBE if subscribes else UNSUBSCRIBE, UPDATE)
     assert consent(sandbox) == ("SUBSCRIBED" if subscribes else "UNSUBSCRIBED")

@@ -1,11 +1,11 @@
-"""Whatever comes late, twice, out of order or fails on the way: in the end Klaviyo is what commercetools says.
+"""With late, duplicate, out-of-order and failing messages, Klaviyo converges to the state of commercetools.
 
 Each test takes a random seed and prints it. `make converge` runs 20 of them, `make converge SEEDS=50` more.
 Environment variables repeat a run and narrow it down:
 
-    CONVERGENCE_SEEDS=5                       so many seeds
-    CONVERGENCE_SEED=1234                     this seed alone; which messages meet is up to the machine all the same
-    CONVERGENCE_KINDS=edit_product,move_sku   these changes alone; tests/functional/random_shop.py has them all
+    CONVERGENCE_SEEDS=5                       number of seeds
+    CONVERGENCE_SEED=1234                     only this seed; which messages run concurrently still varies
+    CONVERGENCE_KINDS=edit_product,move_sku   only these changes; tests/functional/random_shop.py lists all
     CONVERGENCE_LAGS=lists                    only these reads lag: availability, queries, lists, profiles; or none
 """
 
@@ -29,7 +29,7 @@ from tests.functional.random_shop import RandomShop
 from tests.functional.redelivery import Subscription
 
 report = print
-"""Shown with a failure, and by `make converge`: what to repeat, and how much it was."""
+"""Prints the seed and statistics; pytest shows them on a failure, `make converge` always."""
 
 SEED = os.environ.get("CONVERGENCE_SEED")
 SEEDS = 1 if SEED else int(os.environ.get("CONVERGENCE_SEEDS") or 1)
@@ -50,29 +50,29 @@ _FAULTS: tuple[dict[str, Any], ...] = (
     {"reset": "sending", "rate": 0.01},
     {"reset": "answering", "rate": 0.01, "apply": True},
 )
-"""Together 5 % of the calls; those that `apply` take effect before they fail."""
+"""Failures of 5 % of the calls in total. Those with `apply` take effect before they fail."""
 
 _SLOW: tuple[dict[str, Any], ...] = (
     {"delay": 0.5, "rate": 0.05},
     {"method": "POST", "delay": 2, "rate": 0.1, "late": True},
     {"method": "PATCH", "delay": 2, "rate": 0.1, "late": True},
 )
-"""Others are answered late, so what was read is old by then, and writes are under way for long: they change places."""
+"""Slow calls: reads are outdated when they arrive, and slow writes overtake each other."""
 
 _DELAY = 0.2
-"""Seconds that a message takes to arrive, at least; also one that is delivered again.
+"""Seconds that every delivery takes to arrive, at least.
 
-What a query or a list does not show for a shorter time has its message still to come. Between instances a longer lag
-can't be closed: docs/how-it-works.md says what may stay wrong then.
+If a query or list lags less than that, the message about what it misses is still to come. A longer lag can't be
+compensated between instances; docs/how-it-works.md says what may then stay wrong.
 """
 
 _LAGS = {"availability": 3.0, "queries": _DELAY, "lists": 3.0, "profiles": 3.0}
-"""Seconds by which reads lag behind writes, at most; each read draws its own."""
+"""Maximum seconds by which reads lag behind writes; random for each read."""
 
 
 @pytest.fixture
 def settings(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """The settings of the function under test, for the mappers that say what is right."""
+    """The settings of the function under test, for the mappers that give the expected state."""
     for name, value in {**sandbox.environment, **ENVIRONMENT}.items():
         monkeypatch.setenv(name, value)
     return load_settings()
@@ -81,13 +81,13 @@ def settings(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Settings:
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("instances", [1, 2], ids=["one instance", "two instances"])
 @pytest.mark.parametrize("_run", range(SEEDS))
-def test_klaviyo_becomes_what_commercetools_is(
+def test_klaviyo_converges_to_commercetools(
     sandbox: Sandbox, settings: Settings, tmp_path: Path, instances: int, _run: int
 ) -> None:
-    """Random changes, shuffled, doubled, late, 32 at a time, with failing calls and lagging reads: nothing is missing.
+    """Klaviyo converges after random changes, with 32 concurrent deliveries, failing calls and lagging reads.
 
-    With the shipped settings, in one instance, and in two behind the same queue. SKUs, categories and stock move and
-    move back; everybody's messages are mixed.
+    Messages are shuffled, duplicated and delayed. SKUs, categories and stock move and move back. The function runs with
+    the default settings in one instance, and in two behind the same queue.
     """
     seed = int(SEED or random.randrange(2**32))
     report(f"CONVERGENCE_SEED={seed}, {instances} instances")
@@ -114,52 +114,52 @@ def test_klaviyo_becomes_what_commercetools_is(
                 _publish(shop.change(), subscription, rng)
             drained = opened and subscription.drained(SECONDS)
         seconds = time.monotonic() - started
-    report(f"{seconds:.1f} s", *_numbers(subscription, functions, sandbox), sep="\n")
+    report(f"{seconds:.1f} s", *_statistics(subscription, functions, sandbox), sep="\n")
     wrong = [*_refusals(functions), *problems(sandbox, settings, shop)]
     if not drained:
-        wrong.insert(0, "messages are still not acknowledged")
+        wrong.insert(0, f"messages are not acknowledged within {SECONDS} s")
     if wrong:
         name = ("one instance", "two instances")[instances - 1]
         wrong = [
             *wrong[:40],
-            f"{len(wrong)} problems; what happened: {_written(tmp_path, subscription, functions, sandbox)}",
-            f"again: CONVERGENCE_SEED={seed} pytest tests/functional/test_convergence.py -k '{name}'",
+            f"{len(wrong)} problems; the full record: {_write_record(tmp_path, subscription, functions, sandbox)}",
+            f"repeat with: CONVERGENCE_SEED={seed} pytest tests/functional/test_convergence.py -k '{name}'",
         ]
         pytest.fail("\n".join(wrong), pytrace=False)
 
 
-def _written(folder: Path, subscription: Subscription, functions: Sequence[Function], sandbox: Sandbox) -> Path:
-    """A file of all that happened: the pushes, the log lines of each instance, and what both backends were asked."""
-    happened = {
+def _write_record(folder: Path, subscription: Subscription, functions: Sequence[Function], sandbox: Sandbox) -> Path:
+    """Write all pushes, each instance's log lines and both backends' requests to a file; return its path."""
+    record = {
         "pushes": subscription.pushed,
         "lines": [function.lines for function in functions],
         "commercetools": sandbox.commercetools.requests(),
         "klaviyo": sandbox.klaviyo.requests(),
     }
-    path = folder / "happened.json"
-    path.write_text(json.dumps(happened, indent=1), encoding="utf-8")
+    path = folder / "record.json"
+    path.write_text(json.dumps(record, indent=1), encoding="utf-8")
     return path
 
 
 def _let_reads_lag(sandbox: Sandbox, instances: int) -> None:
-    """An instance knows what it wrote itself, so with one alone Klaviyo's lists may lag for longer."""
-    wanted = os.environ.get("CONVERGENCE_LAGS") or ",".join(_LAGS)
+    """Let reads lag. An instance knows what it wrote itself, so Klaviyo's lists may lag longer with only one."""
+    selected = os.environ.get("CONVERGENCE_LAGS") or ",".join(_LAGS)
     for name, seconds in _LAGS.items():
-        if name in wanted.split(","):
+        if name in selected.split(","):
             backend = sandbox.klaviyo if name in ("lists", "profiles") else sandbox.commercetools
             most = min(seconds, _DELAY) if name == "lists" and instances > 1 else seconds
             backend.lag(0, most, of=name)  # type: ignore[arg-type]
 
 
 def _publish(deliveries: list[dict[str, Any]], subscription: Subscription, rng: random.Random) -> None:
-    """Shuffled by delays of up to 0.3 s, most of them short; a tenth are late by up to 3 s, a fifth come twice."""
+    """Publish with delays of up to 0.3 s, most of them short. A tenth is up to 3 s late, a fifth is duplicated."""
     for delivery in deliveries:
         for _ in range(1 + (rng.random() < DOUBLED)):
             late = rng.uniform(1, 3) if rng.random() < LATE else 0.3 * rng.random() ** 3
             subscription.publish(delivery, _DELAY + late)
 
 
-def _numbers(subscription: Subscription, functions: Sequence[Function], sandbox: Sandbox) -> Iterator[str]:
+def _statistics(subscription: Subscription, functions: Sequence[Function], sandbox: Sandbox) -> Iterator[str]:
     lines = [line for function in functions for line in function.lines]
     yield f"{subscription.published} messages, {len(subscription.pushed)} pushes, {subscription.refusals} refused"
     yield str(dict(Counter(line["outcome"] for line in lines if "outcome" in line)))
@@ -171,11 +171,11 @@ def _numbers(subscription: Subscription, functions: Sequence[Function], sandbox:
 
 
 def _refusals(functions: Sequence[Function]) -> Iterator[str]:
-    """What a backend refused for good, and what nobody foresaw: nothing here should meet either."""
+    """Dead letters, unforeseen errors and tracebacks: there must be none."""
     for function in functions:
-        yield from (str(line) for line in function.lines if _is_wrong(line))
+        yield from (str(line) for line in function.lines if _is_refusal(line))
         yield from (line for line in function.errors if "Traceback" in line)
 
 
-def _is_wrong(line: Mapping[str, Any]) -> bool:
+def _is_refusal(line: Mapping[str, Any]) -> bool:
     return "letter" in line or line.get("reason") == "unforeseen"

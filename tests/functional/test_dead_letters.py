@@ -1,4 +1,4 @@
-"""`manage.py dead-letters` as people run it, against Pub/Sub's emulator."""
+"""`manage.py dead-letters`, against the Pub/Sub emulator."""
 
 import itertools
 import json
@@ -28,7 +28,7 @@ NO_ACCOUNTS = dict.fromkeys(("CT_API_URL", "KLAVIYO_AUTH_KEY", "KLAVIYO_API_URL"
 
 MAPPED = json.dumps(message("OrderCreated", "order", "order-1")).encode()
 CHANGED = json.dumps(change("ResourceUpdated", "inventory-entry", "5c000000-0000-4000-8000-000000000001")).encode()
-OURS = {
+FROM_FUNCTION = {
     "reason": "unmappable", "error": "Unmappable KeyError", "status": "400", "resource": "order/order-1",
     "type": "OrderCreated", "message_id": "12345678901234567", "attempt": "3",
 }  # fmt: skip
@@ -42,8 +42,8 @@ FORWARDED = {
 
 
 @dataclass
-class Office:
-    """A topic, a dead-letter topic, and a subscription of each."""
+class Topics:
+    """A topic and a dead-letter topic, each with a subscription."""
 
     emulator: Emulator
     number: int = field(default_factory=lambda: next(_numbers))
@@ -55,17 +55,17 @@ class Office:
 
     @property
     def topic(self) -> str:
-        """Where commercetools publishes."""
+        """The topic that commercetools publishes to."""
         return f"events-{self.number}"
 
     @property
     def dead(self) -> str:
-        """Where the letters are."""
+        """The dead-letter topic."""
         return f"dead-{self.number}"
 
     @property
     def environment(self) -> dict[str, str]:
-        """What says where both are."""
+        """The environment variables that name both."""
         return {
             "DEAD_LETTER_SUBSCRIPTION": self.emulator.subscription(f"{self.dead}-pull"),
             "TOPIC": self.emulator.topic(self.topic),
@@ -73,42 +73,42 @@ class Office:
         }
 
     def run(self, *arguments: str, **environment: str) -> Result:
-        """`manage.py dead-letters ...`; what it answers, without a traceback."""
+        """Run `manage.py dead-letters …`; fail if it raises anything but SystemExit."""
         environment = {**self.environment, **environment}
         wait = ("--wait", "0.7") if arguments[-1] != "--help" else ()
         finished = CliRunner(env=environment).invoke(manage, ["dead-letters", *arguments, *wait])
         assert finished.exception is None or isinstance(finished.exception, SystemExit)
         return finished
 
-    def letters(self) -> list[dict[str, Any]]:
-        """What `list --json` shows."""
-        shown: list[dict[str, Any]] = json.loads(self.run("list", "--json").stdout)
-        return shown
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """The output of `list --json`."""
+        listed: list[dict[str, Any]] = json.loads(self.run("list", "--json").stdout)
+        return listed
 
     def replayed(self) -> list[tuple[bytes, dict[str, str]]]:
-        """Data and attributes of what was published to the topic."""
+        """Data and attributes of the messages published to the topic."""
         return [(one["data"], one["attributes"]) for one in self.emulator.pull(f"{self.topic}-pull")]
 
 
 @pytest.fixture
-def office(emulator: Emulator) -> Iterator[Office]:
-    """An office with a letter of the function and one that Pub/Sub forwarded."""
-    made = Office(emulator)
-    emulator.publish(made.dead, [MAPPED], OURS)
-    emulator.publish(made.dead, [CHANGED], FORWARDED)
-    yield made
-    for name in (made.topic, made.dead):
+def topics(emulator: Emulator) -> Iterator[Topics]:
+    """Topics with two dead letters: one from the function, one forwarded by Pub/Sub."""
+    created = Topics(emulator)
+    emulator.publish(created.dead, [MAPPED], FROM_FUNCTION)
+    emulator.publish(created.dead, [CHANGED], FORWARDED)
+    yield created
+    for name in (created.topic, created.dead):
         emulator.delete(emulator.subscription(f"{name}-pull"))
         emulator.delete(emulator.topic(name))
 
 
-def _wanted(letters: list[dict[str, Any]], reason: str) -> str:
-    return str(next(letter["id"] for letter in letters if letter["reason"] == reason))
+def _id_of(dead_letters: list[dict[str, Any]], reason: str) -> str:
+    return str(next(dead_letter["id"] for dead_letter in dead_letters if dead_letter["reason"] == reason))
 
 
-def test_letters_of_both_kinds_are_listed_and_stay(office: Office) -> None:
-    """Ours as the attributes say, a forwarded one as its data says; listing takes nothing away and holds nothing."""
-    listed = office.run("list")
+def test_list_shows_both_kinds_and_keeps_them(topics: Topics) -> None:
+    """The function's dead letter is listed by its attributes, a forwarded one by its data. Both stay available."""
+    listed = topics.run("list")
     assert listed.exit_code == 0
     for shown in (
         "order/order-1",
@@ -121,51 +121,62 @@ def test_letters_of_both_kinds_are_listed_and_stay(office: Office) -> None:
         "10",
     ):
         assert shown in listed.stdout
-    letters = {letter["reason"]: letter for letter in office.letters()}
-    ours = letters["unmappable"]
-    assert (ours["resource"], ours["type"], ours["status"]) == ("order/order-1", "OrderCreated", "400")
-    assert (ours["attempts"], ours["original_id"], ours["error"]) == ("3", "12345678901234567", "Unmappable KeyError")
-    forwarded = letters["forwarded"]
+    dead_letters = {dead_letter["reason"]: dead_letter for dead_letter in topics.dead_letters()}
+    from_function = dead_letters["unmappable"]
+    assert (from_function["resource"], from_function["type"], from_function["status"]) == (
+        "order/order-1",
+        "OrderCreated",
+        "400",
+    )
+    assert (from_function["attempts"], from_function["original_id"], from_function["error"]) == (
+        "3",
+        "12345678901234567",
+        "Unmappable KeyError",
+    )
+    forwarded = dead_letters["forwarded"]
     assert forwarded["resource"] == "inventory-entry/5c000000-0000-4000-8000-000000000001"
     assert (forwarded["type"], forwarded["attempts"]) == ("ResourceUpdated", "10")
 
 
-def test_the_table_fits_a_terminal(office: Office) -> None:
-    """No line is wider than 80 columns, and ids are shown whole."""
-    office.emulator.publish(office.dead, [MAPPED], {**OURS, "reason": "a_reason_of_some_length"})
+def test_the_table_fits_a_terminal(topics: Topics) -> None:
+    """No line is wider than 80 columns, and ids are not shortened."""
+    topics.emulator.publish(topics.dead, [MAPPED], {**FROM_FUNCTION, "reason": "a_reason_of_some_length"})
     script = "import sys, click; sys.stdout.isatty = lambda: True; from manage import manage; manage()"
     command = [sys.executable, "-c", script, "dead-letters", "list", "--wait", "0.7"]
-    subscription = office.emulator.subscription(f"{office.dead}-pull")
+    subscription = topics.emulator.subscription(f"{topics.dead}-pull")
     environment = {
         "DEAD_LETTER_SUBSCRIPTION": subscription,
         "COLUMNS": "80",
         "TERM": "dumb",
-        **office.emulator.environment,
+        **topics.emulator.environment,
     }
     shown = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=True, timeout=60
     ).stdout
     assert "order" in shown
     assert max(map(len, shown.splitlines())) <= 80
-    assert all(letter["id"] in shown for letter in office.letters())
+    assert all(dead_letter["id"] in shown for dead_letter in topics.dead_letters())
     assert "unmappable 400: Unmappable KeyError" in shown
 
 
-def test_replay_by_id_publishes_the_original_message(office: Office) -> None:
-    """Original data and no attribute that made it a dead letter; the others stay at hand."""
-    letters = office.letters()
-    done = office.run("replay", _wanted(letters, "unmappable"))
+def test_replay_by_id_publishes_the_original_message(topics: Topics) -> None:
+    """Replay publishes the original data without the dead letter's attributes. Other dead letters stay."""
+    dead_letters = topics.dead_letters()
+    done = topics.run("replay", _id_of(dead_letters, "unmappable"))
     assert (done.exit_code, "1 dead letter published" in done.stdout) == (0, True)
-    assert ("order/order-1" in done.stdout, "forwarded" in done.stdout) == (True, False)  # what is sent is listed
-    assert office.replayed() == [(MAPPED, {})]
-    assert [letter["reason"] for letter in office.letters()] == ["forwarded"]
+    assert ("order/order-1" in done.stdout, "forwarded" in done.stdout) == (
+        True,
+        False,
+    )  # only what is published is listed
+    assert topics.replayed() == [(MAPPED, {})]
+    assert [dead_letter["reason"] for dead_letter in topics.dead_letters()] == ["forwarded"]
 
 
 @pytest.mark.parametrize(
     ("options", "answer", "published"), [([], b"n\n", []), ([], b"y\n", [MAPPED]), (["--yes"], b"", [MAPPED])]
 )
-def test_replay_asks_at_a_terminal(office: Office, options: list[str], answer: bytes, published: list[bytes]) -> None:
-    """Nothing is published before a yes."""
+def test_replay_asks_at_a_terminal(topics: Topics, options: list[str], answer: bytes, published: list[bytes]) -> None:
+    """At a terminal, replay publishes nothing without a yes or `--yes`."""
     command = [
         sys.executable,
         "manage.py",
@@ -180,78 +191,78 @@ def test_replay_asks_at_a_terminal(office: Office, options: list[str], answer: b
     terminal, end = pty.openpty()
     try:
         os.write(terminal, answer)
-        ran = subprocess.run(
-            command, cwd=ROOT, env={**os.environ, **office.environment}, stdin=end, capture_output=True, text=True,
+        result = subprocess.run(
+            command, cwd=ROOT, env={**os.environ, **topics.environment}, stdin=end, capture_output=True, text=True,
             check=False, timeout=60,
         )  # fmt: skip
     finally:
         os.close(terminal)
         os.close(end)
-    question = f"Publish 1 dead letter to {office.emulator.topic(office.topic)}? [y/N]"
-    assert (question in ran.stdout, ran.returncode) == (not options, 0 if published else 1), ran.stderr
-    assert [data for data, _ in office.replayed()] == published
+    question = f"Publish 1 dead letter to {topics.emulator.topic(topics.topic)}? [y/N]"
+    assert (question in result.stdout, result.returncode) == (not options, 0 if published else 1), result.stderr
+    assert [data for data, _ in topics.replayed()] == published
 
 
-def test_replay_keeps_the_attributes_that_a_forwarded_message_had(office: Office) -> None:
-    """By reason; what the publisher had set is set again, Pub/Sub's own is not."""
-    assert office.run("replay", "--reason", "forwarded").exit_code == 0
-    assert office.replayed() == [(CHANGED, {"origin": "shop"})]
+def test_replay_keeps_the_publishers_attributes(topics: Topics) -> None:
+    """Replaying a forwarded message keeps its publisher's attributes, and drops those that Pub/Sub added."""
+    assert topics.run("replay", "--reason", "forwarded").exit_code == 0
+    assert topics.replayed() == [(CHANGED, {"origin": "shop"})]
 
 
-def test_replay_of_all_empties_the_subscription(office: Office) -> None:
-    """Also when there are more letters than one pull gives, each once."""
+def test_replay_of_all_empties_the_subscription(topics: Topics) -> None:
+    """`--all` publishes each dead letter once, even if there are more than one pull returns."""
     more = [b'{"number": %d}' % number for number in range(250)]
-    office.emulator.publish(office.dead, more, OURS)
-    done = office.run("replay", "--all")
+    topics.emulator.publish(topics.dead, more, FROM_FUNCTION)
+    done = topics.run("replay", "--all")
     assert "252 dead letters published" in done.stdout
     published: list[bytes] = []
-    while batch := office.replayed():
+    while batch := topics.replayed():
         published += [data for data, _ in batch]
     assert sorted(published) == sorted([MAPPED, CHANGED, *more])
-    assert office.letters() == []
-    assert "There are no dead letters" in office.run("list").stdout
+    assert topics.dead_letters() == []
+    assert "There are no dead letters" in topics.run("list").stdout
 
 
-def test_a_dry_run_changes_nothing(office: Office) -> None:
-    """It shows the chosen letters, publishes nothing and leaves all of them."""
-    shown = office.run("replay", "--reason", "unmappable", "--dry-run")
+def test_a_dry_run_changes_nothing(topics: Topics) -> None:
+    """A dry run shows the selected dead letters, publishes nothing and keeps all."""
+    shown = topics.run("replay", "--reason", "unmappable", "--dry-run")
     assert "order/order-1" in shown.stdout
     assert "forwarded" not in shown.stdout
     assert "1 dead letter would be published" in shown.stdout
-    assert office.replayed() == []
-    assert len(office.letters()) == 2
+    assert topics.replayed() == []
+    assert len(topics.dead_letters()) == 2
 
 
-def test_what_is_not_published_is_not_acknowledged(office: Office) -> None:
-    """A topic that does not exist: one line, exit 1, and the letters are still there."""
-    failed = office.run("replay", "--all", TOPIC=office.emulator.topic("not-there"))
+def test_a_failed_replay_acknowledges_nothing(topics: Topics) -> None:
+    """If the topic does not exist, replay prints an error, exits with 1 and keeps the dead letters."""
+    failed = topics.run("replay", "--all", TOPIC=topics.emulator.topic("not-there"))
     assert failed.exit_code == 1
-    assert "Pub/Sub can't find it" in failed.stderr
-    assert len(office.letters()) == 2
+    assert "Not found in Pub/Sub" in failed.stderr
+    assert len(topics.dead_letters()) == 2
 
 
-def test_a_letter_is_shown_with_its_message(office: Office) -> None:
-    """By the id that the function logged: attributes, then the message; the letter stays."""
-    shown = office.run("show", "12345678901234567")
+def test_show_prints_a_dead_letter_and_its_message(topics: Topics) -> None:
+    """`show` finds a dead letter by the id in the function's log, prints attributes and message, and keeps it."""
+    shown = topics.run("show", "12345678901234567")
     assert shown.exit_code == 0
     about, message_shown = shown.stdout.split("\n\n", 1)
     lines = [line.split(maxsplit=1) for line in about.splitlines()]
     assert ["error", "Unmappable KeyError"] in lines
     assert ["resource", "order/order-1"] in lines
     assert json.loads(message_shown) == json.loads(MAPPED)
-    forwarded = office.run("show", _wanted(office.letters(), "forwarded")).stdout
+    forwarded = topics.run("show", _id_of(topics.dead_letters(), "forwarded")).stdout
     assert "CloudPubSubDeadLetterSourceSubscription sync\n" in forwarded
     assert "origin      shop\n" in forwarded
-    assert len(office.letters()) == 2
+    assert len(topics.dead_letters()) == 2
 
 
-def test_a_letters_message_is_written_for_preview(office: Office, tmp_path: Path) -> None:
-    """To a file that its owner alone may read, or to stdout with nothing else there; `preview` takes both."""
+def test_show_writes_the_message_for_preview(topics: Topics, tmp_path: Path) -> None:
+    """The message goes to a file that only its owner can read, or alone to stdout. `preview` accepts both."""
     file = tmp_path / "letter.json"
-    shown = office.run("show", "12345678901234567", "--output", str(file))
+    shown = topics.run("show", "12345678901234567", "--output", str(file))
     assert f"preview {file} --diff" in shown.stdout
     assert (file.read_bytes(), file.stat().st_mode & 0o777) == (MAPPED, 0o600)
-    piped = office.run("show", "12345678901234567", "-o", "-")
+    piped = topics.run("show", "12345678901234567", "-o", "-")
     assert (piped.stdout_bytes, "Unmappable KeyError" in piped.stderr) == (MAPPED, True)
     for source, given in ((str(file), None), ("-", MAPPED)):
         previewed = CliRunner(env=NO_ACCOUNTS).invoke(manage, ["preview", source], input=given)
@@ -259,7 +270,7 @@ def test_a_letters_message_is_written_for_preview(office: Office, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "error"),
     [
         (["show", "999999"], "There is no dead letter 999999"),
         (
@@ -268,41 +279,41 @@ def test_a_letters_message_is_written_for_preview(office: Office, tmp_path: Path
         ),
     ],
 )
-def test_a_letter_that_cant_be_shown(office: Office, arguments: list[str], says: str) -> None:
-    """One line, exit 1."""
-    failed = office.run(*arguments)
-    assert (failed.exit_code, failed.stderr.splitlines()[-1].startswith(f"Error: {says}")) == (1, True)
+def test_show_fails(topics: Topics, arguments: list[str], error: str) -> None:
+    """If `show` fails, it prints an error and exits with 1."""
+    failed = topics.run(*arguments)
+    assert (failed.exit_code, failed.stderr.splitlines()[-1].startswith(f"Error: {error}")) == (1, True)
 
 
-def test_a_message_that_is_no_json_is_shown_as_it_came(office: Office) -> None:
-    """Whatever its bytes are."""
-    office.emulator.publish(office.dead, [b"\xff not json"], {**OURS, "message_id": "77"})
-    assert office.run("show", "77").stdout.endswith("\n\n\\xff not json\n")
+def test_show_prints_a_message_that_is_not_json(topics: Topics) -> None:
+    """A message that is not JSON is printed with its bytes escaped."""
+    topics.emulator.publish(topics.dead, [b"\xff not json"], {**FROM_FUNCTION, "message_id": "77"})
+    assert topics.run("show", "77").stdout.endswith("\n\n\\xff not json\n")
 
 
-def test_drop_asks_first(office: Office) -> None:
-    """Without an answer nothing is dropped; with --yes the chosen letters are gone, and only they."""
-    asked = office.run("drop", "--all")
+def test_drop_asks_first(topics: Topics) -> None:
+    """Without an answer `drop` drops nothing; with `--yes` it drops exactly the selected dead letters."""
+    asked = topics.run("drop", "--all")
     assert (asked.exit_code, "for good?" in asked.stdout) == (1, True)
-    assert len(office.letters()) == 2
-    assert "1 dead letter dropped" in office.run("drop", "--reason", "unmappable", "--yes").stdout
-    assert [letter["reason"] for letter in office.letters()] == ["forwarded"]
-    assert office.replayed() == []
+    assert len(topics.dead_letters()) == 2
+    assert "1 dead letter dropped" in topics.run("drop", "--reason", "unmappable", "--yes").stdout
+    assert [dead_letter["reason"] for dead_letter in topics.dead_letters()] == ["forwarded"]
+    assert topics.replayed() == []
 
 
-def test_an_id_may_be_the_one_the_message_had_before(office: Office) -> None:
-    """The id in the function's log finds its letter; one that no letter has stops the command at once."""
-    unknown = office.run("replay", "12345678901234567", "999999")
+def test_the_original_message_id_is_accepted(topics: Topics) -> None:
+    """The id in the function's log finds its dead letter. With an unknown id nothing is replayed."""
+    unknown = topics.run("replay", "12345678901234567", "999999")
     assert (unknown.exit_code, unknown.stderr) == (1, "Error: There is no dead letter 999999. Nothing was changed.\n")
-    assert office.replayed() == []
-    assert office.run("replay", "12345678901234567").exit_code == 0
-    assert office.replayed() == [(MAPPED, {})]
+    assert topics.replayed() == []
+    assert topics.run("replay", "12345678901234567").exit_code == 0
+    assert topics.replayed() == [(MAPPED, {})]
 
 
-def test_letters_are_given_back_at_once(office: Office) -> None:
-    """The next command sees what the one before did not take, without waiting for a deadline."""
+def test_dead_letters_are_released_immediately(topics: Topics) -> None:
+    """The next command sees the dead letters immediately, without waiting for the acknowledge deadline."""
     started = time.monotonic()
-    assert len(office.letters()) == len(office.letters()) == 2
+    assert len(topics.dead_letters()) == len(topics.dead_letters()) == 2
     assert time.monotonic() - started < 30
 
 
@@ -312,7 +323,7 @@ _NO_KEY = {_HOST: "", "HOME": "/nonexistent", "CLOUDSDK_CONFIG": "/nonexistent",
 
 
 @pytest.mark.parametrize(
-    ("arguments", "environment", "code", "said"),
+    ("arguments", "environment", "code", "error"),
     [
         pytest.param(["list"], {_NAME: "dead"}, 2, "projects/PROJECT/subscriptions/SUBSCRIPTION", id="no name"),
         pytest.param(["list"], {_NAME: ""}, 2, "Missing option '--subscription'", id="no subscription"),
@@ -324,17 +335,17 @@ _NO_KEY = {_HOST: "", "HOME": "/nonexistent", "CLOUDSDK_CONFIG": "/nonexistent",
         pytest.param(["list"], _NO_KEY, 1, "Found no Google Cloud credentials", id="no credentials"),
     ],
 )
-def test_mistakes_are_said_in_a_line(
-    office: Office, arguments: list[str], environment: dict[str, str], code: int, said: str
+def test_mistakes_are_reported_in_one_line(
+    topics: Topics, arguments: list[str], environment: dict[str, str], code: int, error: str
 ) -> None:
-    """Exit code 2 for what was typed, 1 for what is not there; never a traceback."""
-    failed = office.run(*arguments, **environment)
+    """Wrong arguments exit with 2 and missing things with 1, with one error line and no traceback."""
+    failed = topics.run(*arguments, **environment)
     assert (failed.exit_code, failed.stdout) == (code, "")
-    assert said in failed.stderr
+    assert error in failed.stderr
     assert len([line for line in failed.stderr.splitlines() if line.startswith("Error: ")]) == 1
 
 
 @pytest.mark.parametrize("command", ["list", "show", "replay", "drop"])
-def test_help_has_an_example(office: Office, command: str) -> None:
-    """Every command says how it is used."""
-    assert "Example:  python3 manage.py dead-letters" in office.run(command, "--help").stdout
+def test_help_has_an_example(topics: Topics, command: str) -> None:
+    """The help of every command shows an example."""
+    assert "Example:  python3 manage.py dead-letters" in topics.run(command, "--help").stdout

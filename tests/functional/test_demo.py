@@ -1,4 +1,4 @@
-"""`manage.py demo`, as somebody sees it who has just cloned the project."""
+"""`manage.py demo`, as run in a fresh clone."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from sandbox.samples import samples
 
 
 def run_demo(columns: int, *options: str) -> subprocess.CompletedProcess[str]:
-    """The demo, so many columns wide."""
+    """Run the demo in a terminal with this many columns."""
     return subprocess.run(
         [sys.executable, "manage.py", "demo", *options],
         cwd=ROOT,
@@ -25,17 +25,17 @@ def run_demo(columns: int, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-def test_it_ends_with_something_to_look_at(columns: int) -> None:
-    """A line a message that says what it did, then a profile, the shop's history, and what to do next."""
-    ran = run_demo(columns)
-    assert (ran.returncode, ran.stderr) == (0, "")
-    lines = [line.rstrip() for line in ran.stdout.splitlines()]
+def test_its_output(columns: int) -> None:
+    """One line per message says what it did; then a profile, fixed drift, the shop's history, and the next steps."""
+    demo = run_demo(columns)
+    assert (demo.returncode, demo.stderr) == (0, "")
+    lines = [line.rstrip() for line in demo.stdout.splitlines()]
     assert max(map(len, lines)) <= columns
-    told = [next(line for line in lines if line[2:].split()[:1] == [sample.name]) for sample in samples()]
-    assert told == sorted(told, key=lines.index)
-    assert [line for line in told if line.startswith("x")] == []
-    assert any("product-published-tote" in line and "1 item created, 12 variants created" in line for line in told)
-    assert any("customer-updated-too-late" in line and "ignored: deleted meanwhile" in line for line in told)
+    messages = [next(line for line in lines if line[2:].split()[:1] == [sample.name]) for sample in samples()]
+    assert messages == sorted(messages, key=lines.index)
+    assert [line for line in messages if line.startswith("x")] == []
+    assert any("product-published-tote" in line and "1 item created, 12 variants created" in line for line in messages)
+    assert any("customer-updated-too-late" in line and "ignored: deleted meanwhile" in line for line in messages)
     end = lines[lines.index("What Klaviyo now knows about one customer") :]
     assert end[1] == "Dr. Mira Falkner-Roth <mira.falkner@example.com>"
     timeline = [" ".join(line.split()) for line in end]
@@ -48,14 +48,14 @@ def test_it_ends_with_something_to_look_at(columns: int) -> None:
     assert any(line.startswith("✓ orders") and "Placed Order x" in line for line in history)
     assert "events with their original times (some estimated); none starts a flow" in " ".join(history)
     assert any(line.startswith("Next: make page") for line in history)
-    assert "create_catalog_item" not in ran.stdout
+    assert "create_catalog_item" not in demo.stdout
     headings = [line for line in lines[: lines.index("What Klaviyo now knows about one customer")] if line.isalpha()]
     assert len(headings) == len(set(headings)) > 5
     assert lines.count("And later") == 1
 
 
-def test_it_takes_along_what_it_started_when_it_is_ended() -> None:
-    """By SIGTERM, as a terminal's Ctrl-C does it: neither the stand-ins nor the function stay behind."""
+def test_it_stops_its_processes_on_sigterm() -> None:
+    """On SIGTERM, as on Ctrl-C, the stand-ins and the function stop too."""
     command = [sys.executable, "manage.py", "demo"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout
@@ -66,11 +66,11 @@ def test_it_takes_along_what_it_started_when_it_is_ended() -> None:
     assert (len(started) > 1, psutil.wait_procs(started, timeout=30)[1]) == (True, [])
 
 
-def test_the_calls_are_shown_when_asked_for() -> None:
-    """Under each message that made any."""
+def test_verbose_shows_the_calls() -> None:
+    """With `--verbose`, each message is followed by its calls."""
     lines = run_demo(120, "--verbose").stdout.splitlines()
-    at = next(number for number, line in enumerate(lines) if "customer-created " in line)
-    assert [line.strip() for line in lines[at + 1 : at + 3]] == [
+    row = next(number for number, line in enumerate(lines) if "customer-created " in line)
+    assert [line.strip() for line in lines[row + 1 : row + 3]] == [
         "commercetools: customers.get x2",
         "Klaviyo: create_or_update_profile",
     ]

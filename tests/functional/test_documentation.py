@@ -1,4 +1,4 @@
-"""What README and docs show is true: blocks run or parse, examples work as written, generated pages are current."""
+"""README and docs are correct: code blocks parse, examples work as written, generated pages are up to date."""
 
 import ast
 import json
@@ -36,13 +36,13 @@ BLOCKS = [
 
 
 def blocks(name: str, language: str) -> list[str]:
-    """The blocks of a language on a page."""
+    """The code blocks of a language on a page."""
     return [text for found, text in _BLOCK.findall((ROOT / name).read_text(encoding="utf-8")) if found == language]
 
 
 @pytest.mark.parametrize(("language", "text"), BLOCKS)
 def test_every_block_parses(language: str, text: str) -> None:
-    """Shell by bash, Python, JSON and TOML by their parsers, and a sync.toml by its own rules."""
+    """Every code block is valid in its language; TOML must also be a valid sync.toml."""
     match language:
         case "bash" | "sh":
             checked = subprocess.run(["bash", "-n"], input=text, text=True, capture_output=True, check=False)
@@ -62,17 +62,17 @@ def test_every_block_parses(language: str, text: str) -> None:
         case "hcl":
             assert text.count("{") == text.count("}")
         case _:
-            pytest.fail(f"a block in {language}, which no test checks")
+            pytest.fail(f"no check for blocks in {language}")
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors that GitHub gives the headings of a page: lower case, no punctuation, hyphens for spaces."""
+    """GitHub's anchors of a page's headings: lower case, no punctuation, hyphens for spaces."""
     headings = re.findall(r"^#+ (.*)$", _BLOCK.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_links_between_pages_lead_somewhere() -> None:
-    """Every relative link names a file that exists, and a heading of that page."""
+def test_relative_links_are_valid() -> None:
+    """Every relative link leads to an existing file, and to an existing heading."""
     for path in PAGES:
         for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", path.read_text(encoding="utf-8")):
             linked = path.parent / target if target else path
@@ -87,7 +87,7 @@ def test_the_index_lists_every_page() -> None:
 
 
 def test_the_mapping_page_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
-    """docs/mapping.md is what the code makes of the samples now."""
+    """docs/mapping.md is what the code generates from the samples."""
     for name in ("CT_API_URL", "CT_AUTH_URL", "CT_PROJECT_ID", "CT_SCOPE", "CT_API_CLIENT", *ENVIRONMENT):
         monkeypatch.setenv(name, "")
     for name in ("KLAVIYO_AUTH_KEY", "KLAVIYO_API_URL"):
@@ -96,7 +96,7 @@ def test_the_mapping_page_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def table_of_messages() -> str:
-    """The table of docs/messages.md."""
+    """The table in docs/messages.md."""
     text = (ROOT / "docs/messages.md").read_text(encoding="utf-8")
     return text.split("\n## Table\n")[1].split("\n## ")[0]
 
@@ -104,14 +104,14 @@ def table_of_messages() -> str:
 def test_the_table_names_every_message() -> None:
     """docs/messages.md lists exactly the messages of the registry."""
     table = table_of_messages()
-    named = {
+    listed = {
         (row.split("|")[1].strip(), name) for row in table.splitlines() for name in re.findall(r"`([A-Z]\w+)`", row)
     }
-    assert named == {(one.resource_type, one.type) for one in registrations()}
+    assert listed == {(one.resource_type, one.type) for one in registrations()}
 
 
 def test_the_table_names_every_condition() -> None:
-    """Its last column is the setting that the row's messages need, and is empty if they need none."""
+    """The table's last column is the setting that a row's messages need, or empty if they need none."""
     table = table_of_messages()
     shown = {}
     for row in table.splitlines():
@@ -122,7 +122,7 @@ def test_the_table_names_every_condition() -> None:
 
 
 def test_the_commands_for_your_own_shop_work(serve: Serve, sandbox: Sandbox, tmp_path: Path) -> None:
-    """docs/run-locally.md: its commands show, resync and send an order, run in its order, with nothing but `.env`."""
+    """The commands of docs/run-locally.md preview, resync and send an order, in this order, with only `.env`."""
     sandbox.commercetools.put_all(
         {
             folder.name: [json.loads(file.read_text(encoding="utf-8")) for file in folder.iterdir()]
@@ -136,10 +136,10 @@ def test_the_commands_for_your_own_shop_work(serve: Serve, sandbox: Sandbox, tmp
     commands = re.findall(r"^(?:python3 manage\.py (?:preview|resync|send)|curl) .*$", page, re.MULTILINE)
     assert [command.split()[0] for command in commands] == ["python3"] * 4 + ["curl"]
     for command in commands:
-        ours = command.replace("python3 manage.py", f"{sys.executable} {ROOT / 'manage.py'}")
-        ours = ours.replace("send order.json", f"send order.json --url {function.url}")
-        ran = subprocess.run(
-            ["bash", "-c", ours.replace("http://localhost:8080", function.url)],
+        runnable = command.replace("python3 manage.py", f"{sys.executable} {ROOT / 'manage.py'}")
+        runnable = runnable.replace("send order.json", f"send order.json --url {function.url}")
+        result = subprocess.run(
+            ["bash", "-c", runnable.replace("http://localhost:8080", function.url)],
             cwd=tmp_path,
             env={"PATH": os.environ["PATH"]},
             input="y\n",
@@ -148,14 +148,14 @@ def test_the_commands_for_your_own_shop_work(serve: Serve, sandbox: Sandbox, tmp
             timeout=60,
             check=False,
         )
-        assert ran.returncode == 0, ran.stderr
+        assert result.returncode == 0, result.stderr
     assert [line["outcome"] for line in function.lines() if "outcome" in line] == ["synced", "synced"]
     placed = [event["unique_id"] for event in sandbox.klaviyo.state()["events"] if event["metric"] == "Placed Order"]
     assert placed == ["0d000000-0000-4000-8000-000000000001"]
 
 
 def test_the_handler_of_the_guide_works_as_written(sandbox: Sandbox, tmp_path: Path) -> None:
-    """docs/extending.md: with its files and edits a copy makes an event of a review, and its lint and tests agree."""
+    """With the files and edits of docs/extending.md a copy sends an event for a review, and passes lint and tests."""
     copy = tmp_path / "copy"
     ignored = shutil.ignore_patterns(".venv", ".git", ".*_cache", "__pycache__", ".terraform", "node_modules")
     shutil.copytree(ROOT, copy, ignore=ignored)
@@ -165,8 +165,8 @@ def test_the_handler_of_the_guide_works_as_written(sandbox: Sandbox, tmp_path: P
     (copy / "samples/95-review-created.json").write_text(sample, encoding="utf-8")
     for edit in blocks("docs/extending.md", "diff"):
         command = ["git", "apply", "--unidiff-zero", "-"]
-        ran = subprocess.run(command, cwd=copy, input=edit, capture_output=True, text=True, check=False)
-        assert (ran.returncode, ran.stderr) == (0, "")
+        result = subprocess.run(command, cwd=copy, input=edit, capture_output=True, text=True, check=False)
+        assert (result.returncode, result.stderr) == (0, "")
     checks = [
         ["ruff", "check", "handlers", "samples"],
         ["ruff", "format", "--check", "handlers"],
@@ -176,8 +176,8 @@ def test_the_handler_of_the_guide_works_as_written(sandbox: Sandbox, tmp_path: P
          "tests/deploy/test_terraform.py::test_messages_asked_for_are_those_of_the_registry"],
     ]  # fmt: skip
     for check in checks:
-        ran = subprocess.run([sys.executable, "-m", *check], cwd=copy, capture_output=True, text=True, check=False)
-        assert ran.returncode == 0, ran.stdout
+        result = subprocess.run([sys.executable, "-m", *check], cwd=copy, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stdout
     with running_function(sandbox.environment, source=copy / "main.py") as function:
         for _ in range(2):
             assert function.push(sample.encode(), "review") == ACKNOWLEDGED
@@ -186,7 +186,7 @@ def test_the_handler_of_the_guide_works_as_written(sandbox: Sandbox, tmp_path: P
 
 
 def test_the_queue_of_the_guide_works_as_written(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """docs/extending.md: SQS gets back what was not acknowledged, and only that."""
+    """The SQS handler of docs/extending.md returns exactly the messages that were not acknowledged."""
     _handler, queue = blocks("docs/extending.md", "python")
     for name, value in sandbox.environment.items():
         monkeypatch.setenv(name, value)
@@ -223,10 +223,10 @@ def test_the_queue_of_the_guide_works_as_written(sandbox: Sandbox, monkeypatch: 
         "dead-letters drop",
     ],
 )
-def test_every_command_helps(command: str) -> None:
-    """--help ends with an example, fits 80 columns, and exits 0."""
+def test_help_of_every_command(command: str) -> None:
+    """`--help` shows an example, fits 80 columns and exits with 0."""
     arguments = [sys.executable, "manage.py", *command.split(), "--help"]
-    ran = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-    assert ran.returncode == 0
-    assert max(map(len, ran.stdout.splitlines())) <= 80
-    assert "Example:" in ran.stdout or not command
+    result = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert "Example:" in result.stdout or not command

@@ -1,4 +1,4 @@
-"""What happens at the same time: reads that lag, documents that move on while they are written, parallel deliveries."""
+"""Concurrency: lagging reads, documents that change during their own write, and parallel deliveries."""
 
 import base64
 import json
@@ -27,10 +27,10 @@ def _product(*skus: str, cents: int = 1000, version: int = 1) -> dict[str, Any]:
     return product(variants=variants, root={"version": version})
 
 
-def test_published_again_while_reads_lag(sandbox: Sandbox, steady: Function) -> None:
-    """Klaviyo's lists show the state of two seconds ago: what was just written is not missed.
+def test_republishing_while_reads_lag(sandbox: Sandbox, steady: Function) -> None:
+    """While Klaviyo's lists lag by two seconds, a republished product still gets the right variants.
 
-    A variant that is not shown may have been deleted by another instance, so it is written again.
+    A variant missing from the list may have been deleted by another instance, so it is written again.
     """
     sandbox.klaviyo.lag(2)
     sandbox.commercetools.put("products", _product("A", "B", "GOES"))
@@ -46,8 +46,8 @@ def test_published_again_while_reads_lag(sandbox: Sandbox, steady: Function) -> 
     assert comparable(again.state) == comparable(changed.state)
 
 
-def test_stock_set_while_reads_lag(sandbox: Sandbox, steady: Function) -> None:
-    """Stock that was written between two publications is known, though the list does not show it yet."""
+def test_stock_set_while_lists_lag_stays(sandbox: Sandbox, steady: Function) -> None:
+    """Publishing keeps stock that was written just before, although Klaviyo's list does not show it yet."""
     sandbox.commercetools.put("products", _product("A"))
     steady.deliver(PUBLISHED)
     sandbox.klaviyo.lag(2)
@@ -60,15 +60,15 @@ def test_stock_set_while_reads_lag(sandbox: Sandbox, steady: Function) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A write that takes long, what becomes of the document meanwhile, and what is right in the end."""
+    """A slow write, the change of its document in the meantime, and the correct final state."""
 
     delivery: Mapping[str, Any]
     before: Mapping[str, Any]
-    slow: str
+    slow_path: str
     operation: str
     after: tuple[str, Mapping[str, Any]]
-    shown: Callable[[Mapping[str, Any]], Any]
-    right: Any
+    value: Callable[[Mapping[str, Any]], Any]
+    expected: Any
 
 
 MOVES = {
@@ -121,26 +121,30 @@ MOVES = {
 
 
 @pytest.mark.parametrize("move", MOVES.values(), ids=MOVES)
-def test_a_document_that_moves_on_while_it_is_written(sandbox: Sandbox, function: Function, move: Move) -> None:
-    """A write that took long is looked at again, and made again: the last state wins, without another message."""
+def test_a_document_that_changes_during_its_write_is_written_again(
+    sandbox: Sandbox, function: Function, move: Move
+) -> None:
+    """A document that changed during a slow write is written again: the last state wins without another message."""
     sandbox.commercetools.put_all(move.before)
     if move.delivery["resource"]["typeId"] == "inventory-entry":
         function.deliver(PUBLISHED)
-    sandbox.klaviyo.fail(move.slow, delay=0.6, count=1, method=_method(move.operation))
+    sandbox.klaviyo.fail(move.slow_path, delay=0.6, count=1, method=_method(move.operation))
     collection, document = move.after
     answer = deliver_while(
         function, sandbox, move.delivery, move.operation, lambda: sandbox.commercetools.put(collection, document)
     )
     assert answer.outcome == "synced"
-    assert move.shown(sandbox.klaviyo.state()) == move.right
+    assert move.value(sandbox.klaviyo.state()) == move.expected
 
 
 def _method(operation: str) -> str:
     return "PATCH" if operation.startswith("update") else "POST"
 
 
-def test_a_document_that_keeps_moving(sandbox: Sandbox, serve: Serve, settings_file: Callable[[str], str]) -> None:
-    """After three rounds the message is given back to Pub/Sub."""
+def test_a_document_that_keeps_changing_is_retried(
+    sandbox: Sandbox, serve: Serve, settings_file: Callable[[str], str]
+) -> None:
+    """If the document has changed after each of three writes, the message goes back to Pub/Sub."""
     function = serve(SYNC_CONFIG=settings_file("[limits]\nstale_after = 0\n"))
     sandbox.commercetools.put("customers", customer())
     sandbox.klaviyo.fail("profile-import", delay=0.15)
@@ -164,15 +168,15 @@ def _deliver_at_once(function: Function, deliveries: Sequence[Mapping[str, Any]]
     assert {answer.status_code for answer in answers} == {ACKNOWLEDGED}
 
 
-def _assert_one_at_a_time(sandbox: Sandbox, operation: str, count: Collection[int], seconds: float) -> None:
-    """The writes of an operation that takes `seconds` did not overlap."""
-    begun = sorted(call["at"] for call in sandbox.klaviyo.requests() if call["operation"] == operation)
-    assert len(begun) in count
-    assert min(later - earlier for earlier, later in pairwise(begun)) > seconds * 0.95
+def _assert_one_at_a_time(sandbox: Sandbox, operation: str, counts: Collection[int], seconds: float) -> None:
+    """Check that calls of an operation, which takes `seconds`, did not overlap."""
+    started = sorted(call["at"] for call in sandbox.klaviyo.requests() if call["operation"] == operation)
+    assert len(started) in counts
+    assert min(later - earlier for earlier, later in pairwise(started)) > seconds * 0.95
 
 
-def test_one_at_a_time(sandbox: Sandbox, steady: Function) -> None:
-    """Eight deliveries at once of one customer, each about a newer version: their writes never overlap."""
+def test_updates_of_one_customer_do_not_overlap(sandbox: Sandbox, steady: Function) -> None:
+    """Eight concurrent deliveries about ever newer versions of one customer: their writes never overlap."""
     sandbox.commercetools.put("customers", customer())
     steady.deliver(change("ResourceUpdated", "customer", "customer-1"))
     sandbox.klaviyo.forget_requests()
@@ -189,8 +193,8 @@ def test_one_at_a_time(sandbox: Sandbox, steady: Function) -> None:
     _assert_one_at_a_time(sandbox, "create_or_update_profile", range(3, 9), 0.08)
 
 
-def test_products_one_at_a_time(sandbox: Sandbox, steady: Function) -> None:
-    """Eight deliveries at once of one product: what they ask of its item never overlaps."""
+def test_updates_of_one_product_do_not_overlap(sandbox: Sandbox, steady: Function) -> None:
+    """Eight concurrent deliveries of one product: the calls for its item never overlap."""
     sandbox.commercetools.put("products", _product("A"))
     steady.deliver(PUBLISHED)
     sandbox.klaviyo.forget_requests()
@@ -200,7 +204,7 @@ def test_products_one_at_a_time(sandbox: Sandbox, steady: Function) -> None:
 
 
 def test_stock_waits_for_the_product_of_its_sku(sandbox: Sandbox, steady: Function) -> None:
-    """Product and stock messages write the same variants, so they wait for each other: the stock is right."""
+    """Product and stock messages write the same variants, so they wait for each other, and the stock is right."""
     sandbox.commercetools.put_all({"products": [_product("A", "B")]})
     steady.deliver(PUBLISHED)
     sandbox.commercetools.put("products", _product("A", "B", cents=2000, version=2))
@@ -212,20 +216,20 @@ def test_stock_waits_for_the_product_of_its_sku(sandbox: Sandbox, steady: Functi
 
     assert deliver_while(steady, sandbox, PUBLISHED, "update_catalog_item", stock).outcome == "synced"
     patches = [call for call in sandbox.klaviyo.requests() if call["operation"] == "update_catalog_variant"]
-    of_a = [call["at"] for call in patches if call["path"].endswith(":A")]
-    assert len(of_a) == 2
-    assert of_a[1] - of_a[0] > 0.19
-    shown = sandbox.klaviyo.state()["variants"]["A"]
-    assert (shown["price"], shown["inventory_quantity"]) == (20, 7)
+    patches_of_a = [call["at"] for call in patches if call["path"].endswith(":A")]
+    assert len(patches_of_a) == 2
+    assert patches_of_a[1] - patches_of_a[0] > 0.19
+    found = sandbox.klaviyo.state()["variants"]["A"]
+    assert (found["price"], found["inventory_quantity"]) == (20, 7)
 
 
-def test_resources_do_not_wait_for_each_other(sandbox: Sandbox, steady: Function) -> None:
-    """Deliveries of different resources are written side by side."""
+def test_different_resources_do_not_wait_for_each_other(sandbox: Sandbox, steady: Function) -> None:
+    """Deliveries of different resources are written concurrently."""
     customers = [customer(f"customer-{number}", addresses=[]) for number in range(4)]
     sandbox.commercetools.put_all({"customers": customers})
     steady.deliver(message("CustomerCreated", "customer", "customer-0"))
     sandbox.klaviyo.forget_requests()
     sandbox.klaviyo.fail("profile-import", delay=1.5)
     _deliver_at_once(steady, [message("CustomerCreated", "customer", one["id"]) for one in customers])
-    begun = sorted(call["at"] for call in sandbox.klaviyo.requests())
-    assert begun[-1] - begun[0] < 1.5
+    started = sorted(call["at"] for call in sandbox.klaviyo.requests())
+    assert started[-1] - started[0] < 1.5

@@ -1,4 +1,4 @@
-"""A backfill beside the live function: whatever happens in the shop meanwhile, the newest state wins."""
+"""A backfill runs while the function handles live messages, and the newest state wins."""
 
 import random
 
@@ -24,9 +24,9 @@ KINDS = [
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("crowd", [0, MIN_CUSTOMERS], ids=["one by one", "in bulk"])
 def test_the_newest_state_wins(sandbox: Sandbox, job: Job, monkeypatch: pytest.MonkeyPatch, crowd: int) -> None:
-    """The shop was there before, and changes while a backfill is at it; the function gets the changes alone.
+    """An existing shop changes during its backfill. The function receives only the changes.
 
-    With a crowd of further customers, whom nothing happens to, there are enough for a bulk import.
+    A crowd of further customers, who don't change, makes the backfill use a bulk import.
     """
     seed = random.randrange(2**32)
     rng = random.Random(seed)

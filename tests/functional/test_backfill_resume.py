@@ -1,4 +1,4 @@
-"""A backfill that is killed goes on where it was: nothing is lost, nothing there twice, and nobody comes back."""
+"""A killed backfill resumes where it was: nothing is lost or duplicated, and no erased customer comes back."""
 
 import json
 import shutil
@@ -24,16 +24,16 @@ HANGS: dict[str, Any] = {"delay": 120}
 
 @pytest.fixture
 def shop(sandbox: Sandbox) -> Sandbox:
-    """Two pages of three in each collection, the orders in two windows of 30 days."""
+    """Four documents per collection, two pages of three. The orders are in two windows of 30 days."""
     for number in range(1, 5):
         sandbox.commercetools.put("categories", category(f"category-{number}", f"Category {number}"))
         sandbox.commercetools.put("products", product(f"product-{number}", categories=[f"category-{number}"]))
         sandbox.commercetools.put("customers", customer(f"customer-{number}", addresses=[]))
-        whose: Any = {"customerId": f"customer-{number}", "customerEmail": f"customer-{number}@example.com"}
+        owner: Any = {"customerId": f"customer-{number}", "customerEmail": f"customer-{number}@example.com"}
         paid = {"paymentInfo": {"payments": [reference("payment", f"payment-{number}")]}}
-        made = {"createdAt": f"2026-0{5 + number % 2}-11T10:00:00.000Z"}
+        created = {"createdAt": f"2026-0{5 + number % 2}-11T10:00:00.000Z"}
         lines = [line_item(number)]
-        sandbox.commercetools.put("orders", order(f"order-{number}", lines=lines, **whose, **paid, **made))
+        sandbox.commercetools.put("orders", order(f"order-{number}", lines=lines, **owner, **paid, **created))
         refund = transaction(f"refund-{number}")
         sandbox.commercetools.put("payments", payment(f"payment-{number}", [refund]))
     return sandbox
@@ -46,11 +46,11 @@ def _cursors(job: Job) -> Any:
 
 
 def _is_further(process: "subprocess.Popen[str]", job: Job, before: Any) -> bool:
-    """Whether a run has noted another page, or ended."""
+    """True if the run has saved another page's cursor, or has ended."""
     return process.poll() is not None or _cursors(job) not in (before, None)
 
 
-def _repeated(sandbox: Sandbox) -> dict[str, int]:
+def _send_counts(sandbox: Sandbox) -> dict[str, int]:
     """How often each event was sent."""
     sent = [call["body"]["data"]["attributes"] for call in answered_calls(sandbox, "create_event")]
     names = [one["metric"]["data"]["attributes"]["name"] for one in sent]
@@ -58,8 +58,8 @@ def _repeated(sandbox: Sandbox) -> dict[str, int]:
 
 
 @pytest.mark.timeout(180)
-def test_killed_after_each_page_it_ends_as_if_it_had_not_been(shop: Sandbox, job: Job) -> None:
-    """SIGKILL whenever a page was noted, again and again with the same command; one page is repeated at most."""
+def test_a_run_killed_after_each_page_loses_nothing(shop: Sandbox, job: Job) -> None:
+    """A run killed after every saved page ends with the same records, and sends each event at most twice."""
     assert job.run("--page", "3").code == 0
     whole = klaviyo_records(shop)
     (job.folder / "backfill-state.json").unlink()
@@ -77,20 +77,20 @@ def test_killed_after_each_page_it_ends_as_if_it_had_not_been(shop: Sandbox, job
             kills += 1
     assert kills >= 2 * len(PASSES)
     assert klaviyo_records(shop) == whole
-    assert max(_repeated(shop).values()) <= 2
+    assert max(_send_counts(shop).values()) <= 2
     counted = {name: (one["read"], one["sent"], one["errors"]) for name, one in job.state["passes"].items()}
     assert counted == dict.fromkeys(PASSES, (4, 4, 0))
 
 
-def test_a_signal_ends_it_within_ten_seconds(shop: Sandbox, job: Job) -> None:
-    """Also while Klaviyo hangs: the page is dropped, 75 says that the same command goes on."""
+def test_a_signal_ends_the_run_within_ten_seconds(shop: Sandbox, job: Job) -> None:
+    """A signal ends the run even while Klaviyo hangs. It drops the page and exits with 75: it can be resumed."""
     shop.klaviyo.fail("^/api/events", **HANGS)
     with job.started("--only", "orders") as process:
         wait_until(lambda: any(call["operation"] == "create_event" for call in shop.klaviyo.requests()))
         process.send_signal(signal.SIGTERM)
-        asked_at = time.monotonic()
+        signalled_at = time.monotonic()
         done = result_of(process)
-    assert time.monotonic() - asked_at < SECONDS_TO_END
+    assert time.monotonic() - signalled_at < SECONDS_TO_END
     assert (done.code, done.stop_reasons) == (75, "Interrupted. Run the same command again to resume.")
     assert job.state["owner"] is None
     shop.klaviyo.clear_failures()
@@ -99,8 +99,8 @@ def test_a_signal_ends_it_within_ten_seconds(shop: Sandbox, job: Job) -> None:
     assert len(shop.klaviyo.state()["events"]) == 8
 
 
-def test_a_signal_lets_the_page_end(shop: Sandbox, job: Job) -> None:
-    """Where it can within eight seconds: it is noted, and not repeated."""
+def test_a_signal_lets_the_page_finish(shop: Sandbox, job: Job) -> None:
+    """After a signal, a page that finishes within eight seconds is saved and not repeated."""
     shop.klaviyo.fail("^/api/events", delay=0.5)
     with job.started("--only", "orders", "--page", "1") as process:
         wait_until(lambda: any(call["operation"] == "create_event" for call in shop.klaviyo.requests()))
@@ -109,61 +109,63 @@ def test_a_signal_lets_the_page_end(shop: Sandbox, job: Job) -> None:
     assert job.state["passes"]["orders"]["read"] == 1
     shop.klaviyo.clear_failures()
     assert job.run("--only", "orders", "--page", "1").code == 0
-    assert set(_repeated(shop).values()) == {1}
+    assert set(_send_counts(shop).values()) == {1}
 
 
 @pytest.mark.parametrize(
     ("only", "operation"),
     [("orders", "create_event"), ("refunds", "create_event"), ("customers", "create_or_update_profile")],
 )
-def test_who_is_erased_while_it_runs_does_not_come_back(shop: Sandbox, job: Job, only: str, operation: str) -> None:
-    """What was sent after the erasure is undone."""
+def test_a_customer_erased_during_the_run_does_not_come_back(
+    shop: Sandbox, job: Job, only: str, operation: str
+) -> None:
+    """A profile that the run re-creates after the customer's erasure is erased again."""
     shop.klaviyo.fail("^/api/(events|profile-import)", delay=1)
     with job.started("--only", only) as process:
         wait_until(lambda: any(call["operation"] == operation for call in shop.klaviyo.requests()))
         shop.commercetools.delete("customers", "customer-1")
         assert result_of(process).code == 0
-    assert _people(shop) == {"customer-2", "customer-3", "customer-4"}
+    assert _profile_ids(shop) == {"customer-2", "customer-3", "customer-4"}
 
 
 @pytest.mark.parametrize("only", ["orders", "refunds", "customers"])
-def test_who_is_erased_after_a_kill_does_not_come_back(shop: Sandbox, job: Job, only: str) -> None:
-    """The page that was killed had sent something of them, and what they bought may be deleted as well."""
+def test_a_customer_erased_after_a_kill_does_not_come_back(shop: Sandbox, job: Job, only: str) -> None:
+    """The killed run's last page created a profile. The next run erases it, even if the orders are deleted too."""
     shop.commercetools.fail("/customers/customer-1", skip=1, **HANGS)
     with job.started("--only", only) as process:
-        wait_until(lambda: "customer-1" in _people(shop))
+        wait_until(lambda: "customer-1" in _profile_ids(shop))
         process.kill()
     shop.commercetools.clear_failures()
     shop.commercetools.delete("customers", "customer-1")
     for collection in ("orders", "payments"):
         shop.commercetools.delete(collection, f"{collection[:-1]}-1")
     assert job.run("--only", only).code == 0
-    assert _people(shop) == {"customer-2", "customer-3", "customer-4"}
+    assert _profile_ids(shop) == {"customer-2", "customer-3", "customer-4"}
 
 
-def test_who_is_erased_between_two_attempts_does_not_come_back(shop: Sandbox, job: Job) -> None:
-    """Klaviyo took what the first attempt sent, and said that it did not; the second one finds the customer gone."""
+def test_a_customer_erased_between_two_attempts_does_not_come_back(shop: Sandbox, job: Job) -> None:
+    """Klaviyo stored the first attempt's events but answered 503, and the second attempt finds the customer deleted."""
     shop.klaviyo.fail("^/api/events", status=503, apply=True)
     with job.started("--only", "orders") as process:
         wait_until(lambda: len(_reads_of(shop, "customer-1")) == 2)  # before the events, and after they failed
         shop.commercetools.delete("customers", "customer-1")
         shop.klaviyo.clear_failures()
         assert result_of(process).code == 0
-    assert _people(shop) == {"customer-2", "customer-3", "customer-4"}
+    assert _profile_ids(shop) == {"customer-2", "customer-3", "customer-4"}
 
 
 def _reads_of(sandbox: Sandbox, customer_id: str) -> list[Any]:
-    """The reads of a customer that were answered."""
+    """The answered reads of a customer."""
     requests = sandbox.commercetools.requests(kind="api")
     return [call for call in requests if call["path"].endswith(f"/customers/{customer_id}") and call["status"]]
 
 
-def _people(sandbox: Sandbox) -> set[str]:
+def _profile_ids(sandbox: Sandbox) -> set[str]:
     return {one["external_id"] for one in sandbox.klaviyo.state()["profiles"]}
 
 
-def test_two_runs_on_one_file(shop: Sandbox, job: Job) -> None:
-    """The second one sees that the first one is alive, and says whose it is."""
+def test_a_second_run_with_the_same_state_file_is_refused(shop: Sandbox, job: Job) -> None:
+    """A second run with the same state file is refused while the first one is alive, and names its process."""
     shop.klaviyo.fail("^/api/events", **HANGS)
     with job.started("--only", "orders") as process:
         wait_until(lambda: any(call["operation"] == "create_event" for call in shop.klaviyo.requests()))
@@ -173,8 +175,8 @@ def test_two_runs_on_one_file(shop: Sandbox, job: Job) -> None:
         assert process.poll() is None
 
 
-def test_a_state_file_that_can_not_be_written_for_a_moment(shop: Sandbox, job: Job) -> None:
-    """A write that fails is repeated, and the run goes on; one that is asked to end meanwhile ends."""
+def test_writing_the_state_file_is_retried(shop: Sandbox, job: Job) -> None:
+    """A failed write of the state file is retried until it succeeds, or until a signal ends the run."""
     folder, away = job.folder / "bucket", job.folder / "away"
     arguments = ("--only", "orders", "--state", "bucket/state.json")
     shop.klaviyo.fail("^/api/events", status=503)
@@ -199,7 +201,7 @@ def test_a_state_file_that_can_not_be_written_for_a_moment(shop: Sandbox, job: J
 
 
 def _await_line(process: "subprocess.Popen[str]", message: str) -> None:
-    """Read what a run says until it says that."""
+    """Read a run's log up to this message."""
     assert process.stdout
     for line in process.stdout:
         if json.loads(line)["message"] == message:
@@ -208,7 +210,7 @@ def _await_line(process: "subprocess.Popen[str]", message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "reason"),
     [
         ({"project": "other-shop"}, "belongs to another commercetools project (other-shop, not shop)"),
         ({"account": "OTHER1"}, "belongs to another Klaviyo account (OTHER1, not SANDBX)"),
@@ -216,22 +218,22 @@ def _await_line(process: "subprocess.Popen[str]", message: str) -> None:
         ({"version": 99}, "is not the state file of a backfill"),
     ],
 )
-def test_the_state_of_another_run_is_refused(shop: Sandbox, job: Job, changed: dict[str, Any], said: str) -> None:
-    """In one line, before anything is sent; --restart begins anew."""
+def test_the_state_of_another_run_is_refused(shop: Sandbox, job: Job, changed: dict[str, Any], reason: str) -> None:
+    """Another run's state file is refused with one line before anything is sent. `--restart` starts over."""
     assert job.run("--only", "customers").code == 0
     shop.klaviyo.reset()
     path = job.folder / "backfill-state.json"
     path.write_text(json.dumps({**job.state, **changed}), encoding="utf-8")
     refused = job.run("--only", "customers")
-    assert (refused.code, said in refused.stop_reasons) == (78, True)
+    assert (refused.code, reason in refused.stop_reasons) == (78, True)
     assert answered_calls(shop, "create_or_update_profile") == []
     if "version" not in changed:
         assert job.run("--only", "customers", "--restart").code == 0
-        assert len(_people(shop)) == 4
+        assert len(_profile_ids(shop)) == 4
 
 
-def test_other_options_wait_until_a_run_is_done(shop: Sandbox, job: Job) -> None:
-    """A run that is not done keeps its file; one that is done leaves it to the next."""
+def test_an_unfinished_run_resumes_only_with_its_options(shop: Sandbox, job: Job) -> None:
+    """An unfinished run can't be resumed with other options. After a finished one they are accepted."""
     shop.klaviyo.fail("^/api/events", **HANGS)
     with job.started("--only", "orders") as process:
         wait_until(lambda: any(call["operation"] == "create_event" for call in shop.klaviyo.requests()))
@@ -245,8 +247,8 @@ def test_other_options_wait_until_a_run_is_done(shop: Sandbox, job: Job) -> None
 
 
 @pytest.mark.usefixtures("shop")
-def test_settings_that_change_nothing_of_what_is_sent_may_change(job: Job, tmp_path: Path) -> None:
-    """The pace can be changed in the middle of a run; what bodies look like only when it is said."""
+def test_only_settings_of_the_pace_may_change(job: Job, tmp_path: Path) -> None:
+    """Between runs the pace may change. Settings that change what is sent need `--keep-rules`."""
     pace, bodies = tmp_path / "pace.toml", tmp_path / "bodies.toml"
     pace.write_text("[backfill]\nshare = 0.3\n[limits]\nread_timeout = 9\n", encoding="utf-8")
     bodies.write_text('[metrics]\nplaced_order = "Ordered"\n', encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What happens to products while Klaviyo's bulk jobs that create them are queued, or after their run was killed."""
+"""Products that change while Klaviyo's bulk jobs create them, or after the backfill was killed."""
 
 import signal
 import subprocess
@@ -18,24 +18,24 @@ from tests.functional.job_runs import Job, answered_calls, operation_counts, res
 CATALOG = ("--only", "categories", "--only", "products")
 ITEMS, VARIANTS = "bulk_create_catalog_items", "bulk_create_catalog_variants"
 SECONDS = 6.0
-"""Of a job: time for everything to happen while it is queued."""
+"""Seconds that a job stays queued: enough for all changes."""
 SECONDS_TO_END = 10.0
 Deliver = Callable[[Json], object]
 
 
 def _edited(sandbox: Sandbox, number: int, edit: Callable[[Json], None], kind: str = "ProductPublished") -> Json:
-    """Change the current side of a product; the message of it."""
-    own = f"product-{number}"
-    master = deepcopy(sandbox.commercetools.document("products", own)["masterData"])
+    """Change a product's current data; return the Message about it."""
+    product_id = f"product-{number}"
+    master = deepcopy(sandbox.commercetools.document("products", product_id)["masterData"])
     edit(master)
-    document = sandbox.commercetools.patch("products", own, {"masterData": master})
-    return message(kind, "product", own, resourceVersion=document["version"], createdAt=now())
+    document = sandbox.commercetools.patch("products", product_id, {"masterData": master})
+    return message(kind, "product", product_id, resourceVersion=document["version"], createdAt=now())
 
 
 def _stock(sandbox: Sandbox, kind: str, document: Json) -> Json:
     sandbox.commercetools.put("inventory", document)
-    told = {"version": document["version"], "resourceUserProvidedIdentifiers": {"sku": document["sku"]}}
-    return change(kind, "inventory-entry", document["id"], modifiedAt=now(), **told)
+    fields = {"version": document["version"], "resourceUserProvidedIdentifiers": {"sku": document["sku"]}}
+    return change(kind, "inventory-entry", document["id"], modifiedAt=now(), **fields)
 
 
 def _unpublish(master: Json) -> None:
@@ -65,8 +65,8 @@ def _gain(lost: Json) -> Callable[[Json], None]:
     return gain
 
 
-def happen(sandbox: Sandbox, deliver: Deliver) -> None:
-    """Eight products change, each in another way, and a message tells of it."""
+def change_products(sandbox: Sandbox, deliver: Deliver) -> None:
+    """Change ten products, each in a different way, and deliver the notification of each change."""
     deliver(_edited(sandbox, 1, _rename))
     deliver(_stock(sandbox, "ResourceUpdated", entry("entry-2", "2/1", 77, version=2)))
     deliver(_stock(sandbox, "ResourceCreated", entry("entry-20", "3/7", 55)))
@@ -83,12 +83,12 @@ def happen(sandbox: Sandbox, deliver: Deliver) -> None:
     deliver({**created, "createdAt": now()})
 
 
-def _nobody(_: Json) -> None:
-    """No function is there."""
+def _drop(_: Json) -> None:
+    """Deliver nothing, as if no function were deployed."""
 
 
-def _stocked(sandbox: Sandbox) -> None:
-    """The tenth product has standalone prices; jobs take their time, and what lists show is two seconds old."""
+def _prepare(sandbox: Sandbox) -> None:
+    """Give the tenth product standalone prices, slow down jobs, and let lists lag by two seconds."""
     sandbox.commercetools.patch("products", "product-10", {"priceMode": "Standalone"})
     sandbox.klaviyo.jobs(SECONDS)
     sandbox.klaviyo.lag(2)
@@ -110,12 +110,12 @@ def test_the_newest_state_wins(
     operation: str,
     live: bool,  # noqa: FBT001
 ) -> None:
-    """Whether the function handled the messages while the job was queued, or nobody; only what changed is mended."""
-    deliver: Deliver = _delivering(serve()) if live else _nobody
-    _stocked(bulk_shop)
+    """Changes while a job is queued win, with or without the live function. Only what changed is written again."""
+    deliver: Deliver = _delivering(serve()) if live else _drop
+    _prepare(bulk_shop)
     with job.started(*CATALOG) as process:
         wait_until(_has_begun(bulk_shop, operation))
-        happen(bulk_shop, deliver)
+        change_products(bulk_shop, deliver)
         done = result_of(process)
     assert (done.code, job.error_lines()) == (0, [])
     assert catalog_problems(bulk_shop, settings) == []
@@ -135,21 +135,21 @@ def _delivering(function: Function) -> Deliver:
 
 @pytest.mark.parametrize("operation", [ITEMS, VARIANTS])
 @pytest.mark.timeout(240)
-def test_nothing_stale_stands_after_a_kill(
+def test_no_stale_state_stays_after_a_kill(
     bulk_shop: Sandbox,
     job: Job,
     settings: Settings,
     serve: Serve,
     operation: str,
 ) -> None:
-    """The job of a killed run is at work while the shop changes, and its run is resumed at once."""
+    """The shop changes while a killed run's job is still working. The resumed run restores the newest state."""
     deliver = _delivering(serve())
-    _stocked(bulk_shop)
+    _prepare(bulk_shop)
     with job.started(*CATALOG) as process:
         wait_until(_has_begun(bulk_shop, operation))
         process.kill()
     assert min(job.state["passes"]["products"]["unfinished"]["creates"]["product-5"]) == "5/1"
-    happen(bulk_shop, deliver)
+    change_products(bulk_shop, deliver)
     done = job.run(*CATALOG)
     assert (done.code, job.error_lines()) == (0, [])
     assert catalog_problems(bulk_shop, settings) == []
@@ -157,12 +157,12 @@ def test_nothing_stale_stands_after_a_kill(
 
 
 @pytest.mark.timeout(240)
-def test_killed_again_and_again_it_ends_as_if_it_had_not_been(
+def test_repeated_kills_leave_the_right_catalog(
     bulk_shop: Sandbox,
     job: Job,
     settings: Settings,
 ) -> None:
-    """Before a job, while it is queued, and while it is looked at."""
+    """A run killed before a job, while it is queued and while it is polled still completes in the end."""
     bulk_shop.klaviyo.jobs(2)
     for operation in (ITEMS, "get_bulk_create_catalog_items_job", VARIANTS, "get_bulk_create_variants_job"):
         before = operation_counts(bulk_shop)[operation]
@@ -176,8 +176,8 @@ def test_killed_again_and_again_it_ends_as_if_it_had_not_been(
     assert job.state["passes"]["products"]["read"] == 12
 
 
-def test_a_signal_ends_it_while_a_job_is_queued(bulk_shop: Sandbox, job: Job, settings: Settings) -> None:
-    """Within ten seconds, with 75; the same command goes on."""
+def test_a_signal_while_a_job_is_queued_ends_the_run(bulk_shop: Sandbox, job: Job, settings: Settings) -> None:
+    """A signal ends the run within ten seconds with exit code 75, and the same command resumes."""
     bulk_shop.klaviyo.jobs(30)
     with job.started(*CATALOG) as process:
         wait_until(_has_begun(bulk_shop, ITEMS))
@@ -185,7 +185,7 @@ def test_a_signal_ends_it_while_a_job_is_queued(bulk_shop: Sandbox, job: Job, se
         try:
             process.wait(SECONDS_TO_END)
         except subprocess.TimeoutExpired:
-            pytest.fail("it has not ended")
+            pytest.fail(f"the run has not ended within {SECONDS_TO_END:.0f} s")
         assert result_of(process).code == 75
     bulk_shop.klaviyo.jobs(0)
     assert job.run(*CATALOG).code == 0
