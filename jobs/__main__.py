@@ -27,7 +27,7 @@ _PROGRAM = "python -m jobs"
 _JOBS = ("backfill", "reconcile", "prices")
 _EXIT_ZERO = (WITH_ERRORS, DRIFT)
 _ALERT_AFTER_RUNS = 2
-"""Runs in a row with more drift than `[reconcile] max_drift`."""
+"""This many runs in a row with more drift than `[reconcile] max_drift` are logged as an error."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -45,12 +45,12 @@ def main(arguments: Sequence[str]) -> None:
     except ConfigurationError as error:
         problems = error.problems
     run = {"backfill": _backfill, "reconcile": _reconcile, "prices": _prices}[name]
-    outcome, is_printed = run(arguments[1:], rules, settings, problems)
+    outcome, prints_report = run(arguments[1:], rules, settings, problems)
     if outcome.message:
         log.warning(f"{name} stopped" if outcome.code > DRIFT else f"{name} ended", why=outcome.message)
-    if is_printed:
+    if prints_report:
         sys.stdout.write(encoded(outcome.report).decode() + "\n")
-    elif "drifting_runs" in outcome.report and "seconds" in outcome.report:
+    elif "drifting_runs" in outcome.report and "seconds" in outcome.report:  # a comparison that was not stopped
         _log_reconciled(outcome)
     else:
         log.info(f"{name} ended", code=outcome.code, **outcome.report)
@@ -66,6 +66,7 @@ def _log_reconciled(outcome: Outcome) -> None:
 def _backfill(
     arguments: Sequence[str], rules: SyncRules, settings: Settings | None, problems: Sequence[str]
 ) -> tuple[Outcome, bool]:
+    """Run a backfill. Returns its outcome, and True if the report is printed as one JSON object instead of logged."""
     options = backfill_options.parse_options(arguments, rules.backfill, f"{_PROGRAM} backfill")
     ready = _require_settings(settings, problems)
     exit_unless_confirmed(options, ready)
@@ -90,7 +91,7 @@ def _prices(
 
 
 def _require_settings(settings: Settings | None, problems: Sequence[str]) -> Settings:
-    """The settings. Wrong ones end the process, but only after the options are parsed."""
+    """The settings. Wrong ones end the process, but only after the options are parsed, so that `--help` works."""
     if settings is None:
         log.error("settings are wrong", problems=list(problems))
         sys.exit(REFUSED)

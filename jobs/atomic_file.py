@@ -4,8 +4,8 @@ import os
 import uuid
 from pathlib import Path
 
-_MINE = uuid.uuid4().hex
-"""Part of this process's temporary file names. Containers may share host name and pid, so those are not unique."""
+_PROCESS_ID = uuid.uuid4().hex
+"""Part of this process's temporary file names. Host name and pid would not do: containers may share both."""
 
 
 def create(path: Path, content: str) -> None:
@@ -13,7 +13,7 @@ def create(path: Path, content: str) -> None:
 
     If two processes try at once, one succeeds. On a file system without links, both may, and the later file stays.
     """
-    temporary = _written(path, content)
+    temporary = _write_temporary(path, content)
     try:
         os.link(temporary, path)
     except FileExistsError:
@@ -28,12 +28,12 @@ def create(path: Path, content: str) -> None:
 
 def replace(path: Path, content: str) -> None:
     """Create or replace a file. Raises OSError if it can't be written."""
-    _written(path, content).replace(path)
+    _write_temporary(path, content).replace(path)
 
 
-def _written(path: Path, content: str) -> Path:
-    """Write the content to a temporary file next to `path`."""
-    temporary = path.with_name(f"{path.name}.{_MINE}.tmp")
+def _write_temporary(path: Path, content: str) -> Path:
+    """Write the content to a temporary file next to `path`, and return its path."""
+    temporary = path.with_name(f"{path.name}.{_PROCESS_ID}.tmp")
     with temporary.open("w", encoding="utf-8") as file:
         file.write(content)
         file.flush()

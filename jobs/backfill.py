@@ -1,7 +1,8 @@
-"""The backfill: pass by pass, window by window, page by page. The state file names a page before it begins.
+"""The backfill: pass by pass, page by page; orders also window by window, which is a time span such as a month.
 
-If the run is killed, the next run repeats the page, and its events have the same ids. A page that was killed may also
-have re-created the profile of a customer who was erased in the meantime; the next run finds and erases those profiles.
+The state file records a page before it begins. If the run is killed, the next run repeats the page, and its events have
+the same ids. The killed run may also have re-created the profile of a customer who was erased in the meantime; the next
+run finds and erases those profiles.
 """
 
 from collections import Counter
@@ -15,14 +16,14 @@ from clients.predicates import chunks
 from core.errors import DeadLetter, SyncError, TryAgain
 from core.logs import log
 from handlers.erasure import BROUGHT_BACK, erase_if_job_brought_back
-from jobs.batch import Batch, Work
+from jobs.batch import Batch
 from jobs.outcome import InterruptedRunError
 from jobs.passes import ALL, CHANGED, Bulk, Document, Pass
 from jobs.reading import Page, PageSize
 from jobs.run import Run
 from jobs.selection import Selection, Window, format_time
 from jobs.state import PassState
-from jobs.units import Attempt, UnitResult
+from jobs.units import Attempt, UnitResult, Work
 from jobs.workers import Workers
 
 _DELETED = "deleted_meanwhile"
@@ -45,7 +46,7 @@ def backfill(run: Run, passes: Sequence[Pass]) -> None:
                 try:
                     _PassRun(run, backfill_pass, workers).do()
                 finally:
-                    workers.done(0)
+                    workers.count_done(0)  # adds the seconds since the last page
         else:
             log.info(f"backfill: {backfill_pass.name} are disabled in sync.toml")
         state.finished = True
@@ -59,7 +60,7 @@ def _recover(run: Run, backfill_pass: Pass, state: PassState | None) -> None:
     with Workers(run, backfill_pass) as workers:
         _PassRun(run, backfill_pass, workers).recover_unfinished(state.unfinished)
     state.unfinished = None
-    if state == PassState():
+    if state == PassState():  # from a run that is not resumed: keep it out of the report
         del run.state.passes[backfill_pass.name]
 
 
@@ -119,11 +120,11 @@ class _PassRun:
             first = self._workers.call(lambda: run.reader.first_created(self._pass.collection))
             state.span = [format_time(first or run.selection.until), format_time(run.selection.until)]
         windows = run.selection.windows(datetime.fromisoformat(state.span[0]))
-        noted = [[format_time(begin), format_time(end)] for begin, end in windows]
-        begin = noted.index(state.window) if state.window in noted else 0
-        for window, as_noted in zip(windows[begin:], noted[begin:], strict=True):
-            if state.window != as_noted:
-                state.window, state.after = as_noted, ""
+        formatted = [[format_time(begin), format_time(end)] for begin, end in windows]
+        current = formatted.index(state.window) if state.window in formatted else 0
+        for window, as_text in zip(windows[current:], formatted[current:], strict=True):
+            if state.window != as_text:
+                state.window, state.after = as_text, ""
             yield window
 
     def _do_pages(self, window: Window | None) -> None:
@@ -194,7 +195,7 @@ class _PassRun:
             raise InterruptedRunError(leaves_threads=False)
 
     def _documents(self, ids: Sequence[str]) -> Sequence[Document]:
-        """The documents with these ids. If handlers read them, the ids suffice, even of deleted documents."""
+        """The documents with these ids. If handlers read them by id, it returns just the ids, even of deleted ones."""
         if self._pass.by_id:
             return [{"id": own_id} for own_id in ids]
         return self._run.reader.by_ids(self._pass.collection, ids)
@@ -222,7 +223,7 @@ class _PassRun:
     ) -> None:
         """Process the documents of a page, then move the cursor to `after`. Raises StoppedError.
 
-        `ids` are the ids the page was read by, if it was; those without a document count as deleted.
+        If the page was read by ids, these are `ids`; those without a document count as deleted.
         """
         customers = self._workers.call(lambda: sorted(self._pass.customers(documents, self._run.reader)))
         began = self._mark_unfinished(datetime.now(UTC), customers)
@@ -264,16 +265,19 @@ class _PassRun:
                 sent += 1
         state.count(skipped, failed, sent, calls)
         state.after, state.unfinished = after, None
-        self._workers.done(len(units))
-        if run.selection.ids is None:  # with --ids, documents that were refused before are expected
-            run.brake(units[own_id] for own_id in sorted(units))
+        self._workers.count_done(len(units))
+        if (
+            run.selection.ids is None
+        ):  # with --ids refusals are normal: the ids are often those that were refused before
+            run.require_few_refusals(units[own_id] for own_id in sorted(units))
         if run.stop.is_set():
             raise InterruptedRunError(leaves_threads=False)
 
     def _record_failure(self, own_id: str, error: SyncError, began: str) -> None:
-        """Add a failure to the errors file, with the time since which something may have been sent.
+        """Add a failure to the errors file. A failed erasure is recorded for the customer, whatever the pass.
 
-        A failed erasure is recorded for the customer, whatever the pass.
+        `began` is when the page began. If the document may have been sent since then, or since an earlier run, the line
+        has that time.
         """
         since = self._failed_since(own_id)
         since_text = since.isoformat() if since else began

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 from core.errors import TryAgain
 from jobs.outcome import INTERRUPTED, InterruptedRunError, StoppedError
 from jobs.run import Run
-from jobs.units import Attempt, UnitResult, with_retries
+from jobs.units import UnitResult, Work, with_retries
 
 LISTS_LAG = 5.0
 """Seconds after which lists show earlier writes: Klaviyo's lists of jobs, and commercetools' lists of documents."""
@@ -21,7 +21,6 @@ UNLISTED_JOBS_WAIT = 300.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 5.0
 _FORBIDDEN = 403
 
-Work = Callable[[Attempt], None]
 T = TypeVar("T")
 
 
@@ -70,10 +69,10 @@ class Batch(ABC):
     def wait_for_jobs(self) -> None:
         """Wait for all jobs started since `began`, even those whose ids were lost with an answer or a killed run."""
 
-    def resume(self, _noted: Mapping[str, Any]) -> None:
-        """Wait for the jobs of a batch that was killed, by its `resume_data`.
+    def resume(self, _resume_data: Mapping[str, Any]) -> None:
+        """Wait for the jobs of a batch that was killed, given its `resume_data`.
 
-        Then `remaining` holds the work that undoes what the batch left behind.
+        Afterwards `remaining` holds the work that undoes what the batch left behind.
         """
         self.wait_for_jobs()
 

@@ -24,14 +24,14 @@ WithRetries = Callable[[Callable[[], Any]], Any]
 
 @dataclass(frozen=True, slots=True)
 class _OptIn:
-    """A customer who opted in: the answer and its time by channel, and the addresses."""
+    """A customer who opted in: the answer with its time, and the address, by channel."""
 
-    wanted_by_channel: Mapping[Channel, ShopAnswer]
+    answers: Mapping[Channel, ShopAnswer]
     addresses: Mapping[Channel, str]
 
 
 class ConsentBatch:
-    """The customers of a batch whose consent field says yes, with a time. A no changes nothing here."""
+    """The customers of a batch whose consent field says yes, with a time. It unsubscribes nobody."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -40,30 +40,30 @@ class ConsentBatch:
 
     def add(self, customer: Customer, attributes: JsonObject) -> None:
         """Record a customer's answers; `attributes` are the profile's."""
-        wanted_by_channel = {
-            channel: want
+        answers = {
+            channel: answer
             for channel, place in self._rules.places.items()
-            if (want := shop_answer(customer, place, self._rules)).answer and want.at
+            if (answer := shop_answer(customer, place, self._rules)).answer and answer.at
         }
         addresses: dict[Channel, str] = {"email": attributes["email"]}
         if phone := attributes.get("phone_number"):
             addresses["sms"] = phone
-        if wanted_by_channel:
-            self._opt_ins[customer["id"]] = _OptIn(wanted_by_channel, addresses)
+        if answers:
+            self._opt_ins[customer["id"]] = _OptIn(answers, addresses)
 
     def subscribe(self, with_retries: WithRetries, ids: Sequence[str]) -> list[str]:
-        """Subscribe customers who opted in. Returns the ids of those whom Klaviyo does not list yet, or refuses."""
-        wanting = [own_id for own_id in ids if own_id in self._opt_ins]
-        shown: set[str] = set()
+        """Subscribe those of the customers who opted in. Returns the ids that Klaviyo does not list yet, or refuses."""
+        opted_in = [own_id for own_id in ids if own_id in self._opt_ins]
+        listed: set[str] = set()
         due: list[tuple[str, Subscriber]] = []
-        for chunk in chunks(wanting):
+        for chunk in chunks(opted_in):
             profiles = with_retries(partial(self._services.klaviyo.lists.profiles, chunk, with_consent=True))
             for profile in profiles:
                 own_id = profile["attributes"]["external_id"]
-                shown.add(own_id)
+                listed.add(own_id)
                 if subscriber := self._subscriber(own_id, profile):
                     due.append((own_id, subscriber))
-        left = [own_id for own_id in wanting if own_id not in shown]
+        remaining = [own_id for own_id in opted_in if own_id not in listed]
         for begin in range(0, len(due), MAX_SUBSCRIBERS):
             part = due[begin : begin + MAX_SUBSCRIBERS]
             try:
@@ -71,8 +71,8 @@ class ConsentBatch:
                 with_retries(call)
             except DeadLetter as refused:  # most likely because of one of them: the live handler finds out which
                 log.warning("bulk subscribe refused", status=refused.status, code=refused.code)
-                left += [own_id for own_id, _ in part]
-        return left
+                remaining += [own_id for own_id, _ in part]
+        return remaining
 
     def _subscriber(self, own_id: str, profile: JsonObject) -> Subscriber | None:
         opt_in, now = self._opt_ins[own_id], datetime.now(UTC)
@@ -80,10 +80,10 @@ class ConsentBatch:
         channels = dict(self._to_subscribe(opt_in, person, now))
         if not channels:
             return None
-        return Subscriber(person.id, channels, {channel: opt_in.wanted_by_channel[channel].at for channel in channels})
+        return Subscriber(person.id, channels, {channel: opt_in.answers[channel].at for channel in channels})
 
     def _to_subscribe(self, opt_in: _OptIn, person: Person, now: datetime) -> Iterator[tuple[Channel, str]]:
-        for channel, want in opt_in.wanted_by_channel.items():
-            decision = decide(want, klaviyo_consent(person.attributes, channel), self._rules, now)
+        for channel, answer in opt_in.answers.items():
+            decision = decide(answer, klaviyo_consent(person.attributes, channel), self._rules, now)
             if decision.action == "subscribe" and (address := person.address(channel)):
                 yield channel, address

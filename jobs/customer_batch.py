@@ -31,9 +31,9 @@ PAGE_SIZE = 500
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """The version of a customer that was read, and the profile as the import takes it.
+    """A customer to import: the version that was read, and the profile without the fields that are null.
 
-    With `clears` the upsert would clear fields; an import can't, so those are left out of `data`.
+    An upsert clears fields that are null, an import can't. `clears` is True if the profile has such fields.
     """
 
     version: int
@@ -110,7 +110,7 @@ class CustomerBatch(Batch):
         self.results |= {own_id: UnitResult() for own_id in ids if own_id not in self.remaining}
 
     def wait_for_jobs(self) -> None:
-        """Wait for all imports started since the batch was. A key that may not list imports has not started any."""
+        """Wait for all imports started since the batch began. A key that may not list imports has not started any."""
         self.pause(LISTS_LAG)
         since, until = self.began - CLOCK_SKEW, datetime.now(UTC) + CLOCK_SKEW
         imports = self.run.services.klaviyo.imports
@@ -124,6 +124,7 @@ class CustomerBatch(Batch):
     def _start_job(self) -> str | None:
         """Start the import and return its id; None if the key lacks a scope. Raises DeadLetter if it is refused."""
         imports = self.run.services.klaviyo.imports
+        # Only to find out if the key may list imports: without that, `wait_for_jobs` could not wait for this one.
         if self.if_allowed(lambda: imports.has_open_jobs(self.began, self.began)) is None:
             return None
         return self.if_allowed(lambda: imports.begin([row.data for row in self._rows.values()]))
@@ -171,26 +172,26 @@ class CustomerBatch(Batch):
     def _recheck(self) -> None:
         """Read the customers again. Leave changed ones to the live handler, and erase those deleted since."""
         ids = sorted(self._rows)
-        now: dict[str, int] = {}
+        versions: dict[str, int] = {}
         after, size, is_last = "", PageSize(PAGE_SIZE), False
         bounds = [f"id >= {literal(ids[0])} and id <= {literal(ids[-1])}"]
         while not is_last:
             page = self.run.reader.page("customers", [*self.where, *bounds], after, size)
-            now |= {customer["id"]: customer["version"] for customer in page.documents}
+            versions |= {customer["id"]: customer["version"] for customer in page.documents}
             after, is_last = page.documents[-1]["id"] if page.documents else "", page.is_last
         self._leave_to_handler(
-            [own_id for own_id, row in self._rows.items() if own_id in now and now[own_id] != row.version]
+            [own_id for own_id, row in self._rows.items() if own_id in versions and versions[own_id] != row.version]
         )
-        self.remaining |= {own_id: partial(self._erase, own_id) for own_id in self._rows if own_id not in now}
+        self.remaining |= {own_id: partial(self._erase, own_id) for own_id in self._rows if own_id not in versions}
 
     def _erase(self, own_id: str, attempt: Attempt) -> None:
-        """Erase a deleted customer's profile if the import created it; then Ignored is raised.
+        """Erase a deleted customer's profile if the import created it, then raise Ignored.
 
-        If the customer still exists (the list was behind), the live handler copies it.
+        If the customer exists after all (commercetools' list was behind), the live handler copies it instead.
         """
         try:
             erase_if_job_brought_back(own_id, self.began, self.run.services)
-        except Ignored:  # the customer still exists: the list was behind
+        except Ignored:
             self._copy(own_id, attempt)
         else:
             raise Ignored("deleted_meanwhile")
@@ -201,7 +202,7 @@ def _id_at(ids: Sequence[str], index: int | None) -> str:
 
 
 def _without_null(value: Any) -> Any:
-    """A body without the fields that are null, which would clear a profile's."""
+    """A body without the fields that are null."""
     if not isinstance(value, dict):
         return value
     return {name: _without_null(part) for name, part in value.items() if part is not None}

@@ -44,7 +44,7 @@ class DryRun:
     def estimate_pass(self, backfill_pass: Pass, page: int | None) -> PassEstimate:
         """Count what a pass would do. Raises StoppedError if commercetools can't be read."""
         rules, bulk = self._settings.sync, backfill_pass.bulk if self._selection.ids is None else None
-        estimate = PassEstimate(bulk_records=bulk.records if bulk and bulk.is_on(rules) else None)
+        estimate = PassEstimate(record_limits=bulk.record_limits if bulk and bulk.is_on(rules) else None)
         if not backfill_pass.is_on(rules):
             return estimate
         count: Callable[[Document, Any, PassEstimate], None] = {
@@ -153,7 +153,7 @@ class DryRun:
         self.new_profiles.add_customer(customer["id"])
 
     def _order(self, order: Any, _: Any, estimate: PassEstimate) -> None:
-        require_included(order, self._selection.wanted)
+        require_included(order, self._selection.history)
         if not _email(order) and not order.get("customerId"):
             raise Ignored("no_profile")
         self._add_events(estimate, order_history(order, self._settings)(_with_placeholder_owner(order)))
@@ -162,7 +162,7 @@ class DryRun:
         refunds = refunds_of(payment, self._settings, partial(is_covered, selection=self._selection))
         if not order:
             raise Ignored("no_order")
-        require_included(order, self._selection.wanted)
+        require_included(order, self._selection.history)
         self._add_events(estimate, refund_history(payment, refunds, self._settings)(_with_placeholder_owner(order)))
 
     def _add_events(self, estimate: PassEstimate, stages: Stages) -> None:

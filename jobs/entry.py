@@ -31,6 +31,7 @@ from jobs.state_claim import claim
 from jobs.units import access_denied
 
 _WITHOUT_EFFECT_ON_BODIES = {"limits", "backfill", "reconcile"}
+_FORBIDDEN = 403
 _NO_CONSENT_TIME = (
     "--with-consent needs [consent] email or sms, and consented_at: nobody may be subscribed without the time of their"
     " consent. Nothing was sent."
@@ -170,6 +171,3 @@ def _account(services: Services) -> str:
             raise StoppedError(
                 INTERRUPTED, f"Klaviyo does not answer ({error.reason}). Run the same command again to resume."
             ) from None
-
-
-_FORBIDDEN = 403

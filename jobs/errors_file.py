@@ -17,7 +17,7 @@ class ErrorsFile:
         self.path.unlink(missing_ok=True)
 
     def add(self, resource: str, pass_name: str, error: SyncError, since: str = "") -> None:
-        """Append a resource and why it failed. `since`: when the first attempt began that may have sent something."""
+        """Append a resource and why it failed. `since`: when the first attempt that may have sent something began."""
         entry: dict[str, object] = {"resource": resource, "pass": pass_name, "reason": error.reason}
         entry |= {"since": since} if since else {}
         details = {name: getattr(error, name, None) for name in ("status", "code", "pointer")}

@@ -9,7 +9,7 @@ from math import ceil
 from typing import Any
 
 from clients.klaviyo_quotas import QUOTAS
-from jobs.passes import Records
+from jobs.passes import RecordLimits
 from mappers.mapped import Mapped
 
 _MINUTES_PER_HOUR = 60
@@ -36,15 +36,15 @@ class PassEstimate:
     unmappable: list[str] = field(default_factory=list)
     """The first 20 resources that can't be mapped or that Klaviyo's SDK refuses; `failed` counts all of them."""
     failed: int = 0
-    bulk_records: Records | None = None
-    """The batch sizes, if the pass uses Klaviyo's bulk jobs."""
+    record_limits: RecordLimits | None = None
+    """The records per batch, if the pass uses Klaviyo's bulk jobs."""
 
     def hours(self, share: float) -> float:
         """Hours at a share of Klaviyo's rate limits, if Klaviyo has none of the data yet and all of it is written."""
         minutes = max((count / (QUOTAS[name].steady * share) for name, count in self.writes.items()), default=0.0)
         records = sum(self.writes.values())
-        if self.bulk_records and records >= self.bulk_records.min_records:
-            minutes = min(minutes, ceil(records / self.bulk_records.max_records) * _MINUTES_PER_BATCH)
+        if self.record_limits and records >= self.record_limits.min_records:
+            minutes = min(minutes, ceil(records / self.record_limits.max_records) * _MINUTES_PER_BATCH)
         return minutes / _MINUTES_PER_HOUR
 
     def add_event(self, body: Mapping[str, Any]) -> None:
@@ -56,7 +56,7 @@ class PassEstimate:
             self.values[metric][attributes["value_currency"]] += Decimal(str(attributes["value"]))
 
     def add_write(self, operation: str, mapped: Mapped | None = None) -> None:
-        """Count a write, and if its body was shortened."""
+        """Count a write, and a cut if its body was shortened."""
         self.writes[operation] += 1
         self.cuts += bool(mapped and mapped.cuts)
 

@@ -1,6 +1,7 @@
 """The notifications that jobs pass to the live handlers, as if commercetools had sent them.
 
-Jobs write through the live handlers alone, so locks, guards and re-reads are the same as for messages.
+So a job's writes have the same locks, guards and re-reads as those of messages. The exception is Klaviyo's bulk jobs
+(`jobs.batch`).
 """
 
 from core.notification import Notification, Resource
@@ -9,7 +10,7 @@ from jobs.units import Attempt
 from pipeline import sync
 
 _CATALOG = ("category", "product")
-"""Their handlers make extra calls for a message with a time under a minute ago, so their retries carry no time."""
+"""Retries carry no time: these handlers make extra calls if a message is under a minute old."""
 
 
 def job_notification(
@@ -17,7 +18,7 @@ def job_notification(
 ) -> Notification:
     """The notification of a unit of work.
 
-    A retry carries its attempt number and the time of the first attempt, so that handlers check for erasures since.
+    A retry carries its attempt number and the time of the first attempt, so the handlers check for erasures since then.
     A first attempt carries no time, so it counts as an old message.
     """
     payload = {"createdAt": attempt.began.isoformat()} if attempt.number > 1 and type_id not in _CATALOG else {}

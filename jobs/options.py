@@ -40,7 +40,7 @@ class Options:
     @property
     def needs_confirmation(self) -> bool:
         """True if someone must confirm that flows may start."""
-        return self.selection.wanted.flows and not (self.dry_run or self.yes)
+        return self.selection.history.flows and not (self.dry_run or self.yes)
 
 
 def parse_options(
@@ -77,8 +77,8 @@ def parse_options(
         passes = tuple(name for name in passes if name in ids)
     if since and since >= until:
         parser.error("--since must be before --until")
-    wanted = HistoryOptions(args.flows, not args.skip_guests)
-    selection = Selection(passes, since, until, now, args.window, not args.oldest_first, ids, wanted)
+    history = HistoryOptions(args.flows, not args.skip_guests)
+    selection = Selection(passes, since, until, now, args.window, not args.oldest_first, ids, history)
     resume_key: dict[str, object] = {"since": args.since, "until": args.until, "window": args.window}
     resume_key |= {"oldest_first": args.oldest_first, "flows": args.flows, "skip_guests": args.skip_guests}
     resume_key |= {"ids": ids_digest(ids) if ids is not None else None}
@@ -99,7 +99,7 @@ def default_state_path() -> Path:
 
 
 def with_times(selection: Selection, times: Mapping[str, str]) -> Selection:
-    """The selection with the times of the run's first start: "now", and spans before it, have moved since."""
+    """The selection with the times at which the run first started: a resumed run's own "now" is later."""
     since = times["since"]
     return replace(
         selection,
@@ -135,7 +135,7 @@ def _parser(rules: BackfillRules, program: str, parents: Sequence[argparse.Argum
     add("--state", type=Path, metavar="FILE", help="where progress is saved (default: BACKFILL_STATE, else"
         " backfill-state.json)", default=default_state_path())  # fmt: skip
     add("--errors", type=Path, metavar="FILE", help="where failures are saved (default: backfill-errors.jsonl, next to"
-        " the state file)")  # fmt: skip
+        " the state file; with --ids x.jsonl: x.left.jsonl)")  # fmt: skip
     add("--share", type=share_of, default=rules.share, metavar="0.5", help="share of Klaviyo's rate limits to use while"
         f" other callers need them too (default: {rules.share})")  # fmt: skip
     add("--oldest-first", action="store_true", help="start with the oldest orders instead of the newest")

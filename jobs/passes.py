@@ -35,13 +35,13 @@ CHANGED = "changed_meanwhile"
 """The reason for which a document is postponed to the end of its pass."""
 
 Document = Any
-Work = Callable[[Document, Attempt, Selection, Services], None]
-Copy = Callable[[str, Attempt], None]
-Customers = Callable[[Sequence[Document], Reader], set[str]]
+DocumentWork = Callable[[Document, Attempt, Selection, Services], None]
+CopyById = Callable[[str, Attempt], None]
+CustomersOf = Callable[[Sequence[Document], Reader], set[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Records:
+class RecordLimits:
     """Records per batch: at most about `max_records`; with fewer than `min_records` no bulk jobs are used."""
 
     min_records: int
@@ -57,7 +57,7 @@ class Bulk:
 
     page_size: int
     min_documents: int
-    records: Records
+    record_limits: RecordLimits
     is_on: Callable[[SyncRules], bool]
     batch: Callable[[Run, Sequence[str]], Batch]
     expand: Sequence[str] = ()
@@ -67,10 +67,10 @@ class Bulk:
 class Pass:
     """Processes all documents of a collection.
 
-    `workers` is how many documents are processed at a time. `customers` names those whose profiles a page may write.
-    With `has_windows` the collection is read by creation time. With `by_id` only the id of a document is used: the live
-    handler reads it again. `narrow` is an optional predicate that saves pages; a project may refuse it. `bulk` is not
-    used if ids are given.
+    `workers` is how many documents are processed at a time. `customers` returns the ids of the customers whose profiles
+    a page may write. With `has_windows` the collection is read in windows of creation time. With `by_id` only the id of
+    a document is used: the live handler reads it again. `narrow` returns an optional predicate that saves pages; a
+    project may refuse it. `bulk` is not used if ids are given.
     """
 
     name: str
@@ -78,9 +78,9 @@ class Pass:
     type_id: str
     page_size: int
     workers: int
-    work: Work
+    work: DocumentWork
     is_on: Callable[[SyncRules], bool]
-    customers: Customers = lambda _documents, _reader: set()
+    customers: CustomersOf = lambda _documents, _reader: set()
     has_windows: bool = False
     by_id: bool = True
     narrow: Callable[[SyncRules], str] = lambda _: ""
@@ -101,7 +101,7 @@ class Pass:
         return reader.count(self.collection, [*self.where(selection, window), *filter(None, [self.narrow(rules)])])
 
 
-def _copy_by_id(message_type: str, type_id: str) -> Work:
+def _copy_by_id(message_type: str, type_id: str) -> DocumentWork:
     """Work that has the handler of `message_type` copy the resource's current state."""
 
     def work(document: Document, attempt: Attempt, _: Selection, services: Services) -> None:
@@ -119,36 +119,38 @@ def _require_settled(document: Document, selection: Selection) -> None:
 def _order(document: Document, attempt: Attempt, selection: Selection, services: Services) -> None:
     _require_settled(document, selection)
     notification = job_notification("order", document["id"], "Backfill", attempt, services)
-    send_order_history(notification, document, services, selection.wanted)
+    send_order_history(notification, document, services, selection.history)
 
 
 def _refunds(document: Document, attempt: Attempt, selection: Selection, services: Services) -> None:
     _require_settled(document, selection)
     notification = job_notification("payment", document["id"], "Backfill", attempt, services)
-    send_refund_history(notification, document, services, partial(is_covered, selection=selection), selection.wanted)
+    send_refund_history(notification, document, services, partial(is_covered, selection=selection), selection.history)
 
 
 @mapper
 def is_covered(refund: Transaction, payment: Payment, *, selection: Selection) -> bool:
-    """True if a refund is in the selected time span. Payments selected by id always are.
+    """True if a refund is in the selected time span, or its payment was selected by id.
 
     A refund without a time was made at or before the payment's last change, so only `since` can exclude it.
     """
     if selection.ids is not None:
         return True
     timestamp = refund.get("timestamp")
-    made = datetime.fromisoformat(timestamp or payment["lastModifiedAt"])
-    is_early = not timestamp or made < selection.until
-    return is_early and (selection.since is None or made >= selection.since)
+    made_at = datetime.fromisoformat(timestamp or payment["lastModifiedAt"])
+    is_early = not timestamp or made_at < selection.until
+    return is_early and (selection.since is None or made_at >= selection.since)
 
 
 def _batch(
-    made: Callable[[Run, Sequence[str], Copy], Batch], message_type: str, type_id: str
+    batch_class: Callable[[Run, Sequence[str], CopyById], Batch], message_type: str, type_id: str
 ) -> Callable[[Run, Sequence[str]], Batch]:
     """Builds batches that leave documents to the handler of `message_type`."""
 
     def batch(run: Run, where: Sequence[str]) -> Batch:
-        return made(run, where, lambda own_id, attempt: copy(type_id, own_id, message_type, attempt, run.services))
+        return batch_class(
+            run, where, lambda own_id, attempt: copy(type_id, own_id, message_type, attempt, run.services)
+        )
 
     return batch
 
@@ -181,12 +183,12 @@ ALL = (
     Pass("products", "product-projections", "product", 50, 16, _copy_by_id("ProductPublished", "product"),
          _is_on("product", "ProductPublished"),
          bulk=Bulk(product_batch.PAGE_SIZE, product_batch.MIN_PRODUCTS,
-                   Records(product_batch.MIN_RECORDS, product_batch.FULL_RECORDS), lambda _: True,
+                   RecordLimits(product_batch.MIN_RECORDS, product_batch.FULL_RECORDS), lambda _: True,
                    _batch(ProductBatch, "ProductPublished", "product"), ("categories[*].ancestors[*]",))),
     Pass("customers", "customers", "customer", 100, 16, _copy_by_id("ResourceUpdated", "customer"),
          _is_on("customer", "ResourceUpdated"), _own_ids,
          bulk=Bulk(customer_batch.PAGE_SIZE, customer_batch.MIN_CUSTOMERS,
-                   Records(customer_batch.MIN_CUSTOMERS, customer_batch.MAX_ROWS),
+                   RecordLimits(customer_batch.MIN_CUSTOMERS, customer_batch.MAX_ROWS),
                    lambda rules: rules.backfill.profiles == "bulk",
                    _batch(CustomerBatch, "ResourceUpdated", "customer"), CUSTOMER_GROUPS)),
     Pass("orders", "orders", "order", 100, 16, _order, has_events, _customers_of, has_windows=True, by_id=False),

@@ -38,8 +38,8 @@ from jobs.selection import format_time, parse_time
 from jobs.units import Attempt
 
 _DEFAULT_SINCE = "1h"
-_PAGE = 500
-_EMBEDDED_PAGE = 100
+_PRICES_PAGE = 500
+_PRODUCTS_PAGE = 100
 _RETRY_POLICY = RetryPolicy(tries=4, seconds=60.0)
 """Short, because the next run comes within minutes."""
 _MAX_SKU_CHARACTERS = 3_000
@@ -89,11 +89,13 @@ def parse_options(
 
 def copy_due(options: Options, settings: Settings, progress: Progress) -> Outcome:
     """Find and copy the products. SIGTERM and SIGINT end it within ten seconds."""
-    return with_worker_pool(settings, options.share, progress, lambda pool: _Due(options, pool).do(), _RETRY_POLICY)
+    return with_worker_pool(
+        settings, options.share, progress, lambda pool: _DuePrices(options, pool).do(), _RETRY_POLICY
+    )
 
 
-class _Due:
-    """One run."""
+class _DuePrices:
+    """One run: finds the prices that are due and has their products copied."""
 
     def __init__(self, options: Options, pool: WorkerPool) -> None:
         self._options = options
@@ -110,7 +112,7 @@ class _Due:
         self._errors.clear()
         report: dict[str, Any] = {"command": "prices due", "since": format_time(self._options.since)}
         done: set[str] = set()
-        unread, failed = "", 0
+        failed_queries, failed = "", 0
         try:
             for name, find in (("standalone", self._standalone), ("embedded", self._embedded)):
                 try:
@@ -118,7 +120,9 @@ class _Due:
                 except StoppedError as stopped:  # if one query fails, still copy what the other finds
                     if isinstance(stopped, InterruptedRunError) or stopped.code not in (INTERRUPTED, REFUSED):
                         raise
-                    unread = f"{unread} {name.capitalize()} prices: {stopped} `reconcile` finds what was missed."
+                    failed_queries = (
+                        f"{failed_queries} {name.capitalize()} prices: {stopped} `reconcile` finds what was missed."
+                    )
                 else:
                     report[name] = len(found)
                     failed += self._copy(found - done)
@@ -128,14 +132,14 @@ class _Due:
         report |= {"products": len(done), "failed": failed, "calls": self._pool.calls}
         report["seconds"] = round(time.monotonic() - began, 1)
         message = f"{failed} could not be copied: {self._options.errors} says why." if failed else ""
-        return Outcome(WITH_ERRORS if message or unread else DONE, report, f"{message}{unread}".strip())
+        return Outcome(WITH_ERRORS if message or failed_queries else DONE, report, f"{message}{failed_queries}".strip())
 
     def _standalone(self) -> set[str]:
         """Ids of published products with a standalone price that has begun or ended."""
         if not self._pool.services.settings.sync.price.standalone:
             return set()
         try:
-            prices = list(self._listed("standalone-prices", ["not(active=false)", self._in_time], _PAGE))
+            prices = list(self._listed("standalone-prices", ["not(active=false)", self._in_time], _PRICES_PAGE))
         except StoppedError as stopped:
             if stopped.code == DENIED:  # without the scope, standalone prices are not synced at all
                 return set()
@@ -143,15 +147,15 @@ class _Due:
         found: set[str] = set()
         for skus in chunks((price["sku"] for price in prices), _MAX_SKU_CHARACTERS):
             listed = any_of(skus)
-            holding = f"masterVariant(sku in {listed}) or variants(sku in {listed})"
-            found |= {product["id"] for product in self._listed("product-projections", [holding], _EMBEDDED_PAGE)}
+            with_skus = f"masterVariant(sku in {listed}) or variants(sku in {listed})"
+            found |= {product["id"] for product in self._listed("product-projections", [with_skus], _PRODUCTS_PAGE)}
         return found
 
     def _embedded(self) -> set[str]:
         """Ids of published products with an embedded price that has begun or ended."""
         prices = f"prices({self._in_time})"
         where = f"masterVariant({prices}) or variants({prices})"
-        return {product["id"] for product in self._listed("product-projections", [where], _EMBEDDED_PAGE)}
+        return {product["id"] for product in self._listed("product-projections", [where], _PRODUCTS_PAGE)}
 
     def _listed(self, collection: str, where: Sequence[str], page_size: int) -> Iterator[Any]:
         for documents in self._pool.reader.pages(collection, where, page_size):

@@ -66,7 +66,7 @@ class ProductBatch(Batch):
     def add(self, documents: Sequence[Any]) -> None:
         """Add the products of a page, and map those that are new to Klaviyo."""
         new: list[Creation] = []
-        with self._leaving_failures():
+        with self._falling_back_to_handler():
             existing = self.run.services.klaviyo.existing_items([product["id"] for product in documents])
             new = creations([product for product in documents if product["id"] not in existing], self.run.services)
         self._creations += new
@@ -75,13 +75,13 @@ class ProductBatch(Batch):
 
     def send(self) -> None:
         """Create items and variants by jobs. The work in `remaining` then checks what the jobs did."""
-        gone: frozenset[str] | None = None
+        deleted: frozenset[str] | None = None  # categories that the shop has deleted
         if self._is_worth_it:
-            with self._leaving_failures():
-                gone = create_missing_categories((one.item for one in self._creations), self.run.services)
-        if gone is None:
+            with self._falling_back_to_handler():
+                deleted = create_missing_categories((one.item for one in self._creations), self.run.services)
+        if deleted is None:
             return
-        items = [Row.of(one.product_id, without_categories(one.item, gone).body) for one in self._creations]
+        items = [Row.of(one.product_id, without_categories(one.item, deleted).body) for one in self._creations]
         failed = self._create(ITEMS, items)
         created = [one for one in self._creations if one.product_id not in failed]
         uncertain = self._create(
@@ -94,7 +94,7 @@ class ProductBatch(Batch):
             self.remaining[one.product_id] = partial(finish, one)
 
     def wait_for_jobs(self) -> None:
-        """Wait for all jobs that create items or variants and were started since the batch was."""
+        """Wait for all jobs started since the batch began that create items or variants."""
         self._wait_for_open_jobs((ITEMS, VARIANTS), self.began)
 
     def resume(self, resume_data: Mapping[str, Any]) -> None:
@@ -130,9 +130,9 @@ class ProductBatch(Batch):
             self._copy(product_id, attempt)
 
     def _create(self, kind: JobKind, rows: Sequence[Row]) -> frozenset[str]:
-        """Create the rows by jobs and wait for them. Returns the ids of the products in jobs that failed.
+        """Create the rows by jobs and wait for them. Returns the ids of the products in jobs that may have failed.
 
-        A job counts as failed if any of its rows failed: its errors may not say which.
+        A job counts as failed if any of its rows failed, as its errors may not say which, or if its result is unknown.
         """
         began = datetime.now(UTC)
         parts = list(split_into_jobs(rows))
@@ -142,12 +142,13 @@ class ProductBatch(Batch):
         succeeded = [bool(job_id) and self._job_succeeded(kind, str(job_id)) for job_id in job_ids]
         if None in job_ids or None in succeeded:
             self._wait_for_open_jobs((kind,), began)
-        return frozenset(row.product_id for part, did in zip(parts, succeeded, strict=True) if not did for row in part)
+        return frozenset(row.product_id for part, ok in zip(parts, succeeded, strict=True) if not ok for row in part)
 
     def _start_job(self, kind: JobKind, part: Sequence[Row]) -> str | None:
-        """Start a job and return its id; "" if Klaviyo did not take it, None if that is unknown.
+        """Start a job and return its id; "" if Klaviyo did not accept it, None if that is unknown.
 
-        There is no retry: if it started a second job, the end of that would not mean that the first has ended.
+        The call is not retried: a retry could start a second job, and the first one would still be writing when the
+        second has ended.
         """
         limits = self.run.services.settings.sync.limits.model_copy(update={"call_attempts": 1})
         with message_budget(limits, waits=True):
@@ -173,7 +174,7 @@ class ProductBatch(Batch):
         return state.all_succeeded
 
     def _wait_for_open_jobs(self, kinds: Collection[JobKind], since: datetime) -> None:
-        """Wait for all jobs started since `since`, whoever started them: the ids of ours are lost."""
+        """Wait for all jobs started since `since`, whoever started them: the ids of our own may be lost."""
         self.pause(LISTS_LAG)
         until = datetime.now(UTC) + _CLOCKS_DIFFER
         for kind in kinds:
@@ -189,7 +190,7 @@ class ProductBatch(Batch):
                 self._job_succeeded(kind, job_id)
 
     @contextmanager
-    def _leaving_failures(self) -> Iterator[None]:
+    def _falling_back_to_handler(self) -> Iterator[None]:
         """Catch and log errors of the calls inside: the live handler copies the products instead."""
         with message_budget(self.run.services.settings.sync.limits, waits=True) as budget:
             try:

@@ -1,4 +1,4 @@
-"""Reads commercetools page by page in the order of ids: offsets end at 10,000, and skip documents if others move."""
+"""Reads commercetools page by page in the order of ids. Offsets end at 10,000, and skip documents if others vanish."""
 
 import threading
 import time
@@ -76,7 +76,7 @@ class RetryPolicy:
 
 
 class Reader:
-    """Reads pages with a timeout of its own, and retries by `retry_policy` until `stop` is set.
+    """Reads pages with its own `timeout` in seconds, and retries by `retry_policy` until `stop` is set.
 
     A page that timed out is retried with a smaller size. Thread-safe.
     """
@@ -85,7 +85,7 @@ class Reader:
         self,
         commercetools: Commercetools,
         limits: Limits,
-        seconds: float,
+        timeout: float,
         stop: threading.Event | None = None,
         retry_policy: RetryPolicy | None = None,
     ) -> None:
@@ -98,7 +98,7 @@ class Reader:
         self._lock = threading.Lock()
         # One attempt per call: the next one may ask for a smaller page.
         self._limits = limits.model_copy(
-            update={"read_timeout": seconds, "message_seconds": seconds + limits.connect_timeout, "call_attempts": 1}
+            update={"read_timeout": timeout, "message_seconds": timeout + limits.connect_timeout, "call_attempts": 1}
         )
 
     def page(

@@ -46,8 +46,8 @@ class Run:
         """`await_all` with this run's stop event."""
         await_all(futures, self.stop, tick, grace)
 
-    def brake(self, units: Iterable[UnitResult]) -> None:
-        """Raise StoppedError if so many units were refused that the configuration must be wrong, not the data.
+    def require_few_refusals(self, units: Iterable[UnitResult]) -> None:
+        """Count the units, and raise StoppedError if so many were refused that the configuration must be wrong.
 
         That is over 5 % of the last 1,000, once there are 200.
         """

@@ -14,6 +14,15 @@ from handlers.past_orders import ALL_HISTORY, HistoryOptions
 PASSES = ("categories", "products", "customers", "orders", "refunds")
 """In the order in which they run: items need their categories, events need their profiles."""
 
+PASS_BY_TYPE = {
+    "category": "categories",
+    "product": "products",
+    "customer": "customers",
+    "order": "orders",
+    "payment": "refunds",
+}
+"""The pass that loads a resource, by the resource's type. `--ids` reads it from the errors file."""
+
 MESSAGES = "messages"
 """The pass name in the errors file for resources that no pass covers. `--ids` skips those lines."""
 
@@ -29,8 +38,8 @@ Window = tuple[datetime, datetime]
 class Selection:
     """What to load. `ids` restricts the run to ids, by pass; None selects by `since` and `until`.
 
-    An id's value is when a failed attempt may have sent something. `started` is when the run began: later changes have
-    messages of their own. `wanted` selects among orders and refunds.
+    Each id has the time since which a failed attempt may have sent something, or None. `started` is when the run began:
+    later changes have messages of their own. `history` holds the options for orders and refunds.
     """
 
     passes: tuple[str, ...]
@@ -40,7 +49,7 @@ class Selection:
     window_days: int
     newest_first: bool
     ids: Mapping[str, Mapping[str, datetime | None]] | None = None
-    wanted: HistoryOptions = ALL_HISTORY
+    history: HistoryOptions = ALL_HISTORY
 
     def windows(self, first: datetime) -> list[Window]:
         """The windows from `since` to `until` in reading order, skipping the time before `first`."""
@@ -70,8 +79,8 @@ def format_time(time: datetime) -> str:
 def read_ids(file: Path, passes: Sequence[str]) -> dict[str, dict[str, datetime | None]]:
     """Read the ids in a file, by pass. Each line is an id of the only pass in `passes`, or a line of an errors file.
 
-    The value is the `since` of an errors line: when a failed attempt may first have sent something. Raises ValueError
-    that names the line and the problem.
+    The value is the `since` of an errors line: the time since which a failed attempt may have sent something. Raises
+    ValueError that names the line and the problem.
     """
     found: dict[str, dict[str, datetime | None]] = {}
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):

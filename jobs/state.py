@@ -93,7 +93,7 @@ class StateFile:
     _owner: dict[str, Any] | None = field(default_factory=this_process)
     _beats: int = 0
     _last_write_at: float = float("-inf")
-    _gave_up: bool = False
+    _has_failed: bool = False
 
     def pass_state(self, name: str) -> PassState:
         """The state of a pass, created if needed."""
@@ -107,7 +107,7 @@ class StateFile:
     def release(self) -> None:
         """Write the final state, without an owner. Does nothing after a failed write. Raises as `write` does."""
         self._owner = None
-        if not self._gave_up:
+        if not self._has_failed:
             self.write()
 
     def write(self) -> None:
@@ -119,7 +119,7 @@ class StateFile:
         try:
             self._write_with_retries(self._require_own)
         except StoppedError as error:
-            self._gave_up = error.leaves_threads = True  # a page may be in progress
+            self._has_failed = error.leaves_threads = True  # a page may be in progress
             raise
 
     def create(self) -> None:

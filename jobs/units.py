@@ -19,9 +19,9 @@ from jobs.outcome import DENIED, INTERRUPTED, StoppedError
 from pipeline import location_of
 
 UNIT_SECONDS = 600.0
-"""Time limit of one attempt. It is long because no Pub/Sub message waits, and a large order must fit at any share."""
+"""Time limit of one attempt. Long, as no Pub/Sub message waits, and a large order must fit at any `--share`."""
 _ATTEMPTS = 5
-"""Failed attempts after which a unit fails, if others have succeeded since its first one. Throttling does not count."""
+"""Failed attempts after which a unit fails, if others have succeeded since the first. Throttling does not count."""
 OUTAGE = 600.0
 """Seconds without any success after which the run stops; if only one unit is failing, that unit fails instead."""
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
@@ -35,6 +35,10 @@ class Attempt:
 
     number: int
     began: datetime
+
+
+Work = Callable[[Attempt], None]
+"""One attempt at a unit of work. Raises a SyncError if it does not succeed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class Health:
     failing: set[object] = field(default_factory=set)
 
 
-def run_unit(work: Callable[[Attempt], None], limits: Limits, health: Health, stop: threading.Event) -> UnitResult:
+def run_unit(work: Work, limits: Limits, health: Health, stop: threading.Event) -> UnitResult:
     """Run a unit, and retry it while it may still succeed.
 
     Raises StoppedError if a backend denies access, if nothing succeeds for ten minutes, and after a signal.
@@ -92,9 +96,7 @@ def with_retries(
     return found[-1], result.calls
 
 
-def _run_attempts(
-    unit: object, work: Callable[[Attempt], None], limits: Limits, health: Health, stop: threading.Event
-) -> UnitResult:
+def _run_attempts(unit: object, work: Work, limits: Limits, health: Health, stop: threading.Event) -> UnitResult:
     began, began_at = datetime.now(UTC), time.monotonic()
     first_failed_at = math.inf
     calls: Counter[str] = Counter()
@@ -151,7 +153,7 @@ def access_denied(error: TryAgain) -> StoppedError:
     )
 
 
-def _error_of_attempt(work: Callable[[Attempt], None], attempt: Attempt) -> SyncError | None:
+def _error_of_attempt(work: Work, attempt: Attempt) -> SyncError | None:
     try:
         work(attempt)
     except SyncError as error:

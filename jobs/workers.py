@@ -6,12 +6,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self, TypeVar
 
-from jobs.batch import Work
 from jobs.passes import Pass
 from jobs.progress import Snapshot
 from jobs.reading import COUNT_LIMIT
 from jobs.run import GRACE, Run
-from jobs.units import UnitResult, run_unit
+from jobs.units import UnitResult, Work, run_unit
 
 _MINUTE = 60.0
 
@@ -57,7 +56,7 @@ class Workers:
         self._settled_on_page = 0
         return {own_id: future.result() for own_id, future in futures.items()}
 
-    def done(self, count: int) -> None:
+    def count_done(self, count: int) -> None:
         """Count finished documents, and add the time since the last call to the pass's seconds."""
         self._done += count
         now = time.monotonic()

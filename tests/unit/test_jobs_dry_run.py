@@ -16,7 +16,7 @@ ROWS = re.findall(
     re.MULTILINE,
 )
 
-RECORDS = {one.name: one.bulk.records if one.bulk else None for one in ALL}
+RECORD_LIMITS = {one.name: one.bulk.record_limits if one.bulk else None for one in ALL}
 
 
 def test_the_table_has_rows() -> None:
@@ -36,7 +36,7 @@ def test_the_documented_hours_are_those_of_a_dry_run(row: tuple[str, ...]) -> No
         "customers": {"create_or_update_profile": customers},
         "products": {"create_catalog_item": products, "create_catalog_variant": 5 * products},
     }
-    estimates = [PassEstimate(writes=Counter(writes[name]), bulk_records=RECORDS[name]) for name in writes]
+    estimates = [PassEstimate(writes=Counter(writes[name]), record_limits=RECORD_LIMITS[name]) for name in writes]
     assert [_formatted(estimate.hours(0.5)) for estimate in estimates] == list(row[3:])
 
 
@@ -47,8 +47,8 @@ def _formatted(hours: float) -> str:
 def test_bulk_jobs_are_estimated_from_a_hundred_records() -> None:
     """Fewer items and variants are written one by one. From a hundred on, the faster of the two ways counts."""
     few, more = (Counter(create_catalog_item=9, create_catalog_variant=variants) for variants in (90, 91))
-    bulk_records = RECORDS["products"]
-    assert PassEstimate(writes=few, bulk_records=bulk_records).hours(0.01) == 90 / 7.5 / 60
-    assert PassEstimate(writes=more, bulk_records=bulk_records).hours(0.01) == 1 / 60
-    assert PassEstimate(writes=more, bulk_records=bulk_records).hours(1.0) == 91 / 750 / 60
+    record_limits = RECORD_LIMITS["products"]
+    assert PassEstimate(writes=few, record_limits=record_limits).hours(0.01) == 90 / 7.5 / 60
+    assert PassEstimate(writes=more, record_limits=record_limits).hours(0.01) == 1 / 60
+    assert PassEstimate(writes=more, record_limits=record_limits).hours(1.0) == 91 / 750 / 60
     assert PassEstimate(writes=more).hours(0.01) == 91 / 7.5 / 60
