@@ -45,7 +45,7 @@ _product: MakeDocument = partial(documents.product, VARIANTS)
 
 @dataclass(frozen=True, slots=True)
 class PassCase:
-    """A pass to measure, over a shop with only that content; `rules` is the content of sync.toml."""
+    """A pass to measure (`--only`), over a shop with only that `content`. `rules` is the text of sync.toml."""
 
     name: str
     only: str

@@ -44,6 +44,7 @@ def compared_calls(bars: Bars) -> dict[str, tuple[Calls, Calls]]:
             lean = _calls_by_kind(function, lean_calls, task)
         with bars.task("calls, sandbox", len(KINDS)) as task, running_sandbox() as sandbox:
             _fill(sandbox)
+            # Fill Klaviyo's catalog from the products as they were before the change.
             with running_function(sandbox.environment | own) as function:
                 load(
                     function,

@@ -1,7 +1,7 @@
 """The documents of the mix: any number of them, derived from the samples.
 
 A document's id contains its size and number, so the backends can answer for any document without storing it. A template
-is encoded once; wherever it contains its number it has twelve digits for it, which `with_number` replaces.
+is a document that is encoded only once, with twelve nines as its number. `with_number` replaces the nines.
 """
 
 import copy
@@ -70,13 +70,13 @@ def _customer_template() -> bytes:
 
 
 def _phone_digits(number: int) -> str:
-    """Eight digits of a phone number that can't occur in an id, so that they can be replaced safely."""
+    """Eight digits of a phone number. The template's occur in none of its ids, so they can be replaced safely."""
     return f"{(number + 11_111_111) % 10**8:08d}"
 
 
 @cache
 def order_template(lines: int, group: int, state: str = "Open") -> bytes:
-    """An encoded order template with this many line items, all of the shop's products."""
+    """An encoded order template with this many line items, all of them products of the shop."""
     return encoded(_order(lines, group, state))
 
 
@@ -111,7 +111,7 @@ def projection_template(variants: int) -> bytes:
 
 
 def projection(variants: int, *, changed: bool = True, expanded: bool = True) -> Json:
-    """A published projection; with `changed`, in the state after the change that its message reports."""
+    """A published projection with the template's number. `changed` means after the change that its message reports."""
     documents = Documents()
     for category in categories():
         documents.put("categories", category)

@@ -16,7 +16,7 @@ LINE_ITEMS = (1, 5, 20, 100, 500)
 VARIANTS = (1, 10, 50, 100)
 CONCURRENCY = (1, 8, 32, 80)
 WARM_UP = 300
-"""Enough for the function to cache every product of the shop."""
+"""Messages that let the function cache every product of the shop."""
 
 _FIRST = 1000
 _CALLS_PER_SIZE = 1500
@@ -50,7 +50,7 @@ def _by_size(kind: str, sizes: Sequence[int], bars: Bars) -> list[dict[str, Any]
         for position, size in enumerate(sizes, 1):
             count = max(10, _CALLS_PER_SIZE // (size + 4))
             messages = [Message(kind, position * _NUMBER_STRIDE + index, size) for index in range(count)]
-            load(function, messages[:3], 1)
+            load(function, messages[:3], 1)  # the first messages of a size are not measured
             backends.counts(forget=True)
             with bars.task(f"{kind}, {size}", count) as task:
                 loaded = load(function, messages[3:], 1, backends.process, task.update)

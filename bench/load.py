@@ -1,7 +1,8 @@
 """The load generator: `python -m bench.load` reads a plan from stdin and pushes its messages.
 
 Connections are kept alive. It prints `ready` once the requests are prepared, starts when it reads another line, reports
-its progress, and finally prints the latencies by kind, the statuses and the elapsed seconds. Every line is JSON.
+its progress, and finally prints the latencies by kind, the statuses and the elapsed seconds. All output is lines of
+JSON.
 """
 
 import asyncio

@@ -33,7 +33,7 @@ _UNLIMITED_SCALE = 10_000.0
 
 
 def sales(products: int, bars: Bars) -> dict[str, Any]:
-    """Measure each case: calls by operation as the sandbox recorded them, and outcomes of the messages."""
+    """Measure each case: calls by operation as the sandbox recorded them, and outcomes of all deliveries."""
     return {"cases": {name: _sale(products, discounted, name, bars) for name, discounted in CASES.items()}}
 
 

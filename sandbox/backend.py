@@ -89,6 +89,7 @@ class Backend(ABC):
         body = request.json_or_none()
         with self.lock:
             entry["body"] = body
+            # Checked again, because a token request may have its client credentials in the body.
             entry["authorized"] = self.is_authorized(request)
             if failure is None:
                 answer = self._respond(request)

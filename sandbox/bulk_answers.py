@@ -1,4 +1,4 @@
-"""Klaviyo's bulk calls: importing profiles and creating catalog records."""
+"""Klaviyo's bulk calls: start jobs that import profiles or create catalog records, and read the jobs."""
 
 import json
 from collections.abc import Mapping
@@ -21,6 +21,7 @@ BULK_CREATES = {
 """By operation: the job's type, the attribute that holds its rows, and the type of the rows."""
 MAX_PROFILES, MAX_RECORDS, MAX_JOBS_IN_PROGRESS = 10_000, 100, 500
 JOBS_PAGE, ERRORS_PAGE = (20, 100), (20, 100)
+"""Default and largest page size."""
 _KIND_OF_PATH = {
     "catalog-item-bulk-create-jobs": "catalog-item-bulk-create-job",
     "catalog-variant-bulk-create-jobs": "catalog-variant-bulk-create-job",

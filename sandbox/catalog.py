@@ -60,7 +60,7 @@ class Record:
 
 @dataclass(slots=True)
 class Tables:
-    """The catalog's records at one moment, by external id."""
+    """The catalog's records at one moment, by external id. `variants_of` maps an item to its variants."""
 
     items: dict[str, Record]
     variants: dict[str, Record]
@@ -153,7 +153,7 @@ class Catalog:
         self._set_members(record.external_id, members)
         return changed
 
-    def relate(self, compound: str, data: list[Mapping[str, Any]], operation: str) -> None:
+    def change_item_categories(self, compound: str, data: list[Mapping[str, Any]], operation: str) -> None:
         """Add, replace or remove an item's categories, depending on the operation's name. Raises Refused (404)."""
         record = self.find("catalog-item", compound)
         given = self._known_categories(data, "/data")

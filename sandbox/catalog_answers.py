@@ -28,9 +28,9 @@ _FILTERS = {
 
 
 LINKAGES = ("filled", "included", "links")
-"""Which lists name the related records: all, only those that include them, or none.
+"""Which lists name the related records: all (`filled`), only those that include them, or none (`links`).
 
-Klaviyo's schema makes `data` in `relationships` optional.
+Klaviyo's schema allows each, because `data` in `relationships` is optional. `Control.linkage` has the details.
 """
 
 
@@ -52,7 +52,7 @@ class CatalogAnswers:
         if related:
             return related(request, identity)
         if operation.endswith(("to_catalog_item", "for_catalog_item", "from_catalog_item")):
-            self._catalog.relate(identity, data, operation)
+            self._catalog.change_item_categories(identity, data, operation)
             return Answer(204)
         kind = KINDS[what.removeprefix("catalog_")]
         if verb == "get" and not identity:

@@ -24,7 +24,8 @@ class Consents:
     """The consent of an account's profiles. Each profile stores its own under `subscriptions`.
 
     `lists` maps the account's list ids to whether they use double opt-in, `members` maps them to profile ids.
-    `confirmations` holds the address of every confirmation mail and text message sent.
+    `unserved` holds the prefixes of phone numbers that can't be subscribed. `confirmations` holds the address of every
+    confirmation mail and text message sent.
     """
 
     def __init__(self, profiles: Profiles, jobs: BulkJobs) -> None:
@@ -37,6 +38,7 @@ class Consents:
         self.confirmations: list[str] = []
         self.members: dict[str, set[str]] = {}
         self._pending: dict[tuple[str, str], str] = {}
+        """Sources of subscriptions that wait for confirmation, by channel and profile id."""
 
     def configure(self, rules: Mapping[str, Any]) -> None:
         """Set the account's `double_optin`, `lists`, `unserved` (phone number prefixes) and `age_gated`."""
@@ -48,19 +50,19 @@ class Consents:
         attributes = data["attributes"]
         rows: list[Row] = attributes["profiles"]["data"]
         list_reference = ((data.get("relationships") or {}).get("list") or {}).get("data") or {}
-        in_list = str(list_reference.get("id") or "")
-        if in_list and in_list not in self.lists:
-            raise Refused(404, f"A list with id {in_list} does not exist.", pointer="/data/relationships/list/data/id")
+        list_id = str(list_reference.get("id") or "")
+        if list_id and list_id not in self.lists:
+            raise Refused(404, f"A list with id {list_id} does not exist.", pointer="/data/relationships/list/data/id")
         if operation == "bulk_unsubscribe_profiles":
             _require_rows(rows, MAX_UNSUBSCRIBED)
-            self._jobs.accept(UNSUBSCRIBE, rows, partial(self._unsubscribe, in_list))
+            self._jobs.accept(UNSUBSCRIBE, rows, partial(self._unsubscribe, list_id))
             return Answer(202)
         _require_rows(rows, MAX_SUBSCRIBED)
         historical = bool(attributes.get("historical_import"))
         for index, row in enumerate(rows):
             self._check(row, f"{_ROWS}/{index}/attributes", historical=historical)
         source = attributes.get("custom_source")
-        self._jobs.accept(SUBSCRIBE, rows, partial(self._subscribe, in_list, source, historical))
+        self._jobs.accept(SUBSCRIBE, rows, partial(self._subscribe, list_id, source, historical))
         return Answer(202)
 
     def confirm(self, address: str) -> None:
@@ -114,9 +116,9 @@ class Consents:
         if self.age_gated and not attributes.get("age_gated_date_of_birth"):
             raise Refused(400, "A date of birth is needed.", pointer=f"{at}/age_gated_date_of_birth")
 
-    def _subscribe(self, in_list: str, source: str, historical: bool, row: Row) -> None:  # noqa: FBT001 - bound by partial
+    def _subscribe(self, list_id: str, source: str, historical: bool, row: Row) -> None:  # noqa: FBT001 - bound by partial
         profile = self._profile_of(row)
-        needs_confirmation = self.lists[in_list] if in_list else self.double_optin
+        needs_confirmation = self.lists[list_id] if list_id else self.double_optin
         for channel in _ADDRESSES:
             parameters = _parameters(row, channel)
             if parameters is None:
@@ -126,14 +128,14 @@ class Consents:
                 self._pending[channel, profile["id"]] = source
                 continue
             profile = self._set_subscribed(profile, channel, source, parameters.get("consented_at") or _now())
-        if in_list:
-            self.members.setdefault(in_list, set()).add(profile["id"])
+        if list_id:
+            self.members.setdefault(list_id, set()).add(profile["id"])
 
-    def _unsubscribe(self, in_list: str, row: Row) -> None:
+    def _unsubscribe(self, list_id: str, row: Row) -> None:
         """Remove a list member from the list only; unsubscribe anyone else from the channel altogether."""
         profile = self._profile_of(row)
-        if profile["id"] in self.members.get(in_list, ()):
-            self.members[in_list].remove(profile["id"])
+        if profile["id"] in self.members.get(list_id, ()):
+            self.members[list_id].remove(profile["id"])
             return
         for channel in _ADDRESSES:
             if _parameters(row, channel) is None:

@@ -73,6 +73,7 @@ _SCOPE_AREAS = (
     ("metric", "metrics"),
     ("account", "accounts"),
 )
+"""Parts of an operation's name, and the area of its scope. All other operations belong to `profiles`."""
 _CONSENT_OPERATIONS = ("bulk_subscribe_profiles", "bulk_unsubscribe_profiles")
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sandbox.klaviyo_errors import Problem, Refused
+from sandbox.profiles import IDENTIFIERS
 
 LARGEST_BODY = 5_000_000
 LARGEST_PROFILE = 100_000
@@ -44,15 +45,12 @@ def check_event(attributes: Mapping[str, Any]) -> None:
     if attributes.get("time") is not None:
         problems += _time_problems(attributes["time"], f"{at}/time")
     profile = attributes["profile"]["data"]
-    identifiers = (profile.get("id"), *(profile["attributes"].get(name) for name in EVENT_IDENTIFIERS))
+    identifiers = (profile.get("id"), *(profile["attributes"].get(name) for name in IDENTIFIERS))
     if not any(identifiers):
         problems.append(Problem(f"{at}/profile/data", "At least one profile identifier is needed."))
     problems += identifier_problems(profile["attributes"], f"{at}/profile/data/attributes")
     if problems:
         raise Refused.for_problems(problems)
-
-
-EVENT_IDENTIFIERS = ("external_id", "email", "phone_number", "anonymous_id", "_kx")
 
 
 def identifier_problems(attributes: Mapping[str, Any], at: str) -> list[Problem]:

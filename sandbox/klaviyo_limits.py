@@ -4,6 +4,7 @@ import math
 import time
 
 XS, S, M, L, XL = (1, 15), (3, 60), (10, 150), (75, 750), (350, 3500)
+"""Calls per second and per minute."""
 _TIERS = {
     "create_event": XL,
     "get_events": XL,
@@ -25,7 +26,9 @@ _TIERS = {
     "get_category_ids_for_catalog_item": XL,
     "get_item_ids_for_catalog_category": XL,
 }
+"""By operation. All other operations are in tier L."""
 _BURST, _STEADY = 1.0, 60.0
+"""Lengths of the windows, in seconds."""
 
 
 class _Window:

@@ -60,7 +60,7 @@ def _relationships(name: str, kind: str) -> dict[str, Field]:
 ID: Fields = {"id": Field("string", required=True)}
 OPTIONAL_ID: Fields = {"id": Field("string")}
 ANY_OBJECT = Field("object")
-DEFAULTS: Fields = {
+_CATALOG_TYPES: Fields = {
     "integration_type": Field("string", choices=("$custom",)),
     "catalog_type": Field("string", choices=("$default",)),
 }
@@ -124,7 +124,7 @@ _PARENT = _object({"data": _object({"type": _type("catalog-item"), **ID})})
 
 _NEW_ITEM = _data(
     "catalog-item",
-    {**_ITEM, **_strings("external_id title description url", required=True), **DEFAULTS},
+    {**_ITEM, **_strings("external_id title description url", required=True), **_CATALOG_TYPES},
     _relationships("categories", "catalog-category"),
 )
 _NEW_VARIANT = _data(
@@ -134,7 +134,7 @@ _NEW_VARIANT = _data(
         **_strings("external_id title description url sku", required=True),
         "price": Field("number", required=True),
         "inventory_quantity": Field("number", required=True),
-        **DEFAULTS,
+        **_CATALOG_TYPES,
     },
     {"relationships": _object({"item": _PARENT})},
 )
@@ -197,7 +197,7 @@ BODIES: dict[str, Fields] = {
     "update_catalog_variant": _resource("catalog-variant", _VARIANT, ID),
     "create_catalog_category": _resource(
         "catalog-category",
-        {**_strings("external_id name", required=True), **DEFAULTS},
+        {**_strings("external_id name", required=True), **_CATALOG_TYPES},
         _relationships("items", "catalog-item"),
     ),
     "update_catalog_category": _resource(
