@@ -84,8 +84,8 @@ class Control:
         or answered. Without `status` and `reset` the backend's own answer is sent. The answer is sent after `delay`
         seconds, with `trickle` seconds between two bytes.
 
-        If the backend's own answer is not sent, the request takes no effect, unless `apply` is set. With `late` it takes
-        effect only after the `delay`, as if it had been in flight until then.
+        If the backend's own answer is not sent, the request takes no effect, unless `apply` is set. With `late` it
+        takes effect only after the `delay`, as if it had been in flight until then.
         """
         self.call(
             "POST",
