@@ -1,4 +1,4 @@
-"""Every key of sync.toml that decides what is synced does so."""
+"""Every key of sync.toml that decides what is synced takes effect."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +31,7 @@ Configured = Callable[[str], Function]
 
 @pytest.fixture
 def configured(serve: Serve, settings_file: Callable[[str], str]) -> Configured:
-    """A function with these tables as its sync.toml."""
+    """Start a function with this sync.toml."""
     return lambda text: serve(SYNC_CONFIG=settings_file(text))
 
 
@@ -41,7 +41,7 @@ UNPUBLISHED = message("ProductUnpublished", "product", "product-1")
 
 
 def test_disabled_messages(sandbox: Sandbox, configured: Configured) -> None:
-    """A disabled key is acknowledged without any effect; other keys of the resource still work."""
+    """A disabled message is acknowledged without any effect; other messages of the resource still work."""
     function = configured('[messages]\ndisabled = ["order/OrderCreated"]\n')
     done = measured(sandbox, function, PLACED)
     assert (done.outcome, done.calls) == ("ignored disabled", (0, 0))
@@ -67,13 +67,13 @@ def test_disabled_messages(sandbox: Sandbox, configured: Configured) -> None:
 def test_a_message_whose_setting_is_off(
     sandbox: Sandbox, configured: Configured, rules: str, delivery: dict[str, Any]
 ) -> None:
-    """One that comes all the same, from an older subscription, is acknowledged without a call."""
+    """If an older Subscription still delivers it, it is acknowledged without a call."""
     done = measured(sandbox, configured(rules), delivery)
     assert (done.outcome, done.calls) == ("ignored disabled", (0, 0))
 
 
 def test_one_of_two_settings_keeps_a_message(sandbox: Sandbox, configured: Configured) -> None:
-    """`OrderStateChanged` makes two events: it is consumed while either has states."""
+    """`OrderStateChanged` makes two events, so it is handled while either has states."""
     function = configured("[order]\nfulfilled_states = []\n")
     sandbox.commercetools.put("orders", order(orderState="Cancelled"))
     done = measured(sandbox, function, message("OrderStateChanged", "order", "order-1", orderState="Cancelled"))
@@ -81,7 +81,7 @@ def test_one_of_two_settings_keeps_a_message(sandbox: Sandbox, configured: Confi
 
 
 def test_metric_names(sandbox: Sandbox, configured: Configured) -> None:
-    """All five events go by the configured names."""
+    """All five events have the configured names."""
     function = configured(
         '[metrics]\nplaced_order = "P"\nordered_product = "O"\nfulfilled_order = "F"\n'
         'cancelled_order = "C"\nrefunded_order = "R"\n'
@@ -95,7 +95,7 @@ def test_metric_names(sandbox: Sandbox, configured: Configured) -> None:
 
 
 def test_property_rules_of_orders(sandbox: Sandbox, configured: Configured) -> None:
-    """`include`, then `exclude`, then `rename`, for own fields and for custom ones; schema fields are always there."""
+    """`include`, then `exclude`, then `rename` apply to own and custom fields. Schema fields are always sent."""
     function = configured(
         '[order.properties]\ninclude = ["orderState", "origin", "shipmentState"]\nexclude = ["origin"]\n'
         'rename = { shipmentState = "shipping" }\n'
@@ -110,7 +110,7 @@ def test_property_rules_of_orders(sandbox: Sandbox, configured: Configured) -> N
 
 
 def test_property_rules_of_customers(sandbox: Sandbox, configured: Configured) -> None:
-    """Custom fields become properties by the same rules."""
+    """The same rules apply to custom fields that become properties."""
     function = configured(
         '[customer.custom_fields]\ninclude = ["tier", "points"]\nexclude = ["points"]\nrename = { tier = "level" }\n'
     )
@@ -130,7 +130,7 @@ def test_property_rules_of_customers(sandbox: Sandbox, configured: Configured) -
     ],
 )
 def test_placed_states(sandbox: Sandbox, configured: Configured, states: str, state: str, outcome: str) -> None:
-    """Only orders in these states are placed; without any, all but the cancelled ones."""
+    """Only orders in these states are placed. If no states are listed, all but cancelled orders are."""
     function = configured(f"[order]\nplaced_states = {states}\n")
     done = measured(sandbox, function, message("OrderCreated", "order", "order-1", order=order(orderState=state)))
     assert (done.outcome, len(done.state["events"])) == (outcome, 2 if outcome == "synced" else 0)
@@ -141,7 +141,7 @@ def test_placed_states(sandbox: Sandbox, configured: Configured, states: str, st
     [("Shipped", "Fulfilled Order"), ("Voided", "Cancelled Order"), ("Complete", None), ("Cancelled", None)],
 )
 def test_fulfilled_and_cancelled_states(sandbox: Sandbox, configured: Configured, state: str, metric: Any) -> None:
-    """The configured states make the events, and the usual ones do not any more."""
+    """The configured states make the events; the default states no longer do."""
     function = configured('[order]\nfulfilled_states = ["Shipped"]\ncancelled_states = ["Voided"]\n')
     sandbox.commercetools.put("orders", order(orderState=state))
     done = measured(sandbox, function, message("OrderStateChanged", "order", "order-1", orderState=state))
@@ -149,7 +149,7 @@ def test_fulfilled_and_cancelled_states(sandbox: Sandbox, configured: Configured
 
 
 def test_refund_states(sandbox: Sandbox, configured: Configured) -> None:
-    """A refund counts in the configured states, and only in those."""
+    """A refund is sent in the configured states only."""
     function = configured('[payment]\nrefund_states = ["Pending"]\n')
     sandbox.commercetools.put("orders", order(paymentInfo={"payments": [reference("payment", "payment-1")]}))
     sandbox.commercetools.put("payments", payment(transactions=[transaction(state="Pending")]))
@@ -164,7 +164,7 @@ def test_refund_states(sandbox: Sandbox, configured: Configured) -> None:
 
 @pytest.mark.parametrize(("wait", "outcome"), [(10**9, "retried no_order_yet"), (0, "ignored no_order")])
 def test_how_long_a_refund_waits(sandbox: Sandbox, configured: Configured, wait: int, outcome: str) -> None:
-    """A refund without an order is retried while its message is younger than that, then ignored."""
+    """A refund without an order is retried while its message is younger than `order_wait`, then ignored."""
     function = configured(f"[payment]\norder_wait = {wait}\n")
     refund = message("PaymentTransactionAdded", "payment", "payment-1", transaction=transaction())
     done = measured(sandbox, function, refund)
@@ -172,7 +172,7 @@ def test_how_long_a_refund_waits(sandbox: Sandbox, configured: Configured, wait:
 
 
 def test_erasure_can_be_switched_off(sandbox: Sandbox, configured: Configured) -> None:
-    """With `erase = false` the profile stays, and nobody is asked."""
+    """With `erase = false` the profile stays, and neither backend is called."""
     function = configured("[customer]\nerase = false\n")
     sandbox.commercetools.put("customers", customer())
     function.deliver(message("CustomerCreated", "customer", "customer-1"))
@@ -182,16 +182,16 @@ def test_erasure_can_be_switched_off(sandbox: Sandbox, configured: Configured) -
 
 
 @pytest.mark.parametrize("clear", [(), ("first_name", "phone_number", "location", "title")], ids=["none", "some"])
-def test_what_is_cleared(sandbox: Sandbox, configured: Configured, clear: tuple[str, ...]) -> None:
-    """Attributes that the customer has no more stay in Klaviyo, unless they are listed."""
+def test_attributes_can_be_cleared(sandbox: Sandbox, configured: Configured, clear: tuple[str, ...]) -> None:
+    """Attributes that the customer no longer has stay in Klaviyo, unless they are listed."""
     function = configured(f"[customer]\nclear = {list(clear)}\n")
     full = customer(title="Dr.", companyName="Falkner GmbH")
     sandbox.commercetools.put("customers", full)
     before = measured(sandbox, function, message("CustomerCreated", "customer", "customer-1")).profile("customer-1")
     bare = customer(version=2, firstName=None, companyName=None, addresses=[address(mobile=None, city=None)])
     sandbox.commercetools.put("customers", bare)
-    told = change("ResourceUpdated", "customer", "customer-1", version=2)
-    after = measured(sandbox, function, told).profile("customer-1")
+    notification = change("ResourceUpdated", "customer", "customer-1", version=2)
+    after = measured(sandbox, function, notification).profile("customer-1")
     assert after["organization"] == "Falkner GmbH"
     for name in ("first_name", "phone_number", "title"):
         assert after.get(name) == (None if name in clear else before[name])
@@ -199,7 +199,10 @@ def test_what_is_cleared(sandbox: Sandbox, configured: Configured, clear: tuple[
 
 
 def test_unpublished_items_can_be_hidden(sandbox: Sandbox, configured: Configured) -> None:
-    """Hidden at once, shown again when published, deleted when deleted; hiding what is not there is done."""
+    """An item is hidden when unpublished, shown when published again, and deleted when deleted.
+
+    Hiding an item that does not exist succeeds.
+    """
     function = configured('[product]\nunpublished = "hide"\n[limits]\nstale_after = 30\n')
     assert measured(sandbox, function, UNPUBLISHED).outcome == "synced"
     sandbox.commercetools.put("products", product())
@@ -217,7 +220,7 @@ def test_unpublished_items_can_be_hidden(sandbox: Sandbox, configured: Configure
 
 
 def test_the_channel_whose_stock_counts(sandbox: Sandbox, configured: Configured) -> None:
-    """Stock of another channel, or of none, does not count, whichever entry a message names; on publishing too."""
+    """Only this channel's stock counts, whichever entry a message names, and when publishing too."""
     function = configured('[inventory]\nchannel = "berlin"\n')
     berlin = entry("entry-1", quantity=4, supplyChannel=reference("channel", "berlin"))
     sandbox.commercetools.put("inventory", berlin)
@@ -233,7 +236,7 @@ def test_the_channel_whose_stock_counts(sandbox: Sandbox, configured: Configured
 
 
 def test_several_channels_whose_stock_counts(sandbox: Sandbox, configured: Configured) -> None:
-    """A list of channels: their stock is summed, on publishing and by inventory messages."""
+    """The stock of the listed channels is summed, when publishing and for inventory messages."""
     function = configured('[inventory]\nchannel = ["berlin", "paris"]\n')
     for number, channel in enumerate(("berlin", "paris", "rome"), 1):
         stocked = entry(f"entry-{number}", quantity=10 * number, supplyChannel=reference("channel", channel))
@@ -249,8 +252,8 @@ def test_several_channels_whose_stock_counts(sandbox: Sandbox, configured: Confi
 @pytest.mark.parametrize(
     ("name", "brands"), [("brand", ["Linden & Loom"]), ("maker", ["Osaka"]), ("", None), ("none", None)]
 )
-def test_the_attribute_of_the_brand(sandbox: Sandbox, configured: Configured, name: str, brands: Any) -> None:
-    """The brand is the configured attribute's value; without one there is none."""
+def test_the_brand_attribute(sandbox: Sandbox, configured: Configured, name: str, brands: Any) -> None:
+    """The brand is the value of the configured attribute. If none is configured, there is no brand."""
     function = configured(f'[product]\nbrand_attribute = "{name}"\n')
     attributes = [{"name": "brand", "value": "Linden & Loom"}, {"name": "maker", "value": {"en-US": "Osaka"}}]
     sold = order(lines=[line_item(variant=variant(attributes=attributes))])
@@ -260,8 +263,8 @@ def test_the_attribute_of_the_brand(sandbox: Sandbox, configured: Configured, na
     assert product_brand == (brands[0] if brands else None)
 
 
-def _priced(sandbox: Sandbox) -> None:
-    """A product with a price for everybody and one for each dimension, the first of them discounted."""
+def _put_priced_product(sandbox: Sandbox) -> None:
+    """Store a product with a general price, which is discounted, and one price for each dimension."""
     discounted = {"discounted": {"value": money(800), "discount": reference("product-discount", "sale")}}
     prices = [
         {"id": "general", "value": money(1000), **discounted},
@@ -273,7 +276,7 @@ def _priced(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rules", "price", "before"),
+    ("rules", "price", "previous_price"),
     [
         ("", 8, 10),
         ('country = "de"', 11, None),
@@ -284,21 +287,21 @@ def _priced(sandbox: Sandbox) -> None:
     ],
 )
 def test_whose_price_is_shown(
-    sandbox: Sandbox, configured: Configured, rules: str, price: float, before: float | None
+    sandbox: Sandbox, configured: Configured, rules: str, price: float, previous_price: float | None
 ) -> None:
-    """Country, channel and customer group, the most specific first; discounted or not. Of the item and its variant."""
-    _priced(sandbox)
+    """Item and variant show the most specific price for country, channel and group, discounted or not."""
+    _put_priced_product(sandbox)
     done = measured(sandbox, configured(f"[price]\n{rules}\n"), PUBLISHED)
     for shown in (done.state["items"]["product-1"], done.state["variants"]["A"]):
-        assert (shown["price"], shown["custom_metadata"].get("compare_at_price")) == (price, before)
+        assert (shown["price"], shown["custom_metadata"].get("compare_at_price")) == (price, previous_price)
 
 
 @pytest.mark.parametrize(("key", "keys"), [("was_price", {"was_price"}), ("", set())])
 def test_where_the_price_before_the_discount_goes(
     sandbox: Sandbox, configured: Configured, key: str, keys: set[str]
 ) -> None:
-    """Under the configured key of the metadata, or nowhere."""
-    _priced(sandbox)
+    """It is in the metadata under the configured key, or nowhere."""
+    _put_priced_product(sandbox)
     done = measured(sandbox, configured(f'[price]\ncompare_at = "{key}"\n'), PUBLISHED)
     tables = {"title_json", "slug_json", "price_json", "currency_json"}
     assert set(done.state["items"]["product-1"]["custom_metadata"]) == tables | keys
@@ -306,12 +309,12 @@ def test_where_the_price_before_the_discount_goes(
 
 @pytest.mark.parametrize("tiers", [True, False])
 def test_tiers_can_be_sent(sandbox: Sandbox, configured: Configured, tiers: bool) -> None:  # noqa: FBT001 - a setting
-    """Of the variant alone."""
+    """Only the variant has them."""
     price = {"id": "p", "value": money(1000), "tiers": [{"minimumQuantity": 10, "value": money(850)}]}
     sandbox.commercetools.put("products", product(variants=[variant("A", prices=[price])]))
     done = measured(sandbox, configured(f"[price]\ntiers = {str(tiers).lower()}\n"), PUBLISHED)
-    wanted = '{"EUR":[{"from":10,"price":8.5}]}' if tiers else None
-    assert done.state["variants"]["A"]["custom_metadata"].get("tiers_json") == wanted
+    expected_tiers = '{"EUR":[{"from":10,"price":8.5}]}' if tiers else None
+    assert done.state["variants"]["A"]["custom_metadata"].get("tiers_json") == expected_tiers
     assert "tiers_json" not in done.state["items"]["product-1"]["custom_metadata"]
 
 
@@ -321,7 +324,7 @@ def test_standalone_prices_can_be_switched_off(
     configured: Configured,
     on: bool,  # noqa: FBT001 - a setting
 ) -> None:
-    """Then they are not read, and what such a product costs is left out."""
+    """They are then not read, and a product that has only them gets no price."""
     price = {"id": "p", "version": 1, "sku": "A", "value": money(1000), "active": True}
     sandbox.commercetools.put("standalone-prices", price)
     sandbox.commercetools.put("products", product(variants=[variant("A")], root={"priceMode": "Standalone"}))

@@ -1,4 +1,4 @@
-"""Shipment states of orders become events; and what both kinds of messages about shipments have in common."""
+"""Shipment states of orders become events; also what messages about shipment states and parcels have in common."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ from tests.functional.shipment_documents import (
 pytestmark = pytest.mark.usefixtures("buyer")
 
 
-def _holds(sandbox: Sandbox, *deliveries: Json, **fields: object) -> None:
+def _put_order(sandbox: Sandbox, *deliveries: Json, **fields: object) -> None:
     sandbox.commercetools.put("orders", shipped_order(*deliveries, **fields))
 
 
@@ -32,34 +32,37 @@ def _holds(sandbox: Sandbox, *deliveries: Json, **fields: object) -> None:
     ("state", "metric"),
     [("Shipped", "Shipped Order"), ("Partial", "Partially Shipped Order"), ("Delivered", "Delivered Order")],
 )
-@pytest.mark.parametrize("included", [True, False], ids=["told", "too large"])
+@pytest.mark.parametrize("included", [True, False], ids=["included", "too large"])
 def test_a_shipment_state(sandbox: Sandbox, function: Function, state: str, metric: str, *, included: bool) -> None:
-    """Its metric, worth what the customer pays, with all deliveries; in part it may be shipped again and again."""
-    _holds(sandbox, delivery(1, {"line-1": 2}, parcel(1, DHL)), shipmentState=state, totalPrice=money(3490))
+    """Its event has the order's total and all deliveries. Only a partial shipment is sent more than once."""
+    _put_order(sandbox, delivery(1, {"line-1": 2}, parcel(1, DHL)), shipmentState=state, totalPrice=money(3490))
     for number in (1, 2, 1):
-        told = shipment_state(state, oldShipmentState="Ready", id=f"message-{number}")
+        notification = shipment_state(state, oldShipmentState="Ready", id=f"message-{number}")
         if not included:
-            told = too_large("OrderShipmentStateChanged", "order", "order-1", id=f"message-{number}")
-        assert function.deliver(told).outcome == "synced"
+            notification = too_large("OrderShipmentStateChanged", "order", "order-1", id=f"message-{number}")
+        assert function.deliver(notification).outcome == "synced"
     found = events(sandbox, metric)
-    in_part = {"order-1:message-1", "order-1:message-2"}
-    assert found.keys() == (in_part if state == "Partial" else {"order-1"})
+    partial = {"order-1:message-1", "order-1:message-2"}
+    assert found.keys() == (partial if state == "Partial" else {"order-1"})
     for event in found.values():
-        said = event["properties"]
+        properties = event["properties"]
         assert (event["value"], event["time"][:19]) == (34.9, LATER[:19])
-        assert said["ShipmentState"] == state
-        assert said.get("OldShipmentState") == ("Ready" if included else None)
-        assert "TimeEstimated" not in said
-        assert said["TrackingNumbers"] == ["T-1"]
-        (one,) = said["Deliveries"]
+        assert properties["ShipmentState"] == state
+        assert properties.get("OldShipmentState") == ("Ready" if included else None)
+        assert "TimeEstimated" not in properties
+        assert properties["TrackingNumbers"] == ["T-1"]
+        (one,) = properties["Deliveries"]
         assert one["Items"] == [{"ProductID": "product-1", "SKU": "SKU-1", "ProductName": "Product 1", "Quantity": 2}]
         assert one["Parcels"] == [{"ParcelId": "parcel-1", "TrackingNumber": "T-1", "Carrier": "DHL"}]
 
 
-def test_a_left_out_state_of_an_order_that_went_on(sandbox: Sandbox, function: Function) -> None:
-    """The state of now is sent, as an estimate; in part is not: its own message may have told it under another id."""
+def test_a_state_without_payload_of_an_order_that_changed_since(sandbox: Sandbox, function: Function) -> None:
+    """The current state is sent, with an estimated time.
+
+    A partial shipment is not sent: its own message may have sent it under another id.
+    """
     for state, metric, version in (("Shipped", "Shipped Order", 5), ("Partial", "Partially Shipped Order", 6)):
-        _holds(sandbox, shipmentState=state, version=version)
+        _put_order(sandbox, shipmentState=state, version=version)
         answer = function.deliver(too_large("OrderShipmentStateChanged", "order", "order-1", resourceVersion=4))
         found = events(sandbox, metric)
         if state == "Shipped":
@@ -70,20 +73,20 @@ def test_a_left_out_state_of_an_order_that_went_on(sandbox: Sandbox, function: F
 
 @pytest.mark.parametrize("state", ["Canceled", "Backorder", "Delayed", "Teleported"])
 def test_a_state_without_metric_costs_no_call(sandbox: Sandbox, steady: Function, state: str) -> None:
-    """Whether commercetools has it today or not."""
+    """That also holds for a state that commercetools does not have today."""
     done = measured(sandbox, steady, shipment_state(state))
     assert (done.outcome, done.calls) == ("ignored shipment_state", (0, 0))
 
 
 def test_shipment_states_are_configurable(sandbox: Sandbox, serve: Serve, settings_file: Callable[[str], str]) -> None:
-    """Another state makes the metric, and Fulfilled Order where that is asked for: one, with the order state's."""
+    """Another state can make the metric, and also Fulfilled Order, which stays one event with the order state's."""
     function = serve(
         SYNC_CONFIG=settings_file(
             '[shipment]\nshipped_states = ["Ready"]\ndelivered_states = []\n'
             '[order]\nfulfilled_shipment_states = ["Ready"]\n'
         )
     )
-    _holds(sandbox, shipmentState="Ready", orderState="Complete")
+    _put_order(sandbox, shipmentState="Ready", orderState="Complete")
     assert function.deliver(shipment_state("Ready")).outcome == "synced"
     assert function.deliver(shipment_state("Shipped")).reason == "shipment_state"
     assert function.deliver(shipment_state("Delivered")).reason == "shipment_state"
@@ -94,9 +97,9 @@ def test_shipment_states_are_configurable(sandbox: Sandbox, serve: Serve, settin
 
 
 def test_one_metric_of_three_is_off(sandbox: Sandbox, serve: Serve, settings_file: Callable[[str], str]) -> None:
-    """Its state costs no call, the others are sent."""
+    """Its state costs no calls, and the others are sent."""
     function = serve(SYNC_CONFIG=settings_file('[metrics]\ndelivered_order = ""\n'))
-    _holds(sandbox, shipmentState="Delivered")
+    _put_order(sandbox, shipmentState="Delivered")
     done = measured(sandbox, function, shipment_state("Delivered"))
     assert (done.outcome, done.calls) == ("ignored shipment_state", (0, 0))
     assert function.deliver(shipment_state("Shipped")).outcome == "synced"
@@ -117,11 +120,14 @@ _EACH = {"Delivered Order": "order-1", "Partially Shipped Order": "order-1:messa
 def test_a_state_in_several_lists(
     sandbox: Sandbox, serve: Serve, settings_file: Callable[[str], str], off: list[str], metrics: list[str]
 ) -> None:
-    """Makes the metric of each list; one that is off hides none. Only the partial one is unique by the message."""
+    """It makes the metric of each list, and one that is off hides no other.
+
+    Only the partial shipment's unique id has the message's id in it.
+    """
     lists = "".join(f'{name}_states = ["Partial", "Shipped"]\n' for name in ("shipped", "partial", "delivered"))
     empty = "".join(f'{name} = ""\n' for name in off)
     function = serve(SYNC_CONFIG=settings_file(f"[shipment]\n{lists}[metrics]\n{empty}"))
-    _holds(sandbox, shipmentState="Shipped")
+    _put_order(sandbox, shipmentState="Shipped")
     assert function.deliver(shipment_state("Shipped", id="message-7")).outcome == "synced"
     found = {one["metric"]: one["unique_id"] for one in sandbox.klaviyo.state()["events"]}
     assert found == {metric: _EACH[metric] for metric in metrics}
@@ -129,12 +135,12 @@ def test_a_state_in_several_lists(
 
 @pytest.mark.parametrize(("age", "flagged"), [(timedelta(), False), (timedelta(days=5), True)], ids=["now", "old"])
 def test_an_old_message_starts_no_flow(sandbox: Sandbox, function: Function, age: timedelta, *, flagged: bool) -> None:
-    """An ERP that is days late: recorded, and nobody is mailed."""
+    """If an ERP is days late, the event is recorded but nobody is mailed."""
     whole = delivery(1, None, parcel(1, DHL))
-    _holds(sandbox, whole)
-    for told in (shipment_state("Shipped"), shipment_state("Partial"), parcel_added(whole, parcel(1, DHL))):
-        told["createdAt"] = (datetime.now(UTC) - age).isoformat()
-        assert function.deliver(told).outcome == "synced"
+    _put_order(sandbox, whole)
+    for notification in (shipment_state("Shipped"), shipment_state("Partial"), parcel_added(whole, parcel(1, DHL))):
+        notification["createdAt"] = (datetime.now(UTC) - age).isoformat()
+        assert function.deliver(notification).outcome == "synced"
     found = sandbox.klaviyo.state()["events"]
     assert [(one["metric"], one["backfill"]) for one in found] == [
         ("Shipped Order", flagged),
@@ -151,20 +157,20 @@ OFF = {
 }
 
 
-def test_a_message_that_is_off_costs_no_call(
-    sandbox: Sandbox, serve: Serve, settings_file: Callable[[str], str]
-) -> None:
-    """Once all metrics of a message have empty names it is acknowledged, without a call."""
+def test_a_disabled_message_costs_no_call(sandbox: Sandbox, serve: Serve, settings_file: Callable[[str], str]) -> None:
+    """If all metrics of a message have empty names, it is acknowledged without a call."""
     function = serve(SYNC_CONFIG=settings_file("[metrics]\n" + "".join(f'{name} = ""\n' for name in OFF)))
-    _holds(sandbox, delivery(1, None, parcel(1, DHL)))
-    for told in filter(None, OFF.values()):
-        done = measured(sandbox, function, told)
+    _put_order(sandbox, delivery(1, None, parcel(1, DHL)))
+    for notification in filter(None, OFF.values()):
+        done = measured(sandbox, function, notification)
         assert (done.outcome, done.calls) == ("ignored disabled", (0, 0))
 
 
-@pytest.mark.parametrize("told", [shipment_state("Shipped"), parcel_added(delivery(), parcel(1, DHL))], ids=["s", "p"])
-def test_the_budget(sandbox: Sandbox, steady: Function, told: Json) -> None:
-    """Order, customer, look, categories, codes: five reads, and one write; the last two are remembered."""
+@pytest.mark.parametrize(
+    "notification", [shipment_state("Shipped"), parcel_added(delivery(), parcel(1, DHL))], ids=["s", "p"]
+)
+def test_the_budget(sandbox: Sandbox, steady: Function, notification: Json) -> None:
+    """Five reads (order, customer, check, categories, codes) and one write. The last two are then remembered."""
     sandbox.commercetools.put_all(
         {
             "categories": [category("women", "Women")],
@@ -173,25 +179,27 @@ def test_the_budget(sandbox: Sandbox, steady: Function, told: Json) -> None:
         }
     )
     codes = [{"discountCode": reference("discount-code", "code-1"), "state": "MatchesCart"}]
-    _holds(sandbox, delivery(1, None, parcel(1, DHL)), discountCodes=codes)
-    first, again = measured(sandbox, steady, told), measured(sandbox, steady, told)
+    _put_order(sandbox, delivery(1, None, parcel(1, DHL)), discountCodes=codes)
+    first, again = measured(sandbox, steady, notification), measured(sandbox, steady, notification)
     assert (first.outcome, first.calls) == ("synced", (5, 1))
     assert (again.outcome, again.calls) == ("synced", (3, 1))
     (event,) = sandbox.klaviyo.state()["events"]
     assert event["properties"]["DiscountCode"] == "SPRING"
 
 
-@pytest.mark.parametrize("told", [shipment_state("Shipped"), parcel_added(delivery(), parcel(1, DHL))], ids=["s", "p"])
-def test_orders_of_nobody_and_orders_that_are_gone(sandbox: Sandbox, function: Function, told: Json) -> None:
-    """Both are ignored, as their other messages are."""
-    assert function.deliver(told).reason == "deleted_meanwhile"
-    _holds(sandbox, customerId=None, customerEmail=None)
-    assert function.deliver(told).reason == "no_profile"
+@pytest.mark.parametrize(
+    "notification", [shipment_state("Shipped"), parcel_added(delivery(), parcel(1, DHL))], ids=["s", "p"]
+)
+def test_anonymous_and_deleted_orders(sandbox: Sandbox, function: Function, notification: Json) -> None:
+    """Both are ignored, as for an order's other messages."""
+    assert function.deliver(notification).reason == "deleted_meanwhile"
+    _put_order(sandbox, customerId=None, customerEmail=None)
+    assert function.deliver(notification).reason == "no_profile"
     assert sandbox.klaviyo.state()["events"] == []
 
 
-def test_a_read_that_is_older_than_the_message(sandbox: Sandbox, function: Function) -> None:
-    """The parcel would be missing from it: the message is delivered again."""
-    _holds(sandbox, version=3)
+def test_a_stale_read_is_retried(sandbox: Sandbox, function: Function) -> None:
+    """The parcel would be missing from it."""
+    _put_order(sandbox, version=3)
     answer = function.deliver(tracking_updated(DHL, resourceVersion=4))
     assert (answer.outcome, answer.reason) == ("retried", "stale_read")

@@ -1,4 +1,4 @@
-"""Whatever the order of the messages about shipments and returns: the events are those of the messages, each once."""
+"""In whatever order messages about shipments and returns arrive, each of their events is sent exactly once."""
 
 import json
 import os
@@ -15,109 +15,117 @@ from tests.functional.random_shipments import METRICS, EventKey, RandomShipments
 
 pytestmark = pytest.mark.usefixtures("buyer")
 
-LIVES = 6
+ORDERS = 6
 STEPS = 20
 
 
 @pytest.fixture
 def function(serve: Serve) -> Function:
-    """A function that takes deliveries without Pub/Sub's envelope."""
+    """A function that accepts deliveries without Pub/Sub's envelope."""
     return serve(SKIP_BASE64_ENCODING="1")
 
 
 @pytest.fixture
-def lives() -> list[RandomShipments]:
-    """Orders that a lot happened to. SHIPMENTS_SEED repeats one that a failure names."""
+def histories() -> list[RandomShipments]:
+    """Orders with random histories. SHIPMENTS_SEED repeats the one that a failure names."""
     seed = int(os.environ.get("SHIPMENTS_SEED") or random.randrange(2**32))
-    made = [RandomShipments(seed + number) for number in range(LIVES)]
-    for one in made:
+    histories = [RandomShipments(seed + number) for number in range(ORDERS)]
+    for one in histories:
         one.make_steps(STEPS)
-    return made
+    return histories
 
 
-def test_live_each_message_becomes_what_it_tells(
-    sandbox: Sandbox, function: Function, lives: list[RandomShipments]
+def test_in_order_each_message_makes_its_events(
+    sandbox: Sandbox, function: Function, histories: list[RandomShipments]
 ) -> None:
-    """One after the other, the order as it is then; the same where every payload is left out."""
-    for life in lives:
-        for left_out in (False, True):
-            _begin(sandbox, life.steps[0].order)
-            for step in life.steps:
+    """Each message arrives immediately, with the order as it is then, with its payload and without."""
+    for history in histories:
+        for without_payload in (False, True):
+            _reset(sandbox, history.steps[0].order)
+            for step in history.steps:
                 sandbox.commercetools.put("orders", step.order)
-                _deliver(function, _left_out(step.message) if left_out else step.message)
-            assert _events(sandbox) == life.events, life.seed
+                _deliver(function, _without_payload(step.message) if without_payload else step.message)
+            assert _events(sandbox) == history.events, history.seed
 
 
-def test_late_in_any_order_and_doubled_they_become_the_same(
-    sandbox: Sandbox, function: Function, lives: list[RandomShipments]
+def test_late_reordered_and_duplicated_messages_make_the_same_events(
+    sandbox: Sandbox, function: Function, histories: list[RandomShipments]
 ) -> None:
-    """The order is what it is at last, and doubles come without their payloads."""
-    for life in lives:
-        _begin(sandbox, life.order)
-        _deliver_all(function, [*_told(life.steps), *_told(life.steps), *map(_left_out, _told(life.steps))], life.rng)
-        assert _events(sandbox) == life.events, life.seed
+    """All arrive after the last change, shuffled, twice, and once more without their payloads."""
+    for history in histories:
+        _reset(sandbox, history.order)
+        _deliver_all(
+            function,
+            [*_messages(history.steps), *_messages(history.steps), *map(_without_payload, _messages(history.steps))],
+            history.rng,
+        )
+        assert _events(sandbox) == history.events, history.seed
 
 
-def test_the_order_moves_on_while_they_come(sandbox: Sandbox, function: Function, lives: list[RandomShipments]) -> None:
-    """Each message is late by up to five others."""
-    for life in lives:
-        _begin(sandbox, life.steps[0].order)
-        late = sorted((number + life.rng.uniform(0, 5), number) for number in range(len(life.steps)) for _ in range(2))
+def test_messages_that_lag_behind_the_order(
+    sandbox: Sandbox, function: Function, histories: list[RandomShipments]
+) -> None:
+    """Each message arrives twice, up to five messages late, while the order changes."""
+    for history in histories:
+        _reset(sandbox, history.steps[0].order)
+        late = sorted(
+            (number + history.rng.uniform(0, 5), number) for number in range(len(history.steps)) for _ in range(2)
+        )
         for at, number in late:
-            sandbox.commercetools.put("orders", life.steps[min(int(at), len(life.steps) - 1)].order)
-            _deliver(function, life.steps[number].message)
-        assert _events(sandbox) == life.events, life.seed
+            sandbox.commercetools.put("orders", history.steps[min(int(at), len(history.steps) - 1)].order)
+            _deliver(function, history.steps[number].message)
+        assert _events(sandbox) == history.events, history.seed
 
 
-def test_late_without_payloads_nothing_is_made_up(
-    sandbox: Sandbox, function: Function, lives: list[RandomShipments]
+def test_late_messages_without_payloads_invent_nothing(
+    sandbox: Sandbox, function: Function, histories: list[RandomShipments]
 ) -> None:
-    """What the order shows at last is told, under the same ids; what it no longer shows can't be."""
-    for life in lives:
-        _begin(sandbox, life.order)
-        _deliver_all(function, [_left_out(told) for told in _told(life.steps)], life.rng)
+    """What the order shows in the end is sent, under the same ids. What it no longer shows can't be."""
+    for history in histories:
+        _reset(sandbox, history.order)
+        _deliver_all(function, [_without_payload(message) for message in _messages(history.steps)], history.rng)
         found = _events(sandbox)
-        assert found <= life.events, life.seed
+        assert found <= history.events, history.seed
         shown: set[EventKey] = {
             ("Confirmed Shipment", f"{parcel['id']}:{parcel['trackingData']['trackingId']}")
-            for parcel in _parcels(life.order)
+            for parcel in _parcels(history.order)
             if not parcel.get("trackingData", {"isReturn": True})["isReturn"]
         }
-        state = METRICS.get(life.order["shipmentState"])
-        shown |= {(state,)} if state and life.order["shipmentState"] != "Partial" else set()
-        back = [
-            item for info in life.order["returnInfo"] for item in info["items"] if item["shipmentState"] != "Advised"
+        state = METRICS.get(history.order["shipmentState"])
+        shown |= {(state,)} if state and history.order["shipmentState"] != "Partial" else set()
+        returned = [
+            item for info in history.order["returnInfo"] for item in info["items"] if item["shipmentState"] != "Advised"
         ]
-        if any(step.message["type"] == "ParcelAddedToDelivery" for step in life.steps):
-            assert shown <= found, life.seed
-        if any(step.message["type"].startswith("ReturnInfo") for step in life.steps):
-            assert sum(one[0] == "Returned Order" for one in found) == len(back), life.seed
+        if any(step.message["type"] == "ParcelAddedToDelivery" for step in history.steps):
+            assert shown <= found, history.seed
+        if any(step.message["type"].startswith("ReturnInfo") for step in history.steps):
+            assert sum(one[0] == "Returned Order" for one in found) == len(returned), history.seed
 
 
-def _begin(sandbox: Sandbox, order: Json) -> None:
+def _reset(sandbox: Sandbox, order: Json) -> None:
     sandbox.klaviyo.reset()
     sandbox.commercetools.put("orders", order)
 
 
-def _told(steps: Iterable[Step]) -> list[Json]:
+def _messages(steps: Iterable[Step]) -> list[Json]:
     return [step.message for step in steps]
 
 
-def _left_out(told: Json) -> Json:
-    """The same message, when its payload was too large to be included."""
+def _without_payload(message: Json) -> Json:
+    """The same message as if its payload had been too large to be included."""
     common = ("notificationType", "projectKey", "id", "version", "sequenceNumber", "resource", "resourceVersion")
-    kept = {name: told[name] for name in (*common, "createdAt", "lastModifiedAt")}
-    return kept | {"payloadNotIncluded": {"reason": "The payload is too large.", "payloadType": told["type"]}}
+    kept = {name: message[name] for name in (*common, "createdAt", "lastModifiedAt")}
+    return kept | {"payloadNotIncluded": {"reason": "The payload is too large.", "payloadType": message["type"]}}
 
 
-def _deliver_all(function: Function, told: list[Json], rng: random.Random) -> None:
-    rng.shuffle(told)
-    for one in told:
+def _deliver_all(function: Function, messages: list[Json], rng: random.Random) -> None:
+    rng.shuffle(messages)
+    for one in messages:
         _deliver(function, one)
 
 
-def _deliver(function: Function, told: Json) -> None:
-    assert function.post(json.dumps(told).encode()).status_code == ACKNOWLEDGED
+def _deliver(function: Function, message: Json) -> None:
+    assert function.post(json.dumps(message).encode()).status_code == ACKNOWLEDGED
 
 
 def _parcels(order: Json) -> list[Json]:
@@ -126,13 +134,13 @@ def _parcels(order: Json) -> list[Json]:
 
 
 def _events(sandbox: Sandbox) -> set[EventKey]:
-    """What tells the events apart; none is there twice."""
-    found = [_about(event) for event in sandbox.klaviyo.state()["events"]]
+    """What identifies each event. None may exist twice."""
+    found = [_event_key(event) for event in sandbox.klaviyo.state()["events"]]
     assert len(set(found)) == len(found)
     return set(found)
 
 
-def _about(event: Mapping[str, Any]) -> EventKey:
+def _event_key(event: Mapping[str, Any]) -> EventKey:
     metric, said = event["metric"], event["properties"]
     match metric:
         case "Confirmed Shipment":

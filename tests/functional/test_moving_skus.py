@@ -1,4 +1,4 @@
-"""SKUs that move between products while reads lag, and between two instances: no variant is lost, none is doubled."""
+"""SKUs that move between products while reads lag or two instances write: no variant is lost or duplicated."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ from tests.functional.conftest import ACKNOWLEDGED, Function, Serve
 from tests.functional.documents import message, product, variant
 from tests.functional.races import create_item, create_variant, delete_from_catalog, deliver_while
 
-_OF_ONE = "catalog-variants/"
+_VARIANT_PATH = "catalog-variants/"
 
 
 def _published(product_id: str, version: int = 1, **fields: Any) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def _put(sandbox: Sandbox, product_id: str, *skus: str, version: int = 1, cents:
 
 
 def _post(function: Function, delivery: Mapping[str, Any]) -> None:
-    """Deliver to an instance whose log is not read here."""
+    """Deliver to an instance whose log the test does not read."""
     data = base64.b64encode(json.dumps(delivery).encode()).decode()
     assert function.post(json.dumps({"message": {"data": data}}).encode()).status_code == ACKNOWLEDGED
 
@@ -43,110 +43,110 @@ def _owners(sandbox: Sandbox) -> dict[str, str]:
 
 
 def _move(sandbox: Sandbox) -> None:
-    """Take the SKU MOVES from the old product, and give it to the new one."""
+    """Move the SKU MOVES from the old product to the new one."""
     _put(sandbox, "old", "STAYS", version=2)
     _put(sandbox, "new", "MOVES")
 
 
-def test_taken_over_between_the_look_and_the_delete(sandbox: Sandbox, serve: Serve) -> None:
-    """Another instance makes the variant anew under its new product; the delete hits that one, so it is made again."""
-    ours, others = serve(), serve()
+def test_moved_between_the_check_and_the_delete(sandbox: Sandbox, serve: Serve) -> None:
+    """Another instance re-creates the variant under its new product. The delete hits it, so it is created again."""
+    function, other = serve(), serve()
     _put(sandbox, "old", "STAYS", "MOVES")
-    assert ours.deliver(_published("old")).outcome == "synced"
+    assert function.deliver(_published("old")).outcome == "synced"
     _put(sandbox, "old", "STAYS", version=2)
 
-    def taken_over() -> None:
+    def take_over() -> None:
         _put(sandbox, "new", "MOVES")
-        _post(others, _published("new"))
+        _post(other, _published("new"))
 
-    sandbox.klaviyo.fail(_OF_ONE, method="GET", delay=1, count=1)
-    done = deliver_while(ours, sandbox, _published("old", 2), "get_catalog_variant", taken_over)
+    sandbox.klaviyo.fail(_VARIANT_PATH, method="GET", delay=1, count=1)
+    done = deliver_while(function, sandbox, _published("old", 2), "get_catalog_variant", take_over)
     assert done.outcome == "synced"
     assert _owners(sandbox) == {"STAYS": "old", "MOVES": "new"}
 
 
-def test_taken_over_while_the_list_lags(sandbox: Sandbox, serve: Serve) -> None:
-    """Klaviyo's list still shows the variant under its old product; asked by its id it says whose it is."""
-    ours, others = serve(), serve()
+def test_moved_while_the_list_lags(sandbox: Sandbox, serve: Serve) -> None:
+    """Klaviyo's list still shows the variant under its old product, but its read by id shows the new one."""
+    function, other = serve(), serve()
     _put(sandbox, "old", "STAYS", "MOVES")
-    _post(others, _published("old"))
+    _post(other, _published("old"))
     sandbox.klaviyo.lag(20)
     _move(sandbox)
-    _post(others, _published("new"))
-    done = measured(sandbox, ours, _published("old", 2))
+    _post(other, _published("new"))
+    done = measured(sandbox, function, _published("old", 2))
     assert done.outcome == "synced"
     assert "delete_catalog_variant" not in done.written
     assert _owners(sandbox) == {"STAYS": "old", "MOVES": "new"}
 
 
-def test_taken_over_while_the_list_and_the_query_lag(sandbox: Sandbox, serve: Serve) -> None:
-    """No query shows that another product holds the SKU; the variant itself says whose it is, and stays."""
-    ours, others = serve(), serve()
+def test_moved_while_the_list_and_the_query_lag(sandbox: Sandbox, serve: Serve) -> None:
+    """No query shows that another product has the SKU, but the variant itself names its item, so it stays."""
+    function, other = serve(), serve()
     _put(sandbox, "old", "STAYS", "MOVES")
-    _post(others, _published("old"))
+    _post(other, _published("old"))
     sandbox.klaviyo.lag(20)
     _move(sandbox)
-    _post(others, _published("new"))
+    _post(other, _published("new"))
     nothing = {"limit": 500, "offset": 0, "count": 0, "results": []}
     sandbox.commercetools.fail("/product-projections$", status=200, body=nothing)
-    assert ours.deliver(_published("old", 2)).outcome == "synced"
+    assert function.deliver(_published("old", 2)).outcome == "synced"
     assert _owners(sandbox) == {"STAYS": "old", "MOVES": "new"}
 
 
-def test_taken_over_while_the_variant_lags(sandbox: Sandbox, serve: Serve) -> None:
-    """Klaviyo still says that the variant is the old product's; the shop knows better, so nothing is deleted."""
-    ours, others = serve(), serve()
+def test_moved_while_the_variant_lags(sandbox: Sandbox, serve: Serve) -> None:
+    """Klaviyo still shows the variant under its old product, but the shop does not: nothing is deleted."""
+    function, other = serve(), serve()
     _put(sandbox, "old", "STAYS", "MOVES")
-    _post(others, _published("old"))
+    _post(other, _published("old"))
     sandbox.klaviyo.lag(20)
     _move(sandbox)
-    _post(others, _published("new"))
+    _post(other, _published("new"))
     item = {"item": {"data": {"type": "catalog-item", "id": "$custom:::$default:::old"}}}
     stale = {"type": "catalog-variant", "id": "$custom:::$default:::MOVES", "attributes": {}, "relationships": item}
-    sandbox.klaviyo.fail(f"{_OF_ONE}.*MOVES$", method="GET", status=200, body={"data": stale}, count=1)
-    done = measured(sandbox, ours, _published("old", 2))
+    sandbox.klaviyo.fail(f"{_VARIANT_PATH}.*MOVES$", method="GET", status=200, body={"data": stale}, count=1)
+    done = measured(sandbox, function, _published("old", 2))
     assert (done.outcome, done.written.count("delete_catalog_variant")) == ("synced", 0)
     assert _owners(sandbox) == {"STAYS": "old", "MOVES": "new"}
 
 
 def test_moved_there_and_back_while_the_list_lags(sandbox: Sandbox, serve: Serve) -> None:
-    """The list shows it where it was at first; the answer to the PATCH says that it is another item's by now."""
-    ours, others = serve(), serve()
+    """The list shows the original item. The answer to the PATCH shows that the variant belongs to another one."""
+    function, other = serve(), serve()
     _put(sandbox, "old", "STAYS", "MOVES")
-    _post(others, _published("old"))
+    _post(other, _published("old"))
     sandbox.klaviyo.lag(20)
     _move(sandbox)
-    _post(others, _published("new"))
+    _post(other, _published("new"))
     _put(sandbox, "new", "ELSE", version=2)
     _put(sandbox, "old", "STAYS", "MOVES", version=3, cents=4200)
-    assert ours.deliver(_published("old", 3)).outcome == "synced"
+    assert function.deliver(_published("old", 3)).outcome == "synced"
     assert _owners(sandbox)["MOVES"] == "old"
-    _post(others, _published("new", 2))
+    _post(other, _published("new", 2))
     assert _owners(sandbox) == {"STAYS": "old", "MOVES": "old", "ELSE": "new"}
 
 
-def test_taken_away_by_an_older_write_of_a_product_that_is_gone(sandbox: Sandbox, serve: Serve) -> None:
-    """A write on its way takes the variant back to its old product, which is unpublished by then: it is given back."""
-    ours, others = serve(), serve()
+def test_moved_back_by_a_late_write_of_an_unpublished_product(sandbox: Sandbox, serve: Serve) -> None:
+    """The variant is given back to its new product."""
+    function, other = serve(), serve()
     _put(sandbox, "old", "STAYS", "MOVES")
-    assert ours.deliver(_published("old")).outcome == "synced"
+    assert function.deliver(_published("old")).outcome == "synced"
     _put(sandbox, "old", "STAYS", "MOVES", version=2, cents=4200)
-    sandbox.klaviyo.fail(f"{_OF_ONE}.*MOVES$", method="PATCH", delay=2, late=True, count=1)
+    sandbox.klaviyo.fail(f"{_VARIANT_PATH}.*MOVES$", method="PATCH", delay=2, late=True, count=1)
 
-    def moved() -> None:
+    def move() -> None:
         sandbox.commercetools.delete("products", "old")
-        _post(others, message("ProductUnpublished", "product", "old", resourceVersion=3))
+        _post(other, message("ProductUnpublished", "product", "old", resourceVersion=3))
         _put(sandbox, "new", "MOVES")
-        _post(others, _published("new"))
+        _post(other, _published("new"))
 
-    deliver_while(ours, sandbox, _published("old", 2), "update_catalog_item", moved)
+    deliver_while(function, sandbox, _published("old", 2), "update_catalog_item", move)
     assert _owners(sandbox)["MOVES"] == "new"
-    ours.deliver(_published("old", 2))
+    function.deliver(_published("old", 2))
     assert _owners(sandbox) == {"MOVES": "new"}
 
 
-def test_the_old_product_first(sandbox: Sandbox, function: Function) -> None:
-    """The variant goes to the product that holds the SKU by now, before that one's own message comes."""
+def test_the_message_of_the_old_product_first(sandbox: Sandbox, function: Function) -> None:
+    """The variant moves to the product that has the SKU now, before that product's own message arrives."""
     _put(sandbox, "old", "STAYS", "MOVES")
     function.deliver(_published("old"))
     _move(sandbox)
@@ -155,7 +155,7 @@ def test_the_old_product_first(sandbox: Sandbox, function: Function) -> None:
 
 
 def test_a_product_that_the_query_still_shows_with_the_sku(sandbox: Sandbox, function: Function) -> None:
-    """Queries lag: the product itself says that it has the SKU no more, so the variant is deleted."""
+    """Queries lag, but the product itself no longer has the SKU, so the variant is deleted."""
     _put(sandbox, "old", "STAYS", "MOVES")
     function.deliver(_published("old"))
     _put(sandbox, "old", "STAYS", version=2)
@@ -167,41 +167,41 @@ def test_a_product_that_the_query_still_shows_with_the_sku(sandbox: Sandbox, fun
     assert _owners(sandbox) == {"STAYS": "old"}
 
 
-def test_a_conflict_with_a_variant_of_its_own(sandbox: Sandbox, serve: Serve) -> None:
-    """Another instance created it and the list lags: it is changed, and not deleted, as people may wait for it."""
-    ours, others = serve(), serve()
+def test_a_conflict_with_its_own_variant(sandbox: Sandbox, serve: Serve) -> None:
+    """Another instance created it and the list lags: it is updated, not deleted, as people may wait for it."""
+    function, other = serve(), serve()
     sandbox.klaviyo.lag(20)
     _put(sandbox, "own", "A")
-    _post(others, _published("own"))
+    _post(other, _published("own"))
     _put(sandbox, "own", "A", version=2, cents=4200)
-    done = measured(sandbox, ours, _published("own", 2))
+    done = measured(sandbox, function, _published("own", 2))
     assert done.outcome == "synced"
     assert "delete_catalog_variant" not in done.written
     assert done.state["variants"]["A"]["price"] == 42
 
 
-def test_an_item_that_a_variant_does_not_name(sandbox: Sandbox, serve: Serve) -> None:
-    """Then the item is asked for the variant: it is its own, so it is changed."""
-    ours, others = serve(), serve()
+def test_a_variant_that_does_not_name_its_item(sandbox: Sandbox, serve: Serve) -> None:
+    """The item is asked for the variant instead. It has it, so the variant is updated."""
+    function, other = serve(), serve()
     _put(sandbox, "own", "A")
-    _post(others, _published("own"))
+    _post(other, _published("own"))
     _put(sandbox, "own", "A", version=2, cents=4200)
     sandbox.klaviyo.fail("catalog-items/[^/]*/variants", method="GET", status=200, body={"data": []}, count=1)
     bare = {"data": {"type": "catalog-variant", "id": "$custom:::$default:::A", "attributes": {}}}
-    sandbox.klaviyo.fail(_OF_ONE, method="GET", status=200, body=bare)
-    done = measured(sandbox, ours, _published("own", 2))
+    sandbox.klaviyo.fail(_VARIANT_PATH, method="GET", status=200, body=bare)
+    done = measured(sandbox, function, _published("own", 2))
     assert (done.outcome, done.state["variants"]["A"]["price"]) == ("synced", 42)
     assert "delete_catalog_variant" not in done.written
 
 
 def test_a_conflict_with_a_variant_that_is_not_shown(sandbox: Sandbox, serve: Serve) -> None:
-    """Tried again while the message is young; later it is deleted and created."""
+    """A young message is retried; an old one deletes the variant and creates it."""
     function = serve()
     create_item(sandbox, "own")
     create_item(sandbox, "another")
     create_variant(sandbox, "A", "another")
     _put(sandbox, "own", "A")
-    sandbox.klaviyo.fail(_OF_ONE, method="GET", status=404)
+    sandbox.klaviyo.fail(_VARIANT_PATH, method="GET", status=404)
     young = measured(sandbox, function, _young("own"))
     assert young.outcome == "retried klaviyo_undecided"
     assert _owners(sandbox) == {"A": "another"}
@@ -209,8 +209,8 @@ def test_a_conflict_with_a_variant_that_is_not_shown(sandbox: Sandbox, serve: Se
     assert _owners(sandbox) == {"A": "own"}
 
 
-def test_a_variant_that_somebody_deleted(sandbox: Sandbox, function: Function) -> None:
-    """Listed a moment ago, gone by now, and wanted no more: done."""
+def test_a_variant_deleted_in_the_meantime(sandbox: Sandbox, function: Function) -> None:
+    """It was listed a moment ago and is no longer needed: its 404 counts as success."""
     _put(sandbox, "old", "STAYS", "GOES")
     function.deliver(_published("old"))
     _put(sandbox, "old", "STAYS", version=2)
@@ -226,14 +226,12 @@ def test_a_variant_that_somebody_deleted(sandbox: Sandbox, function: Function) -
 
 
 @pytest.mark.parametrize("refused", ["item", "variant A"])
-def test_what_is_refused_does_not_keep_the_rest_from_being_written(
-    sandbox: Sandbox, function: Function, refused: str
-) -> None:
-    """Klaviyo refuses the item's content, or one variant's: the others are written, and the SKU that left is gone."""
+def test_a_refused_part_does_not_block_the_rest(sandbox: Sandbox, function: Function, refused: str) -> None:
+    """If Klaviyo refuses the item or a variant, the others are written and the removed SKU is deleted."""
     _put(sandbox, "own", "A", "B", "GOES")
     function.deliver(_published("own"))
     _put(sandbox, "own", "A", "B", version=2, cents=4200)
-    sandbox.klaviyo.fail("catalog-items/" if refused == "item" else f"{_OF_ONE}.*A$", method="PATCH", status=400)
+    sandbox.klaviyo.fail("catalog-items/" if refused == "item" else f"{_VARIANT_PATH}.*A$", method="PATCH", status=400)
     done = function.deliver(_published("own", 2))
     assert (done.reason, done.line["part"]) == ("klaviyo_refused", refused)
     prices = {sku: one["price"] for sku, one in sandbox.klaviyo.state()["variants"].items()}
@@ -241,7 +239,7 @@ def test_what_is_refused_does_not_keep_the_rest_from_being_written(
 
 
 def test_a_projection_that_is_not_published(sandbox: Sandbox, function: Function) -> None:
-    """It says `published: false`: the product is taken out."""
+    """It says `published: false`, so the product is deleted from the catalog."""
     _put(sandbox, "own", "A")
     function.deliver(_published("own"))
     body = {"id": "own", "version": 1, "name": {"en-US": "Own"}, "published": False, "masterVariant": variant("A")}
@@ -251,7 +249,7 @@ def test_a_projection_that_is_not_published(sandbox: Sandbox, function: Function
 
 
 def test_a_publish_that_is_not_shown_yet(sandbox: Sandbox, function: Function) -> None:
-    """Neither an older version nor a product that is not there while the message is young is taken for the truth."""
+    """Neither an older version nor, for a young message, a missing product is trusted."""
     _put(sandbox, "own", "A")
     function.deliver(_published("own"))
     done = measured(sandbox, function, _published("own", 2))
@@ -261,8 +259,8 @@ def test_a_publish_that_is_not_shown_yet(sandbox: Sandbox, function: Function) -
     assert (done.outcome, done.written) == ("retried not_there_yet", ())
 
 
-def test_a_publish_that_the_look_after_the_write_does_not_show(sandbox: Sandbox, function: Function) -> None:
-    """A look that lags is no reason to delete variants that people wait for: the message is delivered again."""
+def test_a_publish_that_the_check_after_the_write_does_not_show(sandbox: Sandbox, function: Function) -> None:
+    """The check may lag, so variants that people wait for are not deleted: the message is retried."""
     _put(sandbox, "own", "A", "B")
     sandbox.commercetools.fail("product-projections/own", status=404, skip=1, count=1)
     done = measured(sandbox, function, _young("own"))
@@ -272,8 +270,8 @@ def test_a_publish_that_the_look_after_the_write_does_not_show(sandbox: Sandbox,
     assert function.deliver(_young("own")).outcome == "synced"
 
 
-def test_an_old_publish_that_the_look_after_the_write_does_not_show(sandbox: Sandbox, function: Function) -> None:
-    """After a minute the product was unpublished meanwhile: what was written is taken out."""
+def test_an_old_publish_that_the_check_after_the_write_does_not_show(sandbox: Sandbox, function: Function) -> None:
+    """After a minute, the product was unpublished since: what was written is deleted."""
     _put(sandbox, "own", "A")
     sandbox.commercetools.fail("product-projections/own", status=404, skip=1)
     done = measured(sandbox, function, _published("own"))
@@ -282,7 +280,7 @@ def test_an_old_publish_that_the_look_after_the_write_does_not_show(sandbox: San
 
 @pytest.mark.parametrize("name", ["ProductUnpublished", "ProductDeleted"])
 def test_a_removal_that_is_not_shown_yet(sandbox: Sandbox, function: Function, name: str) -> None:
-    """The product is shown in a version before its removal: tried again, not taken for published again."""
+    """The product is shown in a version before its removal: retried, not ignored as published again."""
     _put(sandbox, "own", "A")
     function.deliver(_published("own"))
     done = measured(sandbox, function, message(name, "product", "own", resourceVersion=2))
