@@ -1,4 +1,4 @@
-"""Stock is that of the inventory entries, whatever lags, for product messages and for inventory messages."""
+"""Stock is that of the inventory entries, whatever lags, for product and inventory messages alike."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +20,7 @@ def _entry(number: int, quantity: int, channel: str = "", sku: str = "A", **fiel
     return entry(f"entry-{number}", sku, quantity, **own, **fields)
 
 
-def _told(kind: str, number: int = 1, *, version: int = 1, **fields: Any) -> Any:
+def _inventory_change(kind: str, number: int = 1, *, version: int = 1, **fields: Any) -> Any:
     identifiers = {"resourceUserProvidedIdentifiers": SKU}
     return change(kind, "inventory-entry", f"entry-{number}", version=version, **identifiers, **fields)
 
@@ -34,42 +34,42 @@ def _put_product(sandbox: Sandbox, *skus: str, **fields: Any) -> None:
     sandbox.commercetools.put("products", product(variants=variants))
 
 
-def _shown(done: Measured, sku: str = "A") -> tuple[int, int]:
-    shown = done.state["variants"][sku]
-    return shown["inventory_quantity"], shown["inventory_policy"]
+def _stock(done: Measured, sku: str = "A") -> tuple[int, int]:
+    variant_shown = done.state["variants"][sku]
+    return variant_shown["inventory_quantity"], variant_shown["inventory_policy"]
 
 
-def _shows_queries(sandbox: Sandbox, *entries: Any, count: int | None = None) -> None:
-    """Inventory queries show these entries, which is not how they are any more."""
+def _queries_show(sandbox: Sandbox, *entries: Any, count: int | None = None) -> None:
+    """Make inventory queries show these entries, although they have changed since."""
     body = {"limit": 500, "offset": 0, "count": len(entries), "results": list(entries)}
     sandbox.commercetools.fail("/inventory$", status=200, body=body, count=count)
 
 
 def test_a_publish_takes_stock_from_entries(sandbox: Sandbox, function: Function) -> None:
-    """The projection says sold out, as it lags; the entries count: 3 of A, none of B, and C has no entry."""
+    """The projection says sold out because it lags. The entries count: 3 of A, 0 of B, and none for C."""
     _put_product(sandbox, "A", "B", "C", availability={"isOnStock": False, "availableQuantity": 0})
     sandbox.commercetools.put("inventory", _entry(1, 3))
     sandbox.commercetools.put("inventory", _entry(2, 0, sku="B"))
     done = measured(sandbox, function, PUBLISHED)
-    assert [_shown(done, sku) for sku in ("A", "B", "C")] == [(3, 1), (0, 1), (0, 2)]
+    assert [_stock(done, sku) for sku in ("A", "B", "C")] == [(3, 1), (0, 1), (0, 2)]
 
 
-def test_without_a_channel_less_entry_all_channels_count(sandbox: Sandbox, function: Function) -> None:
-    """By a publish and by an inventory message alike; once there is an entry without channel, it alone counts."""
+def test_without_an_entry_without_channel_all_channels_count(sandbox: Sandbox, function: Function) -> None:
+    """Product and inventory messages agree. Once an entry has no channel, it alone counts."""
     _put_product(sandbox)
     for number, channel in enumerate(("berlin", "paris"), 1):
         sandbox.commercetools.put("inventory", _entry(number, 4, channel))
-    assert _shown(measured(sandbox, function, PUBLISHED)) == (8, 1)
+    assert _stock(measured(sandbox, function, PUBLISHED)) == (8, 1)
     sandbox.commercetools.put("inventory", _entry(2, 1, "paris", version=2))
-    assert _shown(measured(sandbox, function, _told("ResourceUpdated", 2, version=2))) == (5, 1)
+    assert _stock(measured(sandbox, function, _inventory_change("ResourceUpdated", 2, version=2))) == (5, 1)
     sandbox.commercetools.put("inventory", _entry(3, 9))
-    assert _shown(measured(sandbox, function, _told("ResourceCreated", 3))) == (9, 1)
+    assert _stock(measured(sandbox, function, _inventory_change("ResourceCreated", 3))) == (9, 1)
 
 
 def test_calls_of_a_publish(sandbox: Sandbox, function: Function) -> None:
-    """Two projections and the stock twice: one query where every SKU has an entry without channel, else two.
+    """Two projections, and stock twice: one query each if every SKU has an entry without channel, else two.
 
-    Nothing written: one projection and the stock once, and the look at the projection.
+    If nothing is written: one projection, stock once, and one projection for the check.
     """
     _put_product(sandbox, "A", "B")
     for number, sku in enumerate(("A", "B"), 1):
@@ -84,7 +84,7 @@ def test_calls_of_a_publish(sandbox: Sandbox, function: Function) -> None:
 
 
 def test_stores_are_not_read_where_they_do_not_count(sandbox: Sandbox, function: Function) -> None:
-    """20 SKUs, each with an entry without channel and one in each of 60 stores: one page, and one for the look."""
+    """20 SKUs, each with an entry without channel and one in each of 60 stores: one page, and one for the check."""
     skus = [f"S-{number}" for number in range(20)]
     _put_product(sandbox, *skus)
     general = [_entry(number, 7, sku=sku) for number, sku in enumerate(skus)]
@@ -96,91 +96,91 @@ def test_stores_are_not_read_where_they_do_not_count(sandbox: Sandbox, function:
     sandbox.commercetools.put_all({"inventory": [*general, *stores]})
     done = measured(sandbox, function, PUBLISHED)
     assert done.read.count("inventory.query") == 2
-    assert {_shown(done, sku) for sku in skus} == {(7, 1)}
+    assert {_stock(done, sku) for sku in skus} == {(7, 1)}
 
 
 @pytest.mark.parametrize("kind", ["ResourceCreated", "ResourceUpdated", "ResourceDeleted"])
 def test_calls_of_an_inventory_message(sandbox: Sandbox, function: Function, kind: str) -> None:
-    """All entries of the SKU with one query, one write, and one query for the look."""
+    """One query for all entries of the SKU, one write, and one query for the check."""
     _put_product(sandbox)
     measured(sandbox, function, PUBLISHED)
     sandbox.commercetools.put_all({"inventory": [_entry(1, 3), _entry(2, 9, "berlin")]})
-    done = measured(sandbox, function, _told(kind))
+    done = measured(sandbox, function, _inventory_change(kind))
     assert (done.outcome, done.calls) == ("synced", (2, 1))
 
 
 def test_an_entry_that_changes_its_channel(sandbox: Sandbox, function: Function) -> None:
-    """It leaves the right number behind: what the entries that count now say."""
+    """The new stock is that of the entries that count now."""
     _put_product(sandbox)
     sandbox.commercetools.put_all({"inventory": [_entry(1, 5), _entry(2, 3, "paris")]})
-    assert _shown(measured(sandbox, function, PUBLISHED)) == (5, 1)
+    assert _stock(measured(sandbox, function, PUBLISHED)) == (5, 1)
     sandbox.commercetools.put("inventory", _entry(1, 5, "berlin", version=2))
-    assert _shown(measured(sandbox, function, _told("ResourceUpdated", version=2))) == (8, 1)
+    assert _stock(measured(sandbox, function, _inventory_change("ResourceUpdated", version=2))) == (8, 1)
 
 
 @pytest.mark.parametrize("listed", [[_entry(1, 5)], []], ids=["older", "missing"])
-def test_an_entry_that_the_query_shows_too_old(sandbox: Sandbox, function: Function, listed: list[Any]) -> None:
-    """A message about version 2 sets the stock of version 2: the entry is read by its id and put in its place."""
+def test_an_entry_that_the_query_shows_stale(sandbox: Sandbox, function: Function, listed: list[Any]) -> None:
+    """A message about version 2 sets version 2's stock: the entry is read by its id and replaces the query's."""
     _put_product(sandbox)
     measured(sandbox, function, PUBLISHED)
     sandbox.commercetools.put("inventory", _entry(1, 2, version=2))
-    _shows_queries(sandbox, *listed)
-    done = measured(sandbox, function, _told("ResourceUpdated", version=2))
-    assert (done.outcome, _shown(done)) == ("synced", (2, 1))
+    _queries_show(sandbox, *listed)
+    done = measured(sandbox, function, _inventory_change("ResourceUpdated", version=2))
+    assert (done.outcome, _stock(done)) == ("synced", (2, 1))
 
 
 def test_a_deleted_entry_that_the_query_still_shows(sandbox: Sandbox, function: Function) -> None:
-    """It is taken out; the others say the stock."""
+    """It is removed from the query's result, and the other entries count."""
     _put_product(sandbox)
     measured(sandbox, function, PUBLISHED)
-    _shows_queries(sandbox, _entry(1, 5, version=3), _entry(2, 4, "paris"))
-    done = measured(sandbox, function, _told("ResourceDeleted", version=3))
-    assert (done.outcome, _shown(done)) == ("synced", (4, 1))
+    _queries_show(sandbox, _entry(1, 5, version=3), _entry(2, 4, "paris"))
+    done = measured(sandbox, function, _inventory_change("ResourceDeleted", version=3))
+    assert (done.outcome, _stock(done)) == ("synced", (4, 1))
 
 
-def test_an_entry_that_is_older_than_its_message(sandbox: Sandbox, function: Function) -> None:
-    """Neither the query nor the read by id shows it yet: tried again, nothing is written."""
+def test_an_entry_that_reads_older_than_its_message(sandbox: Sandbox, function: Function) -> None:
+    """Neither query nor read by id shows the change yet: the message is retried, and nothing is written."""
     _put_product(sandbox)
     sandbox.commercetools.put("inventory", _entry(1, 5))
     measured(sandbox, function, PUBLISHED)
-    done = measured(sandbox, function, _told("ResourceUpdated", version=2))
+    done = measured(sandbox, function, _inventory_change("ResourceUpdated", version=2))
     assert (done.outcome, done.written) == ("retried stale_read", ())
 
 
-def test_a_new_entry_that_is_not_there_yet(sandbox: Sandbox, function: Function) -> None:
-    """Tried again while the message is young; later the entry was deleted, and the others say the stock."""
+def test_a_new_entry_that_reads_do_not_show_yet(sandbox: Sandbox, function: Function) -> None:
+    """A young message is retried. After that the entry was deleted since, and the other entries count."""
     _put_product(sandbox)
     sandbox.commercetools.put("inventory", _entry(2, 4, "paris"))
     measured(sandbox, function, PUBLISHED)
-    young = measured(sandbox, function, _told("ResourceCreated", modifiedAt=_now()))
+    young = measured(sandbox, function, _inventory_change("ResourceCreated", modifiedAt=_now()))
     assert (young.outcome, young.written) == ("retried not_there_yet", ())
-    old = measured(sandbox, function, _told("ResourceCreated"))
-    assert (old.outcome, _shown(old)) == ("synced", (4, 1))
+    old = measured(sandbox, function, _inventory_change("ResourceCreated"))
+    assert (old.outcome, _stock(old)) == ("synced", (4, 1))
 
 
-def test_stock_that_moves_while_a_product_is_written(sandbox: Sandbox, function: Function) -> None:
-    """Another instance handled the entry's message before the variant was there: the look finds the new stock."""
+def test_stock_that_changes_while_a_product_is_written(sandbox: Sandbox, function: Function) -> None:
+    """Another instance handled the entry's message before the variant existed; the check finds the new stock."""
     _put_product(sandbox)
     sandbox.commercetools.put("inventory", _entry(1, 5))
     sandbox.klaviyo.fail("catalog-variants$", method="POST", delay=0.4, count=1)
-    moved = _entry(1, 1, version=2)
+    changed = _entry(1, 1, version=2)
     answer = deliver_while(
-        function, sandbox, PUBLISHED, "create_catalog_variant", lambda: sandbox.commercetools.put("inventory", moved)
+        function, sandbox, PUBLISHED, "create_catalog_variant", lambda: sandbox.commercetools.put("inventory", changed)
     )
     assert answer.outcome == "synced"
     assert sandbox.klaviyo.state()["variants"]["A"]["inventory_quantity"] == 1
 
 
-def test_a_standalone_price_that_moves_while_the_item_alone_is_written(sandbox: Sandbox, function: Function) -> None:
-    """Only the item's categories changed: its price is looked at again all the same."""
+def test_a_standalone_price_that_changes_while_only_the_item_is_written(sandbox: Sandbox, function: Function) -> None:
+    """Only the item's categories changed, but its price is checked too."""
     price = {"id": "price-1", "sku": "A", "version": 1, "value": money(1000), "active": True}
     sandbox.commercetools.put("standalone-prices", price)
     sandbox.commercetools.put("products", product(variants=[variant("A")], root={"priceMode": "Standalone"}))
     function.deliver(PUBLISHED)
     create_category(sandbox, "women")
     sandbox.commercetools.put("categories", category("women", "Women"))
-    moved = product(variants=[variant("A")], categories=["women"], root={"priceMode": "Standalone"})
-    sandbox.commercetools.put("products", moved)
+    changed = product(variants=[variant("A")], categories=["women"], root={"priceMode": "Standalone"})
+    sandbox.commercetools.put("products", changed)
     sandbox.klaviyo.fail("catalog-items/", method="PATCH", delay=0.4, count=1)
     dearer = {**price, "version": 2, "value": money(4200)}
     answer = deliver_while(
@@ -190,8 +190,8 @@ def test_a_standalone_price_that_moves_while_the_item_alone_is_written(sandbox: 
     assert sandbox.klaviyo.state()["items"]["product-1"]["price"] == 42
 
 
-def test_a_standalone_price_that_moves_while_a_product_is_written(sandbox: Sandbox, function: Function) -> None:
-    """The look covers the prices of the variants that were written."""
+def test_a_standalone_price_that_changes_while_a_product_is_written(sandbox: Sandbox, function: Function) -> None:
+    """The check covers the prices of the variants that were written."""
     price = {"id": "price-1", "sku": "A", "value": {"type": "centPrecision", "currencyCode": "EUR", "centAmount": 1000}}
     price["value"]["fractionDigits"] = 2  # type: ignore[index]
     sandbox.commercetools.put("standalone-prices", {**price, "version": 1})

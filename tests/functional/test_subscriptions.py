@@ -1,4 +1,4 @@
-"""`manage.py subscriptions` brings the subscriptions to what the registry consumes, and touches no others."""
+"""`manage.py subscriptions` makes the Subscriptions match the registry, and leaves all others alone."""
 
 import json
 from collections.abc import Callable
@@ -37,18 +37,18 @@ def _stored(sandbox: Sandbox) -> dict[str, Any]:
     return {one["key"]: one for one in (found.values() if isinstance(found, dict) else found)}
 
 
-def test_apply_makes_what_the_registry_consumes(sandbox: Sandbox, run: Run) -> None:
-    """Messages by type and changes by resource, all that is on and nothing else; a second run changes nothing."""
+def test_apply_subscribes_to_what_the_registry_handles(sandbox: Sandbox, run: Run) -> None:
+    """Exactly what is on: messages by type, changes by resource. A second run changes nothing."""
     assert run("plan").exit_code == 1
     applied = run("apply", "--yes")
     assert applied.exit_code == 0, applied.output
     stored = _stored(sandbox)
-    made = {
+    subscribed = {
         (entry["resourceTypeId"], name)
         for entry in stored["klaviyo-sync-messages"]["messages"]
         for name in entry["types"]
     }
-    assert made == {
+    assert subscribed == {
         (one.resource_type, one.type)
         for one in registrations()
         if one.subscribe and not one.is_change and not one.switched_off_by(SyncRules())
@@ -76,26 +76,33 @@ OFF = (
     '[messages]\ndisabled = ["order/OrderImported", "customer/ResourceUpdated"]\n'
     "[customer]\nerase = false\n[payment]\nrefund_states = []\n[order]\nfulfilled_states = []\n"
 )
-"""Refunds, an order message and all changes of customers; `OrderStateChanged` still has its cancelled states."""
+"""Switches off refunds, one order message and all customer changes. `OrderStateChanged` keeps its cancelled states."""
 
 
 @pytest.fixture
 def rules(settings_file: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Put these tables into force as the sync.toml of the commands."""
+    """Use this text as the commands' sync.toml."""
     return lambda text: monkeypatch.setenv("SYNC_CONFIG", settings_file(text))
 
 
-def _delivered(sandbox: Sandbox) -> set[str]:
+def _subscribed(sandbox: Sandbox) -> set[str]:
     """Everything that commercetools delivers, message types as `resource/type`."""
     stored = _stored(sandbox).values()
-    types = {f"{one['resourceTypeId']}/{name}" for made in stored for one in made["messages"] for name in one["types"]}
-    return types | {one["resourceTypeId"] for made in stored for one in made["changes"]}
+    types = {
+        f"{one['resourceTypeId']}/{name}"
+        for subscription in stored
+        for one in subscription["messages"]
+        for name in one["types"]
+    }
+    return types | {one["resourceTypeId"] for subscription in stored for one in subscription["changes"]}
 
 
-def test_what_is_switched_off_leaves_the_plan(sandbox: Sandbox, run: Run, rules: Callable[[str], None]) -> None:
-    """Disabled keys and those whose setting is off go, and nothing else; the plan says which setting it was."""
+def test_what_is_switched_off_is_removed_from_the_plan(
+    sandbox: Sandbox, run: Run, rules: Callable[[str], None]
+) -> None:
+    """Nothing but the disabled keys and those whose setting is off is removed. The plan names the setting."""
     run("apply", "--yes")
-    everything = _delivered(sandbox)
+    everything = _subscribed(sandbox)
     rules(OFF)
     shown = run("plan")
     assert shown.exit_code == 1
@@ -111,15 +118,15 @@ def test_what_is_switched_off_leaves_the_plan(sandbox: Sandbox, run: Run, rules:
         assert line in shown.output.splitlines() or f"    {line}" in shown.output.splitlines(), line
     assert run("apply", "--yes").exit_code == 0
     payments = {"payment/PaymentTransactionAdded", "payment/PaymentTransactionStateChanged"}
-    assert everything - _delivered(sandbox) == {"order/OrderImported", "customer"} | payments
-    assert _delivered(sandbox) < everything
+    assert everything - _subscribed(sandbox) == {"order/OrderImported", "customer"} | payments
+    assert _subscribed(sandbox) < everything
     assert run("plan").exit_code == 0
     rules("")
     run("apply", "--yes")
-    assert _delivered(sandbox) == everything
+    assert _subscribed(sandbox) == everything
 
 
-NO_SHIPMENTS = {
+UNUSED_MESSAGES = {
     'shipped_order = ""\npartially_shipped_order = ""\ndelivered_order = ""': {"OrderShipmentStateChanged"},
     'confirmed_shipment = ""': {"ParcelAddedToDelivery", "ParcelTrackingDataUpdated"},
     'requested_return = ""\nreturned_order = ""': {
@@ -129,49 +136,47 @@ NO_SHIPMENTS = {
     'requested_return = ""': set(),
     'shipped_order = ""\ndelivered_order = ""': set(),
 }  # fmt: skip
-"""Empty names of metrics, and the messages that nobody needs then."""
+"""Empty metric names, and the messages that nothing needs then."""
 
 
-@pytest.mark.parametrize(("names", "gone"), NO_SHIPMENTS.items())
-def test_a_metric_without_name_leaves_the_plan(
-    sandbox: Sandbox, run: Run, rules: Callable[[str], None], names: str, gone: set[str]
+@pytest.mark.parametrize(("names", "unused"), UNUSED_MESSAGES.items())
+def test_a_metric_without_a_name_removes_its_messages(
+    sandbox: Sandbox, run: Run, rules: Callable[[str], None], names: str, unused: set[str]
 ) -> None:
-    """With the last metric of a message its message goes, and the plan says which setting it was."""
+    """A message goes with its last metric, and the plan names the setting."""
     run("apply", "--yes")
-    everything = _delivered(sandbox)
+    everything = _subscribed(sandbox)
     rules(f"[metrics]\n{names}\n")
     shown = run("plan").output
-    for name in gone:
+    for name in unused:
         assert f"- message order/{name}" in shown
         assert f"order/{name}: [metrics] " in shown
     run("apply", "--yes")
-    assert everything - _delivered(sandbox) == {f"order/{name}" for name in gone}
+    assert everything - _subscribed(sandbox) == {f"order/{name}" for name in unused}
 
 
-def test_paid_order_and_transitions_are_asked_for_once_they_are_named(
+def test_paid_order_and_transitions_are_subscribed_if_configured(
     sandbox: Sandbox, run: Run, rules: Callable[[str], None]
 ) -> None:
     """Both are off by default."""
     run("apply", "--yes")
-    everything = _delivered(sandbox)
+    everything = _subscribed(sandbox)
     rules('[metrics]\npaid_order = "Paid Order"\n[order]\ntransitions = { "packed" = "Packed" }\n')
     run("apply", "--yes")
-    assert _delivered(sandbox) - everything == {"order/OrderPaymentStateChanged", "order/OrderStateTransition"}
+    assert _subscribed(sandbox) - everything == {"order/OrderPaymentStateChanged", "order/OrderStateTransition"}
 
 
-def test_one_change_that_is_consumed_keeps_its_resource(
-    sandbox: Sandbox, run: Run, rules: Callable[[str], None]
-) -> None:
-    """Commercetools can't be asked for updates without deletions: these are then ignored when they come."""
+def test_one_handled_change_keeps_its_resource(sandbox: Sandbox, run: Run, rules: Callable[[str], None]) -> None:
+    """There is no subscription to updates without deletions, so deletions are delivered and ignored."""
     rules("[customer]\nerase = false\n")
     run("apply", "--yes")
-    assert "customer" in _delivered(sandbox)
+    assert "customer" in _subscribed(sandbox)
 
 
 def test_a_subscription_without_any_message_is_deleted(
     sandbox: Sandbox, run: Run, rules: Callable[[str], None]
 ) -> None:
-    """Commercetools allows no empty one: it goes, is not missed, and comes back with the first message."""
+    """An empty Subscription is not allowed, so it is deleted. It is created again with its first message."""
     run("apply", "--yes")
     kinds = [f"{one.resource_type}/{one.type}" for one in registrations() if one.is_change]
     rules(f"[messages]\ndisabled = {json.dumps(kinds)}\n")
@@ -190,16 +195,16 @@ class TestVariables:
 
     @pytest.fixture
     def write(self, monkeypatch: pytest.MonkeyPatch) -> Run:
-        """Run it where nothing of the environment is set but SYNC_CONFIG."""
+        """Run it without account settings in the environment."""
         for name in ("CT_API_URL", "CT_AUTH_URL", "CT_PROJECT_ID", "CT_SCOPE", "CT_API_CLIENT", "KLAVIYO_AUTH_KEY"):
             monkeypatch.delenv(name, raising=False)
         return lambda *arguments: CliRunner().invoke(manage, ["subscriptions", "plan", *arguments])
 
-    def test_what_is_consumed_is_written(self, write: Run, rules: Callable[[str], None], tmp_path: Path) -> None:
-        """Both variables, without what is switched off; it says where, by which sync.toml, and what is off."""
+    def test_what_is_handled_is_written(self, write: Run, rules: Callable[[str], None], tmp_path: Path) -> None:
+        """Both variables, without what is off. It prints the path, the sync.toml, and what is off."""
         rules(OFF)
-        done = write("--tfvars", str(tmp_path))
-        assert done.exit_code == 0, done.output
+        result = write("--tfvars", str(tmp_path))
+        assert result.exit_code == 0, result.output
         path = tmp_path / "subscriptions.auto.tfvars.json"
         written = json.loads(path.read_text(encoding="utf-8"))
         assert written["subscribed_changes"] == ["category", "inventory-entry"]
@@ -207,17 +212,17 @@ class TestVariables:
         assert "OrderImported" not in written["subscribed_messages"]["order"]
         assert "OrderStateChanged" in written["subscribed_messages"]["order"]
         assert written.keys() == {"subscribed_messages", "subscribed_changes"}
-        for told in (str(path), "sync.toml", "payment/PaymentTransactionAdded: [payment] refund_states"):
-            assert told in done.output
+        for text in (str(path), "sync.toml", "payment/PaymentTransactionAdded: [payment] refund_states"):
+            assert text in result.output
 
     def test_the_defaults_are_those_of_the_registry(self, write: Run, tmp_path: Path) -> None:
-        """Without a file of one's own: all that is on by default."""
+        """Without a sync.toml of one's own, everything that is on by default is written."""
         assert write("--tfvars", str(tmp_path)).exit_code == 0
         written = json.loads((tmp_path / "subscriptions.auto.tfvars.json").read_text(encoding="utf-8"))
         rules = SyncRules()
         assert written == {"subscribed_messages": messages(rules), "subscribed_changes": changes(rules)}
 
-    def test_without_a_folder_it_is_that_of_the_module(
+    def test_the_default_folder_is_that_of_the_terraform_module(
         self, write: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """`--tfvars` alone, also before another option, writes where Terraform looks."""
@@ -228,38 +233,40 @@ class TestVariables:
         assert write("--tfvars", "--topic", TOPIC).exit_code == 0
         assert (tmp_path / "subscriptions.auto.tfvars.json").exists()
 
-    def test_a_folder_that_is_none_is_a_usage_error(self, write: Run, tmp_path: Path) -> None:
-        """Exit status 2, and nothing is made."""
-        done = write("--tfvars", str(tmp_path / "nowhere"))
-        assert (done.exit_code, "nowhere" in done.output) == (2, True)
+    def test_a_missing_folder_is_a_usage_error(self, write: Run, tmp_path: Path) -> None:
+        """Exit 2, and nothing is created."""
+        result = write("--tfvars", str(tmp_path / "nowhere"))
+        assert (result.exit_code, "nowhere" in result.output) == (2, True)
         assert list(tmp_path.iterdir()) == []
 
-    def test_a_wrong_sync_toml_is_said(self, write: Run, rules: Callable[[str], None], tmp_path: Path) -> None:
-        """In a message, and no file is written."""
+    def test_a_wrong_sync_toml_is_reported(self, write: Run, rules: Callable[[str], None], tmp_path: Path) -> None:
+        """The problem is named, and no file is written."""
         rules("[customer]\nerased = true\n")
-        done = write("--tfvars", str(tmp_path))
-        assert (done.exit_code, "customer.erased is not known" in done.output) == (1, True)
+        result = write("--tfvars", str(tmp_path))
+        assert (result.exit_code, "customer.erased is not known" in result.output) == (1, True)
         assert not (tmp_path / "subscriptions.auto.tfvars.json").exists()
 
     def test_a_plan_needs_a_topic_otherwise(self, write: Run) -> None:
-        """As it did."""
-        done = write()
-        assert (done.exit_code, "--topic" in done.output) == (2, True)
+        """Without --tfvars, --topic is required."""
+        result = write()
+        assert (result.exit_code, "--topic" in result.output) == (2, True)
 
 
-def test_what_no_scope_lets_read_is_not_asked_for(sandbox: Sandbox, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The plan says which scope that is."""
+def test_messages_without_their_scope_are_not_subscribed(
+    sandbox: Sandbox, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan names the missing scope."""
     scopes = sandbox.environment["CT_SCOPE"].replace(" view_standalone_prices:shop", "")
     monkeypatch.setenv("CT_SCOPE", scopes)
     assert "standalone-price/StandalonePriceCreated: CT_SCOPE without view_standalone_prices" in run("plan").output
     assert run("apply", "--yes").exit_code == 0
-    asked = [entry["resourceTypeId"] for entry in _stored(sandbox)["klaviyo-sync-messages"]["messages"]]
-    assert ("standalone-price" in asked, "product" in asked) == (False, True)
+    resource_types = [entry["resourceTypeId"] for entry in _stored(sandbox)["klaviyo-sync-messages"]["messages"]]
+    assert ("standalone-price" in resource_types, "product" in resource_types) == (False, True)
     assert run("plan").exit_code == 0
 
 
-def test_apply_mends_what_differs_and_says_so(sandbox: Sandbox, run: Run) -> None:
-    """A missing type, a superfluous one and another topic are shown and put right."""
+def test_apply_shows_and_fixes_differences(sandbox: Sandbox, run: Run) -> None:
+    """A missing type, an extra one and another topic."""
     run("apply", "--yes")
     own = _stored(sandbox)["klaviyo-sync-messages"]
     changed = [entry for entry in own["messages"] if entry["resourceTypeId"] != "order"]
@@ -280,8 +287,8 @@ def test_it_asks_first(sandbox: Sandbox, run: Run) -> None:
     assert _stored(sandbox) == {}
 
 
-def test_others_are_left_alone(sandbox: Sandbox, run: Run) -> None:
-    """Neither apply nor delete touches a subscription with another key."""
+def test_other_subscriptions_are_left_alone(sandbox: Sandbox, run: Run) -> None:
+    """Neither apply nor delete touches a Subscription with another key."""
     other = {
         "id": "other", "version": 3, "key": "erp", "messages": [{"resourceTypeId": "order", "types": []}],
         "destination": {"type": "EventBridge", "region": "eu", "accountId": "1", "source": "s"}, "status": "Healthy",
@@ -294,8 +301,8 @@ def test_others_are_left_alone(sandbox: Sandbox, run: Run) -> None:
     assert "Nothing to change" in run("delete", "--yes").output
 
 
-def test_a_change_meanwhile_is_read_again(sandbox: Sandbox, run: Run) -> None:
-    """409 ConcurrentModification: the plan is made anew from what is there now."""
+def test_a_concurrent_change_is_read_again(sandbox: Sandbox, run: Run) -> None:
+    """After a 409 ConcurrentModification the plan is made again from the current state."""
     run("apply", "--yes")
     own = _stored(sandbox)["klaviyo-sync-changes"]
     sandbox.commercetools.patch("subscriptions", own["id"], {"changes": []})
@@ -305,8 +312,8 @@ def test_a_change_meanwhile_is_read_again(sandbox: Sandbox, run: Run) -> None:
     assert run("plan").exit_code == 0
 
 
-def test_a_missing_right_on_the_topic_is_named(sandbox: Sandbox, run: Run) -> None:
-    """The test notification fails: the message says who needs which role, and how to grant it."""
+def test_a_missing_permission_on_the_topic_is_named(sandbox: Sandbox, run: Run) -> None:
+    """The test notification fails; the error says who needs which role, and how to grant it."""
     message = "A test message could not be delivered to this destination: 403 PERMISSION_DENIED"
     body = {"statusCode": 400, "message": message, "errors": [{"code": "InvalidInput", "message": message}]}
     sandbox.commercetools.fail("subscriptions", method="POST", status=400, body=body)
@@ -316,8 +323,8 @@ def test_a_missing_right_on_the_topic_is_named(sandbox: Sandbox, run: Run) -> No
     assert "subscriptions@commercetools-platform.iam.gserviceaccount.com" in refused.output
 
 
-def test_the_limit_of_fifty_is_said_before_anything_is_made(sandbox: Sandbox, run: Run) -> None:
-    """With 49 others there is no room for two."""
+def test_the_limit_of_fifty_is_checked_before_anything_is_created(sandbox: Sandbox, run: Run) -> None:
+    """With 49 other Subscriptions there is no room for two."""
     for number in range(49):
         sandbox.commercetools.put("subscriptions", {"id": f"s{number}", "version": 1, "key": f"other-{number}"})
     refused = run("apply", "--yes")
@@ -326,25 +333,25 @@ def test_the_limit_of_fifty_is_said_before_anything_is_made(sandbox: Sandbox, ru
 
 
 @pytest.mark.parametrize(
-    ("status", "said"), [(403, "manage_subscriptions:shop"), (500, "commercetools refuses the request: 500")]
+    ("status", "text"), [(403, "manage_subscriptions:shop"), (500, "commercetools refuses the request: 500")]
 )
-def test_refusals_are_one_clear_message(sandbox: Sandbox, run: Run, status: int, said: str) -> None:
-    """No scope, or a server error: said in a line, without a traceback."""
+def test_refusals_are_one_clear_message(sandbox: Sandbox, run: Run, status: int, text: str) -> None:
+    """A missing scope or a server error is reported in one line, without a traceback."""
     sandbox.commercetools.fail("subscriptions", status=status)
     refused = run("plan")
     assert refused.exit_code == 1
-    assert said in refused.output
+    assert text in refused.output
     assert refused.exception is None or isinstance(refused.exception, SystemExit)
 
 
 def test_a_client_without_the_scope_gets_no_token(sandbox: Sandbox, run: Run) -> None:
-    """The token endpoint refuses: the message names the scope."""
+    """The token endpoint refuses, and the error names the scope."""
     sandbox.commercetools.fail("oauth/token", status=400)
     refused = run("plan")
     assert (refused.exit_code, "manage_subscriptions:shop" in refused.output) == (1, True)
 
 
-def test_a_topic_that_is_none_is_a_usage_error() -> None:
-    """Exit status 2, and the form it should have."""
+def test_an_invalid_topic_is_a_usage_error() -> None:
+    """Exit 2, with the form that it should have."""
     result = CliRunner().invoke(manage, ["subscriptions", "plan", "--topic", "commercetools"])
     assert (result.exit_code, "projects/PROJECT/topics/TOPIC" in result.output) == (2, True)
