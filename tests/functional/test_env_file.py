@@ -76,7 +76,7 @@ def test_options_take_their_values_from_the_file(run: Callable[..., Result], tmp
 
 @pytest.mark.parametrize("write", QUOTING_STYLES.values(), ids=QUOTING_STYLES)
 def test_quoting_styles(tmp_path: Path, write: Callable[[str], str]) -> None:
-    """A value reads the same without quotes and in either kind, whatever else is in the file."""
+    """A value reads the same unquoted or in quotes of either kind, whatever else is in the file."""
     client = '{"clientId": "a b", "secret": "c#d $HOME"}'
     file = tmp_path / ".env"
     text = f"# Mine\r\n\r\nexport CT_API_CLIENT = {write(client)} \r\nTHREADS=4 # few\r\n"

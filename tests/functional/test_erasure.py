@@ -21,7 +21,7 @@ def _erasure(minutes_ago: float = 0) -> Any:
 
 @pytest.mark.parametrize("minutes", [0, 9, 11])
 def test_an_existing_customer_is_not_erased(sandbox: Sandbox, function: Function, minutes: float) -> None:
-    """A payload alone erases nobody, as reads may lag: the message is retried, then dead-lettered."""
+    """A payload alone erases nobody. The read may lag: retry for ten minutes, then dead-letter the message."""
     sandbox.commercetools.put("customers", customer())
     create_profile(sandbox, external_id="customer-1")
     done = measured(sandbox, function, _erasure(minutes))
@@ -93,7 +93,7 @@ def test_a_copy_that_fails_after_its_write_brings_nobody_back(sandbox: Sandbox, 
 
 
 def test_a_lagging_read_erases_nobody(sandbox: Sandbox, function: Function) -> None:
-    """If the check does not show a customer created a moment ago, a person has to decide: a dead letter."""
+    """If the check misses a customer created a moment ago, a dead letter lets a person decide."""
     created_at = datetime.now(UTC).isoformat()
     sandbox.commercetools.put("customers", customer(createdAt=created_at))
     sandbox.commercetools.fail("/customers/customer-1", status=404, body=_NOT_FOUND, skip=1, count=1)

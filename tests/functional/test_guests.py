@@ -86,7 +86,7 @@ MIRABEL = ("customer-1", "Mirabel", "en-GB", "Leeds")
 def _deliver_while_sending(
     sandbox: Sandbox, function: Function, notification: Any, happens: Callable[[], object], **answered: Any
 ) -> Answer:
-    """Deliver. After the customer was looked up by e-mail call `happens`; only then do the events take effect."""
+    """Deliver; call `happens` after the customer was looked up by e-mail and before the events take effect."""
     sandbox.commercetools.forget_requests()
     sandbox.klaviyo.fail("/api/events", method="POST", delay=1, late=True, **answered)
     with ThreadPoolExecutor(1) as pool:

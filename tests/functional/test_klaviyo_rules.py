@@ -113,7 +113,7 @@ def test_an_item_created_in_the_meantime(sandbox: Sandbox, steady: Function) -> 
 
 
 def test_variants_created_and_deleted_in_the_meantime(sandbox: Sandbox, steady: Function) -> None:
-    """The variant to update is missing, the one to create exists, the one to delete is gone: all ends right."""
+    """The variant to update is missing, the one to create exists, the one to delete is gone: the result is right."""
     _put_product(sandbox, "CHANGED", "DELETED")
     steady.deliver(PUBLISHED)
     _put_product(sandbox, "CHANGED", "CREATED", cents=4200)

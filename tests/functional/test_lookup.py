@@ -75,7 +75,7 @@ def test_a_missing_resource(run: Run, shop: Sandbox, command: str, kind: str, na
 
 
 def test_an_ambiguous_name_lists_its_matches(run: Run, shop: Sandbox) -> None:
-    """The newest comes first. Each is shown with what tells it from the others."""
+    """The newest comes first, each with what distinguishes it."""
     shop.commercetools.put(
         "orders", order(f"{UUID}7", customerEmail="annika@example.com", createdAt="2026-09-01T10:00:00.000Z")
     )

@@ -1,4 +1,4 @@
-"""Customers, orders and payments: every row of docs/messages.md has its effect, within its budget of calls."""
+"""Customers, orders and payments: their messages have the effect that docs/messages.md says, within their budget."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Categories, products and stock: every row of docs/messages.md has its effect, within its budget of calls."""
+"""Categories, products and stock: their messages have the effect that docs/messages.md says, within their budget."""
 
 from typing import Any
 
@@ -98,7 +98,7 @@ def test_a_deleted_category_is_deleted(sandbox: Sandbox, function: Function) -> 
 
 @pytest.mark.parametrize("delivery", [PUBLISHED, too_large("ProductPublished", "product", "product-1")])
 def test_a_product_is_created(sandbox: Sandbox, steady: Function, delivery: Any) -> None:
-    """It becomes an item in its categories, with a variant for each SKU that has price and stock."""
+    """It becomes an item in its categories and one variant per SKU, with price and stock."""
     sandbox.commercetools.put("categories", category("women", "Women"))
     measured(sandbox, steady, CATEGORY_CREATED)
     variants = [variant("RED", 1), variant("BLUE", 2, prices=[{"id": "p", "value": money(1250)}])]

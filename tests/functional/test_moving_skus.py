@@ -126,7 +126,7 @@ def test_moved_there_and_back_while_the_list_lags(sandbox: Sandbox, serve: Serve
 
 
 def test_moved_back_by_a_late_write_of_an_unpublished_product(sandbox: Sandbox, serve: Serve) -> None:
-    """The variant is given back to its new product."""
+    """A write in flight moves the variant back to its old product; it is returned to the new one."""
     function, other = serve(), serve()
     _put(sandbox, "old", "STAYS", "MOVES")
     assert function.deliver(_published("old")).outcome == "synced"
@@ -271,7 +271,7 @@ def test_a_publish_that_the_check_after_the_write_does_not_show(sandbox: Sandbox
 
 
 def test_an_old_publish_that_the_check_after_the_write_does_not_show(sandbox: Sandbox, function: Function) -> None:
-    """After a minute, the product was unpublished since: what was written is deleted."""
+    """After a minute a missing product counts as unpublished: what was written is deleted."""
     _put(sandbox, "own", "A")
     sandbox.commercetools.fail("product-projections/own", status=404, skip=1)
     done = measured(sandbox, function, _published("own"))

@@ -34,7 +34,7 @@ def test_an_unknown_kind_is_ignored(
 
 
 def test_the_log_line_of_an_event_names_no_resource(function: Function) -> None:
-    """Its summary has no empty resource before a slash."""
+    """An Event has no resource, so its log line names only the kind."""
     answer = function.deliver({"notificationType": "Event", "projectKey": PROJECT, "type": "ImportUnresolved"})
     assert (answer.outcome, answer.reason) == ("ignored", "event_notification")
     assert answer.line["message"] == "Event ignored: event_notification"

@@ -172,7 +172,7 @@ def _decoded(data: bytes) -> Any:
 
 
 def test_an_event_with_text_that_can_not_be_encoded(sandbox: Sandbox, serve: Serve, dead_letters: FakeTopic) -> None:
-    """Half a surrogate pair in an event's data does not cost the dead letter its data."""
+    """The dead letter keeps the data even if they contain half a surrogate pair."""
     body = b'{"message": {"messageId": "1", "attributes": {"a": "\\ud800"}}}'
     function = serve("sync_event")
     assert function.post(body, **BINARY).status_code == EVENT_ANSWER
@@ -299,7 +299,7 @@ _REQUESTS: dict[str, tuple[str, bytes, str, Mapping[str, str]]] = {
 
 
 def test_requests_that_functions_framework_refuses(sandbox: Sandbox) -> None:
-    """Each refusal on the page is answered as it says, without a log line of ours, and the process lives on."""
+    """Each refusal on the page is answered as it says, without a log line of this package; the process continues."""
     assert sorted(_REQUESTS) == sorted(request for request, _ in REFUSALS)
     answered = []
     with running_function(sandbox.environment, "sync_event") as function:

@@ -40,7 +40,7 @@ def test_a_yes_and_a_no(sandbox: Sandbox, previewed: Callable[..., str]) -> None
 
 
 def test_a_customer_whom_klaviyo_does_not_know(sandbox: Sandbox, previewed: Callable[..., str]) -> None:
-    """Klaviyo has no answer yet from a person who is new to it."""
+    """Klaviyo has no answer yet for a new profile, so the shop's yes counts."""
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
     (report,) = json.loads(previewed(BOTH, "--json"))
     assert report["consent"] == ["email subscribe: yes_and_never_subscribed", "sms nothing: shop_says_nothing"]

@@ -122,7 +122,7 @@ def test_refund_states_are_configurable(shop: Sandbox, serve: Serve, settings_fi
 
 
 def test_a_redelivery_sends_the_refund_that_failed(shop: Sandbox, function: Function) -> None:
-    """It adds no duplicate of what Klaviyo has already."""
+    """It does not duplicate the refund that Klaviyo has already."""
     shop.klaviyo.fail("/api/events", count=3, skip=1, status=500)
     notification = too_large("PaymentTransactionAdded", "payment", "payment-1")
     statuses = [function.deliver(notification).status for _ in range(2)]
@@ -143,7 +143,7 @@ def test_a_refund_waits_for_its_order(sandbox: Sandbox, function: Function) -> N
 
 
 def test_after_an_hour_a_refund_without_order_is_ignored(sandbox: Sandbox, function: Function) -> None:
-    """Its reason is a different one. If the order exists, a refund is sent however old its message is."""
+    """It has a reason of its own, to be counted. If the order exists, a refund is sent however old its message is."""
     sandbox.commercetools.put("payments", payment(transactions=[FIRST]))
     old = _added(FIRST, createdAt=_minutes_ago(61))
     answer = function.deliver(old)

@@ -218,7 +218,7 @@ def test_an_unmappable_document_does_not_blame_the_keys(run: Run, shop: Sandbox)
 
 @pytest.mark.usefixtures("shop")
 def test_a_warning_about_the_settings_is_printed_once(run: Run, settings_file: Callable[[str], str]) -> None:
-    """Although it compares with Klaviyo before it writes."""
+    """It is not repeated, although resync compares with Klaviyo before it writes."""
     misspelt = settings_file('[order]\nfulfilled_states = ["complete"]\n')
     for command in ("resync", "preview"):
         options = ["--yes"] if command == "resync" else []

@@ -137,7 +137,7 @@ def test_a_state_is_that_of_the_message(sandbox: Sandbox, function: Function) ->
 
 @pytest.mark.parametrize("state", ["Advised", "BackInStock", "Unusable", "Mislaid"])
 def test_other_states_of_items_cost_no_call(sandbox: Sandbox, steady: Function, state: str) -> None:
-    """Only Returned makes an event, and later states follow it."""
+    """Of the messages about an item's state, only that of Returned makes an event."""
     done = measured(sandbox, steady, return_state(state))
     assert (done.outcome, done.calls) == ("ignored return_state", (0, 0))
 
@@ -255,7 +255,7 @@ def test_a_disabled_message_costs_no_call(
     notification: Json,
     outcome: str,
 ) -> None:
-    """Also if one of its two metrics is off, and it has nothing for the other."""
+    """The same holds if one of its two metrics is off and it has nothing for the other."""
     function = serve(SYNC_CONFIG=settings_file("[metrics]\n" + "".join(f'{name} = ""\n' for name in off)))
     _put_order(sandbox, return_info())
     done = measured(sandbox, function, notification)

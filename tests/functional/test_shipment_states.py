@@ -79,7 +79,7 @@ def test_a_state_without_metric_costs_no_call(sandbox: Sandbox, steady: Function
 
 
 def test_shipment_states_are_configurable(sandbox: Sandbox, serve: Serve, settings_file: Callable[[str], str]) -> None:
-    """Another state can make the metric, and also Fulfilled Order, which stays one event with the order state's."""
+    """Another state can make the metric, and also Fulfilled Order, which is sent once for both kinds of state."""
     function = serve(
         SYNC_CONFIG=settings_file(
             '[shipment]\nshipped_states = ["Ready"]\ndelivered_states = []\n'

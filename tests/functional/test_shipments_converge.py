@@ -141,15 +141,20 @@ def _events(sandbox: Sandbox) -> set[EventKey]:
 
 
 def _event_key(event: Mapping[str, Any]) -> EventKey:
-    metric, said = event["metric"], event["properties"]
+    metric, properties = event["metric"], event["properties"]
     match metric:
         case "Confirmed Shipment":
             return (metric, event["unique_id"])
         case "Partially Shipped Order":
             return (metric, event["unique_id"].removeprefix("order-1:"))
         case "Requested Return":
-            return (metric, said["ReturnTrackingId"])
+            return (metric, properties["ReturnTrackingId"])
         case "Returned Order":
-            return (metric, said["ReturnTrackingId"], said.get("ProductName", ""), str(said["Quantity"]))
+            return (
+                metric,
+                properties["ReturnTrackingId"],
+                properties.get("ProductName", ""),
+                str(properties["Quantity"]),
+            )
     assert event["unique_id"] == "order-1"
     return (metric,)

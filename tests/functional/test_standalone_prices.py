@@ -237,7 +237,7 @@ def test_a_variant_that_klaviyo_does_not_show_yet(shop: Sandbox, function: Funct
     ids=["no time", "a number", "no reference", "no SKU"],
 )
 def test_a_malformed_price(shop: Sandbox, function: Function, odd: Json) -> None:
-    """It is unmappable, because retries would never end; also if only the read by id shows it."""
+    """It is unmappable rather than retried forever, also if only the read by id shows it."""
     _put(shop, price(1, 1500, **odd))
     _queries_show(shop, price(2, 2000, "B"))
     done = measured(shop, function, price_message("StandalonePriceValueChanged", staged=False))
@@ -268,7 +268,7 @@ def _queries_show(sandbox: Sandbox, *prices: Mapping[str, Any]) -> None:
 
 @pytest.mark.parametrize("listed", [[price(1, 1000), price(2, 2000, "B")], [price(2, 2000, "B")]], ids=["old", "none"])
 @pytest.mark.parametrize("name", ["StandalonePriceValueChanged", "StandalonePriceCreated"])
-def test_a_price_that_the_query_shows_stale(shop: Sandbox, function: Function, name: str, listed: Any) -> None:
+def test_a_query_that_shows_a_stale_price(shop: Sandbox, function: Function, name: str, listed: Any) -> None:
     """The price that the message names is read by its id and replaces the query's."""
     new = price(1, 1500, version=2)
     _put(shop, new)
@@ -304,7 +304,7 @@ def _change_together(shop: Sandbox, function: Function, *changed: Mapping[str, A
 
 
 def test_two_prices_of_a_sku_that_change_together(lagging: Sandbox, function: Function) -> None:
-    """The second message's query still shows the first price stale; this instance remembers the newer one."""
+    """The second message's query still shows the old first price; this instance remembers the new one."""
     _change_together(lagging, function, price(1, 1500, version=2), price(3, 800, version=2, country="DE"))
     state = lagging.klaviyo.state()
     assert (state["variants"]["A"]["price"], state["items"]["product-1"]["price"]) == (15, 15)
@@ -369,7 +369,7 @@ def test_a_price_that_reads_older_than_its_message(shop: Sandbox, function: Func
 
 
 def test_a_new_price_that_reads_do_not_show_yet(shop: Sandbox, function: Function) -> None:
-    """A young message is retried. After that the price was deleted since, and the other prices count."""
+    """A young message is retried. An old one finds that the price was deleted, and the other prices count."""
     created = price_message("StandalonePriceCreated", 3, standalonePrice=price(3, 900))
     assert measured(shop, function, recent(created)).outcome == "retried not_there_yet"
     done = measured(shop, function, created)

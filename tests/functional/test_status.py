@@ -267,7 +267,7 @@ def test_messages_wait(shop: Shop, reason: str, words: str, command: str) -> Non
 
 
 def test_dead_letters_are_counted_by_reason_and_kept(shop: Shop) -> None:
-    """They are pulled, then released."""
+    """They are pulled, then released, so they stay in the subscription."""
     for reason in ("unmappable", "unmappable", "klaviyo_refused"):
         shop.emulator.publish(shop.dead_letter_topic, [b"x"], {"reason": reason})
     for _ in range(2):
@@ -329,7 +329,7 @@ def test_invalid_credentials(shop: Shop, tmp_path: Path, *, answers: bool) -> No
 
 @pytest.mark.parametrize("command", ["status", "check"])
 def test_pubsub_is_called_once(shop: Shop, command: str) -> None:
-    """By default its library retries calls with expired credentials like an outage, until it raises RetryError."""
+    """Its library would otherwise retry expired credentials like an outage, and end in a RetryError."""
     output = shop.run(command, PUBSUB_EMULATOR_HOST=f"127.0.0.1:{free_port()}").stdout
     assert (output.count("(ServiceUnavailable)"), "RetryError" in output) == (2, False)
 

@@ -119,7 +119,7 @@ def test_an_entry_that_changes_its_channel(sandbox: Sandbox, function: Function)
 
 
 @pytest.mark.parametrize("listed", [[_entry(1, 5)], []], ids=["older", "missing"])
-def test_an_entry_that_the_query_shows_stale(sandbox: Sandbox, function: Function, listed: list[Any]) -> None:
+def test_a_query_that_shows_a_stale_entry(sandbox: Sandbox, function: Function, listed: list[Any]) -> None:
     """A message about version 2 sets version 2's stock: the entry is read by its id and replaces the query's."""
     _put_product(sandbox)
     measured(sandbox, function, PUBLISHED)
@@ -148,7 +148,7 @@ def test_an_entry_that_reads_older_than_its_message(sandbox: Sandbox, function: 
 
 
 def test_a_new_entry_that_reads_do_not_show_yet(sandbox: Sandbox, function: Function) -> None:
-    """A young message is retried. After that the entry was deleted since, and the other entries count."""
+    """A young message is retried. An old one finds that the entry was deleted, and the other entries count."""
     _put_product(sandbox)
     sandbox.commercetools.put("inventory", _entry(2, 4, "paris"))
     measured(sandbox, function, PUBLISHED)

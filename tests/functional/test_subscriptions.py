@@ -143,7 +143,7 @@ UNUSED_MESSAGES = {
 def test_a_metric_without_a_name_removes_its_messages(
     sandbox: Sandbox, run: Run, rules: Callable[[str], None], names: str, unused: set[str]
 ) -> None:
-    """A message goes with its last metric, and the plan names the setting."""
+    """A message is removed with its last metric, and the plan names the setting."""
     run("apply", "--yes")
     everything = _subscribed(sandbox)
     rules(f"[metrics]\n{names}\n")
@@ -266,7 +266,7 @@ def test_messages_without_their_scope_are_not_subscribed(
 
 
 def test_apply_shows_and_fixes_differences(sandbox: Sandbox, run: Run) -> None:
-    """A missing type, an extra one and another topic."""
+    """A missing type, an extra one and a wrong topic are shown, then fixed."""
     run("apply", "--yes")
     own = _stored(sandbox)["klaviyo-sync-messages"]
     changed = [entry for entry in own["messages"] if entry["resourceTypeId"] != "order"]
