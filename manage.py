@@ -6,9 +6,9 @@ import sys
 from importlib import import_module
 
 if __name__ == "__main__":
-    from commands.interpreter import use_environment
+    from commands.interpreter import use_virtual_environment
 
-    use_environment()
+    use_virtual_environment()
 
 import click
 

@@ -52,8 +52,8 @@ def backfill(arguments: tuple[str, ...]) -> None:
     if options.as_json:
         click.echo(json.dumps(outcome.report))
     else:
-        for name, one in outcome.report["passes"].items():
-            for line in _pass_lines(name, one, is_dry=options.dry_run):
+        for name, result in outcome.report["passes"].items():
+            for line in _pass_lines(name, result, is_dry=options.dry_run):
                 click.echo(line)
         if options.dry_run and outcome.code == DONE:
             for line in _dry_run_summary(outcome.report):
@@ -109,7 +109,7 @@ class ProgressBar:
             self._tasks[snapshot.name] = self._progress.add_task(snapshot.name, details="")
         left = snapshot.minutes_left
         details = [f"{snapshot.rate:.0f}/min"]
-        details += ["10,000 or more"] if snapshot.is_capped else []
+        details += ["10,000 or more to read"] if snapshot.is_capped else []
         details += [f"{left:.0f} min left"] if left is not None else []
         details += [f"{snapshot.errors} errors"] if snapshot.errors else []
         details += [f"{snapshot.throttled} throttled"] if snapshot.throttled else []
@@ -123,16 +123,16 @@ class ProgressBar:
         self._progress.stop()
 
 
-def _pass_lines(name: str, one: Mapping[str, Any], *, is_dry: bool) -> Iterator[str]:
+def _pass_lines(name: str, result: Mapping[str, Any], *, is_dry: bool) -> Iterator[str]:
     """The result of a pass, `orders: 9 read, 8 sent, 1 skipped (no profile), 0 errors`, and a line per metric."""
-    skipped = sum(one["skipped"].values())
-    counts = [f"{one['read']} read", f"{one['writes']} to write" if is_dry else f"{one['sent']} sent"]
-    counts += [f"{skipped} skipped ({_reasons(one['skipped'])})"] if skipped else []
-    counts += [f"{one['cuts']} to shorten"] if one.get("cuts") else []
-    counts.append(f"{one['unmappable']} unmappable" if is_dry else counted(one["errors"], "error"))
-    counts.append(f"{one['hours']:g} h" if is_dry else f"{one['seconds']:.0f} s")
+    skipped = sum(result["skipped"].values())
+    counts = [f"{result['read']} read", f"{result['writes']} to write" if is_dry else f"{result['sent']} sent"]
+    counts += [f"{skipped} skipped ({_reasons(result['skipped'])})"] if skipped else []
+    counts += [f"{result['cuts']} to shorten"] if result.get("cuts") else []
+    counts.append(f"{result['unmappable']} unmappable" if is_dry else counted(result["errors"], "error"))
+    counts.append(f"{result['hours']:g} h" if is_dry else f"{result['seconds']:.0f} s")
     yield f"{name}: {', '.join(counts)}"
-    for metric, events in one.get("events", {}).items():
+    for metric, events in result.get("events", {}).items():
         values = ", ".join(money(value, currency) for currency, value in events["value"].items())
         yield f"  {events['count']} {metric} ({values})"
 

@@ -78,17 +78,17 @@ def status_report(found: Mapping[str, Any], now: datetime) -> _Report:
     }
 
 
-def _pass(one: PassState, written: datetime) -> _Report:
-    rate = one.read / one.seconds * 60 if one.seconds else None
-    left = None if one.total is None or one.total == COUNT_LIMIT else max(0, one.total - one.read)
-    if one.finished:
+def _pass(state: PassState, written: datetime) -> _Report:
+    rate = state.read / state.seconds * 60 if state.seconds else None
+    left = None if state.total is None or state.total == COUNT_LIMIT else max(0, state.total - state.read)
+    if state.finished:
         left = 0
     minutes = left / rate if left is not None and rate else None
-    ends = None if one.finished or minutes is None else (written + timedelta(minutes=minutes)).isoformat()
+    ends = None if state.finished or minutes is None else (written + timedelta(minutes=minutes)).isoformat()
     return {
-        **one.as_report(),
-        "finished": one.finished,
-        "total": one.total,
+        **state.as_report(),
+        "finished": state.finished,
+        "total": state.total,
         "left": left,
         "per_minute": rate and round(rate, 1),
         "minutes_left": minutes and round(minutes, 1),
@@ -126,21 +126,21 @@ def _status_lines(report: _Report) -> Iterator[str]:
         yield "Passes that have not started are not shown." if report["passes"] else "No pass has started."
 
 
-def _pass_words(one: _Report) -> Iterator[str]:
-    skipped = sum(one["skipped"].values())
-    if one["finished"]:
+def _pass_words(report: _Report) -> Iterator[str]:
+    skipped = sum(report["skipped"].values())
+    if report["finished"]:
         yield "done"
-        yield f"{one['read']:,} read"
-    elif one["left"] is None:
-        yield f"{one['read']:,} read{' of 10,000 or more' if one['total'] else ', total unknown'}"
+        yield f"{report['read']:,} read"
+    elif report["left"] is None:
+        yield f"{report['read']:,} read{' of 10,000 or more' if report['total'] else ', total unknown'}"
     else:
-        yield f"{one['read']:,} of about {one['total']:,} read"
-    yield f"{one['sent']:,} sent"
+        yield f"{report['read']:,} of about {report['total']:,} read"
+    yield f"{report['sent']:,} sent"
     if skipped:
         yield f"{skipped:,} skipped"
-    yield counted(one["errors"], "error")
-    if one["per_minute"]:
-        yield f"{one['per_minute']:,.0f}/min"
-    if one["ends"]:
-        yield f"{one['left']:,} left"
-        yield f"ends about {datetime.fromisoformat(one['ends']):%d %b %H:%M} UTC"
+    yield counted(report["errors"], "error")
+    if report["per_minute"]:
+        yield f"{report['per_minute']:,.0f}/min"
+    if report["ends"]:
+        yield f"{report['left']:,} left"
+        yield f"ends about {datetime.fromisoformat(report['ends']):%d %b %H:%M} UTC"

@@ -75,11 +75,15 @@ _RECONCILE_SCOPES: dict[str, Callable[[KlaviyoCalls], object]] = {
 
 @click.command(epilog="Example:  python3 manage.py check --topic projects/my-project/topics/commercetools")
 @reads_env_file
-@click.option("--topic", type=TOPIC, envvar="TOPIC", show_envvar=True, help="The topic commercetools publishes to.")
+@click.option(
+    "--topic", type=TOPIC, envvar="TOPIC", show_envvar=True, help="The topic that commercetools publishes to."
+)
 @click.option("--prefix", default="klaviyo-sync", show_default=True, help="Prefix of the subscriptions' keys.")
 @click.option("--backfill", is_flag=True, help="Also check the Klaviyo scopes that a backfill uses.")
 @click.option("--reconcile", is_flag=True, help="Also check the Klaviyo scope that reconcile uses.")
-@click.option("--find", "key", metavar="KEY", help="Only print the id of the channel, group or store with KEY.")
+@click.option(
+    "--find", "key", metavar="KEY", help="Only print the id of the channel, customer group or store with KEY."
+)
 def check(topic: PubSubName | None, prefix: str, key: str | None, *, backfill: bool, reconcile: bool) -> None:
     """Check everything that the sync needs.
 
@@ -97,7 +101,7 @@ def check(topic: PubSubName | None, prefix: str, key: str | None, *, backfill: b
     failed = False
     scopes = _KLAVIYO_SCOPES | (_CONSENT_SCOPES if settings.sync.consent.is_on else {})
     scopes |= (_BACKFILL_SCOPES if backfill else {}) | (_RECONCILE_SCOPES if reconcile else {})
-    Finding("ok", f"environment: complete (project {settings.ct_project_id}, keys masked)").show()
+    Finding("ok", f"environment: complete (project {settings.ct_project_id})").show()
     for part in (
         check_commercetools.findings(settings),
         _klaviyo_findings(settings, scopes),
@@ -172,8 +176,8 @@ def _topic_findings(name: str, *, publisher: str = "", needs_subscription: bool 
         client.get_topic(topic=name, timeout=_PUBSUB_TIMEOUT, retry=None)
         yield Finding("ok", f"{what} exists")
         if needs_subscription:
-            kept = list(client.list_topic_subscriptions(topic=name, timeout=_PUBSUB_TIMEOUT, retry=None))
-            if kept:
+            subscriptions = list(client.list_topic_subscriptions(topic=name, timeout=_PUBSUB_TIMEOUT, retry=None))
+            if subscriptions:
                 yield Finding("ok", f"{what} has a subscription that keeps the dead letters")
             else:
                 yield Finding("failed", f"{what} has no subscription", "Create one: until then dead letters are lost.")
@@ -185,7 +189,8 @@ def _topic_findings(name: str, *, publisher: str = "", needs_subscription: bool 
         yield Finding(
             "unknown",
             what,
-            f"You have no access to it ({type(error).__name__}). Log in: gcloud auth application-default login",
+            f"You have no access to it ({type(error).__name__}). Log in as somebody who has:"
+            " gcloud auth application-default login",
         )
     except exceptions.GoogleAPIError as error:
         yield Finding("failed", what, f"Pub/Sub does not answer ({type(error).__name__}).")

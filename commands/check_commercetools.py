@@ -36,7 +36,7 @@ class Scope:
     when: Condition | None = None
 
     @property
-    def optional(self) -> bool:
+    def is_optional(self) -> bool:
         """True if the sync works without it and leaves out what it can't read."""
         return bool(self.purpose)
 
@@ -105,7 +105,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
 
 
 def _scope_granted(scope: Scope, what: str, settings: Settings) -> Finding:
-    if scope.optional or includes_scope(settings.scopes, scope.name):
+    if scope.is_optional or includes_scope(settings.scopes, scope.name):
         return Finding("ok", what, _need(scope, settings))
     return Finding(
         "warning",
@@ -120,7 +120,7 @@ def _scope_missing(scope: Scope, what: str, settings: Settings) -> Finding:
         f"The API client lacks {scope.name}:{settings.ct_project_id}, or CT_SCOPE does not name it. Create an API"
         " client that has the scope, then add it to CT_SCOPE."
     )
-    if not scope.optional:
+    if not scope.is_optional:
         return Finding("failed", what, advice)
     needed = scope.when is not None and scope.when.holds(settings.sync)
     return Finding("warning" if needed else "unknown", what, f"{_need(scope, settings)} {advice}")
@@ -128,7 +128,7 @@ def _scope_missing(scope: Scope, what: str, settings: Settings) -> Finding:
 
 def _need(scope: Scope, settings: Settings) -> str:
     """What an optional scope is for, and whether the settings need it; empty for a required one."""
-    if not scope.optional:
+    if not scope.is_optional:
         return ""
     if scope.when is None:
         needed = "Needed if the shop has any."
@@ -186,8 +186,8 @@ def _catalog_model_finding(client: Commercetools, settings: Settings) -> Finding
             return Finding(
                 "warning",
                 "commercetools: the project is migrating to the catalog model Modular (InMigration)",
-                "Products still contain their variants, so all is synced. This package does not read variants of the"
-                " model Modular: once the migration ends, variants, prices and stock are no longer synced.",
+                "Products still contain their variants, so everything is synced. This package does not read variants of"
+                " the model Modular: once the migration ends, variants, prices and stock are no longer synced.",
             )
         case None:
             return Finding(

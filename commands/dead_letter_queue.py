@@ -1,7 +1,7 @@
 """Pull dead letters from a subscription, publish them again, and acknowledge or release them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import TimeoutError as NotInTime
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,8 +23,9 @@ FORWARDED = "forwarded"
 _FORWARDED_PREFIX = "CloudPubSubDeadLetterSource"
 _MAX_ACK_DEADLINE = 600
 """Seconds: the longest ack deadline that Pub/Sub allows."""
-_PUBLISH_SECONDS = 30.0
-_CALL_SECONDS = 15.0
+_PUBLISH_TIMEOUT = 30.0
+_CALL_TIMEOUT = 15.0
+"""Seconds, for every other call except a pull."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +104,11 @@ class QueuedDeadLetter:
 class DeadLetterQueue:
     """The dead letters of a subscription. `close` releases those that were pulled but not acknowledged."""
 
-    def __init__(self, subscription: str, seconds: float) -> None:
+    def __init__(self, subscription: str, pull_timeout: float) -> None:
         from google.cloud.pubsub_v1 import SubscriberClient  # noqa: PLC0415 - slow to import; keeps `--help` fast
 
         self._subscription = subscription
-        self._seconds = seconds
+        self._pull_timeout = pull_timeout
         self._subscriber: SubscriberClient = SubscriberClient()
         self._publisher: PublisherClient | None = None
         self._held: dict[str, QueuedDeadLetter] = {}
@@ -122,7 +123,9 @@ class DeadLetterQueue:
         while len(self._held) < limit:
             request = {"subscription": self._subscription, "max_messages": min(BATCH, limit - len(self._held))}
             try:
-                received = self._subscriber.pull(request=request, timeout=self._seconds, retry=None).received_messages
+                received = self._subscriber.pull(
+                    request=request, timeout=self._pull_timeout, retry=None
+                ).received_messages
             except DeadlineExceeded:
                 received = []
             known = len(self._held)
@@ -147,14 +150,14 @@ class DeadLetterQueue:
             self._set_ack_deadline([letter.ack_id for letter in batch], _MAX_ACK_DEADLINE)
             sent = [
                 publisher.publish(
-                    topic, letter.data, timeout=_PUBLISH_SECONDS, retry=None, **letter.original_attributes
+                    topic, letter.data, timeout=_PUBLISH_TIMEOUT, retry=None, **letter.original_attributes
                 )
                 for letter in batch
             ]
             confirmed: list[QueuedDeadLetter] = []
             try:
                 for letter, future in zip(batch, sent, strict=True):
-                    future.result(timeout=_PUBLISH_SECONDS)
+                    future.result(timeout=_PUBLISH_TIMEOUT)
                     confirmed.append(letter)
             finally:
                 self.acknowledge(confirmed)
@@ -165,7 +168,7 @@ class DeadLetterQueue:
         for start in range(0, len(letters), BATCH):
             batch = letters[start : start + BATCH]
             request = {"subscription": self._subscription, "ack_ids": [letter.ack_id for letter in batch]}
-            self._subscriber.acknowledge(request=request, timeout=_CALL_SECONDS)
+            self._subscriber.acknowledge(request=request, timeout=_CALL_TIMEOUT)
             for letter in batch:
                 self._held.pop(letter.id, None)
 
@@ -185,7 +188,7 @@ class DeadLetterQueue:
                 "ack_ids": ack_ids[start : start + BATCH],
                 "ack_deadline_seconds": seconds,
             }
-            self._subscriber.modify_ack_deadline(request=request, timeout=_CALL_SECONDS)
+            self._subscriber.modify_ack_deadline(request=request, timeout=_CALL_TIMEOUT)
 
     def _open_publisher(self) -> "PublisherClient":
         if self._publisher is None:
@@ -196,8 +199,8 @@ class DeadLetterQueue:
 
 
 @contextmanager
-def open_dead_letter_queue(subscription: str, seconds: float) -> Iterator[DeadLetterQueue]:
-    """The dead-letter queue of a subscription. `seconds` is the timeout of a pull.
+def open_dead_letter_queue(subscription: str, pull_timeout: float) -> Iterator[DeadLetterQueue]:
+    """The dead-letter queue of a subscription. `pull_timeout` is in seconds.
 
     Turns errors of the client library into click.ClickExceptions of one line.
     """
@@ -206,7 +209,7 @@ def open_dead_letter_queue(subscription: str, seconds: float) -> Iterator[DeadLe
 
     letters: DeadLetterQueue | None = None
     try:
-        letters = DeadLetterQueue(subscription, seconds)
+        letters = DeadLetterQueue(subscription, pull_timeout)
         try:
             yield letters
         finally:
@@ -215,8 +218,8 @@ def open_dead_letter_queue(subscription: str, seconds: float) -> Iterator[DeadLe
         hint = "gcloud auth application-default login"
         raise click.ClickException(f"Found no Google Cloud credentials ({_first_line(error)}). Run: {hint}") from None
     except NotFound as error:
-        raise click.ClickException(f"Pub/Sub can't find it: {_first_line(error)}") from None
-    except (GoogleAPICallError, RetryError, NotInTime) as error:
+        raise click.ClickException(f"Not found in Pub/Sub: {_first_line(error)}") from None
+    except (GoogleAPICallError, RetryError, FutureTimeoutError) as error:
         raise click.ClickException(f"Pub/Sub call failed: {type(error).__name__}: {_first_line(error)}") from None
 
 

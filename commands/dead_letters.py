@@ -100,7 +100,7 @@ def list_letters(subscription: str, limit: int, wait: float, *, as_json: bool) -
     "--output",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     metavar="FILE",
-    help="Write the original message to FILE, for `preview`. With - it goes to stdout, alone.",
+    help="Write the original message to FILE, for `preview`; - is stdout, and the rest then goes to stderr.",
 )
 def show(subscription: str, limit: int, wait: float, own_id: str, output: Path | None) -> None:
     """Show one dead letter and its message.
@@ -221,7 +221,7 @@ def _replay(letters: DeadLetterQueue, selected: Sequence[QueuedDeadLetter], topi
     try:
         replayed.extend(published)
     except Exception:
-        click.echo(f"Not all of {_counted(selected)} were published. The rest stay in the subscription.", err=True)
+        click.echo("Publishing failed. What was not published stays in the subscription.", err=True)
         raise
     return replayed
 

@@ -57,8 +57,8 @@ def _backends() -> Iterator[dict[str, str]]:
 def _run(pubsub: Emulator, environment: dict[str, str], target: str) -> None:
     topic, dead = pubsub.create_topic(_TOPIC), pubsub.create_topic(_DEAD_LETTER_TOPIC)
     subscription = pubsub.create_subscription(_DEAD_LETTER_SUBSCRIPTION, _DEAD_LETTER_TOPIC)
-    own = {**environment, **NO_PUSH_AUTH, **pubsub.environment, "DEAD_LETTER_TOPIC": dead}
-    with running_function(own, target) as function:
+    function_environment = {**environment, **NO_PUSH_AUTH, **pubsub.environment, "DEAD_LETTER_TOPIC": dead}
+    with running_function(function_environment, target) as function:
         endpoint = f"{function.url}/{topic}"
         pubsub.create_subscription(
             _PUSH, _TOPIC, push_to=endpoint, dead_letters_to=_DEAD_LETTER_TOPIC, attempts=_ATTEMPTS

@@ -1,9 +1,11 @@
 r"""The option `--env-file`: a file with the settings of real accounts, `./.env` by default.
 
-`manage.py` and `deploy.sh` (`read_env_file`) parse it the same way. Each line is `NAME=value`; the value may be quoted,
-and nothing is expanded. In double quotes `\"` is a quote and `\\` a backslash, unless the value holds unescaped double
-quotes, as JSON does: then every character is literal. Docker, systemd and shells agree on single quotes, so prefer
-those. The function itself never reads such a file.
+`manage.py` and `deploy.sh` (`read_env_file`) parse it the same way. In `manage.py` environment variables take
+precedence over the file; in `deploy.sh` the file takes precedence over them.
+
+Each line is `NAME=value`; the value may be quoted, and nothing is expanded. In double quotes `\"` is a quote and `\\` a
+backslash, unless the value holds unescaped double quotes, as JSON does: then every character is literal. Docker,
+systemd and shells agree on single quotes, so prefer those. The function itself never reads such a file.
 """
 
 import argparse
@@ -15,7 +17,7 @@ from typing import Any
 
 import click
 
-DEFAULT = Path(".env")
+DEFAULT_FILE = Path(".env")
 
 _BLANK = re.compile(r"\s*(#.*)?", re.ASCII)
 _SETTING = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=(.*)", re.ASCII)
@@ -37,7 +39,7 @@ def reads_env_file(command: Callable[..., Any]) -> Callable[..., Any]:
         expose_value=False,
         callback=_put_into_environment,
         metavar="FILE",
-        help="Read settings that are missing from the environment from FILE.  [default: .env, if it exists]",
+        help="Read settings from FILE; environment variables take precedence.  [default: .env, if it exists]",
     )(command)
 
 
@@ -82,17 +84,17 @@ def _value(written: str) -> str | None:
 def env_file_parser() -> argparse.ArgumentParser:
     """The same option for the help of a job's own parser. click has already read it."""
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--env-file", metavar="FILE", help="read settings that are missing from the environment"
-        " from FILE (default: ENV_FILE, else .env, if it exists)")  # fmt: skip
+    parser.add_argument("--env-file", metavar="FILE", help="read settings from FILE; environment variables"
+        " take precedence (default: ENV_FILE, else .env, if it exists)")  # fmt: skip
     return parser
 
 
 def _put_into_environment(context: click.Context, _parameter: click.Parameter, file: Path | None) -> None:
-    if file is None and not DEFAULT.exists():
+    if file is None and not DEFAULT_FILE.exists():
         return
     added = {
-        name: value for name, value in settings_in(file or DEFAULT).items() if name not in os.environ
-    }  # a variable set to nothing in the environment also wins: that is how to leave out a setting of the file
+        name: value for name, value in settings_in(file or DEFAULT_FILE).items() if name not in os.environ
+    }  # an empty variable in the environment also wins: that is how to leave out a setting of the file
     os.environ.update(added)
 
     def remove_added() -> None:

@@ -26,7 +26,7 @@ _MAX_LINES = 10_000
 _STATUS_TEXTS = {401: "invalid credentials", 403: "permission denied", 404: "not found"}
 
 
-class UnseenError(Exception):
+class UnreadableError(Exception):
     """Something can't be read; the text says why in a few words."""
 
 
@@ -46,7 +46,7 @@ class CloudProject:
         self._sessions: dict[str, requests.Session] = {}
 
     def queue(self, subscription: str) -> Queue:
-        """The backlog of a subscription (short name). Raises UnseenError."""
+        """The backlog of a subscription (short name). Raises UnreadableError."""
         return Queue(
             self._latest_value("num_undelivered_messages", subscription),
             self._latest_value("oldest_unacked_message_age", subscription),
@@ -55,7 +55,7 @@ class CloudProject:
     def outcome_lines(self, since: timedelta, service: str | None = None) -> tuple[list[Mapping[str, Any]], bool]:
         """Log lines with an outcome from the last `since`, newest first, and True if there are more than were read.
 
-        Lines of one Cloud Run service, else of every deployment that logs to the project. Raises UnseenError.
+        Lines of one Cloud Run service, else of every deployment that logs to the project. Raises UnreadableError.
         """
         conditions = ["jsonPayload.outcome:*", "jsonPayload.message_id:*", f'timestamp>="{_time_before_now(since)}"']
         if service:
@@ -97,17 +97,17 @@ class CloudProject:
         url = os.environ.get(variable, google)
         what = urlsplit(google).hostname
         try:
-            answer = self._session(url).request(method, f"{url}{path}", timeout=_TIMEOUT, **request)
-            answered: dict[str, Any] = answer.json() if answer.ok else {}
+            response = self._session(url).request(method, f"{url}{path}", timeout=_TIMEOUT, **request)
+            found: dict[str, Any] = response.json() if response.ok else {}
         except GoogleAuthError:  # no credentials, or they can't be refreshed
-            raise UnseenError(NO_CREDENTIALS) from None
+            raise UnreadableError(NO_CREDENTIALS) from None
         except (requests.RequestException, ValueError) as error:
-            raise UnseenError(f"{what} does not answer ({type(error).__name__})") from None
-        if not answer.ok:
-            raise UnseenError(
-                f"{what} answers {answer.status_code}: {_STATUS_TEXTS.get(answer.status_code, 'try again')}"
+            raise UnreadableError(f"{what} does not answer ({type(error).__name__})") from None
+        if not response.ok:
+            raise UnreadableError(
+                f"{what} answers {response.status_code}: {_STATUS_TEXTS.get(response.status_code, 'try again')}"
             )
-        return answered
+        return found
 
     def _session(self, url: str) -> requests.Session:
         """A session with the caller's credentials. A stand-in on 127.0.0.1 gets none."""
@@ -125,7 +125,7 @@ def _time_before_now(span: timedelta) -> str:
 
 
 def subscriptions_of(topic: str) -> list[str]:
-    """Full names of a topic's subscriptions, `projects/P/subscriptions/S`. Raises UnseenError."""
+    """Full names of a topic's subscriptions, `projects/P/subscriptions/S`. Raises UnreadableError."""
     from google.api_core.exceptions import GoogleAPIError  # noqa: PLC0415 - as above
     from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
     from google.cloud.pubsub_v1 import PublisherClient  # noqa: PLC0415
@@ -134,6 +134,6 @@ def subscriptions_of(topic: str) -> list[str]:
         # No retry: the library mistakes expired credentials for an outage and retries for minutes.
         return sorted(PublisherClient().list_topic_subscriptions(topic=topic, timeout=_TIMEOUT, retry=None))
     except GoogleAuthError:
-        raise UnseenError(NO_CREDENTIALS) from None
+        raise UnreadableError(NO_CREDENTIALS) from None
     except GoogleAPIError as error:
-        raise UnseenError(f"Pub/Sub can't list the subscriptions of {topic} ({type(error).__name__})") from None
+        raise UnreadableError(f"Pub/Sub can't list the subscriptions of {topic} ({type(error).__name__})") from None

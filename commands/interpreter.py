@@ -15,7 +15,7 @@ _NEEDED = ("click", "rich", "commercetools", "klaviyo_api")
 """Not all required packages, but enough: no system Python has all of these."""
 
 
-def use_environment() -> None:
+def use_virtual_environment() -> None:
     """If this Python lacks the packages, restart in `.venv`; without a `.venv`, exit with the command to run."""
     if _is_complete():
         return

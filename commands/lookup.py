@@ -108,7 +108,7 @@ class ShopLookup:
         if len(found) > 1:
             several = ", ".join(_short_name(document) for document in found[:_MAX_LISTED])
             more = ", …" if len(found) > _MAX_LISTED else ""
-            raise click.ClickException(f"{name} matches more than one {kind}. Name one of {several}{more}")
+            raise click.ClickException(f"{name} matches more than one {kind}. Use one of {several}{more}")
         return ShopResource(kind, name, found[0])
 
     def find_each(self, kind: str, names: Sequence[str]) -> Iterator[ShopResource | None]:
@@ -154,8 +154,8 @@ class _Queries(Commercetools):
     def _by_name(self, kind: str, name: str) -> list[Document]:
         where = _PREDICATES[kind].format(_literal(name), _literal(name.lower()))
         for params in _param_sets(kind):
-            asked = [("where", where), ("sort", "createdAt desc"), ("limit", str(_MAX_LISTED + 1)), *params]
-            if found := self._query(_COLLECTIONS[kind], asked):
+            query = [("where", where), ("sort", "createdAt desc"), ("limit", str(_MAX_LISTED + 1)), *params]
+            if found := self._query(_COLLECTIONS[kind], query):
                 return found
         return []
 

@@ -6,7 +6,7 @@ from typing import Any
 
 Request = Mapping[str, Any]
 
-RESOURCES = {
+HEADINGS = {
     "category": "Categories",
     "customer": "Customers",
     "inventory-entry": "Stock",
@@ -15,7 +15,7 @@ RESOURCES = {
     "product": "Products",
     "standalone-price": "Prices",
 }
-"""Headings by commercetools resource type; OTHERS for any other type."""
+"""By commercetools resource type; OTHERS for any other type."""
 OTHERS = "Notifications"
 
 _PLURALS = {"category": "categories"}
@@ -39,25 +39,25 @@ _OPERATIONS = {
 
 def heading(line: Mapping[str, Any]) -> str:
     """The heading that a message is listed under."""
-    return RESOURCES.get(str(line.get("resource", "")).split("/")[0], OTHERS)
+    return HEADINGS.get(str(line.get("resource", "")).split("/")[0], OTHERS)
 
 
-def effect(line: Mapping[str, Any], asked: Iterable[Request]) -> str:
+def effect(line: Mapping[str, Any], requests: Iterable[Request]) -> str:
     """What a message did: `1 item changed, 2 variants created`, `Placed Order, Ordered Product x2`.
 
     For an outcome other than synced: the outcome, its reason, and what was written anyway.
     """
-    done = "" if line["outcome"] == "ignored" else ", ".join(_effects(asked))
+    done = "" if line["outcome"] == "ignored" else ", ".join(_effects(requests))
     if line["outcome"] == "synced":
         return done or "nothing to change"
     reason = str(line.get("reason", "")).replace("_", " ")
     return "; ".join(filter(None, (f"{line['outcome']}: {reason}" if reason else str(line["outcome"]), done)))
 
 
-def _effects(asked: Iterable[Request]) -> list[str]:
+def _effects(requests: Iterable[Request]) -> list[str]:
     things: Counter[tuple[str, str]] = Counter()
     metrics: Counter[str] = Counter()
-    for request in asked:
+    for request in requests:
         if not 0 < request["status"] < _ERRORS:
             continue
         if request["operation"] == "create_event":

@@ -109,7 +109,7 @@ def _hint_at_documents(outcome: Outcome, settings: Settings) -> None:
     """Say how to preview a sample, which belongs to the samples' own project."""
     if outcome.notification and outcome.error and outcome.error.reason == "other_project":
         click.echo(
-            f"The notification is of project {outcome.notification.project_key}, but CT_PROJECT_ID is "
+            f"The notification belongs to project {outcome.notification.project_key}, but CT_PROJECT_ID is "
             f"{settings.ct_project_id}. For a sample, add: --documents samples/documents"
         )
 

@@ -1,4 +1,4 @@
-"""`manage.py prices due`: run the job that copies due prices from a terminal."""
+"""`manage.py prices due`: run from a terminal the job that copies products whose price has begun or ended."""
 
 import click
 

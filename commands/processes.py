@@ -99,8 +99,8 @@ def running_sandbox(documents: Path | None = None) -> Iterator[Sandbox]:
         line = process.stdout.readline() if process.stdout else ""
         if not line:
             raise click.ClickException("The sandbox did not start; its output is above.")
-        where = json.loads(line)
-        yield Sandbox(Control(where["commercetools"]), Control(where["klaviyo"]))
+        urls = json.loads(line)
+        yield Sandbox(Control(urls["commercetools"]), Control(urls["klaviyo"]))
     finally:
         _terminate(process)
         if process.stdout:

@@ -34,7 +34,7 @@ class _PubSubNameType(click.ParamType[PubSubName]):
         return f"projects/P/{self.name}s/{self.name[0].upper()}"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> PubSubName:
-        """The name. Fails, naming the form it must have, if it has another."""
+        """The name. A name of another form is a usage error that shows the right one."""
         if not self._form.fullmatch(value):
             self.fail(f"must have the form projects/PROJECT/{self.name}s/{self.name.upper()}", param, ctx)
         return PubSubName(value)

@@ -18,8 +18,14 @@ _PROGRAM = "python3 manage.py reconcile"
 _COLUMNS = ("same", "missing", "differing", "extra", "moved", "mended", "failed", "foreign")
 _COLUMN_TITLES = {"mended": "fixed"}
 _MAX_IDS = 5
-_LABELS = {"missing": "missing in Klaviyo", "extra": "not in the shop", "differing": "differing", "failed": "failed",
-          "duplicates": "customers with several profiles", "consent": "whose consent differs in Klaviyo"}  # fmt: skip
+_LABELS = {
+    "missing": "missing in Klaviyo",
+    "extra": "not in the shop",
+    "differing": "differing",
+    "failed": "failed",
+    "duplicates": "of customers with several profiles",
+    "consent": "whose consent differs in Klaviyo",
+}
 
 
 @click.command(

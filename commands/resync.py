@@ -117,7 +117,7 @@ def _sync(terminal: Console, shop: ShopLookup, resource: ShopResource, services:
     """Sync one resource, with retries as Pub/Sub would make. None if it can't be found any more."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            now = shop.find(resource.kind, resource.id)  # read again: it may have changed while the question was open
+            now = shop.find(resource.kind, resource.id)  # read again: it may have changed since the preview
         except click.ClickException as error:
             error.show()
             return None

@@ -25,7 +25,7 @@ Options = TypeVar("Options")
 def run_job(
     command: str,
     arguments: Sequence[str],
-    parsed: Callable[[Sequence[str], SyncRules], Options],
+    parse: Callable[[Sequence[str], SyncRules], Options],
     run: Callable[[Options, Settings, Progress], Outcome],
     print_report: Callable[[Outcome], None],
 ) -> None:
@@ -34,13 +34,13 @@ def run_job(
     Exits with the outcome's code, or with REFUSED if the settings are wrong.
     """
     if _HELP & set(arguments):
-        parsed(["--help"], SyncRules())
+        parse(["--help"], SyncRules())
     try:
         settings = settings_or_exit()
     except click.ClickException as wrong:
         wrong.show()
         sys.exit(REFUSED)
-    options = parsed(arguments, settings.sync)
+    options = parse(arguments, settings.sync)
     console = Console(stderr=True)
     with log_on_stderr():
         outcome = run(options, settings, ProgressBar(console) if console.is_terminal else LoggedProgress(command))

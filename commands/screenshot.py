@@ -31,12 +31,12 @@ class Picture:
     act: Callable[[Chrome], None]
 
 
-def _order(chrome: Chrome) -> None:
+def _wait_for_order(chrome: Chrome) -> None:
     _wait_for(chrome, ".headline", "Placed Order")
     _wait_for(chrome, "#klaviyo-area .timeline", "Placed Order")
 
 
-def _outage(chrome: Chrome) -> None:
+def _play_to_outage(chrome: Chrome) -> None:
     """Play to the third step, where the message waits for its redelivery."""
     for step in STORY[1:3]:
         _wait_for(chrome, "#next", step.label)
@@ -46,8 +46,8 @@ def _outage(chrome: Chrome) -> None:
 
 
 PICTURES = (
-    Picture("page.png", 1280, 860, "light", _order),
-    Picture("page-outage.png", 1280, 860, "dark", _outage),
+    Picture("page.png", 1280, 860, "light", _wait_for_order),
+    Picture("page-outage.png", 1280, 860, "dark", _play_to_outage),
 )
 """Taken in this order, from the same page."""
 

@@ -12,7 +12,7 @@ from clients.retrying import message_budget
 from commands.dead_letter_queue import open_dead_letter_queue
 from commands.env_file import reads_env_file
 from commands.environment import settings_or_exit
-from commands.google_cloud import CloudProject, Queue, UnseenError, subscriptions_of
+from commands.google_cloud import CloudProject, Queue, UnreadableError, subscriptions_of
 from commands.pubsub_names import SUBSCRIPTION, TOPIC, PubSubName
 from commands.status_advice import ACCEPTED, KEYS, LETTERS, LOG, QUEUE, Advice, Status, advice
 from core.errors import SyncError, TryAgain, is_denial
@@ -87,7 +87,7 @@ def _check_queues(report: Status, project: CloudProject, topic: str) -> None:
     try:
         for name in subscriptions_of(topic):
             report.queues[name] = project.queue(name.rsplit("/", 1)[1])
-    except UnseenError as error:
+    except UnreadableError as error:
         report.unseen[QUEUE] = str(error)
         return
     without_metrics = [name.rsplit("/", 1)[1] for name, queue in report.queues.items() if queue.messages is None]
@@ -98,11 +98,11 @@ def _check_queues(report: Status, project: CloudProject, topic: str) -> None:
 def _count_outcomes(report: Status, project: CloudProject, since: timedelta, service: str | None) -> None:
     """Count outcomes and reasons.
 
-    A refused key is reported only until a message of the same resource type has been synced since.
+    A refused key is not reported if a message of the same resource type has been synced since.
     """
     try:
         lines, report.has_more_lines = project.outcome_lines(since, service)
-    except UnseenError as error:
+    except UnreadableError as error:
         report.unseen[LOG] = str(error)
         return
     decided: set[str] = set()
@@ -162,7 +162,7 @@ def _count_dead_letters(report: Status, subscription: str | None, topic: str | N
                 report.letters.update(letter.reason for letter in letters.pull(_MAX_LETTERS))
         else:
             report.unseen[LETTERS] = "give their subscription with --dead-letters"
-    except UnseenError as error:
+    except UnreadableError as error:
         report.unseen[LETTERS] = str(error)
     except click.ClickException as error:
         report.unseen[LETTERS] = error.message

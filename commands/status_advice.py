@@ -48,8 +48,8 @@ def advice(report: Status, topic: PubSubName, service: str | None) -> Iterator[A
     check = f"python3 manage.py check --topic {topic}"
     if report.denied:
         yield Advice(
-            f"A key is wrong or lacks a scope ({', '.join(report.denied)}). Messages wait until the right key is in its"
-            " secret.",
+            f"A key is wrong or lacks a scope ({', '.join(report.denied)}). Messages wait until"
+            " its secret holds a key that works.",
             check,
         )
     if not report.queues and QUEUE not in report.unseen:
@@ -66,7 +66,9 @@ def advice(report: Status, topic: PubSubName, service: str | None) -> Iterator[A
         )
     unforeseen = [reason for reason in report.reasons if "unforeseen" in reason]
     if unforeseen:
-        yield Advice(f"Unexpected errors ({', '.join(unforeseen)}). Report it as a bug.", _log_command(topic, service))
+        yield Advice(
+            f"Unexpected errors ({', '.join(unforeseen)}). Report them as a bug.", _log_command(topic, service)
+        )
     if report.letters:
         yield Advice(
             f"Dead letters: {sum(report.letters.values())}. Find out why, fix the cause, then replay them.",

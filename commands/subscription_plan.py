@@ -1,4 +1,4 @@
-"""The commercetools subscriptions that the sync needs, and the steps from those that exist to them."""
+"""The commercetools subscriptions that the sync needs, and the steps that turn the existing ones into them."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence

@@ -33,20 +33,20 @@ def subscriptions() -> None:
     """
 
 
-_TOPIC_OF: dict[str, Any] = {
+_TOPIC_OPTION: dict[str, Any] = {
     "type": TOPIC,
     "envvar": "TOPIC",
     "show_envvar": True,
     "help": "The topic that commercetools publishes to.",
 }
-_needs_topic = click.option("--topic", required=True, **_TOPIC_OF)
+_needs_topic = click.option("--topic", required=True, **_TOPIC_OPTION)
 _prefix = click.option("--prefix", default="klaviyo-sync", show_default=True, help="Prefix of the subscriptions' keys.")
 _yes = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 
 
 @subscriptions.command("plan", epilog="Example:  python3 manage.py subscriptions plan --topic projects/p/topics/t")
 @reads_env_file
-@click.option("--topic", **_TOPIC_OF)
+@click.option("--topic", **_TOPIC_OPTION)
 @_prefix
 @click.option(
     "--tfvars",
@@ -160,7 +160,7 @@ def _apply_steps(steps_for: Callable[[Sequence[Subscription], Settings], list[St
                     _run_step(step, api)
             except VersionConflictError:
                 continue  # read and plan again
-            click.echo("Done. It can take a minute until commercetools delivers accordingly.")
+            click.echo("Done. It can take a minute to take effect.")
             return
     raise click.ClickException("These subscriptions keep changing while being updated. Try again.")
 

@@ -149,7 +149,7 @@ def test_scopes_are_those_that_the_function_needs() -> None:
     """The default has the scopes that `manage.py check` requires; the description names the optional ones too."""
     function = (MODULE / "function.tf").read_text(encoding="utf-8")
     (listed,) = re.findall(r"for scope in \[(.*?)\] : ", function)
-    assert re.findall(r'"(\w+)"', listed) == sorted({scope.name for scope in SCOPES if not scope.optional})
+    assert re.findall(r'"(\w+)"', listed) == sorted({scope.name for scope in SCOPES if not scope.is_optional})
     assert {scope.name for scope in SCOPES} <= set(
         re.findall(r"view_\w+", _blocks("variable")["ct_scope"]["description"])
     )

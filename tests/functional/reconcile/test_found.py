@@ -42,7 +42,7 @@ def test_customers_with_several_profiles_are_named(shop: Sandbox, manage_py: Man
     create_profile(shop, external_id="nobody", email="nobody@example.com")
     found = manage_py("reconcile", "--only", "profiles", **told)
     assert found.exit_code == 0
-    assert "profiles customers with several profiles: customer-1" in found.stdout
+    assert "profiles of customers with several profiles: customer-1" in found.stdout
 
 
 def test_another_consent_is_named_and_left_alone(shop: Sandbox, job: Job) -> None:
