@@ -137,18 +137,20 @@ class CatalogSweep:
 
     def _compare_page(self, documents: Sequence[ProductProjection]) -> None:
         published = [product for product in documents if product.get("published") is not False]
-        stock, prices = self._supplies(published)
+        stock, prices = self._stock_and_prices(published)
         for product in published:
             self._products.add(product["id"])
             try:
                 standalone = is_standalone(product)
-                wanted = expected_product(product, StockAndPrices(stock, prices if standalone else {}), self._services)
-                self._compare(wanted)
+                expected = expected_product(
+                    product, StockAndPrices(stock, prices if standalone else {}), self._services
+                )
+                self._compare(expected)
             except SyncError as error:
                 note_failure(("product", product["id"]), error, self._report, self._errors)
         self._pool.step(len(documents))
 
-    def _supplies(self, products: Sequence[ProductProjection]) -> tuple[Any, Any]:
+    def _stock_and_prices(self, products: Sequence[ProductProjection]) -> tuple[Any, Any]:
         """The stock of the products' SKUs, and standalone prices of products that use them, as handlers read both."""
         skus = [sku for product in products for sku in product_skus(product)]
         stock = self._pool.read("The stock of products", partial(self._stock.of, skus))
@@ -158,24 +160,24 @@ class CatalogSweep:
         read = partial(self._services.commercetools.standalone_prices, priced)
         return stock, self._pool.read("commercetools' list of standalone prices", read) if priced else {}
 
-    def _compare(self, wanted: ExpectedProduct) -> None:
-        product_id = wanted.product_id
-        self._skus.update(wanted.variants)
+    def _compare(self, expected: ExpectedProduct) -> None:
+        product_id = expected.product_id
+        self._skus.update(expected.variants)
         owners = self._variants.owners
-        elsewhere = {sku for sku in wanted.variants if owners.get(sku, product_id) != product_id}
+        elsewhere = {sku for sku in expected.variants if owners.get(sku, product_id) != product_id}
         variants = {
             sku: attributes
-            for sku in wanted.variants
+            for sku in expected.variants
             if sku not in elsewhere and (attributes := self._variants.get(sku)) is not None
         }
         found = KlaviyoProduct(
             self._items.get(product_id), variants, frozenset(self._members.get(product_id, ())), elsewhere
         )
-        if any(product_differences(wanted, found, self._services)):
-            self._candidates["product", product_id] = wanted.shop_state
+        if any(product_differences(expected, found, self._services)):
+            self._candidates["product", product_id] = expected.shop_state
 
     def _find_extra(self) -> list[str]:
-        """Add items that are not in the shop's list to the candidates. Returns the SKUs of such variants."""
+        """Add items that the shop does not have to the candidates. Returns the SKUs of variants it does not have."""
         unseen = [own_id for own_id in self._items if own_id not in self._products]
         ours = [own_id for own_id in unseen if _UUID.fullmatch(own_id)]
         self._set_foreign("items", len(unseen) - len(ours))
@@ -184,7 +186,10 @@ class CatalogSweep:
         return [sku for sku in self._variants if sku not in self._skus]
 
     def _is_foreign_variant(self, sku: str) -> bool:
-        """True if a variant that the shop does not have is not ours. If it is, its product becomes a candidate."""
+        """True if a variant that the shop does not have is not ours.
+
+        If it belongs to one of the shop's published products, the product becomes a candidate.
+        """
         owner = self._variants.owners.get(sku)
         if owner is None:
             owner = self._pool.read("A Klaviyo variant", partial(self._services.klaviyo.product_of, sku)) or ""

@@ -8,9 +8,10 @@ from handlers.comparison import Comparison, compare_category, compare_customer, 
 from jobs.drift.findings import Report
 from jobs.drift.workers import WorkerPool
 from jobs.errors_file import ErrorsFile
+from jobs.selection import PASS_BY_TYPE
 
 _MAX_CHECKS = 3
-"""Confirming comparisons per candidate. One that changed in the shop before each of them is left to its messages."""
+"""Comparisons to confirm a candidate. If the shop changes it before each of them, it is left to its messages."""
 
 Target = tuple[str, str]
 """Type and id of a resource in the shop."""
@@ -18,8 +19,6 @@ Candidates = dict[Target, str | None]
 """What may have drifted, with the state of the shop's side; None if that was not read yet."""
 
 _COMPARE_BY_TYPE = {"category": compare_category, "product": compare_product, "customer": compare_customer}
-_PASSES = {"category": "categories", "product": "products", "customer": "customers", "order": "orders"}
-"""The passes of `backfill --ids`."""
 _KINDS = {"category": "categories", "product": "items", "customer": "profiles", "order": "events"}
 
 
@@ -41,16 +40,16 @@ def confirmed_drift(
             break
         pool.begin("waiting for messages in flight")
         pool.pause(seconds)
-        still: Candidates = {}
+        changing: Candidates = {}
         for target, comparison in compare_by_id(waiting, pool, report, errors).items():
             if comparison.differences and comparison.shop_state == waiting[target]:
                 found[target] = comparison
                 report.add(comparison.differences)
             elif comparison.differences:
-                still[target] = comparison.shop_state
+                changing[target] = comparison.shop_state
                 if number == _MAX_CHECKS - 1:
                     note_moved(comparison, report)
-        waiting = still
+        waiting = changing
     return found
 
 
@@ -89,4 +88,4 @@ def note_failure(target: Target, error: SyncError, report: Report, errors: Error
     if kind not in report.kinds and type_id == "product":
         kind = "variants"
     report.of(kind).failed.add(own_id)
-    errors.add(f"{type_id}/{own_id}", _PASSES[type_id], error, since)
+    errors.add(f"{type_id}/{own_id}", PASS_BY_TYPE[type_id], error, since)

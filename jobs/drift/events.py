@@ -1,7 +1,7 @@
 """Counts Placed Order events by day: Klaviyo can't look up an event by its id.
 
 No other metric is counted: commercetools does not store when a state was reached, so the times of other events are
-known from their messages alone. More events than expected are no drift, as another system may send the metric too.
+known from their messages alone. More events than expected are not drift: another system may send the metric too.
 """
 
 from collections import Counter

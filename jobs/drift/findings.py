@@ -30,8 +30,8 @@ class Findings:
     mended: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
     consent: dict[str, int] = field(default_factory=dict)
-    """Profiles only: customers whose consent differs, counted by the answers of the shop and Klaviyo. This is neither
-    drift nor ever fixed: either side may be right about consent."""
+    """Profiles only: customers whose consent differs, counted by the answers of the shop and Klaviyo. That is not drift
+    and is never fixed, because either side may be right."""
     consent_ids: set[str] = field(default_factory=set)
     days: dict[str, int] = field(default_factory=dict)
     """Events only: how many are missing, by day. Klaviyo does not say which."""
@@ -47,8 +47,8 @@ class Findings:
 
     def add_consent(self, channel: str, wanted: str, found: str, customer_id: str) -> None:
         """Record a customer whose consent differs between the shop and Klaviyo."""
-        said = f"{channel}: {wanted} in the shop, {found} in Klaviyo"
-        self.consent[said] = self.consent.get(said, 0) + 1
+        answers = f"{channel}: {wanted} in the shop, {found} in Klaviyo"
+        self.consent[answers] = self.consent.get(answers, 0) + 1
         self.consent_ids.add(customer_id)
 
     @property
@@ -58,7 +58,7 @@ class Findings:
 
     @property
     def same(self) -> int:
-        """How many of the shop's records are right in Klaviyo, or will be once their messages are synced."""
+        """How many of the shop's records show no drift, including those that moved or could not be compared."""
         return max(0, self.total - len(self.differing_ids) - len(self.missing) - sum(self.days.values()))
 
     @property

@@ -1,6 +1,6 @@
 """Fixes drift through the live handlers alone: they read both sides again under their locks and guards."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 from clients.retrying import current_budget
@@ -18,8 +18,6 @@ from jobs.units import Attempt
 _ORDER = ("category", "product", "customer")
 _STILL_DIFFERS = "still_differs"
 """The reason for a record that still differs after its handler has copied it."""
-
-Unit = Callable[[Attempt], None]
 
 
 def fix_drift(
@@ -98,7 +96,7 @@ def _copy_target(
 ) -> None:
     """Have the resource's handler copy the target, and add it to `written` if the handler wrote anything.
 
-    That counts even if the handler then raises. Extra variants of a product are deleted only if `may_delete` has them.
+    It is added even if the handler raises after a write. Extra variants are deleted only if `may_delete` has variants.
     """
     type_id, own_id = target
     message_type = _message_type(type_id, comparison)
@@ -126,6 +124,10 @@ def _message_type(type_id: str, comparison: Comparison) -> str:
     return "ProductDeleted" if any(one.problem == "extra" for one in comparison.differences) else "ProductUnpublished"
 
 
-def kinds_over_limit(share: float, report: Report, found: Mapping[str, int]) -> list[str]:
+def kinds_over_limit(share: float, report: Report, klaviyo_counts: Mapping[str, int]) -> list[str]:
     """The kinds with more extra records than this share of Klaviyo's records."""
-    return [kind for kind in KINDS if kind in report.kinds and len(report.of(kind).extra) > share * found.get(kind, 0)]
+    return [
+        kind
+        for kind in KINDS
+        if kind in report.kinds and len(report.of(kind).extra) > share * klaviyo_counts.get(kind, 0)
+    ]

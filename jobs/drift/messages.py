@@ -1,4 +1,4 @@
-"""Replays messages from commercetools' Messages API: the precise way to recover from an outage, if it is enabled."""
+"""Replays messages from commercetools' Messages API: the most precise recovery from an outage."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -12,21 +12,19 @@ from core.rules import SyncRules
 from handlers.registry import is_consumed
 from jobs.drift.workers import WorkerPool
 from jobs.errors_file import ErrorsFile
-from jobs.selection import MESSAGES, format_time
+from jobs.selection import MESSAGES, PASS_BY_TYPE, format_time
 from jobs.units import Attempt
 from pipeline import sync
 
 _PAGE = 500
-_PASSES = {"category": "categories", "product": "products", "customer": "customers", "order": "orders",
-           "payment": "refunds"}  # fmt: skip
 
 
 def replay_messages(pool: WorkerPool, since: datetime, errors: ErrorsFile, *, fix: bool) -> dict[str, Any]:
     """Pass every message since `since` to its live handler. Without `fix` messages are only counted.
 
-    Messages are read by id, so not in the order of time. That is safe: events have ids of their own, and handlers read
-    the current state. Changes of categories, customers and stock come as change notifications, not as messages; a
-    comparison finds those.
+    Messages are read in the order of their ids, not of time. That is safe: events have ids of their own, and handlers
+    read the current state. Changes of categories, customers and stock come as change notifications, which are not
+    stored; a comparison finds those.
     """
     where = f"createdAt > {literal(format_time(since))} and createdAt <= {literal(format_time(datetime.now(UTC)))}"
     read, done = Counter[str](), Counter[str]()
@@ -49,7 +47,7 @@ def _replay(messages: list[Mapping[str, Any]], pool: WorkerPool, errors: ErrorsF
         done["failed" if unit.failed else "ignored" if unit.skipped else "synced"] += 1
         if unit.failed:
             resource = by_id[own_id]["resource"]
-            name = _PASSES.get(resource["typeId"], MESSAGES)
+            name = PASS_BY_TYPE.get(resource["typeId"], MESSAGES)
             errors.add(f"{resource['typeId']}/{resource['id']}", name, unit.failed, by_id[own_id]["createdAt"])
 
 
@@ -64,6 +62,6 @@ def _sync(pool: WorkerPool, message: Mapping[str, Any], attempt: Attempt) -> Non
         message["type"],
         pool.services.settings.ct_project_id,
         message,
-        attempt.number + 1,
+        attempt.number + 1,  # counts as redelivered: the first delivery may have written something
     )
     sync(notification, pool.services)

@@ -90,8 +90,9 @@ def _parser(rules: ReconcileRules, program: str, parents: Sequence[argparse.Argu
     )
     add = parser.add_argument
     add("--only", action="append", choices=KINDS, metavar="KIND", help=f"{', '.join(KINDS)}; may be repeated")
-    add("--since", metavar="TIME", help="only products and customers changed since TIME, and orders placed since TIME"
-        " (default: 7d): a date, a time, or a span such as 26h. Extra items and variants are not found")  # fmt: skip
+    add("--since", metavar="TIME", help="only products and customers changed since TIME, all categories, and orders"
+        " placed since TIME (default: 7d): a date, a time, or a span such as 26h. Extra items, and extra variants of"
+        " unchanged products, are not found")  # fmt: skip
     add("--fix", action="store_true", help="fix what differs")
     add("--delete-extra", action="store_true", help="with --fix: also delete what the shop does not have")
     add("--max-delete", type=_share_of_kind, default=rules.max_delete, metavar="5%", help="delete nothing if more than"

@@ -74,7 +74,7 @@ class ProfileSweep:
             if comparison.differences:
                 self._candidates["customer", own_id] = comparison.shop_state
             if comparison.shop_state != ABSENT:
-                self._pool.count(findings, 1)
+                self._pool.add_to_total(findings, 1)
                 self._compare_consent(customer, found)
             if len(found) > 1:
                 findings.duplicates.append(own_id)
@@ -84,6 +84,6 @@ class ProfileSweep:
         """Record where consent differs between the shop and Klaviyo. It is for people to review, and never fixed."""
         if self._rules.is_on and len(profiles) == 1:
             for one in consent_difference(customer, profiles[0], self._pool.services.settings):
-                self._pool.note(
+                self._pool.run_locked(
                     partial(self._report.of("profiles").add_consent, one.channel, one.wanted, one.found, customer["id"])
                 )

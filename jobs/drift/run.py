@@ -23,6 +23,7 @@ from jobs.selection import format_time
 _CATALOG = ("categories", "items", "variants")
 _PAGE = 500
 _MIN_SHARE = 0.5
+"""If the shop lists less than this share of what the last run found, nothing extra is deleted."""
 
 
 class DriftRun:
@@ -38,8 +39,9 @@ class DriftRun:
         self._phases = state.finished_phases(options.resume_key)
         self.is_resumed = bool(self._phases)
         """True if this run resumes a stopped one, whose lines in the errors file must stay."""
-        self._counts = state.counts | {} if not self.is_resumed else dict(state.unfinished.get("counts", state.counts))
-        self._brakes: list[str] = list(state.unfinished.get("brakes", ())) if self.is_resumed else []
+        stopped = state.unfinished if self.is_resumed else {}
+        self._counts = dict(stopped.get("counts", state.counts))
+        self._brakes: list[str] = list(stopped.get("brakes", ()))
 
     def do(self) -> None:
         """Compare kind by kind, and fix what differs if `--fix` is given. Raises StoppedError."""
@@ -88,12 +90,12 @@ class DriftRun:
         return "Days whose orders may be on other profiles by now were skipped: --only events --fix resends them."
 
     def _phase(self, kinds: tuple[str, ...], do: Callable[[], None]) -> None:
-        """Run a phase and save its results, unless the stopped run has finished it."""
+        """Run a phase and save its results. If the resumed run has finished it, restore its results instead."""
         name = " ".join(kinds)
         if name in self._phases:
             for kind, stored in self._phases[name].items():
                 self._report.kinds[kind] = Findings.restored(stored)
-            log.info(f"reconcile: the stopped run has compared {name}")
+            log.info(f"reconcile: {name} were compared before the run was stopped")
             return
         for kind in kinds:
             self._report.of(kind)

@@ -13,7 +13,7 @@ from jobs.drift.findings import Findings
 from jobs.outcome import RefusedStateError
 
 _VERSION = 1
-_WHAT = "reconcile"
+_COMMAND = "reconcile"
 _STALE = timedelta(hours=12)
 """A run that was stopped longer ago is not resumed."""
 
@@ -40,7 +40,7 @@ class ReconcileState:
         """
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-            known = (found["version"], found["command"]) == (_VERSION, _WHAT)
+            known = (found["version"], found["command"]) == (_VERSION, _COMMAND)
             state = cls(path, found["project"], found["counts"], found["drifting_runs"], found["unfinished"])
             known = known and all(
                 isinstance(one, dict) for one in (state.counts, state.drifting_runs, state.unfinished)
@@ -72,7 +72,7 @@ class ReconcileState:
         """Write the file. Raises RefusedStateError if that fails."""
         content = {
             "version": _VERSION,
-            "command": _WHAT,
+            "command": _COMMAND,
             "project": self.project,
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
             "counts": self.counts,

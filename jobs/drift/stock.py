@@ -18,9 +18,9 @@ _Packed = tuple[str, int, str, int | None]
 class Stock:
     """The inventory entries that may count, by SKU, as `Commercetools.inventory_entries` returns them.
 
-    With channels configured, their entries are listed. Without, the entries without a channel are listed, and those of
-    channels as well if there are fewer than 10,000: a SKU can have one in each of 500 stores. If there are more, SKUs
-    without an entry of their own are looked up when their product is compared.
+    If channels are configured, their entries are listed. Otherwise the entries without a channel are listed. Those with
+    a channel are listed too if they are fewer than 10,000; there may be far more, as a SKU can have one in each of 500
+    stores. Then SKUs without a listed entry are looked up when their product is compared.
     """
 
     def __init__(self, services: Services, reader: Reader) -> None:

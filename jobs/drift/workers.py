@@ -19,7 +19,7 @@ from jobs.progress import Progress, Snapshot
 from jobs.reading import Reader, RetryPolicy
 from jobs.run import GRACE, await_all
 from jobs.services import THREADS, ConsentMode, job_services
-from jobs.units import Attempt, Health, UnitResult, run_unit, with_retries
+from jobs.units import Health, UnitResult, Work, run_unit, with_retries
 
 _MINUTE = 60.0
 _CHUNK = 1_000
@@ -65,15 +65,15 @@ class WorkerPool:
         with self._lock:
             self._task.done += count
 
-    def count(self, findings: Findings, number: int) -> None:
+    def add_to_total(self, findings: Findings, number: int) -> None:
         """Add to a kind's number of records in the shop. Thread-safe."""
         with self._lock:
             findings.total += number
 
-    def note(self, finding: Callable[[], None]) -> None:
-        """Run a function that changes the findings under the pool's lock."""
+    def run_locked(self, change: Callable[[], None]) -> None:
+        """Run `change`, which changes the findings, while holding the pool's lock."""
         with self._lock:
-            finding()
+            change()
 
     def with_retries(self, call: Callable[[], T]) -> T:
         """Make a call with retries, in the current thread: use it in the pool's threads only.
@@ -122,13 +122,13 @@ class WorkerPool:
             found += self.call_all([partial(stepped, item) for item in items[start : start + _CHUNK]])
         return found
 
-    def run_units(self, works: Mapping[str, Callable[[Attempt], None]]) -> dict[str, UnitResult]:
+    def run_units(self, works: Mapping[str, Work]) -> dict[str, UnitResult]:
         """Run units and return their results by name. On a signal, running units have some seconds to finish.
 
         Raises StoppedError.
         """
 
-        def do(work: Callable[[Attempt], None]) -> UnitResult:
+        def do(work: Work) -> UnitResult:
             result = run_unit(work, self._limits, self._health, self._stop)
             with self._lock:
                 self._calls.update(result.calls)
@@ -163,7 +163,7 @@ def with_worker_pool(
     share: float,
     progress: Progress,
     work: Callable[[WorkerPool], Outcome],
-    patience: RetryPolicy | None = None,
+    retry_policy: RetryPolicy | None = None,
     consent: ConsentMode = "left",
 ) -> Outcome:
     """Run `work` with a pool that uses `share` of Klaviyo's rate limits.
@@ -175,7 +175,7 @@ def with_worker_pool(
     rules, leaves_threads = settings.sync, True
     try:
         with stop_on_signals() as stop:
-            reader = Reader(services.commercetools, rules.limits, rules.backfill.read_timeout, stop, patience)
+            reader = Reader(services.commercetools, rules.limits, rules.backfill.read_timeout, stop, retry_policy)
             with WorkerPool(services, reader, stop, progress) as pool:
                 outcome = work(pool)
         leaves_threads = outcome.leaves_threads
