@@ -104,7 +104,7 @@ def _job(app_state: AppState, body: Body) -> Response:
 
 
 def _compare(app_state: AppState, body: Body) -> Response:
-    """Compare the selected message with another text (`text`), another sync.toml (`settings`), or both."""
+    """Compare what a sample or delivery writes with what another `text` or sync.toml (`settings`) would write."""
     data = _data_to_compare(app_state, body)
     text, toml = body.get("text"), body.get("settings")
     if isinstance(toml, str) and (problems := settings.problems(toml)):

@@ -112,8 +112,8 @@ class AppState:
         self.subscription.notify_change()
 
     def send_all(self) -> None:
-        """Send every sample in order, and select the order of the story's first step."""
-        text = "The story's first order is selected; all others are in the list."
+        """Send every sample in order, and select the order of the story's first step. Ends the story."""
+        text = "The story's first order is selected; the other messages are in the list."
         self.banner = Banner(f"You sent all {len(self.samples)} messages", text)
         self.steps_played = len(STORY)
         for number, sample in self.samples.items():

@@ -90,7 +90,7 @@ def _changed_requests(first: Mapping[str, Any], second: Mapping[str, Any]) -> It
 
 
 def _by_target(requests: Sequence[Mapping[str, Any]]) -> Iterator[tuple[tuple[str, int], Mapping[str, Any]]]:
-    """Each request by method, path, id and a counter, which match between previews whatever the request contains."""
+    """Each request with a key to find its counterpart in the other preview: method, path, id and a counter."""
     seen: Counter[str] = Counter()
     for request in requests:
         attributes = _attributes(request)

@@ -85,8 +85,9 @@ class DeadLetter:
 class Delivery:
     """One message and its delivery attempts.
 
-    `repeated` is True for a second delivery of the same message. `due` is the time of the next attempt, in seconds
-    since the epoch, or None. `replayed_as` is the number of the delivery that replayed the dead letter, or 0.
+    `repeated` is True for a duplicate: the second of two deliveries with one message id. `due` is the time of the next
+    attempt, in seconds since the epoch, or None. `replayed_as` is the number of the delivery that replayed the dead
+    letter, or 0.
     """
 
     number: int

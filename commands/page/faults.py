@@ -62,7 +62,7 @@ FAULTS = (
     Fault(
         "error",
         "Klaviyo error (500)",
-        "Once. The function retries immediately and succeeds.",
+        "Once. The function retries after a moment and succeeds.",
         {"status": 500},
     ),
     Fault(

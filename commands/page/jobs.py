@@ -1,4 +1,4 @@
-"""The account menu: jobs that load the shop's history into Klaviyo, change it by hand, reconcile it or empty it."""
+"""The Tools menu: jobs that load the shop's history into Klaviyo, change it by hand, reconcile it or empty it."""
 
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -124,7 +124,8 @@ JOBS: Mapping[str, Job] = {
     "backfill": Job(
         "Load the shop's history",
         "Empties Klaviyo, then runs the backfill: customers, orders and refunds.",
-        "Klaviyo was emptied, and the backfill loaded what had happened in the shop before. Old events start no flows.",
+        "Klaviyo was emptied, and the backfill loaded the shop's customers, orders and refunds. Old events start no "
+        "flows.",
         _backfill,
         restarts=True,
     ),
@@ -136,8 +137,8 @@ JOBS: Mapping[str, Job] = {
     ),
     "reconcile": Job(
         "Reconcile",
-        "Compares everything in Klaviyo with the shop, and fixes the differences with the same handlers.",
-        "Klaviyo was compared with the shop, and the same handlers fixed the differences.",
+        "Compares everything in Klaviyo with the shop, and fixes the differences with the function's own handlers.",
+        "Klaviyo was compared with the shop, and the function's own handlers fixed the differences.",
         _reconcile,
         restarts=True,
     ),

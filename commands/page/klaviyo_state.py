@@ -11,7 +11,7 @@ from commands.page.state_diff import NO_CHANGES, Changes
 from sandbox.catalog import external_id
 
 Touched = frozenset[tuple[str, str]]
-"""The identifiers in a message's requests: name and value."""
+"""The identifiers of the resources that a message is about: name and value."""
 
 _IDENTIFIERS = ("external_id", "email", "phone_number", "unique_id", "id")
 _TRACKED = 1
@@ -128,7 +128,7 @@ class KlaviyoState:
 def klaviyo_state_after(
     state: Mapping[str, Any], requests: Iterable[Mapping[str, Any]], changes: Changes, resource: str = ""
 ) -> KlaviyoState:
-    """Klaviyo's state, marked with what a message touched (by its requests, changes and resource) and changed."""
+    """Klaviyo's state, marked with what a message changed and was about (by its requests, changes and resource)."""
     of_resource = ("external_id", resource.rpartition("/")[-1])
     changed = {(name, own_id) for _, own_id, _ in changes for name in ("id", "external_id")}
     return klaviyo_state(state, touched_by(requests) | changed | {of_resource}, changes)

@@ -133,26 +133,26 @@ def _received(delivery: Delivery) -> str:
 
 def _headline(delivery: Delivery, last: Attempt, written: str) -> str:
     tries = len(delivery.attempts)
-    attempt = f" On attempt {tries}." if tries > 1 else ""
+    attempt = f" on attempt {tries}" if tries > 1 else ""
     why = reason_text(last.reason)
     if delivery.dead_letter and delivery.dead_letter.forwarded:
         return f"Given up after {MAX_DELIVERY_ATTEMPTS} attempts: {why}. The message is a dead letter now."
     match delivery.outcome:
         case "synced":
             return (
-                f"Klaviyo was already up to date.{attempt}"
+                f"Klaviyo was already up to date{attempt}."
                 if written == _NO_CHANGE
-                else f"Synced to Klaviyo: {written}.{attempt}"
+                else f"Synced to Klaviyo{attempt}: {written}."
             )
         case "ignored":
             return f"Nothing to do: {why}."
         case "dead-lettered":
             return f"Dead letter: {why}. Retrying would not help."
-    return f"Back to Pub/Sub: {why}. It will be redelivered."
+    return f"Back to Pub/Sub: {why}. The message will be redelivered."
 
 
 def _read(attempt: Attempt) -> str:
-    """`the customer, 2 products`; a resource counts once, even if it was read several times."""
+    """`the customer, 2 products`. Counts different reads, not resources: two queries for one price are `2 prices`."""
     paths = {_address(call): call for call in attempt.calls if _is_read(call)}
     nouns = Counter(_RESOURCE_NOUNS.get(call.operation.split(".")[0], call.operation) for call in paths.values())
     named = (
@@ -162,7 +162,7 @@ def _read(attempt: Attempt) -> str:
 
 
 def _address(call: Call) -> str:
-    """What a call reads. Expanding references does not make it another resource."""
+    """The resource or the query of a call, equal for equal reads. A resource is the same with references expanded."""
     path = str(call.record["path"])
     return path if call.operation.endswith(".get") else path + str(call.record["query"].get("where"))
 

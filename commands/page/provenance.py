@@ -17,6 +17,7 @@ from mappers.documents import Money
 from mappers.money import optional_amount
 
 Kind = Literal["string", "number", "word", "bracket"]
+"""Of a line; a `word` is true, false or null."""
 Value = tuple[str, object]
 """A value normalized for comparison: the kind of comparison, and the value."""
 
@@ -36,7 +37,10 @@ _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of pretty-printed JSON. `origins` are the numbers of the values it shares; without any it is plain."""
+    """One line of pretty-printed JSON. `origins` are the numbers of the values that it shares with the other side.
+
+    A line without origins is not marked.
+    """
 
     depth: int
     key: str | None
@@ -186,11 +190,11 @@ def _lines(value: Any, origins: Any, depth: int = 0, key: str | None = None, nam
         if number < len(entries) - 1:
             below[-1] = _with_comma(below[-1])
         inside += below
-    leads = any(line.origins for line in inside)
+    has_marked = any(line.origins for line in inside)
     opening, closing = "{}" if is_object else "[]"
-    yield Line(depth, key, opening, "bracket", encloses_marked=leads)
+    yield Line(depth, key, opening, "bracket", encloses_marked=has_marked)
     yield from inside
-    yield Line(depth, None, closing, "bracket", encloses_marked=leads)
+    yield Line(depth, None, closing, "bracket", encloses_marked=has_marked)
 
 
 def _with_comma(line: Line) -> Line:

@@ -18,7 +18,10 @@ _OK = 200
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One repeated read. The response is the one the function got: the sandbox does not change in between."""
+    """One repeated read; `path` is without the query.
+
+    The response is the one the function got: the sandbox does not change in between.
+    """
 
     path: str
     response: Any

@@ -17,7 +17,8 @@ _GROUPS = (
     ("Categories", ("category-",)),
 )
 """Group names, and the sample names that belong to them by prefix."""
-_SHIPMENTS_OF_ORDERS = ("order-shipped", "order-delivered")
+_SHIPPED_ORDERS = ("order-shipped", "order-delivered")
+"""Prefixes of the order samples that are listed under shipments."""
 _OTHERS = "Other messages"
 
 
@@ -28,7 +29,6 @@ class SampleEntry:
     number: str
     title: str
     description: str
-    outcome: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,12 @@ def sample_groups(samples: Mapping[str, Sample]) -> list[SampleGroup]:
     entries: dict[str, list[SampleEntry]] = {name: [] for name in [*(name for name, _ in _GROUPS), _OTHERS]}
     for number, sample in samples.items():
         title = sample.name.replace("-", " ").capitalize()
-        entries[_group(sample.name)].append(SampleEntry(number, title, sample.shows, sample.outcome))
+        entries[_group(sample.name)].append(SampleEntry(number, title, sample.shows))
     return list(_without_empty(entries))
 
 
 def _group(name: str) -> str:
-    if name.startswith(_SHIPMENTS_OF_ORDERS):
+    if name.startswith(_SHIPPED_ORDERS):
         return _SHIPMENTS
     return next((group for group, prefixes in _GROUPS if name.startswith(prefixes)), _OTHERS)
 

@@ -24,7 +24,8 @@ from commands.page.subscription import MAX_DELIVERY_ATTEMPTS
 from commands.page.timeline import steps
 from commands.page.views import call_view, side_by_side
 
-PARTS = ("story", "state", "messages", "letters", "message", "account", "klaviyo")
+PARTS = ("story", "controls", "messages", "letters", "message", "tools", "klaviyo")
+"""Elements with `data-part`, each with its template: the script fetches them again after every change."""
 MAX_BODY = 1 << 20
 """Bytes."""
 _HOSTS = ("127.0.0.1", "localhost")

@@ -14,7 +14,7 @@ _SHORT_PAUSES = (
     ("limits", "read_timeout = 10.0\n", "read_timeout = 2.0\n"),
     ("reconcile", "second_look = 60.0\n", "second_look = 0.0\n"),
 )
-"""Table, default line, and its replacement: a reader of the page should see pauses but not sit through them."""
+"""Table, default line, and the line that replaces it: long enough to be seen, short enough to wait for."""
 
 
 def problems(text: str) -> Sequence[str]:
@@ -27,7 +27,7 @@ def problems(text: str) -> Sequence[str]:
 
 
 def with_short_pauses(text: str) -> str:
-    """The same settings with shorter pauses, unless they set the pauses themselves."""
+    """The same settings with shorter pauses. A table without the default line stays as it is."""
     for table, default, short in _SHORT_PAUSES:
         if default in text:
             text = text.replace(default, short)

@@ -16,7 +16,7 @@ _IGNORED_FIELDS = frozenset({"updated", "created", "events", "last_event_date", 
 
 
 def diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> Changes:
-    """Changed fields of profiles, items, variants and categories, plus new resources and new events."""
+    """Changed fields of profiles, items, variants and categories, new resources and new events. Not deletions."""
     return dict(_changes(before, after))
 
 

@@ -1,4 +1,4 @@
-"""The page's guided tour: twelve steps, each with a button that plays it and a summary of what it shows."""
+"""The page's story: twelve steps, each with a button that plays it and a summary of what it shows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ Action = Literal["", "clear_fault", "replay", "backfill", "damage", "reconcile"]
 
 @dataclass(frozen=True, slots=True)
 class StoryStep:
-    """One step of the tour, played by the page's main button.
+    """One step of the story, played by the page's main button.
 
     `label` is the button's text. `summary` is shown once the step is played; if empty, the job's own summary is.
     The step switches on the failure `fault` or performs `action`, then sends `samples`. The page selects the sample
@@ -42,7 +42,7 @@ STORY = (
     ),
     StoryStep(
         "Take Klaviyo down",
-        "Mira changed her address while Klaviyo is down. The function rejects the message, so Pub/Sub keeps it and "
+        "Klaviyo went down, then Mira changed her address. The function rejects the message, so Pub/Sub keeps it and "
         "redelivers it after a pause. Nothing is lost.",
         ("15",),
         "15",
@@ -69,8 +69,8 @@ STORY = (
     ),
     StoryStep(
         "Start a sale",
-        "Prices dropped in the shop, live, without a new publish. Klaviyo's catalog shows the sale price and the price "
-        "before it.",
+        "A sale lowered prices in the shop; the product did not have to be published again. Klaviyo's catalog shows "
+        "the sale price next to the regular price.",
         ("44", "50"),
         "50",
     ),

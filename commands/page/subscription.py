@@ -1,4 +1,4 @@
-"""Deliver messages as a Pub/Sub push subscription would: in order, with redelivery and a dead-letter policy."""
+"""Deliver messages as a Pub/Sub push subscription would, with redelivery and a dead-letter policy, but one by one."""
 
 import contextlib
 import itertools
@@ -41,6 +41,8 @@ class Subscription:
     `version` goes up with every change that the page can show; `wait_for_change` waits for the next one. `generation`
     is a random value, new for each process and each cleared history, so that browsers reuse nothing cached before.
     `start_error` says why the function did not restart, or is empty.
+
+    `_last_state` is Klaviyo's state after the last delivery, or None if a task may have changed it since.
     """
 
     def __init__(self, sandbox: Sandbox, start_function: Callable[[], AbstractContextManager[Function]]) -> None:
@@ -52,8 +54,8 @@ class Subscription:
         self._exit_stack = ExitStack()
         self._function: Function | None = None
         self._deliveries: list[Delivery] = []
-        self._published_letters: dict[str, Mapping[str, str]] = {}
-        self._klaviyo_state: dict[str, Any] | None = None
+        self._published_dead_letters: dict[str, Mapping[str, str]] = {}
+        self._last_state: dict[str, Any] | None = None
         self._tasks: deque[Callable[[], None]] = deque()
         self._numbers = itertools.count(1)
         self._condition = threading.Condition()
@@ -125,7 +127,7 @@ class Subscription:
         return True
 
     def replay(self, number: int) -> int:
-        """Send the original message of a dead letter again; the new delivery's number, or 0 if there is no letter."""
+        """Send the original message of a dead letter again; the new delivery's number, or 0 if it is not one."""
         with self._condition:
             delivery = self.delivery(number)
             if not delivery or not delivery.dead_letter or delivery.replayed_as:
@@ -135,7 +137,7 @@ class Subscription:
 
     def record_dead_letter(self, message_id: str, attributes: Mapping[str, str]) -> None:
         """Note what the function published to the dead-letter topic while it had this message."""
-        self._published_letters[message_id] = attributes
+        self._published_dead_letters[message_id] = attributes
 
     def submit(self, task: Callable[[], Result]) -> "Future[Result]":
         """Run a task between two deliveries, before any delivery that is due."""
@@ -148,7 +150,7 @@ class Subscription:
                 future.set_result(task())
             except Exception as error:  # noqa: BLE001 - the future raises it in the caller
                 future.set_exception(error)
-            self._klaviyo_state = None
+            self._last_state = None
             self.notify_change()
 
         with self._condition:
@@ -169,7 +171,7 @@ class Subscription:
         """Drop all deliveries. Only within a task."""
         with self._condition:
             self._deliveries.clear()
-            self._published_letters.clear()
+            self._published_dead_letters.clear()
             self._numbers = itertools.count(1)
             self.generation = secrets.token_hex(4)
 
@@ -180,7 +182,7 @@ class Subscription:
             return self.version
 
     def notify_change(self) -> None:
-        """Wake everybody who waits for a change."""
+        """Raise the version, and wake all threads that wait for a change."""
         with self._condition:
             self.version += 1
             self._condition.notify_all()
@@ -216,13 +218,13 @@ class Subscription:
             # A sample sent for the second time may find the document it deletes already deleted.
             with contextlib.suppress(ControlError):
                 sample.prepare(self.sandbox.commercetools)
-        before = self._klaviyo_state or self.sandbox.klaviyo.state()
+        before = self._last_state or self.sandbox.klaviyo.state()
         message_id = f"{delivery.message.name} {delivery.number - delivery.repeated}"
         attempt = self._attempt(delivery, message_id)
-        self._klaviyo_state = self.sandbox.klaviyo.state()
+        self._last_state = self.sandbox.klaviyo.state()
         with self._condition:
             delivery.attempts.append(attempt)
-            delivery.changes = merged(delivery.changes, diff(before, self._klaviyo_state))
+            delivery.changes = merged(delivery.changes, diff(before, self._last_state))
             delivery.dead_letter = self._dead_letter(delivery, attempt, message_id)
             if not attempt.acknowledged and not delivery.dead_letter:
                 backoff = min(_MIN_BACKOFF * 2 ** (len(delivery.attempts) - 1), _MAX_BACKOFF)
@@ -231,7 +233,7 @@ class Subscription:
 
     def _dead_letter(self, delivery: Delivery, attempt: Attempt, message_id: str) -> DeadLetter | None:
         now = datetime.now().astimezone()
-        if attributes := self._published_letters.pop(message_id, None):
+        if attributes := self._published_dead_letters.pop(message_id, None):
             return DeadLetter(now, attributes.get("reason", ""), attributes.get("error", ""))
         if not attempt.acknowledged and len(delivery.attempts) >= MAX_DELIVERY_ATTEMPTS:
             return DeadLetter(now, attempt.reason, forwarded=True)

@@ -1,4 +1,4 @@
-"""The calls of an attempt as a timeline in words. Similar calls are one step, and expected misses stay quiet."""
+"""The calls of an attempt as a timeline in words. Similar calls are one step; an expected miss is no failure."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ _OTHER_VERBS = {
     "request_profile_deletion": "Asked Klaviyo to erase",
 }
 _CATALOG = re.compile(r"(create|update|delete)_catalog_(item|variant|category)")
-_LOOKUP = re.compile(r"get_(?:\w+_for_)?catalog_(items?|variants?|categor(?:y|ies))")
+_LOOKUP = re.compile(r"get_(?:(\w+)_for_)?catalog_(items?|variants?|categor(?:y|ies))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,9 @@ def _text(calls: Sequence[Call], kind: StepKind) -> str:
     if kind == "miss":
         why = {_NOT_FOUND: "not in Klaviyo yet", _CONFLICT: "already in Klaviyo"}.get(status, f"returned {status}")
         if backend == "commercetools" and status == _NOT_FOUND:
-            why = "deleted"
+            why = "not found"
+        elif status == _NOT_FOUND and calls[0].operation.startswith("create_"):
+            why = "what it belongs to is not in Klaviyo yet"
         return f"{_success_text(calls) if _is_lookup(calls[0]) else f'Tried to write {_object(calls)}'}: {why}"
     failure = f"returned {status}" if status else "did not respond"
     if kind == "refused" and status not in _RETRYABLE | _DENIED:
@@ -110,7 +112,7 @@ def _object(calls: Sequence[Call]) -> str:
     if found := _CATALOG.fullmatch(first.operation):
         return _catalog_names(calls, found[2])
     if found := _LOOKUP.fullmatch(first.operation):
-        return f"the {found[1]}"
+        return f"the {found[2]}" + (f"'s {found[1].replace('_', ' ')}" if found[1] else "")
     match first.operation:
         case "create_event":
             return shortened_list([*_event_names(calls)])

@@ -18,7 +18,7 @@ NEXT = FIRST_STEP_MESSAGES + 1
 ORDERED = f"Placed Order, 2 {TIMES} Ordered Product"
 _EXPECTED = {
     "Take Klaviyo down": (".wait p", "Pub/Sub redelivers the message"),
-    "Bring Klaviyo back": (".headline", "On attempt 2"),
+    "Bring Klaviyo back": (".headline", "on attempt 2"),
     "Send what Klaviyo rejects": (".letter", "Klaviyo rejects the content"),
     "Start a sale": (".price.sale del", "35.00"),
     "Erase a customer": ("#klaviyo-area .note", "erased"),
@@ -62,11 +62,11 @@ def test_clicking_a_sample_shows_its_result(page: Page) -> None:
 
 
 def test_expected_misses_are_quiet(page: Page) -> None:
-    """A product's first publish looks up an item that does not exist yet. Nothing is red; variants are one line."""
+    """A first publish looks up the variants of a missing item. Nothing is red; variants are one line."""
     page.click("choose-4")
     page.wait_for("#message h3", "ProductPublished")
     steps = page.texts(".steps .text")
-    assert "Looked up the item: not in Klaviyo yet" in steps
+    assert "Looked up the item's variants: not in Klaviyo yet" in steps
     assert "Created 12 variants" in steps
     assert page.all(".steps .refused, .steps .retried") == []
     assert len(page.all(".steps .miss")) == 1

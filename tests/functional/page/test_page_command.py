@@ -140,11 +140,11 @@ def test_a_request_gets_its_status(url: str, path: str, headers: dict[str, str],
 )
 def test_only_the_page_may_change_anything(url: str, changes: dict[str, str | None], status: int) -> None:
     """An action needs JSON, this start's token and this host; no HTML form of another site can send all of them."""
-    before = requests.get(f"{url}/parts/state", timeout=30).text
+    before = requests.get(f"{url}/parts/controls", timeout=30).text
     headers = {"Content-Type": "application/json", "X-Page-Token": _token(url), "Origin": url} | changes
     answer = requests.post(f"{url}/do/fail", data='{"fault": "denied"}', headers=headers, timeout=30)
     assert answer.status_code == status
-    assert (requests.get(f"{url}/parts/state", timeout=30).text != before) is (status == requests.codes.ok)
+    assert (requests.get(f"{url}/parts/controls", timeout=30).text != before) is (status == requests.codes.ok)
     _do(url, "fail", {"fault": ""})
 
 

@@ -56,7 +56,7 @@ def test_an_outage_sends_the_message_back_to_pubsub(page: Page, fault: str, why:
     page.click("fault-none")
     page.wait(lambda: not page.all("#failures .chip.bad"), "the failure is over")
     page.click(f"now-{NEXT}")
-    page.wait_for(".headline", "On attempt 2")
+    page.wait_for(".headline", "on attempt 2")
     summaries = page.texts(".attempt > summary")
     assert [summary.split("\n")[0].split(":")[0] for summary in summaries] == ["Attempt 2", "Attempt 1"]
     states = page.run("return [...document.querySelectorAll('.attempt')].map((one) => one.open)")

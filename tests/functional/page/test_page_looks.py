@@ -75,11 +75,11 @@ def _own(page: Page) -> None:
     page.wait(lambda: page.all("#own[open]"), "the dialog is open")
 
 
-def _account(page: Page) -> None:
+def _tools(page: Page) -> None:
     page.click("jobs-summary")
 
 
-STATES = (_first, _waiting, _letter, _catalog, _sides, _settings, _own, _menu, _account, _json)
+STATES = (_first, _waiting, _letter, _catalog, _sides, _settings, _own, _menu, _tools, _json)
 
 
 @pytest.mark.parametrize("state", STATES)

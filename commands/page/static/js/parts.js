@@ -5,9 +5,9 @@ import { loadCall } from "./load.js";
 const parts = [...document.querySelectorAll("[data-part]")];
 const stopped = document.getElementById("server-stopped");
 const badge = document.getElementById("klaviyo-badge");
-const toggled = new Map(); // <details> that the user opened or closed: whether it is open, by id
+const toggled = new Map(); // by the id of a <details> that the user opened or closed: true if it is open
 let refreshing = false;
-let waiting = false;
+let requested = false;
 
 export function keepCurrent() {
   new EventSource("/changes").addEventListener("message", refresh);
@@ -20,12 +20,12 @@ export function keepCurrent() {
 }
 
 export async function refresh() {
-  waiting = true;
+  requested = true;
   if (refreshing) return;
   refreshing = true;
   try {
-    while (waiting) {
-      waiting = false;
+    while (requested) {
+      requested = false;
       await Promise.all(parts.map(refreshPart));
       stopped.hidden = true;
       await new Promise((resolve) => setTimeout(resolve, 80));
