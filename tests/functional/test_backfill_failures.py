@@ -110,17 +110,17 @@ def test_a_list_of_ids(orders: Sandbox, job: Job, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("denied", "said"),
+    ("denied", "reason"),
     [
         ({"scopes": ["accounts:read"]}, "Klaviyo denies a call (403"),
         ({"accepted": ["another"]}, "Klaviyo denies a call (401"),
     ],
 )
-def test_a_denied_key_stops_the_run(orders: Sandbox, job: Job, denied: dict[str, list[str]], said: str) -> None:
+def test_a_denied_key_stops_the_run(orders: Sandbox, job: Job, denied: dict[str, list[str]], reason: str) -> None:
     """A denied call stops the run at once. No resource counts as an error, and the same command resumes."""
     orders.klaviyo.keys(**denied)
     stopped = job.run("--only", "orders")
-    assert (stopped.code, said in stopped.stop_reasons, job.error_lines()) == (77, True, [])
+    assert (stopped.code, reason in stopped.stop_reasons, job.error_lines()) == (77, True, [])
     orders.klaviyo.keys(None)
     assert job.run("--only", "orders").code == 0
     assert _placed_orders(orders) == ALL_PLACED
@@ -160,7 +160,7 @@ def test_a_refused_predicate_of_refunds(orders: Sandbox, job: Job) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "error"),
     [
         (["--since", "soon"], "--since must be a date, a time, or a span"),
         (["--since", "1d", "--until", "2d"], "--since must be before --until"),
@@ -174,11 +174,11 @@ def test_a_refused_predicate_of_refunds(orders: Sandbox, job: Job) -> None:
     ],
     ids=str,
 )
-def test_wrong_arguments(job: Job, arguments: list[str], said: str) -> None:
+def test_wrong_arguments(job: Job, arguments: list[str], error: str) -> None:
     """Wrong arguments exit with 2, and stderr says what is wrong."""
     (job.folder / "ids").write_text("order-1\n", encoding="utf-8")
     refused = job.run(*arguments)
-    assert (refused.code, said in refused.errors) == (2, True), refused.errors
+    assert (refused.code, error in refused.errors) == (2, True), refused.errors
 
 
 def test_wrong_settings(job: Job) -> None:

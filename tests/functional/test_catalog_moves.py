@@ -71,7 +71,7 @@ def test_a_403_without_a_missing_scope_is_retried(sandbox: Sandbox, function: Fu
 
 @pytest.mark.parametrize("broken", [{"variants": 5}, {"masterVariant": "x"}, {"variants": [{"sku": " "}]}])
 def test_a_malformed_product_is_unmappable(sandbox: Sandbox, function: Function, broken: dict[str, object]) -> None:
-    """A malformed product is `unmappable`, a reason for the dead-letter topic, instead of being retried forever."""
+    """A malformed product fails as `unmappable`, which is dead-lettered, instead of being retried forever."""
     document = {"id": "p", "version": 1, "name": {"en-US": "P"}, **broken}
     sandbox.commercetools.fail("product-projections", status=200, body=document)
     assert function.deliver(_published("p")).reason == "unmappable"

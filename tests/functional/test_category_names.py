@@ -108,7 +108,7 @@ def test_a_child_created_just_before_its_parent_is_renamed(sandbox: Sandbox, ser
 
 
 def test_a_child_created_while_its_parent_is_renamed(sandbox: Sandbox, serve: Serve) -> None:
-    """A child whose ancestors were read before their rename, but that is created after it, reads them again."""
+    """A child created after its parent's rename, from ancestors read before it, reads them again."""
     first, second = serve(), serve()
     sandbox.commercetools.put("categories", category("women", "Women"))
     assert first.deliver(CREATED).outcome == "synced"

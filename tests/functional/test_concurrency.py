@@ -1,7 +1,5 @@
 """Concurrency: lagging reads, documents that change during their own write, and parallel deliveries."""
 
-import base64
-import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +14,7 @@ from tests.functional.call_counts import measured
 from tests.functional.conftest import ACKNOWLEDGED, Function, Serve
 from tests.functional.documents import category, change, customer, entry, message, money, product, variant
 from tests.functional.klaviyo_state import comparable
-from tests.functional.races import deliver_while
+from tests.functional.races import deliver_while, push_body
 
 PUBLISHED = message("ProductPublished", "product", "product-1")
 CATALOG_READS = {"get_variants_for_catalog_item", "get_catalog_categories"}
@@ -157,14 +155,9 @@ def test_a_document_that_keeps_changing_is_retried(
     assert len(sandbox.klaviyo.requests(kind="api")) == 3
 
 
-def _push(delivery: Mapping[str, Any]) -> bytes:
-    data = base64.b64encode(json.dumps(delivery).encode()).decode()
-    return json.dumps({"message": {"data": data}}).encode()
-
-
 def _deliver_at_once(function: Function, deliveries: Sequence[Mapping[str, Any]]) -> None:
     with ThreadPoolExecutor(len(deliveries)) as pool:
-        answers = list(pool.map(function.post, map(_push, deliveries)))
+        answers = list(pool.map(function.post, map(push_body, deliveries)))
     assert {answer.status_code for answer in answers} == {ACKNOWLEDGED}
 
 
@@ -186,7 +179,9 @@ def test_updates_of_one_customer_do_not_overlap(sandbox: Sandbox, steady: Functi
         for _ in range(8):
             version = sandbox.commercetools.patch("customers", "customer-1", {})["version"]
             answers.append(
-                pool.submit(steady.post, _push(change("ResourceUpdated", "customer", "customer-1", version=version)))
+                pool.submit(
+                    steady.post, push_body(change("ResourceUpdated", "customer", "customer-1", version=version))
+                )
             )
             time.sleep(0.03)
         assert {answer.result().status_code for answer in answers} == {ACKNOWLEDGED}
@@ -212,7 +207,7 @@ def test_stock_waits_for_the_product_of_its_sku(sandbox: Sandbox, steady: Functi
 
     def stock() -> None:
         sandbox.commercetools.put("inventory", entry(sku="A", quantity=7))
-        steady.post(_push(change("ResourceCreated", "inventory-entry", "entry-1")))
+        steady.post(push_body(change("ResourceCreated", "inventory-entry", "entry-1")))
 
     assert deliver_while(steady, sandbox, PUBLISHED, "update_catalog_item", stock).outcome == "synced"
     patches = [call for call in sandbox.klaviyo.requests() if call["operation"] == "update_catalog_variant"]

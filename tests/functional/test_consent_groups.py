@@ -53,7 +53,7 @@ def test_being_in_the_group_subscribes(sandbox: Sandbox, function: Function, mem
 
 
 def test_not_being_in_the_group_says_nothing(sandbox: Sandbox, function: Function) -> None:
-    """Neither no membership nor an unreadable group ends a subscription, even one from commercetools."""
+    """If the customer is no member, or the group can't be read, even a subscription from commercetools stays."""
     sandbox.klaviyo.set_consent(
         EMAIL, "SUBSCRIBED", custom_method_detail="commercetools", consent_timestamp=ago(days=1)
     )

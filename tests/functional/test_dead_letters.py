@@ -330,7 +330,9 @@ _NO_KEY = {_HOST: "", "HOME": "/nonexistent", "CLOUDSDK_CONFIG": "/nonexistent",
         pytest.param(["replay"], {}, 2, "Say which dead letters", id="no choice"),
         pytest.param(["drop", "--all", "--reason", "unmappable"], {}, 2, "Say which dead letters", id="two choices"),
         pytest.param(["replay", "--all"], {"TOPIC": "events"}, 2, "projects/PROJECT/topics/TOPIC", id="no topic"),
-        pytest.param(["list"], {_NAME: "projects/demo/subscriptions/no-such"}, 1, "can't find", id="not there"),
+        pytest.param(
+            ["list"], {_NAME: "projects/demo/subscriptions/no-such"}, 1, "Not found in Pub/Sub", id="not there"
+        ),
         pytest.param(["list"], {_HOST: f"127.0.0.1:{free_port()}"}, 1, "ServiceUnavailable", id="nothing listens"),
         pytest.param(["list"], _NO_KEY, 1, "Found no Google Cloud credentials", id="no credentials"),
     ],
