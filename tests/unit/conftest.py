@@ -1,12 +1,19 @@
-"""Fixtures for the tests of the sandbox itself."""
+"""Fixtures that several modules use."""
 
+import random
+import time
 from collections.abc import Iterator
 
 import pytest
 
+import handlers  # noqa: F401 - registers every handler
 import sandbox
+from core.settings import Settings, load_settings
+from handlers.registry import handled_messages
 from sandbox import Control
 from sandbox.calls import Calls, klaviyo
+from tests.unit.backend_calls import Clock
+from tests.unit.environment import ENVIRONMENT, OPTIONAL, Load
 
 
 @pytest.fixture(scope="module")
@@ -29,3 +36,30 @@ def calls(control: Control) -> Iterator[Calls]:
     """A client of the Klaviyo stand-in."""
     with klaviyo(control.url) as calls:
         yield calls
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """A fake clock for backend calls, which replaces the real one. Backoff has no jitter."""
+    clock = Clock()
+    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
+    monkeypatch.setattr(time, "sleep", clock.sleep)
+    monkeypatch.setattr(random, "uniform", lambda _low, _high: 1.0)
+    return clock
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Load the settings from a valid environment with changes. A value of None removes the variable."""
+
+    def load_with(**changes: str | None) -> Settings:
+        for name in OPTIONAL:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in {**ENVIRONMENT, **changes}.items():
+            if value is None:
+                monkeypatch.delenv(name, raising=False)
+            else:
+                monkeypatch.setenv(name, value)
+        return load_settings(handled_messages())
+
+    return load_with

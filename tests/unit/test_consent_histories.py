@@ -1,4 +1,4 @@
-"""The last answer wins: nobody whose last answer was no gets subscribed, or stays subscribed by this package.
+"""The last answer wins: this package never subscribes a person whose last answer was no, or leaves them subscribed.
 
 In random histories, a person ticks and unticks a field in the shop, uses Klaviyo's forms and links, complains, confirms
 and orders. Messages arrive late, twice and in any order, and Klaviyo processes its jobs at any time.
@@ -7,7 +7,7 @@ and orders. Messages arrive late, twice and in any order, and Klaviyo processes 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pytest
 from hypothesis import example, given
@@ -25,10 +25,8 @@ from mappers.consent_answer import (
 
 BEGAN = datetime(2026, 3, 1, tzinfo=UTC)
 PLACE = "custom.newsletter"
-STEPS = ("tick", "untick", "edit", "link", "form", "complain", "order", "confirm", "jobs")
-
 Step = Literal["tick", "untick", "edit", "link", "form", "complain", "order", "confirm", "jobs"]
-Job = tuple[Literal["subscribe", "unsubscribe"], datetime]
+STEPS = get_args(Step)
 
 
 @dataclass

@@ -267,7 +267,7 @@ def test_of_two_runs_that_start_together_one_is_refused(path: Path, monkeypatch:
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"version": 1}', "not json"])
 def test_any_other_file_is_refused(path: Path, content: str) -> None:
-    """It is not overwritten, even with --restart: it may be somebody's document."""
+    """It is not overwritten, even with --restart: it may be any other document."""
     path.write_text(content, encoding="utf-8")
     for restart in (False, True):
         with pytest.raises(RefusedStateError, match="is not the state file of a backfill"):

@@ -1,4 +1,4 @@
-"""What arrives is unwrapped layer by layer, and what can't be is named."""
+"""Decoding: an envelope and the notification in it. If one can't be decoded, the problem is named."""
 
 import base64
 import json
@@ -38,8 +38,8 @@ MESSAGE = {"data": _encoded(DATA), "messageId": "m1"}
         ({"message": {"data": "", "messageId": "m1"}}, Envelope(b"", "m1")),
     ],
 )
-def test_an_envelope_is_opened(push: Any, expected: Envelope) -> None:
-    """Pub/Sub's push, with and without what is optional, from an HTTP body and from a CloudEvent alike."""
+def test_an_envelope_is_decoded(push: Any, expected: Envelope) -> None:
+    """A Pub/Sub push is decoded from an HTTP body and from a CloudEvent, with or without its optional fields."""
     body = json.dumps(push).encode()
     assert from_push(body) == expected
     assert from_event(push) == expected
@@ -60,8 +60,8 @@ def test_an_envelope_is_opened(push: Any, expected: Envelope) -> None:
         (b'{"message": {"data": null}}', "no_data"),
     ],
 )
-def test_an_envelope_that_is_none_keeps_the_body(body: bytes, problem: str) -> None:
-    """The whole body is what there is of the message, and the problem is named."""
+def test_an_unreadable_envelope_keeps_the_body(body: bytes, problem: str) -> None:
+    """The whole body becomes the message's data, and the problem is named."""
     envelope = from_push(body)
     assert (envelope.data, envelope.problem) == (body, problem)
 
@@ -71,13 +71,13 @@ def test_an_envelope_that_is_none_keeps_the_body(body: bytes, problem: str) -> N
     [("not base64!", b"not base64!"), ("YQ", b"YQ"), ("YWJj*", b"YWJj*"), ("é", "é".encode()), ("\ud800", b"?")],
 )
 def test_data_that_is_not_base64_is_kept_as_it_is(encoded: str, kept: bytes) -> None:
-    """A dead letter holds what the publisher sent."""
+    """The dead letter then contains what the publisher sent."""
     envelope = from_push(json.dumps({"message": {"data": encoded, "messageId": "m1"}}).encode())
     assert (envelope.data, envelope.problem, envelope.message_id) == (kept, "not_base64", "m1")
 
 
-def test_data_that_is_no_text_keeps_the_body() -> None:
-    """Data of another type can't be told apart from the envelope."""
+def test_data_that_is_not_a_string_keeps_the_body() -> None:
+    """Data of another JSON type can't be separated from the envelope."""
     body = b'{"message": {"data": 7}}'
     assert from_push(body) == Envelope(body, problem="not_base64")
 
@@ -85,13 +85,13 @@ def test_data_that_is_no_text_keeps_the_body() -> None:
 @pytest.mark.parametrize(
     ("data", "problem"), [(None, "not_an_object"), ("text", "not_an_object"), (7, "not_an_object")]
 )
-def test_a_cloud_event_may_hold_anything(data: object, problem: str) -> None:
-    """What functions-framework hands over need not be a push."""
+def test_a_cloud_event_may_contain_anything(data: object, problem: str) -> None:
+    """The data that functions-framework passes on may not be a push at all."""
     assert from_event(data).problem == problem
 
 
-def test_a_bare_delivery_is_told_by_its_shape() -> None:
-    """Where bare deliveries are accepted, an envelope is still one."""
+def test_a_bare_notification_is_recognized_by_its_shape() -> None:
+    """If bare notifications are accepted, envelopes are still decoded as such."""
     assert from_push(DATA, accepts_bare=True) == Envelope(DATA)
     assert from_push(DATA).problem == "no_message"
     push = json.dumps({"message": MESSAGE}).encode()
@@ -116,19 +116,19 @@ def _parsed(**changes: Any) -> Notification:
         ({"notificationType": None}, "order/OrderCreated"),
     ],
 )
-def test_the_type_of_a_delivery(changes: Any, key: str) -> None:
-    """A message by its type, also where the payload was too large; a change by its kind."""
+def test_the_type_of_a_notification(changes: Any, key: str) -> None:
+    """A message has its own type, also if its payload was too large to include. A change has its notification type."""
     assert _parsed(**changes).key == key
 
 
-def test_a_delivery_in_cloud_events_format() -> None:
-    """Commercetools puts the notification into `data`."""
+def test_a_notification_in_cloud_events_format() -> None:
+    """The notification is in `data`."""
     event = {"specversion": "1.0", "type": "com.commercetools.order.message.OrderCreated", "data": PAYLOAD}
     assert parse(Envelope(json.dumps(event).encode())) == parse(Envelope(DATA))
 
 
 def test_an_event_notification_has_no_resource() -> None:
-    """Notifications of commercetools' own doings are let through, for the pipeline to ignore."""
+    """It is about commercetools itself. It is decoded, and the pipeline ignores it."""
     notification = parse(Envelope(b'{"notificationType": "Event", "data": {}}'))
     assert (notification.type, notification.resource) == ("Event", Resource("", ""))
 
@@ -152,35 +152,35 @@ def test_an_event_notification_has_no_resource() -> None:
         (b'{"resource": {"typeId": "order", "id": "x"}, "payloadNotIncluded": {}}', "no_type"),
     ],
 )
-def test_what_is_no_delivery(data: bytes, reason: str) -> None:
-    """It can never succeed, and the reason is a fixed word."""
+def test_anything_else_is_a_dead_letter(data: bytes, reason: str) -> None:
+    """It can never succeed. The reason is one of a fixed set."""
     with pytest.raises(DeadLetter) as raised:
         parse(Envelope(data))
     assert raised.value.reason == reason
 
 
 def test_a_problem_of_the_envelope_comes_first() -> None:
-    """An envelope that could not be opened is not read."""
+    """The data of an undecodable envelope is not parsed."""
     with pytest.raises(DeadLetter, match="not_base64"):
         parse(Envelope(DATA, problem="not_base64"))
 
 
-@pytest.mark.parametrize("good", ["a", "0d000000-0000-4000-8000-000000000001", "A_b-9", "x" * 256])
-def test_ids_that_are_ids(good: str) -> None:
-    """Letters, digits, dash and underscore, up to 256 of them."""
-    _parsed(resource={"typeId": "order", "id": good}).require_resource_in("shop")
+@pytest.mark.parametrize("resource_id", ["a", "0d000000-0000-4000-8000-000000000001", "A_b-9", "x" * 256])
+def test_valid_ids(resource_id: str) -> None:
+    """An id has up to 256 letters, digits, hyphens and underscores."""
+    _parsed(resource={"typeId": "order", "id": resource_id}).require_resource_in("shop")
 
 
-@pytest.mark.parametrize("bad", ["a b", "a/b", "..", 'a"', "a\n", "ü", "x" * 257, "a%2F"])
-def test_ids_that_are_none(bad: str) -> None:
-    """They would stand in URLs and predicates."""
+@pytest.mark.parametrize("resource_id", ["a b", "a/b", "..", 'a"', "a\n", "ü", "x" * 257, "a%2F"])
+def test_invalid_ids_are_dead_letters(resource_id: str) -> None:
+    """They would end up in URLs and predicates."""
     with pytest.raises(DeadLetter, match="bad_resource_id"):
-        _parsed(resource={"typeId": "order", "id": bad}).require_resource_in("shop")
+        _parsed(resource={"typeId": "order", "id": resource_id}).require_resource_in("shop")
 
 
 @pytest.mark.parametrize("project", ["other", "", None, 7, "SHOP"])
-def test_another_projects_delivery(project: Any) -> None:
-    """A notification has to name this project exactly."""
+def test_a_notification_of_another_project_is_a_dead_letter(project: Any) -> None:
+    """A notification must name this project exactly."""
     with pytest.raises(DeadLetter, match="other_project"):
         _parsed(projectKey=project).require_resource_in("shop")
 
@@ -190,12 +190,12 @@ def test_another_projects_delivery(project: Any) -> None:
     [({}, {}), ({"resourceUserProvidedIdentifiers": {"sku": "A"}}, {"sku": "A"}),
      ({"resourceUserProvidedIdentifiers": "A"}, {})],
 )  # fmt: skip
-def test_identifiers_where_there_are_any(payload: Any, identifiers: Any) -> None:
-    """Key, sku and the like, as commercetools sent them."""
+def test_identifiers_are_optional(payload: Any, identifiers: Any) -> None:
+    """Key, SKU and others, as commercetools sent them."""
     assert _parsed(**payload).identifiers == identifiers
 
 
-def test_a_delivery_does_not_show_its_payload() -> None:
-    """Whoever prints one shows nothing personal."""
+def test_the_repr_of_a_notification_has_no_payload() -> None:
+    """So a printed notification shows no personal data."""
     assert "OrderCreated" in repr(_parsed())
     assert "createdAt" not in repr(_parsed())

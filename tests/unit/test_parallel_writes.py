@@ -1,4 +1,4 @@
-"""Writes of a message that run at the same time: how many, and what becomes of them when one fails."""
+"""Parallel writes of a message: how many run at once, and what happens if one fails."""
 
 import gc
 import threading
@@ -16,10 +16,10 @@ from handlers.services import Services
 from tests.unit.strategies import settings_with
 
 
-@pytest.mark.parametrize(("written", "at_once"), [(0, 1 + 3), (1, 1 + 1)], ids=["as many as threads", "as told"])
-def test_writes_at_the_same_time(written: int, at_once: int) -> None:
-    """The message's own thread, and so many helpers, no more."""
-    services = Services(settings_with({"limits": {"parallel_writes": written}}, threads=3))
+@pytest.mark.parametrize(("setting", "parallel"), [(0, 1 + 3), (1, 1 + 1)], ids=["as many as threads", "as configured"])
+def test_number_of_parallel_writes(setting: int, parallel: int) -> None:
+    """A message uses its own thread and this many threads of the pool."""
+    services = Services(settings_with({"limits": {"parallel_writes": setting}}, threads=3))
     guard = threading.Lock()
     inside = most = 0
 
@@ -37,7 +37,7 @@ def test_writes_at_the_same_time(written: int, at_once: int) -> None:
             services.in_parallel([("part", write)] * 30)
     finally:
         services.close()
-    assert most == at_once
+    assert most == parallel
 
 
 def _refusal() -> Refused:
@@ -49,7 +49,7 @@ def _failure() -> TryAgain:
 
 
 def test_a_refused_part_does_not_stop_the_others() -> None:
-    """All are written, and the refusal that is raised names its part."""
+    """All other parts are written. The error raised names the refused part."""
     services = Services(settings_with({}, threads=1))
     written: list[int] = []
 
@@ -67,8 +67,8 @@ def test_a_refused_part_does_not_stop_the_others() -> None:
     assert sorted(written) == [0, 1, 2, 4, 5, 6, 7, 8, 9]
 
 
-def test_an_error_decides_before_a_refusal() -> None:
-    """A message that can succeed later is not given up because a part of it was refused."""
+def test_a_retryable_error_outweighs_a_refusal() -> None:
+    """A message that can succeed later does not become a dead letter because one of its parts was refused."""
     services = Services(settings_with({}, threads=1))
 
     def write(error: Callable[[], Exception]) -> None:
@@ -82,8 +82,8 @@ def test_an_error_decides_before_a_refusal() -> None:
 
 
 @pytest.mark.parametrize("error", [_refusal, _failure])
-def test_a_failed_write_leaves_nothing_behind(error: Callable[[], Exception]) -> None:
-    """What it was to send is freed at once, without the collector: in an outage every message fails."""
+def test_a_failed_write_frees_its_documents_immediately(error: Callable[[], Exception]) -> None:
+    """Garbage collection is not needed for it. In an outage every message fails, so they would pile up."""
     services = Services(settings_with({}, threads=1))
 
     class Document:

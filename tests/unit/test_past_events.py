@@ -1,4 +1,4 @@
-"""What an order's document alone says of shipments, returns and payment: ids, times, and which times are estimates."""
+"""Past events derived from an order alone: shipments, returns and payment, with their ids and times."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -24,12 +24,12 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 CHANGED = "2026-05-20T09:00:00.000Z"
 PAID = {"metrics": {"paid_order": "Paid Order"}}
 
-Known = tuple[str, str, str, bool]
-"""Metric, unique id, time, and whether the time is an estimate."""
+Found = tuple[str, str, str, bool]
+"""Metric, unique id, time, and True if the time is an estimate."""
 
 
-def known(order: Any, sync: Any = None) -> list[Known]:
-    """What is known of an order, in the order of the messages that would have told it."""
+def past_events(order: Any, sync: Any = None) -> list[Found]:
+    """The past events of an order, grouped by the type of message that would have caused them."""
     settings = settings_with(sync or {})
     return [
         (fact.metric, fact.unique_id, fact.occurred_at, fact.is_estimated)
@@ -39,12 +39,12 @@ def known(order: Any, sync: Any = None) -> list[Known]:
 
 
 def order(*deliveries: Any, **fields: Any) -> Any:
-    """An order that was changed last on the 20th of May."""
+    """An order with its last change on May 20."""
     return shipped_order(*deliveries, lastModifiedAt=CHANGED, **fields)
 
 
-def test_parcels_have_their_own_time() -> None:
-    """Those with a number, of all shipping methods; neither return labels nor parcels that wait for theirs."""
+def test_shipped_parcels_have_the_time_of_their_creation() -> None:
+    """Parcels of all shipping methods count, except return labels and parcels without a tracking number."""
     one = parcel(1, DHL, createdAt="2026-05-04T10:00:00.000Z")
     label = parcel(2, {**DHL, "isReturn": True})
     other = parcel(4, {**DHL, "trackingId": "T-4"}, createdAt="2026-05-06T10:00:00.000Z")
@@ -54,10 +54,15 @@ def test_parcels_have_their_own_time() -> None:
         ("Confirmed Shipment", "parcel-1:T-1", "2026-05-04T10:00:00.000Z", False),
         ("Confirmed Shipment", "parcel-4:T-4", "2026-05-06T10:00:00.000Z", False),
     ]
-    assert known(document) == sent
-    assert known(document, {"metrics": {"confirmed_shipment": ""}}) == []
-    loose = {"shipment": {"wait_for_tracking": False, "returns": True}}
-    assert [one[1] for one in known(document, loose)] == ["parcel-1:T-1", "parcel-2:T-1", "parcel-3", "parcel-4:T-4"]
+    assert past_events(document) == sent
+    assert past_events(document, {"metrics": {"confirmed_shipment": ""}}) == []
+    all_parcels = {"shipment": {"wait_for_tracking": False, "returns": True}}
+    assert [one[1] for one in past_events(document, all_parcels)] == [
+        "parcel-1:T-1",
+        "parcel-2:T-1",
+        "parcel-3",
+        "parcel-4:T-4",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -71,22 +76,25 @@ def test_parcels_have_their_own_time() -> None:
         ("Canceled", []),
     ],
 )
-def test_a_shipment_state_is_estimated(state: str | None, metrics: list[str]) -> None:
-    """At the order's last change; one that was shipped in part is not told, as its id is that of a message."""
-    assert known(order(shipmentState=state)) == [(metric, "order-1", CHANGED, True) for metric in metrics]
+def test_a_shipment_state_has_an_estimated_time(state: str | None, metrics: list[str]) -> None:
+    """The time is that of the order's last change. Partially Shipped has no event, as its id would need a message."""
+    assert past_events(order(shipmentState=state)) == [(metric, "order-1", CHANGED, True) for metric in metrics]
 
 
-def test_a_shipment_state_that_fulfils() -> None:
-    """Both metrics, once an order."""
+def test_a_shipment_state_that_fulfils_the_order() -> None:
+    """The order gets both events, each with the order's id."""
     rules = {"order": {"fulfilled_shipment_states": ["Shipped"]}}
-    assert known(order(shipmentState="Shipped"), rules) == [
+    assert past_events(order(shipmentState="Shipped"), rules) == [
         ("Fulfilled Order", "order-1", CHANGED, True),
         ("Shipped Order", "order-1", CHANGED, True),
     ]
 
 
-def test_returns_have_their_own_time() -> None:
-    """A request at the return's date, else when its item was noted; what came back at its last change, estimated."""
+def test_times_of_returns() -> None:
+    """A request has the return's date, else that of its item's creation.
+
+    The time of a returned item is that of its last change, and is an estimate.
+    """
     back = return_item(3, "line-2", shipmentState="BackInStock", lastModifiedAt="2026-05-09T10:00:00.000Z")
     document = order(
         returnInfo=[
@@ -95,8 +103,8 @@ def test_returns_have_their_own_time() -> None:
             return_info(return_item(4, shipmentState="Returned", lastModifiedAt=None)),
         ]
     )
-    found = known(document)
-    assert [(metric, time, guess) for metric, _, time, guess in found] == [
+    found = past_events(document)
+    assert [(metric, time, is_estimated) for metric, _, time, is_estimated in found] == [
         ("Requested Return", "2026-05-05T10:00:00.000Z", False),
         ("Requested Return", "2026-05-07T10:00:00.000Z", False),
         ("Returned Order", "2026-05-09T10:00:00.000Z", True),
@@ -104,18 +112,18 @@ def test_returns_have_their_own_time() -> None:
     ]
     assert len({unique_id for _, unique_id, _, _ in found}) == len(found)
     off = {"metrics": {"requested_return": "", "returned_order": ""}}
-    assert known(document, off) == []
+    assert past_events(document, off) == []
 
 
-def test_paid_is_estimated_and_off_by_default() -> None:
-    """Like every state of an order."""
-    assert known(order(paymentState="Paid")) == []
-    assert known(order(paymentState="Paid"), PAID) == [("Paid Order", "order-1", CHANGED, True)]
-    assert known(order(paymentState="CreditOwed"), PAID) == []
+def test_paid_order_has_an_estimated_time_and_is_off_by_default() -> None:
+    """The time is that of the order's last change, as for every state of an order."""
+    assert past_events(order(paymentState="Paid")) == []
+    assert past_events(order(paymentState="Paid"), PAID) == [("Paid Order", "order-1", CHANGED, True)]
+    assert past_events(order(paymentState="CreditOwed"), PAID) == []
 
 
 def test_an_estimate_is_marked_and_starts_no_flow() -> None:
-    """As events of a backfill; what has a time of its own has no mark."""
+    """All past events of a backfill start no flow. Those with a past_events time are not marked as estimated."""
     settings = settings_with({})
     document = order(delivery(1, None, parcel(1, DHL)), shipmentState="Shipped")
     owned = OwnedOrder(document, {"email": "a@x.io"}, NO_DETAILS, backfill=True)
@@ -129,7 +137,7 @@ def test_an_estimate_is_marked_and_starts_no_flow() -> None:
 
 
 @pytest.mark.parametrize("fields", [{"returnInfo": 5}, {"shippingInfo": {"deliveries": [{"parcels": [{}]}]}}])
-def test_what_is_no_order_is_unmappable(fields: Any) -> None:
-    """A wrong shape is an error of that order, not a crash."""
+def test_a_malformed_order_is_unmappable(fields: Any) -> None:
+    """A document of the wrong shape fails this order only."""
     with pytest.raises(Unmappable):
-        known(order(**fields), {"shipment": {"wait_for_tracking": False}})
+        past_events(order(**fields), {"shipment": {"wait_for_tracking": False}})

@@ -1,4 +1,4 @@
-"""Whose price is shown: every subset of the dimensions, against an oracle that is written from the rule."""
+"""The price that is shown, for every set of prices by group, channel and country, compared with the rule."""
 
 import random
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,11 +25,11 @@ VALIDITIES: Mapping[str, Mapping[str, str]] = {
 }
 
 Dimensions = tuple[str, str, str]
-"""Customer group, channel and country; empty: none."""
+"""Customer group, channel and country of a price. Empty means none."""
 
 
-def _price(number: int, whose: Dimensions, validity: str = "always") -> dict[str, Any]:
-    group, channel, country = whose
+def _price(number: int, dimensions: Dimensions, validity: str = "always") -> dict[str, Any]:
+    group, channel, country = dimensions
     named = {
         "customerGroup": {"typeId": "customer-group", "id": group} if group else None,
         "channel": {"typeId": "channel", "id": channel} if channel else None,
@@ -39,9 +39,9 @@ def _price(number: int, whose: Dimensions, validity: str = "always") -> dict[str
     return {"id": f"price-{number}", "value": euros(100 + number), **given, **VALIDITIES[validity]}
 
 
-def _right_one(prices: Iterable[Mapping[str, Any]], ours: Dimensions) -> str | None:
-    """The rule, step by step: filters first, then one narrowing after the other."""
-    group, channel, country = ours
+def _expected(prices: Iterable[Mapping[str, Any]], configured: Dimensions) -> str | None:
+    """The id of the price to show, by the rule of docs/mapping.md: filter first, then narrow down step by step."""
+    group, channel, country = configured
     left = [
         price
         for price in prices
@@ -55,82 +55,90 @@ def _right_one(prices: Iterable[Mapping[str, Any]], ours: Dimensions) -> str | N
     for name in ("customerGroup", "channel", "country"):
         left = [price for price in left if name in price] or left
     left = [price for price in left if "validFrom" in price or "validUntil" in price] or left
-    left.sort(key=lambda price: (price.get("validFrom", "0"), price.get("validUntil", "9")))  # equals keep their order
+    # The sort is stable: equal prices keep their order.
+    left.sort(key=lambda price: (price.get("validFrom", "0"), price.get("validUntil", "9")))
     return left[0]["id"] if left else None
 
 
-SETTINGS = tuple(product(("", GROUP), ("", CHANNEL), ("", COUNTRY)))
-WHOSE = tuple(product(("", GROUP, "group-2"), ("", CHANNEL, "channel-2"), ("", COUNTRY, "FR")))
+CONFIGURATIONS = tuple(product(("", GROUP), ("", CHANNEL), ("", COUNTRY)))
+ALL_DIMENSIONS = tuple(product(("", GROUP, "group-2"), ("", CHANNEL, "channel-2"), ("", COUNTRY, "FR")))
 
 
 def _subsets() -> Iterator[list[Dimensions]]:
-    """Each set of the eight kinds of prices that are ours, empty one included."""
-    own = tuple(product(("", GROUP), ("", CHANNEL), ("", COUNTRY)))
-    for taken in product((False, True), repeat=len(own)):
-        yield [whose for whose, wanted in zip(own, taken, strict=True) if wanted]
+    """Each set of the eight combinations of the configured dimensions, including the empty set."""
+    combinations = tuple(product(("", GROUP), ("", CHANNEL), ("", COUNTRY)))
+    for taken in product((False, True), repeat=len(combinations)):
+        yield [dimensions for dimensions, wanted in zip(combinations, taken, strict=True) if wanted]
 
 
 @cache
-def _settings(ours: Dimensions) -> Settings:
-    group, channel, country = ours
+def _settings(configured: Dimensions) -> Settings:
+    group, channel, country = configured
     rules = {"price": {"country": country, "channel": channel, "customer_group": group}}
     return settings_with(rules, preferred_currency="EUR")
 
 
-def _shown(prices: list[dict[str, Any]], ours: Dimensions) -> str | None:
-    found: Any = current_price(prices, _settings(ours), NOW)  # type: ignore[arg-type]
+def _shown(prices: list[dict[str, Any]], configured: Dimensions) -> str | None:
+    found: Any = current_price(prices, _settings(configured), NOW)  # type: ignore[arg-type]
     return found["id"] if found else None
 
 
-@pytest.mark.parametrize("ours", SETTINGS, ids=lambda ours: "+".join(filter(None, ours)) or "nobody's")
-def test_every_set_of_dimensions(ours: Dimensions) -> None:
-    """Of each of the 256 sets of prices for group, channel and country, in both orders: the most specific of ours."""
-    for whose in _subsets():
-        prices = [_price(number, one) for number, one in enumerate(whose)]
+@pytest.mark.parametrize(
+    "configured", CONFIGURATIONS, ids=lambda configured: "+".join(filter(None, configured)) or "nobody's"
+)
+def test_the_most_specific_price_is_shown(configured: Dimensions) -> None:
+    """This holds for all 256 sets of prices for group, channel and country, in either order."""
+    for dimensions in _subsets():
+        prices = [_price(number, one) for number, one in enumerate(dimensions)]
         for ordered in (prices, prices[::-1]):
-            assert _shown(ordered, ours) == _right_one(ordered, ours), whose
+            assert _shown(ordered, configured) == _expected(ordered, configured), dimensions
 
 
-@pytest.mark.parametrize("ours", SETTINGS, ids=lambda ours: "+".join(filter(None, ours)) or "nobody's")
-def test_prices_of_others_and_validity(ours: Dimensions) -> None:
-    """Prices for other groups, channels and countries, with dates of all kinds, mixed by chance."""
-    rng = random.Random(str(ours))
+@pytest.mark.parametrize(
+    "configured", CONFIGURATIONS, ids=lambda configured: "+".join(filter(None, configured)) or "nobody's"
+)
+def test_prices_of_others_and_of_other_times_are_skipped(configured: Dimensions) -> None:
+    """Random sets include prices for other groups, channels and countries, with all kinds of validity."""
+    rng = random.Random(str(configured))
     for _ in range(400):
         prices = [
-            _price(number, rng.choice(WHOSE), rng.choice(list(VALIDITIES))) for number in range(rng.randint(0, 6))
+            _price(number, rng.choice(ALL_DIMENSIONS), rng.choice(list(VALIDITIES)))
+            for number in range(rng.randint(0, 6))
         ]
-        assert _shown(prices, ours) == _right_one(prices, ours), prices
+        assert _shown(prices, configured) == _expected(prices, configured), prices
 
 
-@pytest.mark.parametrize("ours", SETTINGS, ids=lambda ours: "+".join(filter(None, ours)) or "nobody's")
-def test_a_countrys_entry_is_what_its_own_setting_would_show(ours: Dimensions) -> None:
-    """`price_DE` is the price that `country = "DE"` shows, for every set of prices that has one for a country.
+@pytest.mark.parametrize(
+    "configured", CONFIGURATIONS, ids=lambda configured: "+".join(filter(None, configured)) or "nobody's"
+)
+def test_a_countrys_entry_is_the_price_shown_for_that_country(configured: Dimensions) -> None:
+    """`price_DE` is the price that would be shown with `country = "DE"`.
 
-    A country of the euro that no price names has what is shown of the prices without country. `price_EUR` is what is
-    shown, or would be with no country set where there is no price for the one that is.
+    A euro country without prices of its own has the price shown among those without a country. `price_EUR` is the price
+    that is shown. If there is none for the configured country, it is the one shown without a configured country.
     """
-    group, channel, country = ours
-    for whose in _subsets():
-        prices = [_price(number, one) for number, one in enumerate(whose)]
-        amounts, _currencies = price_metadata(prices, _settings(ours), NOW)  # type: ignore[arg-type]
+    group, channel, country = configured
+    for dimensions in _subsets():
+        prices = [_price(number, one) for number, one in enumerate(dimensions)]
+        amounts, _currencies = price_metadata(prices, _settings(configured), NOW)  # type: ignore[arg-type]
         by_id = {price["id"]: price["value"]["centAmount"] / 100 for price in prices}
-        for_germany = _right_one(prices, (group, channel, COUNTRY))
-        assert amounts.get("price_DE") == by_id.get(for_germany or ""), whose
-        for_all = _right_one([price for price in prices if "country" not in price], (group, channel, ""))
-        assert amounts.get("price_IT") == by_id.get(for_all or ""), whose
-        shown = _right_one(prices, ours) or _right_one(prices, (group, channel, ""))
-        assert amounts.get("price_EUR") == by_id.get(shown or ""), (whose, country)
+        for_germany = _expected(prices, (group, channel, COUNTRY))
+        assert amounts.get("price_DE") == by_id.get(for_germany or ""), dimensions
+        for_all = _expected([price for price in prices if "country" not in price], (group, channel, ""))
+        assert amounts.get("price_IT") == by_id.get(for_all or ""), dimensions
+        shown = _expected(prices, configured) or _expected(prices, (group, channel, ""))
+        assert amounts.get("price_EUR") == by_id.get(shown or ""), (dimensions, country)
 
 
-def test_a_price_of_a_subscription_is_never_shown() -> None:
-    """A `recurrencePolicy` is for orders that repeat."""
+def test_a_price_for_recurring_orders_is_never_shown() -> None:
+    """Such a price has a `recurrencePolicy`."""
     recurring = {**_price(1, ("", "", "")), "recurrencePolicy": {"typeId": "recurrence-policy", "id": "monthly"}}
     assert _shown([recurring], ("", "", "")) is None
     assert price_metadata([recurring], _settings(("", "", "")), NOW) == ({}, {})  # type: ignore[list-item]
 
 
 def test_a_currency_always_has_an_entry() -> None:
-    """Also where all its prices are for other countries than the one that is set: none is shown, all are listed."""
+    """If all of its prices are for countries other than the configured one, none is shown, but all are listed."""
     settings = _settings(("", "", "DE"))
     prices: Any = [_price(1, ("", "", "FR")), _price(2, ("", "", "IT"))]
     assert current_price(prices, settings, NOW) is None

@@ -1,4 +1,4 @@
-"""What this instance wrote of categories counts, until Klaviyo shows something newer."""
+"""The name of a category that this instance wrote counts until Klaviyo shows a newer one."""
 
 from typing import Any
 
@@ -20,15 +20,15 @@ OLD, NOW, NEW = "2026-05-01T10:00:00+00:00", "2026-05-01T10:00:01+00:00", "2026-
     ],
     ids=["not shown yet", "older", "same", "newer", "without a time"],
 )
-def test_a_name_that_was_written(read: Any, name: str) -> None:
-    """A read that is older than the write is corrected; of the same time the read counts: another may have written."""
+def test_a_stale_read_is_corrected(read: Any, name: str) -> None:
+    """A read older than the write is corrected. At the same time the read counts: another instance may have written."""
     recent = RecentCategories()
     recent.wrote("a", {"name": "written", "updated": NOW})
     assert recent.name("a", read) == name
 
 
-def test_what_was_not_written_or_is_deleted_is_as_it_was_read() -> None:
-    """Nothing is known of it."""
+def test_a_deleted_or_unwritten_category_is_not_corrected() -> None:
+    """The read counts."""
     recent = RecentCategories()
     recent.wrote("a", {"name": "written", "updated": NOW})
     recent.deleted("a")

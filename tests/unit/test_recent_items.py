@@ -1,4 +1,4 @@
-"""What this instance wrote of an item counts, until Klaviyo shows something newer."""
+"""The state of an item that this instance wrote counts until Klaviyo shows a newer one."""
 
 from typing import Any
 
@@ -19,25 +19,25 @@ WRITTEN = KnownItem({"updated": NOW, "price": 2}, frozenset({"a"}))
         ({"updated": NEW, "price": 3}, KnownItem({"updated": NEW, "price": 3})),
         (None, None),
     ],
-    ids=["older", "same", "another within the second", "newer", "not there"],
+    ids=["older", "same", "different at the same time", "newer", "missing"],
 )
-def test_an_item_that_was_written(read: Any, expected: Any) -> None:
-    """A read that is older than the write is corrected; one that is newer says nothing about categories.
+def test_a_read_of_a_written_item_is_corrected(read: Any, expected: Any) -> None:
+    """A read older than the write is corrected. After a newer read, the categories are unknown.
 
-    Of one that shows something else at the same time nobody knows which of the two came later.
+    If the read differs from the write at the same `updated`, either may be newer, so the state is unknown.
     """
     recent = RecentItems()
     recent.wrote("p", {"updated": NOW, "price": 2}, frozenset({"a"}))
     assert recent.corrected("p", read) == expected
 
 
-def test_an_item_that_was_never_written_is_as_it_was_read() -> None:
-    """Its categories are not known."""
+def test_a_read_of_an_unwritten_item_counts() -> None:
+    """The item's categories are unknown."""
     assert RecentItems().corrected("p", {"updated": OLD}) == KnownItem({"updated": OLD})
 
 
-def test_an_item_that_was_deleted_or_whose_write_failed() -> None:
-    """No read tells how it is, until a write is answered."""
+def test_after_a_delete_or_a_failed_write_the_state_is_unknown() -> None:
+    """No read is trusted until the next successful write."""
     recent = RecentItems()
     recent.wrote("p", {"updated": OLD})
     recent.mark_unknown("p")
@@ -47,10 +47,10 @@ def test_an_item_that_was_deleted_or_whose_write_failed() -> None:
     assert recent.corrected("p", {"updated": NEW}) == KnownItem({"updated": NEW}, frozenset({"a"}))
 
 
-def test_categories_of_an_item_that_was_written() -> None:
-    """They cast doubt on what a list shows, also after a write that leaves them alone.
+def test_categories_of_a_written_item() -> None:
+    """A list that shows other categories is doubted, even after a write without categories.
 
-    After that they are no longer known: another instance may have moved the item in between.
+    After such a write the categories are unknown, as another instance may have moved the item in the meantime.
     """
     recent = RecentItems()
     assert recent.may_be_in("p", frozenset({"a"}))

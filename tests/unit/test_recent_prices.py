@@ -1,4 +1,4 @@
-"""What this instance learned of standalone prices corrects what a query lists."""
+"""Standalone prices that this instance read correct the results of queries, which may lag."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ def _price(version: int, **fields: Any) -> Any:
 
 
 def _corrected(recent: RecentPrices, *listed: Any, now: Mapping[str, Any] | None = None, own: str = "") -> Any:
-    """What is left of the SKU's prices, and the ids that were read."""
+    """The corrected prices of the SKU, and the ids that were read."""
     read: list[str] = []
 
     def by_id(price_id: str) -> Any:
@@ -30,35 +30,38 @@ def _corrected(recent: RecentPrices, *listed: Any, now: Mapping[str, Any] | None
 @pytest.mark.parametrize(
     ("known", "listed", "expected"), [(2, 1, 2), (1, 2, 2), (2, 2, 2)], ids=["older", "newer", "same"]
 )
-def test_of_two_versions_the_newer_one_counts(known: int, listed: int, expected: int) -> None:
-    """Whichever side has it, and whatever was seen later; nothing is read."""
+def test_the_newer_version_counts(known: int, listed: int, expected: int) -> None:
+    """It may be the remembered or the listed one, and may have been seen earlier. No price is read again."""
     recent = RecentPrices(RULES)
     recent.remember("p", _price(known))
     recent.remember("p", _price(known - 1))
     assert _corrected(recent, _price(listed)) == ([_price(expected)], [])
 
 
-@pytest.mark.parametrize("now", [{}, {"p": _price(3)}], ids=["gone", "there"])
-@pytest.mark.parametrize("is_gone", [False, True])
-def test_a_query_that_says_otherwise_is_checked(is_gone: bool, now: Any) -> None:  # noqa: FBT001 - a table
-    """Known and not listed, or gone and listed: the read by id decides, and the caller does so for its own price."""
+@pytest.mark.parametrize("now", [{}, {"p": _price(3)}], ids=["deleted now", "exists now"])
+@pytest.mark.parametrize("was_deleted", [False, True])
+def test_a_contradicting_query_is_checked_by_a_read(was_deleted: bool, now: Any) -> None:  # noqa: FBT001 - from a table
+    """A remembered price may be missing in the list, or a deleted one listed. A read by id decides.
+
+    The caller's own price is not read, as the caller handles it.
+    """
     recent = RecentPrices(RULES)
-    recent.remember("p", None if is_gone else _price(1))
-    listed = [_price(1)] if is_gone else []
+    recent.remember("p", None if was_deleted else _price(1))
+    listed = [_price(1)] if was_deleted else []
     assert _corrected(recent, *listed, now=now) == (list(now.values()), ["p"])
     assert _corrected(recent, *listed, now=now, own="p") == (listed, [])
 
 
-def test_what_a_query_does_not_list_rightly() -> None:
-    """It is not to be shown, or another SKU's."""
+def test_a_price_rightly_missing_in_a_query_is_not_read() -> None:
+    """It may not be shown, or it belongs to another SKU."""
     recent = RecentPrices(RULES)
     recent.remember("p", _price(1, active=False))
     recent.remember("q", _price(1, id="q", sku="B"))
     assert _corrected(recent) == ([], [])
 
 
-def test_a_burst_of_new_prices_costs_few_reads_and_loses_none() -> None:
-    """Ten of them are looked at for one query; of the others what is known counts, also that one is gone."""
+def test_a_burst_of_new_prices_costs_at_most_ten_reads() -> None:
+    """Ten prices are read for one query. For the others the remembered state counts, also that one was deleted."""
     recent = RecentPrices(RULES)
     burst = {f"p{number:02}": _price(1, id=f"p{number:02}") for number in range(50)}
     for price_id, price in burst.items():
@@ -68,8 +71,8 @@ def test_a_burst_of_new_prices_costs_few_reads_and_loses_none() -> None:
     assert _corrected(recent, burst["p49"], now=burst)[0] == list(burst.values())[:-1]
 
 
-def test_what_may_not_be_shown_is_not_listed() -> None:
-    """Neither a version that is known, nor what a read by id finds: the query would not list it either."""
+def test_a_price_that_may_not_be_shown_is_left_out() -> None:
+    """This holds for a remembered version and for one read by id, as the query would not list it either."""
     recent = RecentPrices(RULES)
     recent.remember("p", _price(2, active=False))
     assert _corrected(recent, _price(1)) == ([], [])
@@ -78,7 +81,7 @@ def test_what_may_not_be_shown_is_not_listed() -> None:
 
 
 def test_a_price_without_a_version_is_unmappable() -> None:
-    """As everywhere."""
+    """A document of the wrong shape becomes a dead letter."""
     recent = RecentPrices(RULES)
     recent.remember("p", _price(1))
     with pytest.raises(Unmappable):

@@ -1,4 +1,4 @@
-"""What this instance wrote counts, until Klaviyo shows something newer."""
+"""The variants that this instance wrote count until Klaviyo shows newer ones."""
 
 from typing import Any
 
@@ -23,12 +23,12 @@ def _variant(updated: str, price: int = 1) -> dict[str, Any]:
         ({"A": _variant(NEW, 3)}, {"A": _variant(NEW, 3)}),
         ({"B": _variant(OLD)}, {"A": {"updated": NOW}, "B": _variant(OLD)}),
     ],
-    ids=["not shown yet", "older", "same", "another at the same time", "newer", "beside another"],
+    ids=["not shown yet", "older", "same", "different at the same time", "newer", "next to another"],
 )
-def test_a_variant_that_was_written(read: Any, expected: Any) -> None:
-    """A read that is older than the write is corrected; where it lacks the variant, what it holds is not known.
+def test_a_read_of_a_written_variant_is_corrected(read: Any, expected: Any) -> None:
+    """A read older than the write is corrected. If it lacks the variant, the variant's state is unknown.
 
-    Nor is it where the read shows something else at the same time: nobody knows which of the two came later.
+    It is also unknown if the read differs from the write at the same `updated`, as either may be newer.
     """
     recent = RecentVariants()
     recent.wrote("A", _variant(NOW, 2), "item")
@@ -40,10 +40,10 @@ def test_a_variant_that_was_written(read: Any, expected: Any) -> None:
 @pytest.mark.parametrize(
     ("read", "expected"),
     [({}, {}), ({"A": _variant(NOW)}, {}), ({"A": _variant(NEW)}, {"A": _variant(NEW)})],
-    ids=["gone", "still shown", "created again"],
+    ids=["missing", "still shown", "re-created"],
 )
-def test_a_variant_that_was_deleted(read: Any, expected: Any) -> None:
-    """It is gone, unless Klaviyo shows one that is newer than the deleted one."""
+def test_a_deleted_variant_is_left_out(read: Any, expected: Any) -> None:
+    """It counts again if Klaviyo shows one that is newer than the deleted one."""
     recent = RecentVariants()
     recent.wrote("A", _variant(OLD), "item")
     recent.deleted("A", NOW)
@@ -55,8 +55,8 @@ def test_a_variant_that_was_deleted(read: Any, expected: Any) -> None:
     [({}, {"A": {"updated": ""}}), ({"A": _variant(NEW)}, {"A": {"updated": NEW}})],
     ids=["not shown", "shown"],
 )
-def test_a_variant_whose_write_failed(read: Any, expected: Any) -> None:
-    """It may be there or not, as it was or not, whatever is shown; a write that is answered ends that."""
+def test_after_a_failed_write_the_state_is_unknown(read: Any, expected: Any) -> None:
+    """The write may have taken effect or not, whatever Klaviyo shows. The next successful write settles it."""
     recent = RecentVariants()
     recent.wrote("A", _variant(NOW), "item")
     recent.may_have_written("A", "item")
@@ -65,16 +65,16 @@ def test_a_variant_whose_write_failed(read: Any, expected: Any) -> None:
     assert recent.corrected("item", {"A": _variant(OLD)}) == {"A": _variant(NOW, 2)}
 
 
-def test_stock_alone_belongs_to_no_item_until_it_is_read() -> None:
-    """A stock message knows only the SKU: it corrects what is read, and adds nothing."""
+def test_a_stock_write_corrects_reads_but_adds_no_variant() -> None:
+    """A stock message knows only the SKU, not the item that it belongs to."""
     recent = RecentVariants()
     recent.changed("A", _variant(NOW, 2))
     assert recent.corrected("item", {}) == {}
     assert recent.corrected("item", {"A": _variant(OLD)}) == {"A": _variant(NOW, 2)}
 
 
-def test_a_variant_that_moved_is_no_longer_the_first_items() -> None:
-    """Written for another product, it is not shown among the first one's."""
+def test_a_variant_that_moved_leaves_its_first_item() -> None:
+    """Once written for another product, it no longer counts as a variant of the first one."""
     recent = RecentVariants()
     recent.wrote("A", _variant(OLD), "item")
     recent.wrote("A", _variant(NOW), "other")
@@ -83,7 +83,7 @@ def test_a_variant_that_moved_is_no_longer_the_first_items() -> None:
 
 
 def test_an_item_that_was_deleted_has_no_variants() -> None:
-    """None of them counts, though a list may still show them, until Klaviyo shows a newer one; other items' do."""
+    """A list may still show them, but only newer ones count. Variants of other items are not affected."""
     recent = RecentVariants()
     recent.wrote("A", _variant(NOW), "item")
     recent.wrote("B", _variant(NOW), "other")
@@ -94,8 +94,8 @@ def test_an_item_that_was_deleted_has_no_variants() -> None:
     assert recent.corrected("other", {}) == {"B": {"updated": NOW}}
 
 
-def test_a_deleted_item_takes_no_variant_along_that_moved_before() -> None:
-    """What was written for another product stays known."""
+def test_deleting_an_item_keeps_variants_that_moved_before() -> None:
+    """A variant that was written for another product since is still remembered."""
     recent = RecentVariants()
     recent.wrote("A", _variant(OLD), "item")
     recent.wrote("A", _variant(NOW), "other")
@@ -103,8 +103,8 @@ def test_a_deleted_item_takes_no_variant_along_that_moved_before() -> None:
     assert recent.corrected("other", {}) == {"A": {"updated": NOW}}
 
 
-def test_what_was_read_is_not_changed() -> None:
-    """The correction is a new table."""
+def test_the_read_is_not_modified() -> None:
+    """The correction is a new dictionary."""
     recent = RecentVariants()
     recent.wrote("A", _variant(NOW), "item")
     read: dict[str, Any] = {}
@@ -112,8 +112,8 @@ def test_what_was_read_is_not_changed() -> None:
     assert read == {}
 
 
-def test_what_was_written_is_forgotten_after_a_minute() -> None:
-    """By then Klaviyo's reads show it; what they show is right."""
+def test_writes_are_remembered_for_a_minute() -> None:
+    """By then Klaviyo's reads are up to date."""
     recent = RecentVariants()
     recent.wrote("A", _variant(NOW), "item")
     recent._variants.expire(recent._variants.timer() + 61)

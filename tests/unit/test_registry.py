@@ -1,4 +1,4 @@
-"""One handler a key, consumed while its condition holds."""
+"""The registry: one handler per key, consumed while its condition holds."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from handlers.services import Services
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def _registry_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_registry", dict(registry._registry))
 
 
@@ -30,7 +30,7 @@ def _rules(**tables: dict[str, object]) -> SyncRules:
 
 
 def test_a_handler_is_found_by_its_keys() -> None:
-    """Under each type it was registered for, and under no other."""
+    """It is found under each type that it was registered for, and under no other."""
     handles("review", "ReviewCreated", "ResourceUpdated")(handler)
     assert _registered().handler is handler
     assert _registered("ResourceUpdated").handler is handler
@@ -41,16 +41,16 @@ def test_a_handler_is_found_by_its_keys() -> None:
 
 
 def test_a_second_registration_is_an_error() -> None:
-    """It says which key is taken, and leaves the first handler in place."""
+    """The error names the key, and the first handler stays registered."""
     handles("review", "ReviewCreated", subscribe=False)(handler)
     with pytest.raises(ValueError, match="review/ReviewCreated has a handler already"):
-        handles("review", "ReviewCreated", when=setting("customer.erase"))(lambda _delivery, _services: None)
+        handles("review", "ReviewCreated", when=setting("customer.erase"))(lambda _notification, _services: None)
     assert _registered().handler is handler
     assert [one.subscribe for one in registrations() if one.resource_type == "review"] == [False]
 
 
 def test_without_a_condition_only_disabled_switches_off() -> None:
-    """Its key in `[messages] disabled` does, another key does not."""
+    """Its own key in `[messages] disabled` switches a message off; another key does not."""
     handles("review", "ReviewCreated")(handler)
     assert _registered().switched_off_by(SyncRules()) is None
     assert _registered().switched_off_by(_rules(messages={"disabled": ["review/ReviewRatingSet"]})) is None
@@ -60,7 +60,7 @@ def test_without_a_condition_only_disabled_switches_off() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scopes", "told"),
+    ("scopes", "reason"),
     [
         (None, None),
         (["view_reviews:shop"], None),
@@ -70,14 +70,14 @@ def test_without_a_condition_only_disabled_switches_off() -> None:
         ([], "CT_SCOPE without view_reviews"),
     ],
 )
-def test_a_scope_switches_off_that_is_not_named(scopes: list[str] | None, told: str | None) -> None:
-    """Where the scopes are known; one that includes it will do."""
+def test_a_missing_scope_switches_off(scopes: list[str] | None, reason: str | None) -> None:
+    """Only known scopes are checked. A broader scope is enough."""
     handles("review", "ReviewCreated", scope="view_reviews")(handler)
-    assert _registered().switched_off_by(SyncRules(), scopes) == told
+    assert _registered().switched_off_by(SyncRules(), scopes) == reason
 
 
-def test_a_condition_switches_off_under_its_name() -> None:
-    """Any predicate on the rules will do; `disabled` goes first, as that is what was asked for."""
+def test_a_false_condition_switches_off_with_its_name() -> None:
+    """Any predicate on the rules can be a condition. `disabled` is reported first, because it is explicit."""
     handles("review", "ReviewCreated", when=Condition("a hidden product", lambda r: r.product.unpublished == "hide"))(
         handler
     )
@@ -102,21 +102,21 @@ def test_a_condition_switches_off_under_its_name() -> None:
     ],
     ids=str,
 )
-def test_a_setting_is_on_when_true_or_not_empty(
+def test_a_setting_is_on_if_true_or_not_empty(
     paths: list[str], tables: dict[str, dict[str, object]], *, holds: bool
 ) -> None:
-    """An empty name or list is off; of several settings one is enough."""
+    """An empty string or list is off. Of several settings, one is enough."""
     assert setting(*paths).holds(_rules(**tables)) is holds
 
 
-def test_settings_are_named_as_sync_toml_has_them() -> None:
-    """By table and key, so that people find them."""
+def test_conditions_name_settings_as_in_sync_toml() -> None:
+    """A name has table and key, so that people can find the setting."""
     assert setting("customer.erase").name == "[customer] erase"
     assert setting("order.properties.include", "order.value").name == "[order.properties] include or [order] value"
     assert setting("customer").name == "[customer]"
 
 
 def test_a_setting_that_does_not_exist_is_an_error() -> None:
-    """When the handler is registered, not when a message comes."""
+    """It is raised when the handler is registered, not when a message arrives."""
     with pytest.raises(AttributeError, match="newsletter"):
         setting("customer.newsletter")

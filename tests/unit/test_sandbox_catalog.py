@@ -1,14 +1,14 @@
-"""The Klaviyo stand-in's catalog: items, variants, categories, lists."""
+"""The Klaviyo stand-in's catalog: items, variants and categories, and how they belong together."""
 
-import time
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
 from sandbox import Control
-from sandbox.calls import Calls, Response, klaviyo
+from sandbox.calls import Calls
+from tests.unit.catalog_bodies import account_with_catalog, at, category, change, compound, item, references, variant
+from tests.unit.klaviyo_bodies import refusal
 
 ODD = 'a/b "c" ü%2F'
 
@@ -16,67 +16,8 @@ ODD = 'a/b "c" ü%2F'
 @pytest.fixture
 def calls(control: Control) -> Iterator[Calls]:
     """A client of an account with an item in two categories, and a variant."""
-    with klaviyo(control.url) as calls:
-        for name in ("women", "bags"):
-            assert calls("POST", "/api/catalog-categories", category(name)).status == 201
-        assert calls("POST", "/api/catalog-items", item("p1", categories=["women", "bags"])).status == 201
-        assert calls("POST", "/api/catalog-variants", variant("s1")).status == 201
+    with account_with_catalog(control.url) as calls:
         yield calls
-
-
-def compound(external_id: str) -> str:
-    """Klaviyo's compound id of a record."""
-    return f"$custom:::$default:::{external_id}"
-
-
-def at(kind: str, external_id: str, rest: str = "") -> str:
-    """The path of a record."""
-    return f"/api/{kind}/{quote(compound(external_id), safe='')}{rest}"
-
-
-def references(names: list[str]) -> dict[str, Any]:
-    """References to categories."""
-    return {"data": [{"type": "catalog-category", "id": compound(name)} for name in names]}
-
-
-def category(external_id: str) -> dict[str, Any]:
-    """A new category."""
-    attributes = {"external_id": external_id, "name": external_id.title()}
-    return {"data": {"type": "catalog-category", "attributes": attributes}}
-
-
-def item(external_id: str, categories: list[str] | None = None, **attributes: Any) -> dict[str, Any]:
-    """A new item."""
-    related = {} if categories is None else {"relationships": {"categories": references(categories)}}
-    given = {"external_id": external_id, "title": "Tote", "description": "", "url": "None", **attributes}
-    return {"data": {"type": "catalog-item", "attributes": given, **related}}
-
-
-def variant(name: str, of: str = "p1", **attributes: Any) -> dict[str, Any]:
-    """A new variant."""
-    given = {
-        "external_id": name,
-        "title": "Tote",
-        "description": "",
-        "url": "None",
-        "sku": name,
-        "price": 19.99,
-        "inventory_quantity": 3,
-        **attributes,
-    }
-    parent = {"item": {"data": {"type": "catalog-item", "id": compound(of)}}}
-    return {"data": {"type": "catalog-variant", "attributes": given, "relationships": parent}}
-
-
-def change(kind: str, name: str, **attributes: Any) -> dict[str, Any]:
-    """A PATCH body."""
-    return {"data": {"type": kind, "id": compound(name), "attributes": attributes}}
-
-
-def refusal(answer: Response) -> tuple[int, str, str | None]:
-    """Status, code and pointer of the first error."""
-    error = answer.body["errors"][0]
-    return answer.status, error["code"], error["source"].get("pointer")
 
 
 class TestLife:
@@ -251,92 +192,3 @@ class TestBodies:
         body = change("catalog-variant", "s1")
         body["data"]["relationships"] = variant("s1")["data"]["relationships"]
         assert refusal(calls("PATCH", path, body))[2] == "/data/relationships"
-
-
-class TestLists:
-    """Pages of variants, items and categories."""
-
-    def _many(self, calls: Calls, count: int) -> list[str]:
-        names = [f"v{number:03d}" for number in range(count)]
-        for name in names:
-            calls("POST", "/api/catalog-variants", variant(name))
-        return ["s1", *names]
-
-    def test_variants_of_an_item(self, calls: Calls) -> None:
-        """A page holds 100 variants in the order of creation; `next` is a full URL, and null on the last page."""
-        names = self._many(calls, 120)
-        first = calls("GET", at("catalog-items", "p1", "/variants")).body
-        second = calls("GET", first["links"]["next"]).body
-        assert [len(page["data"]) for page in (first, second)] == [100, 21]
-        assert second["links"]["next"] is None
-        assert [entry["attributes"]["external_id"] for entry in first["data"] + second["data"]] == names
-        assert calls("GET", at("catalog-items", "none", "/variants")).status == 404
-
-    def test_pages_survive_deletions(self, calls: Calls) -> None:
-        """A deletion between two pages does not make other variants disappear from the list."""
-        names = self._many(calls, 5)
-        path = at("catalog-items", "p1", "/variants")
-        page = calls("GET", path, query={"page[size]": 3}).body
-        calls("DELETE", at("catalog-variants", "s1"))
-        rest = calls("GET", page["links"]["next"]).body
-        assert [entry["attributes"]["external_id"] for entry in rest["data"]] == names[3:]
-
-    def test_newest_first(self, calls: Calls) -> None:
-        """`sort=-created` reverses the order across all pages."""
-        names = self._many(calls, 4)
-        seen: list[str] = []
-        url: str | None = at("catalog-items", "p1", "/variants?sort=-created&page%5Bsize%5D=2")
-        while url:
-            page = calls("GET", url).body
-            seen += [entry["attributes"]["external_id"] for entry in page["data"]]
-            url = page["links"]["next"]
-        assert seen == names[::-1]
-
-    def test_sparse_fields(self, calls: Calls) -> None:
-        """Only the requested attributes are returned; an unknown one is rejected."""
-        path = at("catalog-items", "p1", "/variants")
-        data = calls("GET", path, query={"fields[catalog-variant]": "external_id,price"}).body["data"]
-        assert data[0]["attributes"] == {"external_id": "s1", "price": 19.99}
-        assert data[0]["id"] == compound("s1")
-        assert calls("GET", path, query={"fields[catalog-variant]": "colour"}).status == 400
-
-    def test_filters(self, calls: Calls) -> None:
-        """Filters by several ids, for each type of record."""
-        self._many(calls, 3)
-        ids = f'any(ids,["{compound("v001")}","{compound("none")}"])'
-        for path in ("/api/catalog-variants", at("catalog-items", "p1", "/variants")):
-            data = calls("GET", path, query={"filter": ids}).body["data"]
-            assert [entry["id"] for entry in data] == [compound("v001")]
-        known = f'any(ids,["{compound("bags")}"])'
-        (found,) = calls("GET", "/api/catalog-categories", query={"filter": known}).body["data"]
-        assert found["attributes"]["name"] == "Bags"
-        for condition, count in ((f'equals(category.id,"{compound("bags")}")', 1), ('contains(title,"none")', 0)):
-            data = calls("GET", "/api/catalog-items", query={"filter": condition}).body["data"]
-            assert len(data) == count
-
-    @pytest.mark.parametrize(
-        "query",
-        [
-            {"page[size]": "101"},
-            {"page[size]": "0"},
-            {"page[size]": "x"},
-            {"page[cursor]": "=bmV4dA"},
-            {"filter": "any(ids)"},
-            {"sort": "name"},
-        ],
-    )
-    def test_bad_parameters(self, calls: Calls, query: dict[str, str]) -> None:
-        """400 that names the parameter."""
-        answer = calls("GET", at("catalog-items", "p1", "/variants"), query=query)
-        assert (answer.status, answer.body["errors"][0]["source"]) == (400, {"parameter": next(iter(query))})
-
-    def test_lag(self, control: Control, calls: Calls) -> None:
-        """While lists lag, they show the previous state; reads by id are current."""
-        control.lag(0.3)
-        calls("POST", "/api/catalog-variants", variant("s2"))
-        calls("DELETE", at("catalog-variants", "s1"))
-        path = at("catalog-items", "p1", "/variants")
-        assert [entry["id"] for entry in calls("GET", path).body["data"]] == [compound("s1")]
-        assert calls("GET", at("catalog-variants", "s2")).status == 200
-        time.sleep(0.35)
-        assert [entry["id"] for entry in calls("GET", path).body["data"]] == [compound("s2")]

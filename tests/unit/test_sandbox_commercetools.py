@@ -1,6 +1,5 @@
-"""The commercetools stand-in: tokens, reads, queries, projections, expansion."""
+"""The commercetools stand-in: reads, queries, projections and expansion."""
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +7,7 @@ import pytest
 
 import sandbox
 from sandbox import Control, ControlError
-from sandbox.calls import Calls, Response, commercetools, request_token
+from sandbox.calls import Calls, Response, commercetools
 
 ROOT = {"id": "root", "key": "women", "name": {"en": "Women"}, "ancestors": [], "orderHint": "0.1"}
 BAGS = {
@@ -80,89 +79,6 @@ def found(answer: Response) -> list[str]:
     """The ids in a query's results."""
     assert answer.status == 200, answer.body
     return [document["id"] for document in answer.body["results"]]
-
-
-def use_token(calls: Calls, scope: str) -> None:
-    """Replace the client's token by one for this scope only."""
-    calls.headers["Authorization"] = f"Bearer {request_token(calls, scope=scope).body['access_token']}"
-
-
-class TestTokens:
-    """Access tokens and scopes."""
-
-    def test_answers_with_the_requested_scope(self, shop: Control) -> None:
-        """The answer has the token's type, its lifetime and exactly the requested scope."""
-        with Calls(shop.url) as calls:
-            answer = request_token(calls, scope="view_orders:shop view_products:shop").body
-        assert {**answer, "access_token": ""} == {
-            "access_token": "",
-            "expires_in": 172800,
-            "scope": "view_orders:shop view_products:shop",
-            "token_type": "Bearer",
-        }
-
-    def test_accepts_only_its_own_tokens_while_they_last(self, shop: Control) -> None:
-        """A missing, unknown, revoked or expired token gives 401 invalid_token."""
-        with Calls(shop.url) as anonymous:
-            for headers in ({}, {"Authorization": "Bearer other"}):
-                answer = anonymous("GET", "/shop/orders", headers=headers)
-                assert (answer.status, answer.body["error"]) == (401, "invalid_token")
-        with commercetools(shop.url) as calls:
-            assert calls("GET", "/shop/orders").status == 200
-            shop.tokens(revoke=True)
-            assert calls("GET", "/shop/orders").status == 401
-        shop.tokens(lifetime=1.0)
-        with commercetools(shop.url) as calls:
-            assert calls("GET", "/shop/orders").status == 200
-            time.sleep(1.01)
-            assert calls("GET", "/shop/orders").status == 401
-
-    def test_refuses_wrong_clients(self, shop: Control) -> None:
-        """A wrong secret and missing credentials give 401 invalid_client; another grant type gives 400."""
-        shop.tokens(client_secret="right")
-        with Calls(shop.url) as calls:
-            assert request_token(calls, secret="wrong").body["error"] == "invalid_client"
-            assert request_token(calls, secret="right").status == 200
-            assert calls("POST", "/oauth/token", b"grant_type=client_credentials").status == 401
-            form = b"grant_type=password&client_id=a&client_secret=right"
-            assert calls("POST", "/oauth/token", form).body["error"] == "unsupported_grant_type"
-
-    def test_denies_scopes(self, shop: Control, calls: Calls) -> None:
-        """Only an endpoint whose scope is denied answers 403."""
-        shop.tokens(deny_scopes=["view_standalone_prices"])
-        answer = calls("GET", "/shop/standalone-prices")
-        assert (answer.status, answer.body["errors"][0]["code"]) == (403, "insufficient_scope")
-        assert calls("GET", "/shop/orders").status == 200
-
-    def test_enforces_scopes_on_demand(self, shop: Control) -> None:
-        """A token for orders can't read customers."""
-        shop.tokens(enforce_scopes=True)
-        with Calls(shop.url) as calls:
-            use_token(calls, "view_orders:shop")
-            assert calls("GET", "/shop/orders").status == 200
-            assert calls("GET", "/shop/customers").status == 403
-
-    @pytest.mark.parametrize(
-        ("scope", "current", "staged"),
-        [("view_products", 403, 200), ("view_published_products", 200, 200), ("manage_products", 200, 200)],
-    )
-    def test_current_projections_need_their_own_scope(
-        self, shop: Control, scope: str, current: int, staged: int
-    ) -> None:
-        """`view_products` alone reads only staged projections, as commercetools documents it."""
-        shop.tokens(enforce_scopes=True)
-        with Calls(shop.url) as calls:
-            use_token(calls, f"{scope}:shop")
-            assert calls("GET", "/shop/product-projections?staged=false").status == current
-            assert calls("GET", "/shop/product-projections?staged=true").status == staged
-
-    def test_the_projects_own_scope_reads_nothing_else(self, shop: Control) -> None:
-        """`view_project_settings` covers the project document only."""
-        shop.tokens(enforce_scopes=True)
-        with Calls(shop.url) as calls:
-            use_token(calls, "view_project_settings:shop")
-            assert calls("GET", "/shop").status == 200
-            assert calls("GET", "/shop/orders").status == 403
 
 
 class TestReads:

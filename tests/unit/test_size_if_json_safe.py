@@ -28,7 +28,7 @@ _VALUES = st.recursive(
 
 @given(st.dictionaries(st.text(max_size=5), _VALUES, max_size=5))
 def test_an_object_with_a_size_stays_unchanged(fields: dict[str, Any]) -> None:
-    """The size is that on the wire, and nothing is cut, replaced or dropped."""
+    """The size is that of its encoded JSON, and nothing is cut, replaced or dropped."""
     size = size_if_json_safe(fields)
     if size is not None:
         cuts = Cuts()
@@ -45,7 +45,7 @@ def test_ordinary_documents_have_a_size(line_items: int) -> None:
 
 
 def test_an_object_beyond_a_limit_has_no_size() -> None:
-    """Each of Klaviyo's limits, one at a time."""
+    """Each of Klaviyo's limits is checked."""
     deep: Any = 1
     for _ in range(10):
         deep = [deep]

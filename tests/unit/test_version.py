@@ -1,4 +1,4 @@
-"""The version stands in one place, and the changelog knows it."""
+"""The version is defined in one place, and the changelog has it."""
 
 import re
 import subprocess
@@ -12,15 +12,15 @@ ROOT = Path(__file__).parents[2]
 _RELEASE = re.compile(r"^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d\d-\d\d$", re.MULTILINE)
 
 
-def test_the_command_says_the_version() -> None:
-    """`manage.py --version`, as a report of a problem should quote it."""
+def test_the_command_prints_the_version() -> None:
+    """`manage.py --version` prints it, so that bug reports can quote it."""
     arguments = [sys.executable, "manage.py", "--version"]
     ran = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert ran.stdout == f"commercetools-klaviyo-sync {VERSION}\n"
 
 
 def test_the_changelog_has_the_version() -> None:
-    """The newest release, or the next one while it is being made: newer than every release, with its changes on top."""
+    """It is the newest release. A development version is newer than every release, and has an Unreleased section."""
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     releases = [tuple(map(int, release.split("."))) for release in _RELEASE.findall(text)]
     assert releases
@@ -34,8 +34,8 @@ def test_the_changelog_has_the_version() -> None:
         assert version == releases[0]
 
 
-def test_the_version_is_written_once() -> None:
-    """The project's metadata take it from there; the user agent has it in RFC 9110's form, `product/version`."""
+def test_the_version_is_defined_once() -> None:
+    """The project's metadata read it from there. The user agent has it as `product/version`, the form of RFC 9110."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert "version" not in project
     assert project["dynamic"] == ["version"]

@@ -1,4 +1,4 @@
-"""What a message changed in Klaviyo: two states compared."""
+"""What a message changed in Klaviyo: two snapshots of its state compared."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ def _state(**parts: Any) -> dict[str, Any]:
     return EMPTY | parts
 
 
-def test_what_is_new_has_no_name() -> None:
-    """A profile, an event, an item, a category."""
+def test_a_new_resource_is_one_change_without_a_field() -> None:
+    """This holds for profiles, events, items and categories."""
     after = _state(
         profiles=[{"id": "P"}],
         events=[{"profile_id": "P", "metric": "Placed Order", "unique_id": "o"}],
@@ -25,8 +25,8 @@ def test_what_is_new_has_no_name() -> None:
     assert diff(after, after) == {}
 
 
-def test_a_change_has_what_was_before() -> None:
-    """Nested fields by their own names; times and raw metadata are no change that people look for."""
+def test_a_change_has_the_previous_value() -> None:
+    """Nested fields have their own names. Timestamps and raw metadata are ignored, as people do not look for them."""
     before = _state(
         profiles=[{"id": "P", "updated": "1", "last_event_date": "1", "location": {"city": "Ulm", "zip": "1"}}],
         variants={"v": {"price": 5, "images": ["a"], "custom_metadata": {"price_json": "1"}}},
@@ -54,7 +54,7 @@ def test_a_change_has_what_was_before() -> None:
     }
 
 
-def test_of_two_changes_the_first_says_what_was() -> None:
-    """A message that was delivered twice is one."""
-    place = ("profile", "P", "city")
-    assert merged({place: "Ulm"}, {place: "Bonn", ("item", "i", ""): ""}) == {place: "Ulm", ("item", "i", ""): ""}
+def test_merged_changes_keep_the_earlier_previous_value() -> None:
+    """The attempts at a message count as one change."""
+    key = ("profile", "P", "city")
+    assert merged({key: "Ulm"}, {key: "Bonn", ("item", "i", ""): ""}) == {key: "Ulm", ("item", "i", ""): ""}

@@ -1,4 +1,4 @@
-"""What the page says of a message: headlines, the timeline of calls, commands to copy."""
+"""The page's texts about a message: its headline, the timeline of its calls, and curl commands."""
 
 import re
 import shlex
@@ -21,7 +21,7 @@ ITEM = "$custom:::$default:::p1"
 
 
 def _call(backend: Backend, operation: str, status: int = 200, method: str = "GET", **record: Any) -> Call:
-    told = {
+    defaults = {
         "operation": operation,
         "status": status,
         "method": method,
@@ -30,7 +30,7 @@ def _call(backend: Backend, operation: str, status: int = 200, method: str = "GE
         "body": None,
         "at": 0.0,
     }
-    return Call(backend, told | record)
+    return Call(backend, defaults | record)
 
 
 def _event(name: str, status: int = 202, value: float | None = None) -> Call:
@@ -54,7 +54,7 @@ def _delivery(*calls: Call, outcome: str = "synced", reason: str = "", letter: D
         (_delivery(outcome="ignored", reason="some_word"), "Nothing to do: some word."),
         (
             _delivery(outcome="retried", reason="klaviyo_error"),
-            "Back to Pub/Sub: Klaviyo is down. It will be redelivered.",
+            "Back to Pub/Sub: Klaviyo is down. The message will be redelivered.",
         ),
         (
             _delivery(outcome="dead-lettered", reason="not_json", letter=DeadLetter(NOW, "not_json")),
@@ -69,7 +69,7 @@ def _delivery(*calls: Call, outcome: str = "synced", reason: str = "", letter: D
     ],
 )
 def test_a_message_has_a_headline(delivery: Delivery, headline: str) -> None:
-    """How it ended, and why."""
+    """It says how the message ended, and why."""
     assert summarize(delivery).headline == headline
 
 
@@ -81,8 +81,8 @@ def test_every_documented_reason_has_words() -> None:
     assert sorted(documented - set(REASONS)) == []
 
 
-def test_what_was_read_is_told_once() -> None:
-    """A resource that was read again after the write, or with its references, is the same."""
+def test_a_resource_read_twice_is_listed_once() -> None:
+    """It may be read again after the write, or with its references expanded."""
     reads = [
         _call("commercetools", "customers.get", path="/shop/customers/1"),
         _call("commercetools", "customers.get", path="/shop/customers/1", query={"expand": ["group"]}),
@@ -93,33 +93,33 @@ def test_what_was_read_is_told_once() -> None:
     assert summarize(_delivery(*reads)).read == "the customer, the stock"
 
 
-def test_a_lost_answer_is_not_counted_as_written() -> None:
-    """The write is counted where it was confirmed."""
+def test_a_write_without_answer_is_not_counted() -> None:
+    """Only its confirmed retry counts."""
     assert summarize(_delivery(_event("Placed Order", 0), _event("Placed Order"))).written == "Placed Order"
 
 
-def test_repeats_are_told_with_a_sign_for_times() -> None:
-    """In front of what is repeated."""
+def test_repetitions_have_a_times_sign() -> None:
+    """The number and the sign come before what is repeated."""
     assert with_times_sign("Placed Order, Ordered Product x2") == f"Placed Order, 2 {TIMES} Ordered Product"
     assert with_times_sign("Refunded Order x3") == f"3 {TIMES} Refunded Order"
     assert with_times_sign("orders 9 read: Placed Order x9") == f"orders 9 read: 9 {TIMES} Placed Order"
 
 
-def _looks(*calls: Call, outcome: str = "synced") -> list[tuple[str, str]]:
+def _steps(*calls: Call, outcome: str = "synced") -> list[tuple[str, str]]:
     return [(step.kind, step.text) for step in steps(_delivery(*calls, outcome=outcome).attempts[0])]
 
 
-def test_calls_that_are_alike_are_one_step() -> None:
-    """Twelve variants are a line; two events of a kind are counted, a single one has its value."""
+def test_similar_calls_are_one_step() -> None:
+    """Twelve variants are one line. Events with the same metric are counted; a single event shows its value."""
     variant = _call("Klaviyo", "create_catalog_variant", 201, "POST")
-    assert _looks(*[variant] * 12) == [("write", "Created 12 variants")]
-    sent = _looks(_event("Placed Order", value=5.0), _event("Ordered Product"), _event("Ordered Product"))
+    assert _steps(*[variant] * 12) == [("write", "Created 12 variants")]
+    sent = _steps(_event("Placed Order", value=5.0), _event("Ordered Product"), _event("Ordered Product"))
     assert sent == [("write", f"Sent Placed Order (5.00 EUR), 2 {TIMES} Ordered Product")]
     assert steps(_delivery(*[variant] * 3).attempts[0])[0].numbers == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
-    ("call", "outcome", "look", "text"),
+    ("call", "outcome", "kind", "text"),
     [
         (_call("Klaviyo", "get_catalog_item", 404), "synced", "miss", "Looked up the item: not in Klaviyo yet"),
         (
@@ -128,7 +128,14 @@ def test_calls_that_are_alike_are_one_step() -> None:
             "miss",
             "Tried to write the item p1: not in Klaviyo yet",
         ),
-        (_call("commercetools", "customers.get", 404), "ignored", "miss", "Read the customer: deleted"),
+        (
+            _call("Klaviyo", "create_catalog_variant", 404, "POST", body={"data": {"attributes": {"sku": "S"}}}),
+            "synced",
+            "miss",
+            "Tried to write the variant S: what it belongs to is not in Klaviyo yet",
+        ),
+        (_call("Klaviyo", "get_variants_for_catalog_item"), "synced", "read", "Looked up the item's variants"),
+        (_call("commercetools", "customers.get", 404), "ignored", "miss", "Read the customer: not found"),
         (_event("Placed Order", 429), "synced", "retried", "Klaviyo returned 429: Placed Order, retried"),
         (_event("Placed Order", 0), "synced", "retried", "Klaviyo did not respond: Placed Order, retried"),
         (_call("Klaviyo", "create_event", 0, "POST"), "retried", "refused", "Klaviyo did not respond: an event"),
@@ -148,13 +155,13 @@ def test_calls_that_are_alike_are_one_step() -> None:
         (_call("commercetools", "states.get"), "synced", "read", "Read the workflow state"),
     ],
 )
-def test_a_call_is_told_in_words(call: Call, outcome: str, look: str, text: str) -> None:
-    """Misses are quiet where the message went on; refusals are told where they decided."""
-    assert _looks(call, outcome=outcome) == [(look, text)]
+def test_a_call_is_described(call: Call, outcome: str, kind: str, text: str) -> None:
+    """A 404 is a miss if the message continued. A refusal that decided the outcome is shown as one."""
+    assert _steps(call, outcome=outcome) == [(kind, text)]
 
 
-def test_commands_are_whole_words_of_a_shell() -> None:
-    """Quotes in a body do not end it; a key is a variable in double quotes."""
+def test_curl_commands_are_quoted_for_a_shell() -> None:
+    """Quotes in a body are escaped. An API key is a variable in double quotes, which the shell expands."""
     sandbox = Sandbox(Control("http://127.0.0.1:1"), Control("http://127.0.0.1:2"))
     body = {"data": {"attributes": {"name": "it's $HOME"}}}
     command = curl.call_command(_call("Klaviyo", "create_event", 202, "POST", path="/api/events", body=body), sandbox)
@@ -171,7 +178,7 @@ def test_commands_are_whole_words_of_a_shell() -> None:
 
 
 def test_every_sample_is_in_one_group() -> None:
-    """By its resource; what is after the order stands with its shipments."""
+    """Its resource decides the group. Messages about what follows an order are grouped with the shipments."""
     listed = {sample.file.split("-", 1)[0]: sample for sample in samples()}
     found = sample_groups(listed)
     numbers = [entry.number for group in found for entry in group.entries]

@@ -1,4 +1,4 @@
-"""Which values of a request count as taken over from commercetools."""
+"""Which values in a request to Klaviyo are marked as coming from commercetools."""
 
 import json
 from typing import Any
@@ -35,15 +35,15 @@ def _marked(lines: list[Line]) -> list[str]:
         ({"newsletter": True}, {"newsletter": True}, "true"),
     ],
 )
-def test_a_value_taken_over_is_marked_on_both_sides(document: Any, body: Any, shared: str) -> None:
-    """Equal, another spelling of the same, or part of a longer text."""
+def test_a_shared_value_is_marked_on_both_sides(document: Any, body: Any, shared: str) -> None:
+    """It may be equal, the same value in another spelling, or part of a longer text."""
     provenance = Provenance([document])
-    there = provenance.body(body)
-    here = provenance.document(0)
-    assert len(_marked(there)) == 1
-    assert [text.strip('"') for text in _marked(here)] == [shared]
-    numbers = {number for line in there for number in line.origins}
-    assert all(numbers & set(line.origins) for line in here if line.origins)
+    request_lines = provenance.body(body)
+    document_lines = provenance.document(0)
+    assert len(_marked(request_lines)) == 1
+    assert [text.strip('"') for text in _marked(document_lines)] == [shared]
+    numbers = {number for line in request_lines for number in line.origins}
+    assert all(numbers & set(line.origins) for line in document_lines if line.origins)
 
 
 @pytest.mark.parametrize(
@@ -63,15 +63,15 @@ def test_a_value_taken_over_is_marked_on_both_sides(document: Any, body: Any, sh
         ({"name": None}, {"title": None}),
     ],
 )
-def test_what_only_looks_alike_is_not_marked(document: Any, body: Any) -> None:
-    """Small numbers, truths, names of types, parts of words."""
+def test_a_coincidence_is_not_marked(document: Any, body: Any) -> None:
+    """Small numbers, booleans, names of types and parts of words match by chance."""
     provenance = Provenance([document])
     assert _marked(provenance.body(body)) == []
     assert _marked(provenance.document(0)) == []
 
 
-def test_only_what_went_somewhere_is_marked_in_the_document() -> None:
-    """The values of a document that no request has stay plain."""
+def test_a_document_marks_only_values_that_were_sent() -> None:
+    """Values that no request contains stay plain."""
     provenance = Provenance([{"first": "Mira", "last": "Falkner"}])
     provenance.body({"first_name": "Mira"})
     assert _marked(provenance.document(0)) == ['"Mira"']
@@ -86,8 +86,8 @@ def test_the_id_in_a_path_is_compared() -> None:
     assert not provenance.path("/api/events")
 
 
-def test_lines_are_the_json() -> None:
-    """Pretty-printed, with commas, and it says which brackets lead to something marked."""
+def test_lines_are_pretty_printed_json() -> None:
+    """They have their commas, and brackets say if they enclose a marked line."""
     document = {"a": [1, {"b": "xyz"}], "c": {}, "d": [], "e": 'q"<'}
     provenance = Provenance([{"b": "xyz"}])
     lines = provenance.body(document)
@@ -99,8 +99,8 @@ def test_lines_are_the_json() -> None:
     ]  # fmt: skip
 
 
-def test_an_order_as_it_is_is_not_marked_in_its_event() -> None:
-    """What keeps its name and value in an event's properties was copied, not mapped."""
+def test_raw_order_fields_in_an_event_are_not_marked() -> None:
+    """A property with the same name and value as in the order was copied, not mapped."""
     provenance = Provenance([{"orderNumber": "S-1", "email": "a@example.com", "total": {"centAmount": 500}}])
     properties = {"orderNumber": "S-1", "OrderNumber": "S-1", "total": {"centAmount": 500}}
     profile = {"email": "a@example.com"}

@@ -1,4 +1,4 @@
-"""A mistake in samples.toml is told in one line that names the row."""
+"""A mistake in samples.toml is reported in one line that names the sample."""
 
 from pathlib import Path
 
@@ -25,26 +25,26 @@ ROW = 'file = "01-a.json"\nshows = "It"\noutcome = "synced"\nreads = 1\nwrites =
         ),
     ],
 )
-def test_a_row_that_is_wrong(tmp_path: Path, row: str, problem: str) -> None:
-    """The number of the row, its file, and what is wrong with it."""
+def test_a_mistake_in_a_sample_is_reported(tmp_path: Path, row: str, problem: str) -> None:
+    """The error has the sample's number, its file and the problem."""
     (tmp_path / "01-a.json").write_text("{}", encoding="utf-8")
     (tmp_path / "samples.toml").write_text(f"[[sample]]\n{ROW}[[sample]]\n{row}\n", encoding="utf-8")
     with pytest.raises(SampleError) as raised:
         samples(tmp_path)
-    place, said = raised.value.message.split(": ", 1)
+    place, message = raised.value.message.split(": ", 1)
     assert place.startswith("samples.toml, sample 2 (0")
-    assert said.startswith(problem)
+    assert message.startswith(problem)
 
 
-def test_rows_that_are_no_toml(tmp_path: Path) -> None:
-    """The line is named."""
+def test_invalid_toml_is_reported(tmp_path: Path) -> None:
+    """The error names the line."""
     (tmp_path / "samples.toml").write_text("[[sample]]\nfile = \n", encoding="utf-8")
     with pytest.raises(SampleError, match=r"samples.toml is not TOML: .*line 2"):
         samples(tmp_path)
 
 
-def test_rows_that_are_right(tmp_path: Path) -> None:
-    """They are read."""
+def test_valid_samples_are_read(tmp_path: Path) -> None:
+    """A sample without mistakes is returned."""
     (tmp_path / "01-a.json").write_text("{}", encoding="utf-8")
     (tmp_path / "samples.toml").write_text(f'[[sample]]\n{ROW}expect = [{{ kind = "no item" }}]\n', encoding="utf-8")
     assert [(one.name, one.reads) for one in samples(tmp_path)] == [("a", 1)]

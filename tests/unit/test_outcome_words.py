@@ -1,4 +1,4 @@
-"""What became of a message, in words."""
+"""The effect of a message in words."""
 
 from typing import Any
 
@@ -36,8 +36,8 @@ _RETRIED = {"outcome": "retried", "reason": "no_answer"}
         ({"outcome": "dead-lettered"}, [], "dead-lettered"),
     ],
 )  # fmt: skip
-def test_an_effect_in_words(line: dict[str, Any], asked: list[dict[str, Any]], words: str) -> None:
-    """What was written counts, not what was asked or refused."""
+def test_effect_of_a_message(line: dict[str, Any], asked: list[dict[str, Any]], words: str) -> None:
+    """Only successful writes count, not reads or refused writes."""
     assert effect(line, asked) == words
 
 
@@ -45,13 +45,13 @@ def test_an_effect_in_words(line: dict[str, Any], asked: list[dict[str, Any]], w
     ("resource", "title"),
     [("order/1", "Orders"), ("inventory-entry/1", "Stock"), ("subscription/1", "Notifications"), ("", "Notifications")],
 )
-def test_a_heading_a_resource(resource: str, title: str) -> None:
-    """Whatever is of no known resource is a notification."""
+def test_heading_of_a_resource(resource: str, title: str) -> None:
+    """A message about an unknown resource is listed under Notifications."""
     assert heading({"resource": resource}) == title
 
 
 @pytest.mark.parametrize(
-    ("amount", "currency", "told"),
+    ("amount", "currency", "text"),
     [
         (311.9, "EUR", "311.90 EUR"),
         (1234.5, None, "1,234.50"),
@@ -60,11 +60,11 @@ def test_a_heading_a_resource(resource: str, title: str) -> None:
         (None, "EUR", "no price"),
     ],
 )
-def test_money_as_shops_print_it(amount: float | None, currency: str | None, told: str) -> None:
-    """Two decimals, unless the currency has none or the price is in fractions of a cent."""
-    assert money(amount, currency) == told
+def test_money_is_formatted_as_in_shops(amount: float | None, currency: str | None, text: str) -> None:
+    """It has two decimals, unless the currency has none or the price has fractions of a cent."""
+    assert money(amount, currency) == text
 
 
-def test_plurals() -> None:
-    """Of all that is counted."""
+def test_counted_nouns_have_their_plural() -> None:
+    """Any number but one takes the plural."""
     assert [counted(1, "item"), counted(0, "item"), counted(2, "category")] == ["1 item", "0 items", "2 categories"]

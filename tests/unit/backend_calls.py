@@ -1,0 +1,47 @@
+"""Backend calls for the tests of retries and pauses: operations, errors, scripted answers and a clock."""
+
+from collections.abc import Callable
+from typing import Any
+
+from clients.pauses import Operation
+from clients.retrying import Timeouts
+from core.errors import Unavailable
+
+READ = Operation("commercetools", "orders.get")
+WRITE = Operation("klaviyo", "create_event")
+
+
+class Clock:
+    """A clock that moves only by sleeping, or when a test sets it."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        """Move the clock forward."""
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def answers(*outcomes: Any) -> Callable[[Timeouts], Any]:
+    """A `send` function with one answer per attempt. Errors are raised."""
+    left = list(outcomes)
+
+    def send(_timeouts: Timeouts) -> Any:
+        answer = left.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return send
+
+
+def throttled(retry_after: float | None = None) -> Unavailable:
+    """A 429 answer."""
+    return Unavailable("throttled", status=429, retry_after=retry_after)
+
+
+def broken() -> Unavailable:
+    """A 500 answer."""
+    return Unavailable("klaviyo_error", status=500)
