@@ -276,8 +276,8 @@ class _PassRun:
     def _record_failure(self, own_id: str, error: SyncError, began: str) -> None:
         """Add a failure to the errors file. A failed erasure is recorded for the customer, whatever the pass.
 
-        `began` is when the page began. If the document may have been sent since then, or since an earlier run, the line
-        has that time.
+        If something may have been sent, the line says since when: since the page began, or since the time in the
+        `--ids` file.
         """
         since = self._failed_since(own_id)
         since_text = since.isoformat() if since else began
