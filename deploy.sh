@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Deploys the sync: as a Cloud Function that receives a Pub/Sub topic's messages from Eventarc, or as a container that
-# Pub/Sub pushes to. Also deploys the Cloud Run job that loads a shop's past. See `./deploy.sh --help`.
+# Pub/Sub pushes to. Also deploys the Cloud Run job that loads a shop's history. See `./deploy.sh --help`.
 { set +x; } 2>/dev/null # a trace (bash -x) would show the secrets
 set -euo pipefail
 umask 077
@@ -66,7 +66,7 @@ Usage:
 
 Options:
   --container      deploy a Cloud Run service, NAME-container, built from the Dockerfile, instead of the function
-  --backfill       deploy only the Cloud Run job NAME-backfill, which loads the shop's past when it is started
+  --backfill       deploy only the Cloud Run job NAME-backfill, which loads the shop's history when it is started
   --env-file FILE  read settings from FILE: one NAME=value per line, with or without quotes around the value
   --dry-run        print the gcloud commands of a first run without running them: needs no login and no network
   --delete         delete everything that this script created, after asking for confirmation

@@ -1,4 +1,4 @@
-"""deploy.sh --backfill: the Cloud Run job that loads a shop's past, with or without another deployment."""
+"""deploy.sh --backfill: the Cloud Run job that loads a shop's history, with or without another deployment."""
 
 import json
 import re
