@@ -1,4 +1,4 @@
-"""The backfill: pass by pass, page by page; orders also window by window, which is a time span such as a month.
+"""The backfill: pass by pass, page by page. Orders are read in windows: time spans such as a month.
 
 The state file records a page before it begins. If the run is killed, the next run repeats the page, and its events have
 the same ids. The killed run may also have re-created the profile of a customer who was erased in the meantime; the next
@@ -266,9 +266,7 @@ class _PassRun:
         state.count(skipped, failed, sent, calls)
         state.after, state.unfinished = after, None
         self._workers.count_done(len(units))
-        if (
-            run.selection.ids is None
-        ):  # with --ids refusals are normal: the ids are often those that were refused before
+        if run.selection.ids is None:  # with --ids many are refused again
             run.require_few_refusals(units[own_id] for own_id in sorted(units))
         if run.stop.is_set():
             raise InterruptedRunError(leaves_threads=False)
