@@ -1,4 +1,4 @@
-"""commercetools tokens: never a request without one, a lost one is replaced at once, a failed refresh is no end."""
+"""commercetools tokens: every request has one, a revoked one is replaced at once, and a failed refresh is retried."""
 
 import itertools
 import time
@@ -20,14 +20,14 @@ READS = "^/shop/"
 
 
 @pytest.fixture
-def letters(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
+def dead_letters(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
     """The dead-letter topic."""
     return fake_topic(monkeypatch)
 
 
 @pytest.fixture
-def quick(sandbox: Sandbox, serve: Serve, settings_file: Callable[[str], str]) -> Function:
-    """A function with short limits, and customers to sync."""
+def fast_function(sandbox: Sandbox, serve: Serve, settings_file: Callable[[str], str]) -> Function:
+    """A function with short timeouts, and customers to sync."""
     sandbox.commercetools.put_all(
         {"customers": [customer(f"customer-{number}", addresses=[]) for number in range(THREADS)]}
     )
@@ -39,16 +39,16 @@ def _update(number: int) -> dict[str, object]:
     return change("ResourceUpdated", "customer", f"customer-{number % THREADS}")
 
 
-def _tokens(sandbox: Sandbox) -> int:
+def _token_requests(sandbox: Sandbox) -> int:
     return len(sandbox.commercetools.requests(kind="token"))
 
 
-def test_short_lives_under_many_threads(sandbox: Sandbox, quick: Function) -> None:
-    """A token that lives two seconds under 32 threads for 20 seconds: each request has one, nothing is lost.
+def test_short_lifetime_under_many_threads(sandbox: Sandbox, fast_function: Function) -> None:
+    """With tokens that live two seconds, 32 threads sync for 20 seconds: every request has one, nothing is lost.
 
-    It is refreshed once each time, not once a thread.
+    Each refresh is one request, not one per thread.
     """
-    sandbox.klaviyo.limits(enforce=False, scale=100)  # Klaviyo's limits are not what is tried here
+    sandbox.klaviyo.limits(enforce=False, scale=100)  # Klaviyo must not slow this test down
     sandbox.commercetools.tokens(lifetime=LIFETIME)
     sandbox.commercetools.fail(TOKEN, delay=0.2)
     end = time.monotonic() + SECONDS
@@ -57,102 +57,102 @@ def test_short_lives_under_many_threads(sandbox: Sandbox, quick: Function) -> No
     def work(_: int) -> list[str]:
         answers: list[str] = []
         while time.monotonic() < end:
-            answer = quick.deliver(_update(next(numbers)))
+            answer = fast_function.deliver(_update(next(numbers)))
             answers.append(f"{answer.outcome} {answer.reason}".strip())
-            time.sleep(0.25)  # the machine's two cores are not what is tried here
+            time.sleep(0.25)  # leaves CPU time for the refreshes on a small machine
         return answers
 
     with ThreadPoolExecutor(THREADS) as pool:
-        answers = [answer for some in pool.map(work, range(THREADS)) for answer in some]
+        answers = [answer for thread_answers in pool.map(work, range(THREADS)) for answer in thread_answers]
     assert len(answers) > THREADS * 5
     assert set(answers) == {"synced"}
     record = sandbox.commercetools.requests(kind="api")
     assert [entry["number"] for entry in record if not entry["credentials"]] == []
-    # On a busy machine a token may expire on its way; it is replaced within the message.
+    # On a busy machine a token may expire in flight. It is replaced within the message.
     assert sum(not entry["authorized"] for entry in record) <= len(record) / 50
-    # It is asked for at three quarters of its life; what is more than that is a herd.
-    assert SECONDS / LIFETIME <= _tokens(sandbox) <= SECONDS / (LIFETIME / 2)
+    # A token is refreshed at three quarters of its lifetime. More requests mean that threads refresh it concurrently.
+    assert SECONDS / LIFETIME <= _token_requests(sandbox) <= SECONDS / (LIFETIME / 2)
     assert len(sandbox.klaviyo.state()["profiles"]) == THREADS
 
 
-def test_revoked(sandbox: Sandbox, quick: Function) -> None:
-    """A token revoked while in use is replaced within the message that meets it, with one request for all threads."""
-    assert quick.deliver(_update(0)).outcome == "synced"
+def test_revoked_token(sandbox: Sandbox, fast_function: Function) -> None:
+    """A revoked token is replaced within the message that gets the 401, with one request for all threads."""
+    assert fast_function.deliver(_update(0)).outcome == "synced"
     sandbox.commercetools.tokens(revoke=True)
-    before = _tokens(sandbox)
+    before = _token_requests(sandbox)
     with ThreadPoolExecutor(THREADS) as pool:
-        answers = list(pool.map(lambda number: quick.deliver(_update(number)), range(THREADS)))
+        answers = list(pool.map(lambda number: fast_function.deliver(_update(number)), range(THREADS)))
     assert [answer.outcome for answer in answers] == ["synced"] * THREADS
-    assert _tokens(sandbox) - before == 1
+    assert _token_requests(sandbox) - before == 1
 
 
-def test_failed_refresh(sandbox: Sandbox, quick: Function) -> None:
-    """A refresh that fails within a message is tried again there; one that goes on failing costs that message only."""
+def test_failed_refresh(sandbox: Sandbox, fast_function: Function) -> None:
+    """A failed refresh is retried within the message. If it keeps failing, only that message goes back to Pub/Sub."""
     sandbox.commercetools.fail(TOKEN, status=503, count=1)
-    assert quick.deliver(_update(0)).outcome == "synced"
+    assert fast_function.deliver(_update(0)).outcome == "synced"
     sandbox.commercetools.tokens(revoke=True)
     sandbox.commercetools.fail(TOKEN, status=503, count=3)
-    failed = quick.deliver(_update(0))
+    failed = fast_function.deliver(_update(0))
     assert (failed.status, failed.outcome, failed.reason) == (REFUSED, "retried", "commercetools_error")
-    assert quick.deliver(_update(0)).outcome == "synced"
+    assert fast_function.deliver(_update(0)).outcome == "synced"
     assert [entry["operation"] for entry in sandbox.commercetools.requests(kind="api") if not entry["authorized"]] == [
         "customers.get"  # with the revoked token
     ]
 
 
-def test_auth_is_down_while_the_token_is_good(sandbox: Sandbox, quick: Function) -> None:
-    """In the last part of a token's life the refresh fails: messages go on with the old one, and nobody storms."""
+def test_auth_is_down_while_the_token_is_valid(sandbox: Sandbox, fast_function: Function) -> None:
+    """If the early refresh fails, messages use the old token until it expires, and auth gets only a few requests."""
     sandbox.commercetools.tokens(lifetime=8)
-    assert quick.deliver(_update(0)).outcome == "synced"
-    asked = _tokens(sandbox)
+    assert fast_function.deliver(_update(0)).outcome == "synced"
+    before = _token_requests(sandbox)
     sandbox.commercetools.fail(TOKEN, status=503)
-    time.sleep(6.1)  # three quarters: from here on it is refreshed
+    time.sleep(6.1)  # past three quarters of the lifetime, when the refresh starts
     with ThreadPoolExecutor(THREADS) as pool:
-        answers = list(pool.map(lambda number: quick.deliver(_update(number)), range(THREADS)))
+        answers = list(pool.map(lambda number: fast_function.deliver(_update(number)), range(THREADS)))
     assert [answer.outcome for answer in answers] == ["synced"] * THREADS
-    assert 1 <= _tokens(sandbox) - asked <= 5
+    assert 1 <= _token_requests(sandbox) - before <= 5
     sandbox.commercetools.clear_failures()
     time.sleep(2)
-    assert quick.deliver(_update(0)).outcome == "synced", "after the outage, with a new token"
+    assert fast_function.deliver(_update(0)).outcome == "synced", "not synced with a new token after the outage"
 
 
-def test_auth_hangs_while_the_token_is_good(sandbox: Sandbox, quick: Function) -> None:
-    """When auth hangs, one message waits for it and the others go on at once."""
+def test_auth_hangs_while_the_token_is_valid(sandbox: Sandbox, fast_function: Function) -> None:
+    """If auth hangs during an early refresh, one message waits for it and the others continue with the old token."""
     sandbox.commercetools.tokens(lifetime=8)
-    assert quick.deliver(_update(0)).outcome == "synced"
+    assert fast_function.deliver(_update(0)).outcome == "synced"
     sandbox.commercetools.fail(TOKEN, delay=60)
     time.sleep(6.1)
     waits = []
     for number in range(6):
         watch = Stopwatch()
-        assert quick.deliver(_update(number)).outcome == "synced"
+        assert fast_function.deliver(_update(number)).outcome == "synced"
         waits.append(watch.seconds)
     assert sum(wait > 0.3 for wait in waits) <= 2, waits
 
 
-def test_outage_is_no_storm(sandbox: Sandbox, quick: Function) -> None:
-    """Auth is down and there is no token: a message asks three times at most, and fewer when many wait together."""
+def test_outage_without_a_token_causes_few_requests(sandbox: Sandbox, fast_function: Function) -> None:
+    """Without a token while auth is down, concurrent messages share failed refreshes: few token requests."""
     sandbox.commercetools.fail(TOKEN, status=503, delay=0.1)
     with ThreadPoolExecutor(THREADS) as pool:
-        answers = list(pool.map(lambda number: quick.deliver(_update(number)), range(THREADS)))
+        answers = list(pool.map(lambda number: fast_function.deliver(_update(number)), range(THREADS)))
     assert {answer.outcome for answer in answers} == {"retried"}
-    assert _tokens(sandbox) <= THREADS
+    assert _token_requests(sandbox) <= THREADS
     assert sandbox.commercetools.requests(kind="api") == []
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
-def test_refused_client(status: int, sandbox: Sandbox, letters: FakeTopic, quick: Function) -> None:
-    """A client or scope that auth refuses is somebody's to mend: messages are kept, none is dead-lettered."""
+def test_refused_client(status: int, sandbox: Sandbox, dead_letters: FakeTopic, fast_function: Function) -> None:
+    """If auth refuses the client or scope, an operator has to fix it: messages are retried, not dead-lettered."""
     sandbox.commercetools.fail(TOKEN, status=status)
-    answer = quick.deliver(_update(0))
+    answer = fast_function.deliver(_update(0))
     assert (answer.status, answer.outcome, answer.reason) == (REFUSED, "retried", "commercetools_denied")
-    assert letters.published == []
-    assert _tokens(sandbox) == 1
+    assert dead_letters.published == []
+    assert _token_requests(sandbox) == 1
     sandbox.commercetools.clear_failures()
-    assert quick.deliver(_update(0)).outcome == "synced"
+    assert fast_function.deliver(_update(0)).outcome == "synced"
 
 
-def test_wrong_secret(sandbox: Sandbox, quick: Function) -> None:
-    """The same when it is commercetools' own answer to another secret."""
+def test_wrong_secret(sandbox: Sandbox, fast_function: Function) -> None:
+    """A wrong client secret, with commercetools' own answer to it, is retried too, as `commercetools_denied`."""
     sandbox.commercetools.tokens(client_secret="another one")
-    assert quick.deliver(_update(0)).reason == "commercetools_denied"
+    assert fast_function.deliver(_update(0)).reason == "commercetools_denied"

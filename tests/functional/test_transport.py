@@ -1,4 +1,4 @@
-"""HTTP over libcurl, against a real server: which connections are made, what is sent on them, what is read."""
+"""HTTP over libcurl against a real server: which connections it opens, what it sends, and what it reads."""
 
 import gzip
 import threading
@@ -24,25 +24,25 @@ from tests.functional.scripted_server import (
     scripted,
 )
 
-AT_ONCE = 6
+CONCURRENT_CALLS = 6
 
 
-def together(backend: Backend, times: int = 1) -> None:
-    """Make calls at the same time, which the server answers when all of them are there; so many times."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+def call_concurrently(backend: Backend, times: int = 1) -> None:
+    """Make AT_ONCE concurrent calls, `times` times. The server answers when all of them have arrived."""
+    with ThreadPoolExecutor(CONCURRENT_CALLS) as pool:
         for _ in range(times):
-            answers = list(pool.map(lambda _: backend.exchange(target="/together"), range(AT_ONCE)))
-            assert [answer.data for answer in answers] == [b"together"] * AT_ONCE
+            answers = list(pool.map(lambda _: backend.exchange(target="/together"), range(CONCURRENT_CALLS)))
+            assert [answer.data for answer in answers] == [b"together"] * CONCURRENT_CALLS
 
 
 @pytest.fixture
-def meeting() -> Iterator[Backend]:
-    """A server that answers `/together` when so many of them are there, and all else at once."""
-    all_there = threading.Barrier(AT_ONCE)
+def barrier_backend() -> Iterator[Backend]:
+    """A server that answers `/together` when AT_ONCE such requests have arrived, and other requests immediately."""
+    all_arrived = threading.Barrier(CONCURRENT_CALLS)
 
     def script(received: Received) -> Iterator[bytes]:
         if received.target == "/together":
-            all_there.wait(LONG)
+            all_arrived.wait(LONG)
             yield http_response(b"together")
         else:
             yield http_response(b"alone")
@@ -51,37 +51,39 @@ def meeting() -> Iterator[Backend]:
         yield backend
 
 
-def test_one_connection_for_calls_after_one_another() -> None:
-    """A connection is kept, and taken again."""
+def test_sequential_calls_share_one_connection() -> None:
+    """A connection is kept and reused."""
     with scripted(always(http_response(b"ok"))) as backend:
         assert [backend.exchange().data for _ in range(20)] == [b"ok"] * 20
         assert {(received.connection, received.version) for received in backend.received} == {(0, "HTTP/1.1")}
 
 
-def test_as_many_connections_as_calls_at_the_same_time(meeting: Backend) -> None:
-    """Calls wait for none other, open a connection each, and leave it to those that come next."""
-    together(meeting, times=4)
-    assert {received.connection for received in meeting.received} == set(range(AT_ONCE))
+def test_concurrent_calls_have_a_connection_each(barrier_backend: Backend) -> None:
+    """Concurrent calls don't wait for each other: each opens a connection, which later calls reuse."""
+    call_concurrently(barrier_backend, times=4)
+    assert {received.connection for received in barrier_backend.received} == set(range(CONCURRENT_CALLS))
 
 
-def test_the_connection_that_was_used_last(meeting: Backend) -> None:
-    """Of several idle connections, calls one after the other keep to one, and let the rest grow old."""
-    together(meeting)
-    assert [meeting.exchange().data for _ in range(AT_ONCE)] == [b"alone"] * AT_ONCE
-    assert len({received.connection for received in meeting.received[AT_ONCE:]}) == 1
+def test_sequential_calls_keep_to_one_idle_connection(barrier_backend: Backend) -> None:
+    """Sequential calls reuse the same one of several idle connections."""
+    call_concurrently(barrier_backend)
+    assert [barrier_backend.exchange().data for _ in range(CONCURRENT_CALLS)] == [b"alone"] * CONCURRENT_CALLS
+    assert len({received.connection for received in barrier_backend.received[CONCURRENT_CALLS:]}) == 1
 
 
-def test_closing(meeting: Backend) -> None:
-    """All idle connections are closed; a call after that opens one."""
-    together(meeting)
-    meeting.connections.close()
-    assert {meeting.server.ended.get(timeout=LONG) for _ in range(AT_ONCE)} == set(range(AT_ONCE))
-    assert meeting.exchange().data == b"alone"
-    assert meeting.received[-1].connection == AT_ONCE
+def test_close(barrier_backend: Backend) -> None:
+    """`close` closes all idle connections. The next call opens a new one."""
+    call_concurrently(barrier_backend)
+    barrier_backend.connections.close()
+    assert {barrier_backend.server.ended.get(timeout=LONG) for _ in range(CONCURRENT_CALLS)} == set(
+        range(CONCURRENT_CALLS)
+    )
+    assert barrier_backend.exchange().data == b"alone"
+    assert barrier_backend.received[-1].connection == CONCURRENT_CALLS
 
 
-def test_an_idle_connection_that_was_closed_meanwhile() -> None:
-    """It is replaced without the caller noticing, and its successor is kept."""
+def test_a_closed_idle_connection_is_replaced() -> None:
+    """An idle connection that the server closed is replaced without an error, and the new one is kept."""
 
     def script(received: Received) -> Iterator[bytes | Ending]:
         yield http_response(b"ok")
@@ -98,8 +100,8 @@ def test_an_idle_connection_that_was_closed_meanwhile() -> None:
 @pytest.mark.parametrize(
     "end", [[Ending.CLOSED], [Ending.RESET], [b"HTTP/1.", Ending.CLOSED]], ids=["closed", "reset", "a few bytes"]
 )
-def test_a_kept_connection_that_ends_under_a_request(end: list[bytes | Ending]) -> None:
-    """The request is sent once more, whole, by libcurl and whatever its method: what it does must bear repeating."""
+def test_a_reused_connection_that_ends_during_a_request(end: list[bytes | Ending]) -> None:
+    """If a reused connection ends during a request, libcurl repeats it, even a POST: calls must be idempotent."""
 
     def script(received: Received) -> list[bytes | Ending]:
         return end if received.connection == 0 and received.method == "POST" else [http_response(b"ok")]
@@ -128,8 +130,8 @@ CALLS = (
 )
 
 
-def test_nothing_of_a_call_is_left_for_the_next() -> None:
-    """Method, target, body, its length and the headers are those of the call, on one connection."""
+def test_requests_do_not_leak_into_the_next() -> None:
+    """Calls on one connection share nothing: each sends its own method, target, body, length and headers."""
     with scripted(always(http_response())) as backend:
         for number, (method, body) in enumerate(CALLS):
             own = [] if body is None else [f"X-Call: {number}", "Content-Type: text/plain"]
@@ -147,10 +149,12 @@ def test_nothing_of_a_call_is_left_for_the_next() -> None:
         assert {received.connection for received in backend.received} == {0}
 
 
-def test_nothing_of_an_answer_is_left_for_the_next() -> None:
-    """Status, headers and body are those of the last answer, though all of the first one's were wanted."""
-    told = http_response(b"busy", "Retry-After: 7", "Content-Type: text/plain", "X-Told: yes", status="429 Slow Down")
-    with scripted(lambda received: [told if received.target == "/busy" else http_response(b"ok")]) as backend:
+def test_answers_do_not_leak_into_the_next() -> None:
+    """Status, headers and body are the last answer's, even if all headers of the one before were requested."""
+    throttled = http_response(
+        b"busy", "Retry-After: 7", "Content-Type: text/plain", "X-Told: yes", status="429 Slow Down"
+    )
+    with scripted(lambda received: [throttled if received.target == "/busy" else http_response(b"ok")]) as backend:
         busy = backend.exchange(target="/busy", all_headers=True)
         assert (busy.status, busy.data, busy.headers["x-told"]) == (429, b"busy", "yes")
         for all_headers in (True, False):
@@ -161,7 +165,7 @@ def test_nothing_of_an_answer_is_left_for_the_next() -> None:
 
 
 def test_a_large_body() -> None:
-    """It is sent whole and at once, without asking whether it is welcome."""
+    """A large body is sent immediately and whole, without `Expect: 100-continue`."""
     body = bytes(range(256)) * 12_000
     with scripted(always(http_response())) as backend:
         backend.exchange("POST", body=body)
@@ -172,7 +176,7 @@ def test_a_large_body() -> None:
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
 def test_redirects_are_not_followed(status: str) -> None:
-    """They would carry the key along: the answer is the redirect itself."""
+    """The redirect itself is the answer. Following it would send the API key to another address."""
     with scripted(always(http_response(b"there", "Location: /elsewhere", status=status))) as backend:
         answer = backend.exchange(all_headers=True)
         assert (answer.status, answer.data) == (int(status[:3]), b"there")
@@ -180,8 +184,8 @@ def test_redirects_are_not_followed(status: str) -> None:
         assert [received.target for received in backend.received] == ["/"]
 
 
-def test_proxies_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are not asked, whichever variable names them."""
+def test_environment_proxies_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proxies from environment variables are not used."""
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with scripted(always(http_response(b"of a proxy"))) as proxy, scripted(always(http_response(b"ok"))) as backend:
@@ -191,8 +195,8 @@ def test_proxies_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         assert proxy.received == []
 
 
-def test_nothing_comes_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a user's .netrc nor a cookie of an earlier answer is sent."""
+def test_netrc_and_cookies_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither credentials from the user's .netrc nor a cookie from an earlier answer are sent."""
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login user password secret\n", encoding="utf-8")
     monkeypatch.setenv("HOME", str(tmp_path))
     with scripted(always(http_response(b"", "Set-Cookie: session=1"))) as backend:
@@ -203,21 +207,21 @@ def test_nothing_comes_from_elsewhere(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(("encoding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
 def test_compressed_answers(encoding: str, compress: Callable[[bytes], bytes]) -> None:
-    """They are asked for, and come out as they were before."""
+    """Compressed answers are requested, and decompressed."""
     with scripted(always(http_response(compress(b"text" * 99), f"Content-Encoding: {encoding}"))) as backend:
         assert backend.exchange().data == b"text" * 99
         assert [received.headers["accept-encoding"] for received in backend.received] == ["gzip, deflate"]
 
 
-def test_answers_that_are_not_to_be_compressed() -> None:
-    """The server is told so."""
+def test_uncompressed_answers() -> None:
+    """Without compression, the request accepts only `identity`."""
     with scripted(always(http_response(b"text")), compressed=False) as backend:
         assert backend.exchange().data == b"text"
         assert [received.headers["accept-encoding"] for received in backend.received] == ["identity"]
 
 
 def test_all_headers() -> None:
-    """Each is there by its name in lower case, with its value in Latin-1; of doubles the last one."""
+    """`all_headers` gives every header: name in lower case, value as Latin-1, the last one of duplicates."""
     lines = ("X-Street: Straße", "RateLimit-Limit: 75, 75;w=1", "X-Twice: a", "x-twice: b", "X-Empty:", "X-Colon: a:b")
     with scripted(always(http_response(b"ok", *lines, "Content-Type: text/plain; charset=x"))) as backend:
         assert backend.exchange(all_headers=True).headers == {
@@ -232,16 +236,16 @@ def test_all_headers() -> None:
         }
 
 
-def test_the_two_headers_that_are_always_there() -> None:
-    """Where not all of them are wanted, none but these is read."""
+def test_the_two_headers_that_are_always_read() -> None:
+    """Without `all_headers`, only content-type and retry-after are read."""
     lines = ("X-Other: 1", "CONTENT-TYPE: application/vnd.api+json", "RETRY-AFTER: 5")
     with scripted(always(http_response(b"ok", *lines))) as backend:
         assert backend.exchange().headers == {"content-type": "application/vnd.api+json", "retry-after": "5"}
 
 
 @pytest.mark.parametrize("all_headers", [True, False])
-def test_a_content_type_that_is_not_ascii(*, all_headers: bool) -> None:
-    """It is read in Latin-1, like any header."""
+def test_non_ascii_content_type(*, all_headers: bool) -> None:
+    """Content-Type is decoded as Latin-1, like any header."""
     with scripted(always(http_response(b"ok", "Content-Type: text/ü"))) as backend:
         assert backend.exchange(all_headers=all_headers).headers["content-type"] == "text/ü"
 
@@ -261,13 +265,13 @@ def test_a_content_type_that_is_not_ascii(*, all_headers: bool) -> None:
     ],
 )
 def test_retry_after(header: str | None, seconds: float | None, *, all_headers: bool) -> None:
-    """Seconds are what they are; nothing, what can't be read, and a time that is over ask for no wait."""
+    """Seconds are used as they are. A header that is missing, zero, unreadable or in the past asks for no wait."""
     with scripted(always(http_response(b"", *([header] if header else []), status="429 Slow Down"))) as backend:
         assert retry_after(backend.exchange(all_headers=all_headers).headers) == seconds
 
 
 def test_retry_after_a_date() -> None:
-    """A date becomes the seconds until then."""
+    """A date is converted to the seconds until then."""
     date = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
     with scripted(always(http_response(b"", f"Retry-After: {date}", status="429 Slow Down"))) as backend:
         seconds = retry_after(backend.exchange().headers)
@@ -277,7 +281,7 @@ def test_retry_after_a_date() -> None:
 
 @pytest.mark.parametrize("all_headers", [True, False])
 def test_interim_answers(*, all_headers: bool) -> None:
-    """They are passed over: status, headers and body are the last answer's."""
+    """Interim answers are skipped: status, headers and body are the final answer's."""
     early = b"HTTP/1.1 103 Early Hints\r\nContent-Type: text/early\r\nRetry-After: 9\r\nX-Told: early\r\n\r\n"
     last = http_response(b"ok", "Content-Type: text/late", "Retry-After: 3", "X-Told: late", status="429 Slow Down")
     with scripted(always(b"HTTP/1.1 100 Continue\r\n\r\n" + early, early, last)) as backend:
@@ -289,8 +293,8 @@ def test_interim_answers(*, all_headers: bool) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["file", "ftp", "gopher", "dict", "telnet"])
-def test_no_other_protocol(scheme: str, tmp_path: Path) -> None:
-    """A URL that is neither http nor https is refused before anything is opened: libcurl reads files as well."""
+def test_other_protocols_are_refused(scheme: str, tmp_path: Path) -> None:
+    """Only http and https URLs are allowed. libcurl could also read files, for example."""
     secret = tmp_path / "secret"
     secret.write_text("s3cr3t", encoding="utf-8")
     url = secret.as_uri() if scheme == "file" else f"{scheme}://127.0.0.1:9/"

@@ -1,4 +1,4 @@
-"""What connections that are idle cost: no memory for what went over them."""
+"""Idle connections keep no bodies in memory."""
 
 import tracemalloc
 from collections.abc import Iterator
@@ -18,18 +18,18 @@ def _allocations_are_counted() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_allocations_are_counted")
-@pytest.mark.parametrize(("sent", "got"), [(SIZE, 0), (0, SIZE)], ids=["a body", "an answer"])
-def test_idle_connections_hold_nothing(sent: int, got: int) -> None:
-    """A large body, or answer, is free again when the caller has let go of it, though the handle is kept."""
+@pytest.mark.parametrize(("sent", "answered"), [(SIZE, 0), (0, SIZE)], ids=["a body", "an answer"])
+def test_idle_connections_hold_nothing(sent: int, answered: int) -> None:
+    """A large body or answer is freed once the caller drops it, although the libcurl handle is kept."""
 
     def script(_: Received) -> Iterator[bytes | Ending]:
-        yield http_response(bytes(got))
-        yield Ending.CLOSED  # so that the server's thread holds nothing of it either
+        yield http_response(bytes(answered))
+        yield Ending.CLOSED  # so that the server's thread frees its copy too
 
     with scripted(script) as backend:
-        assert len(backend.exchange("POST", body=bytes(sent)).data) == got
+        assert len(backend.exchange("POST", body=bytes(sent)).data) == answered
         backend.server.ended.get(timeout=LONG)
         assert len(backend.received.pop().body) == sent
-        held, peak = tracemalloc.get_traced_memory()
+        current, peak = tracemalloc.get_traced_memory()
     assert peak > SIZE
-    assert held < SIZE / 4
+    assert current < SIZE / 4

@@ -1,4 +1,4 @@
-"""Whom the transport trusts: authorities that are known, for the name that was asked for, while it is valid."""
+"""TLS: the transport accepts only valid certificates from a trusted authority for the requested name."""
 
 import ipaddress
 import ssl
@@ -17,31 +17,31 @@ from clients import transport
 from clients.transport import NoAnswerError
 from tests.functional.scripted_server import LONG, always, http_response, scripted
 
-HERE = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-ELSEWHERE = x509.DNSName("shop.example")
+SERVER_NAME = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+OTHER_NAME = x509.DNSName("shop.example")
 KEY = ["Authorization: Klaviyo-API-Key secret"]
 
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """Signs certificates, and is known to nobody until its own one is put in the list of authorities."""
+    """Signs certificates. Nobody trusts it until its own certificate is in the list of authorities."""
 
     folder: Path
     key: ec.EllipticCurvePrivateKey
     certificate: x509.Certificate
 
     @property
-    def listed(self) -> str:
-        """The file of a list with this authority alone."""
+    def list_file(self) -> str:
+        """Path of a list of authorities that contains only this one."""
         path = self.folder / "authorities.pem"
         path.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
         return str(path)
 
     def server(self, name: x509.GeneralName, *, days: int = 1) -> ssl.SSLContext:
-        """A server's side of TLS, with a certificate for this name that ends in so many days."""
+        """The server's TLS context, with a certificate for this name that expires in `days` days."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
-            _begun("a server", "an authority", days)
+            _certificate_builder("a server", "an authority", days)
             .public_key(key.public_key())
             .add_extension(x509.SubjectAlternativeName([name]), critical=False)
             .sign(self.key, hashes.SHA256())
@@ -58,7 +58,7 @@ class Authority:
         return context
 
 
-def _begun(subject: str, issuer: str, days: int) -> x509.CertificateBuilder:
+def _certificate_builder(subject: str, issuer: str, days: int) -> x509.CertificateBuilder:
     end = datetime.now(UTC) + timedelta(days=days)
     return (
         x509.CertificateBuilder()
@@ -72,10 +72,10 @@ def _begun(subject: str, issuer: str, days: int) -> x509.CertificateBuilder:
 
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
-    """An authority of this test alone."""
+    """An authority created for the test."""
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = (
-        _begun("an authority", "an authority", 1)
+        _certificate_builder("an authority", "an authority", 1)
         .public_key(key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
@@ -84,14 +84,14 @@ def authority(tmp_path: Path) -> Authority:
 
 
 @pytest.fixture(autouse=True)
-def _authorities_are_read_anew() -> Iterator[None]:
+def _uncached_authorities() -> Iterator[None]:
     transport._authorities.cache_clear()
     yield
     transport._authorities.cache_clear()
 
 
 def assert_refused(tls: ssl.SSLContext) -> None:
-    """Hold that the certificate is refused, and nothing was sent."""
+    """Assert that the certificate is refused and nothing is sent."""
     with scripted(always(http_response(b"ok")), tls=tls) as backend:
         with pytest.raises(NoAnswerError) as caught:
             backend.exchange("POST", "/secret", KEY, b"secret")
@@ -100,36 +100,41 @@ def assert_refused(tls: ssl.SSLContext) -> None:
         assert backend.received == []
 
 
-@pytest.mark.parametrize("named", [None, ""], ids=["no SSL_CERT_FILE", "an empty one"])
-def test_an_unknown_authority(named: str | None, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Mozilla's list is what counts where no other is named: the certificate is refused."""
+@pytest.mark.parametrize("cert_file", [None, ""], ids=["no SSL_CERT_FILE", "an empty one"])
+def test_an_unknown_authority(cert_file: str | None, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without SSL_CERT_FILE, Mozilla's list applies: the certificate of an unknown authority is refused."""
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-    if named is not None:
-        monkeypatch.setenv("SSL_CERT_FILE", named)
-    assert_refused(authority.server(HERE))
+    if cert_file is not None:
+        monkeypatch.setenv("SSL_CERT_FILE", cert_file)
+    assert_refused(authority.server(SERVER_NAME))
 
 
-def test_an_authority_of_ones_own(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SSL_CERT_FILE names it: its certificates are accepted, and the connection is kept."""
-    monkeypatch.setenv("SSL_CERT_FILE", authority.listed)
-    with scripted(always(http_response(b"ok")), tls=authority.server(HERE)) as backend:
+def test_an_authority_from_ssl_cert_file(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Certificates from an authority in SSL_CERT_FILE are accepted, and the connection is reused."""
+    monkeypatch.setenv("SSL_CERT_FILE", authority.list_file)
+    with scripted(always(http_response(b"ok")), tls=authority.server(SERVER_NAME)) as backend:
         assert [backend.exchange("POST", "/", KEY, b"secret").data for _ in range(2)] == [b"ok", b"ok"]
-        assert [(got.connection, got.body) for got in backend.received] == [(0, b"secret"), (0, b"secret")]
+        assert [(received.connection, received.body) for received in backend.received] == [
+            (0, b"secret"),
+            (0, b"secret"),
+        ]
 
 
-@pytest.mark.parametrize(("name", "days"), [(ELSEWHERE, 1), (HERE, -1)], ids=["another name", "no longer valid"])
-def test_a_certificate_of_no_use(
+@pytest.mark.parametrize(
+    ("name", "days"), [(OTHER_NAME, 1), (SERVER_NAME, -1)], ids=["another name", "no longer valid"]
+)
+def test_an_invalid_certificate(
     name: x509.GeneralName, days: int, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Though its authority is known, a certificate for another name or another time is refused."""
-    monkeypatch.setenv("SSL_CERT_FILE", authority.listed)
+    """A certificate for another name, or an expired one, is refused even if its authority is trusted."""
+    monkeypatch.setenv("SSL_CERT_FILE", authority.list_file)
     assert_refused(authority.server(name, days=days))
 
 
-def test_a_list_that_is_not_there(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is named as what is wrong, and no other list is taken in its place."""
+def test_a_missing_list_of_authorities(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If SSL_CERT_FILE does not exist, the error names it as the cause. There is no fallback to another list."""
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/authorities.pem")
-    with scripted(always(http_response(b"ok")), tls=authority.server(HERE)) as backend:
+    with scripted(always(http_response(b"ok")), tls=authority.server(SERVER_NAME)) as backend:
         with pytest.raises(NoAnswerError, match=r"^SSL_CACERT_BADFILE$"):
             backend.exchange()
         assert backend.received == []

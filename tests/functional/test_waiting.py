@@ -1,4 +1,4 @@
-"""How long a message waits for what others hold and for its quota: a thread that waits is one that others lack."""
+"""How long a message waits for locks and for quota. A waiting thread is not available to other messages."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,68 +18,68 @@ SHARE = {"KLAVIYO_LIMIT_SHARE": "0.2"}
 
 
 def _customers(sandbox: Sandbox, count: int) -> None:
-    every = [customer(f"customer-{number}", addresses=[]) for number in range(count)]
-    sandbox.commercetools.put_all({"customers": every})
+    customers = [customer(f"customer-{number}", addresses=[]) for number in range(count)]
+    sandbox.commercetools.put_all({"customers": customers})
 
 
 def _update(number: int) -> dict[str, Any]:
     return change("ResourceUpdated", "customer", f"customer-{number}")
 
 
-def _placed(lines: int, order_id: str = "order-1") -> dict[str, Any]:
-    told = order(
+def _order_created(lines: int, order_id: str = "order-1") -> dict[str, Any]:
+    document = order(
         order_id,
         lines=[line_item(number, f"product-{number % 5}") for number in range(lines)],
         customerId="customer-0",
         customerEmail="customer-0@example.com",
     )
-    return message("OrderCreated", "order", order_id, order=told)
+    return message("OrderCreated", "order", order_id, order=document)
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.2], ids=["a share of the limits", "low limits"])
 def test_an_order_does_not_wait_for_customers(sandbox: Sandbox, scale: float) -> None:
-    """60 customers at once on 8 threads: an order that arrives with them is acknowledged within 3 s."""
+    """With 60 concurrent customers on 8 threads, an order that arrives with them is acknowledged within 3 seconds."""
     _customers(sandbox, CUSTOMERS)
     environment = {**sandbox.environment, **ENVIRONMENT, **(SHARE if scale == 1 else {})}
     with running_function(environment, threads=THREADS) as process:
-        function = Function(process.url, None)  # type: ignore[arg-type] # its log is the process's own
-        assert push(function, _placed(1, "order-0")) == push(function, _update(0)) == ACKNOWLEDGED
+        function = Function(process.url, None)  # type: ignore[arg-type] # the log stays in its process
+        assert push(function, _order_created(1, "order-0")) == push(function, _update(0)) == ACKNOWLEDGED
         sandbox.klaviyo.limits(scale=scale)
         with ThreadPoolExecutor(CUSTOMERS + 1) as pool:
             answers = [pool.submit(push, function, _update(number)) for number in range(CUSTOMERS)]
             watch = Stopwatch()
-            assert push(function, _placed(3)) == ACKNOWLEDGED
+            assert push(function, _order_created(3)) == ACKNOWLEDGED
             assert watch.seconds < 3
             statuses = [answer.result() for answer in answers]
     assert set(statuses) <= {ACKNOWLEDGED, REFUSED}
-    assert statuses.count(ACKNOWLEDGED) > 15, "half of the threads may wait"
+    assert statuses.count(ACKNOWLEDGED) > 15, "too few customers were synced: half of the threads may wait"
     assert REFUSED in statuses, "the limits are too wide for this test"
-    # What was sent a slot apart may arrive closer together on a busy machine.
+    # On a busy machine, requests may arrive closer together than their slots.
     assert sum(call["status"] == 429 for call in sandbox.klaviyo.requests()) <= 3
 
 
-def test_a_lock_is_waited_for_two_seconds(sandbox: Sandbox, function: Function) -> None:
-    """Another message of the same customer takes longer: back to Pub/Sub."""
+def test_a_message_waits_two_seconds_for_a_lock(sandbox: Sandbox, function: Function) -> None:
+    """After waiting two seconds for the lock of its customer, a message goes back to Pub/Sub."""
     _customers(sandbox, 1)
     assert function.deliver(_update(0)).outcome == "synced"
     sandbox.klaviyo.fail("profile-import", delay=4, count=1)
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(push, function, _about_customer(version=None))
+        first = pool.submit(push, function, _update_with_version(version=None))
         while not sandbox.klaviyo.failures()[0]["hits"]:
             pass
         watch = Stopwatch()
-        answer = function.deliver(_about_customer(version=None))
+        answer = function.deliver(_update_with_version(version=None))
         assert 1.9 < watch.seconds < 3.5
         assert (answer.status, answer.reason) == (REFUSED, "resource_busy")
         assert first.result() == ACKNOWLEDGED
 
 
-def _about_customer(version: int | None) -> dict[str, Any]:
+def _update_with_version(version: int | None) -> dict[str, Any]:
     return {**_update(0), "version": version}
 
 
-def test_a_slot_far_away_is_not_waited_for(sandbox: Sandbox, function: Function) -> None:
-    """The minute's quota is used up: the next message is back at once, without a request; other operations go on."""
+def test_a_message_does_not_wait_for_a_distant_slot(sandbox: Sandbox, function: Function) -> None:
+    """Once the minute's quota is used up, messages go back at once, without a request. Other operations continue."""
     _customers(sandbox, 2)
     sandbox.klaviyo.limits(scale=0.001)
     assert function.deliver(_update(0)).outcome == "synced"
@@ -89,11 +89,11 @@ def test_a_slot_far_away_is_not_waited_for(sandbox: Sandbox, function: Function)
     assert watch.seconds < 1
     assert (answer.status, answer.reason) == (REFUSED, "throttled")
     assert sandbox.klaviyo.requests() == []
-    assert function.deliver(_placed(0)).outcome == "synced"
+    assert function.deliver(_order_created(0)).outcome == "synced"
 
 
-def test_a_slot_more_than_two_seconds_away(sandbox: Sandbox, serve: Serve) -> None:
-    """Of ten customers whose slots come one in two seconds, those wait whose turn is near: the others are back."""
+def test_messages_wait_two_seconds_for_a_slot(sandbox: Sandbox, serve: Serve) -> None:
+    """With one slot every two seconds, messages with a near slot wait for it, and the others go back to Pub/Sub."""
     _customers(sandbox, 10)
     function = serve(THREADS="32")
     sandbox.klaviyo.limits(scale=0.04)
@@ -105,23 +105,23 @@ def test_a_slot_more_than_two_seconds_away(sandbox: Sandbox, serve: Serve) -> No
     assert {ACKNOWLEDGED, REFUSED} == set(statuses)
 
 
-def test_a_message_that_has_begun_to_write_waits(sandbox: Sandbox, function: Function) -> None:
-    """Its last events' slots are further away than two seconds: events keep no progress, so it waits for them."""
+def test_a_message_that_has_begun_to_write_waits_longer(sandbox: Sandbox, function: Function) -> None:
+    """A message that has sent some events waits over two seconds for the others: a retry would send all again."""
     _customers(sandbox, 1)
     sandbox.klaviyo.limits(scale=0.02)
     watch = Stopwatch()
-    assert function.deliver(_placed(12)).outcome == "synced"
+    assert function.deliver(_order_created(12)).outcome == "synced"
     assert watch.seconds > 2.5
     assert len(sandbox.klaviyo.state()["events"]) == 13
 
 
 @pytest.mark.timeout(60)
 def test_a_large_order_at_a_fifth_of_the_limits(sandbox: Sandbox, serve: Serve) -> None:
-    """250 lines are sent in one attempt, in time, and Klaviyo throttles nothing."""
+    """An order with 250 lines is sent in one attempt, within its deadline, and Klaviyo throttles no request."""
     _customers(sandbox, 1)
     function = serve(**SHARE)
     sandbox.klaviyo.limits()
-    answer = function.deliver(_placed(250))
+    answer = function.deliver(_order_created(250))
     assert (answer.status, answer.outcome) == (ACKNOWLEDGED, "synced")
     assert len(sandbox.klaviyo.state()["events"]) == 251
     assert [call for call in sandbox.klaviyo.requests() if call["status"] == 429] == []
