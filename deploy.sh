@@ -346,8 +346,8 @@ check_deployment_settings() {
   must_match CT_PROJECT_ID '^[A-Za-z0-9_-]{1,256}$' 'must be a commercetools project key'
   must_match CT_API_CLIENT '^[[:space:]]*\{(.*"client(Id|_id)".*"secret"|.*"secret".*"client(Id|_id)").*\}' 'must be {"clientId": "...", "secret": "..."}'
   must_match KLAVIYO_AUTH_KEY '^[^[:space:]]+$' 'must not contain spaces'
-  if [[ ${CT_API_CLIENT-} == *'"..."'* ]]; then problems+=("CT_API_CLIENT (is still what .env.example has)"); fi
-  if [[ ${KLAVIYO_AUTH_KEY-} == pk_... ]]; then problems+=("KLAVIYO_AUTH_KEY (is still what .env.example has)"); fi
+  if [[ ${CT_API_CLIENT-} == *'"..."'* ]]; then problems+=("CT_API_CLIENT (is still the placeholder from .env.example)"); fi
+  if [[ ${KLAVIYO_AUTH_KEY-} == pk_... ]]; then problems+=("KLAVIYO_AUTH_KEY (is still the placeholder from .env.example)"); fi
   must_match PREFERRED_CURRENCY '^[[:space:]]*[A-Za-z]{3}[[:space:]]*$' 'must be a currency code such as EUR'
   must_match APP_TYPE '^EVENT$' 'must be EVENT or unset'
   must_match FUNCTION_RUNTIME '^python3(1[1-9]|[2-9][0-9])$' 'must be python311 or newer'

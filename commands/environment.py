@@ -11,10 +11,12 @@ from core.rules import SyncRules, warnings_for
 from core.settings import Settings, load_rules, load_settings
 from handlers.registry import handled_messages
 
+_HINT = "Set them in the environment or in .env (start with a copy of .env.example). docs/settings.md explains each."
+
 
 def settings_or_exit() -> Settings:
     """The settings. Raises click.ClickException that lists every problem; prints warnings on stderr."""
-    with _as_click_error():
+    with _as_click_error(_HINT):
         settings = load_settings(handled_messages())
     _warn(settings.sync)
     return settings
@@ -34,8 +36,8 @@ def _warn(rules: SyncRules) -> None:
 
 
 @contextmanager
-def _as_click_error() -> Iterator[None]:
+def _as_click_error(hint: str = "") -> Iterator[None]:
     try:
         yield
     except ConfigurationError as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(f"{error}\n{hint}".rstrip()) from None

@@ -126,8 +126,9 @@ def _load_settings(report: Status) -> Settings | None:
     try:
         return settings_or_exit()
     except click.ClickException as error:
-        heading, *problems = error.message.splitlines()
-        report.unseen[KEYS] = f"{heading} {'; '.join(problem.strip(' -') for problem in problems)}".rstrip()
+        heading, *lines = error.message.splitlines()
+        problems = (line.strip(" -") for line in lines if line.startswith("  - "))
+        report.unseen[KEYS] = f"{heading} {'; '.join(problems)}".rstrip()
         return None
 
 

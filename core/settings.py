@@ -65,7 +65,7 @@ def _unquoted(value: str) -> str:
     return re.sub(r'\\(["\\])', r"\1", quoted[2]) if _ESCAPED.fullmatch(quoted[0]) else quoted[2]
 
 
-_IS_PLACEHOLDER = "is still what .env.example has: replace it with the real value"
+_IS_PLACEHOLDER = "is still the placeholder from .env.example: replace it with the real value"
 _PLACEHOLDER_KEY = "pk_..."
 
 BackendUrl = Annotated[str, AfterValidator(_secure_url)]

@@ -284,8 +284,8 @@ def test_an_env_file_is_not_run(cloud: Cloud) -> None:
         ("THREADS=4\nKLAVIYO_AUTH_KEY: s3cr3t-of-klaviyo", "line 2 of .env: expected NAME=value"),
         (
             "KLAVIYO_AUTH_KEY='s3cr3t-of-klaviyo",
-            "line 1 of .env: a quote is not closed, or text follows the closing quote. Put a value with spaces or braces "
-            "in single quotes.",
+            "line 1 of .env: a quote is not closed, or text follows the closing quote. "
+            + "Put a value with spaces or braces in single quotes.",
         ),
     ],
 )
@@ -471,7 +471,7 @@ def test_the_examples_secrets_are_not_deployed(cloud: Cloud) -> None:
     placeholders = {"CT_API_CLIENT": '{"clientId": "...", "secret": "..."}', "KLAVIYO_AUTH_KEY": "pk_..."}
     run = cloud.run(settings={**SETTINGS, **placeholders})
     assert (run.status, run.calls) == (2, [])
-    problems = ", ".join(f"{name} (is still what .env.example has)" for name in placeholders)
+    problems = ", ".join(f"{name} (is still the placeholder from .env.example)" for name in placeholders)
     assert run.err == f"deploy.sh: wrong: {problems} (see --help)\n"
 
 
