@@ -153,6 +153,8 @@ class AppState:
         job = JOBS[name]
 
         def run() -> None:
+            if job.empties:
+                self.sandbox.klaviyo.reset()
             before = self.sandbox.klaviyo.state()
             lines = job.run(self.sandbox, with_short_pauses(self.settings))
             changes = diff(before, self.sandbox.klaviyo.state())

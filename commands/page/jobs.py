@@ -23,23 +23,23 @@ class Job:
     """One entry of the menu.
 
     `run` takes the sandbox and the text of the current sync.toml, and returns a report of one line per result.
-    `restarts` is True if the function must restart afterwards, to forget what it remembers of its writes.
+    `empties` is True if Klaviyo is emptied first. `restarts` is True if the function must restart afterwards, to forget
+    what it remembers of its writes.
     """
 
     label: str
     description: str
     summary: str
     run: Callable[[Sandbox, str], Sequence[str]]
+    empties: bool = False
     restarts: bool = False
 
 
-def _empty(sandbox: Sandbox, _rules: str) -> Sequence[str]:
-    sandbox.klaviyo.reset()
+def _report_nothing(_sandbox: Sandbox, _rules: str) -> Sequence[str]:
     return []
 
 
 def _backfill(sandbox: Sandbox, rules: str) -> Sequence[str]:
-    sandbox.klaviyo.reset()
     try:
         code, report = run_small_backfill(sandbox, rules)
     except subprocess.TimeoutExpired:
@@ -127,6 +127,7 @@ JOBS: Mapping[str, Job] = {
         "Klaviyo was emptied, and the backfill loaded the shop's customers, orders and refunds. Old events start no "
         "flows.",
         _backfill,
+        empties=True,
         restarts=True,
     ),
     "damage": Job(
@@ -146,7 +147,8 @@ JOBS: Mapping[str, Job] = {
         "Empty Klaviyo",
         "Deletes everything in Klaviyo. The shop keeps its data.",
         "Klaviyo is empty now. Send a message, or load the shop's history.",
-        _empty,
+        _report_nothing,
+        empties=True,
         restarts=True,
     ),
 }

@@ -284,8 +284,10 @@ def test_an_env_file_is_not_run(cloud: Cloud) -> None:
         ("THREADS=4\nKLAVIYO_AUTH_KEY: s3cr3t-of-klaviyo", "line 2 of .env: expected NAME=value"),
         (
             "KLAVIYO_AUTH_KEY='s3cr3t-of-klaviyo",
-            "line 1 of .env: a quote is not closed, or text follows the closing quote. "
-            + "Put a value with spaces or braces in single quotes.",
+            (
+                "line 1 of .env: a quote is not closed, or text follows the closing quote. Put a value with spaces or "
+                "braces in single quotes."
+            ),
         ),
     ],
 )

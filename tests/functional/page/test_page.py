@@ -200,3 +200,5 @@ def test_the_jobs_report_and_show_what_they_did(page: Page) -> None:
     page.wait_for(".report", "Placed Order")
     page.wait_for("#klaviyo-area .timeline strong", "Placed Order")
     page.wait(lambda: "Nobody" not in page.text("#profile-name"), "Klaviyo was emptied first")
+    page.wait_for("#profile-name .new", "new")
+    assert page.all("#klaviyo-area dd.changed") == [], "a loaded profile is new, not a change of one before"
