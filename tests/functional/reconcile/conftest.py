@@ -1,4 +1,4 @@
-"""A small shop that Klaviyo is true to, and comparisons that look again at once."""
+"""A small shop in sync with Klaviyo, and settings for `reconcile` that confirm differences without waiting."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from tests.functional.documents import category, customer, product, variant
 from tests.functional.job_runs import Job
 from tests.functional.synced_shop import sync_all
 
-QUICK = "[reconcile]\nsecond_look = 0\n"
+CONFIG = "[reconcile]\nsecond_look = 0\n"
 
 
 @pytest.fixture
 def shop(sandbox: Sandbox, serve: Serve) -> Sandbox:
-    """A small shop that Klaviyo is true to."""
+    """A small shop in sync with Klaviyo: one category, two products with three variants, one customer."""
     sandbox.commercetools.put("categories", category("category-1", "Bags"))
     sandbox.commercetools.put("products", product("product-1", [variant("sku-1"), variant("sku-2", 2)]))
     sandbox.commercetools.put("products", product("product-2", [variant("sku-3")]))
@@ -25,6 +25,6 @@ def shop(sandbox: Sandbox, serve: Serve) -> Sandbox:
 
 
 @pytest.fixture
-def told(settings_file: Any, job: Job) -> dict[str, str]:
+def reconcile_env(settings_file: Any, job: Job) -> dict[str, str]:
     """The environment of `manage.py reconcile`."""
-    return {"SYNC_CONFIG": settings_file(QUICK), "RECONCILE_STATE": str(job.folder / "reconcile-state.json")}
+    return {"SYNC_CONFIG": settings_file(CONFIG), "RECONCILE_STATE": str(job.folder / "reconcile-state.json")}

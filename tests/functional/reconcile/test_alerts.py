@@ -1,4 +1,4 @@
-"""What Terraform's jobs with a schedule are started with, and the lines that its metric and alerts are made of."""
+"""Terraform's scheduled jobs: their arguments, and the log lines behind the drift metric and the alerts."""
 
 import json
 import re
@@ -21,14 +21,14 @@ JOBS, DRIFT, VARIABLES = (
 
 
 def _arguments(job: str, folder: Path) -> list[str]:
-    """Those of a job's program, as jobs.tf has them; of the comparison the ones that it always has."""
+    """The arguments of a job in jobs.tf; for the comparison, those that no variable changes."""
     (block,) = re.findall(rf"^    {job} = \{{\n(.*?)^    \}}", JOBS, re.MULTILINE | re.DOTALL)
     (listed,) = re.findall(r"arguments\s+= (?:concat\(\s+)?\[(.*?)\]", block, re.DOTALL)
     return [word.replace("${local.state_folder}", str(folder)) for word in re.findall(r'"([^"]+)"', listed)]
 
 
 def _run(job: Job, *arguments: str, **environment: str) -> tuple[int, list[Json]]:
-    """Exit code and log of a run that Cloud Scheduler started."""
+    """Run a job as Cloud Run starts it. Returns its exit code and log lines."""
     done = subprocess.run(
         [sys.executable, "-m", "jobs", *arguments],
         cwd=ROOT,
@@ -41,8 +41,8 @@ def _run(job: Job, *arguments: str, **environment: str) -> tuple[int, list[Json]
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def _needs_somebody(line: Json) -> bool:
-    """Whether the alert on jobs that stop takes the line."""
+def _triggers_stop_alert(line: Json) -> bool:
+    """True if the alert on stopped jobs matches the line."""
     (ended, drift) = re.findall(r'NOT jsonPayload\.message(=~?\\"[^"]+)\\"', JOBS)
     is_end = re.search(ended.removeprefix('=~\\"'), line["message"])
     is_drift = line["message"] == drift.removeprefix('=\\"')
@@ -50,13 +50,13 @@ def _needs_somebody(line: Json) -> bool:
 
 
 def _reconciled(lines: list[Json]) -> list[Json]:
-    """The lines that the metric takes."""
+    """The lines that the drift metric matches."""
     assert 'jsonPayload.message=\\"reconciled\\"' in DRIFT
     return [line for line in lines if line["message"] == "reconciled"]
 
 
-def test_drift_is_one_line_and_an_error_the_second_time(sandbox: Sandbox, serve: Serve, job: Job) -> None:
-    """Both alerts are right: the one on drift at the second run, the one on runs that stop never."""
+def test_drift_is_logged_as_an_error_from_the_second_run(sandbox: Sandbox, serve: Serve, job: Job) -> None:
+    """The alert on drift fires at the second run. The alert on stopped jobs does not fire."""
     sandbox.commercetools.put("products", product("product-1", [variant("sku-1")]))
     sync_all(serve(SYNC_CONFIG=""), sandbox)
     delete_from_catalog(sandbox, "catalog-items", "product-1")
@@ -64,8 +64,8 @@ def test_drift_is_one_line_and_an_error_the_second_time(sandbox: Sandbox, serve:
     found = []
     for _ in range(2):
         code, lines = _run(job, *_arguments("reconcile", job.folder), SYNC_CONFIG=config)
-        assert code == 0, "Cloud Run would start it again"
-        assert [line for line in lines if _needs_somebody(line)] == []
+        assert code == 0, "Cloud Run retries a job that exits with another code"
+        assert [line for line in lines if _triggers_stop_alert(line)] == []
         (line,) = _reconciled(lines)
         assert line["drift"] > 0
         found.append((line["drifting_runs"], line["severity"]))
@@ -74,30 +74,30 @@ def test_drift_is_one_line_and_an_error_the_second_time(sandbox: Sandbox, serve:
     assert "EXTRACT(jsonPayload.drift)" in DRIFT
 
 
-def test_a_run_that_stops_is_told_of(sandbox: Sandbox, job: Job) -> None:
-    """It counts as no comparison, and says what is missing."""
+def test_a_stopped_comparison_triggers_the_alert(sandbox: Sandbox, job: Job) -> None:
+    """It logs no `reconciled` line, so the drift metric does not count it."""
     sandbox.klaviyo.fail("^/api", status=401)
     code, lines = _run(
         job, *_arguments("reconcile", job.folder), SYNC_CONFIG=reconcile_config(reconcile_job(job).folder)
     )
     assert code == DENIED
     assert _reconciled(lines) == []
-    assert [line["message"] for line in lines if _needs_somebody(line)] == ["reconcile stopped"]
+    assert [line["message"] for line in lines if _triggers_stop_alert(line)] == ["reconcile stopped"]
 
 
-def test_prices_that_can_not_be_asked_for_are_left_to_the_comparison(sandbox: Sandbox, job: Job) -> None:
-    """Every 15 minutes nobody wants to hear of a query that the project refuses."""
+def test_a_refused_price_query_triggers_no_alert(sandbox: Sandbox, job: Job) -> None:
+    """`prices due` runs every 15 minutes, and the nightly comparison finds the prices it missed."""
     arguments = _arguments("prices", job.folder)
     assert arguments[:3] == ["prices", "due", "--since=1h"]
     sandbox.commercetools.fail("product-projections", status=400)
     code, lines = _run(job, *arguments)
     assert code == 0
     assert [line["message"] for line in lines if "why" in line] == ["prices ended"]
-    assert [line for line in lines if _needs_somebody(line)] == []
+    assert [line for line in lines if _triggers_stop_alert(line)] == []
     assert lines[-1]["message"] == "prices ended"
 
 
-def test_terraform_knows_the_kinds() -> None:
-    """`only` takes what `--only` takes."""
+def test_terraform_accepts_the_same_kinds_as_the_option() -> None:
+    """`reconcile.only` in Terraform takes the values of `--only`."""
     (listed,) = re.findall(r"setsubtract\(try\(var\.reconcile\.only, \[\]\), \[(.*?)\]\)", VARIABLES)
     assert tuple(re.findall(r'"(\w+)"', listed)) == KINDS

@@ -1,4 +1,4 @@
-"""`reconcile` as people and schedules use it: tables, JSON, options, and the line for metrics."""
+"""`reconcile` on the command line and as a job: table, JSON, options, and the log line for metrics."""
 
 import json
 from dataclasses import replace
@@ -13,10 +13,10 @@ from tests.functional.races import delete_from_catalog, rename_item
 from tests.functional.synced_shop import reconcile_config, reconcile_job
 
 
-def test_a_table_tells_what_differs_and_what_to_do(shop: Sandbox, manage_py: ManagePy, told: dict[str, str]) -> None:
-    """3 while something does, 0 once it is mended."""
+def test_the_table_shows_drift_and_the_fix(shop: Sandbox, manage_py: ManagePy, reconcile_env: dict[str, str]) -> None:
+    """Exit code 3 while something differs, 0 once it is fixed."""
     delete_from_catalog(shop, "catalog-items", "product-1")
-    found = manage_py("reconcile", **told)
+    found = manage_py("reconcile", **reconcile_env)
     assert found.exit_code == DRIFT
     lines = found.stdout.splitlines()
     assert lines[0].split() == ["same", "missing", "differing", "extra"]
@@ -30,65 +30,67 @@ def test_a_table_tells_what_differs_and_what_to_do(shop: Sandbox, manage_py: Man
     assert "items missing in Klaviyo: product-1" in lines
     assert "variants missing in Klaviyo: sku-1, sku-2" in lines
     assert "Klaviyo differs from the shop: --fix fixes it." in found.stderr
-    mended = manage_py("reconcile", "--fix", "--json", **told)
-    assert mended.exit_code == 0
-    report = json.loads(mended.stdout)
+    fixed = manage_py("reconcile", "--fix", "--json", **reconcile_env)
+    assert fixed.exit_code == 0
+    report = json.loads(fixed.stdout)
     assert {kind: one["mended"] for kind, one in report["kinds"].items()} == {
         "categories": 0, "items": 1, "variants": 2, "profiles": 0, "events": 0,
     }  # fmt: skip
     assert report["calls"].keys() == {"commercetools", "klaviyo"}
-    assert manage_py("reconcile", **told).exit_code == 0
+    assert manage_py("reconcile", **reconcile_env).exit_code == 0
 
 
-def test_one_kind_alone(shop: Sandbox, manage_py: ManagePy, told: dict[str, str]) -> None:
-    """Nothing else is compared, or told of."""
+def test_only_the_selected_kind_is_compared(shop: Sandbox, manage_py: ManagePy, reconcile_env: dict[str, str]) -> None:
+    """Other kinds are neither read nor reported."""
     delete_from_catalog(shop, "catalog-categories", "category-1")
     shop.klaviyo.forget_requests()
-    found = manage_py("reconcile", "--only", "profiles", "--json", **told)
+    found = manage_py("reconcile", "--only", "profiles", "--json", **reconcile_env)
     assert (found.exit_code, json.loads(found.stdout)["kinds"].keys()) == (0, {"profiles"})
     assert {call["operation"] for call in shop.klaviyo.requests(kind="api")} == {"get_profiles"}
 
 
-def test_one_kind_alone_is_reported_and_mended(shop: Sandbox, job: Job) -> None:
-    """Variants of the same product are not told of."""
+def test_drift_of_an_unselected_kind_is_not_counted(shop: Sandbox, job: Job) -> None:
+    """With `--only items`, a missing variant of a product is not drift."""
     delete_from_catalog(shop, "catalog-variants", "sku-1")
     done = reconcile_job(job).run("--only", "items", SYNC_CONFIG=reconcile_config(job.folder))
     assert (done.report["kinds"].keys(), done.report["drift"]) == ({"items"}, 0)
 
 
-def test_since_looks_at_what_has_changed(shop: Sandbox, manage_py: ManagePy, told: dict[str, str]) -> None:
-    """Two products lack their items; the one that was changed lately is looked at, without any list of items."""
+def test_since_compares_only_changed_products(
+    shop: Sandbox, manage_py: ManagePy, reconcile_env: dict[str, str]
+) -> None:
+    """Of two products without an item, the changed one is reported. Klaviyo's items are not listed."""
     for own_id in ("product-1", "product-2"):
         delete_from_catalog(shop, "catalog-items", own_id)
     shop.commercetools.patch("products", "product-2", {"key": "new"})
     shop.klaviyo.forget_requests()
-    found = json.loads(manage_py("reconcile", "--since", "1h", "--only", "items", "--json", **told).stdout)
+    found = json.loads(manage_py("reconcile", "--since", "1h", "--only", "items", "--json", **reconcile_env).stdout)
     assert found["kinds"]["items"]["ids"] == {"missing": ["product-2"]}
     assert answered_calls(shop, "get_catalog_items") == []
 
 
-def test_what_klaviyo_refuses_is_named_and_the_rest_is_mended(
-    shop: Sandbox, manage_py: ManagePy, told: dict[str, str], job: Job
+def test_a_refused_fix_is_recorded_and_the_rest_is_fixed(
+    shop: Sandbox, manage_py: ManagePy, reconcile_env: dict[str, str], job: Job
 ) -> None:
-    """1, and an errors file that `backfill --ids` takes."""
+    """Exit code 1, and an errors file that `backfill --ids` accepts."""
     for own_id in ("product-1", "product-2"):
         delete_from_catalog(shop, "catalog-items", own_id)
     refused = {"errors": [{"code": "invalid", "detail": "no", "source": {"pointer": "/data/attributes/title"}}]}
     shop.klaviyo.fail("^/api/catalog-items", method="POST", count=1, status=400, body=refused)
-    found = manage_py("reconcile", "--fix", **told)
+    found = manage_py("reconcile", "--fix", **reconcile_env)
     assert found.exit_code == 1
     [line] = reconcile_job(job).error_lines()
     assert line["pass"] == "products"
     assert line["resource"] in ("product/product-1", "product/product-2")
     assert len(shop.klaviyo.state()["items"]) == 1
     again = manage_py("backfill", "--ids", str(job.folder / "reconcile-errors.jsonl"), "--state",
-                      str(job.folder / "again.json"), **told)  # fmt: skip
+                      str(job.folder / "again.json"), **reconcile_env)  # fmt: skip
     assert again.exit_code == 0
     assert len(shop.klaviyo.state()["items"]) == 2
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "problem"),
     [
         (["--delete-extra"], "--delete-extra needs --fix"),
         (["--from-messages"], "--from-messages needs --since"),
@@ -99,33 +101,33 @@ def test_what_klaviyo_refuses_is_named_and_the_rest_is_mended(
         (["--only", "orders"], "--only"),
     ],
 )
-def test_wrong_options_are_told(
-    sandbox: Sandbox, manage_py: ManagePy, told: dict[str, str], arguments: list[str], said: str
+def test_wrong_options_are_refused(
+    sandbox: Sandbox, manage_py: ManagePy, reconcile_env: dict[str, str], arguments: list[str], problem: str
 ) -> None:
-    """Before anything is asked of anybody."""
-    found = manage_py("reconcile", *arguments, **told)
+    """Exit code 2 and the problem, before any call to Klaviyo."""
+    found = manage_py("reconcile", *arguments, **reconcile_env)
     assert (found.exit_code, sandbox.klaviyo.requests()) == (BAD_ARGUMENTS, [])
-    assert said in found.stderr
+    assert problem in found.stderr
 
 
 def test_the_job_logs_one_line_for_metrics(shop: Sandbox, job: Job) -> None:
-    """`reconciled`, an error from the second run on that drifts; runs over other kinds, or `--since`, don't count."""
+    """`reconciled` is an error from the second run with drift in a row. Other kinds, or `--since`, don't count."""
     delete_from_catalog(shop, "catalog-items", "product-1")
     compare, environment = replace(reconcile_job(job), as_json=False), {"SYNC_CONFIG": reconcile_config(job.folder)}
-    told = []
+    logged = []
     for arguments in ((), ("--only", "events"), ("--since", "1h"), ()):
         done = compare.run(*arguments, **environment)
         [line] = [line for line in done.lines if line["message"] == "reconciled"]
-        told.append((line["severity"], line["drifting_runs"], line["kinds"].get("items", {}).get("missing")))
+        logged.append((line["severity"], line["drifting_runs"], line["kinds"].get("items", {}).get("missing")))
         assert done.code == 0
-    assert told[0] == ("INFO", 1, 1)
-    assert told[1] == ("INFO", 0, None)
-    assert told[3] == ("ERROR", 2, 1)
+    assert logged[0] == ("INFO", 1, 1)
+    assert logged[1] == ("INFO", 0, None)
+    assert logged[3] == ("ERROR", 2, 1)
     assert compare.state["project"] == "shop"
 
 
-def test_a_little_drift_may_be_allowed(shop: Sandbox, job: Job) -> None:
-    """Runs below `max_drift` are none of those in a row."""
+def test_drift_below_the_limit_makes_no_drifting_run(shop: Sandbox, job: Job) -> None:
+    """`[reconcile] max_drift` sets the limit."""
     rename_item(shop, "product-1")
     compare = reconcile_job(job)
     config = job.folder / "reconcile.toml"

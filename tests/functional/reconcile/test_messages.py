@@ -1,4 +1,4 @@
-"""`reconcile --from-messages`: what an outage kept from arriving is done again."""
+"""`reconcile --from-messages`: replays the messages that an outage kept from arriving."""
 
 import json
 
@@ -11,8 +11,10 @@ from tests.functional.races import delete_from_catalog
 from tests.functional.synced_shop import reconcile_config, reconcile_job, writes
 
 
-def test_messages_are_done_again(shop: Sandbox, manage_py: ManagePy, told: dict[str, str]) -> None:
-    """Those since the outage, of all that is consumed: counted, or given to their handlers once more."""
+def test_stored_messages_are_counted_or_replayed(
+    shop: Sandbox, manage_py: ManagePy, reconcile_env: dict[str, str]
+) -> None:
+    """Only consumed types. Without `--fix` they are counted, with it they go to their handlers."""
     placed = order("order-1")
     shop.commercetools.put("orders", placed)
     for number, (name, resource, more) in enumerate(
@@ -22,30 +24,30 @@ def test_messages_are_done_again(shop: Sandbox, manage_py: ManagePy, told: dict[
             ("CartCreated", reference("cart", "cart-1"), {}),
         ]
     ):
-        told_of = {"type": name, "resource": resource, "resourceVersion": 1, "sequenceNumber": 1, **more}
+        fields = {"type": name, "resource": resource, "resourceVersion": 1, "sequenceNumber": 1, **more}
         times = {"createdAt": placed["createdAt"], "lastModifiedAt": placed["createdAt"]}
-        shop.commercetools.put("messages", {"id": f"message-{number}", "version": 1, **times, **told_of})
+        shop.commercetools.put("messages", {"id": f"message-{number}", "version": 1, **times, **fields})
     delete_from_catalog(shop, "catalog-items", "product-1")
     shop.klaviyo.forget_requests()
     since = ("--from-messages", "--since", "2020-01-01")
-    counted = manage_py("reconcile", *since, "--json", **told)
+    counted = manage_py("reconcile", *since, "--json", **reconcile_env)
     assert json.loads(counted.stdout)["messages"]["read"] == {"order/OrderCreated": 1, "product/ProductPublished": 1}
     assert writes(shop) == []
-    done = manage_py("reconcile", *since, "--fix", **told)
+    done = manage_py("reconcile", *since, "--fix", **reconcile_env)
     assert done.exit_code == 0
     assert "2 synced, 0 ignored, 0 failed; 1 of no interest" in done.stdout
     assert "product-1" in shop.klaviyo.state()["items"]
     assert {one["metric"] for one in shop.klaviyo.state()["events"]} == {"Placed Order", "Ordered Product"}
 
 
-def test_messages_that_are_done_again_say_what_they_said_of_consent(shop: Sandbox, job: Job) -> None:
-    """As if they had just come: at the time of the answer, so a later word in Klaviyo stays."""
+def test_replayed_consent_keeps_the_time_of_its_message(shop: Sandbox, job: Job) -> None:
+    """A later change of consent in Klaviyo stays, an earlier one is overwritten."""
     ticked = {**customer_with_answer(newsletter=True), "version": 1}
     shop.commercetools.put("customers", ticked)
-    told = {"resource": reference("customer", "customer-1"), "resourceVersion": 1, "sequenceNumber": 1}
-    told |= {"type": "CustomerCustomFieldAdded", "name": "newsletter", "value": True}
+    message = {"resource": reference("customer", "customer-1"), "resourceVersion": 1, "sequenceNumber": 1}
+    message |= {"type": "CustomerCustomFieldAdded", "name": "newsletter", "value": True}
     times = {"createdAt": ago(hours=2), "lastModifiedAt": ago(hours=2)}
-    shop.commercetools.put("messages", {"id": "message-1", "version": 1, **times, **told})
+    shop.commercetools.put("messages", {"id": "message-1", "version": 1, **times, **message})
     compare, environment = reconcile_job(job, RULES), {"SYNC_CONFIG": reconcile_config(job.folder)}
     again = ("--from-messages", "--since", "3h", "--fix")
     shop.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(hours=1))
@@ -56,12 +58,12 @@ def test_messages_that_are_done_again_say_what_they_said_of_consent(shop: Sandbo
     assert consent(shop) == "SUBSCRIBED"
 
 
-def test_a_yes_at_registration_is_not_lost_with_its_message(shop: Sandbox, job: Job) -> None:
-    """No other message tells of it; a comparison would only report it."""
+def test_a_replayed_registration_subscribes_the_customer(shop: Sandbox, job: Job) -> None:
+    """No other message has this opt-in, and a comparison would only report it."""
     shop.commercetools.put("customers", customer_with_answer(newsletter=True))
-    told = {"resource": reference("customer", "customer-1"), "resourceVersion": 1, "sequenceNumber": 1}
+    message = {"resource": reference("customer", "customer-1"), "resourceVersion": 1, "sequenceNumber": 1}
     times = {"createdAt": ago(hours=2), "lastModifiedAt": ago(hours=2)}
-    shop.commercetools.put("messages", {"id": "message-1", "version": 1, **times, **told, "type": "CustomerCreated"})
+    shop.commercetools.put("messages", {"id": "message-1", "version": 1, **times, **message, "type": "CustomerCreated"})
     compare, environment = reconcile_job(job, RULES), {"SYNC_CONFIG": reconcile_config(job.folder)}
     compare.run("--from-messages", "--since", "3h", "--fix", **environment)
     assert consent(shop) == "SUBSCRIBED"

@@ -1,4 +1,4 @@
-"""A price whose time comes, or is over, is shown at the next run: commercetools sends no message about it."""
+"""`prices due` syncs prices that became valid or expired: commercetools sends no message about them."""
 
 import signal
 import time
@@ -16,20 +16,20 @@ from tests.functional.klaviyo_state import klaviyo_records
 from tests.functional.synced_shop import sync_all, writes
 
 
-def _written(moment: datetime) -> str:
+def _formatted(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _in(seconds: float) -> str:
-    return _written(datetime.now(UTC) + timedelta(seconds=seconds))
+def _seconds_from_now(seconds: float) -> str:
+    return _formatted(datetime.now(UTC) + timedelta(seconds=seconds))
 
 
 def _price(number: int, cents: int, **times: str) -> Json:
     return {"id": f"price-{number}", "value": money(cents), **times}
 
 
-def _offer(sandbox: Sandbox, mode: str, **times: str) -> None:
-    """A product at 10, and for a time at 7."""
+def _put_product_with_offer(sandbox: Sandbox, mode: str, **times: str) -> None:
+    """Put a product whose first variant costs 10, and 7 while the price with `times` is valid."""
     prices = [_price(1, 1000), _price(2, 700, **times)]
     embedded = prices if mode == "Embedded" else []
     one = product("product-1", [variant("sku-1", prices=embedded), variant("sku-2", 2)], priceMode=mode)
@@ -40,94 +40,98 @@ def _offer(sandbox: Sandbox, mode: str, **times: str) -> None:
 
 
 @pytest.fixture
-def due(job: Job) -> Job:
-    """Runs of `prices due`."""
+def prices_due(job: Job) -> Job:
+    """The job `prices due`."""
     return replace(job, name="prices-due")
 
 
 @pytest.mark.parametrize("mode", ["Embedded", "Standalone"])
-def test_a_price_is_shown_at_the_run_after_its_beginning(sandbox: Sandbox, due: Job, serve: Serve, mode: str) -> None:
-    """And the one before comes back when it is over; a run before has nothing to do."""
-    tomorrow, later = _in(86_400), _in(2 * 86_400)
-    _offer(sandbox, mode, validFrom=tomorrow, validUntil=later)
+def test_a_price_is_synced_after_it_begins_and_after_it_ends(
+    sandbox: Sandbox, prices_due: Job, serve: Serve, mode: str
+) -> None:
+    """A run before that writes nothing, and neither does a second run after it."""
+    tomorrow, later = _seconds_from_now(86_400), _seconds_from_now(2 * 86_400)
+    _put_product_with_offer(sandbox, mode, validFrom=tomorrow, validUntil=later)
     sandbox.commercetools.put("products", product("product-2", [variant("sku-3")]))
     sync_all(serve(SYNC_CONFIG=""), sandbox)
-    assert _shown(sandbox) == 10.0
+    assert _klaviyo_price(sandbox) == 10.0
 
     sandbox.klaviyo.forget_requests()
-    early = due.run("--since", "15m")
+    early = prices_due.run("--since", "15m")
     assert (early.report["products"], writes(sandbox)) == (0, [])
     for times, shown in (((-60, 86_400), 7.0), ((-86_400, -60), 10.0)):
-        _offer(sandbox, mode, validFrom=_in(times[0]), validUntil=_in(times[1]))
-        done = due.run("--since", "15m")
+        _put_product_with_offer(
+            sandbox, mode, validFrom=_seconds_from_now(times[0]), validUntil=_seconds_from_now(times[1])
+        )
+        done = prices_due.run("--since", "15m")
         assert (done.code, done.report["products"], done.report["failed"]) == (0, 1, 0)
         assert done.report[mode.lower()] == 1
-        assert _shown(sandbox) == shown
+        assert _klaviyo_price(sandbox) == shown
     sandbox.klaviyo.forget_requests()
-    assert due.run("--since", "15m").report["products"] == 1
+    assert prices_due.run("--since", "15m").report["products"] == 1
     assert writes(sandbox) == []
 
 
-def test_a_price_begins_while_nothing_happens(sandbox: Sandbox, due: Job, serve: Serve) -> None:
-    """The same by the clock: the first run after the beginning shows it."""
+def test_a_price_begins_without_any_change_in_the_shop(sandbox: Sandbox, prices_due: Job, serve: Serve) -> None:
+    """Only time passes: the first run after the price begins syncs it."""
     begins = datetime.now(UTC) + timedelta(seconds=4)
-    _offer(sandbox, "Embedded", validFrom=_written(begins))
+    _put_product_with_offer(sandbox, "Embedded", validFrom=_formatted(begins))
     sync_all(serve(SYNC_CONFIG=""), sandbox)
-    before = _shown(sandbox)
+    before = _klaviyo_price(sandbox)
     assert before == 10.0 or datetime.now(UTC) > begins
     while datetime.now(UTC) <= begins:
         time.sleep(0.05)
-    due.run("--since", "15m")
-    assert _shown(sandbox) == 7.0
+    prices_due.run("--since", "15m")
+    assert _klaviyo_price(sandbox) == 7.0
 
 
-def test_a_query_that_takes_too_long_is_said_and_keeps_nothing_else_from_being_done(
-    sandbox: Sandbox, due: Job, serve: Serve
+def test_a_refused_query_is_reported_and_does_not_stop_the_other(
+    sandbox: Sandbox, prices_due: Job, serve: Serve
 ) -> None:
-    """Predicates on embedded prices may be refused: standalone prices are copied all the same."""
+    """The query for embedded prices may be refused. Standalone prices are still synced."""
     sandbox.commercetools.put("products", product("product-1", [variant("sku-1")], priceMode="Standalone"))
     sync_all(serve(SYNC_CONFIG=""), sandbox)
-    begun = {**_price(1, 900, validFrom=_in(-1)), "sku": "sku-1", "active": True, "version": 1}
+    begun = {**_price(1, 900, validFrom=_seconds_from_now(-1)), "sku": "sku-1", "active": True, "version": 1}
     sandbox.commercetools.put("standalone-prices", begun)
     refused = {"statusCode": 400, "message": "no", "errors": [{"code": "InvalidInput", "message": "no"}]}
     sandbox.commercetools.fail("/product-projections$", skip=1, count=1, status=400, body=refused)
-    done = due.run("--since", "1m")
-    assert _shown(sandbox) == 9.0
+    done = prices_due.run("--since", "1m")
+    assert _klaviyo_price(sandbox) == 9.0
     assert "Embedded prices: commercetools refuses to list product-projections: 400 InvalidInput" in done.stop_reasons
     assert "`reconcile` finds what was missed" in done.stop_reasons
 
 
-def test_a_price_that_is_switched_off_is_nobodys(sandbox: Sandbox, due: Job) -> None:
-    """Its time begins, and it is not shown."""
+def test_an_inactive_standalone_price_is_ignored(sandbox: Sandbox, prices_due: Job) -> None:
+    """Even when its validity begins."""
     sandbox.commercetools.put("products", product("product-1", [variant("sku-1")], priceMode="Standalone"))
-    off = {**_price(1, 900, validFrom=_in(-1)), "sku": "sku-1", "active": False, "version": 1}
+    off = {**_price(1, 900, validFrom=_seconds_from_now(-1)), "sku": "sku-1", "active": False, "version": 1}
     sandbox.commercetools.put("standalone-prices", off)
-    assert due.run("--since", "1m").report["standalone"] == 0
+    assert prices_due.run("--since", "1m").report["standalone"] == 0
 
 
-def test_a_run_that_is_asked_to_end_ends(sandbox: Sandbox, due: Job) -> None:
-    """75: an interrupted read is no list that can't be read."""
+def test_sigterm_ends_a_run_during_a_query(sandbox: Sandbox, prices_due: Job) -> None:
+    """Exit code 75: an interrupted query does not count as one that failed, after which the run would continue."""
     sandbox.commercetools.fail("/standalone-prices$", delay=60, count=1)
-    with due.started("--since", "1m") as process:
+    with prices_due.started("--since", "1m") as process:
         wait_until(lambda: [call for call in sandbox.commercetools.requests() if "standalone" in call["path"]])
         process.send_signal(signal.SIGTERM)
         assert result_of(process).code == INTERRUPTED
 
 
-def test_a_query_that_takes_too_long_is_not_waited_for(sandbox: Sandbox, due: Job, serve: Serve) -> None:
-    """What was found first is copied first."""
-    _offer(sandbox, "Standalone", validFrom=_in(86_400))
+def test_standalone_prices_are_synced_before_a_slow_query(sandbox: Sandbox, prices_due: Job, serve: Serve) -> None:
+    """The query for embedded prices keeps timing out: it does not delay the products that were found first."""
+    _put_product_with_offer(sandbox, "Standalone", validFrom=_seconds_from_now(86_400))
     sync_all(serve(SYNC_CONFIG=""), sandbox)
-    _offer(sandbox, "Standalone", validFrom=_in(-1))
+    _put_product_with_offer(sandbox, "Standalone", validFrom=_seconds_from_now(-1))
     error = {"code": "QueryTimedOut", "message": "no"}
     body = {"statusCode": 400, "message": "no", "errors": [error]}
     sandbox.commercetools.fail("/product-projections$", skip=1, status=400, body=body)
-    with due.started("--since", "1m") as process:
-        wait_until(lambda: _shown(sandbox) == 7.0)
+    with prices_due.started("--since", "1m") as process:
+        wait_until(lambda: _klaviyo_price(sandbox) == 7.0)
         process.send_signal(signal.SIGTERM)
         result_of(process)
 
 
-def _shown(sandbox: Sandbox) -> float:
+def _klaviyo_price(sandbox: Sandbox) -> float:
     price: float = klaviyo_records(sandbox)["variants"]["sku-1"]["price"]
     return price

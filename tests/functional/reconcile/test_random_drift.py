@@ -1,4 +1,4 @@
-"""Looking for drift: the report names exactly what is wrong, and mending is the live handlers' work."""
+"""Random drift: `reconcile` reports exactly what is wrong, and `--fix` has the live handlers fix it."""
 
 import random
 
@@ -17,10 +17,10 @@ COMPARED = ("--only", "categories", "--only", "items", "--only", "variants", "--
 
 
 @pytest.mark.timeout(240)
-def test_random_damage_is_named_exactly_and_mended(
+def test_random_drift_is_reported_exactly_and_fixed(
     sandbox: Sandbox, job: Job, serve: Serve, settings: Settings
 ) -> None:
-    """Of every kind; what is not ours stays, and so does what the shop does not have, unless it is to be deleted."""
+    """Drift of every kind. Foreign records stay, and extra ones stay unless `--delete-extra` is given."""
     seed = random.randrange(2**32)
     rng = random.Random(seed)
     open_shop(sandbox, 18, 40, rng)
@@ -30,16 +30,16 @@ def test_random_damage_is_named_exactly_and_mended(
     damage.do_all()
     damaged = klaviyo_records(sandbox)
     compare = reconcile_job(job)
-    told = {"SYNC_CONFIG": reconcile_config(job.folder)}
+    environment = {"SYNC_CONFIG": reconcile_config(job.folder)}
 
     sandbox.klaviyo.forget_requests()
-    reported = compare.run(*COMPARED, **told)
+    reported = compare.run(*COMPARED, **environment)
     assert list(damage.problems(reported.report)) == [], f"seed {seed}"
     assert writes(sandbox) == []
     assert klaviyo_records(sandbox) == damaged
 
-    mended = compare.run(*COMPARED, "--fix", **told)
-    assert list(damage.problems(mended.report)) == [], f"seed {seed}"
+    fixed = compare.run(*COMPARED, "--fix", **environment)
+    assert list(damage.problems(fixed.report)) == [], f"seed {seed}"
     assert compare.error_lines() == [], f"seed {seed}"
     left = klaviyo_records(sandbox)
     extra = {kind: {*damage.expected[kind].extra} for kind in ("categories", "items", "variants")}
@@ -50,12 +50,12 @@ def test_random_damage_is_named_exactly_and_mended(
     assert left["profiles"].pop("nobody")
     assert left["profiles"] == whole["profiles"], f"seed {seed}"
 
-    cleaned = compare.run(*COMPARED, "--fix", "--delete-extra", "--max-delete", "50%", **told)
+    cleaned = compare.run(*COMPARED, "--fix", "--delete-extra", "--max-delete", "50%", **environment)
     clean = klaviyo_records(sandbox)
     for kind, of_kind in (("categories", {"someone-s"}), ("items", {"someone-s"}), ("variants", {"of someone"})):
         assert {own for own in clean[kind] if own not in whole[kind]} == of_kind, f"seed {seed}"
     assert cleaned.report["kinds"]["items"]["mended"] == 1
     assert [line for line in catalog_problems(sandbox, settings) if "someone" not in line] == [], f"seed {seed}"
 
-    again = compare.run(*COMPARED, **told)
+    again = compare.run(*COMPARED, **environment)
     assert (again.report["drift"], again.stop_reasons) == (0, ""), f"seed {seed}"

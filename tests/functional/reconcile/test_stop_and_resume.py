@@ -1,4 +1,4 @@
-"""What ends a comparison early, and what the next one makes of it."""
+"""What ends a comparison early, and how the next run resumes it."""
 
 import json
 import signal
@@ -16,13 +16,13 @@ DAMAGED = json.dumps({"version": 1, "command": "reconcile", "project": "shop", "
                       "unfinished": {}})  # fmt: skip
 
 
-def test_a_run_that_was_stopped_goes_on_with_the_next_phase(shop: Sandbox, job: Job) -> None:
-    """The catalog is not read again, and its findings are told; the runs of a row that drift are counted."""
+def test_a_stopped_run_resumes_with_the_next_phase(shop: Sandbox, job: Job) -> None:
+    """The catalog is not read again, but its findings are in the report. Together both count as one drifting run."""
     delete_from_catalog(shop, "catalog-items", "product-1")
     compare, environment = reconcile_job(job), {"SYNC_CONFIG": reconcile_config(job.folder)}
     shop.klaviyo.fail("^/api/profiles", delay=60, count=1)
     with compare.started(**environment) as process:
-        wait_until(lambda: asked_for_profiles(shop))
+        wait_until(lambda: _has_requested_profiles(shop))
         process.send_signal(signal.SIGTERM)
         stopped = result_of(process)
     assert stopped.code == INTERRUPTED
@@ -37,46 +37,46 @@ def test_a_run_that_was_stopped_goes_on_with_the_next_phase(shop: Sandbox, job: 
     assert compare.run(**environment).report["drifting_runs"] == 0
 
 
-def test_a_stopped_run_keeps_what_it_found(shop: Sandbox, job: Job) -> None:
-    """Errors, brakes and counts of the phases that it ended."""
+def test_a_resumed_run_keeps_errors_brakes_and_counts(shop: Sandbox, job: Job) -> None:
+    """Those of the phases that the stopped run had finished."""
     delete_from_catalog(shop, "catalog-items", "product-2")
     create_variant(shop, "surplus", "product-1")
     refused = {"errors": [{"code": "invalid", "detail": "no", "source": {"pointer": "/x"}}]}
     shop.klaviyo.fail("^/api/catalog-items$", method="POST", status=400, body=refused)
     shop.klaviyo.fail("^/api/profiles", delay=60, count=1)
-    told = ("--fix", "--delete-extra", "--max-delete", "0")
+    options = ("--fix", "--delete-extra", "--max-delete", "0")
     compare, environment = reconcile_job(job), {"SYNC_CONFIG": reconcile_config(job.folder)}
-    with compare.started(*told, **environment) as process:
-        wait_until(lambda: asked_for_profiles(shop))
+    with compare.started(*options, **environment) as process:
+        wait_until(lambda: _has_requested_profiles(shop))
         process.send_signal(signal.SIGTERM)
         assert result_of(process).code == INTERRUPTED
     shop.klaviyo.clear_failures()
-    done = compare.run(*told, **environment)
+    done = compare.run(*options, **environment)
     assert (done.code, "Nothing extra was deleted" in done.stop_reasons) == (BRAKE, True)
     assert [line["resource"] for line in compare.error_lines()] == ["product/product-2"]
     assert compare.state["counts"] == {"categories": 1, "items": 2, "variants": 3}
 
 
-def asked_for_profiles(sandbox: Sandbox) -> bool:
-    """Whether Klaviyo was asked for profiles, which it does not answer yet."""
+def _has_requested_profiles(sandbox: Sandbox) -> bool:
+    """True if Klaviyo has received a request for profiles, answered or not."""
     return any(call["operation"] == "get_profiles" for call in sandbox.klaviyo.requests())
 
 
 @pytest.mark.parametrize("content", ["{}", "no JSON", '{"version": 1, "command": "backfill"}', DAMAGED])
-def test_a_file_of_something_else_is_not_overwritten(
-    shop: Sandbox, manage_py: ManagePy, told: dict[str, str], job: Job, content: str
+def test_another_file_is_not_overwritten(
+    shop: Sandbox, manage_py: ManagePy, reconcile_env: dict[str, str], job: Job, content: str
 ) -> None:
-    """The state file may be named by mistake."""
+    """`--state` may name a wrong file by mistake."""
     state = job.folder / "reconcile-state.json"
     state.write_text(content, encoding="utf-8")
-    found = manage_py("reconcile", **told)
+    found = manage_py("reconcile", **reconcile_env)
     assert (found.exit_code, state.read_text(encoding="utf-8")) == (REFUSED, content)
     assert "is not the state file of a reconcile" in found.stderr
     assert shop
 
 
 def test_a_state_of_another_project_is_refused(shop: Sandbox, job: Job) -> None:
-    """Its counts say nothing of this shop."""
+    """Its counts are those of another shop."""
     compare, environment = reconcile_job(job), {"SYNC_CONFIG": reconcile_config(job.folder)}
     compare.run("--only", "items", **environment)
     state = job.folder / "reconcile-state.json"
@@ -87,8 +87,8 @@ def test_a_state_of_another_project_is_refused(shop: Sandbox, job: Job) -> None:
 
 
 @pytest.mark.parametrize("operation", ["catalog-items", "catalog-variants", "catalog-categories", "profiles"])
-def test_a_list_that_klaviyo_refuses_ends_the_run_with_a_word(shop: Sandbox, job: Job, operation: str) -> None:
-    """78, the reason, and no traceback."""
+def test_a_list_that_klaviyo_refuses_ends_the_run(shop: Sandbox, job: Job, operation: str) -> None:
+    """Exit code 78, the reason, and no traceback."""
     refused = {"errors": [{"code": "invalid", "detail": "no", "source": {"pointer": "/x"}}]}
     shop.klaviyo.fail(f"^/api/{operation}$", method="GET", status=400, body=refused)
     done = reconcile_job(job).run(SYNC_CONFIG=reconcile_config(job.folder))
@@ -96,7 +96,7 @@ def test_a_list_that_klaviyo_refuses_ends_the_run_with_a_word(shop: Sandbox, job
     assert "can't be read" in done.stop_reasons
 
 
-def test_a_list_that_fails_now_and_then_is_read_all_the_same(shop: Sandbox, job: Job) -> None:
+def test_a_list_that_fails_at_times_is_still_read_in_full(shop: Sandbox, job: Job) -> None:
     """Nothing is lost or counted twice."""
     shop.klaviyo.fail("^/api/catalog-(items|variants|categories)$", method="GET", status=503, count=6)
     done = reconcile_job(job).run(SYNC_CONFIG=reconcile_config(job.folder))

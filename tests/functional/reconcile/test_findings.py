@@ -1,4 +1,4 @@
-"""What counts as drift, of which kind, and what is left alone."""
+"""What counts as drift, and what is reported or ignored instead."""
 
 import json
 
@@ -12,56 +12,62 @@ from tests.functional.races import create_profile, create_variant, delete_from_c
 from tests.functional.synced_shop import reconcile_config, reconcile_job, sync_all, writes
 
 
-def test_links_without_linkage_do_not_hide_what_is_wrong(
-    shop: Sandbox, manage_py: ManagePy, told: dict[str, str]
+def test_extra_variants_are_found_if_lists_omit_their_items(
+    shop: Sandbox, manage_py: ManagePy, reconcile_env: dict[str, str]
 ) -> None:
-    """Klaviyo's lists may not say whose a variant is: a surplus one is then asked for by its id."""
+    """Klaviyo's lists may not say which item a variant belongs to. An extra one is then read by its id."""
     shop.klaviyo.linkage("links")
     create_variant(shop, "surplus", "product-1")
     delete_from_catalog(shop, "catalog-variants", "sku-3")
-    found = json.loads(manage_py("reconcile", "--only", "variants", "--json", **told).stdout)
+    found = json.loads(manage_py("reconcile", "--only", "variants", "--json", **reconcile_env).stdout)
     assert found["kinds"]["variants"]["ids"] == {"missing": ["sku-3"], "extra": ["surplus"]}
 
 
-def test_a_variant_of_another_product_is_moved_not_extra(
-    shop: Sandbox, manage_py: ManagePy, told: dict[str, str]
+def test_a_variant_under_the_wrong_item_differs(
+    shop: Sandbox, manage_py: ManagePy, reconcile_env: dict[str, str]
 ) -> None:
-    """Where lists do not say whose it is, a look at the item that has it does."""
+    """It is not extra. If lists omit the item, comparing the item that has it by id shows this."""
     shop.klaviyo.linkage("links")
     delete_from_catalog(shop, "catalog-variants", "sku-3")
     create_variant(shop, "sku-3", "product-1")
     rename_item(shop, "product-1")
-    found = json.loads(manage_py("reconcile", "--only", "items", "--only", "variants", "--json", **told).stdout)
+    found = json.loads(
+        manage_py("reconcile", "--only", "items", "--only", "variants", "--json", **reconcile_env).stdout
+    )
     assert found["kinds"]["variants"]["differing"] == {"item": 1}
     assert found["kinds"]["variants"]["ids"] == {"differing": ["sku-3"]}
 
 
-def test_customers_with_several_profiles_are_named(shop: Sandbox, manage_py: ManagePy, told: dict[str, str]) -> None:
-    """That is Klaviyo's to merge, and no drift; a profile of somebody else is none of our business."""
+def test_customers_with_several_profiles_are_reported(
+    shop: Sandbox, manage_py: ManagePy, reconcile_env: dict[str, str]
+) -> None:
+    """It is not drift, as only Klaviyo can merge them. Profiles without a customer are ignored."""
     shop.klaviyo.put_profile(external_id="customer-1", email="double@example.com")
     create_profile(shop, external_id="nobody", email="nobody@example.com")
-    found = manage_py("reconcile", "--only", "profiles", **told)
+    found = manage_py("reconcile", "--only", "profiles", **reconcile_env)
     assert found.exit_code == 0
     assert "profiles of customers with several profiles: customer-1" in found.stdout
 
 
-def test_another_consent_is_named_and_left_alone(shop: Sandbox, job: Job) -> None:
-    """It is no drift, and --fix changes nobody's: consent has two masters."""
+def test_differing_consent_is_reported_and_never_fixed(shop: Sandbox, job: Job) -> None:
+    """It is not drift: consent can change on both sides, and either may be right."""
     shop.commercetools.put("customers", customer_with_answer(newsletter=True))
     compare = reconcile_job(job, RULES)
-    told = {"SYNC_CONFIG": reconcile_config(job.folder)}
-    compare.run("--only", "profiles", "--fix", **told)  # the field is a property as well
+    environment = {"SYNC_CONFIG": reconcile_config(job.folder)}
+    compare.run(
+        "--only", "profiles", "--fix", **environment
+    )  # the consent field is also a profile property: sync that first
     for arguments in ((), ("--fix",)):
         shop.klaviyo.forget_requests()
-        done = compare.run("--only", "profiles", *arguments, **told)
+        done = compare.run("--only", "profiles", *arguments, **environment)
         found = done.report["kinds"]["profiles"]
         assert found["consent"] == {"email: yes in the shop, NEVER_SUBSCRIBED in Klaviyo": 1}
         assert (done.code, done.report["drift"], found["ids"]["consent"]) == (0, 0, ["customer-1"])
         assert writes(shop) == []
 
 
-def test_an_email_differs_in_more_than_its_case(shop: Sandbox, job: Job) -> None:
-    """Klaviyo keeps addresses in small letters; and the profile of another address is mended."""
+def test_the_case_of_an_email_is_not_drift(shop: Sandbox, job: Job) -> None:
+    """Klaviyo stores e-mails in lower case. Another address is drift, and is fixed."""
     document = shop.commercetools.document("customers", "customer-1")
     shop.commercetools.put("customers", {**document, "email": document["email"].upper()})
     compare, environment = reconcile_job(job), {"SYNC_CONFIG": reconcile_config(job.folder)}
@@ -71,8 +77,8 @@ def test_an_email_differs_in_more_than_its_case(shop: Sandbox, job: Job) -> None
     assert (found["differing"], found["mended"]) == ({"email": 1}, 1)
 
 
-def test_lists_are_enough_where_nothing_differs(sandbox: Sandbox, job: Job, serve: Serve) -> None:
-    """Standalone prices and stock of channels included: no product is read by its id."""
+def test_no_product_is_read_by_id_if_nothing_differs(sandbox: Sandbox, job: Job, serve: Serve) -> None:
+    """Lists are enough, also for standalone prices and for the stock of channels."""
     one = product("product-1", [variant("sku-1")], priceMode="Standalone")
     sandbox.commercetools.put("products", one)
     price = {"id": "price-1", "version": 1, "sku": "sku-1", "value": money(900), "active": True}
@@ -85,8 +91,8 @@ def test_lists_are_enough_where_nothing_differs(sandbox: Sandbox, job: Job, serv
     assert answered_calls(sandbox, "get_catalog_item") == []
 
 
-def test_what_moves_at_every_look_is_left_to_its_messages(shop: Sandbox, job: Job) -> None:
-    """It is counted as moved, and is no drift."""
+def test_a_product_that_keeps_changing_is_left_to_its_messages(shop: Sandbox, job: Job) -> None:
+    """It counts as moved, not as drift."""
     rename_item(shop, "product-1")
     compare = reconcile_job(job)
     with compare.started("--only", "items", SYNC_CONFIG=reconcile_config(job.folder)) as process:
@@ -98,8 +104,8 @@ def test_what_moves_at_every_look_is_left_to_its_messages(shop: Sandbox, job: Jo
     assert (found["kinds"]["items"]["moved"], found["drift"]) == (1, 0)
 
 
-def test_surplus_variants_stay_while_their_product_is_mended(shop: Sandbox, job: Job) -> None:
-    """Whatever else differs of it; only --delete-extra lets them go, and within its bound."""
+def test_extra_variants_stay_while_their_product_is_fixed(shop: Sandbox, job: Job) -> None:
+    """Only `--delete-extra` deletes them, within `--max-delete`."""
     create_variant(shop, "surplus", "product-1")
     compare, environment = reconcile_job(job), {"SYNC_CONFIG": reconcile_config(job.folder)}
     for arguments, code in (

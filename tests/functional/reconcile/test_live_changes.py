@@ -1,4 +1,4 @@
-"""Looking for drift beside the live function: what its messages are about to change is no drift."""
+"""`reconcile` while the live function runs: changes whose messages are in flight are not drift."""
 
 import random
 
@@ -25,8 +25,8 @@ KINDS = [
 
 
 @pytest.mark.timeout(240)
-def test_traffic_is_not_taken_for_drift(sandbox: Sandbox, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shop changes from the first read to the last one, and lists lag; in the end the newest state stands."""
+def test_live_changes_are_not_drift(sandbox: Sandbox, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shop changes during the run, and Klaviyo's lists lag. No drift is reported, and the newest state wins."""
     seed = random.randrange(2**32)
     rng = random.Random(seed)
     shop = RandomShop(rng, sandbox.commercetools, KINDS)
@@ -42,8 +42,8 @@ def test_traffic_is_not_taken_for_drift(sandbox: Sandbox, job: Job, monkeypatch:
                 subscription.publish(delivery, 0.1)
             assert subscription.drained(SECONDS), f"seed {seed}"
             sandbox.klaviyo.forget_requests()
-            told = ("--fix", "--delete-extra", "--max-delete", "100%")
-            with compare.started(*told, SYNC_CONFIG=reconcile_config(job.folder)) as process:
+            options = ("--fix", "--delete-extra", "--max-delete", "100%")
+            with compare.started(*options, SYNC_CONFIG=reconcile_config(job.folder)) as process:
                 wait_until(lambda: sandbox.klaviyo.requests(kind="api"))
                 changes = 0
                 while process.poll() is None:
@@ -61,8 +61,11 @@ def test_traffic_is_not_taken_for_drift(sandbox: Sandbox, job: Job, monkeypatch:
     assert problems(sandbox, load_settings(), shop) == [], f"seed {seed}"
 
 
-def test_what_is_to_be_asked_for_first_does_not_hurry_the_others(sandbox: Sandbox, job: Job, serve: Serve) -> None:
-    """A surplus variant names a product that no list tells the state of; another product's message is on its way."""
+def test_a_candidate_that_is_read_first_does_not_shorten_the_wait(sandbox: Sandbox, job: Job, serve: Serve) -> None:
+    """An extra variant makes its product a candidate that has to be read by id first.
+
+    Other candidates still wait for `second_look` seconds: a product whose message arrives in that time is not drift.
+    """
     for number in (1, 2):
         sandbox.commercetools.put("products", product(f"product-{number}", [variant(f"sku-{number}")]))
     function = serve(SYNC_CONFIG="")
@@ -77,8 +80,13 @@ def test_what_is_to_be_asked_for_first_does_not_hurry_the_others(sandbox: Sandbo
     only = ("--only", "items", "--only", "variants")
     with compare.started(*only, SYNC_CONFIG=reconcile_config(job.folder)) as process:
         wait_until(lambda: answered_calls(sandbox, "get_variants_for_catalog_item"))
-        told = {"resource": reference("product", "product-2"), "projectKey": "shop", "version": 1, "resourceVersion": 2}
-        assert function.deliver({**told, "notificationType": "Message", "type": "ProductPublished"}).status == 204
+        message = {
+            "resource": reference("product", "product-2"),
+            "projectKey": "shop",
+            "version": 1,
+            "resourceVersion": 2,
+        }
+        assert function.deliver({**message, "notificationType": "Message", "type": "ProductPublished"}).status == 204
         done = result_of(process)
     assert {kind: found["ids"] for kind, found in done.report["kinds"].items()} == {
         "items": {},
