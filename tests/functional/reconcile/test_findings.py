@@ -95,7 +95,9 @@ def test_a_product_that_keeps_changing_is_left_to_its_messages(shop: Sandbox, jo
     """It counts as moved, not as drift."""
     rename_item(shop, "product-1")
     compare = reconcile_job(job)
-    with compare.started("--only", "items", SYNC_CONFIG=reconcile_config(job.folder)) as process:
+    config = job.folder / "reconcile.toml"
+    config.write_text("[reconcile]\nsecond_look = 0.5\n", encoding="utf-8")  # time for a change between two reads
+    with compare.started("--only", "items", SYNC_CONFIG=str(config)) as process:
         number = 0
         while process.poll() is None:
             number += 1

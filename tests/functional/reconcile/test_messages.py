@@ -35,7 +35,7 @@ def test_stored_messages_are_counted_or_replayed(
     assert writes(shop) == []
     done = manage_py("reconcile", *since, "--fix", **reconcile_env)
     assert done.exit_code == 0
-    assert "2 synced, 0 ignored, 0 failed; 1 of no interest" in done.stdout
+    assert "2 synced, 0 ignored, 0 failed; 1 of types that the sync does not consume" in done.stdout
     assert "product-1" in shop.klaviyo.state()["items"]
     assert {one["metric"] for one in shop.klaviyo.state()["events"]} == {"Placed Order", "Ordered Product"}
 
