@@ -17,7 +17,8 @@ The instance's part of the minute depends on what Klaviyo's answers say is left 
 
 - At least half: all of the account's quota, so that one busy instance is not held back while others are idle.
 - Less: the configured share, or the instance's proportion of the calls used so far if that is more. The proportions of
-  all instances add up to one, so together they hardly exceed the quota, and one that runs alone can use all of it.
+  all instances add up to one, so together they exceed the quota only where shares are larger than proportions, and then
+  Klaviyo's count stops them. An instance that runs alone can use all of it.
 - No answer in the current minute yet: the configured share.
 """
 
@@ -142,7 +143,7 @@ class _Pace:
             at = max(at, self.reset_at)
         if at > latest:
             return None
-        insort(self.sent, at)  # the slot may precede earlier reservations, such as those that wait for `reset_at`
+        insort(self.sent, at)  # earlier reservations may wait for a `reset_at` that came sooner than announced
         self.remaining -= 1
         self.own_calls += 1
         self.next_even = max(self.next_even, at) + _MINUTE / (self.quota.steady * minute_part)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from core.errors import TryAgain
 
 _PRUNE_AT = 1_000
-"""Prune the release times once there are this many, and again once there are 125 % of those that survived."""
+"""Prune the release times once there are this many. Next prune at 125 % of what survived, but not below this number."""
 
 
 @dataclass(slots=True)
@@ -26,9 +26,9 @@ class _CountedLock:
 class KeyedLocks:
     """One lock per key. A lock is created on first use and removed with its last user, so idle keys take no memory.
 
-    The time of a key's last release is kept for at least `remembered_seconds`. No message may run longer than that: a
-    message asks `released_since` about moments since it began. The locks are not reentrant: a thread that acquires a
-    key twice waits for itself until the deadline.
+    The time of a key's last release is kept for at least `remembered_seconds`. That must be longer than a message runs:
+    a message asks `released_since` about moments since it began, and a pruned time would answer False. The locks are
+    not reentrant: a thread that acquires a key twice waits for itself until the deadline.
     """
 
     def __init__(self, remembered_seconds: float = 60.0) -> None:
@@ -45,7 +45,7 @@ class KeyedLocks:
 
         A deadline in the past takes only what is free now. With `record_release` off, `released_since` does not see
         this hold: for keys that nobody asks it about. Keys are acquired in sorted order, so two holds can't deadlock.
-        Two threads with nested holds can, until one of them reaches its deadline.
+        Nested holds of two threads can deadlock, which ends at the earlier deadline.
         """
         held: list[str] = []
         try:

@@ -163,7 +163,7 @@ def copy_current(
             if held and services.locks.released_since(held, read_at):
                 read_at, document = time.monotonic(), source.read()
                 if not held.issuperset(source.lock_keys(document)):
-                    continue  # the new document needs other locks
+                    continue  # the new document needs other locks: release these, and use up a round
             try:
                 written = write(document)
             except Ignored as ignored:

@@ -22,8 +22,8 @@ Profile attributes: at most 99 KB
     The identifiers (external id, e-mail, phone number) are never cut in these steps.
 
 Custom metadata: at most 100 KB
-    1. Turn nested values into JSON text: Klaviyo takes a flat object here.
-    2. Drop the largest entries.
+    1. Turn nested values into JSON text, whatever their size: Klaviyo takes a flat object here.
+    2. More than 100 KB: drop the largest entries.
 
 The result depends on nothing but the input, so a redelivered message yields the same body. Every cut is reported as
 "path: reason", never with the value. Sizes are bytes of UTF-8 JSON, which is what is sent. Nothing here raises: Klaviyo
@@ -128,8 +128,8 @@ def _limit_count(properties: JsonObject, protected: Collection[str], cuts: Cuts)
 def _strip_levels(properties: JsonObject, sizes: dict[str, int], protected: Collection[str], cuts: Cuts) -> None:
     """Strip the deepest level off the largest raw property, until all properties fit or no raw one is left.
 
-    A property without nesting is dropped. `sizes` is kept up to date. Each step processes one property, and a property
-    has at most ten levels, so the cost stays linear in the size of the event.
+    A text, a number, or a list or object without nesting is dropped. `sizes` is kept up to date. Each step processes
+    one property, and a property has at most ten levels, so the cost stays linear in the size of the event.
     """
     total = sum(sizes.values())
     raw = {name: sizes[name] for name in properties if name not in protected}
