@@ -11,7 +11,7 @@ import sandbox
 from core.settings import Settings, load_settings
 from handlers.registry import handled_messages
 from sandbox import Control
-from sandbox.calls import Calls, klaviyo
+from sandbox.calls import Calls, commercetools, klaviyo
 from tests.unit.backend_calls import Clock
 from tests.unit.environment import ENVIRONMENT, OPTIONAL, Load
 
@@ -35,6 +35,21 @@ def control(running: sandbox.Sandbox) -> Control:
 def calls(control: Control) -> Iterator[Calls]:
     """A client of the Klaviyo stand-in."""
     with klaviyo(control.url) as calls:
+        yield calls
+
+
+@pytest.fixture
+def shop(running: sandbox.Sandbox) -> Control:
+    """The control API of the commercetools stand-in: an empty shop."""
+    control = Control(running.commercetools.url)
+    control.reset()
+    return control
+
+
+@pytest.fixture
+def shop_calls(shop: Control) -> Iterator[Calls]:
+    """A client of the commercetools stand-in, with a token."""
+    with commercetools(shop.url) as calls:
         yield calls
 
 

@@ -1,12 +1,11 @@
 """The commercetools stand-in: the Messages API, reading whole collections, and queries by time."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from sandbox import Control, Sandbox
-from sandbox.calls import Calls, commercetools, request_token
+from sandbox import Control
+from sandbox.calls import Calls, request_token
 
 PAGE = 500
 A, B = "2026-05-01T00:00:00Z", "2026-05-01T00:15:00.000Z"
@@ -25,24 +24,9 @@ DELIVERED = {
 }
 
 
-@pytest.fixture
-def shop(running: Sandbox) -> Control:
-    """An empty shop."""
-    control = Control(running.commercetools.url)
-    control.reset()
-    return control
-
-
-@pytest.fixture
-def calls(shop: Control) -> Iterator[Calls]:
-    """A client with a token."""
-    with commercetools(shop.url) as calls:
-        yield calls
-
-
-def found(calls: Calls, collection: str, where: str, **query: Any) -> list[str]:
+def found(shop_calls: Calls, collection: str, where: str, **query: Any) -> list[str]:
     """The ids in a query's results, sorted by id unless `sort` is given."""
-    answer = calls("GET", f"/shop/{collection}", query={"where": where, "sort": "id asc", **query})
+    answer = shop_calls("GET", f"/shop/{collection}", query={"where": where, "sort": "id asc", **query})
     assert answer.status == 200, answer.body
     return [document["id"] for document in answer.body["results"]]
 
@@ -57,44 +41,44 @@ def product(name: str, master: dict[str, Any], *others: dict[str, Any], publishe
 class TestMessages:
     """GET /messages."""
 
-    def test_since(self, shop: Control, calls: Calls) -> None:
+    def test_since(self, shop: Control, shop_calls: Calls) -> None:
         """Messages can be paged by time, and by id within the same time."""
         for number, time in ((3, "00:00:02.000Z"), (1, "00:00:01.000Z"), (2, "00:00:01.000Z"), (0, "00:00:00.000Z")):
             shop.put("messages", {"id": f"m{number}", "type": "ProductPublished", "createdAt": f"2026-05-01T{time}"})
         order = {"sort": ["createdAt asc", "id asc"], "withTotal": "false"}
         since = 'createdAt > "2026-05-01T00:00:00Z"'
-        assert found(calls, "messages", since, limit=2, **order) == ["m1", "m2"]
+        assert found(shop_calls, "messages", since, limit=2, **order) == ["m1", "m2"]
         rest = 'createdAt > "2026-05-01T00:00:01.000Z" or (createdAt = "2026-05-01T00:00:01Z" and id > "m2")'
-        assert found(calls, "messages", rest, limit=2, **order) == ["m3"]
+        assert found(shop_calls, "messages", rest, limit=2, **order) == ["m3"]
 
-    def test_delivered_message(self, shop: Control, calls: Calls) -> None:
+    def test_delivered_message(self, shop: Control, shop_calls: Calls) -> None:
         """A delivered message appears in the API without the two fields that only deliveries have."""
         shop.put_delivered_message(DELIVERED)
         expected = {name: value for name, value in DELIVERED.items() if name not in ("notificationType", "projectKey")}
-        assert calls("GET", "/shop/messages/m1").body == expected
-        assert found(calls, "messages", 'type="ProductUnpublished" and resource(typeId="product")') == ["m1"]
+        assert shop_calls("GET", "/shop/messages/m1").body == expected
+        assert found(shop_calls, "messages", 'type="ProductUnpublished" and resource(typeId="product")') == ["m1"]
 
-    def test_can_be_disabled(self, shop: Control, calls: Calls) -> None:
+    def test_can_be_disabled(self, shop: Control, shop_calls: Calls) -> None:
         """A project with the Messages API disabled lists none, and its settings say so."""
         shop.put_delivered_message(DELIVERED)
         shop.project(messages={"enabled": False})
-        assert found(calls, "messages", 'id > ""') == []
-        assert calls("GET", "/shop").body["messages"] == {"enabled": False}
+        assert found(shop_calls, "messages", 'id > ""') == []
+        assert shop_calls("GET", "/shop").body["messages"] == {"enabled": False}
         shop.project(messages={"enabled": True, "deleteDaysAfterCreation": 15})
-        assert found(calls, "messages", 'id > ""') == ["m1"]
+        assert found(shop_calls, "messages", 'id > ""') == ["m1"]
 
-    def test_scope(self, shop: Control, calls: Calls) -> None:
+    def test_scope(self, shop: Control, shop_calls: Calls) -> None:
         """Reading messages needs `view_messages`."""
         shop.tokens(enforce_scopes=True)
         for scope, status in (("view_orders:shop view_products:shop", 403), ("view_messages:shop", 200)):
-            token = request_token(calls, scope=scope).body["access_token"]
-            assert calls("GET", "/shop/messages", headers={"Authorization": f"Bearer {token}"}).status == status
+            token = request_token(shop_calls, scope=scope).body["access_token"]
+            assert shop_calls("GET", "/shop/messages", headers={"Authorization": f"Bearer {token}"}).status == status
 
 
 @pytest.mark.parametrize(
     "collection", ["inventory", "product-projections", "customers", "orders", "categories", "standalone-prices"]
 )
-def test_paging_by_id(shop: Control, calls: Calls, collection: str) -> None:
+def test_paging_by_id(shop: Control, shop_calls: Calls, collection: str) -> None:
     """A collection can be read 500 at a time, each page after the last id of the one before."""
     names = [f"d{number:04d}" for number in range(2 * PAGE + 1)]
     stored, document = (
@@ -103,14 +87,14 @@ def test_paging_by_id(shop: Control, calls: Calls, collection: str) -> None:
     shop.put_all({stored: [{**document, "id": name} for name in reversed(names)]})
     seen: list[str] = []
     while page := found(
-        calls, collection, f'id > "{seen[-1] if seen else ""}"', limit=PAGE, withTotal="false", staged="false"
+        shop_calls, collection, f'id > "{seen[-1] if seen else ""}"', limit=PAGE, withTotal="false", staged="false"
     ):
         assert len(page) <= PAGE
         seen += page
     assert seen == names
 
 
-def test_orders_of_a_day(shop: Control, calls: Calls) -> None:
+def test_orders_of_a_day(shop: Control, shop_calls: Calls) -> None:
     """An order's time is `completedAt` if it was imported, else `createdAt`."""
     shop.put_all(
         {
@@ -129,7 +113,7 @@ def test_orders_of_a_day(shop: Control, calls: Calls) -> None:
             f"(completedAt is not defined and createdAt >= {day[0]} and createdAt < {day[1]})",
         )
     )
-    assert found(calls, "orders", where) == ["imported", "placed"]
+    assert found(shop_calls, "orders", where) == ["imported", "placed"]
 
 
 class TestDuePrices:
@@ -145,38 +129,38 @@ class TestDuePrices:
     )
     EXPECTED = ("begins", "begins-last", "ends")
 
-    def test_standalone(self, shop: Control, calls: Calls) -> None:
+    def test_standalone(self, shop: Control, shop_calls: Calls) -> None:
         """Finds active prices; a document without `active` is active."""
         shop.put_all({"standalone-prices": [{"id": name, "sku": name, **times} for name, times in self.PRICES]})
         shop.put("standalone-prices", {"id": "off", "sku": "off", "active": False, "validFrom": B})
-        assert found(calls, "standalone-prices", f"active=true and ({DUE})") == [*self.EXPECTED]
-        assert found(calls, "standalone-prices", DUE) == [*self.EXPECTED, "off"]
-        assert calls("GET", "/shop/standalone-prices/ends").body["active"] is True
+        assert found(shop_calls, "standalone-prices", f"active=true and ({DUE})") == [*self.EXPECTED]
+        assert found(shop_calls, "standalone-prices", DUE) == [*self.EXPECTED, "off"]
+        assert shop_calls("GET", "/shop/standalone-prices/ends").body["active"] is True
 
     @pytest.mark.parametrize("is_master", [True, False])
-    def test_embedded(self, shop: Control, calls: Calls, *, is_master: bool) -> None:
+    def test_embedded(self, shop: Control, shop_calls: Calls, *, is_master: bool) -> None:
         """Finds prices of the master variant and of other variants, in current projections."""
         documents = [product(name, times) if is_master else product(name, {}, {}, times) for name, times in self.PRICES]
         hidden = product("hidden", {"validFrom": B}, published=False)
         shop.put_all({"products": [*documents, hidden]})
         where = f"masterVariant(prices({DUE})) or variants(prices({DUE}))"
-        assert found(calls, "product-projections", where, staged="false") == [*self.EXPECTED]
+        assert found(shop_calls, "product-projections", where, staged="false") == [*self.EXPECTED]
 
-    def test_both_bounds_apply_to_one_price(self, shop: Control, calls: Calls) -> None:
+    def test_both_bounds_apply_to_one_price(self, shop: Control, shop_calls: Calls) -> None:
         """One price before the range and one after it don't match together."""
         outside = product("p1", {"validFrom": "2020-01-01T00:00:00Z"})
         outside["masterData"]["current"]["masterVariant"]["prices"].append({"validFrom": "2030-01-01T00:00:00Z"})
         shop.put("products", outside)
         where = f'masterVariant(prices(validFrom > "{A}" and validFrom <= "{B}"))'
-        assert found(calls, "product-projections", where, staged="false") == []
+        assert found(shop_calls, "product-projections", where, staged="false") == []
 
-    def test_query_timeout(self, shop: Control, calls: Calls) -> None:
+    def test_query_timeout(self, shop: Control, shop_calls: Calls) -> None:
         """Queries of one collection can fail with QueryTimedOut (400) or 504 while reads by id succeed."""
         timed_out = {"statusCode": 400, "message": "", "errors": [{"code": "QueryTimedOut", "message": ""}]}
         shop.put("products", product("p1", {}))
         shop.fail("/product-projections$", status=400, body=timed_out, count=1)
         shop.fail("/product-projections$", status=504, count=1)
-        answers = [calls("GET", "/shop/product-projections") for _ in range(3)]
+        answers = [shop_calls("GET", "/shop/product-projections") for _ in range(3)]
         assert [answer.status for answer in answers] == [400, 504, 200]
         assert answers[0].body["errors"][0]["code"] == "QueryTimedOut"
-        assert calls("GET", "/shop/product-projections/p1").status == 200
+        assert shop_calls("GET", "/shop/product-projections/p1").status == 200

@@ -1,28 +1,11 @@
 """The commercetools stand-in's access tokens and scopes."""
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
-import sandbox
 from sandbox import Control
 from sandbox.calls import Calls, commercetools, request_token
-
-
-@pytest.fixture
-def shop(running: sandbox.Sandbox) -> Control:
-    """The control API of an empty shop."""
-    control = Control(running.commercetools.url)
-    control.reset()
-    return control
-
-
-@pytest.fixture
-def calls(shop: Control) -> Iterator[Calls]:
-    """A client with a token."""
-    with commercetools(shop.url) as calls:
-        yield calls
 
 
 def use_token(calls: Calls, scope: str) -> None:
@@ -70,12 +53,12 @@ def test_wrong_clients_are_refused(shop: Control) -> None:
         assert calls("POST", "/oauth/token", form).body["error"] == "unsupported_grant_type"
 
 
-def test_scopes_can_be_denied(shop: Control, calls: Calls) -> None:
+def test_scopes_can_be_denied(shop: Control, shop_calls: Calls) -> None:
     """Only an endpoint whose scope is denied answers 403."""
     shop.tokens(deny_scopes=["view_standalone_prices"])
-    answer = calls("GET", "/shop/standalone-prices")
+    answer = shop_calls("GET", "/shop/standalone-prices")
     assert (answer.status, answer.body["errors"][0]["code"]) == (403, "insufficient_scope")
-    assert calls("GET", "/shop/orders").status == 200
+    assert shop_calls("GET", "/shop/orders").status == 200
 
 
 def test_scopes_are_enforced_on_demand(shop: Control) -> None:
