@@ -124,6 +124,9 @@ class Report:
 
     @property
     def drift(self) -> float:
-        """The share of wrong records among the shop's records, before any fix."""
+        """The share of wrong records among the shop's records, before any fix; at most 1.
+
+        With `--since` the shop's variants are not counted, and extra records may outnumber the shop's.
+        """
         total = sum(one.total for one in self.kinds.values())
-        return sum(one.drifted for one in self.kinds.values()) / max(1, total)
+        return min(1.0, sum(one.drifted for one in self.kinds.values()) / max(1, total))
