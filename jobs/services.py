@@ -9,7 +9,6 @@ from jobs.units import UNIT_SECONDS
 
 THREADS = 16
 
-
 ConsentMode = Literal["left", "loaded", "followed"]
 """What a job does about consent: leave it alone, load what the shop has, or follow changes as live messages do."""
 
