@@ -4,7 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 
-import hypothesis  # noqa: F401 - imported before main.py: it looks up references to objects, and `gc.freeze` hides them
+import hypothesis  # before main.py: it looks up references to objects, and `gc.freeze` hides them
 import pytest
 
 os.environ["ENV_FILE"] = os.devnull
@@ -12,6 +12,21 @@ os.environ["ENV_FILE"] = os.devnull
 
 _SET_BY_OTHERS = frozenset({"PYTEST_CURRENT_TEST", "OAUTHLIB_INSECURE_TRANSPORT"})
 """Set by pytest and, to allow the sandbox's http, by the commercetools session."""
+
+_PROPERTY_TEST_SECONDS = 600
+"""More than the five minutes that Hypothesis may take to find the smallest input that fails: it could not be shown."""
+
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=10_000)
+hypothesis.settings.load_profile("suite")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give property tests a time limit of their own; none in the long search of `make properties`."""
+    seconds = 0 if config.getoption("hypothesis_profile") == "search" else _PROPERTY_TEST_SECONDS
+    for item in items:
+        if item.get_closest_marker("hypothesis"):
+            item.add_marker(pytest.mark.timeout(seconds))
 
 
 @pytest.fixture(autouse=True)

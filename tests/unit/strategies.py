@@ -133,6 +133,7 @@ prices = documents(
     validUntil=times,
     discounted=documents({}, value=money),
     active=st.booleans(),
+    tiers=st.lists(documents({"minimumQuantity": st.integers(1, 100), "value": money}), max_size=2),
 )
 attribute_values = (
     texts
@@ -238,6 +239,8 @@ shop_settings = st.builds(
             },
             {"order": {"properties": {"include": ["lineItems", "id"], "rename": {"id": "commercetoolsId"}}}},
             {"order": {"properties": {"rename": {"lineItems": "Items"}}}, "product": {"brand_attribute": "color"}},
+            {"price": {"tiers": True, "compare_at": "was_price"}},
+            {"price": {"discounted": False}},
         ]
     ),
     preferred_locale=st.none() | locales,

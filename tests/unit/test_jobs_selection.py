@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.reading import PageSize
@@ -40,7 +40,6 @@ def test_an_invalid_time_is_a_value_error(text: str) -> None:
         parse_time(text, NOW)
 
 
-@settings(deadline=None)
 @given(
     first=st.datetimes(datetime(2010, 1, 1), datetime(2026, 11, 1)),  # noqa: DTZ001 - made aware below
     days=st.integers(1, 400),

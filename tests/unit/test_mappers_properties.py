@@ -5,9 +5,10 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from core.rules import METADATA_TABLES
 from core.settings import Settings
 from mappers.category import catalog_category, category_paths, category_update
 from mappers.difference import has_differences
@@ -29,11 +30,21 @@ from tests.unit import strategies as shop
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 OCCURRED = "2026-05-31T10:00:00.000Z"
 
-sixty_examples = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+DISCOUNTED_PRODUCT = {
+    "id": "p1",
+    "version": 1,
+    "masterVariant": {
+        "id": 1,
+        "sku": "A",
+        "prices": [{"id": "price", "value": shop.euros(1000), "discounted": {"value": shop.euros(800)}}],
+    },
+}
+
+large_documents = settings(suppress_health_check=list(HealthCheck))
 
 
 @needs_contract
-@sixty_examples
+@large_documents
 @given(customer=shop.customers, settings=shop.shop_settings)
 def test_a_customer_becomes_a_valid_profile(customer: Any, settings: Settings) -> None:
     """The body fits the upsert's schema and 100 KB. The document is not modified."""
@@ -45,7 +56,7 @@ def test_a_customer_becomes_a_valid_profile(customer: Any, settings: Settings) -
 
 
 @needs_contract
-@sixty_examples
+@large_documents
 @given(order=shop.orders, transaction=shop.transactions, details=shop.order_details, settings=shop.shop_settings)
 def test_an_order_becomes_valid_events(order: Any, transaction: Any, details: Any, settings: Settings) -> None:
     """All five events fit the schema and limits of events."""
@@ -65,24 +76,25 @@ def test_an_order_becomes_valid_events(order: Any, transaction: Any, details: An
 
 
 @needs_contract
-@sixty_examples
+@large_documents
 @given(product=shop.products, prices=st.none() | st.just({}), settings=shop.shop_settings)
+@example(product=DISCOUNTED_PRODUCT, prices=None, settings=shop.settings_with())
 def test_a_product_becomes_a_valid_item_and_variants(product: Any, prices: Any, settings: Settings) -> None:
     """Creates and updates fit their schemas, metadata is flat, and an unchanged variant shows no difference."""
     item = catalog_item(product, settings, NOW, prices)
     assert_body("create_catalog_item", item.body)
     assert_body("update_catalog_item", item_update(item.body))
-    assert_metadata(item.body["data"]["attributes"]["custom_metadata"])
+    assert_metadata(item.body["data"]["attributes"]["custom_metadata"], settings)
     for sku, variant in catalog_variants(product, settings, NOW, prices).items():
         assert_body("create_catalog_variant", variant_create(sku, variant.body, product["id"]))
         assert_body("update_catalog_variant", variant_update(sku, variant.body))
         assert_body("update_catalog_variant", stock_update(sku, variant.body))
-        assert_metadata(variant.body["custom_metadata"])
+        assert_metadata(variant.body["custom_metadata"], settings)
         assert not has_differences(variant.body, json.loads(json.dumps(variant.body)), variant_metadata_names(settings))
 
 
 @needs_contract
-@sixty_examples
+@large_documents
 @given(category=shop.categories, references=st.lists(shop.category_references), settings=shop.shop_settings)
 def test_a_category_becomes_a_valid_category(category: Any, references: Any, settings: Settings) -> None:
     """Create and update fit their schemas, and no path is listed twice."""
@@ -148,11 +160,15 @@ def assert_sizes(value: Any) -> None:
             assert_sizes(child)
 
 
-def assert_metadata(metadata: Any) -> None:
-    """Check that metadata has at most 100 KB, and that each of its values is a JSON object in a string."""
+def assert_metadata(metadata: Any, settings: Settings) -> None:
+    """Check that metadata has at most 100 KB: tables as JSON text, and perhaps the price before a discount."""
     assert len(json.dumps(metadata)) <= 100_000
-    for table in metadata.values():
-        assert isinstance(json.loads(table), dict)
+    for name, value in metadata.items():
+        if name in METADATA_TABLES:
+            assert isinstance(json.loads(value), dict)
+        else:
+            assert name == settings.sync.price.compare_at
+            assert type(value) in (int, float)
 
 
 def levels(value: Any) -> int:

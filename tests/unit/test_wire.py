@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.wire import decoded, encoded
@@ -46,14 +46,12 @@ def levels(value: Any) -> int:
 
 
 @given(plain | odd)
-@settings(deadline=None)
 def test_round_trip(value: Any) -> None:
     """Decoding returns the encoded value, including number types, the sign of zero and the order of names."""
     assert repr(decoded(encoded(value))) == repr(value)
 
 
 @given(plain | odd)
-@settings(deadline=None)
 def test_other_json_libraries_agree(value: Any) -> None:
     """They decode what is encoded here, and what they encode is decoded here, from text and from bytes."""
     assert repr(json.loads(encoded(value))) == repr(value)
@@ -62,7 +60,6 @@ def test_other_json_libraries_agree(value: Any) -> None:
 
 
 @given(plain)
-@settings(deadline=None)
 def test_unescaped_text_is_decoded(value: Any) -> None:
     """Characters beyond ASCII need not be escaped, in text or in UTF-8."""
     written = json.dumps(value, ensure_ascii=False)
