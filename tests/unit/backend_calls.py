@@ -1,4 +1,4 @@
-"""Backend calls for the tests of retries and pauses: operations, errors, scripted answers and a clock."""
+"""Backend calls for the tests of retries and pauses: operations, errors and scripted answers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,19 +9,6 @@ from core.errors import Unavailable
 
 READ = Operation("commercetools", "orders.get")
 WRITE = Operation("klaviyo", "create_event")
-
-
-class Clock:
-    """A clock that moves only by sleeping, or when a test sets it."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.slept: list[float] = []
-
-    def sleep(self, seconds: float) -> None:
-        """Move the clock forward."""
-        self.slept.append(seconds)
-        self.now += seconds
 
 
 def answers(*outcomes: Any) -> Callable[[Timeouts], Any]:

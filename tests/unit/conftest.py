@@ -12,7 +12,7 @@ from core.settings import Settings, load_settings
 from handlers.registry import handled_messages
 from sandbox import Control
 from sandbox.calls import Calls, commercetools, klaviyo
-from tests.unit.backend_calls import Clock
+from tests.fake_clock import FakeClock
 from tests.unit.environment import ENVIRONMENT, OPTIONAL, Load
 
 
@@ -54,10 +54,10 @@ def shop_calls(shop: Control) -> Iterator[Calls]:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     """A fake clock for backend calls, which replaces the real one. Backoff has no jitter."""
-    clock = Clock()
-    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
+    clock = FakeClock()
+    monkeypatch.setattr(time, "monotonic", clock.monotonic)
     monkeypatch.setattr(time, "sleep", clock.sleep)
     monkeypatch.setattr(random, "uniform", lambda _low, _high: 1.0)
     return clock

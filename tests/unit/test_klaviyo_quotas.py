@@ -12,24 +12,10 @@ from clients.pauses import Operation
 from clients.retrying import WaitingRoom, current_budget, message_budget
 from core.errors import TryAgain
 from core.rules import Limits
+from tests.fake_clock import FakeClock
 
 UPSERT = Operation("klaviyo", "create_or_update_profile")
 EVENT = Operation("klaviyo", "create_event")
-
-
-class Clock:
-    """A clock that moves only by sleeping, or when a test sets it."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def clock(self) -> float:
-        """The time in seconds."""
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        """Move the clock forward."""
-        self.now += seconds
 
 
 @pytest.fixture(autouse=True)
@@ -40,11 +26,11 @@ def _budget() -> Iterator[None]:
         yield
 
 
-def _quotas(share: float, time: Clock) -> KlaviyoQuotas:
-    return KlaviyoQuotas(share, WaitingRoom(2), time.clock, time.sleep)
+def _quotas(share: float, time: FakeClock) -> KlaviyoQuotas:
+    return KlaviyoQuotas(share, WaitingRoom(2), time.monotonic, time.sleep)
 
 
-def _sent_within(quotas: KlaviyoQuotas, time: Clock, operation: Operation, seconds: float) -> list[float]:
+def _sent_within(quotas: KlaviyoQuotas, time: FakeClock, operation: Operation, seconds: float) -> list[float]:
     """Send times of calls that are made one after the other, without a pause."""
     times = []
     while time.now < 1000.0 + seconds:
@@ -62,7 +48,7 @@ def _max_within(times: list[float], length: float) -> int:
 @pytest.mark.parametrize("share", [1.0, 0.2])
 def test_no_window_exceeds_the_share(operation: Operation, share: float) -> None:
     """Under any load, at most the share of the quota is used within any second and any minute."""
-    time = Clock()
+    time = FakeClock()
     quota = QUOTAS[operation.name]
     times = _sent_within(_quotas(share, time), time, operation, 200)
     assert _max_within(times, 1.0) <= quota.burst * share
@@ -72,7 +58,7 @@ def test_no_window_exceeds_the_share(operation: Operation, share: float) -> None
 
 def test_a_quota_is_spread_over_the_minute() -> None:
     """A tenth may be sent immediately. The rest is spaced, so that the quota lasts to the end of the minute."""
-    time = Clock()
+    time = FakeClock()
     times = _sent_within(_quotas(1.0, time), time, UPSERT, 180)
     assert sum(one < 1003 for one in times) <= 750 * 0.1 + 3 * 12.5 + 1
     assert max(later - earlier for earlier, later in pairwise(times)) < 10
@@ -83,7 +69,7 @@ def test_the_share_is_no_limit_while_plenty_is_left() -> None:
 
     Once others have used most of it, this instance slows down to its proportion of the calls used.
     """
-    time = Clock()
+    time = FakeClock()
     quotas = _quotas(0.1, time)
     quotas.learn(UPSERT, {"ratelimit-limit": "750", "ratelimit-remaining": "740", "ratelimit-reset": "60"})
     times = _sent_within(quotas, time, UPSERT, 20)
@@ -98,7 +84,7 @@ def test_the_share_is_no_limit_while_plenty_is_left() -> None:
 
 def _minutes(instances: int, share: float, minutes: int) -> list[int]:
     """Calls that busy instances send in each minute, if Klaviyo reports after each call what is left of the minute."""
-    time = Clock()
+    time = FakeClock()
     quota = QUOTAS[UPSERT.name]
     all_quotas = [_quotas(share, time) for _ in range(instances)]
     sent, ends = [0], 1060.0
@@ -131,7 +117,7 @@ def test_busy_instances_share_the_quota(instances: int, share: float) -> None:
 
 def test_patience_grows_with_the_first_write() -> None:
     """Reads do not increase the time that a message may wait for its slots."""
-    time = Clock()
+    time = FakeClock()
     quotas = _quotas(1.0, time)
     with message_budget(Limits()):
         quotas.admit(Operation("klaviyo", "get_catalog_categories"))
@@ -142,7 +128,7 @@ def test_patience_grows_with_the_first_write() -> None:
 
 def test_calls_wait_while_nothing_is_left() -> None:
     """If others have used up the account's minute, calls wait for the reset that the answer reported."""
-    time = Clock()
+    time = FakeClock()
     quotas = _quotas(1.0, time)
     quotas.learn(UPSERT, {"ratelimit-limit": "750", "ratelimit-remaining": "0", "ratelimit-reset": "7"})
     quotas.admit(UPSERT)
@@ -151,7 +137,7 @@ def test_calls_wait_while_nothing_is_left() -> None:
 
 def test_late_answers_of_the_previous_minute_are_ignored() -> None:
     """Answers may arrive out of order. The reset time shows which minute an answer belongs to."""
-    time = Clock()
+    time = FakeClock()
     quotas = _quotas(1.0, time)
     headers = {"ratelimit-limit": "750", "ratelimit-remaining": "3", "ratelimit-reset": "1"}
     quotas.learn(UPSERT, headers)
@@ -165,7 +151,7 @@ def test_late_answers_of_the_previous_minute_are_ignored() -> None:
 
 def test_a_reported_limit_replaces_the_documented_one() -> None:
     """An account with ten times the limit may send ten times the calls, per second and per minute."""
-    time = Clock()
+    time = FakeClock()
     quotas = _quotas(1.0, time)
     quotas.learn(UPSERT, {"ratelimit-limit": "7500", "ratelimit-remaining": "7000", "ratelimit-reset": "60"})
     times = _sent_within(quotas, time, UPSERT, 5)
@@ -178,9 +164,9 @@ def test_slots_count_in_their_minute_whatever_the_order_they_were_reserved_in() 
 
     Nothing is known of the account's minute after 1065.5, so the instance gets its share of the minute after 1007: 150.
     """
-    time = Clock()
+    time = FakeClock()
     waits: list[float] = []
-    quotas = KlaviyoQuotas(0.2, WaitingRoom(2), time.clock, waits.append)
+    quotas = KlaviyoQuotas(0.2, WaitingRoom(2), time.monotonic, waits.append)
     slots: list[float] = []
 
     def reserve(calls: int) -> None:
@@ -211,7 +197,7 @@ def test_a_slot_too_far_away_is_not_reserved(seconds: float, *, has_written: boo
 
     The slot is left to other messages.
     """
-    time = Clock()
+    time = FakeClock()
     quotas = _quotas(1.0, time)
     quotas.learn(UPSERT, {"ratelimit-limit": "750", "ratelimit-remaining": "0", "ratelimit-reset": "7"})
     with message_budget(Limits(message_seconds=seconds)) as budget:
@@ -225,7 +211,7 @@ def test_a_slot_too_far_away_is_not_reserved(seconds: float, *, has_written: boo
 
 def test_each_operation_has_its_own_quota() -> None:
     """Klaviyo counts operations separately. An operation without a known quota is not limited."""
-    time = Clock()
+    time = FakeClock()
     quotas = _quotas(1.0, time)
     quotas.learn(UPSERT, {"ratelimit-limit": "750", "ratelimit-remaining": "0", "ratelimit-reset": "7"})
     for _ in range(300):
@@ -239,7 +225,7 @@ def test_each_operation_has_its_own_quota() -> None:
 )
 def test_unreadable_headers_change_nothing(headers: dict[str, str]) -> None:
     """A 429 and a proxy may leave out or replace the headers."""
-    time = Clock()
+    time = FakeClock()
     quotas = _quotas(1.0, time)
     quotas.learn(UPSERT, headers)
     quotas.admit(UPSERT)
@@ -248,7 +234,7 @@ def test_unreadable_headers_change_nothing(headers: dict[str, str]) -> None:
 
 def test_headers_are_read_every_50_ms() -> None:
     """The first answer of an operation is read, then one every 50 ms. Operations are counted separately."""
-    time = Clock()
+    time = FakeClock()
     quotas = _quotas(1.0, time)
     assert quotas.should_read_headers(UPSERT)
     assert not quotas.should_read_headers(UPSERT)

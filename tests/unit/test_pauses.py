@@ -6,10 +6,11 @@ from clients.pauses import Pauses
 from clients.retrying import call, message_budget
 from core.errors import Refused, TryAgain, Unavailable
 from core.rules import Limits
-from tests.unit.backend_calls import READ, WRITE, Clock, answers, broken, throttled
+from tests.fake_clock import FakeClock
+from tests.unit.backend_calls import READ, WRITE, answers, broken, throttled
 
 
-def test_a_throttled_operation_is_paused(clock: Clock) -> None:
+def test_a_throttled_operation_is_paused(clock: FakeClock) -> None:
     """Nobody calls it until its Retry-After is over. Other operations are not affected."""
     pauses = Pauses()
     assert pauses.pause(WRITE, 10.0) == 10.0
@@ -23,7 +24,7 @@ def test_a_throttled_operation_is_paused(clock: Clock) -> None:
     pauses.admit(WRITE)
 
 
-def test_one_call_probes_the_pause(clock: Clock) -> None:
+def test_one_call_probes_the_pause(clock: FakeClock) -> None:
     """The others are turned away in the meantime. An answer lifts the pause. Without one, the next call may probe."""
     pauses = Pauses()
     pauses.pause(WRITE, 1.0)
@@ -38,7 +39,7 @@ def test_one_call_probes_the_pause(clock: Clock) -> None:
         pauses.admit(WRITE)
 
 
-def test_without_retry_after_the_pause_doubles(clock: Clock) -> None:
+def test_without_retry_after_the_pause_doubles(clock: FakeClock) -> None:
     """It doubles each time the probe is throttled, up to ten minutes. An answer resets it to one second."""
     pauses, lengths = Pauses(), []
     lengths.append(pauses.pause(WRITE, None))
@@ -53,7 +54,7 @@ def test_without_retry_after_the_pause_doubles(clock: Clock) -> None:
     assert pauses.pause(WRITE, None) == 1
 
 
-def test_calls_in_flight_do_not_double_the_pause(clock: Clock) -> None:
+def test_calls_in_flight_do_not_double_the_pause(clock: FakeClock) -> None:
     """Eight threads throttled at the same time count once. A later 429 never shortens the pause."""
     pauses = Pauses()
     assert [pauses.pause(WRITE, None) for _ in range(8)] == [1.0] * 8
@@ -64,7 +65,7 @@ def test_calls_in_flight_do_not_double_the_pause(clock: Clock) -> None:
         pauses.admit(WRITE)
 
 
-def test_an_answer_to_a_call_in_flight_does_not_lift_a_pause(clock: Clock) -> None:
+def test_an_answer_to_a_call_in_flight_does_not_lift_a_pause(clock: FakeClock) -> None:
     """Only the probe's answer does. A call that began before the pause is no probe."""
     pauses = Pauses()
 
@@ -76,10 +77,10 @@ def test_an_answer_to_a_call_in_flight_does_not_lift_a_pause(clock: Clock) -> No
         assert call(WRITE, pauses, send) == "answer"
     with pytest.raises(TryAgain):
         pauses.admit(WRITE)
-    assert clock.slept == []
+    assert clock.waits == []
 
 
-def test_a_paused_operation_costs_no_call(clock: Clock) -> None:
+def test_a_paused_operation_costs_no_call(clock: FakeClock) -> None:
     """A message that needs it goes back to Pub/Sub without a call. After the pause the operation is free again."""
     pauses = Pauses()
     with message_budget(Limits()), pytest.raises(Unavailable):
@@ -94,7 +95,7 @@ def test_a_paused_operation_costs_no_call(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("error", [broken(), Refused("klaviyo", "create_event", status=400), KeyError("bug")])
-def test_a_failed_probe_blocks_nobody(clock: Clock, error: Exception) -> None:
+def test_a_failed_probe_blocks_nobody(clock: FakeClock, error: Exception) -> None:
     """If the probe fails for another reason, the next message can call the operation."""
     pauses = Pauses()
     pauses.pause(WRITE, 1.0)
@@ -105,7 +106,7 @@ def test_a_failed_probe_blocks_nobody(clock: Clock, error: Exception) -> None:
         assert call(WRITE, pauses, answers("answer")) == "answer"
 
 
-def test_a_probe_that_is_never_sent_blocks_nobody(clock: Clock) -> None:
+def test_a_probe_that_is_never_sent_blocks_nobody(clock: FakeClock) -> None:
     """If the message has already ended, another call may probe."""
     pauses = Pauses()
     pauses.pause(WRITE, 1.0)
@@ -117,7 +118,7 @@ def test_a_probe_that_is_never_sent_blocks_nobody(clock: Clock) -> None:
     pauses.admit(WRITE)
 
 
-def test_a_job_sits_a_pause_out(clock: Clock) -> None:
+def test_a_job_sits_a_pause_out(clock: FakeClock) -> None:
     """A message would go back to Pub/Sub, but a job waits. A 429 costs it no retry."""
     pauses = Pauses()
     send = answers(*[throttled(40.0)] * 6, "answer")
@@ -128,7 +129,7 @@ def test_a_job_sits_a_pause_out(clock: Clock) -> None:
     assert pauses.throttled_calls == 6
 
 
-def test_a_job_waits_for_a_pause_of_another_call(clock: Clock) -> None:
+def test_a_job_waits_for_a_pause_of_another_call(clock: FakeClock) -> None:
     """It calls nothing until the pause is over. A pause longer than its own time is not waited for."""
     pauses = Pauses()
     pauses.pause(WRITE, 30.0)

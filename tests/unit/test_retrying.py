@@ -10,14 +10,15 @@ from clients.pauses import Pauses
 from clients.retrying import Budget, Timeouts, call, current_budget, message_budget
 from core.errors import Refused, TryAgain, Unavailable
 from core.rules import Limits
-from tests.unit.backend_calls import READ, WRITE, Clock, answers, broken, throttled
+from tests.fake_clock import FakeClock
+from tests.unit.backend_calls import READ, WRITE, answers, broken, throttled
 
 
-def test_a_call_is_tried_three_times(clock: Clock) -> None:
+def test_a_call_is_tried_three_times(clock: FakeClock) -> None:
     """The waits double. The third failure is final, and then the message starts no other call."""
     with message_budget(Limits(backoff=0.2)) as budget:
         assert call(WRITE, Pauses(), answers(broken(), broken(), "answer")) == "answer"
-        assert clock.slept == pytest.approx([0.2, 0.4])
+        assert clock.waits == pytest.approx([0.2, 0.4])
         with pytest.raises(Unavailable):
             call(WRITE, Pauses(), answers(broken(), broken(), broken(), "never asked"))
         with pytest.raises(TryAgain, match="message_failed"):
@@ -25,7 +26,7 @@ def test_a_call_is_tried_three_times(clock: Clock) -> None:
     assert budget.calls == {"klaviyo": 6}
 
 
-def test_a_message_has_four_retries(clock: Clock) -> None:
+def test_a_message_has_four_retries(clock: FakeClock) -> None:
     """All calls of the message share them."""
     assert clock
     with message_budget(Limits(call_attempts=3, message_retries=4)) as budget:
@@ -39,13 +40,13 @@ def test_a_message_has_four_retries(clock: Clock) -> None:
 @pytest.mark.parametrize(
     "final", [TryAgain("klaviyo_denied", status=401), Refused("klaviyo", "create_event", status=400), KeyError("bug")]
 )
-def test_a_final_error_is_not_retried(clock: Clock, final: Exception) -> None:
+def test_a_final_error_is_not_retried(clock: FakeClock, final: Exception) -> None:
     """Only Unavailable is retried. After a final error the message may still make other calls."""
     with message_budget(Limits()) as budget:
         with pytest.raises(type(final)):
             call(WRITE, Pauses(), answers(final, "never asked"))
         assert call(READ, Pauses(), answers("answer")) == "answer"
-    assert (budget.calls, clock.slept) == ({"klaviyo": 1, "commercetools": 1}, [])
+    assert (budget.calls, clock.waits) == ({"klaviyo": 1, "commercetools": 1}, [])
 
 
 def _refused() -> Refused:
@@ -53,7 +54,7 @@ def _refused() -> Refused:
 
 
 @pytest.mark.parametrize("error", [broken, _refused], ids=["retried", "final"])
-def test_a_failed_call_frees_its_documents_immediately(clock: Clock, error: Callable[[], Exception]) -> None:
+def test_a_failed_call_frees_its_documents_immediately(clock: FakeClock, error: Callable[[], Exception]) -> None:
     """Garbage collection is not needed for it. In an outage every message fails, so they would pile up."""
     assert clock
 
@@ -80,41 +81,41 @@ def test_a_failed_call_frees_its_documents_immediately(clock: Clock, error: Call
 
 
 @pytest.mark.parametrize(("retry_after", "slept"), [(2.0, [2.0]), (5.0, [5.0])], ids=["short", "longest"])
-def test_retry_after_is_honoured(clock: Clock, retry_after: float, slept: list[float]) -> None:
+def test_retry_after_is_honoured(clock: FakeClock, retry_after: float, slept: list[float]) -> None:
     """Up to five seconds are waited."""
     with message_budget(Limits()):
         assert call(WRITE, Pauses(), answers(throttled(retry_after), "answer")) == "answer"
-    assert clock.slept == slept
+    assert clock.waits == slept
 
 
-def test_a_retry_after_of_zero_still_backs_off(clock: Clock) -> None:
+def test_a_retry_after_of_zero_still_backs_off(clock: FakeClock) -> None:
     """The usual backoff applies."""
     with message_budget(Limits()):
         assert call(WRITE, Pauses(), answers(Unavailable("klaviyo_error", retry_after=0.0), "answer")) == "answer"
-    assert clock.slept[0] > 0
+    assert clock.waits[0] > 0
 
 
 @pytest.mark.parametrize("retry_after", [5.1, 600.0])
-def test_a_long_retry_after_ends_the_message(clock: Clock, retry_after: float) -> None:
+def test_a_long_retry_after_ends_the_message(clock: FakeClock, retry_after: float) -> None:
     """The message goes back to Pub/Sub without waiting."""
     with message_budget(Limits()), pytest.raises(Unavailable):
         call(WRITE, Pauses(), answers(throttled(retry_after), "never asked"))
-    assert clock.slept == []
+    assert clock.waits == []
 
 
-def test_no_wait_and_no_call_beyond_the_deadline(clock: Clock) -> None:
+def test_no_wait_and_no_call_beyond_the_deadline(clock: FakeClock) -> None:
     """A wait that would outlast the message's time is not begun. After that time no call is made."""
     with message_budget(Limits(message_seconds=3.0, retry_after_max=5.0)):
         with pytest.raises(Unavailable):
             call(WRITE, Pauses(), answers(throttled(4.0), "never asked"))
-        assert clock.slept == []
+        assert clock.waits == []
     with message_budget(Limits(message_seconds=3.0)):
         clock.now += 3.0
         with pytest.raises(TryAgain, match="out_of_time"):
             call(WRITE, Pauses(), answers("never asked"))
 
 
-def test_timeouts_shrink_with_the_message(clock: Clock) -> None:
+def test_timeouts_shrink_with_the_message(clock: FakeClock) -> None:
     """The connect and read timeouts are at most the time left."""
     with message_budget(Limits(connect_timeout=3.0, read_timeout=10.0, message_seconds=25.0)) as budget:
         assert budget.admit(READ) == (3.0, 10.0)
