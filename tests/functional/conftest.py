@@ -22,6 +22,7 @@ import requests
 from click.testing import CliRunner, Result
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from clients.dead_letter import DeadLetters
 from commands.emulator import Emulator, EmulatorError, running_emulator
 from commands.processes import ROOT, Sandbox, running_sandbox
 from core.settings import Settings, load_settings
@@ -30,6 +31,7 @@ from sandbox.samples import ENVIRONMENT
 from tests.functional.body_checks import RecordingControl, SdkBodies, assert_contract_kept, assert_nothing_dropped
 from tests.functional.bulk_shop import fill
 from tests.functional.documents import customer
+from tests.functional.failure_cases import TOPIC, FakeTopic
 from tests.functional.job_runs import Job
 from tests.functional.lookup_shop import documents
 
@@ -269,6 +271,15 @@ def serve(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         _assert_log_is_safe(function, sandbox, capsys)
     assert isinstance(sandbox.klaviyo, RecordingControl)
     assert_nothing_dropped(given, sandbox.klaviyo.all_requests())
+
+
+@pytest.fixture
+def dead_letters(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
+    """A topic that receives all dead letters of the function servers that the test starts after it."""
+    topic = FakeTopic()
+    monkeypatch.setenv("DEAD_LETTER_TOPIC", TOPIC)
+    monkeypatch.setattr(DeadLetters, "_publisher", lambda _: topic)
+    return topic
 
 
 @pytest.fixture

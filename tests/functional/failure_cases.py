@@ -14,10 +14,8 @@ import klaviyo_api
 import openapi_client.api.catalogs_api
 import openapi_client.api.events_api
 import openapi_client.api.profiles_api
-import pytest
 
 import clients.commercetools_session
-from clients.dead_letter import DeadLetters
 from commands.processes import ROOT
 from sandbox.control import Control
 
@@ -113,14 +111,6 @@ class FakeTopic:
 
     def stop(self) -> None:
         """Do nothing: there is no thread to stop."""
-
-
-def fake_topic(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
-    """A topic that receives all dead letters of the function servers in this process."""
-    topic = FakeTopic()
-    monkeypatch.setenv("DEAD_LETTER_TOPIC", TOPIC)
-    monkeypatch.setattr(DeadLetters, "_publisher", lambda _: topic)
-    return topic
 
 
 def all_requests(*backends: Control) -> list[dict[str, Any]]:

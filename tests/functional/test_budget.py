@@ -21,18 +21,12 @@ from core.errors import TryAgain, Unavailable
 from handlers.services import Services
 from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Function, Serve
 from tests.functional.documents import category, change, customer, entry, line_item, message, order, product, variant
-from tests.functional.failure_cases import LIMITS, FakeTopic, Stopwatch, all_requests, fake_topic
+from tests.functional.failure_cases import LIMITS, FakeTopic, Stopwatch, all_requests
 
 pytestmark = pytest.mark.usefixtures("buyer")
 
 PARALLEL = 8
 RETRIES = 4
-
-
-@pytest.fixture
-def topic(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
-    """A fake dead-letter topic."""
-    return fake_topic(monkeypatch)
 
 
 @pytest.fixture
@@ -52,36 +46,36 @@ def _event_calls(sandbox: Sandbox) -> int:
 
 @pytest.mark.parametrize("status", [401, 503])
 def test_no_write_starts_after_a_failure_for_good(
-    status: int, sandbox: Sandbox, topic: FakeTopic, quick: Function
+    status: int, sandbox: Sandbox, dead_letters: FakeTopic, quick: Function
 ) -> None:
     """If the third event of an order with 50 line items fails for good, only the events in flight are finished."""
     sandbox.klaviyo.fail("^/api/events", status=status, skip=2)
     answer = quick.deliver(_placed(50))
     assert (answer.status, answer.outcome) == (REFUSED, "retried")
-    assert topic.published == []
+    assert dead_letters.published == []
     assert _event_calls(sandbox) <= 3 + PARALLEL + 1 + RETRIES
     assert answer.line["calls"]["klaviyo"] == _event_calls(sandbox)
 
 
-def test_a_refused_event_does_not_stop_the_others(sandbox: Sandbox, topic: FakeTopic, quick: Function) -> None:
+def test_a_refused_event_does_not_stop_the_others(sandbox: Sandbox, dead_letters: FakeTopic, quick: Function) -> None:
     """If Klaviyo refuses the third event of an order with 50 line items, the other 50 are sent once each."""
     sandbox.klaviyo.fail("^/api/events", status=400, skip=2, count=1)
     answer = quick.deliver(_placed(50))
     assert (answer.status, answer.outcome, answer.reason) == (ACKNOWLEDGED, "dead-lettered", "klaviyo_refused")
-    assert len(topic.published) == 1
+    assert len(dead_letters.published) == 1
     assert _event_calls(sandbox) == answer.line["calls"]["klaviyo"] == 51
     assert len(sandbox.klaviyo.state()["events"]) == 50
 
 
 @pytest.mark.parametrize("skip", [0, 1], ids=["from the first event on", "after Placed Order"])
 def test_all_calls_of_a_message_share_its_retries(
-    skip: int, sandbox: Sandbox, topic: FakeTopic, quick: Function
+    skip: int, sandbox: Sandbox, dead_letters: FakeTopic, quick: Function
 ) -> None:
     """If Klaviyo answers 503 to all events of an order with 20 line items, they share the message's four retries."""
     sandbox.klaviyo.fail("^/api/events", status=503, skip=skip)
     answer = quick.deliver(_placed(20))
     assert (answer.status, answer.outcome, answer.reason) == (REFUSED, "retried", "klaviyo_error")
-    assert topic.published == []
+    assert dead_letters.published == []
     assert _event_calls(sandbox) <= skip + PARALLEL + 1 + RETRIES
 
 

@@ -11,7 +11,7 @@ from commands.processes import Sandbox
 from tests.functional.call_counts import measured
 from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Answer, Function, Serve
 from tests.functional.documents import category, change, message, product, recent
-from tests.functional.failure_cases import FakeTopic, Stopwatch, fake_topic
+from tests.functional.failure_cases import FakeTopic, Stopwatch
 from tests.functional.races import deliver_while, push_body
 
 MOVED = change("ResourceUpdated", "category", "bags", version=2)
@@ -22,12 +22,6 @@ TREE = [
     category("bags", "Bags", ancestors=["women", "more"]),
     category("totes", "Totes", ancestors=["women", "more", "bags"]),
 ]
-
-
-@pytest.fixture
-def topic(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
-    """A fake dead-letter topic."""
-    return fake_topic(monkeypatch)
 
 
 def _fill(sandbox: Sandbox, function: Function, products: Mapping[str, Sequence[str]]) -> None:
@@ -136,7 +130,7 @@ def test_a_large_branch_takes_several_deliveries(
     assert [call["operation"] for call in calls].count("update_catalog_category") == 2
 
 
-def test_a_refused_item_delays_the_new_name(sandbox: Sandbox, topic: FakeTopic, function: Function) -> None:
+def test_a_refused_item_delays_the_new_name(sandbox: Sandbox, dead_letters: FakeTopic, function: Function) -> None:
     """If an item is refused, the others move and the message is dead-lettered. A replay finishes the branch."""
     _fill(sandbox, function, {"bag-1": ["bags"], "bag-2": ["totes"], "bag-3": ["bags"]})
     _move(sandbox, "men")
@@ -147,7 +141,7 @@ def test_a_refused_item_delays_the_new_name(sandbox: Sandbox, topic: FakeTopic, 
         "dead-lettered",
         "item of product bag-1",
     )
-    assert len(topic.published) == 1
+    assert len(dead_letters.published) == 1
     assert [own for own, categories in _item_categories(sandbox).items() if "men" in categories] == ["bag-2", "bag-3"]
     names = sandbox.klaviyo.state()["categories"]
     assert (names["bags"], names["totes"]) == ("Women > More > Bags", "Men > Bags > Totes")
@@ -168,7 +162,9 @@ def test_a_new_parents_message_that_comes_first(sandbox: Sandbox, function: Func
     assert sandbox.klaviyo.state()["categories"]["totes"] == "Gents > Bags > Totes"
 
 
-def test_a_refused_item_delays_a_moved_descendants_name(sandbox: Sandbox, topic: FakeTopic, serve: Serve) -> None:
+def test_a_refused_item_delays_a_moved_descendants_name(
+    sandbox: Sandbox, dead_letters: FakeTopic, serve: Serve
+) -> None:
     """If the new parent's message can't move an item, the moved category's own message still finds it to move."""
     _fill(sandbox, serve(), {"bag": ["bags"]})
     function = serve()
@@ -176,7 +172,7 @@ def test_a_refused_item_delays_a_moved_descendants_name(sandbox: Sandbox, topic:
     sandbox.commercetools.patch("categories", "men", {"name": {"en-US": "Gents"}})
     sandbox.klaviyo.fail("catalog-items/", method="PATCH", status=400)
     answer = function.deliver(change("ResourceUpdated", "category", "men", version=2))
-    assert (answer.outcome, len(topic.published)) == ("dead-lettered", 1)
+    assert (answer.outcome, len(dead_letters.published)) == ("dead-lettered", 1)
     names = sandbox.klaviyo.state()["categories"]
     assert (names["men"], names["bags"]) == ("Men", "Women > More > Bags")
     sandbox.klaviyo.clear_failures()

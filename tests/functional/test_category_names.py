@@ -10,17 +10,11 @@ import pytest
 from commands.processes import Sandbox
 from tests.functional.conftest import ACKNOWLEDGED, Function, Serve
 from tests.functional.documents import category, change, message, product, recent, reference
-from tests.functional.failure_cases import FakeTopic, fake_topic
+from tests.functional.failure_cases import FakeTopic
 from tests.functional.races import deliver_while, push_body
 
 CHANGED = change("ResourceUpdated", "category", "women")
 CREATED = message("CategoryCreated", "category", "women")
-
-
-@pytest.fixture
-def topic(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
-    """A fake dead-letter topic."""
-    return fake_topic(monkeypatch)
 
 
 def _names(sandbox: Sandbox) -> Mapping[str, str]:
@@ -178,7 +172,9 @@ def test_a_descendant_last_named_by_an_older_message(sandbox: Sandbox, serve: Se
     assert _names(sandbox) == {"women": "Ladies", "bags": "Ladies > Bags"}
 
 
-def test_a_refused_descendant_delays_the_own_name(sandbox: Sandbox, topic: FakeTopic, function: Function) -> None:
+def test_a_refused_descendant_delays_the_own_name(
+    sandbox: Sandbox, dead_letters: FakeTopic, function: Function
+) -> None:
     """If a descendant is refused, its siblings are renamed and the log names it. A replay finishes the branch."""
     tree = [category("women", "Women"), *(category(name, name, ancestors=["women"]) for name in ("bags", "shoes"))]
     sandbox.commercetools.put_all({"categories": tree})
@@ -188,7 +184,7 @@ def test_a_refused_descendant_delays_the_own_name(sandbox: Sandbox, topic: FakeT
     sandbox.klaviyo.fail("catalog-categories/[^/]*bags", method="PATCH", status=400)
     answer = function.deliver(CHANGED)
     assert (answer.outcome, answer.line["part"]) == ("dead-lettered", "category bags")
-    assert len(topic.published) == 1
+    assert len(dead_letters.published) == 1
     assert _names(sandbox) == {"women": "Women", "bags": "Women > bags", "shoes": "Ladies > shoes"}
     sandbox.klaviyo.clear_failures()
     assert function.deliver(CHANGED).outcome == "synced"

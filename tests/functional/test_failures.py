@@ -20,7 +20,6 @@ from tests.functional.failure_cases import (
     FakeTopic,
     Stopwatch,
     all_requests,
-    fake_topic,
     fault_options,
     table_rows,
 )
@@ -39,12 +38,6 @@ _HEALTHY_REQUESTS = 3
 _MAX_REQUESTS = _HEALTHY_REQUESTS + 10
 
 Settings = Callable[[str], str]
-
-
-@pytest.fixture
-def dead_letters(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
-    """A stand-in for the dead-letter topic."""
-    return fake_topic(monkeypatch)
 
 
 def _assert_as_documented(sandbox: Sandbox, dead_letters: FakeTopic, answer: Answer, row: tuple[str, ...]) -> None:

@@ -28,7 +28,7 @@ from tests.functional.documents import (
     too_large,
     transaction,
 )
-from tests.functional.failure_cases import FakeTopic, fake_topic
+from tests.functional.failure_cases import FakeTopic
 from tests.functional.races import PATIENCE, push
 
 EMAIL = "mirabel@example.com"
@@ -65,12 +65,6 @@ def ordered(sandbox: Sandbox) -> Sandbox:
     sandbox.commercetools.put("orders", ORDER)
     sandbox.commercetools.put("payments", payment())
     return sandbox
-
-
-@pytest.fixture
-def dead_letters(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
-    """A stand-in for the dead-letter topic."""
-    return fake_topic(monkeypatch)
 
 
 def _person(sandbox: Sandbox) -> tuple[Any, ...]:

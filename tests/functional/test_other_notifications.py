@@ -7,14 +7,7 @@ import pytest
 from commands.processes import Sandbox
 from tests.functional.conftest import ACKNOWLEDGED, Function
 from tests.functional.documents import PROJECT, reference
-from tests.functional.failure_cases import FakeTopic, fake_topic
-
-
-@pytest.fixture
-def dead_letters(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
-    """A stand-in for the dead-letter topic."""
-    return fake_topic(monkeypatch)
-
+from tests.functional.failure_cases import FakeTopic
 
 NEW_KINDS: dict[str, dict[str, Any]] = {
     "with a resource": {"notificationType": "ResourceArchived", "resource": reference("product", "product-1")},

@@ -25,7 +25,7 @@ from tests.functional.documents import (
     transaction,
     variant,
 )
-from tests.functional.failure_cases import FakeTopic, fake_topic, table_rows
+from tests.functional.failure_cases import FakeTopic, table_rows
 
 pytestmark = pytest.mark.usefixtures("buyer")
 
@@ -94,12 +94,6 @@ def _enveloped(data: str) -> bytes:
     return json.dumps(
         {"message": {"data": data, "messageId": "1"}, "subscription": "projects/p/subscriptions/s"}
     ).encode()
-
-
-@pytest.fixture
-def dead_letters(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
-    """A stand-in for the dead-letter topic."""
-    return fake_topic(monkeypatch)
 
 
 def _assert_next_message_is_synced(

@@ -9,17 +9,11 @@ import pytest
 from commands.processes import Sandbox
 from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Function
 from tests.functional.documents import customer, entry, line_item, message, money, order, product, variant
-from tests.functional.failure_cases import FakeTopic, fake_topic
+from tests.functional.failure_cases import FakeTopic
 from tests.functional.races import deliver_while
 
 EVENTS = "^/api/events"
 LINES = 12
-
-
-@pytest.fixture
-def dead_letters(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
-    """A stand-in for the dead-letter topic."""
-    return fake_topic(monkeypatch)
 
 
 def _placed(sandbox: Sandbox) -> dict[str, Any]:

@@ -10,19 +10,13 @@ import pytest
 from commands.processes import Sandbox
 from tests.functional.conftest import REFUSED, Function, Serve
 from tests.functional.documents import change, customer
-from tests.functional.failure_cases import LIMITS, FakeTopic, Stopwatch, fake_topic
+from tests.functional.failure_cases import LIMITS, FakeTopic, Stopwatch
 
 THREADS = 32
 SECONDS = 20.0
 LIFETIME = 2.0
 TOKEN = "^/oauth/token"
 READS = "^/shop/"
-
-
-@pytest.fixture
-def dead_letters(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
-    """The dead-letter topic."""
-    return fake_topic(monkeypatch)
 
 
 @pytest.fixture
