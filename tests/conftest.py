@@ -1,4 +1,4 @@
-"""Setup for every test."""
+"""Settings of pytest and Hypothesis, and a check after each test that it left the environment unchanged."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ _SET_BY_OTHERS = frozenset({"PYTEST_CURRENT_TEST", "OAUTHLIB_INSECURE_TRANSPORT"
 """Set by pytest and, to allow the sandbox's http, by the commercetools session."""
 
 _PROPERTY_TEST_SECONDS = 600
-"""More than the five minutes that Hypothesis may take to find the smallest input that fails: it could not be shown."""
+"""Hypothesis looks for the smallest failing input for up to five minutes. A shorter limit would hide that input."""
 
 hypothesis.settings.register_profile("suite", deadline=None)
 hypothesis.settings.register_profile("search", deadline=None, max_examples=10_000)

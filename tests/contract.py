@@ -1,4 +1,4 @@
-"""Klaviyo's API contract, to validate bodies against. It is read from a reference folder next to this project.
+"""Klaviyo's API contract, to validate bodies with. It is read from a reference folder next to this project.
 
 Without that folder, tests that need the contract are skipped. With REQUIRE_CONTRACT set, as in CI, they fail.
 """
@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-CONTRACT = Path(__file__).parents[1].parent / "shared/reference/klaviyo-contract.json"
+CONTRACT = Path(__file__).parents[2] / "shared/reference/klaviyo-contract.json"
 
 IS_CHECKED = CONTRACT.exists() or bool(os.environ.get("REQUIRE_CONTRACT"))
 """True if bodies are validated against the contract."""

@@ -6,7 +6,7 @@ import threading
 class FakeClock(threading.Event):
     """A clock and a stop signal. Each wait or sleep returns immediately and moves the clock forward.
 
-    The signal is only set if the test sets it. Also replaces the module `time`.
+    The signal is set only if the test sets it. The clock can also replace the module `time`.
     """
 
     def __init__(self) -> None:
@@ -20,12 +20,18 @@ class FakeClock(threading.Event):
         """The time in seconds."""
         return self.now
 
+    def time(self) -> float:
+        """The same time, for code that reads `time.time`."""
+        return self.now
+
     def sleep(self, seconds: float) -> None:
         """Move the clock forward."""
         self.waits.append(seconds)
         self.now += seconds
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Move the clock forward and return False, as after a timeout."""
+        """Return True if the signal is set. Otherwise move the clock forward and return False, as after a timeout."""
+        if self.is_set():
+            return True
         self.sleep(timeout or 0.0)
         return False

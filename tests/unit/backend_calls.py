@@ -25,10 +25,10 @@ def answers(*outcomes: Any) -> Callable[[Timeouts], Any]:
 
 
 def throttled(retry_after: float | None = None) -> Unavailable:
-    """A 429 answer."""
+    """The error of a 429 answer."""
     return Unavailable("throttled", status=429, retry_after=retry_after)
 
 
 def broken() -> Unavailable:
-    """A 500 answer."""
+    """The error of a 500 answer."""
     return Unavailable("klaviyo_error", status=500)

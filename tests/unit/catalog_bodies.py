@@ -19,25 +19,25 @@ def at(kind: str, external_id: str, rest: str = "") -> str:
 
 
 def references(names: list[str]) -> dict[str, Any]:
-    """References to categories."""
+    """The body that names these categories."""
     return {"data": [{"type": "catalog-category", "id": compound(name)} for name in names]}
 
 
 def category(external_id: str) -> dict[str, Any]:
-    """A new category."""
+    """Body of a new category."""
     attributes = {"external_id": external_id, "name": external_id.title()}
     return {"data": {"type": "catalog-category", "attributes": attributes}}
 
 
 def item(external_id: str, categories: list[str] | None = None, **attributes: Any) -> dict[str, Any]:
-    """A new item."""
+    """Body of a new item."""
     related = {} if categories is None else {"relationships": {"categories": references(categories)}}
     given = {"external_id": external_id, "title": "Tote", "description": "", "url": "None", **attributes}
     return {"data": {"type": "catalog-item", "attributes": given, **related}}
 
 
 def variant(name: str, of: str = "p1", **attributes: Any) -> dict[str, Any]:
-    """A new variant."""
+    """Body of a new variant."""
     given = {
         "external_id": name,
         "title": "Tote",

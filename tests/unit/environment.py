@@ -14,6 +14,7 @@ ENVIRONMENT = {
     "CT_API_CLIENT": json.dumps({"clientId": "client", "secret": SECRET}),
     "KLAVIYO_AUTH_KEY": SECRET,
 }
+"""The required variables, with valid values."""
 OPTIONAL = (
     "CT_SCOPES", "KLAVIYO_API_URL", "APP_TYPE", "PUB_SUB_PORT", "SKIP_BASE64_ENCODING", "PREFERRED_LOCALE",
     "PREFERRED_CURRENCY", "PRODUCT_URL_TEMPLATE", "DEAD_LETTER_TOPIC", "SYNC_CONFIG", "THREADS", "SYNC",
@@ -21,3 +22,4 @@ OPTIONAL = (
 )  # fmt: skip
 
 Load = Callable[..., Settings]
+"""Loads the settings from `ENVIRONMENT` with the given changes."""

@@ -1,4 +1,4 @@
-"""An order with everything in it, and what its events contain."""
+"""An order that uses every kind of field, and the properties that its events have."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -138,12 +138,12 @@ SCHEMA_FIELDS = {
 
 
 def order(**fields: Any) -> Any:
-    """The order with other fields."""
+    """The order, with these fields replaced."""
     return {**ORDER, **fields}
 
 
 def owned(document: Any, details: OrderDetails = DETAILS) -> OwnedOrder:
-    """An order with the profile that its events belong to."""
+    """An order with the profile and the details that its events need."""
     customer_id, email = document.get("customerId"), document.get("customerEmail")
     person = customer_in_event({"id": customer_id, "email": email}) if customer_id else guest_in_event(document)
     return OwnedOrder(document, person, details)

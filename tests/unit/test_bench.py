@@ -3,6 +3,7 @@
 import base64
 import json
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -102,7 +103,7 @@ def test_lean_answers_are_complete() -> None:
     assert json.loads(body)["id"] == own_id
 
 
-def test_lean_klaviyo_answers_with_the_variants_before_the_change() -> None:
+def test_lean_klaviyo_answers_with_the_variants_of_an_item() -> None:
     """All ten variants, with the requested fields only."""
     own_id = resource_id(10, 42)
     target = f"/api/catalog-items/$custom:::$default:::{own_id}/variants?fields[catalog-variant]=sku,price"
@@ -114,8 +115,8 @@ def test_lean_klaviyo_answers_with_the_variants_before_the_change() -> None:
 
 
 @pytest.mark.parametrize("answer_to", [commercetools_answer, klaviyo_answer])
-def test_unsupported_calls_are_counted(answer_to: type) -> None:
-    """A call that the lean stand-ins don't support counts as `unknown`."""
+def test_unsupported_calls_are_unknown(answer_to: Callable[[bytes, bytes], tuple[str, bytes]]) -> None:
+    """The benchmark counts a call that the lean stand-ins don't support as `unknown`."""
     assert answer_to(b"PUT", b"/shop/anything/else")[0] == "unknown"
 
 
@@ -177,8 +178,8 @@ def test_the_plot_shows_every_mix() -> None:
         assert next(iter(saturating_rates(shares))) in picture
 
 
-def test_the_plan_beyond_the_limits() -> None:
-    """A minute at twice the limits has twice as many calls per operation as Klaviyo allows."""
+def test_a_plan_at_twice_the_limits() -> None:
+    """The messages of one minute cause twice as many calls per operation as Klaviyo allows."""
     counts = Counter[str]()
     for message in plan(60, 2):
         match message.kind:
@@ -194,7 +195,7 @@ def test_the_plan_beyond_the_limits() -> None:
     }
 
 
-def test_losses() -> None:
+def test_writes_that_klaviyo_lacks_are_losses() -> None:
     """If nothing was written, everything is lost."""
     messages = [Message("customer updated", 1, 0), Message("order created", 2, 5), Message("product published", 3, 2)]
     nothing: dict[str, list[str]] = {name: [] for name in ("events", "profiles", "items", "variants")}

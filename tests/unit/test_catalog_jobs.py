@@ -35,7 +35,7 @@ def test_the_size_of_a_row_is_that_of_its_json_in_utf_8() -> None:
 
 
 class FakeCalls:
-    """Answers calls as Klaviyo would."""
+    """Gives the same answer to each call."""
 
     def __init__(self, answer: Any) -> None:
         self._answer = answer
@@ -45,7 +45,7 @@ class FakeCalls:
         return self._answer
 
     def pages(self, _group: str, operation: str, **options: Any) -> Any:
-        """Answer the list of jobs with a status."""
+        """Answer the list of jobs, filtered by status."""
         assert operation == "get_bulk_create_catalog_items_jobs"
         status = options["filter"].split('"')[1]
         return [one for one in self._answer if one["attributes"]["status"] == status]
@@ -92,8 +92,8 @@ def test_a_cancelled_job_failed() -> None:
     assert _state(status="cancelled", total_count=2, completed_count=2) == JobState(is_open=False, all_succeeded=False)
 
 
-def test_an_unknown_job_has_no_state() -> None:
-    """An answer that is not a job's raises TryAgain, so the job is read again."""
+def test_an_unknown_job_has_no_state_and_another_answer_is_read_again() -> None:
+    """For a job that Klaviyo does not know, the state is None. An answer that is no job raises TryAgain."""
     assert _jobs(None).state(ITEMS, "job") is None
     with pytest.raises(TryAgain):
         _jobs({"data": {}}).state(ITEMS, "job")

@@ -1,5 +1,6 @@
 """The shop's answer about consent: from field values, groups, times, messages and the box at checkout."""
 
+from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -85,12 +86,14 @@ def test_the_time_of_a_yes_is_consented_at() -> None:
 
 def test_a_consent_time_in_the_future_is_capped_or_ignored() -> None:
     """The shop's clock may be a few seconds ahead: then now counts. A time further ahead is ignored."""
-    now = datetime.now(UTC)
-    for ahead, latest in ((timedelta(seconds=3), now + timedelta(seconds=1)), (timedelta(hours=1), AT)):
-        no = with_fields(newsletter=False, at=(now + ahead).isoformat())
-        at = shop_answer(no, "custom.newsletter", RULES, MessageAnswer(False, AT, False)).at
-        assert at is not None
-        assert AT <= at <= latest
+    before = datetime.now(UTC)
+
+    def time_of_a_no(ahead: timedelta) -> Any:
+        no = with_fields(newsletter=False, at=(before + ahead).isoformat())
+        return shop_answer(no, "custom.newsletter", RULES, MessageAnswer(False, AT, False)).at
+
+    assert before <= time_of_a_no(timedelta(seconds=3)) <= datetime.now(UTC)
+    assert time_of_a_no(timedelta(hours=1)) == AT
 
 
 def _added(value: Any) -> dict[str, Any]:
@@ -101,7 +104,7 @@ def _changed(value: Any, previous: Any) -> dict[str, Any]:
     return {**_added(value), "previousValue": previous}
 
 
-def _typed(previous_type: str = "", **fields: Any) -> dict[str, Any]:
+def _type_set(previous_type: str = "", **fields: Any) -> dict[str, Any]:
     return {"customFields": {"fields": fields}, **({"previousTypeId": previous_type} if previous_type else {})}
 
 
@@ -116,16 +119,16 @@ def _typed(previous_type: str = "", **fields: Any) -> dict[str, Any]:
         (_changed("yes", True), (True, None)),
         (_changed("opt-out", "no"), (False, None)),
         (_changed("maybe", True), (None, AT)),
-        (_typed(newsletter=True), (True, AT)),
-        (_typed(newsletter=False), (False, None)),
-        (_typed("type-0", newsletter=True), (True, None)),
-        (_typed(other=True), None),
+        (_type_set(newsletter=True), (True, AT)),
+        (_type_set(newsletter=False), (False, None)),
+        (_type_set("type-0", newsletter=True), (True, None)),
+        (_type_set(other=True), None),
         ({"name": "other", "value": True}, None),
         ({}, None),
     ],
 )
 def test_answer_of_a_field_message(payload: Any, expected: tuple[Any, Any] | None) -> None:
-    """It has a time only if the answer changed: not for a first `false`, a synonym or another custom type."""
+    """The answer has a time only if it changed: not for a first `false`, a synonym or another custom type."""
     found = answer_from_field_message(payload, "custom.newsletter", AT, RULES)
     assert (found and (found.answer, found.at)) == expected
 
@@ -191,7 +194,7 @@ def test_group_membership(customer: Any, member: bool | None) -> None:  # noqa: 
     ],
 )
 def test_answer_of_a_group_message(name: str, payload: Any, expected: tuple[Any, Any] | None) -> None:
-    """It has a time if the message names the group that was joined or left, and none if it only lists the groups."""
+    """The answer has a time if the message names the group joined or left, and none if it only lists the groups."""
     found = answer_from_group_message(name, payload, "g", AT)
     assert (found and (found.answer, found.at)) == expected
 
@@ -259,14 +262,14 @@ def test_consent_messages_are_consumed_only_if_needed() -> None:
 
 
 def test_consent_differences_for_a_report() -> None:
-    """A difference names both sides, what the next update would do, and why. It holds no personal data."""
+    """A difference names both sides, what the next update would do, and why, and holds nothing else."""
     settings = settings_with({"consent": {"email": "custom.newsletter", "sms": "custom.texts"}})
 
     def found(consent: str, **fields: Any) -> Any:
         marketing = {"consent": consent, "consent_timestamp": AT.isoformat(), "custom_method_detail": "Footer"}
         attributes = {"email": "a@x.io", "subscriptions": {"email": {"marketing": marketing}}}
         differences = consent_difference(with_fields(**fields), attributes, settings, LATER)
-        return [(one.channel, one.wanted, one.found, one.action, one.reason) for one in differences]
+        return [astuple(one) for one in differences]
 
     assert found("SUBSCRIBED", newsletter=True) == found("UNSUBSCRIBED", newsletter=False) == found("SUBSCRIBED") == []
     assert found("UNSUBSCRIBED", newsletter=True) == [("email", "yes", "UNSUBSCRIBED", "nothing", Reason.NO_TIME)]
@@ -277,12 +280,12 @@ def test_consent_differences_for_a_report() -> None:
     assert consent_difference(with_fields(newsletter=True), {"email": "a@x.io"}, settings) == ()
 
 
-@pytest.mark.parametrize(("place", "read"), [("group:newsletter", False), ("group:newsletter", True)])
-def test_a_missing_group_membership_may_be_a_later_no(place: str, *, read: bool) -> None:
+@pytest.mark.parametrize("is_read", [False, True])
+def test_a_missing_group_membership_may_be_a_later_no(*, is_read: bool) -> None:
     """The same holds if the key of the customer's group could not be read, so that membership is unknown."""
-    group = {"typeId": "customer-group", "id": "g", **({"obj": {"key": "vip"}} if read else {})}
+    group = {"typeId": "customer-group", "id": "g", **({"obj": {"key": "vip"}} if is_read else {})}
     customer: Any = {"id": "c", "customerGroup": group, "lastModifiedAt": LATER.isoformat()}
-    rules = ConsentRules(email=place, orders="custom.newsletter")
+    rules = ConsentRules(email="group:newsletter", orders="custom.newsletter")
     assert may_have_declined_since(customer, AT, rules)
     assert not may_have_declined_since(customer, LATER + timedelta(hours=1), rules)
 

@@ -170,7 +170,7 @@ def test_consent_without_a_time_is_never_overridden() -> None:
     ],
 )
 def test_a_yes_must_be_newer_than_every_no(other: str | None, action: str) -> None:
-    """A yes that is older than one of several noes changes nothing, nor does one if a no has no time."""
+    """A yes changes nothing if any no is newer, or has no time."""
     suppression = [{"reason": "USER_SUPPRESSED", "timestamp": other}]
     attributes = profile_with("email", "UNSUBSCRIBED")
     attributes["subscriptions"]["email"]["marketing"]["suppression"] = suppression
@@ -277,7 +277,7 @@ def test_an_empty_source_matches_nothing() -> None:
 def test_the_marker_shows_what_we_did_before(
     marker: str, consent: str, wanted: ShopAnswer, action: str, reason: Reason
 ) -> None:
-    """The profile does not show it: Klaviyo processes jobs later, and double opt-in leaves the profile unchanged."""
+    """The consent does not show it: Klaviyo processes jobs later, and double opt-in leaves the consent unchanged."""
     attributes = profile_with("email", consent, source="commercetools")
     attributes["properties"] = {"ct_consent_email": marker}
     decision = decide(wanted, klaviyo_consent(attributes, "email"), ConsentRules(), NOW)
