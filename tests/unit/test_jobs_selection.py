@@ -66,7 +66,7 @@ def test_no_window_without_orders() -> None:
 
 
 def test_ids_of_an_errors_file(tmp_path: Path) -> None:
-    """Each line names its pass. A duplicate id counts once. Lines of passes that are not selected are skipped."""
+    """Each line names its pass. The first line of an id counts. Ids are sorted, and other passes' lines are skipped."""
     file = tmp_path / "errors.jsonl"
     since = "2026-05-01T08:00:00+00:00"
     file.write_text(

@@ -165,6 +165,7 @@ def test_after_a_signal_the_file_is_written_once_more(path: Path, clock: FakeClo
     state.beat()
     assert path.read_text(encoding="utf-8") == before
     state.release()
+    assert path.read_text(encoding="utf-8") != before
     assert clock.monotonic() == asked_at
 
 
@@ -201,9 +202,11 @@ def test_the_file_is_created_on_a_bucket_without_links(path: Path, monkeypatch: 
 def test_a_run_stops_when_another_has_taken_over_its_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that was wrongly taken for dead stops at its next write, and leaves the file to the other run."""
     state = _claimed(path)
+    before = path.read_text(encoding="utf-8")
     monkeypatch.setattr(jobs.state, "_CLAIM", "another's")
     with pytest.raises(LostStateError, match="was taken over by another run"):
         state.write()
+    assert path.read_text(encoding="utf-8") == before
 
 
 @pytest.mark.parametrize(

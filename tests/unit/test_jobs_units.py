@@ -67,7 +67,7 @@ def test_attempts_know_when_the_first_one_began() -> None:
 
 @pytest.mark.parametrize("error", [TryAgain("klaviyo_error", status=500), RuntimeError("Jane Doe")], ids=["500", "bug"])
 def test_a_unit_fails_for_good_while_others_succeed(error: Exception) -> None:
-    """After five attempts the unit is at fault. The errors file gets an entry, without the error's text."""
+    """After five attempts the unit is at fault. The failure for the errors file lacks the error's text."""
     health = Health()
     attempts = 0
 

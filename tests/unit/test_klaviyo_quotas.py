@@ -31,7 +31,7 @@ def _quotas(share: float, time: FakeClock) -> KlaviyoQuotas:
 
 
 def _sent_within(quotas: KlaviyoQuotas, time: FakeClock, operation: Operation, seconds: float) -> list[float]:
-    """Send times of calls that are made one after the other, without a pause."""
+    """Send times of calls that a caller makes as fast as it may, for this many seconds."""
     times = []
     while time.now < 1000.0 + seconds:
         quotas.admit(operation)
@@ -40,7 +40,7 @@ def _sent_within(quotas: KlaviyoQuotas, time: FakeClock, operation: Operation, s
 
 
 def _max_within(times: list[float], length: float) -> int:
-    """Most calls within any window of this length."""
+    """Most calls within a window of this length, over some 200 windows that begin with a call."""
     return max(sum(begin <= one < begin + length for one in times) for begin in times[:: max(1, len(times) // 200)])
 
 
@@ -82,8 +82,8 @@ def test_the_share_is_no_limit_while_plenty_is_left() -> None:
     assert time.now - before > 5
 
 
-def _minutes(instances: int, share: float, minutes: int) -> list[int]:
-    """Calls that busy instances send in each minute, if Klaviyo reports after each call what is left of the minute."""
+def _sent_per_minute(instances: int, share: float, minutes: int) -> list[int]:
+    """Calls that busy instances send together in each minute. Klaviyo reports after each call how many are left."""
     time = FakeClock()
     quota = QUOTAS[UPSERT.name]
     all_quotas = [_quotas(share, time) for _ in range(instances)]
@@ -106,13 +106,13 @@ def _minutes(instances: int, share: float, minutes: int) -> list[int]:
 
 def test_a_lone_instance_uses_the_whole_quota() -> None:
     """If the other four of five instances are idle, the fifth uses the whole quota of each minute."""
-    assert min(_minutes(1, 0.2, 3)) > 750 * 0.95
+    assert min(_sent_per_minute(1, 0.2, 3)) > 750 * 0.95
 
 
 @pytest.mark.parametrize(("instances", "share"), [(2, 0.2), (5, 0.2), (10, 0.1)])
 def test_busy_instances_share_the_quota(instances: int, share: float) -> None:
     """Together they use the whole quota, and exceed it by at most 2 %."""
-    assert all(750 * 0.95 < sent <= 750 * 1.02 for sent in _minutes(instances, share, 3))
+    assert all(750 * 0.95 < sent <= 750 * 1.02 for sent in _sent_per_minute(instances, share, 3))
 
 
 def test_patience_grows_with_the_first_write() -> None:
@@ -160,9 +160,10 @@ def test_a_reported_limit_replaces_the_documented_one() -> None:
 
 
 def test_slots_count_in_their_minute_whatever_the_order_they_were_reserved_in() -> None:
-    """Five calls wait for 1007, when the next minute should begin. It begins early, and eight calls overtake them.
+    """A call counts in the minute in which it is sent.
 
-    Nothing is known of the account's minute after 1065.5, so the instance gets its share of the minute after 1007: 150.
+    Five calls wait for 1007, when Klaviyo's next minute should begin. It begins at 1005.5, and eight later calls are
+    sent before them. From 1007 to 1067 the instance still sends no more than its share of a minute, which is 150.
     """
     time = FakeClock()
     waits: list[float] = []

@@ -10,7 +10,6 @@ import pytest
 from core.errors import TryAgain
 from core.locks import KeyedLocks
 
-FOREVER = float("inf")
 LONG = 10.0
 
 
@@ -59,7 +58,7 @@ def test_a_key_still_taken_at_the_deadline_raises_try_again() -> None:
 
 
 def test_keys_are_acquired_in_sorted_order() -> None:
-    """In whatever order they are given, "a" comes before "b", so two calls that need both can't deadlock."""
+    """Two calls that need both keys can't deadlock, in whatever order they name them."""
     locks = KeyedLocks()
     with ThreadPoolExecutor(1) as pool:
         with locks.hold(["b"], _soon()):

@@ -32,7 +32,7 @@ def _order() -> Any:
 
 
 def _shipped_parcels(order: Any) -> list[ShippedParcel]:
-    return [ShippedParcel(its, one, LATER) for one in shipments(order) for its in one.parcels]
+    return [ShippedParcel(one, shipment, LATER) for shipment in shipments(order) for one in shipment.parcels]
 
 
 def test_events_built_together_equal_those_built_one_by_one() -> None:

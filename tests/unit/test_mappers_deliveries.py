@@ -74,7 +74,10 @@ def test_a_tracking_link_of_a_sparse_order() -> None:
     ],
 )
 def test_units_still_to_ship(deliveries: list[Any], remaining: int) -> None:
-    """Of two and three ordered units, those in deliveries are shipped, or those in their parcels if that is more."""
+    """Of the order's two lines, two and three units were ordered.
+
+    Shipped are the units that a delivery lists, or that its parcels list if those are more. Return labels don't count.
+    """
     order: Any = shipped_order(*deliveries)
     assert remaining_count(order) == remaining
     several: Any = shipped_order(shippingInfo=None, shipping=[{"shippingInfo": method(one)} for one in deliveries])
@@ -97,7 +100,7 @@ def test_units_still_to_ship(deliveries: list[Any], remaining: int) -> None:
     ],
 )
 def test_value_of_a_part_of_a_line(price: Any, units: int, quantity: int, cents: int | None) -> None:
-    """It is rounded half up to the currency's minor unit. Without a price there is none."""
+    """It is rounded half up to the currency's minor unit. There is none without a price or units."""
     part = Part({"id": "line-1", "quantity": units, "totalPrice": price}, quantity)
     money = part.money
     assert (money["centAmount"] if money else None) == cents

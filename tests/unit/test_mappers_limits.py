@@ -144,7 +144,7 @@ def test_a_profile_without_large_properties_has_its_largest_text_shortened() -> 
 
 
 def test_metadata_is_flat_and_small_enough() -> None:
-    """Nested values become JSON strings. The largest table is left out first."""
+    """Nested values become JSON strings. The largest value is left out first."""
     cut, cuts = fit_metadata({"table": {"a": 1}, "large": "x" * 60_000, "larger": "y" * 61_000})
     assert cut == {"table": '{"a": 1}', "large": "x" * 60_000}
     assert cuts == ("custom_metadata.larger: left out, over the size limit",)

@@ -42,7 +42,10 @@ def test_a_placed_order_has_raw_custom_and_schema_fields() -> None:
 
 
 def test_each_line_item_is_an_ordered_product() -> None:
-    """It is unique by the line item, a second later, and valued at the row total. Custom line items are no products."""
+    """Its id is the line item's, its time a second after the order's, its value the row total.
+
+    Custom line items are no products.
+    """
     events = [mapped.body["data"]["attributes"] for mapped in ordered_products(owned(ORDER), SETTINGS, now=NOW)]
     assert [event["unique_id"] for event in events] == ["li1", "li2"]
     assert {event["time"] for event in events} == {"2026-05-01T10:00:01.250000+00:00"}

@@ -141,7 +141,10 @@ BERLIN, PARIS, GENERAL = _entry(3, "berlin"), _entry(4, "paris"), _entry(8)
 def test_stock_is_the_sum_of_the_relevant_entries(
     entries: Any, channels: tuple[str, ...], quantity: int, policy: int
 ) -> None:
-    """Those of the configured channels, else the one without a channel, else all. Without any, stock is untracked."""
+    """If channels are configured, only their entries count. If not, those without a channel count, or else all.
+
+    If no entry counts, stock is not tracked.
+    """
     assert entry_stock(entries, channels) == {"inventory_quantity": quantity, "inventory_policy": policy}
 
 
@@ -164,13 +167,13 @@ def test_price_before_the_discount(
     amount: Any,
     before: Any,
 ) -> None:
-    """It exists only if the discount lowers the price, and only if the discounted value is shown."""
+    """There is one only if the discount lowers the price and the discounted value is shown."""
     rules = settings_with({"price": {"discounted": discounted}}).sync.price
     assert (price_amount(shown, rules), amount_before_discount(shown, rules)) == (amount, before)
 
 
 def test_the_price_before_the_discount_is_in_the_metadata() -> None:
-    """The price shown has it as a number under the configured key. Without a key it is left out."""
+    """It is a number under the key that `compare_at` names. Without that key, or without discounts, it is left out."""
     tables = price_tables([SALE], settings_with(), NOW)
     assert tables["compare_at_price"] == 119
     assert '"price_DE":89' in tables["price_json"]
@@ -180,7 +183,7 @@ def test_the_price_before_the_discount_is_in_the_metadata() -> None:
 
 
 def test_tiers_of_listed_prices() -> None:
-    """They are listed by currency and quantity. A discounted price has none, and neither has a price not listed."""
+    """They are listed by currency and quantity. A discounted price and one not listed have none."""
     tiers = [{"minimumQuantity": 20, "value": euros(700)}, {"minimumQuantity": 10, "value": euros(850)}]
     on = settings_with({"price": {"tiers": True}})
     francs = {"value": euros(1, "CHF")}

@@ -41,7 +41,7 @@ PRODUCT: Any = {
 
 
 def changed(**fields: Any) -> Any:
-    """The product with other fields."""
+    """The product, with these fields replaced."""
     return {**PRODUCT, **fields}
 
 
@@ -242,7 +242,7 @@ def test_a_stock_update_sends_only_stock(stock: Any, attributes: Any) -> None:
     ],
 )
 def test_variants_are_compared_by_what_is_sent(ours: Any, theirs: Any, differ: bool) -> None:  # noqa: FBT001 - from a table
-    """Numbers compare by value, tables as JSON, null as absent. Of other fields, only our metadata keys count."""
+    """Numbers compare by value, tables as JSON, null as absent. Of what only Klaviyo has, our metadata keys count."""
     assert has_differences(ours, theirs, {"was", "tiers"}) is differ
 
 

@@ -99,7 +99,7 @@ def test_an_invalid_phone_number_is_left_out_and_noted() -> None:
 
 
 def test_custom_fields_follow_the_rules() -> None:
-    """`[customer.custom_fields]` includes, excludes and renames them."""
+    """`[customer.custom_fields]` includes and renames them."""
     rules = {"customer": {"custom_fields": {"include": ["loyalty"], "rename": {"loyalty": "Points"}}}}
     assert attributes_of(CUSTOMER, rules)["properties"] == {"Points": 12.5}
 

@@ -41,6 +41,7 @@ DISCOUNTED_PRODUCT = {
 }
 
 large_documents = settings(suppress_health_check=list(HealthCheck))
+"""Without it, Hypothesis refuses inputs of this size."""
 
 
 @needs_contract
@@ -59,7 +60,7 @@ def test_a_customer_becomes_a_valid_profile(customer: Any, settings: Settings) -
 @large_documents
 @given(order=shop.orders, transaction=shop.transactions, details=shop.order_details, settings=shop.shop_settings)
 def test_an_order_becomes_valid_events(order: Any, transaction: Any, details: Any, settings: Settings) -> None:
-    """All five events fit the schema and limits of events."""
+    """All five kinds of events fit the schema and the limits of events."""
     before = repr(order)
     owned = OwnedOrder(order, guest_in_event(order) or {"external_id": order["id"]}, details)
     events = [

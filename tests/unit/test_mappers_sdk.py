@@ -64,7 +64,7 @@ def test_the_sdk_sends_every_attribute_it_is_given(model: Any, body: Any) -> Non
 
 
 def parsed_time(text: str) -> datetime:
-    """A time, which the SDK writes in another format."""
+    """Parse a time, as the SDK writes it in another format."""
     return datetime.fromisoformat(text)
 
 

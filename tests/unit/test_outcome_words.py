@@ -21,7 +21,7 @@ _RETRIED = {"outcome": "retried", "reason": "no_answer"}
 
 
 @pytest.mark.parametrize(
-    ("line", "asked", "words"),
+    ("line", "calls", "words"),
     [
         (_SYNCED, [], "nothing to change"),
         (_SYNCED, [_call("get_catalog_categories")], "nothing to change"),
@@ -36,9 +36,9 @@ _RETRIED = {"outcome": "retried", "reason": "no_answer"}
         ({"outcome": "dead-lettered"}, [], "dead-lettered"),
     ],
 )  # fmt: skip
-def test_effect_of_a_message(line: dict[str, Any], asked: list[dict[str, Any]], words: str) -> None:
+def test_effect_of_a_message(line: dict[str, Any], calls: list[dict[str, Any]], words: str) -> None:
     """Only successful writes count, not reads or refused writes."""
-    assert effect(line, asked) == words
+    assert effect(line, calls) == words
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def test_new_events_of_a_message_are_marked() -> None:
 
 
 def test_changed_fields_show_their_previous_value() -> None:
-    """A part of an address counts as the address. A new resource has no other changes."""
+    """A part of an address counts as the address. A profile is found by its id, or else is the first one shown."""
     changes = {
         ("profile", "P2", "zip"): "1",
         ("profile", "P2", "phone_number"): "+4931",

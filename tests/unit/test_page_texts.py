@@ -39,10 +39,12 @@ def _event(name: str, status: int = 202, value: float | None = None) -> Call:
     return _call("Klaviyo", "create_event", status, "POST", body=body)
 
 
-def _delivery(*calls: Call, outcome: str = "synced", reason: str = "", letter: DeadLetter | None = None) -> Delivery:
+def _delivery(
+    *calls: Call, outcome: str = "synced", reason: str = "", dead_letter: DeadLetter | None = None
+) -> Delivery:
     line = {"outcome": outcome, "reason": reason, "type": "OrderCreated"}
     attempt = Attempt(NOW, outcome != "retried", line, [], calls)
-    return Delivery(1, Message("order-created", "An order", b"{}"), NOW, attempts=[attempt], dead_letter=letter)
+    return Delivery(1, Message("order-created", "An order", b"{}"), NOW, attempts=[attempt], dead_letter=dead_letter)
 
 
 @pytest.mark.parametrize(
@@ -57,12 +59,14 @@ def _delivery(*calls: Call, outcome: str = "synced", reason: str = "", letter: D
             "Back to Pub/Sub: Klaviyo is down. The message will be redelivered.",
         ),
         (
-            _delivery(outcome="dead-lettered", reason="not_json", letter=DeadLetter(NOW, "not_json")),
+            _delivery(outcome="dead-lettered", reason="not_json", dead_letter=DeadLetter(NOW, "not_json")),
             "Dead letter: it is not JSON. Retrying would not help.",
         ),
         (
             _delivery(
-                outcome="retried", reason="klaviyo_denied", letter=DeadLetter(NOW, "klaviyo_denied", forwarded=True)
+                outcome="retried",
+                reason="klaviyo_denied",
+                dead_letter=DeadLetter(NOW, "klaviyo_denied", forwarded=True),
             ),
             "Given up after 5 attempts: Klaviyo rejects the API key. The message is a dead letter now.",
         ),

@@ -2,7 +2,6 @@
 
 import gc
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +19,7 @@ from tests.unit.strategies import settings_with
 def test_number_of_parallel_writes(setting: int, parallel: int) -> None:
     """A message uses its own thread and this many threads of the pool."""
     services = Services(settings_with({"limits": {"parallel_writes": setting}}, threads=3))
-    guard = threading.Lock()
+    guard, all_inside = threading.Lock(), threading.Barrier(parallel, timeout=60)
     inside = most = 0
 
     def write() -> None:
@@ -28,13 +27,13 @@ def test_number_of_parallel_writes(setting: int, parallel: int) -> None:
         with guard:
             inside += 1
             most = max(most, inside)
-        time.sleep(0.03)
+        all_inside.wait()
         with guard:
             inside -= 1
 
     try:
         with message_budget(Limits()):
-            services.in_parallel([("part", write)] * 30)
+            services.in_parallel([("part", write)] * (8 * parallel))
     finally:
         services.close()
     assert most == parallel

@@ -123,7 +123,7 @@ def test_paid_order_has_an_estimated_time_and_is_off_by_default() -> None:
 
 
 def test_an_estimate_is_marked_and_starts_no_flow() -> None:
-    """All past events of a backfill start no flow. Those with a past_events time are not marked as estimated."""
+    """No event of a backfill starts a flow. Only an event without a recorded time is marked as estimated."""
     settings = settings_with({})
     document = order(delivery(1, None, parcel(1, DHL)), shipmentState="Shipped")
     owned = OwnedOrder(document, {"email": "a@x.io"}, NO_DETAILS, backfill=True)

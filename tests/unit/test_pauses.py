@@ -11,7 +11,7 @@ from tests.unit.backend_calls import READ, WRITE, answers, broken, throttled
 
 
 def test_a_throttled_operation_is_paused(clock: FakeClock) -> None:
-    """Nobody calls it until its Retry-After is over. Other operations are not affected."""
+    """No call is admitted until its Retry-After is over. Other operations are not affected."""
     pauses = Pauses()
     assert pauses.pause(WRITE, 10.0) == 10.0
     for _ in range(2):
@@ -118,7 +118,7 @@ def test_a_probe_that_is_never_sent_blocks_nobody(clock: FakeClock) -> None:
     pauses.admit(WRITE)
 
 
-def test_a_job_sits_a_pause_out(clock: FakeClock) -> None:
+def test_a_job_waits_out_a_pause(clock: FakeClock) -> None:
     """A message would go back to Pub/Sub, but a job waits. A 429 costs it no retry."""
     pauses = Pauses()
     send = answers(*[throttled(40.0)] * 6, "answer")

@@ -62,13 +62,15 @@ def _expected(prices: Iterable[Mapping[str, Any]], configured: Dimensions) -> st
 
 CONFIGURATIONS = tuple(product(("", GROUP), ("", CHANNEL), ("", COUNTRY)))
 ALL_DIMENSIONS = tuple(product(("", GROUP, "group-2"), ("", CHANNEL, "channel-2"), ("", COUNTRY, "FR")))
+EACH_CONFIGURATION = pytest.mark.parametrize(
+    "configured", CONFIGURATIONS, ids=lambda configured: "+".join(filter(None, configured)) or "nobody's"
+)
 
 
 def _subsets() -> Iterator[list[Dimensions]]:
     """Each set of the eight combinations of the configured dimensions, including the empty set."""
-    combinations = tuple(product(("", GROUP), ("", CHANNEL), ("", COUNTRY)))
-    for taken in product((False, True), repeat=len(combinations)):
-        yield [dimensions for dimensions, wanted in zip(combinations, taken, strict=True) if wanted]
+    for taken in product((False, True), repeat=len(CONFIGURATIONS)):
+        yield [dimensions for dimensions, is_taken in zip(CONFIGURATIONS, taken, strict=True) if is_taken]
 
 
 @cache
@@ -83,9 +85,7 @@ def _shown(prices: list[dict[str, Any]], configured: Dimensions) -> str | None:
     return found["id"] if found else None
 
 
-@pytest.mark.parametrize(
-    "configured", CONFIGURATIONS, ids=lambda configured: "+".join(filter(None, configured)) or "nobody's"
-)
+@EACH_CONFIGURATION
 def test_the_most_specific_price_is_shown(configured: Dimensions) -> None:
     """This holds for all 256 sets of prices for group, channel and country, in either order."""
     for dimensions in _subsets():
@@ -94,9 +94,7 @@ def test_the_most_specific_price_is_shown(configured: Dimensions) -> None:
             assert _shown(ordered, configured) == _expected(ordered, configured), dimensions
 
 
-@pytest.mark.parametrize(
-    "configured", CONFIGURATIONS, ids=lambda configured: "+".join(filter(None, configured)) or "nobody's"
-)
+@EACH_CONFIGURATION
 def test_prices_of_others_and_of_other_times_are_skipped(configured: Dimensions) -> None:
     """Random sets include prices for other groups, channels and countries, with all kinds of validity."""
     rng = random.Random(str(configured))
@@ -108,9 +106,7 @@ def test_prices_of_others_and_of_other_times_are_skipped(configured: Dimensions)
         assert _shown(prices, configured) == _expected(prices, configured), prices
 
 
-@pytest.mark.parametrize(
-    "configured", CONFIGURATIONS, ids=lambda configured: "+".join(filter(None, configured)) or "nobody's"
-)
+@EACH_CONFIGURATION
 def test_a_countrys_entry_is_the_price_shown_for_that_country(configured: Dimensions) -> None:
     """`price_DE` is the price that would be shown with `country = "DE"`.
 

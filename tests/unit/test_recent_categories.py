@@ -21,7 +21,7 @@ OLD, NOW, NEW = "2026-05-01T10:00:00+00:00", "2026-05-01T10:00:01+00:00", "2026-
     ids=["not shown yet", "older", "same", "newer", "without a time"],
 )
 def test_a_stale_read_is_corrected(read: Any, name: str) -> None:
-    """A read older than the write is corrected. At the same time the read counts: another instance may have written."""
+    """A read older than the write is corrected. A read of the same time counts: another instance may have written."""
     recent = RecentCategories()
     recent.wrote("a", {"name": "written", "updated": NOW})
     assert recent.name("a", read) == name
@@ -34,4 +34,5 @@ def test_a_deleted_or_unwritten_category_is_not_corrected() -> None:
     recent.deleted("a")
     recent.deleted("b")
     assert recent.name("a", None) is None
-    assert recent.name("a", {"name": "read", "updated": OLD}) == "read"
+    for category_id in ("a", "b", "c"):
+        assert recent.name(category_id, {"name": "read", "updated": OLD}) == "read"

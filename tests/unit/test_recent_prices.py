@@ -17,7 +17,7 @@ def _price(version: int, **fields: Any) -> Any:
 
 
 def _corrected(recent: RecentPrices, *listed: Any, now: Mapping[str, Any] | None = None, own: str = "") -> Any:
-    """The corrected prices of the SKU, and the ids that were read."""
+    """The corrected prices of the SKU, and the ids that were read. `now` is what a read by id returns."""
     read: list[str] = []
 
     def by_id(price_id: str) -> Any:
@@ -31,7 +31,7 @@ def _corrected(recent: RecentPrices, *listed: Any, now: Mapping[str, Any] | None
     ("known", "listed", "expected"), [(2, 1, 2), (1, 2, 2), (2, 2, 2)], ids=["older", "newer", "same"]
 )
 def test_the_newer_version_counts(known: int, listed: int, expected: int) -> None:
-    """It may be the remembered or the listed one, and may have been seen earlier. No price is read again."""
+    """It may be the remembered or the listed one. A late older version is not remembered. Nothing is read."""
     recent = RecentPrices(RULES)
     recent.remember("p", _price(known))
     recent.remember("p", _price(known - 1))
@@ -61,7 +61,7 @@ def test_a_price_rightly_missing_in_a_query_is_not_read() -> None:
 
 
 def test_a_burst_of_new_prices_costs_at_most_ten_reads() -> None:
-    """Ten prices are read for one query. For the others the remembered state counts, also that one was deleted."""
+    """Ten prices are read for one query. For the others the remembered state counts, including a deletion."""
     recent = RecentPrices(RULES)
     burst = {f"p{number:02}": _price(1, id=f"p{number:02}") for number in range(50)}
     for price_id, price in burst.items():

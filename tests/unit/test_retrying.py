@@ -26,9 +26,9 @@ def test_a_call_is_tried_three_times(clock: FakeClock) -> None:
     assert budget.calls == {"klaviyo": 6}
 
 
-def test_a_message_has_four_retries(clock: FakeClock) -> None:
+@pytest.mark.usefixtures("clock")
+def test_a_message_has_four_retries() -> None:
     """All calls of the message share them."""
-    assert clock
     with message_budget(Limits(call_attempts=3, message_retries=4)) as budget:
         for _ in range(2):
             call(WRITE, Pauses(), answers(broken(), broken(), "answer"))
@@ -53,10 +53,10 @@ def _refused() -> Refused:
     return Refused("klaviyo", "create_event", status=400)
 
 
+@pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize("error", [broken, _refused], ids=["retried", "final"])
-def test_a_failed_call_frees_its_documents_immediately(clock: FakeClock, error: Callable[[], Exception]) -> None:
+def test_a_failed_call_frees_its_documents_immediately(error: Callable[[], Exception]) -> None:
     """Garbage collection is not needed for it. In an outage every message fails, so they would pile up."""
-    assert clock
 
     class Document:
         pass

@@ -69,7 +69,7 @@ def test_taxes_add_up(file: str, order: Json) -> None:
 
 
 def test_refunds_are_partial() -> None:
-    """All refunds of a payment together are less than the charge."""
+    """All refunds of a payment together are less than the charge. One payment has two refunds."""
     payments = [read_json(path) for path in SAMPLES.glob("**/payment*/*.json")]
     payments += [read_json(path) for path in SAMPLES.glob("changes/payment-*.json")]
     refunds = []

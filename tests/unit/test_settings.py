@@ -223,7 +223,7 @@ def test_a_line_break_after_the_key_is_removed(load: Load) -> None:
 
 @pytest.mark.parametrize("key", ["pk\nx", "pk x", "pk\u00fc", "pk\tx"])
 def test_a_key_that_no_header_can_contain_is_refused(load: Load, key: str) -> None:
-    """It stops the start, and the error does not show it."""
+    """The key stops the start, and the error does not show it."""
     with pytest.raises(ConfigurationError) as raised:
         load(KLAVIYO_AUTH_KEY=key)
     assert raised.value.problems == ("KLAVIYO_AUTH_KEY contains characters that no key has",)

@@ -44,8 +44,8 @@ def test_ordinary_documents_have_a_size(line_items: int) -> None:
     assert size_if_json_safe({"lineItems": [line_item] * line_items}) is not None
 
 
-def test_an_object_beyond_a_limit_has_no_size() -> None:
-    """Each of Klaviyo's limits is checked."""
+def test_an_object_that_would_change_has_no_size() -> None:
+    """It is too deep, too long, has too many entries, or holds a value that JSON can't express as it is."""
     deep: Any = 1
     for _ in range(10):
         deep = [deep]

@@ -142,7 +142,7 @@ def test_another_file_needs_only_what_differs(load: Load, tmp_path: Path) -> Non
 
 
 def test_a_country_is_converted_to_upper_case(load: Load, tmp_path: Path) -> None:
-    """Commercetools' prices have it in upper case. An empty country stays empty."""
+    """Prices in commercetools have it in upper case. An empty country stays empty."""
     rules = tmp_path / "rules.toml"
     for written, country in ((" de ", "DE"), ("gb", "GB"), ("", "")):
         rules.write_text(f'[price]\ncountry = "{written}"\n', encoding="utf-8")

@@ -35,7 +35,7 @@ def test_the_changelog_has_the_version() -> None:
 
 
 def test_the_version_is_defined_once() -> None:
-    """The project's metadata read it from there. The user agent has it as `product/version`, the form of RFC 9110."""
+    """The project's metadata read it. The user agent has it as `product/version`, as in RFC 9110."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert "version" not in project
     assert project["dynamic"] == ["version"]
