@@ -52,7 +52,7 @@ def variant(name: str, of: str = "p1", **attributes: Any) -> dict[str, Any]:
     return {"data": {"type": "catalog-variant", "attributes": given, "relationships": parent}}
 
 
-def change(kind: str, name: str, **attributes: Any) -> dict[str, Any]:
+def change(kind: str, name: str, /, **attributes: Any) -> dict[str, Any]:
     """A PATCH body."""
     return {"data": {"type": kind, "id": compound(name), "attributes": attributes}}
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 import handlers  # noqa: F401 - registers every handler
-import sandbox
+import sandbox.bulk_jobs
+import sandbox.lag
+import sandbox.tokens
 from core.settings import Settings, load_settings
 from handlers.registry import handled_messages
 from sandbox import Control
@@ -51,6 +53,15 @@ def shop_calls(shop: Control) -> Iterator[Calls]:
     """A client of the commercetools stand-in, with a token."""
     with commercetools(shop.url) as calls:
         yield calls
+
+
+@pytest.fixture
+def sandbox_clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    """A fake clock for both stand-ins: reads lag, jobs are processed and tokens expire by it."""
+    clock = FakeClock()
+    for module in (sandbox.bulk_jobs, sandbox.lag, sandbox.tokens):
+        monkeypatch.setattr(module, "time", clock)
+    return clock
 
 
 @pytest.fixture

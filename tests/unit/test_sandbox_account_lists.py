@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from typing import Any, Literal
-from urllib.parse import quote
 
 import pytest
 from openapi_client.models.get_catalog_item_response_collection_compound_document import (
@@ -13,32 +12,12 @@ from openapi_client.models.get_catalog_variant_response_collection import GetCat
 from sandbox import Control, ControlError
 from sandbox.calls import Calls
 from sandbox.catalog import PREFIX
+from tests.unit.catalog_bodies import at, category, item, variant
 from tests.unit.klaviyo_bodies import profile
 
 PAGE = 100
 MANY = 250
 ITEMS, VARIANTS, CATEGORIES = "/api/catalog-items", "/api/catalog-variants", "/api/catalog-categories"
-
-
-def new_item(name: str) -> dict[str, Any]:
-    """The body of an item."""
-    attributes = {"external_id": name, "title": name, "description": "", "url": "None"}
-    return {"data": {"type": "catalog-item", "attributes": attributes}}
-
-
-def new_variant(name: str, of: str) -> dict[str, Any]:
-    """The body of a variant."""
-    attributes = {
-        "external_id": name, "title": name, "description": "", "url": "None", "sku": name, "price": 1,
-        "inventory_quantity": 1,
-    }  # fmt: skip
-    parent = {"item": {"data": {"type": "catalog-item", "id": PREFIX + of}}}
-    return {"data": {"type": "catalog-variant", "attributes": attributes, "relationships": parent}}
-
-
-def new_category(name: str) -> dict[str, Any]:
-    """The body of a category."""
-    return {"data": {"type": "catalog-category", "attributes": {"external_id": name, "name": name}}}
 
 
 def all_pages(calls: Calls, path: str, **query: str) -> Iterator[dict[str, Any]]:
@@ -52,13 +31,8 @@ def all_pages(calls: Calls, path: str, **query: str) -> Iterator[dict[str, Any]]
 
 def owners(calls: Calls, path: str = VARIANTS) -> list[str | None]:
     """The external id of each listed variant's item; None where the list does not name it."""
-    items = [variant["relationships"]["item"] for variant in calls("GET", path).body["data"]]
-    return [item["data"]["id"].removeprefix(PREFIX) if "data" in item else None for item in items]
-
-
-def at(path: str, name: str) -> str:
-    """The path of one record."""
-    return f"{path}/{quote(PREFIX + name, safe='')}"
+    related = [entry["relationships"]["item"] for entry in calls("GET", path).body["data"]]
+    return [one["data"]["id"].removeprefix(PREFIX) if "data" in one else None for one in related]
 
 
 class TestWholeCatalog:
@@ -67,15 +41,15 @@ class TestWholeCatalog:
     @pytest.mark.parametrize(
         ("path", "kind", "body"),
         [
-            (ITEMS, "catalog-item", new_item),
-            (VARIANTS, "catalog-variant", lambda name: new_variant(name, "p1")),
-            (CATEGORIES, "catalog-category", new_category),
+            (ITEMS, "catalog-item", item),
+            (VARIANTS, "catalog-variant", lambda name: variant(name, "p1")),
+            (CATEGORIES, "catalog-category", category),
         ],
     )
-    def test_pages(self, calls: Calls, path: str, kind: str, body: Any) -> None:
+    def test_a_list_is_paged(self, calls: Calls, path: str, kind: str, body: Any) -> None:
         """A page holds at most 100 entries; the `next` links keep the requested fields."""
         if kind == "catalog-variant":
-            calls("POST", ITEMS, new_item("p1"))
+            calls("POST", ITEMS, item("p1"))
         names = [f"n{number:03d}" for number in range(MANY)]
         for name in names:
             assert calls("POST", path, body(name)).status == 201
@@ -93,13 +67,13 @@ class TestLinkage:
     def catalog(self, calls: Calls) -> None:
         """Two items with one variant each."""
         for name, of in (("s1", "p1"), ("s2", "p2")):
-            calls("POST", ITEMS, new_item(of))
-            calls("POST", VARIANTS, new_variant(name, of))
+            calls("POST", ITEMS, item(of))
+            calls("POST", VARIANTS, variant(name, of))
 
     @pytest.mark.parametrize(
         ("linkage", "named", "included"), [("filled", True, True), ("included", False, True), ("links", False, False)]
     )
-    def test_linkage(
+    def test_lists_name_their_items_or_only_link_to_them(
         self,
         control: Control,
         calls: Calls,
@@ -108,16 +82,16 @@ class TestLinkage:
         named: bool,
         included: bool,
     ) -> None:
-        """Variants name their item or only link to it; so do items listed with their variants."""
+        """Variants name their item, or only link to it. So do items that are listed with their variants."""
         control.linkage(linkage)
         assert owners(calls) == (["p1", "p2"] if named else [None, None])
-        assert owners(calls, f"{at(ITEMS, 'p1')}/variants") == (["p1"] if named else [None])
+        assert owners(calls, at("catalog-items", "p1", "/variants")) == (["p1"] if named else [None])
         query = {"include": "variants", "fields[catalog-item]": "external_id", "fields[catalog-variant]": "sku"}
         page = calls("GET", ITEMS, query=query).body
-        related = [item["relationships"]["variants"] for item in page["data"]]
-        variants = [[ref["id"].removeprefix(PREFIX) for ref in relation.get("data", ())] for relation in related]
-        assert variants == ([["s1"], ["s2"]] if included else [[], []])
-        assert [variant["attributes"] for variant in page.get("included", ())] == (
+        related = [entry["relationships"]["variants"] for entry in page["data"]]
+        skus = [[ref["id"].removeprefix(PREFIX) for ref in relation.get("data", ())] for relation in related]
+        assert skus == ([["s1"], ["s2"]] if included else [[], []])
+        assert [entry["attributes"] for entry in page.get("included", ())] == (
             [{"sku": "s1"}, {"sku": "s2"}] if included else []
         )
         assert all("links" in relation for relation in related)
@@ -129,35 +103,38 @@ class TestLinkage:
     def test_read_by_id_always_names_the_item(self, control: Control, calls: Calls) -> None:
         """Only lists leave it out, and only until the account is reset."""
         control.linkage("links")
-        assert calls("GET", at(VARIANTS, "s1")).body["data"]["relationships"]["item"]["data"]["id"] == PREFIX + "p1"
+        assert (
+            calls("GET", at("catalog-variants", "s1")).body["data"]["relationships"]["item"]["data"]["id"]
+            == PREFIX + "p1"
+        )
         control.reset()
-        calls("POST", ITEMS, new_item("p1"))
-        calls("POST", VARIANTS, new_variant("s1", "p1"))
+        calls("POST", ITEMS, item("p1"))
+        calls("POST", VARIANTS, variant("s1", "p1"))
         assert owners(calls) == ["p1"]
 
-    def test_what_can_be_included(self, calls: Calls) -> None:
+    def test_only_items_can_include_variants(self, calls: Calls) -> None:
         """As in Klaviyo's contract: items can include variants, and nothing else can be included."""
         for path, include in ((VARIANTS, "item"), (ITEMS, "categories"), (CATEGORIES, "items")):
             answer = calls("GET", path, query={"include": include})
             assert (answer.status, answer.body["errors"][0]["source"]) == (400, {"parameter": "include"})
 
-    def test_unknown_linkage(self, control: Control) -> None:
+    def test_an_unknown_linkage_is_refused(self, control: Control) -> None:
         """The control API accepts three values."""
         with pytest.raises(ControlError, match="filled, included, links"):
             control.call("POST", "linkage", {"lists": "some"})
 
-    def test_moved_by_a_colleague(self, calls: Calls) -> None:
+    def test_a_variant_changes_its_item_only_by_being_recreated(self, calls: Calls) -> None:
         """A variant can't change its item, but it can be deleted and re-created under another one."""
-        calls("DELETE", at(VARIANTS, "s1"))
-        calls("POST", VARIANTS, new_variant("s1", "p2"))
+        calls("DELETE", at("catalog-variants", "s1"))
+        calls("POST", VARIANTS, variant("s1", "p2"))
         assert owners(calls) == ["p2", "p2"]
-        assert owners(calls, f"{at(ITEMS, 'p1')}/variants") == []
+        assert owners(calls, at("catalog-items", "p1", "/variants")) == []
 
 
 class TestSharedIdentifiers:
     """Profiles that share an identifier, which Klaviyo's own calls prevent."""
 
-    def test_list_finds_all(self, control: Control, calls: Calls) -> None:
+    def test_a_list_has_all_profiles_with_the_identifier(self, control: Control, calls: Calls) -> None:
         """The list has all profiles with the external id; calls that match by it find the first."""
         first = calls("POST", "/api/profiles", profile(external_id="c1", email="one@x.io")).body["data"]["id"]
         second = control.put_profile(external_id="c1", email="two@x.io")
@@ -170,7 +147,7 @@ class TestSharedIdentifiers:
         calls("POST", "/api/profile-import", profile(external_id="c1", first_name="Jane"))
         assert [person.get("first_name") for person in control.state()["profiles"]] == ["Jane", None]
 
-    def test_changed_identifier(self, control: Control, calls: Calls) -> None:
+    def test_the_first_profile_keeps_the_shared_identifier(self, control: Control, calls: Calls) -> None:
         """When the second profile gets its own identifier, the first keeps the shared one."""
         first = control.put_profile(external_id="c1")
         second = control.put_profile(external_id="c1")
@@ -179,7 +156,7 @@ class TestSharedIdentifiers:
             imported = calls("POST", "/api/profile-import", profile(external_id=external_id))
             assert (imported.status, imported.body["data"]["id"]) == (200, owner)
 
-    def test_hundred_external_ids(self, calls: Calls) -> None:
+    def test_a_filter_accepts_a_hundred_external_ids(self, calls: Calls) -> None:
         """`any` accepts 100 external ids of UUID length; a page holds 100 profiles."""
         ids = [f"00000000-0000-4000-8000-{number:012d}" for number in range(PAGE)]
         for external_id in ids:

@@ -23,7 +23,7 @@ def calls(control: Control) -> Iterator[Calls]:
 class TestLife:
     """Create, change, read, delete."""
 
-    def test_defaults(self, control: Control, calls: Calls) -> None:
+    def test_missing_attributes_get_defaults(self, control: Control, calls: Calls) -> None:
         """Missing attributes get Klaviyo's defaults; answers have ids, times and links."""
         state = control.state()
         assert state["items"]["p1"]["published"] is True
@@ -34,7 +34,7 @@ class TestLife:
         assert data["attributes"]["created"] == data["attributes"]["updated"]
         assert data["links"]["self"].endswith("/api/catalog-items/$custom:::$default:::p1/")
 
-    def test_odd_ids(self, control: Control, calls: Calls) -> None:
+    def test_ids_may_contain_special_characters(self, control: Control, calls: Calls) -> None:
         """An id may contain slashes, quotes, spaces, umlauts and percent signs."""
         assert calls("POST", "/api/catalog-variants", variant(ODD)).status == 201
         path = at("catalog-variants", ODD)
@@ -51,12 +51,12 @@ class TestLife:
             ("/api/catalog-categories", category("bags")),
         ],
     )
-    def test_existing_is_409(self, calls: Calls, path: str, body: dict[str, Any]) -> None:
+    def test_an_existing_record_is_a_conflict(self, calls: Calls, path: str, body: dict[str, Any]) -> None:
         """Creating an existing record is a conflict."""
         assert refusal(calls("POST", path, body))[:2] == (409, "conflict")
 
     @pytest.mark.parametrize("kind", ["catalog-item", "catalog-variant", "catalog-category"])
-    def test_unknown_is_404(self, calls: Calls, kind: str) -> None:
+    def test_an_unknown_record_is_not_found(self, calls: Calls, kind: str) -> None:
         """GET, PATCH and DELETE of an unknown record, and of an id without the usual prefix."""
         path = at("catalog-categories" if kind == "catalog-category" else f"{kind}s", "none")
         assert calls("GET", path).status == 404
@@ -64,7 +64,7 @@ class TestLife:
         assert calls("DELETE", path).status == 404
         assert calls("GET", "/api/catalog-items/p1").status == 404
 
-    def test_change(self, control: Control, calls: Calls) -> None:
+    def test_a_patch_changes_only_the_given_attributes(self, control: Control, calls: Calls) -> None:
         """Only the given attributes change, and null clears. The id in the body must be the one in the path."""
         path = at("catalog-items", "p1")
         assert calls("PATCH", path, change("catalog-item", "p1", price=5, title="New")).status == 200
@@ -86,7 +86,7 @@ class TestLife:
 class TestRelations:
     """Items and their categories, variants and their item."""
 
-    def test_unknown_ones_are_named(self, calls: Calls) -> None:
+    def test_an_unknown_item_or_category_is_named(self, calls: Calls) -> None:
         """An unknown item or category gives a 404 with a pointer to it."""
         assert refusal(calls("POST", "/api/catalog-variants", variant("s9", of="none"))) == (
             404,
@@ -97,7 +97,7 @@ class TestRelations:
         assert refusal(answer) == (404, "not_found", "/data/relationships/categories/data/1/id")
         assert calls("GET", at("catalog-items", "p9")).status == 404
 
-    def test_patch_replaces_categories(self, control: Control, calls: Calls) -> None:
+    def test_a_patch_replaces_categories(self, control: Control, calls: Calls) -> None:
         """The categories in the body replace the item's; an empty list removes them all."""
         path = at("catalog-items", "p1")
         for names in (["bags"], []):
@@ -106,7 +106,7 @@ class TestRelations:
             assert calls("PATCH", path, body).status == 200
             assert control.state()["items"]["p1"]["categories"] == names
 
-    def test_relationship_calls(self, calls: Calls) -> None:
+    def test_categories_of_an_item_have_calls_of_their_own(self, calls: Calls) -> None:
         """An item's categories can be read, added, replaced and removed by calls of their own."""
         path = at("catalog-items", "p1", "/relationships/categories")
 
@@ -122,9 +122,9 @@ class TestRelations:
         assert names() == ["women"]
         assert calls("POST", path, references(["none"])).status == 404
 
-    def test_items_of_a_category(self, control: Control, calls: Calls) -> None:
+    def test_items_of_a_category_are_listed(self, control: Control, calls: Calls) -> None:
         """The list has ids only, is paged, and lags like other lists; an unknown category gives 404."""
-        control.lag(5)
+        control.lag(60)
         assert calls("POST", "/api/catalog-items", item("p2", categories=["bags"])).status == 201
         shown = calls("GET", at("catalog-categories", "bags", "/relationships/items"))
         assert shown.body["data"] == [{"type": "catalog-item", "id": compound("p1")}]
@@ -168,12 +168,12 @@ class TestBodies:
             ({"custom_metadata": {"text": "x" * 100_000}}, "custom_metadata"),
         ],
     )
-    def test_refusals(self, calls: Calls, attributes: dict[str, Any], pointer: str) -> None:
+    def test_an_invalid_attribute_is_refused(self, calls: Calls, attributes: dict[str, Any], pointer: str) -> None:
         """400 with a pointer to the attribute."""
         answer = calls("POST", "/api/catalog-variants", variant("s9", **attributes))
         assert refusal(answer) == (400, "invalid", f"/data/attributes/{pointer}")
 
-    def test_missing(self, calls: Calls) -> None:
+    def test_every_missing_attribute_is_named(self, calls: Calls) -> None:
         """Every missing required attribute is listed, and so is the missing relationship."""
         body = {"data": {"type": "catalog-variant", "attributes": {"title": "x"}}}
         pointers = {error["source"]["pointer"] for error in calls("POST", "/api/catalog-variants", body).body["errors"]}
@@ -185,7 +185,7 @@ class TestBodies:
             ),
         }
 
-    def test_immutable(self, calls: Calls) -> None:
+    def test_external_id_and_item_are_immutable(self, calls: Calls) -> None:
         """An update may contain neither the external id nor the item."""
         path = at("catalog-variants", "s1")
         assert calls("PATCH", path, change("catalog-variant", "s1", external_id="x")).status == 400

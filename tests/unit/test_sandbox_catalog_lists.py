@@ -1,12 +1,12 @@
 """The Klaviyo stand-in's lists of variants, items and categories: pages, order, fields and filters."""
 
-import time
 from collections.abc import Iterator
 
 import pytest
 
 from sandbox import Control
 from sandbox.calls import Calls
+from tests.fake_clock import FakeClock
 from tests.unit.catalog_bodies import account_with_catalog, at, compound, variant
 
 
@@ -24,7 +24,7 @@ def _many(calls: Calls, count: int) -> list[str]:
     return ["s1", *names]
 
 
-def test_variants_of_an_item(calls: Calls) -> None:
+def test_variants_of_an_item_are_paged(calls: Calls) -> None:
     """A page holds 100 variants in the order of creation; `next` is a full URL, and null on the last page."""
     names = _many(calls, 120)
     first = calls("GET", at("catalog-items", "p1", "/variants")).body
@@ -57,7 +57,7 @@ def test_newest_variants_can_come_first(calls: Calls) -> None:
     assert seen == names[::-1]
 
 
-def test_sparse_fields(calls: Calls) -> None:
+def test_only_requested_attributes_are_returned(calls: Calls) -> None:
     """Only the requested attributes are returned; an unknown one is rejected."""
     path = at("catalog-items", "p1", "/variants")
     data = calls("GET", path, query={"fields[catalog-variant]": "external_id,price"}).body["data"]
@@ -66,8 +66,8 @@ def test_sparse_fields(calls: Calls) -> None:
     assert calls("GET", path, query={"fields[catalog-variant]": "colour"}).status == 400
 
 
-def test_filters(calls: Calls) -> None:
-    """Filters by several ids, for each type of record."""
+def test_records_can_be_filtered(calls: Calls) -> None:
+    """Records of each type can be filtered by several ids, and items by category or title."""
     _many(calls, 3)
     ids = f'any(ids,["{compound("v001")}","{compound("none")}"])'
     for path in ("/api/catalog-variants", at("catalog-items", "p1", "/variants")):
@@ -98,7 +98,7 @@ def test_invalid_parameters_are_refused(calls: Calls, query: dict[str, str]) -> 
     assert (answer.status, answer.body["errors"][0]["source"]) == (400, {"parameter": next(iter(query))})
 
 
-def test_lists_can_lag(control: Control, calls: Calls) -> None:
+def test_lists_can_lag(control: Control, calls: Calls, sandbox_clock: FakeClock) -> None:
     """While lists lag, they show the previous state; reads by id are current."""
     control.lag(0.3)
     calls("POST", "/api/catalog-variants", variant("s2"))
@@ -106,5 +106,5 @@ def test_lists_can_lag(control: Control, calls: Calls) -> None:
     path = at("catalog-items", "p1", "/variants")
     assert [entry["id"] for entry in calls("GET", path).body["data"]] == [compound("s1")]
     assert calls("GET", at("catalog-variants", "s2")).status == 200
-    time.sleep(0.35)
+    sandbox_clock.sleep(0.35)
     assert [entry["id"] for entry in calls("GET", path).body["data"]] == [compound("s2")]

@@ -84,7 +84,7 @@ def found(answer: Response) -> list[str]:
 class TestReads:
     """Documents by id and by query."""
 
-    def test_by_id_and_by_key(self, calls: Calls) -> None:
+    def test_a_document_is_read_by_id_or_key(self, calls: Calls) -> None:
         """A document is returned unchanged; every answer has a correlation id."""
         answer = calls("GET", "/any-project/categories/bags")
         assert answer.body == {**BAGS, "version": 1}
@@ -106,12 +106,12 @@ class TestReads:
         assert calls("GET", f"/shop/{collection}/key=nord").status == 404
 
     @pytest.mark.parametrize("path", ["/shop/orders/none", "/shop/orders/key=none", "/shop/nothing", "/shop/no/none"])
-    def test_unknown_is_404(self, calls: Calls, path: str) -> None:
+    def test_an_unknown_document_or_path_is_not_found(self, calls: Calls, path: str) -> None:
         """An unknown document or path gives 404 ResourceNotFound."""
         answer = calls("GET", path)
         assert (answer.status, answer.body["errors"][0]["code"]) == (404, "ResourceNotFound")
 
-    def test_changes_by_control(self, shop: Control, calls: Calls) -> None:
+    def test_the_control_api_changes_documents(self, shop: Control, calls: Calls) -> None:
         """A patch updates version and lastModifiedAt; a deleted document can't be read or deleted again."""
         shop.patch("orders", "o1", {"orderState": "Cancelled"})
         order = calls("GET", "/shop/orders/o1").body
@@ -122,7 +122,7 @@ class TestReads:
         with pytest.raises(ControlError):
             shop.delete("orders", "o1")
 
-    def test_pages(self, calls: Calls) -> None:
+    def test_queries_are_paged(self, calls: Calls) -> None:
         """The default limit is 20; the total is included unless `withTotal=false`."""
         first = calls("GET", "/shop/customers", query={"sort": "id asc"}).body
         assert (first["limit"], first["offset"], first["count"], first["total"]) == (20, 0, 20, 30)
@@ -135,12 +135,12 @@ class TestReads:
         "query",
         [{"limit": 501}, {"limit": "x"}, {"offset": 10001}, {"offset": -1}, {"withTotal": "no"}, {"sort": "nope asc"}],
     )
-    def test_bad_parameters(self, calls: Calls, query: dict[str, str | int]) -> None:
+    def test_bad_parameters_are_refused(self, calls: Calls, query: dict[str, str | int]) -> None:
         """Out-of-range parameters are rejected, not clamped."""
         answer = calls("GET", "/shop/customers", query=query)
         assert (answer.status, answer.body["errors"][0]["code"]) == (400, "InvalidInput")
 
-    def test_long_urls(self, calls: Calls) -> None:
+    def test_a_long_url_is_refused(self, calls: Calls) -> None:
         """A URL of more than 12,000 characters gets a proxy's 414."""
         answer = calls("GET", "/shop/customers", query={"where": f'id="{"x" * 12_000}"'})
         assert answer.status == 414
@@ -149,7 +149,7 @@ class TestReads:
 
 
 class TestPredicates:
-    """`where`."""
+    """The `where` parameter of a query."""
 
     @pytest.mark.parametrize(
         ("collection", "predicate", "expected"),
@@ -179,21 +179,23 @@ class TestPredicates:
             ("inventory", 'sku = "a\\"b\\\\c\\u00fc"', []),
         ],
     )
-    def test_find(self, calls: Calls, collection: str, predicate: str, expected: list[str]) -> None:
+    def test_a_predicate_selects_documents(
+        self, calls: Calls, collection: str, predicate: str, expected: list[str]
+    ) -> None:
         """Each kind of condition matches the right documents."""
         assert found(calls("GET", f"/shop/{collection}", query={"where": predicate, "sort": "id asc"})) == expected
 
-    def test_escapes(self, shop: Control, calls: Calls) -> None:
+    def test_quotes_and_backslashes_are_escaped(self, shop: Control, calls: Calls) -> None:
         """Quotes and backslashes in a text literal are escaped by a backslash."""
         shop.put("inventory", {"id": "odd", "sku": 'a"b\\c ü'})
         assert found(calls("GET", "/shop/inventory", query={"where": 'sku="a\\"b\\\\c ü"'})) == ["odd"]
 
-    def test_several_conditions(self, calls: Calls) -> None:
-        """All `where` parameters must match."""
+    def test_all_predicates_must_match(self, calls: Calls) -> None:
+        """A document is found only if it matches each `where` parameter."""
         assert found(calls("GET", "/shop/inventory", query={"where": ['sku="S1"', 'id="i2"']})) == ["i2"]
         assert found(calls("GET", "/shop/inventory", query={"where": ['sku="S2"', 'id="i2"']})) == []
 
-    def test_input_variables(self, calls: Calls) -> None:
+    def test_a_predicate_may_have_input_variables(self, calls: Calls) -> None:
         """A variable has one value, or several for `in`; the field may be a number."""
         one = {"where": "sku = :sku and quantityOnStock = :stock", "var.sku": "S1", "var.stock": "9"}
         assert found(calls("GET", "/shop/inventory", query=one)) == ["i1"]
@@ -205,7 +207,7 @@ class TestPredicates:
         ["", "id", "id =", 'id = "x', "id = x", 'id in "x"', 'id in ("x"', '(id="x"', 'id="x" and', 'id="x" id="y"',
          'nope = "x"', "id = :missing", 'id is "x"', 'id ~ "x"', 'id = "\\x"'],
     )  # fmt: skip
-    def test_mistakes(self, calls: Calls, predicate: str) -> None:
+    def test_a_malformed_predicate_is_refused(self, calls: Calls, predicate: str) -> None:
         """Syntax errors and unknown fields give 400."""
         answer = calls("GET", "/shop/orders", query={"where": predicate})
         assert (answer.status, answer.body["errors"][0]["code"]) == (400, "InvalidInput")
@@ -215,7 +217,7 @@ class TestPredicates:
 class TestProjections:
     """Product projections."""
 
-    def test_is_the_published_side(self, calls: Calls) -> None:
+    def test_staged_false_returns_the_current_data(self, calls: Calls) -> None:
         """`staged=false` returns the current data, flattened, with the product's own fields."""
         projection = calls("GET", "/shop/product-projections/p1", query={"staged": "false"}).body
         assert projection["name"] == {"en": "Tote"}
@@ -256,9 +258,9 @@ class TestProjections:
 
 
 class TestExpansion:
-    """`expand`."""
+    """The `expand` parameter."""
 
-    def test_nested(self, calls: Calls) -> None:
+    def test_every_reference_on_a_path_is_expanded(self, calls: Calls) -> None:
         """A path that passes through a reference expands that reference too."""
         query = {"staged": "false", "expand": "categories[*].ancestors[*]"}
         (category,) = calls("GET", "/shop/product-projections/p1", query=query).body["categories"]
@@ -274,7 +276,7 @@ class TestExpansion:
         ]
         assert [payment.get("obj", {}).get("id") for payment in order["paymentInfo"]["payments"]] == ["pay1", None]
 
-    def test_leaves_the_documents_alone(self, calls: Calls) -> None:
+    def test_expansion_does_not_modify_documents(self, calls: Calls) -> None:
         """Expansion does not modify the stored document: the next read without `expand` has no `obj`."""
         calls("GET", "/shop/categories/bags", query={"expand": "ancestors[*]"})
         assert calls("GET", "/shop/categories/bags").body["ancestors"] == BAGS["ancestors"]

@@ -8,6 +8,7 @@ from openapi_client.models import PatchProfileResponse
 
 from sandbox import Control
 from sandbox.calls import Calls, Response
+from tests.fake_clock import FakeClock
 from tests.unit.klaviyo_bodies import profile, refusal
 
 EMAIL, PHONE = "jane@x.io", "+4915112345678"
@@ -77,13 +78,15 @@ def test_consent_is_shown_on_request(calls: Calls) -> None:
          "/data/attributes/profiles/data/0/attributes/subscriptions/email/marketing/consent"),
     ],
 )  # fmt: skip
-def test_rejected_jobs(control: Control, calls: Calls, rows: Any, options: Any, pointer: str) -> None:
+def test_an_invalid_job_subscribes_nobody(
+    control: Control, calls: Calls, rows: Any, options: Any, pointer: str
+) -> None:
     """400 with a pointer, and nobody is subscribed."""
     assert refusal(job(calls, SUBSCRIBE, *rows, **options)) == (400, "invalid", pointer)
     assert control.state()["profiles"] == []
 
 
-def test_rejected_phone_numbers(control: Control, calls: Calls) -> None:
+def test_some_phone_numbers_are_refused(control: Control, calls: Calls) -> None:
     """A region without a sending number, or an age-gated account without a date of birth, is rejected."""
     subscription = row(channel="sms", phone_number=PHONE)
     control.consent(unserved=["+49"])
@@ -96,7 +99,7 @@ def test_rejected_phone_numbers(control: Control, calls: Calls) -> None:
     )
 
 
-def test_unsubscribe_limits(calls: Calls) -> None:
+def test_an_unsubscribe_job_has_limits(calls: Calls) -> None:
     """A job unsubscribes at most 100 profiles, and rejects rows with an id."""
     rows = [row("UNSUBSCRIBED", email=f"p{number}@x.io") for number in range(101)]
     assert job(calls, UNSUBSCRIBE, *rows).status == 400
@@ -104,15 +107,14 @@ def test_unsubscribe_limits(calls: Calls) -> None:
     assert job(calls, UNSUBSCRIBE, row("UNSUBSCRIBED", id="x", email=EMAIL)).status == 400
 
 
-def test_job_takes_time(control: Control, calls: Calls) -> None:
-    """202 without a body; the profile is unchanged until the job is processed."""
+def test_consent_changes_once_the_job_is_processed(control: Control, calls: Calls, sandbox_clock: FakeClock) -> None:
+    """The answer is 202 without a body. The profile is unchanged until the job is processed."""
     control.jobs(0.6)
     answer = job(calls, SUBSCRIBE, row(email=EMAIL), custom_source="us")
     assert (answer.status, answer.body) == (202, None)
     assert marketing(calls)["consent"] == "NEVER_SUBSCRIBED"
-    end = datetime.now(UTC) + timedelta(seconds=20)
-    while marketing(calls)["consent"] == "NEVER_SUBSCRIBED":
-        assert datetime.now(UTC) < end
+    sandbox_clock.sleep(0.6)
+    assert marketing(calls)["consent"] == "SUBSCRIBED"
     assert marketing(calls)["custom_method_detail"] == "us"
 
 
@@ -128,7 +130,7 @@ def test_subscribing_lifts_suppressions(control: Control, calls: Calls) -> None:
     assert email["can_receive_email_marketing"] is False
 
 
-def test_double_opt_in(control: Control, calls: Calls) -> None:
+def test_double_opt_in_waits_for_a_confirmation(control: Control, calls: Calls) -> None:
     """The account decides, or the list if one is given. A historical import skips double opt-in."""
     control.consent(double_optin=True, lists={"ONE": False, "TWO": True})
     assert job(calls, SUBSCRIBE, row(email=EMAIL)).status == 202
@@ -146,7 +148,7 @@ def test_double_opt_in(control: Control, calls: Calls) -> None:
     assert refusal(job(calls, SUBSCRIBE, row(email=EMAIL), in_list="GONE"))[:2] == (404, "not_found")
 
 
-def test_unsubscribing_from_a_list(control: Control, calls: Calls) -> None:
+def test_unsubscribing_from_a_list_depends_on_membership(control: Control, calls: Calls) -> None:
     """A member leaves the list only; a profile that is not a member is unsubscribed altogether."""
     control.consent(lists={"ONE": False})
     job(calls, SUBSCRIBE, row(email=EMAIL), in_list="ONE")
@@ -157,7 +159,7 @@ def test_unsubscribing_from_a_list(control: Control, calls: Calls) -> None:
     assert (email["consent"], email["suppression"][0]["reason"]) == ("UNSUBSCRIBED", "UNSUBSCRIBE")
 
 
-def test_matching(control: Control, calls: Calls) -> None:
+def test_a_row_is_matched_by_id_first(control: Control, calls: Calls) -> None:
     """The id is matched before e-mail and phone number; without a match a profile is created."""
     own_id = calls("POST", "/api/profile-import", profile(external_id="c1", phone_number=PHONE)).body["data"]["id"]
     job(calls, SUBSCRIBE, row(id=own_id, channel="sms", phone_number=PHONE))
@@ -168,13 +170,13 @@ def test_matching(control: Control, calls: Calls) -> None:
 
 
 @pytest.mark.parametrize("missing", ["subscriptions:write", "lists:write", "profiles:write"])
-def test_three_scopes(control: Control, calls: Calls, missing: str) -> None:
+def test_a_job_needs_three_scopes(control: Control, calls: Calls, missing: str) -> None:
     """Both jobs need all three scopes; without any one of them they answer 403, whatever the body."""
     control.keys(scopes=sorted({"subscriptions:write", "lists:write", "profiles:write"} - {missing}))
     assert job(calls, SUBSCRIBE).status == job(calls, UNSUBSCRIBE).status == 403
 
 
-def test_list_opt_in(control: Control, calls: Calls) -> None:
+def test_a_list_shows_its_opt_in_process(control: Control, calls: Calls) -> None:
     """A list shows its opt-in process; an unknown list gives 404."""
     control.consent(lists={"ONE": True})
     assert calls("GET", "/api/lists/ONE").body["data"]["attributes"]["opt_in_process"] == "double_opt_in"

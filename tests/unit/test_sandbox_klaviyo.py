@@ -10,10 +10,10 @@ from sandbox.calls import Calls, klaviyo
 from tests.unit.klaviyo_bodies import event, profile, refusal
 
 
-class TestHead:
-    """Checks that come before the body."""
+class TestRequests:
+    """Checks of a request that come before its body is read."""
 
-    def test_keys(self, control: Control, calls: Calls) -> None:
+    def test_a_wrong_key_or_scope_is_refused(self, control: Control, calls: Calls) -> None:
         """A missing or wrong key gives 401, a key without the scope 403."""
         assert refusal(calls("GET", "/api/metrics", headers={"Authorization": None}))[:2] == (401, "not_authenticated")
         assert calls("GET", "/api/metrics", headers={"Authorization": "Bearer x"}).status == 401
@@ -25,24 +25,24 @@ class TestHead:
         control.keys()
         assert calls("POST", "/api/events", event()).status == 202
 
-    def test_headers(self, calls: Calls) -> None:
+    def test_wrong_headers_are_refused(self, calls: Calls) -> None:
         """A missing revision gives 400, another media type 415."""
         assert calls("GET", "/api/metrics", headers={"revision": None}).status == 400
         assert calls("POST", "/api/events", event(), headers={"Content-Type": "application/json"}).status == 415
 
-    def test_unknown_paths(self, calls: Calls) -> None:
+    def test_an_unknown_path_is_not_found(self, calls: Calls) -> None:
         """Paths that the stand-in does not implement give 404."""
         assert calls("POST", "/api/profile-merge", {}).status == 404
         assert calls("GET", "/").status == 404
 
-    def test_rate_limit_headers(self, calls: Calls) -> None:
+    def test_answers_have_rate_limit_headers(self, calls: Calls) -> None:
         """Answers carry the limit, the remaining calls and the reset time of the minute window."""
         first, second = (calls("POST", "/api/events", event()).headers for _ in range(2))
         assert first["ratelimit-limit"] == "3500"
         assert int(first["ratelimit-remaining"]) - int(second["ratelimit-remaining"]) == 1
         assert 0 < int(first["ratelimit-reset"]) <= 60
 
-    def test_rate_limits(self, control: Control, calls: Calls) -> None:
+    def test_an_enforced_rate_limit_throttles(self, control: Control, calls: Calls) -> None:
         """When enforced, an exhausted limit gives 429 with Retry-After and without the other headers, per operation."""
         control.limits(scale=0.001)
         assert calls("POST", "/api/profile-import", profile(email="a@x.io")).status == 201
@@ -55,7 +55,7 @@ class TestHead:
         control.limits(enforce=False)
         assert calls("POST", "/api/profile-import", profile(email="b@x.io")).status == 201
 
-    def test_account(self, calls: Calls) -> None:
+    def test_there_is_one_account(self, calls: Calls) -> None:
         """The list of accounts has one entry."""
         assert len(calls("GET", "/api/accounts").body["data"]) == 1
 
@@ -63,7 +63,7 @@ class TestHead:
 class TestEvents:
     """POST /api/events."""
 
-    def test_is_stored(self, control: Control, calls: Calls) -> None:
+    def test_an_event_is_stored(self, control: Control, calls: Calls) -> None:
         """202 without a body; the event is stored with its profile, its time in UTC to the second, and its value."""
         answer = calls(
             "POST",
@@ -135,12 +135,14 @@ class TestEvents:
             (event(unique_id=7), "unique_id"),
         ],
     )
-    def test_refusals(self, control: Control, calls: Calls, body: dict[str, Any], pointer: str) -> None:
+    def test_an_invalid_event_is_refused(
+        self, control: Control, calls: Calls, body: dict[str, Any], pointer: str
+    ) -> None:
         """400 with a pointer, and nothing is stored."""
         assert refusal(calls("POST", "/api/events", body)) == (400, "invalid", f"/data/attributes/{pointer}")
         assert control.state()["events"] == []
 
-    def test_levels(self, calls: Calls) -> None:
+    def test_properties_may_have_ten_levels(self, calls: Calls) -> None:
         """Properties may nest 10 levels deep, the properties object itself being the first."""
         nested: dict[str, Any] = {"end": 1}
         for _ in range(9):
@@ -148,7 +150,7 @@ class TestEvents:
         assert calls("POST", "/api/events", event(properties=nested)).status == 202
         assert calls("POST", "/api/events", event(properties={"in": nested})).status == 400
 
-    def test_malformed_bodies(self, calls: Calls) -> None:
+    def test_a_malformed_body_is_refused(self, calls: Calls) -> None:
         """Invalid JSON, an array, NaN, another type and missing parts give 400; more than 5 MB gives 413."""
         for body in (b"{", b"[]", b'{"data": {"type": "event", "attributes": {"properties": {"x": NaN}}}}', b""):
             assert calls("POST", "/api/events", body).status == 400
@@ -161,7 +163,7 @@ class TestEvents:
         }
         assert calls("POST", "/api/events", b" " * 5_000_001).status == 413
 
-    def test_can_be_read(self, calls: Calls) -> None:
+    def test_events_are_listed_newest_first(self, calls: Calls) -> None:
         """Events are listed newest first, in pages, and by profile. A metric is created by its first event."""
         for number in range(3):
             calls("POST", "/api/events", event(unique_id=str(number), value=number))

@@ -1,15 +1,14 @@
 """Reads of both stand-ins that lag behind writes."""
 
-import time
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
 from sandbox import Control, ControlError, Sandbox
 from sandbox.calls import Calls, commercetools
-from sandbox.catalog import PREFIX
 from sandbox.lag import Lag
+from tests.fake_clock import FakeClock
+from tests.unit.catalog_bodies import at, category, change
 from tests.unit.klaviyo_bodies import profile
 
 LONG = 60.0
@@ -35,17 +34,17 @@ def shop(running: Sandbox) -> Control:
 class TestCommercetools:
     """Availability and queries."""
 
-    def test_availability(self, shop: Control) -> None:
+    def test_availability_lags(self, shop: Control, sandbox_clock: FakeClock) -> None:
         """A projection first shows the old stock, then the current one; the inventory entry is always current."""
         shop.lag(0.3, of="availability")
         shop.patch("inventory", "i1", {"quantityOnStock": 5})
         with commercetools(shop.url) as calls:
             assert _available(calls) == 9
             assert _results(calls, "inventory", "quantityOnStock") == [5]
-            time.sleep(0.35)
+            sandbox_clock.sleep(0.35)
             assert _available(calls) == 5
 
-    def test_availability_of_a_new_entry(self, shop: Control) -> None:
+    def test_a_new_entry_is_not_available_yet(self, shop: Control) -> None:
         """A projection ignores a new inventory entry while availability lags."""
         shop.delete("inventory", "i1")
         shop.lag(LONG, of="availability")
@@ -54,7 +53,7 @@ class TestCommercetools:
             assert _available(calls) is None
         shop.reset()
 
-    def test_queries(self, shop: Control) -> None:
+    def test_queries_lag(self, shop: Control) -> None:
         """Queries show changed, new and deleted documents as they were before; reads by id are current."""
         shop.lag(LONG, of="queries")
         shop.patch("inventory", "i1", {"quantityOnStock": 5})
@@ -67,7 +66,7 @@ class TestCommercetools:
             assert calls("GET", "/shop/inventory/i2").status == 200
             assert calls("GET", "/shop/categories/bags").status == 404
 
-    def test_queries_of_projections(self, shop: Control) -> None:
+    def test_queries_of_projections_lag(self, shop: Control) -> None:
         """An unpublished product is still found by a query, but not by its id."""
         shop.lag(LONG, of="queries")
         unpublished = {**shop.document("products", "p1")["masterData"], "published": False}
@@ -76,7 +75,7 @@ class TestCommercetools:
             assert _results(calls, "product-projections", "id") == ["p1"]
             assert calls("GET", "/shop/product-projections/p1", query={"staged": "false"}).status == 404
 
-    def test_reset(self, shop: Control) -> None:
+    def test_a_reset_ends_the_lag(self, shop: Control) -> None:
         """Nothing lags after a reset."""
         shop.lag(LONG, of="queries")
         shop.reset()
@@ -86,22 +85,22 @@ class TestCommercetools:
 
 
 class TestKlaviyo:
-    """Lists of categories and profiles; test_sandbox_catalog covers items and variants."""
+    """Lists of categories and profiles. Those of items and variants are in the tests of the catalog."""
 
-    def test_categories(self, control: Control, calls: Calls) -> None:
+    def test_the_list_of_categories_lags(self, control: Control, calls: Calls) -> None:
         """The list shows a category's old name, and a deleted category; reads by id are current."""
         for name in ("bags", "women"):
-            attributes = {"external_id": name, "name": name}
-            calls("POST", CATEGORIES, {"data": {"type": "catalog-category", "attributes": attributes}})
+            calls("POST", CATEGORIES, category(name))
         control.lag(LONG)
-        _rename(calls, "bags", "Renamed")
-        assert calls("DELETE", _at("women")).status == 204
+        renamed = change("catalog-category", "bags", name="Renamed")
+        assert calls("PATCH", at("catalog-categories", "bags"), renamed).status == 200
+        assert calls("DELETE", at("catalog-categories", "women")).status == 204
         listed = calls("GET", CATEGORIES).body["data"]
-        assert [entry["attributes"]["name"] for entry in listed] == ["bags", "women"]
-        assert calls("GET", _at("bags")).body["data"]["attributes"]["name"] == "Renamed"
-        assert calls("GET", _at("women")).status == 404
+        assert [entry["attributes"]["name"] for entry in listed] == ["Bags", "Women"]
+        assert calls("GET", at("catalog-categories", "bags")).body["data"]["attributes"]["name"] == "Renamed"
+        assert calls("GET", at("catalog-categories", "women")).status == 404
 
-    def test_profiles(self, control: Control, calls: Calls) -> None:
+    def test_the_list_of_profiles_lags(self, control: Control, calls: Calls) -> None:
         """The list misses new profiles and shows old and erased ones; reads by id are current."""
         known = calls("POST", "/api/profiles", profile(external_id="c1", email="old@x.io")).body["data"]["id"]
         control.lag(LONG, of="profiles")
@@ -117,7 +116,7 @@ class TestKlaviyo:
         assert calls("GET", f"/api/profiles/{known}").status == 404
 
 
-def test_random() -> None:
+def test_each_read_draws_its_lag() -> None:
     """Each read draws its lag between the bounds; the same seed repeats the draws."""
     lag = Lag()
     lag.set(1, 3)
@@ -141,7 +140,7 @@ def test_random() -> None:
         {"of": "lists"},
     ],
 )
-def test_invalid_lag(control: Control, rule: dict[str, Any]) -> None:
+def test_an_invalid_lag_is_refused(control: Control, rule: dict[str, Any]) -> None:
     """Reads of the other backend, reversed or negative bounds, and a missing duration are rejected."""
     with pytest.raises(ControlError):
         control.call("POST", "lag", rule)
@@ -154,15 +153,6 @@ def _available(calls: Calls) -> Any:
 
 def _results(calls: Calls, collection: str, field: str) -> list[Any]:
     return [found[field] for found in calls("GET", f"/shop/{collection}").body["results"]]
-
-
-def _at(category: str) -> str:
-    return f"{CATEGORIES}/{quote(PREFIX + category, safe='')}"
-
-
-def _rename(calls: Calls, category: str, name: str) -> None:
-    data = {"type": "catalog-category", "id": PREFIX + category, "attributes": {"name": name}}
-    assert calls("PATCH", _at(category), {"data": data}).status == 200
 
 
 def _emails(calls: Calls, condition: str = "") -> list[str]:

@@ -14,7 +14,7 @@ PHONE, OTHER_PHONE = "+4915112345678", "+4915187654321"
 class TestProfiles:
     """Creating, matching and changing profiles."""
 
-    def test_upsert(self, calls: Calls) -> None:
+    def test_an_upsert_merges_fields(self, calls: Calls) -> None:
         """201 for a new profile, 200 for an existing one; missing fields stay, null clears, objects merge."""
         created = calls(
             "POST",
@@ -41,7 +41,7 @@ class TestProfiles:
         assert (attributes["location"]["city"], attributes["location"]["zip"]) == ("Bonn", "10115")
         assert attributes["properties"] == {"a": 1, "b": 3}
 
-    def test_matches_by_any_identifier(self, control: Control, calls: Calls) -> None:
+    def test_a_profile_is_matched_by_any_identifier(self, control: Control, calls: Calls) -> None:
         """External id is matched before e-mail (in any case) and phone; identifiers may change if they are free."""
         calls("POST", "/api/profile-import", profile(email="jane@x.io"))
         calls("POST", "/api/profile-import", profile(email="JANE@x.io", external_id="c1"))
@@ -51,7 +51,7 @@ class TestProfiles:
         assert (person["external_id"], person["email"], person["phone_number"]) == ("c9", "new@x.io", PHONE)
         assert calls("POST", "/api/profile-import", profile(email="jane@x.io")).status == 201
 
-    def test_conflicts(self, control: Control, calls: Calls) -> None:
+    def test_identifiers_of_two_profiles_conflict(self, control: Control, calls: Calls) -> None:
         """Identifiers of two profiles give a 409 that names the other profile, and nothing changes."""
         calls("POST", "/api/profile-import", profile(external_id="c1", email="one@x.io"))
         other = calls("POST", "/api/profile-import", profile(external_id="c2", email="two@x.io")).body["data"]["id"]
@@ -63,7 +63,7 @@ class TestProfiles:
         assert calls("PATCH", f"/api/profiles/{other}", profile(other, email="one@x.io")).status == 409
         assert control.state()["profiles"] == before
 
-    def test_create_patch_get(self, calls: Calls) -> None:
+    def test_a_profile_is_created_changed_and_read_by_id(self, calls: Calls) -> None:
         """POST creates, PATCH changes by id, GET reads. The id in the body must be the one in the path."""
         created = calls("POST", "/api/profiles", profile(email="a@x.io", phone_number=PHONE)).body["data"]["id"]
         path = f"/api/profiles/{created}"
@@ -75,7 +75,7 @@ class TestProfiles:
         selected = calls("GET", path, query={"fields[profile]": "email"}).body["data"]["attributes"]
         assert selected == {"email": "a@x.io"}
 
-    def test_patches_properties(self, control: Control, calls: Calls) -> None:
+    def test_properties_are_appended_to_and_unset(self, control: Control, calls: Calls) -> None:
         """`meta.patch_properties` appends to and unsets properties."""
         calls("POST", "/api/profile-import", profile(email="a@x.io", properties={"tags": ["a"], "old": 1}))
         body = profile(email="a@x.io")
@@ -83,7 +83,7 @@ class TestProfiles:
         assert calls("POST", "/api/profile-import", body).status == 200
         assert control.state()["profiles"][0]["properties"] == {"tags": ["a", "b"]}
 
-    def test_filters(self, calls: Calls) -> None:
+    def test_profiles_are_filtered_by_identifier(self, calls: Calls) -> None:
         """Filters match one identifier or any of several; results are paged; malformed filters are rejected."""
         for number in range(5):
             calls("POST", "/api/profiles", profile(external_id=f"c{number}", email=f"{number}@x.io"))
@@ -114,12 +114,12 @@ class TestProfiles:
             ({"first_name": "Jane"}, ""),
         ],
     )
-    def test_refusals(self, calls: Calls, attributes: dict[str, Any], pointer: str) -> None:
+    def test_an_invalid_profile_is_refused(self, calls: Calls, attributes: dict[str, Any], pointer: str) -> None:
         """400 with a pointer to the problem."""
         answer = calls("POST", "/api/profile-import", profile(**attributes))
         assert refusal(answer) == (400, "invalid", f"/data/attributes{pointer}")
 
-    def test_size(self, calls: Calls) -> None:
+    def test_a_large_body_is_refused(self, calls: Calls) -> None:
         """A body of more than 100 KB gives 413."""
         body = profile(email="a@x.io", properties={"text": "x" * 100_000})
         assert calls("POST", "/api/profile-import", body).status == 413
@@ -149,7 +149,7 @@ class TestErasure:
         assert len(state["events"]) == 1
         assert state["erased"] == ["c1", "c2"]
 
-    def test_exactly_one_identifier(self, calls: Calls) -> None:
+    def test_an_erasure_needs_exactly_one_identifier(self, calls: Calls) -> None:
         """No identifier, two identifiers, and an external id are rejected."""
         for body in (self._job(), self._job("x", email="a@x.io"), self._job(external_id="c1")):
             assert calls("POST", "/api/data-privacy-deletion-jobs", body).status == 400

@@ -23,18 +23,10 @@ CATEGORY = {"data": {"type": "catalog-category", "attributes": {"external_id": "
 CUSTOMER = {"id": "c1", "email": "jane@example.com"}
 
 
-@pytest.fixture
-def shop(running: sandbox.Sandbox) -> Control:
-    """The control client of commercetools, after a reset."""
-    control = Control(running.commercetools.url)
-    control.reset()
-    return control
-
-
 class TestRecord:
     """The request record."""
 
-    def test_entries(self, control: Control, calls: Calls) -> None:
+    def test_each_request_is_recorded(self, control: Control, calls: Calls) -> None:
         """An entry has method, decoded path, query, body, status and operation, and the answer if it was an error."""
         calls("POST", "/api/catalog-categories", CATEGORY)
         calls("GET", "/api/catalog-items/%24custom%3A%3A%3A%24default%3A%3A%3Aa%2Fb", query={"include": ["a", "b"]})
@@ -60,7 +52,7 @@ class TestRecord:
         ]
         assert [entry["operation"] for entry in shop.requests(kind="token")] == ["token"]
 
-    def test_since_and_forget(self, control: Control, calls: Calls) -> None:
+    def test_the_record_can_be_continued_and_cleared(self, control: Control, calls: Calls) -> None:
         """`since` returns only newer requests; numbering continues after the record is cleared."""
         calls("GET", "/api/metrics")
         calls("GET", "/api/accounts")
@@ -74,7 +66,7 @@ class TestRecord:
 class TestFailures:
     """Injected failures."""
 
-    def test_answers_with_the_backends_own_error(self, control: Control, calls: Calls, shop: Control) -> None:
+    def test_a_failure_has_the_backends_own_error(self, control: Control, calls: Calls, shop: Control) -> None:
         """An injected status comes with the backend's own error body and the given headers."""
         control.fail("events|metrics", status=503, headers={"Retry-After": "1"}, count=1)
         answer = calls("GET", "/api/metrics")
@@ -91,14 +83,16 @@ class TestFailures:
     @pytest.mark.parametrize(
         ("body", "expected"), [("empty", None), ({"errors": "none"}, {"errors": "none"}), ("html", b"<html>")]
     )
-    def test_sends_other_bodies(self, control: Control, calls: Calls, body: object, expected: object) -> None:
+    def test_a_failure_may_have_another_body(
+        self, control: Control, calls: Calls, body: object, expected: object
+    ) -> None:
         """The body can be empty, any JSON, or a proxy's HTML."""
         control.call("POST", "failures", {"path": "", "status": 502, "body": body})
         answer = calls("GET", "/api/metrics")
         assert answer.status == 502
         assert (answer.body[:6] if isinstance(answer.body, bytes) else answer.body) == expected
 
-    def test_skip_count_and_method(self, control: Control, calls: Calls) -> None:
+    def test_a_rule_selects_the_requests_that_fail(self, control: Control, calls: Calls) -> None:
         """`skip` requests pass, then `count` fail; other methods and paths are not affected."""
         control.fail("/api/metrics$", method="GET", status=500, skip=1, count=2)
         assert [calls("GET", "/api/metrics").status for _ in range(4)] == [200, 500, 500, 200]
@@ -129,7 +123,7 @@ class TestFailures:
         assert calls("POST", "/api/catalog-categories", CATEGORY).status == 500
         assert control.state()["categories"] == {"c1": "Bags"}
 
-    def test_reset_while_sending(self, control: Control, calls: Calls) -> None:
+    def test_a_connection_can_break_while_sending(self, control: Control, calls: Calls) -> None:
         """The connection breaks before any answer and nothing takes effect; the record has status 0."""
         control.fail(reset="sending", count=1)
         with pytest.raises(ConnectionError):
@@ -137,7 +131,7 @@ class TestFailures:
         assert calls("GET", "/api/metrics").status == 200
         assert [entry["status"] for entry in control.requests()] == [0, 200]
 
-    def test_reset_while_answering(self, control: Control, calls: Calls) -> None:
+    def test_a_connection_can_break_while_answering(self, control: Control, calls: Calls) -> None:
         """The head and part of the body arrive, then the connection breaks; with `apply` the write takes effect."""
         control.fail(reset="answering", apply=True)
         connection = http.client.HTTPConnection(urlsplit(control.url).netloc)
@@ -149,7 +143,7 @@ class TestFailures:
         connection.close()
         assert control.state()["categories"] == {"c1": "Bags"}
 
-    def test_delay_and_trickle(self, control: Control, calls: Calls) -> None:
+    def test_answers_can_be_slow(self, control: Control, calls: Calls) -> None:
         """Delayed and trickled answers are the backend's own."""
         control.fail("metrics", delay=0.1)
         control.fail("accounts", trickle=0.0001)
@@ -166,7 +160,7 @@ class TestFailures:
             control.call("POST", "nothing", {})
 
 
-def test_serves_many_connections_at_a_time(control: Control) -> None:
+def test_many_connections_are_served_at_a_time(control: Control) -> None:
     """64 connections at the same time are all answered, and all writes arrive."""
     errors: list[BaseException] = []
 
@@ -189,7 +183,7 @@ def test_serves_many_connections_at_a_time(control: Control) -> None:
     assert len(control.state()["categories"]) == 320
 
 
-def test_several_requests_in_one_packet(control: Control, calls: Calls) -> None:
+def test_several_requests_may_come_in_one_packet(control: Control, calls: Calls) -> None:
     """Pipelined requests are answered in order."""
     parts = urlsplit(control.url)
     head = "".join(f"{name}: {value}\r\n" for name, value in calls.headers.items())
@@ -202,7 +196,7 @@ def test_several_requests_in_one_packet(control: Control, calls: Calls) -> None:
     assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200", b"404"]
 
 
-def test_stops_during_a_delay() -> None:
+def test_the_servers_stop_during_a_delay() -> None:
     """A delayed answer does not hold up the shutdown."""
     before = time.monotonic()
     with sandbox.start() as servers:
@@ -212,12 +206,12 @@ def test_stops_during_a_delay() -> None:
         waiting.sendall(b"GET /api/metrics HTTP/1.1\r\n\r\n")
         while not Control(servers.klaviyo.url).requests():
             time.sleep(0.01)
-    assert select.select([waiting], [], [], 5)[0], "the connection is closed"
+    assert select.select([waiting], [], [], 30)[0], "the connection is still open"
     waiting.close()
-    assert time.monotonic() - before < 5
+    assert time.monotonic() - before < 30
 
 
-def test_program(tmp_path: Path) -> None:
+def test_the_program_runs_both_servers(tmp_path: Path) -> None:
     """`python -m sandbox` prints its URLs on one line, loads documents, and exits with 0 on SIGTERM."""
     (tmp_path / "customers").mkdir()
     (tmp_path / "customers" / "c1.json").write_text(json.dumps(CUSTOMER))
@@ -229,5 +223,5 @@ def test_program(tmp_path: Path) -> None:
         assert Control(urls["commercetools"]).document("customers", "c1") == {**CUSTOMER, "version": 1}
         assert Control(urls["klaviyo"]).state()["profiles"] == []
         program.send_signal(signal.SIGTERM)
-        rest, errors = program.communicate(timeout=10)
+        rest, errors = program.communicate(timeout=60)
     assert (program.returncode, rest, errors) == (0, "", "")

@@ -26,7 +26,7 @@ def calls(running: sandbox.Sandbox) -> Iterator[Calls]:
         yield calls
 
 
-def test_life_cycle(calls: Calls) -> None:
+def test_a_subscription_is_created_read_changed_and_deleted(calls: Calls) -> None:
     """Create, read by key, update and delete, the last two with a version."""
     created = calls("POST", "/shop/subscriptions", DRAFT)
     assert (created.status, created.body["version"], created.body["status"]) == (201, 1, "Healthy")
@@ -59,14 +59,14 @@ def test_life_cycle(calls: Calls) -> None:
         ({"key": "x1", "destinaton": {}}, "InvalidInput"),
     ],
 )
-def test_bad_drafts(calls: Calls, change: dict[str, object], code: str) -> None:
+def test_a_bad_draft_is_refused(calls: Calls, change: dict[str, object], code: str) -> None:
     """An existing or malformed key, no messages and changes, no destination, and an unknown field give 400."""
     calls("POST", "/shop/subscriptions", DRAFT)
     answer = calls("POST", "/shop/subscriptions", {**DRAFT, **change})
     assert (answer.status, answer.body["errors"][0]["code"]) == (400, code)
 
 
-def test_bad_updates(calls: Calls) -> None:
+def test_a_bad_update_is_refused(calls: Calls) -> None:
     """A stale version gives 409; an unknown action and a missing version give 400."""
     calls("POST", "/shop/subscriptions", DRAFT)
     path = "/shop/subscriptions/key=klaviyo"
@@ -77,7 +77,7 @@ def test_bad_updates(calls: Calls) -> None:
     assert calls("POST", path, b"{").status == 400
 
 
-def test_limit(calls: Calls) -> None:
+def test_a_project_has_at_most_50_subscriptions(calls: Calls) -> None:
     """A project holds 50 subscriptions; the 51st is rejected."""
     for number in range(50):
         assert calls("POST", "/shop/subscriptions", {**DRAFT, "key": f"key-{number}"}).status == 201

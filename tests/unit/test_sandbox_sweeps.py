@@ -41,7 +41,7 @@ def product(name: str, master: dict[str, Any], *others: dict[str, Any], publishe
 class TestMessages:
     """GET /messages."""
 
-    def test_since(self, shop: Control, shop_calls: Calls) -> None:
+    def test_messages_are_paged_by_time_and_id(self, shop: Control, shop_calls: Calls) -> None:
         """Messages can be paged by time, and by id within the same time."""
         for number, time in ((3, "00:00:02.000Z"), (1, "00:00:01.000Z"), (2, "00:00:01.000Z"), (0, "00:00:00.000Z")):
             shop.put("messages", {"id": f"m{number}", "type": "ProductPublished", "createdAt": f"2026-05-01T{time}"})
@@ -51,14 +51,14 @@ class TestMessages:
         rest = 'createdAt > "2026-05-01T00:00:01.000Z" or (createdAt = "2026-05-01T00:00:01Z" and id > "m2")'
         assert found(shop_calls, "messages", rest, limit=2, **order) == ["m3"]
 
-    def test_delivered_message(self, shop: Control, shop_calls: Calls) -> None:
+    def test_a_delivered_message_is_listed(self, shop: Control, shop_calls: Calls) -> None:
         """A delivered message appears in the API without the two fields that only deliveries have."""
         shop.put_delivered_message(DELIVERED)
         expected = {name: value for name, value in DELIVERED.items() if name not in ("notificationType", "projectKey")}
         assert shop_calls("GET", "/shop/messages/m1").body == expected
         assert found(shop_calls, "messages", 'type="ProductUnpublished" and resource(typeId="product")') == ["m1"]
 
-    def test_can_be_disabled(self, shop: Control, shop_calls: Calls) -> None:
+    def test_the_messages_api_can_be_disabled(self, shop: Control, shop_calls: Calls) -> None:
         """A project with the Messages API disabled lists none, and its settings say so."""
         shop.put_delivered_message(DELIVERED)
         shop.project(messages={"enabled": False})
@@ -67,7 +67,7 @@ class TestMessages:
         shop.project(messages={"enabled": True, "deleteDaysAfterCreation": 15})
         assert found(shop_calls, "messages", 'id > ""') == ["m1"]
 
-    def test_scope(self, shop: Control, shop_calls: Calls) -> None:
+    def test_messages_need_a_scope_of_their_own(self, shop: Control, shop_calls: Calls) -> None:
         """Reading messages needs `view_messages`."""
         shop.tokens(enforce_scopes=True)
         for scope, status in (("view_orders:shop view_products:shop", 403), ("view_messages:shop", 200)):
@@ -78,7 +78,7 @@ class TestMessages:
 @pytest.mark.parametrize(
     "collection", ["inventory", "product-projections", "customers", "orders", "categories", "standalone-prices"]
 )
-def test_paging_by_id(shop: Control, shop_calls: Calls, collection: str) -> None:
+def test_a_collection_is_paged_by_id(shop: Control, shop_calls: Calls, collection: str) -> None:
     """A collection can be read 500 at a time, each page after the last id of the one before."""
     names = [f"d{number:04d}" for number in range(2 * PAGE + 1)]
     stored, document = (
@@ -129,7 +129,7 @@ class TestDuePrices:
     )
     EXPECTED = ("begins", "begins-last", "ends")
 
-    def test_standalone(self, shop: Control, shop_calls: Calls) -> None:
+    def test_due_standalone_prices_are_found(self, shop: Control, shop_calls: Calls) -> None:
         """Finds active prices; a document without `active` is active."""
         shop.put_all({"standalone-prices": [{"id": name, "sku": name, **times} for name, times in self.PRICES]})
         shop.put("standalone-prices", {"id": "off", "sku": "off", "active": False, "validFrom": B})
@@ -138,7 +138,7 @@ class TestDuePrices:
         assert shop_calls("GET", "/shop/standalone-prices/ends").body["active"] is True
 
     @pytest.mark.parametrize("is_master", [True, False])
-    def test_embedded(self, shop: Control, shop_calls: Calls, *, is_master: bool) -> None:
+    def test_due_embedded_prices_are_found(self, shop: Control, shop_calls: Calls, *, is_master: bool) -> None:
         """Finds prices of the master variant and of other variants, in current projections."""
         documents = [product(name, times) if is_master else product(name, {}, {}, times) for name, times in self.PRICES]
         hidden = product("hidden", {"validFrom": B}, published=False)
@@ -154,7 +154,7 @@ class TestDuePrices:
         where = f'masterVariant(prices(validFrom > "{A}" and validFrom <= "{B}"))'
         assert found(shop_calls, "product-projections", where, staged="false") == []
 
-    def test_query_timeout(self, shop: Control, shop_calls: Calls) -> None:
+    def test_a_query_can_time_out(self, shop: Control, shop_calls: Calls) -> None:
         """Queries of one collection can fail with QueryTimedOut (400) or 504 while reads by id succeed."""
         timed_out = {"statusCode": 400, "message": "", "errors": [{"code": "QueryTimedOut", "message": ""}]}
         shop.put("products", product("p1", {}))

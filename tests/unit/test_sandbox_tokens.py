@@ -1,15 +1,14 @@
 """The commercetools stand-in's access tokens and scopes."""
 
-import time
-
 import pytest
 
 from sandbox import Control
 from sandbox.calls import Calls, commercetools, request_token
+from tests.fake_clock import FakeClock
 
 
 def use_token(calls: Calls, scope: str) -> None:
-    """Replace the client's token by one for this scope only."""
+    """Replace the client's token with one for this scope only."""
     calls.headers["Authorization"] = f"Bearer {request_token(calls, scope=scope).body['access_token']}"
 
 
@@ -25,7 +24,7 @@ def test_a_token_has_the_requested_scope(shop: Control) -> None:
     }
 
 
-def test_only_valid_tokens_are_accepted(shop: Control) -> None:
+def test_only_valid_tokens_are_accepted(shop: Control, sandbox_clock: FakeClock) -> None:
     """A missing, unknown, revoked or expired token gives 401 invalid_token."""
     with Calls(shop.url) as anonymous:
         for headers in ({}, {"Authorization": "Bearer other"}):
@@ -38,7 +37,7 @@ def test_only_valid_tokens_are_accepted(shop: Control) -> None:
     shop.tokens(lifetime=1.0)
     with commercetools(shop.url) as calls:
         assert calls("GET", "/shop/orders").status == 200
-        time.sleep(1.01)
+        sandbox_clock.sleep(1.01)
         assert calls("GET", "/shop/orders").status == 401
 
 
