@@ -21,6 +21,7 @@ hypothesis.settings.register_profile("search", deadline=None, max_examples=10_00
 hypothesis.settings.load_profile("suite")
 
 
+@pytest.hookimpl(trylast=True)  # after Hypothesis has marked its tests
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Give property tests a time limit of their own; none in the long search of `make properties`."""
     seconds = 0 if config.getoption("hypothesis_profile") == "search" else _PROPERTY_TEST_SECONDS
