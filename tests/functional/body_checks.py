@@ -17,19 +17,19 @@ _SUCCESS = range(200, 300)
 
 
 class RecordingControl(Control):
-    """A control that keeps the requests a test clears from the record."""
+    """A control that still has the requests after a test clears the record."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self._cleared: list[dict[str, Any]] = []
 
     def forget_requests(self) -> None:
-        """Clear the record, but keep its requests for `all_requests`."""
+        """Clear the record; `all_requests` still returns its requests."""
         self._cleared += self.requests()
         super().forget_requests()
 
     def reset(self) -> None:
-        """Restore the initial state, but keep the requests for `all_requests`."""
+        """Restore the initial state; `all_requests` still returns the requests so far."""
         self._cleared += self.requests()
         super().reset()
 

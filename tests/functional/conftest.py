@@ -132,7 +132,7 @@ def sandbox(_sandbox: Sandbox) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def buyer(sandbox: Sandbox) -> None:
-    """Create customer-1, whom the orders of these tests belong to."""
+    """Create customer-1, the owner of the default order."""
     sandbox.commercetools.put("customers", customer())
 
 
@@ -301,6 +301,15 @@ ServeConsent = Callable[[str], Function]
 def serve_consent(serve: Serve, settings_file: Callable[[str], str]) -> ServeConsent:
     """Start a function server with these consent rules, without re-reads after writes: `serve_consent(RULES)`."""
     return lambda rules: serve(SYNC_CONFIG=settings_file(f"{rules}\n{SKIP_REREAD}backoff = 0.01\n"))
+
+
+Configured = Callable[[str], Function]
+
+
+@pytest.fixture
+def configured(serve: Serve, settings_file: Callable[[str], str]) -> Configured:
+    """Start a function server with this sync.toml: `configured(TEXT)`."""
+    return lambda text: serve(SYNC_CONFIG=settings_file(text))
 
 
 class _Silent(WSGIRequestHandler):

@@ -107,7 +107,8 @@ class Damage:
     def add_item(self) -> None:
         """Create two items, each with a variant.
 
-        One has an id like a deleted product's: it is extra. The other's id is not commercetools': it is foreign.
+        One item has a UUID, like a deleted product: it is extra, and its variant is not reported separately. The other
+        has none, so it can't come from commercetools: item and variant are foreign.
         """
         deleted = str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
         for product, sku in ((deleted, "of one deleted"), ("someone-s", "of someone")):
@@ -124,7 +125,7 @@ class Damage:
         self.expected["categories"].differing[category].add("name")
 
     def add_category(self) -> None:
-        """Create a category with an id like a deleted one's, and one with a foreign id."""
+        """Create a category with a UUID, like a deleted one, and a foreign one without."""
         deleted = str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
         create_category(self._sandbox, deleted)
         create_category(self._sandbox, "someone-s")

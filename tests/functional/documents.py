@@ -48,7 +48,7 @@ def address(address_id: str = "address-1", **fields: Any) -> Json:
 
 
 def order(order_id: str = "order-1", *, lines: Iterable[Json] | None = None, **fields: Any) -> Json:
-    """An open order of customer-1, by default with one line item. None removes a field."""
+    """An open order of customer-1, by default with one line item. A field set to None is left out."""
     line_items = [line_item()] if lines is None else list(lines)
     total = sum(line["totalPrice"]["centAmount"] for line in line_items)
     document = _document(order_id) | {

@@ -34,7 +34,7 @@ def problems(sandbox: Sandbox, settings: Settings, shop: RandomShop) -> list[str
 
 
 def catalog_problems(sandbox: Sandbox, settings: Settings) -> list[str]:
-    """The same for the catalog only."""
+    """All differences in the catalog: categories, items and variants."""
     documents = Documents()
     documents.collections |= sandbox.commercetools.state()["documents"]
     klaviyo = sandbox.klaviyo.state()

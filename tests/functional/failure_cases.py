@@ -32,9 +32,11 @@ message_seconds = 2.0
 backoff = 0.01
 stale_after = 30
 """
-"""Limits far below the defaults, so that tests need not wait. An answer must arrive within `message_seconds`."""
+"""Limits far below the defaults, so that tests need not wait."""
 MESSAGE_SECONDS = 2.0
+"""`message_seconds` in LIMITS: an answer must arrive within it."""
 SLACK_SECONDS = 2.0
+"""Extra seconds that a busy machine may take."""
 
 
 def table_rows(*columns: str) -> list[list[str]]:

@@ -113,7 +113,7 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 
 def answered_calls(sandbox: Sandbox, operation: str) -> list[Json]:
-    """Calls of an operation that Klaviyo has answered, with success or an error."""
+    """Calls of an operation that Klaviyo has processed. With a `delay`, the answer may not have arrived yet."""
     return [call for call in sandbox.klaviyo.requests(kind="api") if call["operation"] == operation and call["status"]]
 
 

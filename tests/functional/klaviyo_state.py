@@ -14,7 +14,7 @@ _ASSIGNED = {"id", "created", "updated", "profile_id"}
 def comparable(state: Mapping[str, Any]) -> dict[str, Any]:
     """A state without the ids and times Klaviyo assigns, without the order of its records, and without null metadata.
 
-    To remove a key of `custom_metadata` it is sent as null, so null means absent.
+    The function removes a metadata key by sending null, so null means absent.
     """
     return {
         name: sorted(json.dumps(_without_assigned(record), sort_keys=True) for record in records)
@@ -25,7 +25,10 @@ def comparable(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def klaviyo_records(sandbox: Sandbox) -> dict[str, Any]:
-    """Klaviyo's records, without the ids and times it assigns. Events are keyed by metric, unique id and profile."""
+    """Klaviyo's records, without the ids and times it assigns.
+
+    Events are keyed by metric, unique id and profile; `count` also counts duplicates.
+    """
     state = sandbox.klaviyo.state()
     owners = {one["id"]: one.get("external_id") or one.get("email") for one in state["profiles"]}
     return {

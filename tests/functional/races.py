@@ -20,7 +20,10 @@ PATIENCE = 20.0
 def deliver_while(
     function: Function, sandbox: Sandbox, delivery: Mapping[str, Any], operation: str, action: Callable[[], object]
 ) -> Answer:
-    """Deliver; as soon as Klaviyo has answered `operation`, run `action`. Return the delivery's answer."""
+    """Deliver; as soon as Klaviyo has processed a call of `operation`, run `action`. Return the delivery's answer.
+
+    With a `delay` on the call, `action` runs before the function gets Klaviyo's answer.
+    """
     sandbox.klaviyo.forget_requests()
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(function.deliver, delivery)
@@ -32,14 +35,14 @@ def deliver_while(
         return answer.result()
 
 
-def push_body(delivery: Mapping[str, Any]) -> bytes:
-    """The body of a push request, for deliveries sent while another one is in flight."""
+def push_body(delivery: Mapping[str, Any], **top_level: Any) -> bytes:
+    """The body of a push without a message id, for `Function.post`, which does not read the log."""
     data = base64.b64encode(json.dumps(delivery).encode()).decode()
-    return json.dumps({"message": {"data": data}}).encode()
+    return json.dumps({"message": {"data": data}, **top_level}).encode()
 
 
 def klaviyo_call(sandbox: Sandbox, method: str, path: str, body: object = None) -> Response:
-    """Make one successful call to Klaviyo as another client. Tests that count calls don't see it in the record."""
+    """Make one successful call to Klaviyo as another client. The record contains it like the function's calls."""
     with klaviyo(sandbox.klaviyo.url, "another-client") as call:
         answered = call(method, f"/api/{path}", body)
     assert answered.status < 300, answered
@@ -90,5 +93,4 @@ def create_profile(sandbox: Sandbox, **attributes: str) -> str:
 
 def push(function: Function, delivery: Mapping[str, Any], **top_level: Any) -> int:
     """Push a delivery; return the HTTP status. For tests with two instances in one process: they share one log."""
-    data = base64.b64encode(json.dumps(delivery).encode()).decode()
-    return function.post(json.dumps({"message": {"data": data}, **top_level}).encode()).status_code
+    return function.post(push_body(delivery, **top_level)).status_code

@@ -1,4 +1,4 @@
-"""Random changes of products and stock. There are few different values, so that former values often return."""
+"""Random changes of products and stock. They choose from few values, so that earlier values often return."""
 
 import random
 from typing import Any
@@ -143,7 +143,7 @@ class RandomCatalog(RandomCategories):
     # shared parts
 
     def _free_channel(self, sku: str) -> dict[str, Any]:
-        """`supplyChannel` for a new entry of a SKU; empty if it has an entry in every channel."""
+        """The `supplyChannel` field of a new entry of a SKU; empty if the SKU has an entry in every channel."""
         taken = {
             entry.get("supplyChannel", {}).get("id")
             for entry in self._documents["inventory"].values()

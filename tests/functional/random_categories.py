@@ -12,8 +12,8 @@ from tests.functional import documents as make
 from tests.functional.documents import Json, reference
 from tests.functional.random_documents import RandomDocuments
 
-_DEEPEST = 3
-"""Most ancestors of a category."""
+_MAX_ANCESTORS = 3
+"""No category has more ancestors."""
 
 
 class RandomCategories(RandomDocuments):
@@ -30,7 +30,7 @@ class RandomCategories(RandomDocuments):
         """Add a category, often below another one."""
         number = next(self._numbers)
         parent = self._pick("categories") if self._documents["categories"] and self._rng.random() < 0.7 else None
-        ancestors = [*_ancestors(parent), parent["id"]] if parent and len(_ancestors(parent)) < _DEEPEST else []
+        ancestors = [*_ancestors(parent), parent["id"]] if parent and len(_ancestors(parent)) < _MAX_ANCESTORS else []
         category = make.category(f"category-{number}", f"Category {number}", ancestors=ancestors)
         return [self._message("CategoryCreated", "category", self._store("categories", category))]
 
@@ -61,7 +61,7 @@ class RandomCategories(RandomDocuments):
             return []
         above = [*_ancestors(categories[parent_id]), parent_id] if parent_id else []
         deepest = max(len(_ancestors(categories[own])) for own in branch) - len(former)
-        if len(above) + deepest > _DEEPEST or above == former:
+        if len(above) + deepest > _MAX_ANCESTORS or above == former:
             return []
         self._last_category_move = (category_id, former[-1] if former else "")
         self._move(category, branch, above)

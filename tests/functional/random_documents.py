@@ -12,9 +12,9 @@ from tests.functional.documents import Json
 _PICK_LAST_CHANGED = 0.6
 """Probability of picking the document that was changed last."""
 _DELIVERY_AGE = timedelta(seconds=45)
-"""Age of a notification when it is published. Thus rules for the first minute stop applying during a test."""
-_FEWEST = 3
-"""Documents that each collection keeps."""
+"""Age of a notification when it is published, so that rules for its first minute stop applying during a test."""
+_MIN_DOCUMENTS = 3
+"""No deletion leaves fewer documents in a collection."""
 _OPENING_AGE = timedelta(minutes=10)
 """Age of documents and notifications created while the shop opens."""
 
@@ -41,7 +41,7 @@ class RandomDocuments:
 
     def _pick_spare(self, collection: str) -> Json | None:
         """A random document to delete; None if too few would remain."""
-        return self._pick(collection) if len(self._documents[collection]) > _FEWEST else None
+        return self._pick(collection) if len(self._documents[collection]) > _MIN_DOCUMENTS else None
 
     def _store(self, collection: str, document: Json) -> Json:
         now = self._now()

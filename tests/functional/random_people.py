@@ -9,15 +9,15 @@ from sandbox.documents import now
 from tests.functional import documents as make
 from tests.functional.documents import Json, change, message, recent, reference
 
-Event = tuple[str, str]
+EventKey = tuple[str, str]
 """Metric and unique id."""
 
 
 class RandomPeople:
     """The shop, and what Klaviyo must hold of its people and orders.
 
-    Each change is applied to the sandbox and returns its notifications, with correct versions; those of orders also
-    have correct times.
+    Each change is applied to the sandbox and returns its notifications. Their versions are correct. Their times are
+    correct for orders and refunds; those about customers have a constant old time.
     """
 
     def __init__(self, rng: random.Random, commercetools: Control) -> None:
@@ -26,7 +26,7 @@ class RandomPeople:
         self._count = 0
         self.customers: dict[str, Json] = {}
         self.orders: dict[str, Json] = {}
-        self.owners: dict[Event, str] = {}
+        self.owners: dict[EventKey, str] = {}
         """The owner of each event: a customer's id, or the e-mail that a guest ordered with."""
         self.deleted: set[str] = set()
         self.erased: set[str] = set()
@@ -84,8 +84,8 @@ class RandomPeople:
         """Place a guest order, sometimes with a customer's e-mail."""
         customer = self._any_customer()
         if customer and self._rng.random() < 0.4:
-            # Only customers whose account and e-mail never change: otherwise the owner would depend on timing.
-            constant = [one for one in self.customers.values() if _never_changes(one)]
+            # Only customers who keep account and e-mail: otherwise the event's owner would depend on timing.
+            constant = [one for one in self.customers.values() if _keeps_account(one)]
             email = self._rng.choice(constant)["email"].upper() if constant else f"guest-{self._next()}@example.com"
         else:
             email = f"guest-{self._next()}@example.com"
@@ -115,7 +115,7 @@ class RandomPeople:
     def delete(self) -> list[Json]:
         """Delete a customer, usually with data erasure."""
         customer = self._any_customer()
-        if not customer or _never_changes(customer):
+        if not customer or _keeps_account(customer):
             return []
         customer_id = customer["id"]
         del self.customers[customer_id]
@@ -150,7 +150,7 @@ class RandomPeople:
         If it changed, a late duplicate of a guest's order would no longer find its owner.
         """
         ordered = {order["customerEmail"].lower() for order in self.orders.values() if "customerId" not in order}
-        return _never_changes(customer) or customer["email"] in ordered
+        return _keeps_account(customer) or customer["email"] in ordered
 
     def _store_customer(self, customer: Json) -> None:
         customer = {**customer, "lastModifiedAt": now()}
@@ -174,6 +174,6 @@ class RandomPeople:
         return [recent(message("OrderCreated", "order", order_id, order=order))]
 
 
-def _never_changes(customer: Json) -> bool:
-    """True for every third customer: those keep their account and e-mail."""
+def _keeps_account(customer: Json) -> bool:
+    """True for every third customer: they are never deleted and keep their e-mail."""
     return int(customer["id"].rpartition("-")[2]) % 3 == 0

@@ -1,4 +1,4 @@
-"""Random live edits of products and standalone prices. There are few different values, so that former ones return."""
+"""Random live edits of products and prices. They choose from few values, so that earlier values often return."""
 
 from typing import Any
 

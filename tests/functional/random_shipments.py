@@ -62,8 +62,8 @@ class RandomShipments:
     def make_steps(self, count: int) -> None:
         """Change the order until it has `count` steps."""
         kinds: list[Callable[[], None]] = [
-            self._deliver, self._add_parcel, self._track, self._track, self._move, self._announce, self._take_back,
-            self._set_returns,
+            self._deliver, self._add_parcel, self._change_tracking, self._change_tracking, self._change_state,
+            self._add_return, self._advance_return, self._set_returns,
         ]  # fmt: skip
         while len(self.steps) < count:
             self.rng.choice(kinds)()
@@ -108,9 +108,9 @@ class RandomShipments:
         inside = {one["id"]: 1 for one in to["items"]} if self.rng.random() < 0.5 else {}
         added = parcel(number, self._tracking() if self.rng.random() < 0.6 else None, inside)
         to["parcels"].append(added)
-        self._add_step(parcel_added, to, added, events=_confirmed(added))
+        self._add_step(parcel_added, to, added, events=_confirmed_events(added))
 
-    def _track(self) -> None:
+    def _change_tracking(self) -> None:
         """Set, correct, repeat or remove a parcel's tracking number."""
         if not self._parcels():
             return
@@ -119,13 +119,13 @@ class RandomShipments:
         tracking = self._tracking() if self.rng.random() < 0.9 else None
         tracked |= {"trackingData": tracking} if tracking else {}
         number = int(tracked["id"].rpartition("-")[2])
-        self._add_step(tracking_updated, tracking, number, deliveryId=of["id"], events=_confirmed(tracked))
+        self._add_step(tracking_updated, tracking, number, deliveryId=of["id"], events=_confirmed_events(tracked))
 
     def _tracking(self) -> Json:
         is_return = self.rng.random() < 0.2
         return {"trackingId": f"T-{self.rng.randint(1, 3)}", "carrier": "DHL", "isReturn": is_return}
 
-    def _move(self) -> None:
+    def _change_state(self) -> None:
         old, state = self._order["shipmentState"], self.rng.choice(_STATES)
         if old == state:
             return
@@ -133,12 +133,12 @@ class RandomShipments:
         events = frozenset({(METRICS[state],)}) if state in METRICS else frozenset()
         self._add_step(shipment_state, state, oldShipmentState=old, events=events)
 
-    def _announce(self) -> None:
+    def _add_return(self) -> None:
         info = self._new_return()
         self._order = {**self._order, "returnInfo": [*self._order["returnInfo"], info]}
-        self._add_step(return_added, info, events=_returns(info))
+        self._add_step(return_added, info, events=_return_events(info))
 
-    def _take_back(self) -> None:
+    def _advance_return(self) -> None:
         """Mark a returned item as arrived, or an arrived one as sellable or unusable."""
         after = {"Advised": ["Returned"], "Returned": ["BackInStock", "Unusable"]}
         open_items = [
@@ -151,7 +151,7 @@ class RandomShipments:
             return
         info, item = self.rng.choice(open_items)
         item["shipmentState"] = self.rng.choice(after[item["shipmentState"]])
-        events = frozenset({_returned(info, item)}) if item["shipmentState"] == "Returned" else frozenset()
+        events = frozenset({_returned_event(info, item)}) if item["shipmentState"] == "Returned" else frozenset()
         self._add_step(return_state, item["shipmentState"], int(item["id"].rpartition("-")[2]), events=events)
 
     def _set_returns(self) -> None:
@@ -165,7 +165,7 @@ class RandomShipments:
                 item |= {"id": f"return-item-{next(self._numbers)}", "shipmentState": "Returned" if back else "Advised"}
         infos += [self._new_return()] if self.rng.random() < 0.5 else []
         self._order = {**self._order, "returnInfo": infos}
-        self._add_step(returns_set, *infos, events=frozenset().union(*map(_returns, infos)))
+        self._add_step(returns_set, *infos, events=frozenset().union(*map(_return_events, infos)))
 
     def _new_return(self) -> Json:
         lines = self.rng.sample(_LINES, self.rng.randint(1, 2))
@@ -181,22 +181,22 @@ class RandomShipments:
         return return_info(*items, tracking=f"R-{next(self._numbers)}")
 
 
-def _confirmed(added: Json) -> frozenset[EventKey]:
+def _confirmed_events(added: Json) -> frozenset[EventKey]:
     tracking = added.get("trackingData")
     if not tracking or tracking["isReturn"]:
         return frozenset()
     return frozenset({("Confirmed Shipment", f"{added['id']}:{tracking['trackingId']}")})
 
 
-def _returns(info: Json) -> frozenset[EventKey]:
+def _return_events(info: Json) -> frozenset[EventKey]:
     advised = {
         ("Requested Return", info["returnTrackingId"]) for one in info["items"] if one["shipmentState"] == "Advised"
     }
-    back = {_returned(info, one) for one in info["items"] if one["shipmentState"] != "Advised"}
+    back = {_returned_event(info, one) for one in info["items"] if one["shipmentState"] != "Advised"}
     return frozenset(advised | back)
 
 
-def _returned(info: Json, item: Json) -> EventKey:
-    """The event of a returned item. Without its line it has no name: a return has at most one such item."""
+def _returned_event(info: Json, item: Json) -> EventKey:
+    """The event of a returned item. If the order lacks its line, the name is empty: at most one item per return."""
     name = {"line-1": "Product 1", "line-2": "Product 2", "custom-1": "Gift wrap"}.get(item["lineItemId"], "")
     return ("Returned Order", info["returnTrackingId"], name, str(item["quantity"]))

@@ -9,7 +9,7 @@ from tests.functional import documents as make
 from tests.functional.documents import Json, money, reference
 from tests.functional.random_prices import RandomPrices
 
-Event = tuple[str, str]
+EventKey = tuple[str, str]
 """Metric and unique id."""
 
 KINDS = {
@@ -27,7 +27,7 @@ KINDS = {
 _TRIES = 1000
 """Attempts to find a change that is possible."""
 _REPLAYED = 0.1
-"""Share of notifications after which the ten minutes old notification of the resource's creation is sent again."""
+"""Probability that a notification is followed by its resource's creation notification, which is ten minutes old."""
 
 
 class RandomShop(RandomPrices):
@@ -36,7 +36,7 @@ class RandomShop(RandomPrices):
     def __init__(self, rng: random.Random, commercetools: Control, kinds: Collection[str] = ()) -> None:
         """`kinds` selects from KINDS; empty means all."""
         super().__init__(rng, commercetools)
-        self.events: dict[Event, tuple[float, str]] = {}
+        self.events: dict[EventKey, tuple[float, str]] = {}
         """Value and owner of each event. The owner is a customer's id or a guest's e-mail."""
         self.erased: set[str] = set()
         self._kinds = {kind: KINDS[kind] for kind in kinds or KINDS}

@@ -29,6 +29,7 @@ class Subscription:
         self._rng = rng
         self._changed = threading.Condition()
         self._waiting: list[tuple[float, int, bytes, int]] = []
+        """A heap of pushes to come: due time, message number, body and attempt."""
         self._deliveries: dict[int, Mapping[str, Any]] = {}
         self._pending: Counter[str] = Counter()
         self._published = 0

@@ -39,7 +39,7 @@ def method(*deliveries: Json, name: str = "DHL Standard", **fields: Any) -> Json
 
 
 def shipped_order(*deliveries: Json, **fields: Any) -> Json:
-    """An order with these deliveries: two units at 10.00 each, and three units for 10.00 in total."""
+    """An order with these deliveries. It has two units at 10.00 each, and three units for 10.00 in total."""
     lines = [line_item(1), line_item(2, "product-2", quantity=3, totalPrice=money(1000))]
     return order(**{"lines": lines, "shippingInfo": method(*deliveries), "shippingMode": "Single"} | fields)
 

@@ -13,7 +13,7 @@ from tests.functional.random_shop import KINDS, RandomShop
 
 CATALOG = ("categories", "items", "variants")
 _ORDER_KINDS = ("place_order", "move_order", "refund")
-WRITES = ("POST", "PATCH", "PUT", "DELETE")
+WRITE_METHODS = ("POST", "PATCH", "PUT", "DELETE")
 
 
 def reconcile_job(job: Job, text: str = "") -> Job:
@@ -56,5 +56,5 @@ def writes(sandbox: Sandbox) -> list[str]:
     return [
         str(call["operation"])
         for call in calls
-        if call["method"] in WRITES and call["operation"] != "query_metric_aggregates" and call["status"]
+        if call["method"] in WRITE_METHODS and call["operation"] != "query_metric_aggregates" and call["status"]
     ]
