@@ -33,30 +33,31 @@ from tests.functional.job_runs import Job, answered_calls
 from tests.functional.klaviyo_state import klaviyo_records
 from tests.functional.random_shop import RandomShop
 
-CURRENT = {"version", "lastModifiedAt", "orderState", "TimeEstimated"}
+NOT_COMPARED = {"version", "lastModifiedAt", "orderState", "TimeEstimated"}
 """Event properties that a backfill takes from the order's current state, and the flag of an estimated time."""
 ESTIMATED = ("Fulfilled Order", "Cancelled Order")
+"""Metrics whose time a backfill estimates."""
 REFUNDED: dict[str, Any] = {"paymentInfo": {"payments": [reference("payment", "payment-1")]}}
 
 
 def _comparable_event(event: Mapping[str, Any], metric: str) -> dict[str, Any]:
     """An event without the fields in which a backfill's events differ from live ones."""
-    properties = {name: value for name, value in event["properties"].items() if name not in CURRENT}
+    properties = {name: value for name, value in event["properties"].items() if name not in NOT_COMPARED}
     hidden = {"backfill", *(["time"] if metric in ESTIMATED else [])}
     return {name: value for name, value in event.items() if name not in hidden} | {"properties": properties}
 
 
-def _without_old_prices(live: Mapping[str, Any], past: Mapping[str, Any]) -> dict[str, Any]:
+def _without_old_prices(live: Mapping[str, Any], backfilled: Mapping[str, Any]) -> dict[str, Any]:
     """Live records, but without a price where the backfill wrote none: a live update leaves the last price in place.
 
     `catalog_problems` checks that the backfill only omits prices the shop does not have.
     """
     found = {}
     for key, record in live.items():
-        backfilled = past.get(key, {})
-        price = {name: value for name, value in backfilled.items() if name == "price"}
+        counterpart = backfilled.get(key, {})
+        price = {name: value for name, value in counterpart.items() if name == "price"}
         others = {name: value for name, value in record.items() if name != "price"}
-        found[key] = record if backfilled.get("price") else {**others, **price}
+        found[key] = record if counterpart.get("price") else {**others, **price}
     return found
 
 
@@ -64,7 +65,7 @@ def _without_old_prices(live: Mapping[str, Any], past: Mapping[str, Any]) -> dic
 def test_a_backfill_writes_what_live_messages_write(
     sandbox: Sandbox, job: Job, serve: Serve, settings: Settings
 ) -> None:
-    """Every category, item, variant, profile and event of a random shop. Guests only get their e-mail."""
+    """A backfilled random shop equals the one synced by messages, except that guests' profiles only have the e-mail."""
     seed = random.randrange(2**32)
     shop = RandomShop(random.Random(seed), sandbox.commercetools)
     function = serve(SYNC_CONFIG="")
@@ -88,24 +89,24 @@ def test_a_backfill_writes_what_live_messages_write(
 
     sandbox.klaviyo.reset()
     done = job.run("--page", "7")
-    past = klaviyo_records(sandbox)
+    backfilled = klaviyo_records(sandbox)
 
     assert done.code == 0, f"seed {seed}: {done.lines} {job.error_lines()}"
     assert catalog_problems(sandbox, settings) == [], f"seed {seed}"
-    assert past["categories"] == live["categories"], f"seed {seed}"
+    assert backfilled["categories"] == live["categories"], f"seed {seed}"
     for kind in ("items", "variants"):
-        assert past[kind] == _without_old_prices(live[kind], past[kind]), f"seed {seed}"
+        assert backfilled[kind] == _without_old_prices(live[kind], backfilled[kind]), f"seed {seed}"
     customers = sandbox.commercetools.state()["documents"]["customers"].keys()
     for own, profile in live["profiles"].items():
-        found = past["profiles"].pop(own)
+        found = backfilled["profiles"].pop(own)
         expected = profile if own in customers else {"email": own, "events": profile["events"]}
         assert found == expected, f"seed {seed}"
-    assert past["profiles"] == {}
-    assert {key: _comparable_event(one, key[0]) for key, one in past["events"].items()} == {
+    assert backfilled["profiles"] == {}
+    assert {key: _comparable_event(one, key[0]) for key, one in backfilled["events"].items()} == {
         key: _comparable_event(one, key[0]) for key, one in live["events"].items()
     }, f"seed {seed}"
-    assert {one["backfill"] for one in past["events"].values()} == {True}
-    assert past["count"] == live["count"]
+    assert {one["backfill"] for one in backfilled["events"].values()} == {True}
+    assert backfilled["count"] == live["count"]
 
 
 def test_events_get_the_time_they_happened(sandbox: Sandbox, job: Job) -> None:
@@ -136,7 +137,7 @@ def test_a_cancelled_order_also_gets_its_placed_events(sandbox: Sandbox, job: Jo
 
 
 def test_an_old_order_overwrites_no_current_profile(sandbox: Sandbox, job: Job) -> None:
-    """An old order changes no customer's e-mail, adds no name or address of a guest, and re-creates no one."""
+    """An old order changes no customer's e-mail, adds no guest's name or address, and re-creates nobody."""
     sandbox.commercetools.put("customers", customer(email="today@example.com"))
     sandbox.commercetools.put("orders", order("order-1", customerEmail="before@example.com"))
     sandbox.commercetools.put("orders", order("order-2", lines=[], customerId=None, customerEmail="g@example.com"))
@@ -158,7 +159,7 @@ def test_an_old_order_overwrites_no_current_profile(sandbox: Sandbox, job: Job) 
 
 
 def test_events_of_live_messages_stay(sandbox: Sandbox, job: Job, serve: Serve) -> None:
-    """A backfill does not replace or duplicate an event that a live message sent, so its flow has started."""
+    """A backfill neither replaces nor duplicates an event that a live message has sent."""
     placed = order(createdAt=now())
     sandbox.commercetools.put("customers", customer())
     sandbox.commercetools.put("orders", placed)
@@ -251,7 +252,7 @@ def test_a_dry_run_reports_what_a_run_does(sandbox: Sandbox, job: Job) -> None:
 
 
 def test_a_dry_run_estimates_hours_from_klaviyos_limits(sandbox: Sandbox, job: Job) -> None:
-    """The estimate is 3,500 events a minute, times `--share`."""
+    """The estimate assumes 3,500 events a minute, times `--share`."""
     sandbox.commercetools.put("customers", customer())
     lines = [line_item(number) for number in range(1, 700)]
     sandbox.commercetools.put("orders", order(lines=lines))
@@ -262,7 +263,7 @@ def test_a_dry_run_estimates_hours_from_klaviyos_limits(sandbox: Sandbox, job: J
 def test_manage_py_prints_a_summary(
     sandbox: Sandbox, manage_py: ManagePy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """`manage.py backfill` prints what it sent, and exits with 1 if a resource failed."""
+    """`manage.py backfill` prints what it sent or, in a dry run, would send. It exits with 1 if a resource failed."""
     monkeypatch.chdir(tmp_path)
     sandbox.commercetools.put("customers", customer())
     sandbox.commercetools.put("orders", order("order-1"))

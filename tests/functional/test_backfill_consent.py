@@ -16,8 +16,8 @@ CUSTOMERS = ("--only", "customers")
 WITH = (*CUSTOMERS, "--with-consent")
 
 
-def one(number: int, newsletter: Any, at: str | None) -> Json:
-    """A customer with this newsletter answer, given at that time."""
+def numbered_customer(number: int, newsletter: Any, at: str | None) -> Json:
+    """A customer with an id and e-mail from this number, and this newsletter answer, given at that time."""
     answers = {"newsletter": newsletter, "newsletterAt": at}
     fields = {name: value for name, value in answers.items() if value is not None}
     custom = {"type": reference("type", "type-1"), "fields": fields}
@@ -41,7 +41,7 @@ def test_it_refuses_without_a_time_field(
     job: Job, settings_file: Callable[[str], str], sandbox: Sandbox, text: str
 ) -> None:
     """Without `consented_at` in sync.toml the run stops before any call, and names the missing setting."""
-    sandbox.commercetools.put("customers", one(1, newsletter=True, at=None))
+    sandbox.commercetools.put("customers", numbered_customer(1, newsletter=True, at=None))
     end = job.run(*WITH, SYNC_CONFIG=settings_file(text))
     assert end.code == 2
     assert "consented_at" in end.stop_reasons
@@ -49,9 +49,9 @@ def test_it_refuses_without_a_time_field(
 
 
 def test_consent_needs_its_option(sandbox: Sandbox, job: Job, rules: str) -> None:
-    """Without `--with-consent` a backfill changes no consent, so that not everybody gets a confirmation mail."""
+    """Without `--with-consent` a backfill changes no consent: nobody gets a confirmation mail."""
     sandbox.klaviyo.consent(double_optin=True)
-    sandbox.commercetools.put("customers", one(1, newsletter=True, at=ago(days=9)))
+    sandbox.commercetools.put("customers", numbered_customer(1, newsletter=True, at=ago(days=9)))
     assert job.run(*CUSTOMERS, SYNC_CONFIG=rules).code == 0
     assert answered_calls(sandbox, SUBSCRIBE) == []
     assert len(sandbox.klaviyo.state()["profiles"]) == 1
@@ -63,9 +63,9 @@ def test_which_consents_are_loaded(sandbox: Sandbox, job: Job, rules: str, count
     sandbox.klaviyo.limits(enforce=False, scale=20)
     sandbox.klaviyo.consent(double_optin=True)
     given = ago(days=30)
-    shop = [one(number, newsletter=True, at=given) for number in range(count)]
-    shop[1] = one(1, newsletter=False, at=given)
-    shop[2] = one(2, newsletter=True, at=None)
+    shop = [numbered_customer(number, newsletter=True, at=given) for number in range(count)]
+    shop[1] = numbered_customer(1, newsletter=False, at=given)
+    shop[2] = numbered_customer(2, newsletter=True, at=None)
     sandbox.commercetools.put_all({"customers": shop})
     sandbox.klaviyo.set_consent("c1@shop.example", "SUBSCRIBED", consent_timestamp=ago(days=60))
     sandbox.klaviyo.set_consent("c3@shop.example", "UNSUBSCRIBED", consent_timestamp=ago(days=10))
@@ -99,12 +99,12 @@ def test_a_refused_bulk_call_is_split(sandbox: Sandbox, job: Job, settings_file:
     """If one number in a bulk call is in an unserved region, all are subscribed one by one, and only that one fails."""
     sandbox.klaviyo.limits(enforce=False, scale=20)
     sandbox.klaviyo.consent(unserved=["+4917"])
-    texts = settings_file('[consent]\nsms = "custom.newsletter"\nconsented_at = "custom.newsletterAt"\n')
-    shop = [one(number, newsletter=number in (3, 4), at=ago(days=3)) for number in range(MANY)]
+    rules = settings_file('[consent]\nsms = "custom.newsletter"\nconsented_at = "custom.newsletterAt"\n')
+    shop = [numbered_customer(number, newsletter=number in (3, 4), at=ago(days=3)) for number in range(MANY)]
     for number, mobile in ((3, "0171 3920014"), (4, "0151 11111112")):
         shop[number] |= {"addresses": [{"id": "a", "country": "DE", "mobile": mobile}], "defaultBillingAddressId": "a"}
     sandbox.commercetools.put_all({"customers": shop})
-    assert job.run(*WITH, SYNC_CONFIG=texts).code == 0
+    assert job.run(*WITH, SYNC_CONFIG=rules).code == 0
     subscriptions = {
         one["email"]: one.get("subscriptions") for one in sandbox.klaviyo.state()["profiles"] if one.get("email")
     }

@@ -1,5 +1,6 @@
 """Failures during a backfill: it waits when throttled, continues when data is refused, stops when access is denied."""
 
+import json
 from collections import Counter
 from typing import Any
 
@@ -94,7 +95,7 @@ def test_refused_orders_can_be_retried_with_ids(orders: Sandbox, job: Job) -> No
 
 @pytest.mark.parametrize("name", ["orders", "customers", "products", "refunds"])
 def test_a_list_of_ids(orders: Sandbox, job: Job, name: str) -> None:
-    """`--ids` takes a file with one id per line, for the pass in `--only`. Deleted resources are counted as skipped."""
+    """`--ids` takes a file with one id per line. Deleted resources are skipped, but products leave the catalog."""
     orders.commercetools.put("products", product())
     ids = {"orders": "order-1", "customers": "customer-1", "products": "product-1", "refunds": "payment-1"}
     (job.folder / "ids").write_text(f"{ids[name]}\n\ngone\n", encoding="utf-8")
@@ -134,10 +135,11 @@ def test_a_client_without_scope_stops_the_run(orders: Sandbox, job: Job) -> None
 
 
 def test_a_key_without_accounts_read(orders: Sandbox, job: Job) -> None:
-    """Without `accounts:read` the state file belongs to the key, which can't be derived from it."""
+    """Without `accounts:read` the account is unknown, so the state file is bound to the key, which it doesn't show."""
     orders.klaviyo.keys(scopes=["events:write", "profiles:read", "profiles:write"])
     assert job.run("--only", "orders").code == 0
     assert job.state["account"].startswith("key-")
+    assert orders.environment["KLAVIYO_AUTH_KEY"] not in json.dumps(job.state)
     other = job.run("--only", "orders", KLAVIYO_AUTH_KEY="another-key")
     assert (other.code, "belongs to another Klaviyo account" in other.stop_reasons) == (78, True)
 
@@ -189,7 +191,7 @@ def test_wrong_settings(job: Job) -> None:
 
 
 def test_restart_clears_the_errors_file(orders: Sandbox, job: Job) -> None:
-    """With `--restart` the errors file starts empty; a resumed run appends to it."""
+    """With `--restart` the errors file starts empty: it has only the new run's errors."""
     orders.commercetools.patch("orders", "order-3", {"totalPrice": {}})
     job.run("--only", "orders")
     job.run("--only", "orders", "--restart")

@@ -55,10 +55,10 @@ def test_bulk_jobs_write_what_live_messages_write(
     sandbox.klaviyo.lag(2)
     sandbox.klaviyo.jobs(1)
     done = job.run(*CATALOG)
-    past = klaviyo_records(sandbox)
+    backfilled = klaviyo_records(sandbox)
     assert (done.code, job.error_lines()) == (0, []), f"seed {seed}"
     for kind in ("categories", "items", "variants"):
-        assert past[kind] == live[kind], f"seed {seed}"
+        assert backfilled[kind] == live[kind], f"seed {seed}"
     assert catalog_problems(sandbox, settings) == [], f"seed {seed}"
     assert not operation_counts(sandbox).keys() & {*SINGLE_WRITES}, f"seed {seed}"
     assert 429 not in {call["status"] for call in sandbox.klaviyo.requests(kind="api")}, f"seed {seed}"
@@ -83,7 +83,7 @@ def _sku_belongs_to_another_item(shop: Sandbox) -> None:
     create_variant(shop, "3/5", "product-0")
 
 
-def _jobs_are_refused(shop: Sandbox) -> None:
+def _job_is_refused(shop: Sandbox) -> None:
     shop.klaviyo.fail(VARIANT_JOBS, method="POST", status=400, count=1)
 
 
@@ -121,7 +121,7 @@ FALLBACKS: Mapping[Callable[[Sandbox], None], tuple[tuple[int, ...], ...]] = {
     _item_exists: ((0, 10, 1, 0),),
     _item_exists_and_lists_lag: ((0, 120, 12, 0),),  # the failed job had all twelve items
     _sku_belongs_to_another_item: ((0, 1, 10, 100),),
-    _jobs_are_refused: ((0, 100, 10, 0), (0, 20, 2, 0)),  # either of two concurrent jobs is refused
+    _job_is_refused: ((0, 100, 10, 0), (0, 20, 2, 0)),  # either of two concurrent jobs is refused
     _jobs_are_denied: ((12, 120, 0, 0),),
     _job_is_cancelled: ((0, 0, 10, 100),),  # the sandbox has created the variants anyway
     _answer_is_lost: ((0, 120, 0, 0),),  # the job has created the items
@@ -190,7 +190,7 @@ def test_a_deleted_category_is_left_out(bulk_shop: Sandbox, job: Job) -> None:
 
 @pytest.mark.timeout(180)
 def test_a_batch_is_finished_before_the_next_is_read(sandbox: Sandbox, job: Job, settings: Settings) -> None:
-    """Products are read batch by batch, so memory does not grow with the shop."""
+    """The next products are read only after the jobs of a batch, so memory does not grow with the shop."""
     for number in range(10, 40):
         variants = [variant(f"{number}/{own}", own) for own in range(1, 100)]
         sandbox.commercetools.put("products", product(f"product-{number}", variants))

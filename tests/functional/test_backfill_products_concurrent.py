@@ -17,8 +17,8 @@ from tests.functional.job_runs import Job, answered_calls, operation_counts, res
 
 CATALOG = ("--only", "categories", "--only", "products")
 ITEMS, VARIANTS = "bulk_create_catalog_items", "bulk_create_catalog_variants"
-SECONDS = 6.0
-"""Seconds that a job stays queued: enough for all changes."""
+JOB_SECONDS = 6.0
+"""Seconds that a job takes: enough for all changes, half of them in the queue."""
 SECONDS_TO_END = 10.0
 Deliver = Callable[[Json], object]
 
@@ -54,11 +54,11 @@ def _move(master: Json) -> None:
     master["current"]["categories"] = [reference("category", "women")]
 
 
-def _lose_a_variant(master: Json) -> None:
+def _lose_variant(master: Json) -> None:
     master["current"]["variants"].pop()
 
 
-def _gain(lost: Json) -> Callable[[Json], None]:
+def _gain_variant(lost: Json) -> Callable[[Json], None]:
     def gain(master: Json) -> None:
         master["current"]["variants"].append({**lost, "id": 99})
 
@@ -73,24 +73,24 @@ def change_products(sandbox: Sandbox, deliver: Deliver) -> None:
     deliver(_edited(sandbox, 4, _reprice, "ProductPriceChanged"))
     deliver(_edited(sandbox, 5, _unpublish, "ProductUnpublished"))
     deliver(_edited(sandbox, 6, _move, "ProductRemovedFromCategory"))
-    deliver(_edited(sandbox, 7, _lose_a_variant))
+    deliver(_edited(sandbox, 7, _lose_variant))
     lost = sandbox.commercetools.document("products", "product-8")["masterData"]["current"]["variants"][-1]
-    deliver(_edited(sandbox, 8, _lose_a_variant))
-    deliver(_edited(sandbox, 9, _gain(lost)))
+    deliver(_edited(sandbox, 8, _lose_variant))
+    deliver(_edited(sandbox, 9, _gain_variant(lost)))
     price = {"id": "standalone-1", "version": 1, "sku": "10/2", "active": True, "value": money(8800)}
     sandbox.commercetools.put("standalone-prices", price)
     created = message("StandalonePriceCreated", "standalone-price", "standalone-1", standalonePrice=price)
     deliver({**created, "createdAt": now()})
 
 
-def _drop(_: Json) -> None:
+def _deliver_nothing(_: Json) -> None:
     """Deliver nothing, as if no function were deployed."""
 
 
 def _prepare(sandbox: Sandbox) -> None:
     """Give the tenth product standalone prices, slow down jobs, and let lists lag by two seconds."""
     sandbox.commercetools.patch("products", "product-10", {"priceMode": "Standalone"})
-    sandbox.klaviyo.jobs(SECONDS)
+    sandbox.klaviyo.jobs(JOB_SECONDS)
     sandbox.klaviyo.lag(2)
     sandbox.commercetools.lag(2, of="queries")
 
@@ -111,7 +111,7 @@ def test_the_newest_state_wins(
     live: bool,  # noqa: FBT001
 ) -> None:
     """Changes while a job is queued win, with or without the live function. Only what changed is written again."""
-    deliver: Deliver = _delivering(serve()) if live else _drop
+    deliver: Deliver = _delivering(serve()) if live else _deliver_nothing
     _prepare(bulk_shop)
     with job.started(*CATALOG) as process:
         wait_until(_has_begun(bulk_shop, operation))

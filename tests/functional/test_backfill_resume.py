@@ -83,7 +83,7 @@ def test_a_run_killed_after_each_page_loses_nothing(shop: Sandbox, job: Job) -> 
 
 
 def test_a_signal_ends_the_run_within_ten_seconds(shop: Sandbox, job: Job) -> None:
-    """A signal ends the run even while Klaviyo hangs. It drops the page and exits with 75: it can be resumed."""
+    """A signal ends the run even while Klaviyo hangs. The page is dropped, and a run after exit code 75 repeats it."""
     shop.klaviyo.fail("^/api/events", **HANGS)
     with job.started("--only", "orders") as process:
         wait_until(lambda: any(call["operation"] == "create_event" for call in shop.klaviyo.requests()))
@@ -95,7 +95,6 @@ def test_a_signal_ends_the_run_within_ten_seconds(shop: Sandbox, job: Job) -> No
     assert job.state["owner"] is None
     shop.klaviyo.clear_failures()
     assert job.run("--only", "orders").code == 0
-    assert shop.klaviyo.state()["events"]
     assert len(shop.klaviyo.state()["events"]) == 8
 
 
@@ -112,17 +111,12 @@ def test_a_signal_lets_the_page_finish(shop: Sandbox, job: Job) -> None:
     assert set(_send_counts(shop).values()) == {1}
 
 
-@pytest.mark.parametrize(
-    ("only", "operation"),
-    [("orders", "create_event"), ("refunds", "create_event"), ("customers", "create_or_update_profile")],
-)
-def test_a_customer_erased_during_the_run_does_not_come_back(
-    shop: Sandbox, job: Job, only: str, operation: str
-) -> None:
-    """A profile that the run re-creates after the customer's erasure is erased again."""
+@pytest.mark.parametrize("only", ["orders", "refunds", "customers"])
+def test_a_customer_erased_during_the_run_does_not_come_back(shop: Sandbox, job: Job, only: str) -> None:
+    """If a customer is deleted while the run writes their profile, the run erases the profile."""
     shop.klaviyo.fail("^/api/(events|profile-import)", delay=1)
     with job.started("--only", only) as process:
-        wait_until(lambda: any(call["operation"] == operation for call in shop.klaviyo.requests()))
+        wait_until(lambda: "customer-1" in _profile_ids(shop))
         shop.commercetools.delete("customers", "customer-1")
         assert result_of(process).code == 0
     assert _profile_ids(shop) == {"customer-2", "customer-3", "customer-4"}
@@ -219,7 +213,7 @@ def _await_line(process: "subprocess.Popen[str]", message: str) -> None:
     ],
 )
 def test_the_state_of_another_run_is_refused(shop: Sandbox, job: Job, changed: dict[str, Any], reason: str) -> None:
-    """Another run's state file is refused with one line before anything is sent. `--restart` starts over."""
+    """Another run's state file is refused before anything is sent. `--restart` starts over if it is a state file."""
     assert job.run("--only", "customers").code == 0
     shop.klaviyo.reset()
     path = job.folder / "backfill-state.json"
@@ -233,7 +227,7 @@ def test_the_state_of_another_run_is_refused(shop: Sandbox, job: Job, changed: d
 
 
 def test_an_unfinished_run_resumes_only_with_its_options(shop: Sandbox, job: Job) -> None:
-    """An unfinished run can't be resumed with other options. After a finished one they are accepted."""
+    """An unfinished run can't be resumed with other options. Once it has finished, a run may have other options."""
     shop.klaviyo.fail("^/api/events", **HANGS)
     with job.started("--only", "orders") as process:
         wait_until(lambda: any(call["operation"] == "create_event" for call in shop.klaviyo.requests()))
@@ -247,12 +241,12 @@ def test_an_unfinished_run_resumes_only_with_its_options(shop: Sandbox, job: Job
 
 
 @pytest.mark.usefixtures("shop")
-def test_only_settings_of_the_pace_may_change(job: Job, tmp_path: Path) -> None:
-    """Between runs the pace may change. Settings that change what is sent need `--keep-rules`."""
-    pace, bodies = tmp_path / "pace.toml", tmp_path / "bodies.toml"
-    pace.write_text("[backfill]\nshare = 0.3\n[limits]\nread_timeout = 9\n", encoding="utf-8")
+def test_settings_that_change_what_is_sent_need_keep_rules(job: Job, tmp_path: Path) -> None:
+    """Settings of speed and timeouts may change between runs. Those that change what is sent need `--keep-rules`."""
+    speed, bodies = tmp_path / "speed.toml", tmp_path / "bodies.toml"
+    speed.write_text("[backfill]\nshare = 0.3\n[limits]\nread_timeout = 9\n", encoding="utf-8")
     bodies.write_text('[metrics]\nplaced_order = "Ordered"\n', encoding="utf-8")
     assert job.run("--only", "customers").code == 0
-    assert job.run("--only", "orders", SYNC_CONFIG=str(pace)).code == 0
+    assert job.run("--only", "orders", SYNC_CONFIG=str(speed)).code == 0
     assert job.run("--only", "refunds", SYNC_CONFIG=str(bodies)).code == 78
     assert job.run("--only", "refunds", "--keep-rules", SYNC_CONFIG=str(bodies)).code == 0

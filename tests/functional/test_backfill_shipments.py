@@ -36,7 +36,7 @@ ORDER = shipped_order(
     returnInfo=[RETURN],
     lastModifiedAt="2026-05-20T10:00:00.000Z",
 )
-LIVE = ("Confirmed Shipment", "Shipped Order", "Requested Return", "Returned Order")
+COMPARED = ("Confirmed Shipment", "Shipped Order", "Requested Return", "Returned Order")
 
 
 def _events(sandbox: Sandbox) -> dict[tuple[str, str], Json]:
@@ -49,7 +49,7 @@ def test_events_of_a_shipped_and_returned_order(sandbox: Sandbox, job: Job) -> N
     assert job.run("--only", "orders").code == 0
     events = {metric: one for (metric, _), one in _events(sandbox).items()}
     assert {
-        metric: (events[metric]["time"][:10], events[metric]["properties"].get("TimeEstimated")) for metric in LIVE
+        metric: (events[metric]["time"][:10], events[metric]["properties"].get("TimeEstimated")) for metric in COMPARED
     } == {
         "Confirmed Shipment": ("2026-05-04", None),
         "Shipped Order": ("2026-05-20", True),
@@ -60,7 +60,7 @@ def test_events_of_a_shipped_and_returned_order(sandbox: Sandbox, job: Job) -> N
 
 
 def test_events_sent_by_messages_are_not_duplicated(sandbox: Sandbox, function: Function, job: Job) -> None:
-    """The backfill uses the same unique ids as the messages, so their events stay as they are."""
+    """The backfill uses the messages' unique ids, so their events stay as they are."""
     sandbox.commercetools.put("orders", ORDER)
     for message in (
         shipment_state("Shipped"),
@@ -69,10 +69,10 @@ def test_events_sent_by_messages_are_not_duplicated(sandbox: Sandbox, function: 
         return_state("Returned", 2),
     ):
         assert function.deliver(message).outcome == "synced"
-    live = {key: one for key, one in _events(sandbox).items() if key[0] in LIVE}
-    assert len(live) == len(LIVE)
+    live = {key: one for key, one in _events(sandbox).items() if key[0] in COMPARED}
+    assert len(live) == len(COMPARED)
     assert job.run("--only", "orders").code == 0
-    assert {key: one for key, one in _events(sandbox).items() if key[0] in LIVE} == live
+    assert {key: one for key, one in _events(sandbox).items() if key[0] in COMPARED} == live
 
 
 def test_an_order_is_fulfilled_once(sandbox: Sandbox, job: Job, settings_file: Callable[[str], str]) -> None:

@@ -118,7 +118,7 @@ def test_a_silent_run_on_another_machine(job: Job) -> None:
     assert "No sign of life: klaviyo-sync-backfill-x7, last update" in shown
 
 
-def test_a_missing_or_wrong_state_file(job: Job, tmp_path: Path) -> None:
+def test_a_missing_or_wrong_state_file(job: Job) -> None:
     """A missing file and a file that is no state file are reported in one line."""
     missing = _status(job)
     assert (missing.exit_code, "no backfill has started with it" in missing.output) == (1, True)
@@ -127,6 +127,10 @@ def test_a_missing_or_wrong_state_file(job: Job, tmp_path: Path) -> None:
     assert (other.exit_code, "is not the state file of a backfill" in other.output) == (78, True)
     piped = _status(job, piped=b"\xff")
     assert (piped.exit_code, "The file on stdin is not" in piped.output) == (78, True)
+
+
+def test_backfill_state_names_the_state_file(tmp_path: Path) -> None:
+    """Without `--state` the state file is the one in BACKFILL_STATE."""
     named = tmp_path / "named.json"
     named.write_text(json.dumps(_state_file()), encoding="utf-8")
     runner = CliRunner(env={"ENV_FILE": os.devnull, "BACKFILL_STATE": str(named)})
