@@ -1,6 +1,5 @@
 """Details of events and profiles: discount codes, images, order values, old orders, customer properties."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,7 +7,7 @@ import pytest
 
 from commands.processes import Sandbox
 from tests.functional.call_counts import Measured, measured
-from tests.functional.conftest import Function, Serve
+from tests.functional.conftest import Configured, Function
 from tests.functional.documents import (
     category,
     change,
@@ -28,13 +27,6 @@ from tests.functional.documents import (
 pytestmark = pytest.mark.usefixtures("buyer")
 
 CODES = [{"discountCode": reference("discount-code", "code-1"), "state": "MatchesCart"}]
-Configured = Callable[[str], Function]
-
-
-@pytest.fixture
-def configured(serve: Serve, settings_file: Callable[[str], str]) -> Configured:
-    """Start a function with these tables in its sync.toml."""
-    return lambda rules: serve(SYNC_CONFIG=settings_file(rules))
 
 
 @pytest.fixture
@@ -106,15 +98,14 @@ def test_images_of_the_catalog_are_urls(sandbox: Sandbox, function: Function) ->
     assert [state["variants"][sku]["image_full_url"] for sku in ("V1", "V2")] == encoded
 
 
-SETTLED = {"transactionId": "refund-1", "state": "Success"}
 NET: Any = {"totalPrice": money(2000), "taxedPrice": {"totalNet": money(2000), "totalGross": money(2165)}}
 
 
 @pytest.mark.parametrize(("rules", "value"), [("", 21.65), ('[order]\nvalue = "total"\n', 20)])
-def test_a_full_refund_does_not_exceed_its_order(
+def test_the_value_of_an_order_with_net_prices(
     sandbox: Sandbox, configured: Configured, rules: str, value: float
 ) -> None:
-    """If prices are net, the value includes tax, which the customer pays too, unless `value = "total"`."""
+    """The value includes the tax, as a full refund does, unless `[order] value = "total"`."""
     function = configured(rules)
     paid: Any = {"paymentInfo": {"payments": [reference("payment", "payment-1")]}}
     sandbox.commercetools.put("orders", order() | NET | paid)
@@ -137,7 +128,7 @@ def test_a_full_refund_does_not_exceed_its_order(
     ids=["three days", "an hour", "never"],
 )
 def test_an_old_order_starts_no_flow(sandbox: Sandbox, configured: Configured, rules: str, flagged: list[bool]) -> None:
-    """An order of yesterday is just late; one imported after two years is recorded, but nobody is mailed."""
+    """Yesterday's order starts flows. A two-year-old one is recorded with `backfill`, so nobody is mailed."""
     function = configured(rules)
     now = datetime.now(UTC)
     for number, age in enumerate((timedelta(days=1), timedelta(days=730)), 1):
@@ -147,7 +138,8 @@ def test_an_old_order_starts_no_flow(sandbox: Sandbox, configured: Configured, r
     assert {(event["unique_id"][-1], event["backfill"]) for event in events} == {("1", flagged[0]), ("2", flagged[1])}
 
 
-def _known_customer() -> Any:
+def _detailed_customer() -> Any:
+    """A customer with a number, date of birth, group and store."""
     return customer(
         customerNumber="K-1",
         dateOfBirth="1985-04-03",
@@ -159,7 +151,7 @@ def _known_customer() -> Any:
 def test_a_customer_group_is_sent_as_its_key(sandbox: Sandbox, function: Function) -> None:
     """The key comes with the customer: two reads and a write, as without a group."""
     sandbox.commercetools.put("customer-groups", {"id": "group-1", "key": "vip", "name": "Very important"})
-    sandbox.commercetools.put("customers", _known_customer())
+    sandbox.commercetools.put("customers", _detailed_customer())
     done = measured(sandbox, function, change("ResourceUpdated", "customer", "customer-1"))
     assert (done.read, done.written) == (("customers.get", "customers.get"), ("create_or_update_profile",))
     own = {"customerNumber": "K-1", "customerGroup": "vip", "stores": ["berlin"]}
@@ -170,15 +162,15 @@ def test_a_group_that_can_not_be_read_is_left_out(sandbox: Sandbox, function: Fu
     """Without the scope view_customer_groups the key is missing, and the id would say nothing."""
     sandbox.commercetools.put("customer-groups", {"id": "group-1", "key": "vip", "name": "Very important"})
     sandbox.commercetools.tokens(deny_scopes=["view_customer_groups"])
-    sandbox.commercetools.put("customers", _known_customer())
+    sandbox.commercetools.put("customers", _detailed_customer())
     done = measured(sandbox, function, change("ResourceUpdated", "customer", "customer-1"))
     assert done.profile("customer-1")["properties"] == {"customerNumber": "K-1", "stores": ["berlin"]}
 
 
-def test_a_date_of_birth_can_be_sent(sandbox: Sandbox, configured: Configured) -> None:
-    """`[customer.properties]` lists further fields to send."""
+def test_the_fields_of_a_customer_are_configurable(sandbox: Sandbox, configured: Configured) -> None:
+    """`[customer.properties] include` replaces the default fields."""
     function = configured('[customer.properties]\ninclude = ["dateOfBirth"]\n')
-    sandbox.commercetools.put("customers", _known_customer())
+    sandbox.commercetools.put("customers", _detailed_customer())
     done = measured(sandbox, function, change("ResourceUpdated", "customer", "customer-1"))
     assert done.profile("customer-1")["properties"] == {"dateOfBirth": "1985-04-03"}
 

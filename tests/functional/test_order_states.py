@@ -6,8 +6,9 @@ import pytest
 
 from commands.processes import Sandbox
 from tests.functional.call_counts import measured
-from tests.functional.conftest import Function, ManagePy, Serve
+from tests.functional.conftest import Configured, Function, ManagePy
 from tests.functional.documents import Json, message, order, reference, too_large
+from tests.functional.failure_cases import FakeTopic
 from tests.functional.shipment_documents import events
 
 pytestmark = pytest.mark.usefixtures("buyer")
@@ -15,14 +16,6 @@ pytestmark = pytest.mark.usefixtures("buyer")
 PICKUP = '[order]\ntransitions = { "ready-for-pickup" = "Ready for Pickup" }\n'
 READY = {"id": "state-1", "version": 1, "key": "ready-for-pickup", "name": {"en-US": "Ready", "de-DE": "Bereit"}}
 OTHER = {"id": "state-2", "version": 1, "key": "follow-up", "name": {}}
-
-Configured = Callable[[str], Function]
-
-
-@pytest.fixture
-def configured(serve: Serve, settings_file: Callable[[str], str]) -> Configured:
-    """Start a function with this sync.toml."""
-    return lambda text: serve(SYNC_CONFIG=settings_file(text))
 
 
 def _moved(state_id: str, **payload: object) -> Json:
@@ -44,7 +37,7 @@ def shop(sandbox: Sandbox) -> Sandbox:
 
 @pytest.mark.parametrize("notification", [_paid("Paid"), _moved("state-1")], ids=["paid", "moved"])
 def test_both_are_off_by_default(shop: Sandbox, function: Function, notification: Json) -> None:
-    """They cost no calls either."""
+    """Their messages are ignored without a call."""
     done = measured(shop, function, notification)
     assert (done.outcome, done.calls) == ("ignored disabled", (0, 0))
 
@@ -88,7 +81,7 @@ def test_a_workflow_state_that_the_order_has_left(shop: Sandbox, configured: Con
 
 
 def test_a_workflow_state_that_is_not_listed(shop: Sandbox, configured: Configured) -> None:
-    """Finding out its key takes two reads. After that it costs none."""
+    """Looking up its key takes two reads. After that it costs none."""
     function = configured(PICKUP)
     first, again = (measured(shop, function, _moved("state-2")) for _ in range(2))
     assert (first.outcome, first.read) == ("ignored transition", ("orders.get", "states.get"))
@@ -96,7 +89,7 @@ def test_a_workflow_state_that_is_not_listed(shop: Sandbox, configured: Configur
 
 
 def test_a_workflow_state_that_was_deleted(shop: Sandbox, configured: Configured) -> None:
-    """Its key can't be found out any more."""
+    """Its key can't be looked up any more, so the message is ignored."""
     done = measured(shop, configured(PICKUP), _moved("state-9"))
     assert (done.outcome, done.written) == ("ignored state_gone", ())
 
@@ -112,7 +105,7 @@ def test_a_transition_whose_payload_is_too_large(shop: Sandbox, configured: Conf
 
 
 def test_a_state_that_the_client_may_not_read(shop: Sandbox, configured: Configured) -> None:
-    """If the order comes without its expanded state, the state is read; without view_states that is retried.
+    """If the order comes without its expanded state, the state is read. Without view_states the message is retried.
 
     It is not documented whether commercetools needs the scope to expand a state.
     """
@@ -122,11 +115,12 @@ def test_a_state_that_the_client_may_not_read(shop: Sandbox, configured: Configu
     assert (answer.outcome, answer.reason) == ("retried", "commercetools_denied")
 
 
-def test_a_malformed_state(shop: Sandbox, configured: Configured) -> None:
-    """It is unmappable, so the message is dead-lettered."""
+def test_a_malformed_state_is_dead_lettered(shop: Sandbox, dead_letters: FakeTopic, configured: Configured) -> None:
+    """A state that is not a reference is unmappable."""
     function = configured(PICKUP)
     shop.commercetools.put("orders", order(state="ready"))
     assert function.deliver(_moved("state-1")).reason == "unmappable"
+    assert len(dead_letters.published) == 1
 
 
 def test_without_the_scope_transitions_are_not_subscribed(

@@ -1,4 +1,4 @@
-"""Returns become events exactly once, whatever ids their items have, and each item that comes back does too."""
+"""Each requested return and each item that comes back becomes exactly one event, whatever ids the items have."""
 
 import itertools
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from commands.processes import Sandbox
 from tests.functional.call_counts import measured
 from tests.functional.conftest import Function, Serve
 from tests.functional.documents import Json, money, product, too_large
+from tests.functional.failure_cases import FakeTopic
 from tests.functional.shipment_documents import (
     events,
     return_added,
@@ -79,7 +80,7 @@ def test_a_list_that_repeats_earlier_returns(sandbox: Sandbox, function: Functio
 
 @pytest.mark.parametrize("late", [False, True], ids=["each in time", "all at the end"])
 def test_two_equal_returns(sandbox: Sandbox, function: Function, *, late: bool) -> None:
-    """Without number and date, equal returns are two. Replaced by a list with new ids they stay the same two."""
+    """Equal returns without number and date are two. A list that repeats them with new ids adds none."""
     monday, friday = (return_info(return_item(number), tracking=None) for number in (1, 2))
     both = [return_info(return_item(number), tracking=None) for number in (3, 4)]
     for added, listed in ((monday, [monday]), (friday, [monday, friday])):
@@ -172,10 +173,10 @@ def test_a_message_without_its_payload(sandbox: Sandbox, function: Function, nam
         *((name, False, True) for name in _NAMES),
     ],
 )
-def test_the_age_of_an_old_return(
+def test_when_an_old_return_starts_no_flow(
     sandbox: Sandbox, function: Function, name: str, *, included: bool, flagged: bool
 ) -> None:
-    """An old return starts flows only if the message is about it alone, as a list repeats old returns."""
+    """An old return starts flows only if the message names it alone. A list or the order may repeat old returns."""
     items = [return_item(1, shipmentState="Returned"), return_item(2, "line-2")]
     info = return_info(*items, date="2025-03-01T10:00:00.000Z")
     _put_order(sandbox, info)
@@ -185,8 +186,8 @@ def test_the_age_of_an_old_return(
     notification = notification if included else too_large(name, "order", "order-1")
     assert function.deliver({**notification, "createdAt": datetime.now(UTC).isoformat()}).outcome == "synced"
     found = sandbox.klaviyo.state()["events"]
-    of_items = {"Returned Order"} if "State" in name else {"Requested Return", "Returned Order"}
-    assert {one["metric"] for one in found} == of_items
+    metrics = {"Returned Order"} if "State" in name else {"Requested Return", "Returned Order"}
+    assert {one["metric"] for one in found} == metrics
     assert {one["backfill"] for one in found} == {flagged}
 
 
@@ -205,7 +206,7 @@ def test_the_age_of_a_message(
 
 
 def test_empty_returns(sandbox: Sandbox, steady: Function) -> None:
-    """An empty list, no list and a return without items cost no calls."""
+    """Messages with an empty list, no list or a return without items are ignored without a call."""
     for notification in (
         returns_set(),
         {**returns_set(), "returnInfo": None},
@@ -255,7 +256,7 @@ def test_a_disabled_message_costs_no_call(
     notification: Json,
     outcome: str,
 ) -> None:
-    """The same holds if one of its two metrics is off and it has nothing for the other."""
+    """If every event that the message could send is switched off, it is ignored without a call."""
     function = serve(SYNC_CONFIG=settings_file("[metrics]\n" + "".join(f'{name} = ""\n' for name in off)))
     _put_order(sandbox, return_info())
     done = measured(sandbox, function, notification)
@@ -283,7 +284,10 @@ def test_the_budget(sandbox: Sandbox, steady: Function, notification: Json) -> N
     ],
     ids=["quantity", "items", "item"],
 )
-def test_malformed_returns(sandbox: Sandbox, function: Function, notification: Json) -> None:
-    """They are unmappable, so their messages are dead-lettered."""
+def test_malformed_returns_are_dead_lettered(
+    sandbox: Sandbox, dead_letters: FakeTopic, function: Function, notification: Json
+) -> None:
+    """A return whose items can't be read is unmappable."""
     _put_order(sandbox)
     assert function.deliver(notification).reason == "unmappable"
+    assert len(dead_letters.published) == 1

@@ -1,4 +1,4 @@
-"""Shipment states of orders become events; also what messages about shipment states and parcels have in common."""
+"""Shipment states of orders become events. Also the rules that messages about states and about parcels share."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -79,7 +79,7 @@ def test_a_state_without_metric_costs_no_call(sandbox: Sandbox, steady: Function
 
 
 def test_shipment_states_are_configurable(sandbox: Sandbox, serve: Serve, settings_file: Callable[[str], str]) -> None:
-    """Another state can make the metric, and also Fulfilled Order, which is sent once for both kinds of state."""
+    """A configured state sends the metric. Fulfilled Order is sent once, by the shipment state or the order state."""
     function = serve(
         SYNC_CONFIG=settings_file(
             '[shipment]\nshipped_states = ["Ready"]\ndelivered_states = []\n'
@@ -105,7 +105,7 @@ def test_one_metric_of_three_is_off(sandbox: Sandbox, serve: Serve, settings_fil
     assert function.deliver(shipment_state("Shipped")).outcome == "synced"
 
 
-_EACH = {"Delivered Order": "order-1", "Partially Shipped Order": "order-1:message-7", "Shipped Order": "order-1"}
+_UNIQUE_IDS = {"Delivered Order": "order-1", "Partially Shipped Order": "order-1:message-7", "Shipped Order": "order-1"}
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ _EACH = {"Delivered Order": "order-1", "Partially Shipped Order": "order-1:messa
 def test_a_state_in_several_lists(
     sandbox: Sandbox, serve: Serve, settings_file: Callable[[str], str], off: list[str], metrics: list[str]
 ) -> None:
-    """It makes the metric of each list, and one that is off hides no other.
+    """The metric of each list is sent, even if that of another list is off.
 
     Only the partial shipment's unique id has the message's id in it.
     """
@@ -130,7 +130,7 @@ def test_a_state_in_several_lists(
     _put_order(sandbox, shipmentState="Shipped")
     assert function.deliver(shipment_state("Shipped", id="message-7")).outcome == "synced"
     found = {one["metric"]: one["unique_id"] for one in sandbox.klaviyo.state()["events"]}
-    assert found == {metric: _EACH[metric] for metric in metrics}
+    assert found == {metric: _UNIQUE_IDS[metric] for metric in metrics}
 
 
 @pytest.mark.parametrize(("age", "flagged"), [(timedelta(), False), (timedelta(days=5), True)], ids=["now", "old"])
@@ -149,25 +149,18 @@ def test_an_old_message_starts_no_flow(sandbox: Sandbox, function: Function, age
     ]
 
 
-OFF = {
-    "shipped_order": None,
-    "partially_shipped_order": None,
-    "delivered_order": shipment_state("Shipped"),
-    "confirmed_shipment": parcel_added(delivery(), parcel(1, DHL)),
-}
-
-
 def test_a_disabled_message_costs_no_call(sandbox: Sandbox, serve: Serve, settings_file: Callable[[str], str]) -> None:
     """If all metrics of a message have empty names, it is acknowledged without a call."""
-    function = serve(SYNC_CONFIG=settings_file("[metrics]\n" + "".join(f'{name} = ""\n' for name in OFF)))
+    names = ("shipped_order", "partially_shipped_order", "delivered_order", "confirmed_shipment")
+    function = serve(SYNC_CONFIG=settings_file("[metrics]\n" + "".join(f'{name} = ""\n' for name in names)))
     _put_order(sandbox, delivery(1, None, parcel(1, DHL)))
-    for notification in filter(None, OFF.values()):
+    for notification in (shipment_state("Shipped"), parcel_added(delivery(), parcel(1, DHL))):
         done = measured(sandbox, function, notification)
         assert (done.outcome, done.calls) == ("ignored disabled", (0, 0))
 
 
 @pytest.mark.parametrize(
-    "notification", [shipment_state("Shipped"), parcel_added(delivery(), parcel(1, DHL))], ids=["s", "p"]
+    "notification", [shipment_state("Shipped"), parcel_added(delivery(), parcel(1, DHL))], ids=["state", "parcel"]
 )
 def test_the_budget(sandbox: Sandbox, steady: Function, notification: Json) -> None:
     """Five reads (order, customer, check, categories, codes) and one write. The last two are then remembered."""
@@ -188,7 +181,7 @@ def test_the_budget(sandbox: Sandbox, steady: Function, notification: Json) -> N
 
 
 @pytest.mark.parametrize(
-    "notification", [shipment_state("Shipped"), parcel_added(delivery(), parcel(1, DHL))], ids=["s", "p"]
+    "notification", [shipment_state("Shipped"), parcel_added(delivery(), parcel(1, DHL))], ids=["state", "parcel"]
 )
 def test_anonymous_and_deleted_orders(sandbox: Sandbox, function: Function, notification: Json) -> None:
     """Both are ignored, as for an order's other messages."""
@@ -199,7 +192,7 @@ def test_anonymous_and_deleted_orders(sandbox: Sandbox, function: Function, noti
 
 
 def test_a_stale_read_is_retried(sandbox: Sandbox, function: Function) -> None:
-    """The parcel would be missing from it."""
+    """The order does not show the parcel yet."""
     _put_order(sandbox, version=3)
     answer = function.deliver(tracking_updated(DHL, resourceVersion=4))
     assert (answer.outcome, answer.reason) == ("retried", "stale_read")

@@ -9,6 +9,7 @@ from commands.processes import Sandbox
 from tests.functional.call_counts import measured
 from tests.functional.conftest import Function, Serve
 from tests.functional.documents import Json, address, line_item, money, too_large
+from tests.functional.failure_cases import FakeTopic
 from tests.functional.shipment_documents import (
     DHL,
     delivery,
@@ -86,7 +87,7 @@ def test_tracking_that_comes_in_a_second_message(sandbox: Sandbox, steady: Funct
 
 @pytest.mark.parametrize("arrival", sorted(set(itertools.permutations((0, 1, 2, 2)))), ids=str)
 def test_a_corrected_number(sandbox: Sandbox, function: Function, arrival: tuple[int, ...]) -> None:
-    """Another number is another event. The same number set again makes none, and neither does its removal."""
+    """Another number sends another event. The same number set again sends none, and neither does its removal."""
     right = {**DHL, "trackingId": "T-2"}
     wrong = delivery(1, None, parcel(1, DHL))
     _put_order(sandbox, delivery(1, None, parcel(1, right)))
@@ -102,7 +103,7 @@ def test_a_corrected_number(sandbox: Sandbox, function: Function, arrival: tuple
 
 
 def test_a_return_label(sandbox: Sandbox, steady: Function) -> None:
-    """Neither message makes an event or a call, and its number is not one of the order's."""
+    """Its messages are ignored without a call, and the order's TrackingNumbers leave its number out."""
     label = parcel(2, {**DHL, "trackingId": "BACK", "isReturn": True})
     full_delivery = delivery(1, None, parcel(1, DHL), label)
     _put_order(sandbox, full_delivery, shipmentState="Shipped")
@@ -184,8 +185,8 @@ def test_tracking_of_a_parcel_with_its_own_items(sandbox: Sandbox, function: Fun
     assert (event["unique_id"], _shipped_items(event)) == ("parcel-1:T-7", [("SKU-2", 1, 3.33)])
 
 
-def test_a_delivery_is_that_of_the_message(sandbox: Sandbox, function: Function) -> None:
-    """Later changes of the delivery don't count. What the message lacks is read from the order."""
+def test_the_items_and_address_of_the_message_count(sandbox: Sandbox, function: Function) -> None:
+    """Later changes of the delivery don't count. Fields that the message lacks are read from the order."""
     _put_order(sandbox, delivery(1, {"line-2": 3}, parcel(1, DHL), address=address(city="Potsdam", postalCode="14467")))
     earlier = delivery(1, {"line-1": 1}, address=address(city="Kiel"))
     assert function.deliver(parcel_added(earlier, parcel(1, DHL))).outcome == "synced"
@@ -263,7 +264,7 @@ def test_several_shipping_methods(sandbox: Sandbox, function: Function) -> None:
 
 
 def test_a_removed_delivery_has_the_method_of_its_key(sandbox: Sandbox, function: Function) -> None:
-    """The parcel was removed again. Its event is sent anyway, with what is known."""
+    """The delivery was removed since. The parcel's event is sent anyway, with what is known."""
     order, *_ = _two_methods()
     order["shipping"][1]["shippingInfo"]["deliveries"] = []
     sandbox.commercetools.put("orders", order)
@@ -332,11 +333,12 @@ def test_a_parcel_message_without_its_payload(sandbox: Sandbox, function: Functi
     ids=["number", "tracking", "quantity", "deliveries", "delivery"],
 )
 def test_malformed_shipments(
-    sandbox: Sandbox, function: Function, fields: Json, notification: Json, reason: str
+    sandbox: Sandbox, dead_letters: FakeTopic, function: Function, fields: Json, notification: Json, reason: str
 ) -> None:
     """They are unmappable, so their messages are dead-lettered. A number that is not text counts as none."""
     _put_order(sandbox, **fields)
     assert function.deliver(notification).reason == reason
+    assert len(dead_letters.published) == (reason == "unmappable")
 
 
 def test_a_price_in_yen(sandbox: Sandbox, function: Function) -> None:
