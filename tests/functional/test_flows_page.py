@@ -28,7 +28,7 @@ def _rows(heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()[2:]]
 
 
-def _named(cell: str) -> set[str]:
+def _property_names(cell: str) -> set[str]:
     return set(re.findall(r"`([A-Z]\w+)`", cell))
 
 
@@ -37,7 +37,7 @@ def test_the_page_names_exactly_the_properties_of_events(
 ) -> None:
     """Each property in a table is in an event of that metric or in an entry of that list, and vice versa.
 
-    The page does not repeat for other metrics what *Placed Order* has as well.
+    For other metrics the page leaves out the properties that *Placed Order* has too.
     """
     function = serve(SYNC_CONFIG=settings_file(SYNC_TOML))
     load_documents(sandbox)
@@ -51,14 +51,15 @@ def test_the_page_names_exactly_the_properties_of_events(
             entries: list[Any] = value if isinstance(value, list) else []
             for entry in entries:
                 found[name].update(_names(entry))
-    differences, shared = {}, {"metric": found["Placed Order"], "list": set[str]()}
-    for heading, shared_names in shared.items():
+    not_repeated = {"metric": found["Placed Order"], "list": set[str]()}
+    differences = {}
+    for heading, omitted in not_repeated.items():
         for row in _rows(heading):
-            names = _named(row[1].removeprefix("those of `Items`"))
+            names = _property_names(row[1].removeprefix("those of `Items`"))
             for subject in re.findall(r"[*`]([\w ]+)[*`]", row[0]) or [row[0]]:
                 differences[subject] = (
                     names - found[subject],
-                    _without_order_fields(found[subject]) - shared_names - names,
+                    _without_order_fields(found[subject]) - omitted - names,
                 )
     assert len(differences) == 11
     assert {subject: names for subject, names in differences.items() if any(names)} == {}

@@ -16,7 +16,7 @@ from tests.functional.klaviyo_state import comparable
 class Pair:
     """Two messages about one resource.
 
-    `documents` are in commercetools when they are delivered. The products of `before` are in Klaviyo already.
+    `documents` are in commercetools when the messages are delivered. The products of `before` are in Klaviyo already.
     """
 
     first: Mapping[str, Any]
@@ -145,7 +145,9 @@ def test_late_messages_after_everything_changed_again(sandbox: Sandbox, function
     sandbox.commercetools.patch("customers", "customer-1", {"firstName": "Second"})
     sandbox.commercetools.patch("categories", "women", {"name": {"en-US": "Ladies"}})
     sandbox.commercetools.put("categories", category("bags", "Purses", ancestors=["women"], version=2))
-    sandbox.commercetools.put("products", product(variants=[variant("SKU-2", 2)], categories=["women"], version=2))
+    sandbox.commercetools.put(
+        "products", product(variants=[variant("SKU-2", 2)], categories=["women"], root={"version": 2})
+    )
     sandbox.commercetools.patch("inventory", "entry-1", {"sku": "SKU-2", "availableQuantity": 1})
     updates = [
         change("ResourceUpdated", "inventory-entry", "entry-1"),

@@ -12,6 +12,7 @@ from commands.processes import Function, Sandbox, running_function
 from manage import manage
 from sandbox.samples import DOCUMENTS, ENVIRONMENT, SAMPLES, samples
 from tests.functional.conftest import ACKNOWLEDGED
+from tests.functional.failure_cases import FakeTopic
 
 Run = Callable[..., Result]
 
@@ -24,7 +25,7 @@ def run() -> Run:
 
 @pytest.fixture
 def no_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An environment that names no backend. Afterwards, what the command sets itself is restored."""
+    """An environment that names no backend. The variables that the command sets itself are restored afterwards."""
     for name in ("CT_API_URL", "CT_AUTH_URL", "CT_PROJECT_ID", "CT_SCOPE", "CT_API_CLIENT"):
         monkeypatch.setenv(name, "")
     for name in ("KLAVIYO_AUTH_KEY", "KLAVIYO_API_URL"):
@@ -44,8 +45,8 @@ def function(
 
     It does not cache the categories of products: a preview reads the current ones.
     """
-    forgets = settings_file("[limits]\nproduct_categories_ttl = 0\n")
-    environment = {**sandbox.environment, **ENVIRONMENT, "SYNC_CONFIG": forgets}
+    without_cache = settings_file("[limits]\nproduct_categories_ttl = 0\n")
+    environment = {**sandbox.environment, **ENVIRONMENT, "SYNC_CONFIG": without_cache}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     for folder in DOCUMENTS.iterdir():
@@ -81,7 +82,7 @@ def test_without_accounts_it_reads_the_documents_of_the_samples(run: Run) -> Non
 
 @pytest.mark.usefixtures("no_accounts")
 def test_documents_of_your_own(run: Run, tmp_path: Path) -> None:
-    """--documents names a folder whose documents take the place of commercetools."""
+    """With --documents, a folder takes the place of commercetools."""
     folder = tmp_path / "customers"
     folder.mkdir()
     customer = {"id": "c1", "version": 2, "email": "own@example.com", "addresses": []}
@@ -101,23 +102,24 @@ def test_the_diff_names_what_would_change(sandbox: Sandbox, function: Function, 
     """--diff compares with Klaviyo: of an existing item only the changed attribute is shown."""
     file = SAMPLES / "05-product-published-tote.json"
     assert function.push(file.read_bytes(), "published") == ACKNOWLEDGED
-    product = json.loads(file.read_text(encoding="utf-8"))["resource"]["id"]
-    data = sandbox.commercetools.document("products", product)["masterData"]
+    product_id = json.loads(file.read_text(encoding="utf-8"))["resource"]["id"]
+    data = sandbox.commercetools.document("products", product_id)["masterData"]
     data["current"]["description"] = {"en-US": "Another text"}
-    sandbox.commercetools.patch("products", product, {"masterData": data})
+    sandbox.commercetools.patch("products", product_id, {"masterData": data})
     lines = run(str(file), "--diff").output.splitlines()
     changed = {line.split()[1] for line in lines if line.startswith("  ~")}
     assert changed == {"description"}
 
 
 @pytest.mark.usefixtures("no_accounts")
-def test_a_poison_message_is_previewed(run: Run, tmp_path: Path) -> None:
-    """It is shown as dead-lettered with its reason; exit 1, and nothing is published."""
+def test_a_poison_message_is_previewed(run: Run, dead_letters: FakeTopic, tmp_path: Path) -> None:
+    """It is shown as dead-lettered with its reason; exit 1, and no dead letter is published."""
     file = tmp_path / "poison.json"
     file.write_text("not json", encoding="utf-8")
     result = run(str(file))
     assert result.exit_code == 1
     assert "unreadable: dead-lettered (not_json JSONDecodeError)" in result.output
+    assert dead_letters.published == []
 
 
 def test_a_missing_file(run: Run) -> None:

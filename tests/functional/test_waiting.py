@@ -1,5 +1,6 @@
 """How long a message waits for locks and for quota. A waiting thread is not available to other messages."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,7 +18,7 @@ THREADS = 8
 SHARE = {"KLAVIYO_LIMIT_SHARE": "0.2"}
 
 
-def _customers(sandbox: Sandbox, count: int) -> None:
+def _put_customers(sandbox: Sandbox, count: int) -> None:
     customers = [customer(f"customer-{number}", addresses=[]) for number in range(count)]
     sandbox.commercetools.put_all({"customers": customers})
 
@@ -39,7 +40,7 @@ def _order_created(lines: int, order_id: str = "order-1") -> dict[str, Any]:
 @pytest.mark.parametrize("scale", [1.0, 0.2], ids=["a share of the limits", "low limits"])
 def test_an_order_does_not_wait_for_customers(sandbox: Sandbox, scale: float) -> None:
     """With 60 concurrent customers on 8 threads, an order that arrives with them is acknowledged within 3 seconds."""
-    _customers(sandbox, CUSTOMERS)
+    _put_customers(sandbox, CUSTOMERS)
     environment = {**sandbox.environment, **ENVIRONMENT, **(SHARE if scale == 1 else {})}
     with running_function(environment, threads=THREADS) as process:
         function = Function(process.url, None)  # type: ignore[arg-type] # the log stays in its process
@@ -60,27 +61,24 @@ def test_an_order_does_not_wait_for_customers(sandbox: Sandbox, scale: float) ->
 
 def test_a_message_waits_two_seconds_for_a_lock(sandbox: Sandbox, function: Function) -> None:
     """After waiting two seconds for the lock of its customer, a message goes back to Pub/Sub."""
-    _customers(sandbox, 1)
+    _put_customers(sandbox, 1)
     assert function.deliver(_update(0)).outcome == "synced"
     sandbox.klaviyo.fail("profile-import", delay=4, count=1)
+    unversioned = {**_update(0), "version": None}
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(push, function, _update_with_version(version=None))
+        first = pool.submit(push, function, unversioned)
         while not sandbox.klaviyo.failures()[0]["hits"]:
-            pass
+            time.sleep(0.01)
         watch = Stopwatch()
-        answer = function.deliver(_update_with_version(version=None))
+        answer = function.deliver(unversioned)
         assert 1.9 < watch.seconds < 3.5
         assert (answer.status, answer.reason) == (REFUSED, "resource_busy")
         assert first.result() == ACKNOWLEDGED
 
 
-def _update_with_version(version: int | None) -> dict[str, Any]:
-    return {**_update(0), "version": version}
-
-
 def test_a_message_does_not_wait_for_a_distant_slot(sandbox: Sandbox, function: Function) -> None:
     """Once the minute's quota is used up, messages go back at once, without a request. Other operations continue."""
-    _customers(sandbox, 2)
+    _put_customers(sandbox, 2)
     sandbox.klaviyo.limits(scale=0.001)
     assert function.deliver(_update(0)).outcome == "synced"
     sandbox.klaviyo.forget_requests()
@@ -94,7 +92,7 @@ def test_a_message_does_not_wait_for_a_distant_slot(sandbox: Sandbox, function: 
 
 def test_messages_wait_two_seconds_for_a_slot(sandbox: Sandbox, serve: Serve) -> None:
     """With one slot every two seconds, messages with a near slot wait for it, and the others go back to Pub/Sub."""
-    _customers(sandbox, 10)
+    _put_customers(sandbox, 10)
     function = serve(THREADS="32")
     sandbox.klaviyo.limits(scale=0.04)
     assert function.deliver(_update(0)).outcome == "synced"
@@ -107,7 +105,7 @@ def test_messages_wait_two_seconds_for_a_slot(sandbox: Sandbox, serve: Serve) ->
 
 def test_a_message_that_has_begun_to_write_waits_longer(sandbox: Sandbox, function: Function) -> None:
     """A message that has sent some events waits over two seconds for the others: a retry would send all again."""
-    _customers(sandbox, 1)
+    _put_customers(sandbox, 1)
     sandbox.klaviyo.limits(scale=0.02)
     watch = Stopwatch()
     assert function.deliver(_order_created(12)).outcome == "synced"
@@ -118,7 +116,7 @@ def test_a_message_that_has_begun_to_write_waits_longer(sandbox: Sandbox, functi
 @pytest.mark.timeout(60)
 def test_a_large_order_at_a_fifth_of_the_limits(sandbox: Sandbox, serve: Serve) -> None:
     """An order with 250 lines is sent in one attempt, within its deadline, and Klaviyo throttles no request."""
-    _customers(sandbox, 1)
+    _put_customers(sandbox, 1)
     function = serve(**SHARE)
     sandbox.klaviyo.limits()
     answer = function.deliver(_order_created(250))
