@@ -35,10 +35,10 @@ def _put_product(sandbox: Sandbox, *skus: str, cents: int = 1000, **fields: Any)
     [(["phone_number"], 2, ["email"]), (["email"], 3, []), (["phone_number", "email"], 3, [])],
     ids=["phone", "e-mail", "both"],
 )
-def test_identifiers_of_other_profiles(
+def test_an_identifier_of_another_profile_is_dropped(
     sandbox: Sandbox, steady: Function, taken: list[str], calls: int, kept: list[str]
 ) -> None:
-    """If another profile has it, the phone is dropped, then the e-mail, never the id.
+    """While another profile has one of them, first the phone is dropped, then the e-mail, but never the id.
 
     The other profiles stay, and the log names one of them.
     """
@@ -57,7 +57,7 @@ def test_identifiers_of_other_profiles(
 
 
 def test_an_identity_conflict_that_remains(sandbox: Sandbox, steady: Function) -> None:
-    """If Klaviyo refuses the profile even with the id alone, it is given up after two further calls."""
+    """If Klaviyo refuses the profile even with the id alone, the message fails after two further calls."""
     error = {"code": "duplicate_profile", "meta": {"duplicate_profile_id": "somebody"}, "source": {"pointer": "/data"}}
     sandbox.klaviyo.fail("profile-import", status=409, body={"errors": [error]})
     sandbox.commercetools.put("customers", customer())
@@ -113,7 +113,7 @@ def test_an_item_created_in_the_meantime(sandbox: Sandbox, steady: Function) -> 
 
 
 def test_variants_created_and_deleted_in_the_meantime(sandbox: Sandbox, steady: Function) -> None:
-    """The variant to update is missing, the one to create exists, the one to delete is gone: the result is right."""
+    """The variant to update is missing, the one to create exists and the one to delete is gone: all three are fixed."""
     _put_product(sandbox, "CHANGED", "DELETED")
     steady.deliver(PUBLISHED)
     _put_product(sandbox, "CHANGED", "CREATED", cents=4200)
@@ -185,7 +185,7 @@ def test_deleting_what_is_missing_succeeds(sandbox: Sandbox, steady: Function, d
 
 @pytest.mark.parametrize("known", [True, False], ids=["known item", "new item"])
 def test_an_item_in_categories_that_klaviyo_lacks(sandbox: Sandbox, steady: Function, *, known: bool) -> None:
-    """They are created from commercetools with their ancestors. One that is missing there too is left out."""
+    """The categories are created with their ancestors. A category that commercetools lacks too is left out."""
     if known:
         _put_product(sandbox, "A")
         steady.deliver(PUBLISHED)

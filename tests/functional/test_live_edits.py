@@ -22,13 +22,15 @@ STAGED_OR_LIVE: Mapping[str, Mapping[str, Any]] = {
     "ProductRemovedFromCategory": {"category": reference("category", "women")},
     "ProductImageAdded": {"variantId": 1, "image": {"url": "https://cdn.example.com/2.jpg"}},
 }
-WITHOUT_THE_FIELD: Mapping[str, Mapping[str, Any]] = {
+"""Messages with a field `staged`."""
+WITHOUT_STAGED: Mapping[str, Mapping[str, Any]] = {
     "ProductPriceModeSet": {"to": "Standalone"},
     "ProductVariantDeleted": {"variant": variant("B", 2)},
     "ProductSlugChanged": {"slug": {"en-US": "new"}},
     "ProductPriceDiscountsSet": {"updatedPrices": []},
 }
-EDITS = [*STAGED_OR_LIVE, *WITHOUT_THE_FIELD]
+"""Messages without it. In ProductPriceDiscountsSet, each price has one."""
+EDITS = [*STAGED_OR_LIVE, *WITHOUT_STAGED]
 
 
 def _product_message(name: str, **payload: Any) -> dict[str, Any]:
@@ -93,7 +95,7 @@ def test_a_live_edit_copies_the_product(
     _put(sandbox, _variant("A", 1, 1000))
     function.deliver(PUBLISHED)
     _put(sandbox, _variant("A", 1, 3000), _variant("B", 2, 4000), version=2)
-    payload = {**STAGED_OR_LIVE, **WITHOUT_THE_FIELD}[name]
+    payload = {**STAGED_OR_LIVE, **WITHOUT_STAGED}[name]
     live = {"staged": False} if name in STAGED_OR_LIVE else {}
     done = measured(sandbox, function, make_message(name, **payload, **live, resourceVersion=2))
     assert done.outcome == "synced"
@@ -171,7 +173,7 @@ def test_a_live_edit_of_an_unpublished_product(sandbox: Sandbox, function: Funct
 
 
 def test_an_edit_that_reads_do_not_show_yet_is_retried(sandbox: Sandbox, function: Function) -> None:
-    """The projection is older than the message."""
+    """The projection is older than the message, so nothing is written."""
     _put(sandbox, _variant("A", 1, 1000))
     done = measured(sandbox, function, _product_message("ProductPriceChanged", staged=False, resourceVersion=2))
     assert (done.outcome, done.written) == ("retried stale_read", ())
@@ -196,7 +198,7 @@ def test_a_move_writes_the_item(sandbox: Sandbox, serve: Serve, name: str) -> No
 
 
 def test_a_price_edit_does_not_move_the_item(sandbox: Sandbox, serve: Serve) -> None:
-    """The message about the category moves the item, so this one need not read its categories."""
+    """ProductAddedToCategory moves the item, so a message about a price need not read its categories."""
     _publish_in_women(sandbox, serve())
     _put(sandbox, _variant("A", 1, 1000), version=2, categories=["men"])
     done = measured(sandbox, serve(), _product_message("ProductPriceChanged", staged=False, resourceVersion=2))
@@ -205,7 +207,7 @@ def test_a_price_edit_does_not_move_the_item(sandbox: Sandbox, serve: Serve) -> 
 
 @pytest.mark.parametrize(("now_in", "writes"), [("women", 0), ("men", 1)])
 def test_a_publish_reads_the_categories_of_the_item(sandbox: Sandbox, serve: Serve, now_in: str, writes: int) -> None:
-    """They are read if nothing else differs, unless this instance wrote the same item within the last minute."""
+    """The categories are read if nothing else differs, unless this instance wrote the item within the last minute."""
     one = serve()
     _publish_in_women(sandbox, one)
     known = measured(sandbox, one, PUBLISHED)

@@ -19,7 +19,7 @@ def _reports(result: Result) -> list[Json]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "resource_id", "key"),
+    ("kind", "name", "last_digit", "key"),
     [
         ("order", "S-20001", 2, "order/OrderCreated"),
         ("order", "annika@example.com", 2, "order/OrderCreated"),
@@ -41,10 +41,10 @@ def _reports(result: Result) -> list[Json]:
     ],
 )
 @pytest.mark.usefixtures("shop")
-def test_a_resource_is_found_by_each_of_its_names(run: Run, kind: str, name: str, resource_id: int, key: str) -> None:
-    """It is previewed as commercetools would notify of it now."""
+def test_a_resource_is_found_by_each_of_its_names(run: Run, kind: str, name: str, last_digit: int, key: str) -> None:
+    """The preview is of the notification that commercetools would send about its current state."""
     (report,) = _reports(run("preview", kind, name, "--json"))
-    assert (report["resource"], report["key"]) == (f"{kind}/{UUID}{resource_id}", key)
+    assert (report["resource"], report["key"]) == (f"{kind}/{UUID}{last_digit}", key)
     assert report["outcome"] == "synced"
 
 
@@ -57,7 +57,7 @@ def test_an_id_that_is_no_uuid_is_found(run: Run, sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "asked"),
+    ("kind", "name", "searched_by"),
     [
         ("order", "S-99999", "order number, e-mail and id"),
         ("customer", "nobody@example.com", "e-mail, number, key and id"),
@@ -66,11 +66,16 @@ def test_an_id_that_is_no_uuid_is_found(run: Run, sandbox: Sandbox) -> None:
     ],
 )
 @pytest.mark.parametrize("command", ["preview", "resync"])
-def test_a_missing_resource(run: Run, shop: Sandbox, command: str, kind: str, name: str, asked: str) -> None:
+def test_a_missing_resource_is_reported(
+    run: Run, shop: Sandbox, command: str, kind: str, name: str, searched_by: str
+) -> None:
     """One line says what was looked for and where; exit 1, and nothing is written."""
     failed = run(command, kind, name)
     where = f"in commercetools project shop ({shop.commercetools.url})"
-    assert (failed.exit_code, failed.stderr) == (1, f"Error: There is no {kind} {name} {where}; searched by {asked}.\n")
+    assert (failed.exit_code, failed.stderr) == (
+        1,
+        f"Error: There is no {kind} {name} {where}; searched by {searched_by}.\n",
+    )
     assert shop.klaviyo.requests(kind="api") == []
 
 

@@ -55,7 +55,7 @@ TABLE = {
 }  # fmt: skip
 
 PLACING = ["OrderCreated", "OrderImported", "OrderCreatedFromRecurringOrder"]
-FULFILLED = {"Confirmed": "Fulfilled Order", "Complete": "Fulfilled Order", "Cancelled": "Cancelled Order"}
+METRIC_OF_STATE = {"Confirmed": "Fulfilled Order", "Complete": "Fulfilled Order", "Cancelled": "Cancelled Order"}
 
 
 def test_the_registry_has_the_keys_of_the_table() -> None:
@@ -171,7 +171,7 @@ def test_an_order_loses_its_customer(sandbox: Sandbox, steady: Function) -> None
     assert (done.outcome, done.calls) == ("ignored customer_removed", (1, 0))
 
 
-@pytest.mark.parametrize(("state", "metric"), FULFILLED.items())
+@pytest.mark.parametrize(("state", "metric"), METRIC_OF_STATE.items())
 @pytest.mark.parametrize("included", [True, False], ids=["included", "too large"])
 def test_an_order_changes_its_state(
     sandbox: Sandbox, steady: Function, state: str, metric: str, *, included: bool

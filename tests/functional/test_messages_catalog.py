@@ -86,7 +86,7 @@ def test_a_renamed_category_renames_its_descendants(sandbox: Sandbox, function: 
 
 
 def test_a_deleted_category_is_deleted(sandbox: Sandbox, function: Function) -> None:
-    """It costs one write and no read, and may be repeated."""
+    """A deletion costs one write and no read, and may be repeated."""
     sandbox.commercetools.put("categories", category("women", "Women"))
     measured(sandbox, function, CATEGORY_CREATED)
     sandbox.commercetools.delete("categories", "women")
@@ -96,7 +96,9 @@ def test_a_deleted_category_is_deleted(sandbox: Sandbox, function: Function) -> 
         assert done.state["categories"] == {}
 
 
-@pytest.mark.parametrize("delivery", [PUBLISHED, too_large("ProductPublished", "product", "product-1")])
+@pytest.mark.parametrize(
+    "delivery", [PUBLISHED, too_large("ProductPublished", "product", "product-1")], ids=["included", "too large"]
+)
 def test_a_product_is_created(sandbox: Sandbox, steady: Function, delivery: Any) -> None:
     """It becomes an item in its categories and one variant per SKU, with price and stock."""
     sandbox.commercetools.put("categories", category("women", "Women"))
@@ -118,7 +120,7 @@ def test_a_product_is_created(sandbox: Sandbox, steady: Function, delivery: Any)
 
 
 def test_only_differences_of_a_product_are_written(sandbox: Sandbox, steady: Function) -> None:
-    """Of 100 variants one is repriced, one is new and one is removed: three writes. The item has other images.
+    """Of 100 variants one is repriced, one is new and one is removed: three writes, and one for the item's images.
 
     The removed variant costs a read of which item it belongs to, and two queries for another product with its SKU.
     """

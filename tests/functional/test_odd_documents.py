@@ -168,7 +168,7 @@ def test_an_order_of_500_line_items(sandbox: Sandbox, function: Function) -> Non
     ids=["no prices", "no images", "nothing"],
 )
 def test_a_bare_variant(sandbox: Sandbox, function: Function, fields: Any, expected: Any) -> None:
-    """Without prices Klaviyo gets 0 on create and no price on update; without images it gets no image."""
+    """A variant without prices is created at 0, one without images has none. A second publish writes nothing."""
     sandbox.commercetools.put("products", product(variants=[variant("SKU-1", **fields)]))
     for _ in range(2):
         done = measured(sandbox, function, PUBLISHED)
@@ -209,7 +209,7 @@ def test_150_variants(sandbox: Sandbox, function: Function) -> None:
             "Potsdam",
         ),
     ],
-    ids=["no addresses", "none at all", "default that is not there"],
+    ids=["empty list", "null", "missing default address"],
 )
 def test_a_customer_with_odd_addresses(sandbox: Sandbox, function: Function, fields: Any, location: Any) -> None:
     """Without an address there is no location. If the default address is missing, the first one is used."""

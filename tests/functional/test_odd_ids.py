@@ -23,7 +23,7 @@ PUBLISHED = message("ProductPublished", "product", "product-1")
 
 @pytest.mark.parametrize("sku", SKUS, ids=range(len(SKUS)))
 def test_any_sku(sandbox: Sandbox, function: Function, sku: str) -> None:
-    """A variant with this SKU is created, updated, stocked, no longer stocked, and deleted under exactly this name."""
+    """A variant with this SKU is created, updated, given stock, no longer tracked, and deleted under this very name."""
     sandbox.commercetools.put("products", product(variants=[variant("plain"), variant(sku, 2)]))
     assert set(measured(sandbox, function, PUBLISHED).state["variants"]) == {"plain", sku}
 

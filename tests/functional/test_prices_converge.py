@@ -27,7 +27,7 @@ CHANGES = 80
 AT_A_TIME = 8
 SECONDS = 60
 _DELAY = 0.2
-"""Seconds that each message takes to arrive at least, so that Klaviyo's list has caught up by then."""
+"""Minimum seconds until a message arrives. By then Klaviyo's lists have caught up."""
 _QUERIES_LAG = {1: 2.0, 2: _DELAY}
 """Seconds that commercetools' queries lag, by the number of instances."""
 _SLOW: dict[str, Any] = {"delay": 0.15, "rate": 0.1}
@@ -68,10 +68,12 @@ def test_prices_end_as_after_a_publish(sandbox: Sandbox, instances: int) -> None
                 subscription.wait_for_room(AT_A_TIME, soon=_DELAY)
                 _publish(shop.change(), subscription, rng)
             assert subscription.drained(SECONDS), "messages are still not acknowledged"
-    ended = _priced(sandbox)
-    fresh = _freshly_published(sandbox, environment, ended)
+    actual = _priced(sandbox)
+    expected = _freshly_published(sandbox, environment, actual)
     differences = [
-        f"{own} is {ended.get(own)}, not {fresh.get(own)}" for own in ended | fresh if ended.get(own) != fresh.get(own)
+        f"{key} is {actual.get(key)}, not {expected.get(key)}"
+        for key in actual | expected
+        if actual.get(key) != expected.get(key)
     ]
     assert not differences, "\n".join(differences)
 
@@ -85,7 +87,7 @@ def _publish(deliveries: list[dict[str, Any]], subscription: Subscription, rng: 
 
 
 def _freshly_published(
-    sandbox: Sandbox, environment: Mapping[str, str], ended: Mapping[tuple[str, str], Any]
+    sandbox: Sandbox, environment: Mapping[str, str], products: Mapping[tuple[str, str], Any]
 ) -> dict[tuple[str, str], Any]:
     """What a new instance writes for the same products into an empty catalog."""
     for backend in (sandbox.commercetools, sandbox.klaviyo):
@@ -95,7 +97,7 @@ def _freshly_published(
     with running_function(environment) as function:
         subscription = Subscription([function.url], random.Random(0))
         with subscription.pushing(4):
-            for kind, product_id in ended:
+            for kind, product_id in products:
                 if kind == "items":
                     subscription.publish(message("ProductPublished", "product", product_id))
             assert subscription.drained(SECONDS)
@@ -105,10 +107,10 @@ def _freshly_published(
 def _priced(sandbox: Sandbox) -> dict[tuple[str, str], Any]:
     """Price and metadata of items and variants. Null metadata count as absent.
 
-    The price of what has none any more is not compared: Klaviyo requires one, so the last one stays.
+    Without a price in commercetools, the price is left out: Klaviyo requires one, so the last one stays.
     """
     state = sandbox.klaviyo.state()
-    shown = {(kind, own): one for kind in ("items", "variants") for own, one in state[kind].items()}
+    shown = {(kind, external_id): one for kind in ("items", "variants") for external_id, one in state[kind].items()}
     return {
         key: (
             without_nulls(one["custom_metadata"]),

@@ -1,4 +1,4 @@
-"""A part that Klaviyo refuses does not keep its siblings from being written, and is named."""
+"""If Klaviyo refuses one event or variant, the others are written, and the dead letter names the refused one."""
 
 import base64
 import json
@@ -30,7 +30,9 @@ ALL = {"Placed Order order-1", *(f"Ordered Product line-{number}" for number in 
 
 
 @pytest.mark.parametrize("skip", [0, 1, 3, LINES], ids=["Placed Order", "the first line", "a line", "the last line"])
-def test_one_event_of_an_order(sandbox: Sandbox, dead_letters: FakeTopic, function: Function, skip: int) -> None:
+def test_one_refused_event_of_an_order(
+    sandbox: Sandbox, dead_letters: FakeTopic, function: Function, skip: int
+) -> None:
     """All other events are sent; the dead letter and the log line name the refused one."""
     placed = _placed(sandbox)
     sandbox.klaviyo.fail(EVENTS, status=400, skip=skip, count=1)
@@ -57,8 +59,8 @@ def test_the_answer_escapes_a_part_that_no_header_can_hold(sandbox: Sandbox, fun
     )
 
 
-def test_every_event_of_an_order(sandbox: Sandbox, dead_letters: FakeTopic, function: Function) -> None:
-    """All are tried. There is one dead letter, which names the first."""
+def test_an_order_whose_events_are_all_refused(sandbox: Sandbox, dead_letters: FakeTopic, function: Function) -> None:
+    """Every event is tried. The only dead letter names the first."""
     placed = _placed(sandbox)
     sandbox.klaviyo.fail(EVENTS, status=400)
     answer = function.deliver(placed)
@@ -70,7 +72,7 @@ def test_every_event_of_an_order(sandbox: Sandbox, dead_letters: FakeTopic, func
 def test_a_dead_letter_is_short_and_has_no_personal_data(
     sandbox: Sandbox, dead_letters: FakeTopic, function: Function
 ) -> None:
-    """It quotes none of Klaviyo's prose and values. A long pointer does not push the part's name out."""
+    """Klaviyo's prose and values are not quoted. A long pointer is cut, not the part's name."""
     placed = _placed(sandbox)
     pointer = "/data/attributes/" + "x" * 5000
     error = {"code": "invalid", "detail": "customer-1@example.com is Annika", "source": {"pointer": pointer}}
@@ -83,10 +85,10 @@ def test_a_dead_letter_is_short_and_has_no_personal_data(
     assert not [word for word in ("@", "Annika", "Brandauer", "Lindenallee") if word in text]
 
 
-def test_the_stock_of_the_siblings_of_a_refused_variant_is_checked(
+def test_stock_that_changes_after_a_refused_variant_is_written(
     sandbox: Sandbox, dead_letters: FakeTopic, function: Function
 ) -> None:
-    """It changes while they are written, though the product does not: the new stock is written."""
+    """The stock changes while the other variant is written. The check finds it, although the product is unchanged."""
     sandbox.commercetools.put("products", product(variants=[variant("A", 1), variant("B", 2)]))
     for sku in ("A", "B"):
         sandbox.commercetools.put("inventory", entry(f"entry-{sku}", sku, 3))
@@ -105,8 +107,8 @@ def test_the_stock_of_the_siblings_of_a_refused_variant_is_checked(
     assert {sku: one["inventory_quantity"] for sku, one in variants.items()} == {"A": 0, "B": 0}
 
 
-def test_one_variant_of_a_product(sandbox: Sandbox, dead_letters: FakeTopic, function: Function) -> None:
-    """Its siblings are written, and the dead letter names it."""
+def test_one_refused_variant_of_a_product(sandbox: Sandbox, dead_letters: FakeTopic, function: Function) -> None:
+    """The other variants are written, and the dead letter names the refused one."""
     sandbox.commercetools.put("products", product(variants=[variant(f"S-{number}", number) for number in range(1, 7)]))
     sandbox.klaviyo.fail("catalog-variants$", method="POST", status=400, skip=2, count=1)
     answer = function.deliver(message("ProductPublished", "product", "product-1"))
@@ -115,10 +117,10 @@ def test_one_variant_of_a_product(sandbox: Sandbox, dead_letters: FakeTopic, fun
     assert dead_letters.published[0].attributes["error"] == f"Refused invalid variant {missing}"
 
 
-def test_the_siblings_of_a_refused_variant_are_checked(
+def test_a_product_that_changes_after_a_refused_variant_is_written(
     sandbox: Sandbox, dead_letters: FakeTopic, function: Function
 ) -> None:
-    """The product changes while they are written: the new state is written, so nothing stays stale."""
+    """The product changes while the other variant is written. The check finds it, so nothing stays stale."""
 
     def product_at(cents: int, version: int) -> dict[str, Any]:
         price = [{"id": "p", "value": money(cents)}]

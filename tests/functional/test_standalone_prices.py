@@ -99,7 +99,7 @@ def test_a_new_price(shop: Sandbox, function: Function) -> None:
 
 
 def test_a_deleted_price(shop: Sandbox, function: Function) -> None:
-    """It leaves the tables. Klaviyo requires a price, so the variant keeps its own; the item shows the next one's."""
+    """Its key leaves `price_json`. Klaviyo requires a price, so the variant keeps it. The item shows the next one."""
     shop.commercetools.delete("standalone-prices", "price-1")
     done = measured(shop, function, price_message("StandalonePriceDeleted", sku="A"))
     assert (done.outcome, done.calls, _prices(done)) == ("synced", (4, 3), {"item": 20, "A": 10, "B": 20})
@@ -120,7 +120,7 @@ def test_only_price_and_metadata_are_written(shop: Sandbox, function: Function) 
 
 
 def test_the_old_price_is_removed_after_a_discount(shop: Sandbox, function: Function) -> None:
-    """Klaviyo may merge metadata, so the key is sent as null, also to the item, which is not read before."""
+    """Klaviyo may merge metadata, so the key is sent as null, also to the item, which is not read first."""
     discount = {"value": money(800), "discount": reference("product-discount", "sale")}
     _put(shop, price(1, 1000, version=2, discounted=discount))
     discounted = measured(shop, function, price_message("StandalonePriceDiscountSet", version=2))
@@ -161,7 +161,7 @@ def test_a_staged_value_is_ignored(shop: Sandbox, function: Function) -> None:
 
 
 def test_a_product_with_embedded_prices(shop: Sandbox, function: Function) -> None:
-    """It does not use its standalone prices."""
+    """Such a product does not use standalone prices, so the message is ignored."""
     shop.commercetools.patch("products", "product-1", {"priceMode": "Embedded"})
     done = measured(shop, function, price_message("StandalonePriceValueChanged", staged=False))
     assert (done.outcome, done.calls) == ("ignored embedded_prices", (2, 0))
@@ -237,7 +237,7 @@ def test_a_variant_that_klaviyo_does_not_show_yet(shop: Sandbox, function: Funct
     ids=["no time", "a number", "no reference", "no SKU"],
 )
 def test_a_malformed_price(shop: Sandbox, function: Function, odd: Json) -> None:
-    """It is unmappable rather than retried forever, also if only the read by id shows it."""
+    """A malformed price is unmappable rather than retried forever, even if only the read by id shows it."""
     _put(shop, price(1, 1500, **odd))
     _queries_show(shop, price(2, 2000, "B"))
     done = measured(shop, function, price_message("StandalonePriceValueChanged", staged=False))
@@ -245,7 +245,7 @@ def test_a_malformed_price(shop: Sandbox, function: Function, odd: Json) -> None
 
 
 def test_a_price_that_was_deleted(shop: Sandbox, function: Function) -> None:
-    """The message about its deletion names the SKU."""
+    """The message is ignored: StandalonePriceDeleted names the SKU and updates the variant."""
     shop.commercetools.delete("standalone-prices", "price-1")
     done = measured(shop, function, price_message("StandalonePriceValueChanged", staged=False))
     assert (done.outcome, done.calls) == ("ignored deleted_meanwhile", (1, 0))
@@ -451,7 +451,7 @@ def test_a_sku_with_thousands_of_prices(shop: Sandbox, function: Function) -> No
 
 
 def test_all_pages_of_prices_are_read(shop: Sandbox, function: Function) -> None:
-    """More prices can be shown than a page has."""
+    """600 prices are two pages. They are read once, and again for the check."""
     _put(shop, *(price(number, number, country=f"{number}") for number in range(100, 700)))
     done = measured(shop, function, price_message("StandalonePriceCreated", 100))
     assert done.read.count("standalone-prices.query") == 4
