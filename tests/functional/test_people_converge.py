@@ -64,7 +64,7 @@ def _publish(deliveries: list[dict[str, Any]], subscription: Subscription, rng: 
 
 
 def _profile_problems(people: RandomPeople, state: dict[str, Any]) -> Iterator[str]:
-    """Customers without a profile, or with another e-mail or name in it, and profiles of people who were erased."""
+    """Customers with no, several or wrong profiles, and profiles of people who were erased."""
     profiles = Counter(profile["external_id"] for profile in state["profiles"] if profile.get("external_id"))
     yield from (f"{customer_id} has {count} profiles" for customer_id, count in profiles.items() if count > 1)
     yield from (

@@ -97,12 +97,12 @@ def _enveloped(data: str) -> bytes:
 
 
 def _assert_next_message_is_synced(
-    function: Function, sandbox: Sandbox, headers: Mapping[str, str], answer: int
+    function: Function, sandbox: Sandbox, headers: Mapping[str, str], status: int
 ) -> None:
     """Check that the next message, about a customer, is synced."""
     sandbox.commercetools.put("customers", customer())
     payload = json.dumps(change("ResourceUpdated", "customer", "customer-1")).encode()
-    assert function.post(_enveloped(base64.b64encode(payload).decode()), **headers).status_code == answer
+    assert function.post(_enveloped(base64.b64encode(payload).decode()), **headers).status_code == status
     assert function.lines()[-1]["outcome"] == "synced"
     assert [profile["external_id"] for profile in sandbox.klaviyo.state()["profiles"]] == ["customer-1"]
 
@@ -139,7 +139,7 @@ _EVENT_REASONS = {"empty body": "not_an_object"}
     ],
 )
 def test_poison_in_an_event(case: str, reason: str, sandbox: Sandbox, serve: Serve, dead_letters: FakeTopic) -> None:
-    """`sync_event` does the same in Eventarc's envelope. The dead letter has at least the same JSON."""
+    """`sync_event` does the same with a CloudEvent. The dead letter has the same JSON, if not the same bytes."""
     function = serve("sync_event")
     body, data = _push(case)
     assert function.post(body, **BINARY).status_code == EVENT_ANSWER
@@ -232,7 +232,7 @@ _MALFORMED_DOCUMENTS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("collection", "document", "delivery"), _MALFORMED_DOCUMENTS)
-def test_documents_of_wrong_types(
+def test_malformed_documents_are_not_retried(
     collection: str,
     document: dict[str, Any],
     delivery: dict[str, Any],
@@ -240,7 +240,7 @@ def test_documents_of_wrong_types(
     serve: Serve,
     dead_letters: FakeTopic,
 ) -> None:
-    """What commercetools never sends is synced without the malformed field, or dead-lettered, but not retried."""
+    """A malformed document is synced without the malformed field, dead-lettered or ignored, but not retried."""
     sandbox.commercetools.put("orders", order(paymentInfo={"payments": [{"typeId": "payment", "id": "payment-1"}]}))
     sandbox.commercetools.put(collection, document)
     answer = serve().deliver(delivery)

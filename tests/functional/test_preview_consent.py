@@ -26,7 +26,7 @@ def previewed(run: Run, settings_file: Callable[[str], str]) -> Callable[..., st
 
 
 def test_a_yes_and_a_no(sandbox: Sandbox, previewed: Callable[..., str]) -> None:
-    """It shows the calls, and for each channel the reason. Asked twice, it says the same and changes nothing."""
+    """The preview shows the calls and the reason for each channel. A second run says the same: nothing changed."""
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=True, texts=False))
     sandbox.klaviyo.set_consent(EMAIL, "NEVER_SUBSCRIBED")
     before = sandbox.klaviyo.state()
@@ -53,7 +53,7 @@ def test_a_customer_whom_klaviyo_does_not_know(sandbox: Sandbox, previewed: Call
 
 
 def test_why_a_customer_is_not_subscribed(sandbox: Sandbox, previewed: Callable[..., str]) -> None:
-    """It explains why somebody who ticked the box gets no mail, which support is often asked."""
+    """The preview explains why a customer who ticked the box gets no mail: support is often asked that."""
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
     sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=1))
     output = previewed(BOTH, "--diff")

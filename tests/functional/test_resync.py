@@ -57,7 +57,7 @@ def test_a_resync_duplicates_no_event(run: Run, shop: Sandbox) -> None:
 
 
 def test_an_old_order_starts_no_flow(run: Run, shop: Sandbox) -> None:
-    """Events of last May are sent with `backfill`."""
+    """Events of an order over three days old are sent with `backfill`."""
     assert run("resync", "order", "S-20001", "--yes").exit_code == 0
     sent = [request["body"]["data"]["attributes"]["backfill"] for request in _writes(shop)]
     assert sent == [True, True]
@@ -218,7 +218,7 @@ def test_an_unmappable_document_does_not_blame_the_keys(run: Run, shop: Sandbox)
 
 @pytest.mark.usefixtures("shop")
 def test_a_warning_about_the_settings_is_printed_once(run: Run, settings_file: Callable[[str], str]) -> None:
-    """It is not repeated, although resync compares with Klaviyo before it writes."""
+    """Resync compares with Klaviyo and then writes, but the warning appears once."""
     misspelt = settings_file('[order]\nfulfilled_states = ["complete"]\n')
     for command in ("resync", "preview"):
         options = ["--yes"] if command == "resync" else []

@@ -33,7 +33,7 @@ from tests.functional.conftest import ACKNOWLEDGED, Serve
 from tests.functional.documents import change, customer
 from tests.functional.test_samples import load_documents
 
-_RAW = "_without_preload_content"
+_RAW_SUFFIX = "_without_preload_content"
 _GROUPS = (AccountsApi, EventsApi, ProfilesApi, CatalogsApi, DataPrivacyApi)
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
 
@@ -79,8 +79,8 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
     monkeypatch.setattr(Connections, "exchange", recording_exchange)
     monkeypatch.setattr(RefreshingOAuth2Session, "request", tracked("commercetools", RefreshingOAuth2Session.request))
     for group in _GROUPS:
-        for name in [name for name in vars(group) if name.endswith(_RAW)]:
-            monkeypatch.setattr(group, name, tracked(name.removesuffix(_RAW), getattr(group, name)))
+        for name in [name for name in vars(group) if name.endswith(_RAW_SUFFIX)]:
+            monkeypatch.setattr(group, name, tracked(name.removesuffix(_RAW_SUFFIX), getattr(group, name)))
     return requests
 
 

@@ -65,8 +65,8 @@ def test_a_late_message_about_a_copied_version(sandbox: Sandbox, function: Funct
 
 
 @pytest.mark.parametrize("redelivery", [{"deliveryAttempt": 2}, {}], ids=["delivered again", "without version"])
-def test_messages_that_do_not_share_a_copy(sandbox: Sandbox, function: Function, redelivery: dict[str, int]) -> None:
-    """A redelivered message, and a later one without a version, are copied again."""
+def test_messages_that_are_copied_again(sandbox: Sandbox, function: Function, redelivery: dict[str, int]) -> None:
+    """A redelivered message, and a later one without a version, are not covered by the earlier copy."""
     sandbox.commercetools.put("customers", customer())
     assert function.deliver(_customer_updated(1)).outcome == "synced"
     assert function.deliver(_customer_updated(1 if redelivery else None), **redelivery).outcome == "synced"
@@ -88,7 +88,7 @@ def test_a_lagging_read_covers_no_newer_version(sandbox: Sandbox, function: Func
 def test_after_a_failure_the_next_message_copies(
     sandbox: Sandbox, serve: Serve, settings_file: Callable[[str], str]
 ) -> None:
-    """Of eight concurrent messages, the copy of one fails for good: only that message is retried."""
+    """If the copy for one of eight concurrent messages fails, the next message copies: only one message is retried."""
     function = serve(SYNC_CONFIG=settings_file("[limits]\nbackoff = 0.01\n"))
     sandbox.commercetools.put("customers", customer())
     assert push(function, _customer_updated(1)) == ACKNOWLEDGED

@@ -68,11 +68,11 @@ def test_messages_that_lag_behind_the_order(
     """Each message arrives twice, up to five messages late, while the order changes."""
     for history in histories:
         _reset(sandbox, history.steps[0].order)
-        late = sorted(
+        arrivals = sorted(
             (number + history.rng.uniform(0, 5), number) for number in range(len(history.steps)) for _ in range(2)
         )
-        for at, number in late:
-            sandbox.commercetools.put("orders", history.steps[min(int(at), len(history.steps) - 1)].order)
+        for arrival, number in arrivals:
+            sandbox.commercetools.put("orders", history.steps[min(int(arrival), len(history.steps) - 1)].order)
             _deliver(function, history.steps[number].message)
         assert _events(sandbox) == history.events, history.seed
 
@@ -80,7 +80,7 @@ def test_messages_that_lag_behind_the_order(
 def test_late_messages_without_payloads_invent_nothing(
     sandbox: Sandbox, function: Function, histories: list[RandomShipments]
 ) -> None:
-    """What the order shows in the end is sent, under the same ids. What it no longer shows can't be."""
+    """Events are sent for what the final order still shows, under the same ids, and for nothing else."""
     for history in histories:
         _reset(sandbox, history.order)
         _deliver_all(function, [_without_payload(message) for message in _messages(history.steps)], history.rng)

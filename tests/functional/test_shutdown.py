@@ -64,7 +64,7 @@ def _push(url: str, delivery: Mapping[str, Any]) -> int:
         return NO_ANSWER
 
 
-def _shop(sandbox: Sandbox) -> Mapping[str, str]:
+def _put_customers(sandbox: Sandbox) -> Mapping[str, str]:
     """Create customers to sync; return an environment in which bare bodies are accepted."""
     customers = [customer(f"customer-{number}", addresses=[]) for number in range(IN_FLIGHT)]
     sandbox.commercetools.put_all({"customers": customers})
@@ -90,9 +90,9 @@ def _synced(sandbox: Sandbox) -> set[str]:
     return {profile["external_id"] for profile in sandbox.klaviyo.state()["profiles"]}
 
 
-def test_python_main(sandbox: Sandbox) -> None:
-    """`python main.py` finishes the messages in flight, and ends well before Cloud Run would kill it."""
-    with _running_main(_shop(sandbox)) as (url, process), ThreadPoolExecutor(IN_FLIGHT) as pool:
+def test_python_main_finishes_the_messages_in_flight(sandbox: Sandbox) -> None:
+    """After SIGTERM, `python main.py` acknowledges them and ends well before Cloud Run would kill it."""
+    with _running_main(_put_customers(sandbox)) as (url, process), ThreadPoolExecutor(IN_FLIGHT) as pool:
         sandbox.klaviyo.fail("profile-import", delay=2)
         answers = _start_pushes(pool, url)
         _await_requests(sandbox, "create_or_update_profile", IN_FLIGHT)
@@ -104,9 +104,9 @@ def test_python_main(sandbox: Sandbox) -> None:
     assert len(_synced(sandbox)) == IN_FLIGHT
 
 
-def test_functions_framework(sandbox: Sandbox) -> None:
-    """functions-framework, which runs a deployed function, finishes the messages in flight too."""
-    with running_function(_shop(sandbox)) as function, ThreadPoolExecutor(IN_FLIGHT) as pool:
+def test_functions_framework_finishes_the_messages_in_flight(sandbox: Sandbox) -> None:
+    """functions-framework, which runs a deployed function, acknowledges them too."""
+    with running_function(_put_customers(sandbox)) as function, ThreadPoolExecutor(IN_FLIGHT) as pool:
         sandbox.klaviyo.fail("profile-import", delay=2)
         answers = _start_pushes(pool, function.url)
         _await_requests(sandbox, "create_or_update_profile", IN_FLIGHT)
@@ -120,7 +120,7 @@ def test_a_message_that_outlasts_the_grace_period(sandbox: Sandbox) -> None:
     """An order whose second event hangs during shutdown is not acknowledged; the redelivery completes it."""
     placed = order(lines=[line_item(number, f"product-{number}") for number in range(3)])
     delivery = message("OrderCreated", "order", "order-1", order=placed)
-    environment = _shop(sandbox)
+    environment = _put_customers(sandbox)
     sandbox.klaviyo.fail("^/api/events", delay=30, skip=1)
     with _running_main(environment) as (url, process), ThreadPoolExecutor(1) as pool:
         answer = pool.submit(_push, url, delivery)
@@ -137,9 +137,9 @@ def test_a_message_that_outlasts_the_grace_period(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("kill_after", [0.05, 0.15, 0.3])
-def test_sigkill(kill_after: float, sandbox: Sandbox) -> None:
-    """Killed at any moment, nothing that was acknowledged lacks its effect."""
-    with _running_main(_shop(sandbox)) as (url, process), ThreadPoolExecutor(IN_FLIGHT) as pool:
+def test_sigkill_loses_no_acknowledged_message(kill_after: float, sandbox: Sandbox) -> None:
+    """Whenever the process is killed, each message it acknowledged is in Klaviyo."""
+    with _running_main(_put_customers(sandbox)) as (url, process), ThreadPoolExecutor(IN_FLIGHT) as pool:
         sandbox.klaviyo.fail("profile-import", delay=0.2, rate=0.5)
         assert _push(url, change("ResourceUpdated", "customer", "customer-0")) == ACKNOWLEDGED
         kill_timer = threading.Timer(kill_after, process.kill)

@@ -72,7 +72,7 @@ def test_wrong_settings_stop_the_start(sandbox: Sandbox, settings_file: Callable
     process = _start({**sandbox.environment, "CT_AUTH_URL": "", **wrong})
     assert process.returncode != 0
     output = process.stdout + process.stderr
-    assert output.count("http://") == 1
+    assert output.count("http://") == 1, "only the advice names http://: the wrong URL is not repeated"
     for name in (wrong.keys() - {"SYNC_CONFIG"}) | {"CT_AUTH_URL", "product.unpublishd", "limits.call_attempts"}:
         assert name in output
     assert "APP_TYPE must be EVENT or unset" in output

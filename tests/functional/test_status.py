@@ -136,7 +136,7 @@ def shop(emulator: Emulator, sandbox: Sandbox, cloud: Cloud) -> Shop:
 
 
 def _recommended_command(result: Result) -> str:
-    """The command that is recommended."""
+    """The command after `First:`."""
     return next(line.removeprefix("First:  ") for line in result.stdout.splitlines() if line.startswith("First:"))
 
 
@@ -224,7 +224,7 @@ def test_a_fixed_key_is_not_reported(shop: Shop) -> None:
 
 
 def test_messages_wait_and_none_is_processed(shop: Shop) -> None:
-    """The function may not start, or it logs to another place than this project."""
+    """Either the function does not start, or it logs outside this project."""
     shop.cloud.oldest, shop.cloud.backlog, shop.cloud.lines = 700, 5, []
     result = shop.status()
     assert "the log shows none being processed" in result.stdout
@@ -294,7 +294,7 @@ def test_what_can_not_be_checked_is_named(shop: Shop) -> None:
 def test_wrong_settings_are_named(shop: Shop) -> None:
     """They are not reported as merely missing."""
     result = shop.status(APP_TYPE="IMPORT", CT_PROJECT_ID="")
-    keys, _letters = _unchecked(result)
+    keys, _dead_letters = _unchecked(result)
     assert keys.startswith("the keys: Settings are missing or wrong: CT_PROJECT_ID is not set; APP_TYPE must be EVENT")
 
 
@@ -328,8 +328,8 @@ def test_invalid_credentials(shop: Shop, tmp_path: Path, *, answers: bool) -> No
 
 
 @pytest.mark.parametrize("command", ["status", "check"])
-def test_pubsub_is_called_once(shop: Shop, command: str) -> None:
-    """Its library would otherwise retry expired credentials like an outage, and end in a RetryError."""
+def test_calls_to_pubsub_are_not_retried(shop: Shop, command: str) -> None:
+    """One error for each of the two topics. The library's own retries would end in a RetryError."""
     output = shop.run(command, PUBSUB_EMULATOR_HOST=f"127.0.0.1:{free_port()}").stdout
     assert (output.count("(ServiceUnavailable)"), "RetryError" in output) == (2, False)
 

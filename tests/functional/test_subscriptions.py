@@ -302,7 +302,7 @@ def test_other_subscriptions_are_left_alone(sandbox: Sandbox, run: Run) -> None:
 
 
 def test_a_concurrent_change_is_read_again(sandbox: Sandbox, run: Run) -> None:
-    """After a 409 ConcurrentModification the plan is made again from the current state."""
+    """After a 409 ConcurrentModification the current state is read, and its differences are fixed."""
     run("apply", "--yes")
     own = _stored(sandbox)["klaviyo-sync-changes"]
     sandbox.commercetools.patch("subscriptions", own["id"], {"changes": []})

@@ -28,7 +28,7 @@ CONCURRENT_CALLS = 6
 
 
 def call_concurrently(backend: Backend, times: int = 1) -> None:
-    """Make AT_ONCE concurrent calls, `times` times. The server answers when all of them have arrived."""
+    """Make CONCURRENT_CALLS calls at once, `times` times. The server answers when all of them have arrived."""
     with ThreadPoolExecutor(CONCURRENT_CALLS) as pool:
         for _ in range(times):
             answers = list(pool.map(lambda _: backend.exchange(target="/together"), range(CONCURRENT_CALLS)))
@@ -37,7 +37,7 @@ def call_concurrently(backend: Backend, times: int = 1) -> None:
 
 @pytest.fixture
 def barrier_backend() -> Iterator[Backend]:
-    """A server that answers `/together` when AT_ONCE such requests have arrived, and other requests immediately."""
+    """A server that answers `/together` once CONCURRENT_CALLS such requests have arrived, and others immediately."""
     all_arrived = threading.Barrier(CONCURRENT_CALLS)
 
     def script(received: Received) -> Iterator[bytes]:
@@ -185,7 +185,7 @@ def test_redirects_are_not_followed(status: str) -> None:
 
 
 def test_environment_proxies_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proxies from environment variables are not used."""
+    """Requests go straight to the server, whatever `http_proxy` and its relatives say."""
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with scripted(always(http_response(b"of a proxy"))) as proxy, scripted(always(http_response(b"ok"))) as backend:

@@ -52,7 +52,7 @@ def assert_takes(seconds: float) -> Iterator[None]:
 
 
 def repeating(start: bytes, part: bytes) -> Script:
-    """Send `begun`, then `part` every 20 ms, for longer than a call may take."""
+    """Send `start`, then `part` every 20 ms, for longer than a call may take."""
 
     def script(_: Received) -> Iterator[bytes]:
         yield start

@@ -1,4 +1,4 @@
-"""Whose profile gets an order's events: the customer's current one, whatever the order says, and no erased one."""
+"""An order's events go to the customer's current profile, whatever the order says, and re-create no erased one."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -25,7 +25,7 @@ from tests.functional.documents import (
 from tests.functional.races import create_profile, deliver_while
 
 OLD, NEW = "old.name@example.com", "new.name@example.com"
-REFUNDED: dict[str, Any] = {"paymentInfo": {"payments": [reference("payment", "payment-1")]}}
+PAID: dict[str, Any] = {"paymentInfo": {"payments": [reference("payment", "payment-1")]}}
 MESSAGES = {
     "placed": message("OrderCreated", "order", "order-1", order=order(customerEmail=OLD)),
     "too large": too_large("OrderImported", "order", "order-1"),
@@ -40,7 +40,7 @@ ERASURE = change("ResourceDeleted", "customer", "customer-1", dataErasure=True)
 @pytest.fixture
 def sandbox_with_order(sandbox: Sandbox) -> Sandbox:
     """An order that customer-1 placed with an old e-mail, and a payment with a refund."""
-    sandbox.commercetools.put("orders", order(customerEmail=OLD, **REFUNDED))
+    sandbox.commercetools.put("orders", order(customerEmail=OLD, **PAID))
     sandbox.commercetools.put("payments", payment())
     sandbox.commercetools.put("customers", customer(email=NEW))
     return sandbox
