@@ -1,4 +1,4 @@
-"""SKUs and categories that move while messages are late, and products that can't be copied."""
+"""SKUs that move, categories deleted by others, and products that can't be copied."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def test_a_moved_sku_stays_when_its_old_product_is_synced(sandbox: Sandbox, func
 
 
 def test_a_recreated_product_keeps_its_sku(sandbox: Sandbox, function: Function) -> None:
-    """If a re-imported product's message arrives before the old one's deletion, the new one keeps its SKU."""
+    """A re-imported product keeps its SKU if its message is handled before the deletion of the old product."""
     create_item(sandbox, "old")
     create_variant(sandbox, "S-1", "old")
     sandbox.commercetools.put("products", product("new", variants=[variant("S-1")]))
@@ -71,7 +71,7 @@ def test_a_403_without_a_missing_scope_is_retried(sandbox: Sandbox, function: Fu
 
 @pytest.mark.parametrize("broken", [{"variants": 5}, {"masterVariant": "x"}, {"variants": [{"sku": " "}]}])
 def test_a_malformed_product_is_unmappable(sandbox: Sandbox, function: Function, broken: dict[str, object]) -> None:
-    """A malformed product fails as `unmappable`, which is dead-lettered, instead of being retried forever."""
+    """A malformed product fails as `unmappable`: this reason is dead-lettered, and not retried forever."""
     document = {"id": "p", "version": 1, "name": {"en-US": "P"}, **broken}
     sandbox.commercetools.fail("product-projections", status=200, body=document)
     assert function.deliver(_published("p")).reason == "unmappable"

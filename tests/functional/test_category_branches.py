@@ -27,7 +27,7 @@ TREE = [
 def _fill(sandbox: Sandbox, function: Function, products: Mapping[str, Sequence[str]]) -> None:
     """Create the tree and these products, each with its category ids, in both systems.
 
-    This function instance remembers for a minute what it wrote. Another instance relies on what Klaviyo shows.
+    For a minute, this function instance remembers what it wrote; another one has to read Klaviyo.
     """
     documents = [product(product_id, categories=categories) for product_id, categories in products.items()]
     sandbox.commercetools.put_all({"categories": TREE, "products": documents})
@@ -75,7 +75,7 @@ def _deliver_until_acknowledged(function: Function, delivery: Mapping[str, Any])
     ids=["elsewhere", "up", "down", "to the root"],
 )
 def test_items_move_with_their_category(sandbox: Sandbox, serve: Serve, above: list[str], path: str) -> None:
-    """Items leave the old ancestors' categories and join the new ones. Other items are not touched."""
+    """Items leave the old ancestors and join the new ones; other items stay. The moved category's name comes last."""
     _fill(sandbox, serve(), {"bag": ["bags"], "tote": ["totes", "men"], "other": ["more"]})
     sandbox.commercetools.put("categories", category("new", "New", ancestors=["women", "more"]))
     _move(sandbox, *above)
@@ -94,9 +94,9 @@ def test_items_move_with_their_category(sandbox: Sandbox, serve: Serve, above: l
 
 
 def test_the_calls_of_a_move(sandbox: Sandbox, function: Function) -> None:
-    """Apart from item updates, a move reads the descendants twice and one page of products.
+    """A move reads the category and its descendants twice, and one page of products.
 
-    In Klaviyo it reads the list of categories, and the items of two categories.
+    In Klaviyo it reads the list of categories three times, and the item ids of two categories.
     """
     _fill(sandbox, function, {"bag": ["bags"]})
     _move(sandbox, "men")
@@ -112,7 +112,7 @@ def test_the_calls_of_a_move(sandbox: Sandbox, function: Function) -> None:
 def test_a_large_branch_takes_several_deliveries(
     sandbox: Sandbox, serve: Serve, settings_file: Callable[[str], str]
 ) -> None:
-    """Deliveries continue where the last one ended, and the category's name is written after its last item."""
+    """Each delivery continues where the last one stopped, and the category's name is written after the last item."""
     function = serve()
     _fill(sandbox, function, {f"bag-{number:02}": ["bags"] for number in range(40)})
     impatient = serve(SYNC_CONFIG=settings_file("[limits]\nmessage_seconds = 3\n"))
@@ -151,8 +151,8 @@ def test_a_refused_item_delays_the_new_name(sandbox: Sandbox, dead_letters: Fake
     assert sandbox.klaviyo.state()["categories"]["bags"] == "Men > Bags"
 
 
-def test_a_new_parents_message_that_comes_first(sandbox: Sandbox, function: Function) -> None:
-    """If the new parent's message arrives before the moved category's, the items still move before the name changes."""
+def test_a_message_about_the_new_parent_that_comes_first(sandbox: Sandbox, function: Function) -> None:
+    """If the new parent's message is handled before the moved category's, the items still move."""
     _fill(sandbox, function, {"bag": ["bags"], "tote": ["totes"]})
     _move(sandbox, "men")
     sandbox.commercetools.patch("categories", "men", {"name": {"en-US": "Gents"}})
@@ -162,10 +162,8 @@ def test_a_new_parents_message_that_comes_first(sandbox: Sandbox, function: Func
     assert sandbox.klaviyo.state()["categories"]["totes"] == "Gents > Bags > Totes"
 
 
-def test_a_refused_item_delays_a_moved_descendants_name(
-    sandbox: Sandbox, dead_letters: FakeTopic, serve: Serve
-) -> None:
-    """If the new parent's message can't move an item, the moved category's own message still finds it to move."""
+def test_an_item_refused_in_the_new_parents_message(sandbox: Sandbox, dead_letters: FakeTopic, serve: Serve) -> None:
+    """The moved category keeps its old name, so its own message still moves an item that was refused before."""
     _fill(sandbox, serve(), {"bag": ["bags"]})
     function = serve()
     _move(sandbox, "men")
@@ -181,7 +179,7 @@ def test_a_refused_item_delays_a_moved_descendants_name(
 
 
 def test_items_leave_a_category_that_was_renamed(sandbox: Sandbox, serve: Serve) -> None:
-    """If no category in Klaviyo has the old path any more, each item is read."""
+    """If no category in Klaviyo has the old path any more, each item is read, and only wrong ones are written."""
     function = serve()
     _fill(sandbox, function, {"bag": ["bags"], "right": ["bags"]})
     _move(sandbox, "women")
@@ -195,7 +193,7 @@ def test_items_leave_a_category_that_was_renamed(sandbox: Sandbox, serve: Serve)
 
 
 def test_a_category_moved_back_while_lists_lag(sandbox: Sandbox, function: Function) -> None:
-    """A category moves away and back while Klaviyo's lists still show items that this instance has just removed."""
+    """A category that moves away and back is right even while Klaviyo's lists still show its items where they were."""
     _fill(sandbox, function, {"bag": ["bags"]})
     sandbox.klaviyo.lag(5)
     _move(sandbox, "men")
@@ -208,7 +206,7 @@ def test_a_category_moved_back_while_lists_lag(sandbox: Sandbox, function: Funct
 
 
 def test_a_move_before_the_list_shows_the_category(sandbox: Sandbox, serve: Serve) -> None:
-    """A category that another instance has just created with its items is not mistaken for a new one without items."""
+    """Items move even while Klaviyo's list lacks their category: it is not mistaken for a new one without items."""
     first, second = serve(), serve()
     sandbox.klaviyo.lag(5)
     _fill(sandbox, first, {"bag": ["bags"]})
@@ -239,7 +237,7 @@ def test_a_descendant_that_moves_away_during_a_rename(sandbox: Sandbox, serve: S
 
 
 def test_a_move_does_not_block_other_categories(sandbox: Sandbox, function: Function) -> None:
-    """While the items of a branch move slowly, another category's message is handled."""
+    """While the items of a branch move slowly, another category's message is handled within two seconds."""
     _fill(sandbox, function, {"bag": ["bags"]})
     _move(sandbox, "men")
     sandbox.commercetools.put("categories", category("home", "Home"))

@@ -22,7 +22,7 @@ ALL_SCOPES = [
 
 @pytest.mark.usefixtures("subscribed")
 def test_a_complete_setup(sandbox: Sandbox, manage_py: ManagePy) -> None:
-    """With a complete setup no line fails or warns. Klaviyo is unchanged, and no secret is printed."""
+    """With a complete setup no check fails or warns. Klaviyo is unchanged, and no secret is printed."""
     sandbox.klaviyo.keys(scopes=ALL_SCOPES)
     before = sandbox.klaviyo.state()
     result = manage_py("check")
@@ -80,7 +80,7 @@ def test_an_unknown_key_is_reported_once(sandbox: Sandbox, manage_py: ManagePy) 
 
 
 def test_unreachable_backends(manage_py: ManagePy) -> None:
-    """If both backends are down, one line each names the setting with the address."""
+    """If both backends are down, `check` says so for each of them, without a traceback."""
     nowhere = "http://127.0.0.1:9"
     result = manage_py("check", CT_API_URL=nowhere, CT_AUTH_URL=nowhere, KLAVIYO_API_URL=nowhere)
     assert result.exit_code == 1

@@ -58,7 +58,7 @@ def test_consent_off_needs_nothing(sandbox: Sandbox, consent_lines: Callable[[st
 
 @pytest.mark.parametrize("scope", ["subscriptions:write", "lists:write"])
 def test_a_missing_scope(sandbox: Sandbox, consent_lines: Callable[[str], list[str]], scope: str) -> None:
-    """A missing scope is reported before messages fail because of it."""
+    """A missing scope for consent fails."""
     sandbox.klaviyo.keys(scopes=[one for one in SCOPES if one != scope])
     assert f"FAILED  Klaviyo: the key has the scope {scope}" in consent_lines(RULES)
 

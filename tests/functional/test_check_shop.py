@@ -46,7 +46,7 @@ def test_a_missing_scope_of_the_client(
 def test_a_scope_the_settings_do_not_need(
     sandbox: Sandbox, manage_py: ManagePy, settings_file: Callable[[str], str]
 ) -> None:
-    """With or without the scope, the line says which setting is off."""
+    """A scope that no setting needs is reported with the setting that is off, whether the client has it or not."""
     rules = settings_file('[customer.properties]\nexclude = ["customerGroup"]\n')
     note = "Your settings do not need it ([customer.properties] customerGroup is off)."
     for denied, state in (([], "ok"), (["view_customer_groups"], "?")):
@@ -126,7 +126,7 @@ def test_the_catalog_model_from_the_project(
 def test_the_catalog_model_from_a_product(
     sandbox: Sandbox, manage_py: ManagePy, changes: dict[str, Any] | None, state: str, ending: str
 ) -> None:
-    """If the client can't read the project's settings, a published product shows the catalog model, if there is one."""
+    """If the client can't read the project's settings, the catalog model is derived from a published product."""
     sandbox.commercetools.tokens(deny_scopes=["view_project_settings"])
     if changes is not None:
         document = product()
@@ -144,7 +144,7 @@ def test_the_catalog_model_from_a_product(
 def test_workflow_states_of_the_settings(
     sandbox: Sandbox, manage_py: ManagePy, settings_file: Callable[[str], str], *, denied: bool
 ) -> None:
-    """A configured key without a state for orders would never send its event: this is a warning."""
+    """A configured key that no order state has would never send its event: this is a warning."""
     sandbox.commercetools.put("states", {"id": "state-1", "key": "packed", "type": "OrderState"})
     sandbox.commercetools.put("states", {"id": "state-2", "key": "ordered", "type": "LineItemState"})
     sandbox.commercetools.tokens(deny_scopes=["view_states"] if denied else [])

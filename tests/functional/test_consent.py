@@ -116,7 +116,7 @@ def test_renaming_the_field_for_everybody_unsubscribes_nobody(sandbox: Sandbox, 
 def test_a_field_that_was_always_false_unsubscribes_nobody(
     sandbox: Sandbox, serve_consent: ServeConsent, conflict: str
 ) -> None:
-    """Somebody who subscribed by a form stays subscribed after customer edits and a first `false` in the field."""
+    """Somebody who subscribed by a form stays subscribed after edits, and when the field is first set to `false`."""
     function = serve_consent(f'{RULES}conflict = "{conflict}"')
     sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", consent_timestamp=ago(days=30), custom_method_detail="Footer")
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=False))
@@ -207,7 +207,7 @@ def test_an_outdated_message(sandbox: Sandbox, function: Function) -> None:
 def test_messages_without_consent(
     sandbox: Sandbox, function: Function, delivery: dict[str, object], reason: str
 ) -> None:
-    """They cost no call: the customer's ResourceUpdated that accompanies them copies the customer."""
+    """Messages about other fields or without payload cost no call: a ResourceUpdated copies the customer."""
     sandbox.commercetools.put("customers", customer_with_answer(newsletter=True))
     result = measured(sandbox, function, delivery)
     assert (result.outcome, result.calls) == (f"ignored {reason}", (0, 0))

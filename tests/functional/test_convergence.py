@@ -38,9 +38,9 @@ KINDS = [kind for kind in os.environ.get("CONVERGENCE_KINDS", "").split(",") if 
 SIZE = 10
 CHANGES = 250
 AT_A_TIME = 32
-DOUBLED = 0.2
-LATE = 0.1
-SECONDS = 60
+DUPLICATED_SHARE = 0.2
+LATE_SHARE = 0.1
+DRAIN_SECONDS = 60
 
 _FAULTS: tuple[dict[str, Any], ...] = (
     {"status": 503, "rate": 0.014},
@@ -62,8 +62,8 @@ _SLOW: tuple[dict[str, Any], ...] = (
 _DELAY = 0.2
 """Seconds that every delivery takes to arrive, at least.
 
-If a query or list lags less than that, the message about what it misses is still to come. A longer lag can't be
-compensated between instances; docs/how-it-works.md says what may then stay wrong.
+If a query or list lags less than that, the message about what it misses has not arrived yet. Between instances, a
+longer lag can't be compensated; docs/how-it-works.md says what may then stay wrong.
 """
 
 _LAGS = {"availability": 3.0, "queries": _DELAY, "lists": 3.0, "profiles": 3.0}
@@ -107,17 +107,17 @@ def test_klaviyo_converges_to_commercetools(
         shop.is_pending = subscription.is_pending
         with subscription.pushing(AT_A_TIME):
             _publish(shop.open(SIZE), subscription, rng)
-            opened = subscription.drained(SECONDS)
+            opened = subscription.drained(DRAIN_SECONDS)
             _let_reads_lag(sandbox, instances)
             for _ in range(CHANGES):
                 subscription.wait_for_room(AT_A_TIME, soon=_DELAY)
                 _publish(shop.change(), subscription, rng)
-            drained = opened and subscription.drained(SECONDS)
+            drained = opened and subscription.drained(DRAIN_SECONDS)
         seconds = time.monotonic() - started
     report(f"{seconds:.1f} s", *_statistics(subscription, functions, sandbox), sep="\n")
     wrong = [*_refusals(functions), *problems(sandbox, settings, shop)]
     if not drained:
-        wrong.insert(0, f"messages are not acknowledged within {SECONDS} s")
+        wrong.insert(0, f"messages are not acknowledged within {DRAIN_SECONDS} s")
     if wrong:
         name = ("one instance", "two instances")[instances - 1]
         wrong = [
@@ -154,8 +154,8 @@ def _let_reads_lag(sandbox: Sandbox, instances: int) -> None:
 def _publish(deliveries: list[dict[str, Any]], subscription: Subscription, rng: random.Random) -> None:
     """Publish with delays of up to 0.3 s, most of them short. A tenth is up to 3 s late, a fifth is duplicated."""
     for delivery in deliveries:
-        for _ in range(1 + (rng.random() < DOUBLED)):
-            late = rng.uniform(1, 3) if rng.random() < LATE else 0.3 * rng.random() ** 3
+        for _ in range(1 + (rng.random() < DUPLICATED_SHARE)):
+            late = rng.uniform(1, 3) if rng.random() < LATE_SHARE else 0.3 * rng.random() ** 3
             subscription.publish(delivery, _DELAY + late)
 
 

@@ -34,7 +34,7 @@ def test_a_profile_created_after_the_erasure_is_erased(sandbox: Sandbox, functio
 
 
 def test_an_older_profile_stays(sandbox: Sandbox, function: Function, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An older profile stays: only the deletion's own message says if the customer is to be erased."""
+    """A profile older than the message stays: only the deletion's own message says if the customer is to be erased."""
     monkeypatch.setattr(clients.klaviyo, "CLOCK_SKEW", timedelta(0))  # instead of waiting
     create_profile(sandbox, external_id="customer-1")
     sandbox.commercetools.put("customers", customer())
@@ -62,7 +62,7 @@ def test_a_category_created_after_its_deletion_is_deleted(sandbox: Sandbox, func
 def test_stock_written_after_its_deletion_is_written_again(
     sandbox: Sandbox, function: Function, others: list[tuple[str, int]], stock: tuple[int, int]
 ) -> None:
-    """The stock is written again, from the SKU's remaining entries."""
+    """If an entry is deleted during its write, the SKU's stock is written again, from its remaining entries."""
     sandbox.commercetools.put("products", product(variants=[variant("A")]))
     function.deliver(message("ProductPublished", "product", "product-1"))
     sandbox.commercetools.put("inventory", entry("entry-1", "A", 3))

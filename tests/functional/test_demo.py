@@ -26,7 +26,7 @@ def run_demo(columns: int, *options: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_its_output(columns: int) -> None:
-    """One line per message says what it did; then a profile, fixed drift, the shop's history, and the next steps."""
+    """It shows what each message did, then a profile, drift and its fix, the shop's history, and the next steps."""
     demo = run_demo(columns)
     assert (demo.returncode, demo.stderr) == (0, "")
     lines = [line.rstrip() for line in demo.stdout.splitlines()]

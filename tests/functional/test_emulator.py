@@ -35,7 +35,7 @@ class Topics:
     dead_letter_topic: str
 
     def environment(self, sandbox: Sandbox, **more: str) -> dict[str, str]:
-        """Environment of a function that publishes its dead letters here."""
+        """The environment of a function that publishes its dead letters to the dead-letter topic."""
         topic = {"DEAD_LETTER_TOPIC": self.emulator.topic(self.dead_letter_topic)}
         return {**sandbox.environment, **ENVIRONMENT, **self.emulator.environment, **topic, **more}
 

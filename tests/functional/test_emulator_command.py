@@ -54,7 +54,7 @@ def test_the_printed_commands_work() -> None:
 
 
 def test_without_java_it_says_how_to_install_it() -> None:
-    """One clear message, exit 1 and no traceback."""
+    """Without java, the command says so and how to install it, and exits with 1."""
     command = _manage("emulator", PATH="/nonexistent")
     output = command.communicate(timeout=TIMEOUT)[0]
     assert command.returncode == 1

@@ -102,7 +102,7 @@ def test_the_attempt_is_logged(shop: Sandbox, function: Function) -> None:
 
 
 def test_a_push_is_answered_204_or_503(shop: Sandbox, function: Function) -> None:
-    """Never 202, which the emulator takes for a refusal. A refused message succeeds when it is redelivered."""
+    """A push is answered 204 or 503, never 202, which the emulator takes for a refusal. The redelivery is synced."""
     shop.klaviyo.fail("profile-import", status=401, count=1)
     assert [function.deliver(CREATED).status for _ in range(2)] == [REFUSED, ACKNOWLEDGED]
     ignored = function.deliver(message("Unheard", "customer", "customer-1"))
@@ -126,7 +126,7 @@ def test_bare_deliveries(shop: Sandbox, serve: Serve) -> None:
 
 
 def test_commercetools_cloud_events(shop: Sandbox, function: Function) -> None:
-    """A Subscription in CloudEvents format puts the delivery into `data`, where it is found."""
+    """A delivery in the CloudEvents format of Subscriptions is synced: it is in `data`."""
     event = {
         "specversion": "1.0", "id": "e1", "type": "com.commercetools.customer.message.CustomerCreated",
         "source": "/shop", "subject": "x", "time": PUBLISHED, "dataref": "x", "data": CREATED,
@@ -146,7 +146,7 @@ def test_health(sandbox: Sandbox, function: Function, method: str, path: str) ->
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
 def test_other_methods_are_refused(shop: Sandbox, function: Function, method: str) -> None:
-    """They get 405, and nothing is synced."""
+    """PUT, PATCH and DELETE get 405, and nothing is synced."""
     assert requests.request(method, function.url, json=_push(), timeout=30).status_code == 405
     assert shop.klaviyo.requests() == []
 

@@ -93,7 +93,7 @@ def test_quoting_styles(tmp_path: Path, write: Callable[[str], str]) -> None:
     ],
 )
 def test_a_wrong_line_is_named_but_not_shown(run: Callable[..., Result], tmp_path: Path, text: str, says: str) -> None:
-    """The error names file and line, but quotes nothing of the line; exit 1."""
+    """The error names file and line, but does not quote the line. The exit code is 1."""
     (tmp_path / ".env").write_text(text, encoding="utf-8")
     result = run("check")
     assert (result.exit_code, result.stdout) == (1, "")
@@ -176,7 +176,7 @@ def test_manage_finds_its_environment(bare_clone: Path) -> None:
 
 
 def test_manage_without_an_environment(bare_clone: Path) -> None:
-    """It prints one line that says what to run; exit 1."""
+    """Without an environment, it prints one line that says what to run, and exits with 1."""
     ran = _run_without_packages(bare_clone)
     message = f"manage.py: required packages are not installed; run: make -C {bare_clone} install\n"
     assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", message)
