@@ -26,13 +26,15 @@ _numbers = itertools.count(1)
 
 NO_ACCOUNTS = dict.fromkeys(("CT_API_URL", "KLAVIYO_AUTH_KEY", "KLAVIYO_API_URL"), "")
 
-MAPPED = json.dumps(message("OrderCreated", "order", "order-1")).encode()
-CHANGED = json.dumps(change("ResourceUpdated", "inventory-entry", "5c000000-0000-4000-8000-000000000001")).encode()
-FROM_FUNCTION = {
+ORDER_CREATED = json.dumps(message("OrderCreated", "order", "order-1")).encode()
+STOCK_UPDATED = json.dumps(
+    change("ResourceUpdated", "inventory-entry", "5c000000-0000-4000-8000-000000000001")
+).encode()
+FUNCTION_ATTRIBUTES = {
     "reason": "unmappable", "error": "Unmappable KeyError", "status": "400", "resource": "order/order-1",
     "type": "OrderCreated", "message_id": "12345678901234567", "attempt": "3",
 }  # fmt: skip
-FORWARDED = {
+FORWARDED_ATTRIBUTES = {
     "origin": "shop",
     "CloudPubSubDeadLetterSourceSubscription": "sync",
     "CloudPubSubDeadLetterSourceSubscriptionProject": "demo",
@@ -65,7 +67,7 @@ class Topics:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment variables that name both."""
+        """The environment variables that name the topic and the dead letters' subscription, and the emulator's own."""
         return {
             "DEAD_LETTER_SUBSCRIPTION": self.emulator.subscription(f"{self.dead}-pull"),
             "TOPIC": self.emulator.topic(self.topic),
@@ -73,7 +75,7 @@ class Topics:
         }
 
     def run(self, *arguments: str, **environment: str) -> Result:
-        """Run `manage.py dead-letters …`; fail if it raises anything but SystemExit."""
+        """Run `manage.py dead-letters …` with a short wait; fail if it raises anything but SystemExit."""
         environment = {**self.environment, **environment}
         wait = ("--wait", "0.7") if arguments[-1] != "--help" else ()
         finished = CliRunner(env=environment).invoke(manage, ["dead-letters", *arguments, *wait])
@@ -94,8 +96,8 @@ class Topics:
 def topics(emulator: Emulator) -> Iterator[Topics]:
     """Topics with two dead letters: one from the function, one forwarded by Pub/Sub."""
     created = Topics(emulator)
-    emulator.publish(created.dead, [MAPPED], FROM_FUNCTION)
-    emulator.publish(created.dead, [CHANGED], FORWARDED)
+    emulator.publish(created.dead, [ORDER_CREATED], FUNCTION_ATTRIBUTES)
+    emulator.publish(created.dead, [STOCK_UPDATED], FORWARDED_ATTRIBUTES)
     yield created
     for name in (created.topic, created.dead):
         emulator.delete(emulator.subscription(f"{name}-pull"))
@@ -140,7 +142,7 @@ def test_list_shows_both_kinds_and_keeps_them(topics: Topics) -> None:
 
 def test_the_table_fits_a_terminal(topics: Topics) -> None:
     """No line is wider than 80 columns, and ids are not shortened."""
-    topics.emulator.publish(topics.dead, [MAPPED], {**FROM_FUNCTION, "reason": "a_reason_of_some_length"})
+    topics.emulator.publish(topics.dead, [ORDER_CREATED], {**FUNCTION_ATTRIBUTES, "reason": "a_reason_of_some_length"})
     script = "import sys, click; sys.stdout.isatty = lambda: True; from manage import manage; manage()"
     command = [sys.executable, "-c", script, "dead-letters", "list", "--wait", "0.7"]
     subscription = topics.emulator.subscription(f"{topics.dead}-pull")
@@ -168,12 +170,13 @@ def test_replay_by_id_publishes_the_original_message(topics: Topics) -> None:
         True,
         False,
     )  # only what is published is listed
-    assert topics.replayed() == [(MAPPED, {})]
+    assert topics.replayed() == [(ORDER_CREATED, {})]
     assert [dead_letter["reason"] for dead_letter in topics.dead_letters()] == ["forwarded"]
 
 
 @pytest.mark.parametrize(
-    ("options", "answer", "published"), [([], b"n\n", []), ([], b"y\n", [MAPPED]), (["--yes"], b"", [MAPPED])]
+    ("options", "answer", "published"),
+    [([], b"n\n", []), ([], b"y\n", [ORDER_CREATED]), (["--yes"], b"", [ORDER_CREATED])],
 )
 def test_replay_asks_at_a_terminal(topics: Topics, options: list[str], answer: bytes, published: list[bytes]) -> None:
     """At a terminal, replay publishes nothing without a yes or `--yes`."""
@@ -206,19 +209,19 @@ def test_replay_asks_at_a_terminal(topics: Topics, options: list[str], answer: b
 def test_replay_keeps_the_publishers_attributes(topics: Topics) -> None:
     """Replaying a forwarded message keeps its publisher's attributes, and drops those that Pub/Sub added."""
     assert topics.run("replay", "--reason", "forwarded").exit_code == 0
-    assert topics.replayed() == [(CHANGED, {"origin": "shop"})]
+    assert topics.replayed() == [(STOCK_UPDATED, {"origin": "shop"})]
 
 
 def test_replay_of_all_empties_the_subscription(topics: Topics) -> None:
     """`--all` publishes each dead letter once, even if there are more than one pull returns."""
     more = [b'{"number": %d}' % number for number in range(250)]
-    topics.emulator.publish(topics.dead, more, FROM_FUNCTION)
+    topics.emulator.publish(topics.dead, more, FUNCTION_ATTRIBUTES)
     done = topics.run("replay", "--all")
     assert "252 dead letters published" in done.stdout
     published: list[bytes] = []
     while batch := topics.replayed():
         published += [data for data, _ in batch]
-    assert sorted(published) == sorted([MAPPED, CHANGED, *more])
+    assert sorted(published) == sorted([ORDER_CREATED, STOCK_UPDATED, *more])
     assert topics.dead_letters() == []
     assert "There are no dead letters" in topics.run("list").stdout
 
@@ -249,7 +252,7 @@ def test_show_prints_a_dead_letter_and_its_message(topics: Topics) -> None:
     lines = [line.split(maxsplit=1) for line in about.splitlines()]
     assert ["error", "Unmappable KeyError"] in lines
     assert ["resource", "order/order-1"] in lines
-    assert json.loads(message_shown) == json.loads(MAPPED)
+    assert json.loads(message_shown) == json.loads(ORDER_CREATED)
     forwarded = topics.run("show", _id_of(topics.dead_letters(), "forwarded")).stdout
     assert "CloudPubSubDeadLetterSourceSubscription sync\n" in forwarded
     assert "origin      shop\n" in forwarded
@@ -261,10 +264,10 @@ def test_show_writes_the_message_for_preview(topics: Topics, tmp_path: Path) -> 
     file = tmp_path / "letter.json"
     shown = topics.run("show", "12345678901234567", "--output", str(file))
     assert f"preview {file} --diff" in shown.stdout
-    assert (file.read_bytes(), file.stat().st_mode & 0o777) == (MAPPED, 0o600)
+    assert (file.read_bytes(), file.stat().st_mode & 0o777) == (ORDER_CREATED, 0o600)
     piped = topics.run("show", "12345678901234567", "-o", "-")
-    assert (piped.stdout_bytes, "Unmappable KeyError" in piped.stderr) == (MAPPED, True)
-    for source, given in ((str(file), None), ("-", MAPPED)):
+    assert (piped.stdout_bytes, "Unmappable KeyError" in piped.stderr) == (ORDER_CREATED, True)
+    for source, given in ((str(file), None), ("-", ORDER_CREATED)):
         previewed = CliRunner(env=NO_ACCOUNTS).invoke(manage, ["preview", source], input=given)
         assert "order/OrderCreated: ignored (deleted_meanwhile)" in previewed.stdout, previewed.output
 
@@ -287,7 +290,7 @@ def test_show_fails(topics: Topics, arguments: list[str], error: str) -> None:
 
 def test_show_prints_a_message_that_is_not_json(topics: Topics) -> None:
     """A message that is not JSON is printed with its bytes escaped."""
-    topics.emulator.publish(topics.dead, [b"\xff not json"], {**FROM_FUNCTION, "message_id": "77"})
+    topics.emulator.publish(topics.dead, [b"\xff not json"], {**FUNCTION_ATTRIBUTES, "message_id": "77"})
     assert topics.run("show", "77").stdout.endswith("\n\n\\xff not json\n")
 
 
@@ -307,11 +310,11 @@ def test_the_original_message_id_is_accepted(topics: Topics) -> None:
     assert (unknown.exit_code, unknown.stderr) == (1, "Error: There is no dead letter 999999. Nothing was changed.\n")
     assert topics.replayed() == []
     assert topics.run("replay", "12345678901234567").exit_code == 0
-    assert topics.replayed() == [(MAPPED, {})]
+    assert topics.replayed() == [(ORDER_CREATED, {})]
 
 
 def test_dead_letters_are_released_immediately(topics: Topics) -> None:
-    """The next command sees the dead letters immediately, without waiting for the acknowledge deadline."""
+    """The next command sees the dead letters again, without waiting for the acknowledge deadline."""
     started = time.monotonic()
     assert len(topics.dead_letters()) == len(topics.dead_letters()) == 2
     assert time.monotonic() - started < 30
@@ -319,7 +322,7 @@ def test_dead_letters_are_released_immediately(topics: Topics) -> None:
 
 _NAME = "DEAD_LETTER_SUBSCRIPTION"
 _HOST = "PUBSUB_EMULATOR_HOST"
-_NO_KEY = {_HOST: "", "HOME": "/nonexistent", "CLOUDSDK_CONFIG": "/nonexistent", "NO_GCE_CHECK": "true"}
+_NO_CREDENTIALS = {_HOST: "", "HOME": "/nonexistent", "CLOUDSDK_CONFIG": "/nonexistent", "NO_GCE_CHECK": "true"}
 
 
 @pytest.mark.parametrize(
@@ -334,7 +337,7 @@ _NO_KEY = {_HOST: "", "HOME": "/nonexistent", "CLOUDSDK_CONFIG": "/nonexistent",
             ["list"], {_NAME: "projects/demo/subscriptions/no-such"}, 1, "Not found in Pub/Sub", id="not there"
         ),
         pytest.param(["list"], {_HOST: f"127.0.0.1:{free_port()}"}, 1, "ServiceUnavailable", id="nothing listens"),
-        pytest.param(["list"], _NO_KEY, 1, "Found no Google Cloud credentials", id="no credentials"),
+        pytest.param(["list"], _NO_CREDENTIALS, 1, "Found no Google Cloud credentials", id="no credentials"),
     ],
 )
 def test_mistakes_are_reported_in_one_line(
