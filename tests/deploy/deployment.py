@@ -58,6 +58,9 @@ RESOURCES = {
 }
 """The resources that a first run creates."""
 
+_NOT_CREATED = ("api", "version", "push-subscriptions")
+"""Enabled APIs, versions of secrets, and the stand-in's own list of subscriptions that push."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -164,7 +167,7 @@ class Cloud:
         return [Call(**json.loads(line)) for line in record.read_text(encoding="utf-8").splitlines()]
 
     def fail(self, command: str, error: str, times: int = 1) -> None:
-        """Let gcloud fail with this error, the next times that a call contains `command`."""
+        """Let gcloud fail with this error the next `times` that a call contains `command`."""
         rule = {"command": command, "error": error, "times": times}
         (self.folder / "state" / "failure.json").write_text(json.dumps(rule), encoding="utf-8")
 
@@ -172,6 +175,10 @@ class Cloud:
         """The resources that exist, as `kind/name`."""
         folder = self.folder / "state" / "resources"
         return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+    def created(self) -> set[str]:
+        """The resources that exist, except those of the kinds in `_NOT_CREATED`."""
+        return {name for name in self.resources() if name.partition("/")[0] not in _NOT_CREATED}
 
     def leftover_files(self) -> dict[str, str]:
         """The files that runs left in their home, temporary and working directories: name and text."""
@@ -181,11 +188,11 @@ class Cloud:
 
 
 def granted_rights(run: Run) -> set[tuple[str, str, str]]:
-    """The rights that a run granted: resource, account and role."""
+    """The rights that a run granted: resource, account and role. A call without a role grants `roles/run.invoker`."""
     return {
         (
             re.sub(
-                r"(topics|subscriptions|projects|secrets|functions|services) add-(iam|invoker)-policy-binding",
+                r"(topics|subscriptions|projects|secrets|buckets|functions|services) add-(iam|invoker)-policy-binding",
                 r"\1",
                 call.words,
             ),

@@ -75,23 +75,25 @@ def main(arguments: list[str]) -> None:  # noqa: C901, PLR0912, PLR0915 - one ca
         case ["storage", "rm", address]:
             _found("storage-buckets", address.removeprefix("gs://")).unlink()
         case ["pubsub", "topics", "list-subscriptions", _]:
-            print("\n".join(f"projects/{flags['project']}/subscriptions/{name}" for name in _names("feeds")))
+            print(
+                "\n".join(f"projects/{flags['project']}/subscriptions/{name}" for name in _names("push-subscriptions"))
+            )
         case ["pubsub", "subscriptions", "update", name]:
-            _found("feeds", name.rpartition("/")[2])
+            _found("push-subscriptions", name.rpartition("/")[2])
         case ["functions", "delete", name]:
             _found("functions", name).unlink()
-            for subscription in _names("feeds"):
+            for subscription in _names("push-subscriptions"):
                 if subscription.startswith("eventarc-"):
-                    _resource("feeds", subscription).unlink()
+                    _resource("push-subscriptions", subscription).unlink()
         case [*group, "describe", name]:
             _found("-".join(group), name.partition("@")[0])
         case [*group, "create", name]:
             _resource("-".join(group), name).touch(exist_ok=False)
             if "push-endpoint" in flags:
-                _resource("feeds", name).touch()
+                _resource("push-subscriptions", name).touch()
         case [*group, "delete", name]:
             _found("-".join(group), name.partition("@")[0]).unlink()
-            _resource("feeds", name).unlink(missing_ok=True)
+            _resource("push-subscriptions", name).unlink(missing_ok=True)
         case _:
             sys.exit(f"ERROR: (gcloud) the stand-in does not know: {arguments}")
 
@@ -147,7 +149,7 @@ def _found(kind: str, name: str) -> Path:
 
 def _eventarc_subscription(name: str, flags: dict[str, str]) -> None:
     """Create the subscription that Eventarc creates; also in the emulator if Pub/Sub commands are forwarded to it."""
-    _resource("feeds", name.rpartition("/")[2]).touch()
+    _resource("push-subscriptions", name.rpartition("/")[2]).touch()
     if "GCLOUD_FORWARD_PUBSUB" in os.environ:
         import urllib.request  # noqa: PLC0415 - importing it would double the run time of all other commands
 

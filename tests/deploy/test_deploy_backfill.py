@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from commands.processes import ROOT
-from tests.deploy.deployment import SECRET_PARTS, SETTINGS, Cloud, Run, granted_rights, printed_commands, visible_text
+from tests.deploy.deployment import (
+    PROJECT_AND_REGION,
+    SECRET_PARTS,
+    Cloud,
+    Run,
+    granted_rights,
+    printed_commands,
+    visible_text,
+)
 
 JOB = "klaviyo-sync-backfill"
 JOBS_ACCOUNT = "klaviyo-sync-jobs@my-project.iam.gserviceaccount.com"
@@ -22,19 +30,15 @@ RESOURCES = {
 }
 
 
-def _created(cloud: Cloud) -> set[str]:
-    return {name for name in cloud.resources() if name.partition("/")[0] not in ("api", "version", "feeds")}
-
-
 def test_job_from_nothing(cloud: Cloud) -> None:
     """One command creates the job, its account and its bucket, with minimal rights."""
     run = cloud.run("--backfill")
     assert (run.status, run.err) == (0, "")
-    assert _created(cloud) == RESOURCES
+    assert cloud.created() == RESOURCES
     assert granted_rights(run) == {
         ("secrets klaviyo-sync-ct-api-client", JOBS_ACCOUNT, "roles/secretmanager.secretAccessor"),
         ("secrets klaviyo-sync-klaviyo-auth-key", JOBS_ACCOUNT, "roles/secretmanager.secretAccessor"),
-        (f"storage buckets add-iam-policy-binding gs://{BUCKET}", JOBS_ACCOUNT, "roles/storage.objectUser"),
+        (f"storage buckets gs://{BUCKET}", JOBS_ACCOUNT, "roles/storage.objectUser"),
     }
     assert f"next: gcloud run jobs execute {JOB} --region=europe-west1 --project=my-project" in run.out
     for secret in SECRET_PARTS:
@@ -43,7 +47,7 @@ def test_job_from_nothing(cloud: Cloud) -> None:
 
 
 def test_job_flags(cloud: Cloud, first_run: tuple[Cloud, Run]) -> None:
-    """The job has the function's settings and secrets, one task with retries, and its state in the bucket."""
+    """The job has the function's settings and secrets, one task with retries, and its state file in the bucket."""
     call, function = (
         cloud.run("--backfill").only_call("beta run jobs deploy"),
         first_run[1].only_call("functions deploy"),
@@ -66,19 +70,19 @@ def test_job_flags(cloud: Cloud, first_run: tuple[Cloud, Run]) -> None:
         "service-account": JOBS_ACCOUNT,
         **{name: function.flags[name] for name in ("region", "set-secrets", "project")},
     }
-    of_job = set(call.env_vars.splitlines())
-    only_of_function = {line for line in function.env_vars.splitlines() if line not in of_job}
-    assert {line.partition(":")[0] for line in only_of_function} == {
+    job_lines = set(call.env_vars.splitlines())
+    function_lines = set(function.env_vars.splitlines())
+    assert {line.partition(":")[0] for line in function_lines - job_lines} == {
         "DEAD_LETTER_TOPIC",
         "KLAVIYO_LIMIT_SHARE",
         "THREADS",
     }
-    assert of_job - set(function.env_vars.splitlines()) == {"BACKFILL_STATE: '/state/backfill-state.json'"}
+    assert job_lines - function_lines == {"BACKFILL_STATE: '/state/backfill-state.json'"}
     assert call.env_vars_mode == "0o600"
 
 
-def test_job_equals_terraforms(cloud: Cloud) -> None:
-    """deploy.sh and Terraform create the same job: program, folder, retries, timeout and size."""
+def test_deploy_sh_and_terraform_create_the_same_job(cloud: Cloud) -> None:
+    """Its program, folder, retries, timeout and size are the same."""
     flags: dict[str, Any] = cloud.run("--backfill").only_call("beta run jobs deploy").flags
     jobs = (ROOT / "terraform" / "jobs.tf").read_text(encoding="utf-8")
     assert 'command = ["python", "-m", "jobs"]' in jobs
@@ -94,7 +98,7 @@ def test_job_equals_terraforms(cloud: Cloud) -> None:
 
 
 def test_job_next_to_a_function(deployed: Cloud) -> None:
-    """Existing resources are left alone, and a second run creates nothing."""
+    """The job leaves the function and its topics alone, and a second run creates nothing."""
     before = deployed.resources()
     run = deployed.run("--backfill")
     assert run.status == 0, run.err
@@ -110,7 +114,7 @@ def test_job_of_an_image(cloud: Cloud) -> None:
     assert run.status == 0, run.err
     flags = run.only_call("beta run jobs deploy").flags
     assert (flags["image"], "source" in flags) == (IMAGE, False)
-    assert _created(cloud) == RESOURCES
+    assert cloud.created() == RESOURCES
 
 
 def test_job_has_a_dry_run(cloud: Cloud) -> None:
@@ -141,7 +145,7 @@ def test_a_job_whose_build_fails(cloud: Cloud) -> None:
 def test_delete_includes_the_job(deployed: Cloud) -> None:
     """--delete also deletes the job, its bucket and its account, and its question lists them."""
     deployed.run("--backfill")
-    asked = deployed.run("--delete", settings={name: SETTINGS[name] for name in ("PROJECT_ID", "REGION")}, answer="n\n")
+    asked = deployed.run("--delete", settings=PROJECT_AND_REGION, answer="n\n")
     assert f"{JOB} (europe-west1), with its bucket {BUCKET}" in asked.out
     assert deployed.run("--delete", "--yes").status == 0
-    assert _created(deployed) == set()
+    assert deployed.created() == set()
