@@ -115,7 +115,7 @@ class Server:
 
 
 def _as_nobody(*command: str | Path) -> list[str]:
-    """The command, run as a user without home or files; unchanged if this user may not switch to another."""
+    """The command, to be run as a user without a home or files. Unchanged if this user can't switch to another."""
     words = [str(word) for word in command]
     if os.getuid() == 0 and shutil.which("setpriv"):
         as_user = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
@@ -254,7 +254,7 @@ def test_sigterm_lets_a_message_finish(build: Build, sandbox: Sandbox) -> None:
         statuses: list[int] = []
         delivery = threading.Thread(target=lambda: statuses.append(server.post()))
         delivery.start()
-        time.sleep(1)
+        _wait_for_a_call(sandbox)
         seconds = server.terminate()
         delivery.join()
         assert statuses == [204], server.output()
@@ -265,14 +265,22 @@ def test_sigterm_lets_a_message_finish(build: Build, sandbox: Sandbox) -> None:
 
 def test_sigterm_cuts_off_a_slow_message(build: Build, sandbox: Sandbox) -> None:
     """A message that does not finish is cut off after 8 s, because Cloud Run kills the process after 10 s."""
-    sandbox.klaviyo.fail("catalog-categor", delay=9)
+    sandbox.klaviyo.fail("catalog-categor", delay=30)
     with build.serving(_as_nobody(build.python, "main.py"), _environment(sandbox)) as server:
         delivery = threading.Thread(target=lambda: _post_until_cut_off(server))
         delivery.start()
-        time.sleep(1)
+        _wait_for_a_call(sandbox)
         seconds = server.terminate()
         delivery.join()
     assert 6 < seconds < 10
+
+
+def _wait_for_a_call(sandbox: Sandbox) -> None:
+    """Wait until the function has called Klaviyo. An injected delay then holds up the answer."""
+    end = time.monotonic() + TIMEOUT
+    while not sandbox.klaviyo.requests(kind="api"):
+        assert time.monotonic() < end, "no request to Klaviyo"
+        time.sleep(0.05)
 
 
 def _post_until_cut_off(server: Server) -> None:

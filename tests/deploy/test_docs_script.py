@@ -82,7 +82,7 @@ def _script(folder: Path) -> str:
 
 
 def test_only_commands_that_can_not_run_are_skipped() -> None:
-    """NOT_RUN only lists commands of the page, and none whose program has a replacement."""
+    """Each command of the page has a replacement or a reason in NOT_RUN, and never both."""
     lines = _lines()
     assert {_skipped_command(line) for line in lines} - {None} == set(NOT_RUN)
     programs = {program for line in lines if not _skipped_command(line) and (program := _program(line))}
@@ -99,7 +99,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def pubsub() -> Iterator[Emulator | None]:
-    """The Pub/Sub emulator. Without one None, or a failure if REQUIRE_EMULATOR is set."""
+    """The Pub/Sub emulator, or None if there is none. Fails instead if REQUIRE_EMULATOR is set."""
     with ExitStack() as stack:
         try:
             emulator = stack.enter_context(running_emulator())

@@ -61,8 +61,7 @@ def test_pubsub_commands_have_the_intended_effect(emulator: Emulator, tmp_path: 
     }
     assert subscription["pushConfig"]["pushEndpoint"]
     assert dead_letter_subscription["topic"] == "projects/my-project/topics/klaviyo-sync-dead-letters"
-    assert (
-        dead_letter_subscription["messageRetentionDuration"] == "604800s"
-    )  # the stand-in shortens it to the emulator's maximum
+    # The stand-in for gcloud shortens 31 days to the emulator's maximum.
+    assert dead_letter_subscription["messageRetentionDuration"] == "604800s"
     assert pubsub_names(emulator, "topics") == set()
     assert dead_letters not in pubsub_names(emulator, "subscriptions")

@@ -56,7 +56,7 @@ def _value_in_deploy_sh(cloud: Cloud, file: Path) -> str:
 @pytest.mark.parametrize(("written", "value"), LINES.items(), ids=LINES)
 @pytest.mark.parametrize("end", ["", "\r\n"], ids=["Unix", "Windows"])
 def test_both_read_a_line_alike(cloud: Cloud, written: str, value: str, end: str) -> None:
-    """Without quotes, in single quotes, in double quotes, with a comment after it, with either line ending."""
+    """The value may have no quotes, single or double ones, a comment after it, and either line ending."""
     file = cloud.work / ".env"
     file.write_bytes(f"PRODUCT_URL_TEMPLATE={written}{end}".encode())
     assert settings_in(file) == {"PRODUCT_URL_TEMPLATE": value}

@@ -1,6 +1,5 @@
 """The uploaded files, compared with those that run."""
 
-import re
 import shutil
 from pathlib import Path
 
@@ -20,7 +19,7 @@ def test_upload_is_what_runs() -> None:
 
 @pytest.mark.parametrize("kind", ["function", "image"])
 def test_gcloud_uploads_the_same(tmp_path: Path, kind: str) -> None:
-    """Gcloud uploads the same files for a function, a service and a job, and leaves out bytecode, tests and notes.
+    """Gcloud uploads the same files for a function, a service and a job, and no bytecode, tests, docs or .env files.
 
     A service and a job are built from the Dockerfile, so it must be among the files.
     """
@@ -42,15 +41,3 @@ def test_gcloud_uploads_the_same(tmp_path: Path, kind: str) -> None:
     uploaded = files_that_gcloud_uploads(tmp_path, kind)
     assert uploaded == sorted([*uploaded_files(), "sync.other.toml"])
     assert set(uploaded) >= IMAGE_FILES
-
-
-def test_terraform_uploads_the_same() -> None:
-    """Terraform's archive contains the same files, without those that only build an image."""
-    source = ROOT / "terraform" / "source.tf"
-    if not source.exists():
-        pytest.skip("there is no terraform/ here")
-    listed = re.search(r"source_patterns = \[(.*?)\]", source.read_text(encoding="utf-8"), re.DOTALL)
-    assert listed
-    patterns = re.findall(r'"([^"]+)"', listed[1])
-    files = {str(path.relative_to(ROOT)) for pattern in patterns for path in ROOT.glob(pattern)}
-    assert files == set(uploaded_files()) - IMAGE_FILES
