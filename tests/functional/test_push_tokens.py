@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from cryptography.x509.oid import NameOID
 from google.oauth2 import id_token
 
 from commands.processes import Sandbox, running_function
+from tests.fake_clock import FakeClock
 from tests.functional.conftest import ACKNOWLEDGED, REFUSED, Function, Serve
 from tests.functional.documents import customer, message
 from tests.functional.scripted_server import Backend, Ending, Received, http_response, scripted
@@ -43,7 +43,9 @@ def certificate(key: rsa.RSAPrivateKey) -> str:
 
 
 CERTIFICATES = [certificate(GOOGLE_KEY), certificate(rsa.generate_private_key(public_exponent=65537, key_size=2048))]
-PUBLISHED = http_response(json.dumps(dict(zip(("google-1", "google-2"), CERTIFICATES, strict=True))).encode())
+CERTIFICATES_RESPONSE = http_response(
+    json.dumps(dict(zip(("google-1", "google-2"), CERTIFICATES, strict=True))).encode()
+)
 
 
 def claims(**changes: Any) -> dict[str, Any]:
@@ -84,10 +86,10 @@ def _signature(alg: str, key: rsa.RSAPrivateKey, signed: bytes) -> bytes:
 
 @dataclass(slots=True)
 class CertificateServer:
-    """Serves Google's certificates. `answer` is what it answers next."""
+    """Serves Google's certificates. `answer` is its answer to every request."""
 
     backend: Backend
-    answer: list[bytes | Ending] = field(default_factory=lambda: [PUBLISHED])
+    answer: list[bytes | Ending] = field(default_factory=lambda: [CERTIFICATES_RESPONSE])
 
     @property
     def fetch_count(self) -> int:
@@ -111,20 +113,17 @@ def google_certificates(monkeypatch: pytest.MonkeyPatch) -> Iterator[Certificate
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """Puts the clock of the cached certificates forward by `ahead` seconds."""
-    offset = SimpleNamespace(ahead=0.0)
-    forwarded = SimpleNamespace(monotonic=lambda: time.monotonic() + offset.ahead)
-    monkeypatch.setattr("clients.push_tokens.time", forwarded)
-    return offset
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    """The clock by which cached certificates expire."""
+    clock = FakeClock()
+    monkeypatch.setattr("clients.push_tokens.time", clock)
+    return clock
 
 
 @pytest.fixture
-def verifying(
-    google_certificates: CertificateServer, clock: SimpleNamespace, sandbox: Sandbox, serve: Serve
-) -> Function:
+def verifying(google_certificates: CertificateServer, clock: FakeClock, sandbox: Sandbox, serve: Serve) -> Function:
     """A function that verifies tokens, with one customer in commercetools."""
-    assert (google_certificates.fetch_count, clock.ahead) == (0, 0)
+    assert (google_certificates.fetch_count, clock.waits) == (0, [])
     sandbox.commercetools.put("customers", customer())
     return serve(**SETTINGS)
 
@@ -257,7 +256,7 @@ def test_no_token(
     "answer",
     [
         [http_response(b"{}", status="503 Service Unavailable")],
-        [http_response(PUBLISHED.partition(b"\r\n\r\n")[2], status="404 Not Found")],
+        [http_response(CERTIFICATES_RESPONSE.partition(b"\r\n\r\n")[2], status="404 Not Found")],
         [http_response(b"<html>Log in to the network</html>")],
         [http_response(b"{}")],
         [http_response(b'["google-1"]')],
@@ -282,10 +281,10 @@ def test_certificates_that_can_not_be_fetched(
     verifying: Function,
     sandbox: Sandbox,
     google_certificates: CertificateServer,
-    clock: SimpleNamespace,
+    clock: FakeClock,
     answer: list[Any],
 ) -> None:
-    """503, so the message stays with Pub/Sub. They are not fetched again for 5 s; then pushes succeed."""
+    """503, so the message stays with Pub/Sub. The next fetch is 5 s later; then pushes succeed."""
     google_certificates.answer = answer
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: push(verifying, f"Bearer {token()}").status_code, range(4)))
@@ -293,11 +292,11 @@ def test_certificates_that_can_not_be_fetched(
     assert refusals(verifying) == [("WARNING", REFUSED, "no_certificates")] * 4
     assert no_backend_called(sandbox)
     fetched_before = google_certificates.fetch_count
-    google_certificates.answer = [PUBLISHED]
-    clock.ahead = 4
+    google_certificates.answer = [CERTIFICATES_RESPONSE]
+    clock.now += 4
     assert push(verifying, f"Bearer {token()}").status_code == REFUSED
     assert google_certificates.fetch_count == fetched_before
-    clock.ahead = 6
+    clock.now += 2
     assert push(verifying, f"Bearer {token()}").status_code == ACKNOWLEDGED
 
 
@@ -305,7 +304,7 @@ def test_certificates_that_do_not_arrive(
     google_certificates: CertificateServer, serve: Serve, settings_file: Callable[[str], str]
 ) -> None:
     """The fetch times out after `read_timeout`."""
-    google_certificates.answer = [PUBLISHED[:-1]]
+    google_certificates.answer = [CERTIFICATES_RESPONSE[:-1]]
     function = serve(**SETTINGS, SYNC_CONFIG=settings_file("[limits]\nread_timeout = 0.5\n"))
     started = time.monotonic()
     assert push(function, f"Bearer {token()}").status_code == REFUSED
@@ -314,14 +313,14 @@ def test_certificates_that_do_not_arrive(
 
 
 def test_certificates_are_cached_for_an_hour(
-    verifying: Function, google_certificates: CertificateServer, clock: SimpleNamespace
+    verifying: Function, google_certificates: CertificateServer, clock: FakeClock
 ) -> None:
     """Concurrent pushes share one fetch. After an hour they are fetched again."""
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: push(verifying, f"Bearer {token()}").status_code, range(16)))
     assert (answers, google_certificates.fetch_count) == ([ACKNOWLEDGED] * 16, 1)
-    for ahead, fetch_count in ((3590, 1), (3610, 2)):
-        clock.ahead = ahead
+    for seconds, fetch_count in ((3590, 1), (20, 2)):
+        clock.now += seconds
         assert push(verifying, f"Bearer {token()}").status_code == ACKNOWLEDGED
         assert google_certificates.fetch_count == fetch_count
 

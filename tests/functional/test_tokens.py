@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from commands.processes import Sandbox
+from tests.fake_clock import FakeClock
 from tests.functional.conftest import REFUSED, Function, Serve
 from tests.functional.documents import change, customer
 from tests.functional.failure_cases import LIMITS, FakeTopic, Stopwatch
@@ -38,7 +39,7 @@ def _token_requests(sandbox: Sandbox) -> int:
 
 
 def test_short_lifetime_under_many_threads(sandbox: Sandbox, fast_function: Function) -> None:
-    """With tokens that live two seconds, 32 threads sync for 20 seconds: every request has one, nothing is lost.
+    """With tokens that live two seconds, 32 threads sync for 20 seconds. All requests have a token, all messages sync.
 
     Each refresh is one request, not one per thread.
     """
@@ -94,28 +95,38 @@ def test_failed_refresh(sandbox: Sandbox, fast_function: Function) -> None:
     ]
 
 
-def test_auth_is_down_while_the_token_is_valid(sandbox: Sandbox, fast_function: Function) -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    """The clock by which the function refreshes its token."""
+    clock = FakeClock()
+    monkeypatch.setattr("clients.commercetools_session.time", clock)
+    return clock
+
+
+def test_auth_is_down_while_the_token_is_valid(sandbox: Sandbox, clock: FakeClock, fast_function: Function) -> None:
     """If the early refresh fails, messages use the old token until it expires, and auth gets only a few requests."""
-    sandbox.commercetools.tokens(lifetime=8)
+    sandbox.commercetools.tokens(lifetime=80)
     assert fast_function.deliver(_update(0)).outcome == "synced"
     before = _token_requests(sandbox)
     sandbox.commercetools.fail(TOKEN, status=503)
-    time.sleep(6.1)  # past three quarters of the lifetime, when the refresh starts
+    clock.now += 61  # past three quarters of the lifetime, when the refresh starts
     with ThreadPoolExecutor(THREADS) as pool:
         answers = list(pool.map(lambda number: fast_function.deliver(_update(number)), range(THREADS)))
     assert [answer.outcome for answer in answers] == ["synced"] * THREADS
     assert 1 <= _token_requests(sandbox) - before <= 5
     sandbox.commercetools.clear_failures()
-    time.sleep(2)
-    assert fast_function.deliver(_update(0)).outcome == "synced", "not synced with a new token after the outage"
+    during = _token_requests(sandbox)
+    clock.now += 20
+    assert fast_function.deliver(_update(0)).outcome == "synced"
+    assert _token_requests(sandbox) == during + 1, "after the outage the expired token is replaced"
 
 
-def test_auth_hangs_while_the_token_is_valid(sandbox: Sandbox, fast_function: Function) -> None:
+def test_auth_hangs_while_the_token_is_valid(sandbox: Sandbox, clock: FakeClock, fast_function: Function) -> None:
     """If auth hangs during an early refresh, one message waits for it and the others continue with the old token."""
-    sandbox.commercetools.tokens(lifetime=8)
+    sandbox.commercetools.tokens(lifetime=80)
     assert fast_function.deliver(_update(0)).outcome == "synced"
     sandbox.commercetools.fail(TOKEN, delay=60)
-    time.sleep(6.1)
+    clock.now += 61
     waits = []
     for number in range(6):
         watch = Stopwatch()
