@@ -109,7 +109,7 @@ def test_a_guest_order_fills_the_guest_profile(ordered: Sandbox, function: Funct
 
 
 def test_a_guest_order_with_the_email_of_a_customer(sandbox: Sandbox, function: Function) -> None:
-    """The events are the customer's, but the name in the billing form does not become theirs."""
+    """The customer gets the events, but keeps their own name, locale and city."""
     sandbox.commercetools.put("customers", _mirabel(email="Mirabel@Example.com"))
     function.deliver(REGISTERED)
     notification = message("OrderCreated", "order", "order-1", order=ORDER | {"customerEmail": "mirabel@example.COM"})
@@ -197,7 +197,7 @@ def test_the_copy_takes_the_lock_of_the_customer(ordered: Sandbox, serve: Serve)
 
 
 def test_a_customer_who_is_deleted_again_is_not_copied(ordered: Sandbox, serve: Serve) -> None:
-    """The query still shows the customer, the read by id no longer does: the sent events stay."""
+    """The query still shows the customer, but the read by id does not: the profile keeps the data of the order."""
     function, other = serve(), serve()
 
     def register() -> None:
@@ -205,6 +205,7 @@ def test_a_customer_who_is_deleted_again_is_not_copied(ordered: Sandbox, serve: 
         ordered.commercetools.fail("/customers/customer-1$", status=404)
 
     assert _deliver_while_sending(ordered, function, PLACED, register).outcome == "synced"
+    assert _person(ordered) == ("customer-1", *GUEST[1:])
     assert len(ordered.klaviyo.state()["events"]) == 2
 
 
@@ -250,8 +251,8 @@ def test_calls_if_the_guest_registers_in_the_meantime(ordered: Sandbox, serve: S
     assert written == ["create_event", "create_event", "create_or_update_profile"]
 
 
-def test_an_order_with_only_an_email_is_not_checked(sandbox: Sandbox, steady: Function) -> None:
-    """Its events contain nothing that could overwrite a customer's data."""
+def test_an_order_with_only_an_email_is_not_checked_after_sending(sandbox: Sandbox, steady: Function) -> None:
+    """Its events contain nothing that could overwrite a customer's data, so the e-mail is looked up only once."""
     bare = order(customerId=None, customerEmail=EMAIL, billingAddress=None)
     done = measured(sandbox, steady, message("OrderCreated", "order", "order-1", order=bare))
     assert (done.outcome, done.read.count("customers.query")) == ("synced", 1)

@@ -1,9 +1,6 @@
 """SKUs that move between products while reads lag or two instances write: no variant is lost or duplicated."""
 
-import base64
-import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,31 +8,29 @@ import pytest
 from commands.processes import Sandbox
 from tests.functional.call_counts import measured
 from tests.functional.conftest import ACKNOWLEDGED, Function, Serve
-from tests.functional.documents import message, product, variant
-from tests.functional.races import create_item, create_variant, delete_from_catalog, deliver_while
+from tests.functional.documents import message, money, product, recent, variant
+from tests.functional.races import create_item, create_variant, delete_from_catalog, deliver_while, push
 
 _VARIANT_PATH = "catalog-variants/"
 
 
-def _published(product_id: str, version: int = 1, **fields: Any) -> dict[str, Any]:
-    return message("ProductPublished", "product", product_id, resourceVersion=version, **fields)
+def _published(product_id: str, version: int = 1) -> dict[str, Any]:
+    return message("ProductPublished", "product", product_id, resourceVersion=version)
 
 
-def _young(product_id: str) -> dict[str, Any]:
-    return _published(product_id, createdAt=datetime.now(UTC).isoformat())
+def _just_published(product_id: str) -> dict[str, Any]:
+    return recent(_published(product_id))
 
 
 def _put(sandbox: Sandbox, product_id: str, *skus: str, version: int = 1, cents: int = 1000) -> None:
-    prices = [{"id": "p", "value": {"type": "centPrecision", "currencyCode": "EUR", "centAmount": cents}}]
-    prices[0]["value"]["fractionDigits"] = 2  # type: ignore[index]
+    prices = [{"id": "p", "value": money(cents)}]
     variants = [variant(sku, number, prices=prices) for number, sku in enumerate(skus, 1)]
     sandbox.commercetools.put("products", product(product_id, variants, root={"version": version}))
 
 
 def _post(function: Function, delivery: Mapping[str, Any]) -> None:
     """Deliver to an instance whose log the test does not read."""
-    data = base64.b64encode(json.dumps(delivery).encode()).decode()
-    assert function.post(json.dumps({"message": {"data": data}}).encode()).status_code == ACKNOWLEDGED
+    assert push(function, delivery) == ACKNOWLEDGED
 
 
 def _owners(sandbox: Sandbox) -> dict[str, str]:
@@ -48,7 +43,7 @@ def _move(sandbox: Sandbox) -> None:
     _put(sandbox, "new", "MOVES")
 
 
-def test_moved_between_the_check_and_the_delete(sandbox: Sandbox, serve: Serve) -> None:
+def test_a_sku_moved_between_the_check_and_the_delete(sandbox: Sandbox, serve: Serve) -> None:
     """Another instance re-creates the variant under its new product. The delete hits it, so it is created again."""
     function, other = serve(), serve()
     _put(sandbox, "old", "STAYS", "MOVES")
@@ -65,7 +60,7 @@ def test_moved_between_the_check_and_the_delete(sandbox: Sandbox, serve: Serve) 
     assert _owners(sandbox) == {"STAYS": "old", "MOVES": "new"}
 
 
-def test_moved_while_the_list_lags(sandbox: Sandbox, serve: Serve) -> None:
+def test_a_sku_moved_while_the_list_lags(sandbox: Sandbox, serve: Serve) -> None:
     """Klaviyo's list still shows the variant under its old product, but its read by id shows the new one."""
     function, other = serve(), serve()
     _put(sandbox, "old", "STAYS", "MOVES")
@@ -79,7 +74,7 @@ def test_moved_while_the_list_lags(sandbox: Sandbox, serve: Serve) -> None:
     assert _owners(sandbox) == {"STAYS": "old", "MOVES": "new"}
 
 
-def test_moved_while_the_list_and_the_query_lag(sandbox: Sandbox, serve: Serve) -> None:
+def test_a_sku_moved_while_the_list_and_the_query_lag(sandbox: Sandbox, serve: Serve) -> None:
     """No query shows that another product has the SKU, but the variant itself names its item, so it stays."""
     function, other = serve(), serve()
     _put(sandbox, "old", "STAYS", "MOVES")
@@ -93,7 +88,7 @@ def test_moved_while_the_list_and_the_query_lag(sandbox: Sandbox, serve: Serve) 
     assert _owners(sandbox) == {"STAYS": "old", "MOVES": "new"}
 
 
-def test_moved_while_the_variant_lags(sandbox: Sandbox, serve: Serve) -> None:
+def test_a_sku_moved_while_the_variant_lags(sandbox: Sandbox, serve: Serve) -> None:
     """Klaviyo still shows the variant under its old product, but the shop does not: nothing is deleted."""
     function, other = serve(), serve()
     _put(sandbox, "old", "STAYS", "MOVES")
@@ -109,7 +104,7 @@ def test_moved_while_the_variant_lags(sandbox: Sandbox, serve: Serve) -> None:
     assert _owners(sandbox) == {"STAYS": "old", "MOVES": "new"}
 
 
-def test_moved_there_and_back_while_the_list_lags(sandbox: Sandbox, serve: Serve) -> None:
+def test_a_sku_moved_there_and_back_while_the_list_lags(sandbox: Sandbox, serve: Serve) -> None:
     """The list shows the original item. The answer to the PATCH shows that the variant belongs to another one."""
     function, other = serve(), serve()
     _put(sandbox, "old", "STAYS", "MOVES")
@@ -125,7 +120,7 @@ def test_moved_there_and_back_while_the_list_lags(sandbox: Sandbox, serve: Serve
     assert _owners(sandbox) == {"STAYS": "old", "MOVES": "old", "ELSE": "new"}
 
 
-def test_moved_back_by_a_late_write_of_an_unpublished_product(sandbox: Sandbox, serve: Serve) -> None:
+def test_a_sku_moved_back_by_a_late_write_of_an_unpublished_product(sandbox: Sandbox, serve: Serve) -> None:
     """A write in flight moves the variant back to its old product; it is returned to the new one."""
     function, other = serve(), serve()
     _put(sandbox, "old", "STAYS", "MOVES")
@@ -145,7 +140,7 @@ def test_moved_back_by_a_late_write_of_an_unpublished_product(sandbox: Sandbox, 
     assert _owners(sandbox) == {"MOVES": "new"}
 
 
-def test_the_message_of_the_old_product_first(sandbox: Sandbox, function: Function) -> None:
+def test_the_message_of_the_old_product_arrives_first(sandbox: Sandbox, function: Function) -> None:
     """The variant moves to the product that has the SKU now, before that product's own message arrives."""
     _put(sandbox, "old", "STAYS", "MOVES")
     function.deliver(_published("old"))
@@ -168,7 +163,7 @@ def test_a_product_that_the_query_still_shows_with_the_sku(sandbox: Sandbox, fun
 
 
 def test_a_conflict_with_its_own_variant(sandbox: Sandbox, serve: Serve) -> None:
-    """Another instance created it and the list lags: it is updated, not deleted, as people may wait for it."""
+    """Another instance created it and the list lags: it is updated. Deleting it would lose back-in-stock requests."""
     function, other = serve(), serve()
     sandbox.klaviyo.lag(20)
     _put(sandbox, "own", "A")
@@ -181,7 +176,7 @@ def test_a_conflict_with_its_own_variant(sandbox: Sandbox, serve: Serve) -> None
 
 
 def test_a_variant_that_does_not_name_its_item(sandbox: Sandbox, serve: Serve) -> None:
-    """The item is asked for the variant instead. It has it, so the variant is updated."""
+    """The item's variants are listed instead. The variant is among them, so it is updated."""
     function, other = serve(), serve()
     _put(sandbox, "own", "A")
     _post(other, _published("own"))
@@ -202,7 +197,7 @@ def test_a_conflict_with_a_variant_that_is_not_shown(sandbox: Sandbox, serve: Se
     create_variant(sandbox, "A", "another")
     _put(sandbox, "own", "A")
     sandbox.klaviyo.fail(_VARIANT_PATH, method="GET", status=404)
-    young = measured(sandbox, function, _young("own"))
+    young = measured(sandbox, function, _just_published("own"))
     assert young.outcome == "retried klaviyo_undecided"
     assert _owners(sandbox) == {"A": "another"}
     assert measured(sandbox, function, _published("own")).outcome == "synced"
@@ -210,7 +205,7 @@ def test_a_conflict_with_a_variant_that_is_not_shown(sandbox: Sandbox, serve: Se
 
 
 def test_a_variant_deleted_in_the_meantime(sandbox: Sandbox, function: Function) -> None:
-    """It was listed a moment ago and is no longer needed: its 404 counts as success."""
+    """Another client deletes the variant before the function does: the 404 counts as success."""
     _put(sandbox, "old", "STAYS", "GOES")
     function.deliver(_published("old"))
     _put(sandbox, "old", "STAYS", version=2)
@@ -239,7 +234,7 @@ def test_a_refused_part_does_not_block_the_rest(sandbox: Sandbox, function: Func
 
 
 def test_a_projection_that_is_not_published(sandbox: Sandbox, function: Function) -> None:
-    """It says `published: false`, so the product is deleted from the catalog."""
+    """If the projection says `published: false`, the item is deleted."""
     _put(sandbox, "own", "A")
     function.deliver(_published("own"))
     body = {"id": "own", "version": 1, "name": {"en-US": "Own"}, "published": False, "masterVariant": variant("A")}
@@ -255,19 +250,19 @@ def test_a_publish_that_is_not_shown_yet(sandbox: Sandbox, function: Function) -
     done = measured(sandbox, function, _published("own", 2))
     assert (done.outcome, done.written) == ("retried stale_read", ())
     sandbox.commercetools.put("products", product("own", published=False))
-    done = measured(sandbox, function, _young("own"))
+    done = measured(sandbox, function, _just_published("own"))
     assert (done.outcome, done.written) == ("retried not_there_yet", ())
 
 
 def test_a_publish_that_the_check_after_the_write_does_not_show(sandbox: Sandbox, function: Function) -> None:
-    """The check may lag, so variants that people wait for are not deleted: the message is retried."""
+    """The check may lag, so the message is retried. Deleting the variants would lose back-in-stock requests."""
     _put(sandbox, "own", "A", "B")
     sandbox.commercetools.fail("product-projections/own", status=404, skip=1, count=1)
-    done = measured(sandbox, function, _young("own"))
+    done = measured(sandbox, function, _just_published("own"))
     assert done.outcome == "retried not_there_yet"
     assert done.read.count("product-projections.get") == 2
     assert (_owners(sandbox), list(done.state["items"])) == ({"A": "own", "B": "own"}, ["own"])
-    assert function.deliver(_young("own")).outcome == "synced"
+    assert function.deliver(_just_published("own")).outcome == "synced"
 
 
 def test_an_old_publish_that_the_check_after_the_write_does_not_show(sandbox: Sandbox, function: Function) -> None:

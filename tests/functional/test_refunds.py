@@ -122,7 +122,7 @@ def test_refund_states_are_configurable(shop: Sandbox, serve: Serve, settings_fi
 
 
 def test_a_redelivery_sends_the_refund_that_failed(shop: Sandbox, function: Function) -> None:
-    """It does not duplicate the refund that Klaviyo has already."""
+    """The redelivery does not duplicate the refund that Klaviyo already has."""
     shop.klaviyo.fail("/api/events", count=3, skip=1, status=500)
     notification = too_large("PaymentTransactionAdded", "payment", "payment-1")
     statuses = [function.deliver(notification).status for _ in range(2)]
@@ -143,7 +143,7 @@ def test_a_refund_waits_for_its_order(sandbox: Sandbox, function: Function) -> N
 
 
 def test_after_an_hour_a_refund_without_order_is_ignored(sandbox: Sandbox, function: Function) -> None:
-    """It has a reason of its own, to be counted. If the order exists, a refund is sent however old its message is."""
+    """The reason is `no_order`. If the order exists, a refund is sent however old its message is."""
     sandbox.commercetools.put("payments", payment(transactions=[FIRST]))
     old = _added(FIRST, createdAt=_minutes_ago(61))
     answer = function.deliver(old)
@@ -151,10 +151,3 @@ def test_after_an_hour_a_refund_without_order_is_ignored(sandbox: Sandbox, funct
     assert sandbox.klaviyo.requests() == []
     sandbox.commercetools.put("orders", _paid_order())
     assert function.deliver(old).outcome == "synced"
-
-
-def test_the_wait_is_configurable(serve: Serve, settings_file: Any) -> None:
-    """`[payment] order_wait` sets it, in seconds."""
-    function = serve(SYNC_CONFIG=settings_file("[payment]\norder_wait = 120\n"))
-    assert function.deliver(_added(FIRST, createdAt=_minutes_ago(1))).reason == "no_order_yet"
-    assert function.deliver(_added(FIRST, createdAt=_minutes_ago(3))).reason == "no_order"
