@@ -1,4 +1,4 @@
-"""What a failing message may cost.
+"""How many calls a failing message may cost, and how long it may wait.
 
 All calls of a message share its retries, no call starts after one has failed for good, and a 429 pauses its operation.
 """
@@ -45,10 +45,10 @@ def _event_calls(sandbox: Sandbox) -> int:
 
 
 @pytest.mark.parametrize("status", [401, 503])
-def test_no_write_starts_after_a_failure_for_good(
+def test_a_failure_for_good_stops_further_writes(
     status: int, sandbox: Sandbox, dead_letters: FakeTopic, quick: Function
 ) -> None:
-    """If the third event of an order with 50 line items fails for good, only the events in flight are finished."""
+    """After the third event of an order with 50 line items fails for good, no event starts; those in flight finish."""
     sandbox.klaviyo.fail("^/api/events", status=status, skip=2)
     answer = quick.deliver(_placed(50))
     assert (answer.status, answer.outcome) == (REFUSED, "retried")
@@ -80,9 +80,9 @@ def test_all_calls_of_a_message_share_its_retries(
 
 
 def test_a_product_whose_calls_often_fail(sandbox: Sandbox, quick: Function) -> None:
-    """A third of the calls for a product with 20 variants fails: each delivery stays within its limit of calls.
+    """If a third of the calls for a product with 20 variants fails, each delivery stays within its limit of calls.
 
-    Redeliveries continue where the last one ended, so that finally nothing is missing.
+    Each redelivery continues where the last one stopped, so in the end no variant is missing.
     """
     variants = [variant(f"SKU-{number}", number) for number in range(1, 21)]
     sandbox.commercetools.put("categories", category("women", "Women"))
@@ -125,7 +125,7 @@ def test_a_throttled_operation_is_paused(sandbox: Sandbox, quick: Function) -> N
 
 
 def test_a_short_retry_after_is_waited_for(sandbox: Sandbox, quick: Function) -> None:
-    """A message waits for a `Retry-After` of one second, or of a date two seconds ahead, and not longer."""
+    """A message waits for a `Retry-After` of one second, or for a date two seconds ahead, and no longer."""
     sandbox.commercetools.put("customers", customer())
     sandbox.klaviyo.fail("profile-import", status=429, headers={"Retry-After": "1"}, count=1)
     watch = Stopwatch()
@@ -141,25 +141,25 @@ def test_a_short_retry_after_is_waited_for(sandbox: Sandbox, quick: Function) ->
 
 
 def test_the_reason_comes_from_the_call_that_failed(quick: Function) -> None:
-    """If one of two parallel writes fails for good and the other is therefore skipped, the failure's reason counts."""
+    """If a parallel write fails for good, the message's reason is that failure, not the write skipped because of it."""
     del quick  # only starts the services
     services: Services = sys.modules["main"].SERVICES
     both = threading.Barrier(2)
-    refused = threading.Event()
+    skipped = threading.Event()
 
     def fail() -> None:
         both.wait(10)
-        refused.wait(10)
+        skipped.wait(10)
         raise Unavailable("klaviyo_error", status=503)
 
-    def be_refused() -> None:
+    def be_skipped() -> None:
         both.wait(10)
         current_budget().end()
         try:
             current_budget().admit(Operation("klaviyo", "create_event"))
         finally:
-            threading.Timer(0.1, refused.set).start()
+            threading.Timer(0.1, skipped.set).start()
 
     with message_budget(services.settings.sync.limits), pytest.raises(TryAgain) as raised:
-        services.in_parallel([("first", fail), ("second", be_refused)])
+        services.in_parallel([("first", fail), ("second", be_skipped)])
     assert raised.value.reason == "klaviyo_error"

@@ -55,7 +55,7 @@ def test_a_created_category_that_can_not_be_read_yet(function: Function) -> None
 
 
 def test_a_category_deleted_during_its_creation(sandbox: Sandbox, serve: Serve) -> None:
-    """If another instance handles the deletion before this write, the read after the write deletes the category."""
+    """If another instance handles the deletion first, this one notices in its read after the write, and deletes."""
     function = serve()
     sandbox.commercetools.put("categories", category("women", "Women"))
     sandbox.klaviyo.fail("catalog-categories$", method="POST", delay=0.4)
@@ -72,7 +72,7 @@ def test_a_category_deleted_during_its_creation(sandbox: Sandbox, serve: Serve) 
 
 @pytest.mark.parametrize("instances", [1, 2])
 def test_a_category_renamed_back_while_lists_lag(sandbox: Sandbox, serve: Serve, instances: int) -> None:
-    """A name is restored while Klaviyo's list still shows it, by the instance that changed it or by another one."""
+    """A name changed back is written although Klaviyo's list still shows it, by the same instance or by another one."""
     functions = [serve() for _ in range(instances)]
     sandbox.commercetools.put("categories", category("women", "Women"))
     sandbox.commercetools.put("categories", category("bags", "Bags", ancestors=["women"]))
@@ -89,7 +89,7 @@ def test_a_category_renamed_back_while_lists_lag(sandbox: Sandbox, serve: Serve,
 
 
 def test_a_child_created_just_before_its_parent_is_renamed(sandbox: Sandbox, serve: Serve) -> None:
-    """A child is renamed although Klaviyo's list does not show yet that another instance created it."""
+    """A child that another instance has just created is renamed although Klaviyo's list does not show it yet."""
     first, second = serve(), serve()
     sandbox.commercetools.put("categories", category("women", "Women"))
     assert first.deliver(CREATED).outcome == "synced"
@@ -102,7 +102,7 @@ def test_a_child_created_just_before_its_parent_is_renamed(sandbox: Sandbox, ser
 
 
 def test_a_child_created_while_its_parent_is_renamed(sandbox: Sandbox, serve: Serve) -> None:
-    """A child created after its parent's rename, from ancestors read before it, reads them again."""
+    """If a child is created with its parent's old name, its ancestors are read again and the name is corrected."""
     first, second = serve(), serve()
     sandbox.commercetools.put("categories", category("women", "Women"))
     assert first.deliver(CREATED).outcome == "synced"
@@ -119,7 +119,7 @@ def test_a_child_created_while_its_parent_is_renamed(sandbox: Sandbox, serve: Se
 
 
 def test_a_descendant_renamed_during_its_parents_rename(sandbox: Sandbox, serve: Serve) -> None:
-    """An instance that overwrites a descendant's newer name from an older read reads the descendants again."""
+    """An instance that overwrites a descendant's newer name reads the descendants again and corrects it."""
     first, second = serve(), serve()
     sandbox.commercetools.put("categories", category("women", "Women"))
     sandbox.commercetools.put("categories", category("bags", "Bags", ancestors=["women"]))
@@ -172,10 +172,10 @@ def test_a_descendant_last_named_by_an_older_message(sandbox: Sandbox, serve: Se
     assert _names(sandbox) == {"women": "Ladies", "bags": "Ladies > Bags"}
 
 
-def test_a_refused_descendant_delays_the_own_name(
+def test_a_refused_descendant_delays_its_parents_name(
     sandbox: Sandbox, dead_letters: FakeTopic, function: Function
 ) -> None:
-    """If a descendant is refused, its siblings are renamed and the log names it. A replay finishes the branch."""
+    """If a child is refused, its siblings are renamed and the log names the child. A replay finishes the branch."""
     tree = [category("women", "Women"), *(category(name, name, ancestors=["women"]) for name in ("bags", "shoes"))]
     sandbox.commercetools.put_all({"categories": tree})
     for one in tree:
@@ -192,7 +192,7 @@ def test_a_refused_descendant_delays_the_own_name(
 
 
 def test_a_category_created_by_a_products_message(sandbox: Sandbox, serve: Serve) -> None:
-    """A category created for a product gets its parent's new name, although the rename could not find it yet."""
+    """A category created by a product's message gets its parent's new name, even if the rename came first."""
     first, second = serve(), serve()
     sandbox.commercetools.put("categories", category("women", "Women"))
     assert first.deliver(CREATED).outcome == "synced"

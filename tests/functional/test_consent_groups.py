@@ -7,8 +7,18 @@ import pytest
 from commands.processes import Sandbox
 from tests.functional.call_counts import measured
 from tests.functional.conftest import Function, ServeConsent
-from tests.functional.consent_shop import EMAIL, SUBSCRIBE, UNSUBSCRIBE, UPDATE, UPSERT, ago, consent, profile_of
-from tests.functional.documents import Json, change, customer, message, reference
+from tests.functional.consent_shop import (
+    EMAIL,
+    SUBSCRIBE,
+    UNSUBSCRIBE,
+    UPDATE,
+    UPSERT,
+    ago,
+    consent,
+    customer_updated,
+    profile_of,
+)
+from tests.functional.documents import Json, customer, message, reference
 from tests.functional.races import klaviyo_call
 
 GROUP = '[consent]\nemail = "group:newsletter"\n'
@@ -23,7 +33,7 @@ def function(sandbox: Sandbox, serve_consent: ServeConsent) -> Function:
 
 
 def in_groups(*keys: str, version: int = 1, main: str = "") -> Json:
-    """The customer in these groups."""
+    """The customer, assigned to these groups; `main` is the customer's main group."""
     assigned = [{"customerGroup": reference("customer-group", f"group-{key}")} for key in keys]
     own = {"customerGroup": reference("customer-group", f"group-{main}")} if main else {}
     return customer(version=version, customerGroupAssignments=assigned) | own
@@ -37,11 +47,6 @@ def group_message(name: str, *, at: str, version: int = 1, **payload: Any) -> Js
 def assignment(key: str) -> Json:
     """A group assignment, as in Messages."""
     return {"customerGroup": reference("customer-group", f"group-{key}")}
-
-
-def customer_updated(version: int = 1) -> Json:
-    """A ResourceUpdated change of the customer."""
-    return change("ResourceUpdated", "customer", "customer-1", version=version)
 
 
 @pytest.mark.parametrize("member", [in_groups("vip", "newsletter"), in_groups(main="newsletter")])
@@ -95,7 +100,7 @@ def test_joining_the_group_is_a_yes_at_that_time(sandbox: Sandbox, function: Fun
 
 @pytest.mark.parametrize("source", ["commercetools", "Footer"])
 def test_a_changed_main_group(sandbox: Sandbox, function: Function, source: str) -> None:
-    """CustomerGroupSet does not say which group was left, so it only ends a subscription with our marker."""
+    """CustomerGroupSet does not name the old group: it only ends a subscription that has our source and our marker."""
     sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", consent_timestamp=ago(days=2), custom_method_detail=source)
     sandbox.commercetools.put("customers", in_groups(main="vip", version=2))
     moved = group_message(
@@ -117,7 +122,7 @@ def test_a_changed_main_group(sandbox: Sandbox, function: Function, source: str)
 
 @pytest.mark.usefixtures("function")
 def test_a_price_group_unsubscribes_nobody(sandbox: Sandbox, serve_consent: ServeConsent) -> None:
-    """Somebody who was never in the newsletter group stays subscribed, even if the shop always wins."""
+    """A new price group unsubscribes nobody who was never in the newsletter group, even if the shop always wins."""
     function = serve_consent('[consent]\nemail = "group:newsletter"\nconflict = "commercetools"\n')
     sandbox.klaviyo.set_consent(EMAIL, "SUBSCRIBED", consent_timestamp=ago(days=2), custom_method_detail="Footer")
     sandbox.commercetools.put("customers", in_groups(main="vip", version=2))
