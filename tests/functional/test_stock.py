@@ -8,8 +8,8 @@ import pytest
 from commands.processes import Sandbox
 from tests.functional.call_counts import Measured, measured
 from tests.functional.conftest import Function
-from tests.functional.documents import category, change, entry, message, money, product, reference, variant
-from tests.functional.races import create_category, deliver_while
+from tests.functional.documents import change, entry, message, product, reference, variant
+from tests.functional.races import deliver_while
 
 PUBLISHED = message("ProductPublished", "product", "product-1")
 SKU = {"sku": "A"}
@@ -35,8 +35,9 @@ def _put_product(sandbox: Sandbox, *skus: str, **fields: Any) -> None:
 
 
 def _stock(done: Measured, sku: str = "A") -> tuple[int, int]:
-    variant_shown = done.state["variants"][sku]
-    return variant_shown["inventory_quantity"], variant_shown["inventory_policy"]
+    """The variant's quantity and inventory policy: 1 if stock is tracked, 2 if not."""
+    shown = done.state["variants"][sku]
+    return shown["inventory_quantity"], shown["inventory_policy"]
 
 
 def _queries_show(sandbox: Sandbox, *entries: Any, count: int | None = None) -> None:
@@ -54,8 +55,8 @@ def test_a_publish_takes_stock_from_entries(sandbox: Sandbox, function: Function
     assert [_stock(done, sku) for sku in ("A", "B", "C")] == [(3, 1), (0, 1), (0, 2)]
 
 
-def test_without_an_entry_without_channel_all_channels_count(sandbox: Sandbox, function: Function) -> None:
-    """Product and inventory messages agree. Once an entry has no channel, it alone counts."""
+def test_all_channels_count_unless_an_entry_has_no_channel(sandbox: Sandbox, function: Function) -> None:
+    """Product and inventory messages agree. Once there is an entry without a channel, it alone counts."""
     _put_product(sandbox)
     for number, channel in enumerate(("berlin", "paris"), 1):
         sandbox.commercetools.put("inventory", _entry(number, 4, channel))
@@ -169,41 +170,3 @@ def test_stock_that_changes_while_a_product_is_written(sandbox: Sandbox, functio
     )
     assert answer.outcome == "synced"
     assert sandbox.klaviyo.state()["variants"]["A"]["inventory_quantity"] == 1
-
-
-def test_a_standalone_price_that_changes_while_only_the_item_is_written(sandbox: Sandbox, function: Function) -> None:
-    """Only the item's categories changed, but its price is checked too."""
-    price = {"id": "price-1", "sku": "A", "version": 1, "value": money(1000), "active": True}
-    sandbox.commercetools.put("standalone-prices", price)
-    sandbox.commercetools.put("products", product(variants=[variant("A")], root={"priceMode": "Standalone"}))
-    function.deliver(PUBLISHED)
-    create_category(sandbox, "women")
-    sandbox.commercetools.put("categories", category("women", "Women"))
-    changed = product(variants=[variant("A")], categories=["women"], root={"priceMode": "Standalone"})
-    sandbox.commercetools.put("products", changed)
-    sandbox.klaviyo.fail("catalog-items/", method="PATCH", delay=0.4, count=1)
-    dearer = {**price, "version": 2, "value": money(4200)}
-    answer = deliver_while(
-        function, sandbox, PUBLISHED, "get_catalog_item", lambda: sandbox.commercetools.put("standalone-prices", dearer)
-    )
-    assert answer.outcome == "synced"
-    assert sandbox.klaviyo.state()["items"]["product-1"]["price"] == 42
-
-
-def test_a_standalone_price_that_changes_while_a_product_is_written(sandbox: Sandbox, function: Function) -> None:
-    """The check covers the prices of the variants that were written."""
-    price = {"id": "price-1", "sku": "A", "value": {"type": "centPrecision", "currencyCode": "EUR", "centAmount": 1000}}
-    price["value"]["fractionDigits"] = 2  # type: ignore[index]
-    sandbox.commercetools.put("standalone-prices", {**price, "version": 1})
-    sandbox.commercetools.put("products", product(variants=[variant("A")], root={"priceMode": "Standalone"}))
-    dearer = {**price, "version": 2, "value": {**price["value"], "centAmount": 4200}}  # type: ignore[dict-item]
-    sandbox.klaviyo.fail("catalog-variants$", method="POST", delay=0.4, count=1)
-    answer = deliver_while(
-        function,
-        sandbox,
-        PUBLISHED,
-        "create_catalog_variant",
-        lambda: sandbox.commercetools.put("standalone-prices", dearer),
-    )
-    assert answer.outcome == "synced"
-    assert sandbox.klaviyo.state()["variants"]["A"]["price"] == 42
