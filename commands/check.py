@@ -62,15 +62,15 @@ _BACKFILL_SCOPES: dict[str, Probe] = {
 
 _LISTS_SCOPES = ("lists:read", "lists:write")
 _ONE_BY_ONE = (
-    "without it a backfill writes customers one by one instead of by bulk jobs, which took twelve times as long in our"
-    " measurements."
+    "Optional: without it a backfill writes customers one by one instead of by bulk jobs, which took twelve times as"
+    " long in our measurements."
 )
 _FALLBACKS = {
     **dict.fromkeys(_LISTS_SCOPES, _ONE_BY_ONE),
-    "accounts:read": "without it the state file of a backfill belongs to this key, not to the account: after a change"
-    " of the key a stopped run can't be resumed and needs --restart.",
+    "accounts:read": "Optional: without it the state file of a backfill belongs to this key, not to the account: after"
+    " a change of the key a stopped run can't be resumed and needs --restart.",
 }
-"""What the fallback for a missing scope costs."""
+"""What the fallback for a missing scope costs, for people."""
 
 _CONSENT_SCOPES: dict[str, Probe] = {
     "lists:write": _BACKFILL_SCOPES["lists:write"],
@@ -151,11 +151,7 @@ def _klaviyo_findings(settings: Settings, scopes: Mapping[str, Probe], required:
                     yield Finding("ok", what)
                 except TryAgain as error:
                     if error.status == _FORBIDDEN:
-                        advice = "Create a private key with this scope and set KLAVIYO_AUTH_KEY to it."
-                        if scope in required:
-                            yield Finding("failed", what, advice)
-                        else:
-                            yield Finding("warning", what, f"Optional: {_FALLBACKS[scope]} {advice}")
+                        yield _missing_scope(scope, is_required=scope in required)
                         continue
                     if error.status == _UNAUTHORIZED:
                         yield Finding("failed", what, "Klaviyo rejects the key: check KLAVIYO_AUTH_KEY.")
@@ -166,6 +162,12 @@ def _klaviyo_findings(settings: Settings, scopes: Mapping[str, Probe], required:
                     yield Finding("ok", what)
     finally:
         calls.close()
+
+
+def _missing_scope(scope: str, *, is_required: bool) -> Finding:
+    what = f"Klaviyo: the key lacks the scope {scope}"
+    advice = "Create a private key with this scope and set KLAVIYO_AUTH_KEY to it."
+    return Finding("failed", what, advice) if is_required else Finding("warning", what, f"{_FALLBACKS[scope]} {advice}")
 
 
 def _event_without_profile() -> dict[str, object]:
@@ -233,7 +235,7 @@ def _publish_permission(client: object, topic: str, publisher: str) -> Finding:
     if any(binding.role in roles and publisher in binding.members for binding in policy.bindings):
         return Finding("ok", what)
     grant = f"Run: gcloud pubsub topics add-iam-policy-binding {topic} --role={roles[0]} --member={publisher}"
-    return Finding("failed", what, grant)
+    return Finding("failed", f"Pub/Sub: commercetools may not publish to {topic}", grant)
 
 
 def _subscription_findings(settings: Settings, topic: PubSubName | None, prefix: str) -> Iterator[Finding]:

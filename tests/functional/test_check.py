@@ -42,7 +42,7 @@ def test_a_missing_scope_of_the_key_fails(sandbox: Sandbox, manage_py: ManagePy,
     result = manage_py("check")
     assert result.exit_code == 1
     failed = [line for line in result.output.splitlines() if line.startswith("FAILED")]
-    assert failed == [f"FAILED  Klaviyo: the key has the scope {scope}"]
+    assert failed == [f"FAILED  Klaviyo: the key lacks the scope {scope}"]
 
 
 @pytest.mark.usefixtures("subscribed")
@@ -52,7 +52,7 @@ def test_reconcile_needs_another_scope(sandbox: Sandbox, manage_py: ManagePy) ->
     assert manage_py("check").exit_code == 0
     result = manage_py("check", "--reconcile")
     assert result.exit_code == 1
-    assert "FAILED  Klaviyo: the key has the scope metrics:read" in result.output
+    assert "FAILED  Klaviyo: the key lacks the scope metrics:read" in result.output
     sandbox.klaviyo.keys(scopes=[*ALL_SCOPES, "metrics:read"])
     assert manage_py("check", "--reconcile").exit_code == 0
 
@@ -73,7 +73,7 @@ def test_a_backfill_does_without_some_scopes(sandbox: Sandbox, manage_py: Manage
     result = manage_py("check", "--backfill")
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
-    warning = f"WARNING Klaviyo: the key has the scope {scope}"
+    warning = f"WARNING Klaviyo: the key lacks the scope {scope}"
     assert [line for line in lines if line.startswith(("WARNING", "FAILED"))] == [warning]
     assert BACKFILL_SCOPES[scope] in lines[lines.index(warning) + 1]
     for other in BACKFILL_SCOPES.keys() - {scope}:
@@ -99,7 +99,7 @@ def test_a_backfill_without_bulk_jobs_needs_no_lists(
     """With `[backfill] profiles = "single"` only bulk jobs' scopes are not looked for."""
     sandbox.klaviyo.keys(scopes=ALL_SCOPES)
     output = manage_py("check", "--backfill", SYNC_CONFIG=settings_file('[backfill]\nprofiles = "single"\n')).output
-    assert "WARNING Klaviyo: the key has the scope accounts:read" in output
+    assert "WARNING Klaviyo: the key lacks the scope accounts:read" in output
     assert "lists:" not in output
 
 

@@ -266,7 +266,9 @@ def test_show_writes_the_message_for_preview(topics: Topics, tmp_path: Path) -> 
     assert (piped.stdout_bytes, "Unmappable KeyError" in piped.stderr) == (MAPPED, True)
     for source, given in ((str(file), None), ("-", MAPPED)):
         previewed = CliRunner(env=NO_ACCOUNTS).invoke(manage, ["preview", source], input=given)
-        assert "order/OrderCreated: ignored (deleted_meanwhile)" in previewed.stdout, previewed.output
+        assert "order/OrderCreated: ignored: deleted_meanwhile (it was deleted in the meantime)" in previewed.stdout, (
+            previewed.output
+        )
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_a_poison_message_is_previewed(run: Run, tmp_path: Path) -> None:
     file.write_text("not json", encoding="utf-8")
     result = run(str(file))
     assert result.exit_code == 1
-    assert "unreadable: dead-lettered (not_json JSONDecodeError)" in result.output
+    assert "unreadable: dead-lettered: not_json JSONDecodeError (it is not JSON)" in result.output
 
 
 def test_a_missing_file(run: Run) -> None:
