@@ -20,7 +20,6 @@ from commands.page.jobs import JOBS
 from commands.page.klaviyo_state import KlaviyoState, klaviyo_state_after
 from commands.page.outcome_text import summarize
 from commands.page.sample_list import sample_groups
-from commands.page.story import STORY
 from commands.page.subscription import MAX_DELIVERY_ATTEMPTS
 from commands.page.timeline import steps
 from commands.page.views import call_view, side_by_side
@@ -56,7 +55,6 @@ def create_app(app_state: AppState) -> Flask:
             "subscription": app_state.subscription,
             "selection": selection,
             "selected": selection.delivery,
-            "story": STORY,
             "max_attempts": MAX_DELIVERY_ATTEMPTS,
             "faults": FAULTS,
             "active_fault": BY_NAME.get(app_state.fault) if app_state.fault and app_state.is_failing else None,
