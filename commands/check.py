@@ -88,7 +88,7 @@ _RECONCILE_SCOPES: dict[str, Probe] = {
 """The scope that a comparison also needs, to count Placed Orders."""
 
 
-@click.command(epilog="Example:  python3 manage.py check --topic projects/my-project/topics/commercetools")
+@click.command(epilog="Example:  python3 manage.py check --topic projects/p/topics/t")
 @reads_env_file
 @click.option(
     "--topic", type=TOPIC, envvar="TOPIC", show_envvar=True, help="The topic that commercetools publishes to."

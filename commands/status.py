@@ -24,7 +24,7 @@ _MAX_LETTERS = 1000
 _PULL_TIMEOUT = 5.0
 
 
-@click.command(epilog="Example:  python3 manage.py status --topic projects/my-project/topics/klaviyo-sync")
+@click.command(epilog="Example:  python3 manage.py status --topic projects/p/topics/t")
 @reads_env_file
 @click.option(
     "--topic",

@@ -35,7 +35,7 @@ TFVARS = "subscriptions.auto.tfvars.json"
 """Terraform loads files with this ending automatically."""
 
 
-@click.group(epilog="Example:  python3 manage.py subscriptions plan --topic projects/my-project/topics/commercetools")
+@click.group(epilog="Example:  python3 manage.py subscriptions plan --topic projects/p/topics/t")
 def subscriptions() -> None:
     """Manage the commercetools subscriptions.
 
