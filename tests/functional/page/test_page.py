@@ -136,7 +136,7 @@ def _play(page: Page, number: int, step: StoryStep) -> None:
     page.wait(lambda: not page.all(".messages li.queued"), "all messages are delivered")
     selector, text = _EXPECTED.get(step.label, (".timeline .is-new strong", ""))
     page.wait_for(selector, text)
-    assert page.text("#story .step") == f"Step {number} of {len(STORY)}"
+    page.wait_for("#story .step", f"Step {number} of {len(STORY)}")
     if step.action == "replay":
         page.wait(lambda: not page.all(".letter"), "the dead letter is replayed")
 
