@@ -14,6 +14,7 @@ from commands.backfill_status import backfill_status
 from commands.env_file import env_file_parser, reads_env_file
 from commands.environment import settings_or_exit
 from commands.outcome_words import counted, money
+from commands.reason_words import with_words
 from core.rules import SyncRules
 from jobs.entry import run_backfill
 from jobs.exiting import exit_process
@@ -124,10 +125,10 @@ class ProgressBar:
 
 
 def _pass_lines(name: str, result: Mapping[str, Any], *, is_dry: bool) -> Iterator[str]:
-    """The result of a pass, `orders: 9 read, 8 sent, 1 skipped (no profile), 0 errors`, and a line per metric."""
+    """The result of a pass, `orders: 9 read, 8 sent, 1 skipped, 0 errors`, and a line per metric and per reason."""
     skipped = sum(result["skipped"].values())
     counts = [f"{result['read']} read", f"{result['writes']} to write" if is_dry else f"{result['sent']} sent"]
-    counts += [f"{skipped} skipped ({_reasons(result['skipped'])})"] if skipped else []
+    counts += [f"{skipped} skipped"] if skipped else []
     counts += [f"{result['cuts']} to shorten"] if result.get("cuts") else []
     counts.append(f"{result['unmappable']} unmappable" if is_dry else counted(result["errors"], "error"))
     counts.append(f"{result['hours']:g} h" if is_dry else f"{result['seconds']:.0f} s")
@@ -135,10 +136,5 @@ def _pass_lines(name: str, result: Mapping[str, Any], *, is_dry: bool) -> Iterat
     for metric, events in result.get("events", {}).items():
         values = ", ".join(money(value, currency) for currency, value in events["value"].items())
         yield f"  {events['count']} {metric} ({values})"
-
-
-def _reasons(skipped: Mapping[str, int]) -> str:
-    return ", ".join(
-        reason.replace("_", " ") if len(skipped) == 1 else f"{count} {reason.replace('_', ' ')}"
-        for reason, count in sorted(skipped.items())
-    )
+    for reason, count in sorted(result["skipped"].items()):
+        yield f"  {count} skipped: {with_words(reason)}"

@@ -89,7 +89,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
                     client.probe(scope.collection)
             except TryAgain as error:
                 if error.status == _FORBIDDEN:
-                    yield _scope_missing(scope, what, settings)
+                    yield _scope_missing(scope, settings)
                     continue
                 yield _no_answer(error, what)
                 return
@@ -115,7 +115,8 @@ def _scope_granted(scope: Scope, what: str, settings: Settings) -> Finding:
     )
 
 
-def _scope_missing(scope: Scope, what: str, settings: Settings) -> Finding:
+def _scope_missing(scope: Scope, settings: Settings) -> Finding:
+    what = f"commercetools: {scope.collection.replace('-', ' ')} can't be read ({scope.name})"
     advice = (
         f"The API client lacks {scope.name}:{settings.ct_project_id}, or CT_SCOPE does not name it. Create an API"
         " client that has the scope, then add it to CT_SCOPE."

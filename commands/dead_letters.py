@@ -19,6 +19,7 @@ from commands.env_file import reads_env_file
 from commands.output import write_private
 from commands.preview_output import console
 from commands.pubsub_names import SUBSCRIPTION, TOPIC
+from commands.reason_words import with_words
 
 _WIDTH_IN_A_PIPE = 240
 _WIDTH_OF_A_ROW = 160
@@ -277,7 +278,7 @@ def _print_attributes(letter: QueuedDeadLetter, *, to_stderr: bool) -> None:
     resource, message_type = letter.resource_and_type
     known = {
         "id": letter.id, "when (UTC)": letter.published.strftime("%Y-%m-%d %H:%M:%S"), "resource": resource,
-        "type": message_type, "reason": letter.reason, "error": letter.error, "status": letter.status,
+        "type": message_type, "reason": with_words(letter.reason), "error": letter.error, "status": letter.status,
         "attempts": letter.attempts, "message id": letter.original_id, "bytes": str(len(letter.data)),
     }  # fmt: skip
     others = {name: value for name, value in letter.attributes.items() if name not in ATTRIBUTES or letter.is_forwarded}

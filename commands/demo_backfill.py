@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from commands.demo_jobs import run_sandbox_job
 from commands.outcome_words import counted
 from commands.processes import Sandbox
 
+_NAME_WIDTH = 12
 _PASSES = ("customers", "orders", "refunds")
 
 
@@ -24,8 +26,10 @@ def show_backfill(sandbox: Sandbox, console: Console) -> list[str]:
     sandbox.klaviyo.reset()
     code, report = run_small_backfill(sandbox)
     events = sandbox.klaviyo.state()["events"]
-    for line in pass_lines(report, events):
-        console.print(Text.assemble(("✓ ", "green"), line))
+    table = Table.grid(padding=(0, 1))
+    for name, result in pass_results(report, events):
+        table.add_row(Text("✓", "green"), Text(f"{name:<{_NAME_WIDTH}}"), result)
+    console.print(table)
     flows = sum(not event["backfill"] for event in events)
     console.print(
         f"{counted(len(events), 'event')} with their original times (some estimated); {flows or 'none'} starts a flow."
@@ -42,12 +46,14 @@ def run_small_backfill(sandbox: Sandbox, rules: str = "") -> tuple[int, dict[str
     return run_sandbox_job(sandbox, "backfill", *(word for name in _PASSES for word in ("--only", name)), rules=rules)
 
 
-def pass_lines(report: dict[str, Any], events: list[dict[str, Any]]) -> Iterator[str]:
-    """A line per pass: `orders       9 read: Placed Order x9, Ordered Product x13`."""
+def pass_results(report: dict[str, Any], events: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """The name of each pass, and its result: `9 read: Ordered Product x13, Placed Order x9`."""
     metrics = Counter(event["metric"] for event in events)
     refunds = {"Refunded Order": metrics.pop("Refunded Order", 0)}
     for name, one in report.get("passes", {}).items():
-        sent = {"orders": metrics, "refunds": refunds}.get(name, {})
-        effect = ", ".join(metric if count == 1 else f"{metric} x{count}" for metric, count in sent.items() if count)
+        sent = sorted(
+            {"orders": metrics, "refunds": refunds}.get(name, {}).items(), key=lambda each: (-each[1], each[0])
+        )
+        effect = ", ".join(metric if count == 1 else f"{metric} x{count}" for metric, count in sent if count)
         effect = effect or counted(one["sent"], "profile" if name == "customers" else "event")
-        yield f"{name:<12} {one['read']} read: {effect}"
+        yield name, f"{one['read']} read: {effect}"

@@ -9,6 +9,7 @@ import click
 
 from commands.emulator import Emulator, EmulatorError, running_emulator
 from commands.processes import NO_PUSH_AUTH, Function, running_function, running_sandbox
+from commands.reason_words import with_words
 from sandbox.samples import DOCUMENTS, ENVIRONMENT
 
 _TOPIC, _PUSH = "commercetools", "klaviyo-sync"
@@ -79,6 +80,6 @@ def _follow(function: Function) -> None:
             shown += 1
             if "outcome" not in line and line.get("severity") == "INFO":
                 continue
-            click.echo(f"  {line.get('message', '')}  {line.get('resource', '')}")
+            click.echo(f"  {with_words(line.get('message', ''))}  {line.get('resource', '')}")
         time.sleep(0.1)
     raise click.ClickException("The function has stopped:\n" + "".join(function.errors))

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from commands.reason_words import with_words
+
 Request = Mapping[str, Any]
 
 HEADINGS = {
@@ -45,13 +47,13 @@ def heading(line: Mapping[str, Any]) -> str:
 def effect(line: Mapping[str, Any], requests: Iterable[Request]) -> str:
     """What a message did: `1 item changed, 2 variants created`, `Placed Order, Ordered Product x2`.
 
-    For an outcome other than synced: the outcome, its reason, and what was written anyway.
+    For an outcome other than synced: the outcome, its reason with words, and what was written anyway.
     """
     done = "" if line["outcome"] == "ignored" else ", ".join(_effects(requests))
     if line["outcome"] == "synced":
         return done or "nothing to change"
-    reason = str(line.get("reason", "")).replace("_", " ")
-    return "; ".join(filter(None, (f"{line['outcome']}: {reason}" if reason else str(line["outcome"]), done)))
+    outcome = ": ".join(filter(None, (line["outcome"], line.get("reason"))))
+    return "; ".join(filter(None, (with_words(outcome), done)))
 
 
 def _effects(requests: Iterable[Request]) -> list[str]:

@@ -11,6 +11,7 @@ from rich.syntax import Syntax
 
 from commands.consent_words import consent_in_words
 from commands.klaviyo_recorder import Write
+from commands.reason_words import with_words
 from commands.write_diff import Call, calls_in_words, differences
 from pipeline import Outcome
 
@@ -52,8 +53,8 @@ def show_preview(console: Console, title: str, outcome: Outcome, writes: Sequenc
 
 
 def outcome_markup(outcome: Outcome) -> str:
-    """Outcome and reason, with rich markup."""
-    reason = f" ({escape(str(outcome.error))})" if outcome.error else ""
+    """The outcome and its reason with words, with rich markup."""
+    reason = f": {escape(with_words(str(outcome.error)))}" if outcome.error else ""
     return f"[{COLOURS[outcome.kind]}]{outcome.kind}[/]{reason}"
 
 

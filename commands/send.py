@@ -16,6 +16,7 @@ from rich.progress import track
 
 from commands.processes import TIMEOUT
 from commands.pubsub_names import TOPIC
+from commands.reason_words import with_words
 from core.notification import OUTCOME_HEADER
 
 _PUBLISH_TIMEOUT = 10
@@ -131,7 +132,7 @@ def _post(url: str, headers: dict[str, str], payload: Payload) -> str:
         ) from None
     answer = f"{'acknowledged' if response.ok else 'refused'} ({response.status_code})"
     outcome = response.headers.get(OUTCOME_HEADER)
-    return f"{answer}, {outcome}" if outcome else answer
+    return f"{answer}, {with_words(outcome)}" if outcome else answer
 
 
 def _to_topic(topic: str) -> Deliver:

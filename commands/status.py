@@ -14,6 +14,7 @@ from commands.env_file import reads_env_file
 from commands.environment import settings_or_exit
 from commands.google_cloud import CloudProject, Queue, UnreadableError, subscriptions_of
 from commands.pubsub_names import SUBSCRIPTION, TOPIC, PubSubName
+from commands.reason_words import with_words
 from commands.status_advice import ACCEPTED, KEYS, LETTERS, LOG, QUEUE, Advice, Status, advice
 from core.errors import SyncError, TryAgain, is_denial
 from core.settings import Settings
@@ -23,7 +24,7 @@ _MAX_LETTERS = 1000
 _PULL_TIMEOUT = 5.0
 
 
-@click.command(epilog="Example:  python3 manage.py status --topic projects/my-project/topics/klaviyo-sync")
+@click.command(epilog="Example:  python3 manage.py status --topic projects/p/topics/t")
 @reads_env_file
 @click.option(
     "--topic",
@@ -200,7 +201,7 @@ def _print(report: Status, first: Advice | None, heading: str) -> None:
 
 def _print_counts(counts: Sequence[tuple[str, int]]) -> None:
     for name, count in counts:
-        click.echo(f"  {count:>5}  {name}" if count else f"  {name}")
+        click.echo(f"  {count:>5}  {with_words(name)}" if count else f"  {name}")
 
 
 def _backlog(queue: Queue) -> str:

@@ -62,7 +62,7 @@ def desired_subscriptions(
 
     One for messages and one for changes, unless it would be empty, which commercetools does not allow.
     """
-    destination = {"type": "GoogleCloudPubSub", "projectId": project, "topic": topic}
+    topic_destination = {"type": "GoogleCloudPubSub", "projectId": project, "topic": topic}
     entries = {
         "messages": [
             {"resourceTypeId": resource, "types": types} for resource, types in messages(rules, scopes).items()
@@ -70,7 +70,7 @@ def desired_subscriptions(
         "changes": [{"resourceTypeId": resource} for resource in changes(rules, scopes)],
     }
     return [
-        {"key": key, "destination": destination, kind: entries[kind]}
+        {"key": key, "destination": topic_destination, kind: entries[kind]}
         for key, kind in zip(keys(prefix), _KINDS, strict=True)
         if entries[kind]
     ]
@@ -92,7 +92,11 @@ def removal_steps(current: Sequence[Subscription], prefix: str) -> list[Step]:
 
 
 def _delete_steps(current: Sequence[Subscription], unwanted: Collection[str]) -> list[Step]:
-    return [Step("delete", found["key"], current=found) for found in current if found.get("key") in unwanted]
+    return [
+        Step("delete", found["key"], current=found, differences=[f"publishes to {destination(found)}"])
+        for found in current
+        if found.get("key") in unwanted
+    ]
 
 
 def _subscribed(rules: SyncRules, scopes: Scopes) -> list[Registration]:
@@ -111,7 +115,7 @@ def _step(draft: Mapping[str, Any], current: Subscription | None) -> Step:
     for name, action in (("messages", "setMessages"), ("changes", "setChanges")):
         if _lines({name: draft.get(name)}) != _lines({name: current.get(name)}):
             actions.append({"action": action, name: draft.get(name, [])})
-    if _destination(draft) != _destination(current):
+    if destination(draft) != destination(current):
         actions.append({"action": "changeDestination", "destination": draft["destination"]})
     # commercetools refuses to empty one list unless the other is set, so setting comes first.
     actions.sort(key=lambda action: not (action.get("messages") or action.get("changes")))
@@ -122,15 +126,16 @@ def _lines(subscription: Mapping[str, Any]) -> set[str]:
     """A subscription as comparable lines: its destination, each message type and each change."""
     lines = set()
     if "destination" in subscription:
-        lines.add(f"to {_destination(subscription)}")
+        lines.add(f"to {destination(subscription)}")
     for entry in subscription.get("messages") or []:
         lines |= {f"message {entry['resourceTypeId']}/{name}" for name in entry.get("types") or ["(all)"]}
     lines |= {f"change {entry['resourceTypeId']}" for entry in subscription.get("changes") or []}
     return lines
 
 
-def _destination(subscription: Mapping[str, Any]) -> str:
-    destination = subscription["destination"]
-    if destination.get("type") == "GoogleCloudPubSub":
-        return f"projects/{destination.get('projectId')}/topics/{destination.get('topic')}"
-    return str(destination.get("type"))
+def destination(subscription: Mapping[str, Any]) -> str:
+    """The full name of the topic that a subscription publishes to; for another kind of destination its type."""
+    where = subscription["destination"]
+    if where.get("type") == "GoogleCloudPubSub":
+        return f"projects/{where.get('projectId')}/topics/{where.get('topic')}"
+    return str(where.get("type"))

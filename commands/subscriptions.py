@@ -14,17 +14,28 @@ from commands.environment import rules_or_exit, settings_or_exit
 from commands.processes import ROOT
 from commands.pubsub_names import TOPIC, PubSubName
 from commands.subscription_api import LIMIT, Subscription, SubscriptionApi, VersionConflictError
-from commands.subscription_plan import Step, changes, desired_subscriptions, messages, plan, removal_steps, switched_off
+from commands.subscription_plan import (
+    Step,
+    changes,
+    desired_subscriptions,
+    destination,
+    keys,
+    messages,
+    plan,
+    removal_steps,
+    switched_off,
+)
 from core.rules import SyncRules
 from core.settings import Settings, sync_toml
 
 _SIGNS = {"create": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red"), "keep": ("=", "")}
 _ATTEMPTS = 3
+_UP_TO_DATE = "Nothing to change: the subscriptions are up to date."
 TFVARS = "subscriptions.auto.tfvars.json"
 """Terraform loads files with this ending automatically."""
 
 
-@click.group(epilog="Example:  python3 manage.py subscriptions plan --topic projects/my-project/topics/commercetools")
+@click.group(epilog="Example:  python3 manage.py subscriptions plan --topic projects/p/topics/t")
 def subscriptions() -> None:
     """Manage the commercetools subscriptions.
 
@@ -39,7 +50,6 @@ _TOPIC_OPTION: dict[str, Any] = {
     "show_envvar": True,
     "help": "The topic that commercetools publishes to.",
 }
-_needs_topic = click.option("--topic", required=True, **_TOPIC_OPTION)
 _prefix = click.option("--prefix", default="klaviyo-sync", show_default=True, help="Prefix of the subscriptions' keys.")
 _yes = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 
@@ -81,7 +91,7 @@ def show_plan(topic: PubSubName | None, prefix: str, tfvars: Path | None) -> Non
 
 @subscriptions.command(epilog="Example:  python3 manage.py subscriptions apply --topic projects/p/topics/t --yes")
 @reads_env_file
-@_needs_topic
+@click.option("--topic", required=True, **_TOPIC_OPTION)
 @_prefix
 @_yes
 def apply(topic: PubSubName, prefix: str, *, yes: bool) -> None:
@@ -95,21 +105,35 @@ def apply(topic: PubSubName, prefix: str, *, yes: bool) -> None:
             current, desired_subscriptions(prefix, topic.project, topic.short, settings.sync, settings.scopes), prefix
         )
 
-    _apply_steps(steps, yes=yes)
+    _apply_steps(steps, yes=yes, verb="Apply this to", none=_UP_TO_DATE)
 
 
-@subscriptions.command(epilog="Example:  python3 manage.py subscriptions delete --topic projects/p/topics/t")
+@subscriptions.command(epilog="Example:  python3 manage.py subscriptions delete --env-file admin.env")
 @reads_env_file
-@_needs_topic
+@click.option("--topic", type=TOPIC, help="Delete nothing if one of them publishes to another topic.")
 @_prefix
 @_yes
-def delete(topic: PubSubName, prefix: str, *, yes: bool) -> None:
+def delete(topic: PubSubName | None, prefix: str, *, yes: bool) -> None:
     """Delete both subscriptions.
 
-    commercetools then stops delivering messages to the sync.
+    commercetools then stops delivering messages to the sync. Shows where each one publishes to and asks for
+    confirmation.
     """
-    del topic
-    _apply_steps(lambda current, _settings: removal_steps(current, prefix), yes=yes)
+
+    def steps(current: Sequence[Subscription], _settings: Settings) -> list[Step]:
+        found = removal_steps(current, prefix)
+        others = [
+            f"{one.key} publishes to {destination(one.current)}" for one in found if destination(one.current) != topic
+        ]
+        if topic and others:
+            raise click.ClickException(
+                f"Nothing was deleted: {' and '.join(others)}, not to {topic}. If they are the right ones, run the"
+                " command without --topic."
+            )
+        return found
+
+    none = f"Nothing to delete: no subscription has the key {' or '.join(keys(prefix))}."
+    _apply_steps(steps, yes=yes, verb="Delete from", none=none)
 
 
 def _write_variables(folder: Path, rules: SyncRules) -> None:
@@ -138,15 +162,19 @@ def _api() -> Iterator[tuple[SubscriptionApi, Settings]]:
         api.close()
 
 
-def _apply_steps(steps_for: Callable[[Sequence[Subscription], Settings], list[Step]], *, yes: bool) -> None:
+def _apply_steps(
+    steps_for: Callable[[Sequence[Subscription], Settings], list[Step]], *, yes: bool, verb: str, none: str
+) -> None:
+    """Show the steps, ask and run them. `verb` begins the question; `none` is printed if there is nothing to do."""
     with _api() as (api, settings):
         for attempt in range(_ATTEMPTS):
             current = api.all()
             steps = [step for step in steps_for(current, settings) if step.kind != "keep"]
-            if attempt == 0 or not steps:
-                _show(steps)
             if not steps:
+                click.echo(none)
                 return
+            if attempt == 0:
+                _show(steps)
             created = sum(step.kind == "create" for step in steps)
             if len(current) + created > LIMIT:
                 raise click.ClickException(
@@ -154,7 +182,7 @@ def _apply_steps(steps_for: Callable[[Sequence[Subscription], Settings], list[St
                     "delete some first."
                 )
             if attempt == 0 and not yes:
-                click.confirm("Apply these changes?", abort=True)
+                click.confirm(f"{verb} the commercetools project {settings.ct_project_id}?", abort=True)
             try:
                 for step in steps:
                     _run_step(step, api)
@@ -177,7 +205,7 @@ def _run_step(step: Step, api: SubscriptionApi) -> None:
 
 def _show(steps: Sequence[Step]) -> None:
     if all(step.kind == "keep" for step in steps):
-        click.echo("Nothing to change: the subscriptions are up to date.")
+        click.echo(_UP_TO_DATE)
         return
     for step in steps:
         sign, colour = _SIGNS[step.kind]

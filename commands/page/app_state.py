@@ -71,6 +71,11 @@ class AppState:
         return STORY[self.steps_played] if self.steps_played < len(STORY) else None
 
     @property
+    def progress(self) -> str:
+        """How far the story is: `Step 3 of 12`."""
+        return f"Step {self.steps_played} of {len(STORY)}"
+
+    @property
     def is_failing(self) -> bool:
         """True if a failure is switched on that can still hit a call."""
         return faults.is_active(self.sandbox)
@@ -105,7 +110,7 @@ class AppState:
             case "":
                 pass
             case job:
-                self.run_job(job)
+                self.run_job(job, self.progress)
         for number in step.samples:
             sent = self.subscription.send(Message.from_sample(self.samples[number]))
             self.shown = sent if number == step.shown else self.shown
@@ -148,8 +153,8 @@ class AppState:
 
         return self.subscription.submit(use)
 
-    def run_job(self, name: str) -> "Future[None]":
-        """Run a job of the menu, and show its report."""
+    def run_job(self, name: str, heading: str = "") -> "Future[None]":
+        """Run a job of the menu, and show its report under this heading; by default under the job's label."""
         job = JOBS[name]
 
         def run() -> None:
@@ -160,7 +165,7 @@ class AppState:
             changes = diff(before, self.sandbox.klaviyo.state())
             if job.restarts:
                 self.subscription.restart()
-            self.banner = Banner(job.label, job.summary, lines, changes)
+            self.banner = Banner(heading or job.label, job.summary, lines, changes)
 
         return self.subscription.submit(run)
 

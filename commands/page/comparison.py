@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from commands.processes import ROOT, TIMEOUT, Sandbox
+from commands.reason_words import reason_text
 from commands.write_diff import Difference, json_differences
 from sandbox.samples import ENVIRONMENT
 
@@ -76,8 +77,8 @@ def _preview(sandbox: Sandbox, preview: PreviewInput) -> Mapping[str, Any]:
 
 
 def _outcome(report: Mapping[str, Any]) -> str:
-    reason = str(report["reason"] or "").replace("_", " ")
-    return f"{report['outcome']}: {reason}" if reason else str(report["outcome"])
+    outcome, reason = str(report["outcome"]), report["reason"]
+    return f"{outcome}: {reason_text(reason)}" if reason else outcome
 
 
 def _changed_requests(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[ChangedRequest]:

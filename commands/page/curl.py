@@ -4,9 +4,9 @@ import base64
 import json
 import shlex
 from collections.abc import Mapping
-from urllib.parse import urlencode
 
 from commands.page.delivery import Call, Delivery
+from commands.page.reads import path_with_query
 from commands.processes import Sandbox
 from sandbox.calls import klaviyo
 
@@ -27,9 +27,8 @@ def call_command(call: Call, sandbox: Sandbox) -> str:
         control = sandbox.klaviyo
         with klaviyo(control.url, "$KLAVIYO_AUTH_KEY") as calls:
             headers = calls.headers
-    query = f"?{urlencode(record['query'], doseq=True)}" if record["query"] else ""
     body = json.dumps(record["body"], ensure_ascii=False) if record["body"] else ""
-    return _command(record["method"], f"{control.url}{record['path']}{query}", headers, body)
+    return _command(record["method"], control.url + path_with_query(record), headers, body)
 
 
 def _command(method: str, url: str, headers: Mapping[str, str], body: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from commands.demo_backfill import pass_lines, run_small_backfill
+from commands.demo_backfill import pass_results, run_small_backfill
 from commands.demo_jobs import run_sandbox_job
 from commands.outcome_words import counted
 from commands.page.outcome_text import with_times_sign
@@ -49,7 +49,7 @@ def _backfill(sandbox: Sandbox, rules: str) -> Sequence[str]:
     total = (
         f"{counted(len(events), 'event')} with their original times (some estimated). Flows started: {flows or 'none'}."
     )
-    lines = [with_times_sign(" ".join(line.split())) for line in pass_lines(report, events)]
+    lines = [with_times_sign(f"{name} {result}") for name, result in pass_results(report, events)]
     return [*lines, total if not code else f"The backfill exited with code {code}."]
 
 

@@ -6,7 +6,7 @@ The sandbox records requests but not response bodies, so the page sends the same
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote, unquote_plus, urlencode
 
 import requests
 
@@ -18,7 +18,7 @@ _OK = 200
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One repeated read; `path` is without the query.
+    """One repeated read; `path` includes the query.
 
     The response is the one the function got: the sandbox does not change in between.
     """
@@ -27,12 +27,21 @@ class Read:
     response: Any
 
 
+def path_with_query(record: Mapping[str, Any]) -> str:
+    """Path and query of a recorded request, percent-encoded as in its URL."""
+    return str(record["path"]) + ("?" + urlencode(record["query"], doseq=True) if record["query"] else "")
+
+
+def readable(path_and_query: str) -> str:
+    """A path with its query as people read it, without percent-encoding."""
+    path, mark, query = path_and_query.partition("?")
+    return unquote(path) + mark + unquote_plus(query)
+
+
 def repeat_reads(url: str, record: Iterable[Mapping[str, Any]]) -> list[Read]:
     """Repeat the successful reads of a request record: each one once, the first six at most."""
     paths = dict.fromkeys(
-        entry["path"] + ("?" + urlencode(entry["query"], doseq=True) if entry["query"] else "")
-        for entry in record
-        if entry["method"] == "GET" and entry["status"] == _OK
+        path_with_query(entry) for entry in record if entry["method"] == "GET" and entry["status"] == _OK
     )
     if not paths:
         return []
@@ -45,7 +54,7 @@ def repeat_reads(url: str, record: Iterable[Mapping[str, Any]]) -> list[Read]:
         ).json()["access_token"]
         headers = {"Authorization": f"Bearer {token}"}
         return [
-            Read(path.partition("?")[0], response.json())
+            Read(path, response.json())
             for path in list(paths)[:_MAX_READS]
             if (response := session.get(url + path, headers=headers, timeout=TIMEOUT)).status_code == _OK
         ]

@@ -11,18 +11,19 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, abort, make_response, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from commands.page import curl, outcome_text
+from commands.page import curl
 from commands.page.actions import add_actions
 from commands.page.app_state import AppState
 from commands.page.delivery import Delivery
 from commands.page.faults import BY_NAME, FAULTS
 from commands.page.jobs import JOBS
 from commands.page.klaviyo_state import KlaviyoState, klaviyo_state_after
+from commands.page.outcome_text import summarize
 from commands.page.sample_list import sample_groups
-from commands.page.story import STORY
 from commands.page.subscription import MAX_DELIVERY_ATTEMPTS
 from commands.page.timeline import steps
 from commands.page.views import call_view, side_by_side
+from commands.reason_words import reason_text
 
 PARTS = ("story", "controls", "messages", "letters", "message", "tools", "klaviyo")
 """Elements with `data-part`, each with its template: the script fetches them again after every change."""
@@ -39,7 +40,7 @@ def create_app(app_state: AppState) -> Flask:
     """The Flask app that shows a state and controls it."""
     app = Flask(__name__)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.filters["reason"] = outcome_text.reason_text
+    app.jinja_env.filters["reason"] = reason_text
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     token = secrets.token_urlsafe(24)
     app.before_request(partial(_reject_foreign_requests, token))
@@ -54,12 +55,11 @@ def create_app(app_state: AppState) -> Flask:
             "subscription": app_state.subscription,
             "selection": selection,
             "selected": selection.delivery,
-            "story": STORY,
             "max_attempts": MAX_DELIVERY_ATTEMPTS,
             "faults": FAULTS,
             "active_fault": BY_NAME.get(app_state.fault) if app_state.fault and app_state.is_failing else None,
             "jobs": JOBS,
-            "summarize": outcome_text.summarize,
+            "summarize": summarize,
             "steps": steps,
             "klaviyo_state": lambda: _klaviyo_state(app_state, selection.delivery),
         }

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-from urllib.parse import unquote, urlencode
+from urllib.parse import unquote
 
 from commands.page.delivery import Call, Delivery
 from commands.page.provenance import Line, Provenance
+from commands.page.reads import path_with_query, readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +96,11 @@ def _views(key: _CacheKey) -> _Views:
     }
     documents = [
         Document(name, provenance.document(index))
-        for index, name in enumerate(["The message", *(f"Read: {path}" for path in reads)])
+        for index, name in enumerate(["The message", *(f"Read: {readable(path)}" for path in reads)])
     ]
     responses = dict(zip(reads, documents[1:], strict=True))
     for place, view in calls.items():
-        if view.call.backend == "commercetools" and (response := responses.get(view.call.record["path"])):
+        if view.call.backend == "commercetools" and (response := responses.get(path_with_query(view.call.record))):
             calls[place] = CallView(view.call, view.path, (), response.lines, view.error, 0)
     return _Views(documents, calls)
 
@@ -113,9 +114,8 @@ def _message(data: bytes) -> Any:
 
 def _view(call: Call, provenance: Provenance) -> CallView:
     record = call.record
-    path = unquote(record["path"])
     lines = provenance.body(record["body"]) if record["body"] else []
     error = json.dumps(record["answer"], indent=2, ensure_ascii=False) if record["answer"] else ""
-    query = "?" + unquote(urlencode(record["query"], doseq=True)) if record["query"] else ""
     marked = sum(bool(line.origins) for line in lines)
-    return CallView(call, path + query, provenance.path(path), lines, error, marked)
+    origins = provenance.path(unquote(record["path"]))
+    return CallView(call, readable(path_with_query(record)), origins, lines, error, marked)

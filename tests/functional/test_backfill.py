@@ -263,16 +263,18 @@ def test_a_dry_run_estimates_hours_from_klaviyos_limits(sandbox: Sandbox, job: J
 def test_manage_py_prints_a_summary(
     sandbox: Sandbox, manage_py: ManagePy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """`manage.py backfill` prints what it sent or, in a dry run, would send. It exits with 1 if a resource failed."""
+    """`manage.py backfill` prints what it sent or would send, and what it skipped. It exits with 1 on a failure."""
     monkeypatch.chdir(tmp_path)
     sandbox.commercetools.put("customers", customer())
     sandbox.commercetools.put("orders", order("order-1"))
     sandbox.commercetools.put("orders", order("order-2", totalPrice={}))
+    sandbox.commercetools.put("orders", order("order-3", customerId="customer-gone"))
     dry = manage_py("backfill", "--dry-run")
     assert dry.exit_code == 0
-    assert "orders: 2 read, 2 to write, 1 unmappable, 0 h\n  1 Placed Order (20.00 EUR)\n" in dry.output
+    assert "orders: 3 read, 2 to write, 1 skipped, 1 unmappable, 0 h\n  1 Placed Order (20.00 EUR)\n" in dry.output
     assert "Nothing was sent" in dry.output
     done = manage_py("backfill")
     assert done.exit_code == 1
-    assert "orders: 2 read, 1 sent, 1 error, " in done.output
+    assert "orders: 3 read, 1 sent, 1 skipped, 1 error, " in done.output
+    assert "  1 skipped: customer_gone (the customer was deleted)\n" in done.output
     assert "--ids backfill-errors.jsonl" in done.output

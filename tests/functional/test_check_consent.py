@@ -60,7 +60,17 @@ def test_consent_off_needs_nothing(sandbox: Sandbox, consent_lines: Callable[[st
 def test_a_missing_scope(sandbox: Sandbox, consent_lines: Callable[[str], list[str]], scope: str) -> None:
     """A missing scope for consent fails."""
     sandbox.klaviyo.keys(scopes=[one for one in SCOPES if one != scope])
-    assert f"FAILED  Klaviyo: the key has the scope {scope}" in consent_lines(RULES)
+    assert f"FAILED  Klaviyo: the key lacks the scope {scope}" in consent_lines(RULES)
+
+
+def test_a_scope_that_only_a_backfill_does_without(
+    sandbox: Sandbox, manage_py: ManagePy, settings_file: Callable[[str], str]
+) -> None:
+    """With [consent] on, `check --backfill` fails without lists:write, and only warns without lists:read."""
+    sandbox.klaviyo.keys(scopes=[*ALL_SCOPES, "subscriptions:write", "accounts:read"])
+    lines = manage_py("check", "--backfill", SYNC_CONFIG=settings_file(RULES)).output.splitlines()
+    assert "FAILED  Klaviyo: the key lacks the scope lists:write" in lines
+    assert "WARNING Klaviyo: the key lacks the scope lists:read" in lines
 
 
 @pytest.mark.parametrize(

@@ -35,9 +35,9 @@ def test_a_missing_scope_of_the_client(
     assert result.exit_code == (1 if state == "FAILED" else 0)
     lines = result.output.splitlines()
     row = next(row for row, line in enumerate(lines) if line.startswith(state) and "commercetools:" in line)
-    wrong = [line for line in lines if "can be read" in line and not line.startswith("ok")]
+    wrong = [line for line in lines if " be read (" in line and not line.startswith("ok")]
     assert len(wrong) == sum(scope.name == denied for scope in SCOPES)
-    assert all(line.endswith(f"can be read ({denied})") for line in wrong)
+    assert all(line.endswith(f"can't be read ({denied})") for line in wrong)
     assert f"{denied}:shop" in lines[row + 1]
     assert use in lines[row + 1]
     assert ("Optional, for " in lines[row + 1]) is (state != "FAILED")

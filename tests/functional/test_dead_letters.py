@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import time
@@ -264,12 +265,15 @@ def test_show_writes_the_message_for_preview(topics: Topics, tmp_path: Path) -> 
     file = tmp_path / "letter.json"
     shown = topics.run("show", "12345678901234567", "--output", str(file))
     assert f"preview {file} --diff" in shown.stdout
+    assert re.search(r"^reason +unmappable \(it can't be mapped\)$", shown.stdout, re.MULTILINE)
     assert (file.read_bytes(), file.stat().st_mode & 0o777) == (ORDER_CREATED, 0o600)
     piped = topics.run("show", "12345678901234567", "-o", "-")
     assert (piped.stdout_bytes, "Unmappable KeyError" in piped.stderr) == (ORDER_CREATED, True)
     for source, given in ((str(file), None), ("-", ORDER_CREATED)):
         previewed = CliRunner(env=NO_ACCOUNTS).invoke(manage, ["preview", source], input=given)
-        assert "order/OrderCreated: ignored (deleted_meanwhile)" in previewed.stdout, previewed.output
+        assert "order/OrderCreated: ignored: deleted_meanwhile (it was deleted in the meantime)" in previewed.stdout, (
+            previewed.output
+        )
 
 
 @pytest.mark.parametrize(

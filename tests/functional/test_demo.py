@@ -1,6 +1,7 @@
 """`manage.py demo`, as run in a fresh clone."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import psutil
 import pytest
 
 from commands.processes import ROOT
+from commands.reason_words import REASONS
 from sandbox.samples import samples
 
 
@@ -35,7 +37,11 @@ def test_its_output(columns: int) -> None:
     assert messages == sorted(messages, key=lines.index)
     assert [line for line in messages if line.startswith("x")] == []
     assert any("product-published-tote" in line and "1 item created, 12 variants created" in line for line in messages)
-    assert any("customer-updated-too-late" in line and "ignored: deleted meanwhile" in line for line in messages)
+    reasons = [code for line in messages for code in re.findall(r"ignored: (\w+)", line)]
+    assert (len(reasons), "deleted_meanwhile" in reasons) == (sum(one.outcome == "ignored" for one in samples()), True)
+    unwrapped = " ".join(re.sub(r"\d+ ms$", "", line) for line in lines).split()
+    for code in set(reasons):
+        assert f"ignored: {code} ({REASONS[code]})" in " ".join(unwrapped)
     end = lines[lines.index("What Klaviyo now knows about one customer") :]
     assert end[1] == "Dr. Mira Falkner-Roth <mira.falkner@example.com>"
     timeline = [" ".join(line.split()) for line in end]

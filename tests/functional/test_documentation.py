@@ -218,9 +218,10 @@ def test_the_queue_of_the_guide_works_as_written(sandbox: Sandbox, monkeypatch: 
     ],
 )
 def test_help_of_every_command(command: str) -> None:
-    """`--help` shows an example, fits 80 columns and exits with 0."""
+    """`--help` shows an example that can be copied, fits 80 columns and exits with 0."""
     arguments = [sys.executable, "manage.py", *command.split(), "--help"]
     result = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 0
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert "Example:" in result.stdout
+    assert not re.search(r"\S-\n", result.stdout.partition("Example:")[2]), "click breaks lines at hyphens"

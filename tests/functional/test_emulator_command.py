@@ -47,7 +47,7 @@ def test_the_printed_commands_work() -> None:
     topic = re.findall(r"--topic (\S+)", output)[0]
     sent = _manage("send", EXAMPLE, "--topic", topic, PUBSUB_EMULATOR_HOST=host)
     assert "published as" in sent.communicate(timeout=TIMEOUT)[0]
-    assert command.stdout.readline().strip().startswith("subscription/ResourceCreated ignored: test_notification")
+    assert command.stdout.readline().strip().startswith("subscription/ResourceCreated ignored: test_notification (")
     command.send_signal(signal.SIGINT)
     assert command.communicate(timeout=TIMEOUT)[0].strip() == "Stopped."
     assert command.returncode == 0

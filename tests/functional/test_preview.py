@@ -118,7 +118,7 @@ def test_a_poison_message_is_previewed(run: Run, dead_letters: FakeTopic, tmp_pa
     file.write_text("not json", encoding="utf-8")
     result = run(str(file))
     assert result.exit_code == 1
-    assert "unreadable: dead-lettered (not_json JSONDecodeError)" in result.output
+    assert "unreadable: dead-lettered: not_json JSONDecodeError (it is not JSON)" in result.output
     assert dead_letters.published == []
 
 

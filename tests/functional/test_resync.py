@@ -150,7 +150,7 @@ def test_a_temporary_failure_is_retried(run: Run, shop: Sandbox) -> None:
     shop.klaviyo.fail(path="/api/profile-import", status=503, count=3)
     result = run("resync", "customer", "K-1", "--yes")
     assert result.exit_code == 0, result.output
-    assert "retried (klaviyo_error 503" in result.stdout
+    assert "retried: klaviyo_error 503" in result.stdout
     assert "retrying in" in result.stdout
     assert len(shop.klaviyo.state()["profiles"]) == 1
 
@@ -159,11 +159,11 @@ def test_a_lasting_failure_ends_it(run: Run, shop: Sandbox) -> None:
     """It gives up after five attempts; exit 1."""
     shop.klaviyo.fail(path="/api/profile-import", status=503)
     result = run("resync", "customer", "K-1", "--yes")
-    assert (result.exit_code, result.stdout.count("retried (klaviyo_error 503")) == (1, 5)
+    assert (result.exit_code, result.stdout.count("retried: klaviyo_error 503")) == (1, 5)
 
 
 @pytest.mark.parametrize(
-    ("status", "says"), [(401, "retried (klaviyo_denied 401"), (400, "dead-lettered (klaviyo_refused 400")]
+    ("status", "says"), [(401, "retried: klaviyo_denied 401"), (400, "dead-lettered: klaviyo_refused 400")]
 )
 def test_what_no_retry_can_fix_is_not_retried(run: Run, shop: Sandbox, status: int, says: str) -> None:
     """A wrong key or a refused body is reported once; exit 1."""
@@ -200,7 +200,7 @@ def test_nothing_is_claimed_if_klaviyo_refuses_the_key(run: Run, shop: Sandbox, 
     shop.klaviyo.fail(status=401)
     failed = run("resync", *kind_and_name, "--yes")
     assert failed.exit_code == 1
-    assert "retried (klaviyo_denied 401" in failed.stdout
+    assert "retried: klaviyo_denied 401" in failed.stdout
     assert "Can't tell what would change, so nothing was written. Next: python3 manage.py check" in failed.stdout
     assert "create" not in failed.stdout
     preview = run("preview", *kind_and_name, "--diff")
@@ -211,7 +211,7 @@ def test_an_unmappable_document_does_not_blame_the_keys(run: Run, shop: Sandbox)
     """`check` would not help, so the output names the page that explains the reason."""
     shop.commercetools.patch("categories", f"{UUID}5", {"name": 5})
     failed = run("resync", "category", f"{UUID}5", "--yes")
-    assert (failed.exit_code, "dead-lettered (unmappable" in failed.stdout) == (1, True)
+    assert (failed.exit_code, "dead-lettered: unmappable" in failed.stdout) == (1, True)
     assert "Nothing was written. For the reason above, see docs/failures.md" in failed.stdout
     assert "manage.py check" not in failed.stdout
 

@@ -40,7 +40,9 @@ def test_a_payload_is_delivered_and_acknowledged(serve: Serve, target: str, form
     function = serve(target)
     result = _send(TEST_NOTIFICATION, "--url", function.url, "--as", form, "--twice")
     assert result.exit_code == 0, result.output
-    answers = re.findall(r"acknowledged \(20[04]\), ignored: test_notification\n", result.output)
+    answers = re.findall(
+        r"acknowledged \(20[04]\), ignored: test_notification \(.* testing the subscription\)\n", result.output
+    )
     lines = [line for line in function.lines() if "outcome" in line]
     assert (len(answers), [line["reason"] for line in lines]) == (2, ["test_notification"] * 2)
     assert len({line["message_id"] for line in lines}) == 1
@@ -54,7 +56,7 @@ def test_a_refusal_is_an_exit_status(serve: Serve, sandbox: Sandbox, tmp_path: P
     function = serve(SYNC_CONFIG=str(settings))
     result = _send(str(SAMPLES / "13-customer-created.json"), TEST_NOTIFICATION, "--url", function.url)
     assert result.exit_code == 1
-    assert "refused (503), retried: commercetools_error 503\n" in result.output
+    assert "refused (503), retried: commercetools_error 503 (commercetools is down)\n" in result.output
     assert "1 of 2 deliveries were refused" in result.output
 
 

@@ -196,7 +196,8 @@ def test_a_wrong_key_comes_first(shop: Shop) -> None:
     result = shop.status()
     assert result.exit_code == 1
     assert f"  {shop.topic}-queue: 1200 messages waiting, the oldest for 1.1 h" in result.stdout
-    assert "      2  retried: klaviyo_denied 401" in result.stdout
+    assert "      2  retried: klaviyo_denied 401 (Klaviyo rejects the API key)\n" in result.stdout
+    assert "      1  not_json (it is not JSON)\n" in result.stdout
     assert "  Klaviyo: klaviyo_denied 401" in result.stdout
     assert "A key is wrong or lacks a scope (Klaviyo, retried: klaviyo_denied 401 in the log)" in result.stdout
     assert _recommended_command(result) == f"python3 manage.py check --topic {shop.emulator.topic(shop.topic)}"

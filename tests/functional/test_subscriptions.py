@@ -27,7 +27,8 @@ def run(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Run:
         monkeypatch.setenv(name, value)
 
     def run(*arguments: str, answer: str | None = None) -> Result:
-        return CliRunner().invoke(manage, ["subscriptions", *arguments, "--topic", TOPIC], input=answer)
+        topic = ["--topic", TOPIC] if "delete" not in arguments else []
+        return CliRunner().invoke(manage, ["subscriptions", *arguments, *topic], input=answer)
 
     return run
 
@@ -298,7 +299,62 @@ def test_other_subscriptions_are_left_alone(sandbox: Sandbox, run: Run) -> None:
     assert run("delete", "--yes").exit_code == 0
     assert list(_stored(sandbox)) == ["erp"]
     assert _stored(sandbox)["erp"]["version"] == 3
-    assert "Nothing to change" in run("delete", "--yes").output
+
+
+class TestDelete:
+    """`subscriptions delete` needs no topic, but checks the one that it is given."""
+
+    @pytest.fixture
+    def delete(self, sandbox: Sandbox, run: Run) -> Run:
+        """Run `subscriptions delete`; both subscriptions exist and publish to TOPIC."""
+        assert run("apply", "--yes").exit_code == 0
+        sandbox.commercetools.forget_requests()
+        return lambda *arguments, **options: run("delete", *arguments, **options)
+
+    def test_it_shows_what_it_would_delete(self, sandbox: Sandbox, delete: Run) -> None:
+        """Before it asks, it names the commercetools project and where each subscription publishes to."""
+        asked = delete(answer="n\n")
+        assert asked.exit_code == 1
+        shown = asked.output.splitlines()
+        for key in ("klaviyo-sync-messages", "klaviyo-sync-changes"):
+            assert shown[shown.index(f"- delete {key}") + 1].strip() == f"publishes to {TOPIC}"
+        assert "Delete from the commercetools project shop?" in asked.output
+        assert len(_stored(sandbox)) == 2
+
+    def test_it_needs_no_topic(self, sandbox: Sandbox, delete: Run) -> None:
+        """A second run finds nothing, which is no failure."""
+        deleted = delete("--yes")
+        assert deleted.exit_code == 0, deleted.output
+        assert _stored(sandbox) == {}
+        again = delete("--yes")
+        keys = "klaviyo-sync-messages or klaviyo-sync-changes"
+        assert (again.exit_code, again.output) == (0, f"Nothing to delete: no subscription has the key {keys}.\n")
+
+    def test_a_matching_topic_is_accepted(self, sandbox: Sandbox, delete: Run) -> None:
+        """It deletes the same as without --topic."""
+        assert delete("--yes", "--topic", TOPIC).exit_code == 0
+        assert _stored(sandbox) == {}
+
+    def test_another_topic_is_refused(self, sandbox: Sandbox, delete: Run) -> None:
+        """If one of them publishes elsewhere, nothing is deleted. The error names its topic, and the way out."""
+        own = _stored(sandbox)["klaviyo-sync-changes"]
+        elsewhere = {"type": "GoogleCloudPubSub", "projectId": "gcp", "topic": "old"}
+        sandbox.commercetools.patch("subscriptions", own["id"], {"destination": elsewhere})
+        refused = delete("--yes", "--topic", TOPIC)
+        assert refused.exit_code == 1
+        assert f"klaviyo-sync-changes publishes to projects/gcp/topics/old, not to {TOPIC}" in refused.output
+        assert "without --topic" in refused.output
+        assert len(_stored(sandbox)) == 2
+
+    @pytest.mark.parametrize("exported", ["projects/other/topics/other", "klaviyo-sync"])
+    def test_the_environments_topic_is_not_compared(
+        self, sandbox: Sandbox, delete: Run, monkeypatch: pytest.MonkeyPatch, exported: str
+    ) -> None:
+        """TOPIC is exported for other commands, and deploy.sh has its short name there."""
+        monkeypatch.setenv("TOPIC", exported)
+        deleted = delete("--yes")
+        assert deleted.exit_code == 0, deleted.output
+        assert _stored(sandbox) == {}
 
 
 def test_a_concurrent_change_is_read_again(sandbox: Sandbox, run: Run) -> None:

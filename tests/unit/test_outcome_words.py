@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from commands.outcome_words import counted, effect, heading, money
+from commands.reason_words import REASONS, with_words
 
 
 def _event(metric: str, status: int = 202) -> dict[str, Any]:
@@ -31,14 +32,35 @@ _RETRIED = {"outcome": "retried", "reason": "no_answer"}
         (_SYNCED, [_call("update_catalog_category")] * 3, "3 categories changed"),
         (_SYNCED, [_call("create_or_update_profile", 201)], "1 profile created"),
         (_SYNCED, [_call("create_or_update_profile", 200)], "1 profile changed"),
-        ({"outcome": "ignored", "reason": "no_profile"}, [], "ignored: no profile"),
-        (_RETRIED, [_call("update_catalog_item")], "retried: no answer; 1 item changed"),
+        ({"outcome": "ignored", "reason": "no_profile"}, [], f"ignored: no_profile ({REASONS['no_profile']})"),
+        ({"outcome": "ignored", "reason": "new_reason"}, [], "ignored: new_reason"),
+        (
+            _RETRIED,
+            [_call("update_catalog_item")],
+            "retried: no_answer (the function did not respond); 1 item changed",
+        ),
         ({"outcome": "dead-lettered"}, [], "dead-lettered"),
     ],
 )  # fmt: skip
 def test_effect_of_a_message(line: dict[str, Any], calls: list[dict[str, Any]], words: str) -> None:
     """Only successful writes count, not reads or refused writes."""
     assert effect(line, calls) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("ignored: guest", "ignored: guest (the order has no customer, and guests are skipped)"),
+        ("guest", "guest (the order has no customer, and guests are skipped)"),
+        ("retried: klaviyo_denied 401 code: x", "retried: klaviyo_denied 401 code: x (Klaviyo rejects the API key)"),
+        ("synced", "synced"),
+        ("ignored: new_reason", "ignored: new_reason"),
+        ("", ""),
+    ],
+)
+def test_a_reason_is_put_into_words(text: str, words: str) -> None:
+    """The code stays as logs and docs have it; an unknown one gets no words."""
+    assert with_words(text) == words
 
 
 @pytest.mark.parametrize(

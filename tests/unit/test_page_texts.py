@@ -9,10 +9,11 @@ import pytest
 
 from commands.page import curl
 from commands.page.delivery import Attempt, Backend, Call, DeadLetter, Delivery, Message
-from commands.page.outcome_text import REASONS, TIMES, summarize, with_times_sign
+from commands.page.outcome_text import TIMES, summarize, with_times_sign
 from commands.page.sample_list import sample_groups
 from commands.page.timeline import steps
 from commands.processes import ROOT, Sandbox
+from commands.reason_words import REASONS
 from sandbox.control import Control
 from sandbox.samples import samples
 
@@ -78,7 +79,7 @@ def test_a_message_has_a_headline(delivery: Delivery, headline: str) -> None:
 
 
 def test_every_documented_reason_has_words() -> None:
-    """The page shows no bare reason code: every reason in the tables of docs/failures.md has a text."""
+    """The page and the commands show no bare reason code: every reason in the tables of docs/failures.md has a text."""
     failures = (ROOT / "docs" / "failures.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"\| (?:ignored|retried|dead-lettered) \| `?(\w+)`? \|", failures))
     assert {"superseded", "klaviyo_error", "not_json"} <= documented, "a row from each of the three tables"

@@ -104,6 +104,16 @@ def test_a_value_is_highlighted_with_its_origin(page: Page) -> None:
     assert page.run(hidden) > 100
 
 
+def test_each_query_is_shown_with_its_own_response(page: Page) -> None:
+    """A product's stock is queried twice, with other predicates: "Side by side" and the steps keep them apart."""
+    page.click("choose-4")
+    page.wait_for("#message h3", "ProductPublished")
+    page.click("open-sides")
+    page.wait(lambda: page.all("#sides section + section mark"), "both sides are shown")
+    queries = [name for name in page.texts("#sides section:first-child summary") if "/shop/inventory?where=" in name]
+    assert len(queries) == len(set(queries)) == 2
+
+
 def test_any_delivery_can_be_selected(page: Page) -> None:
     """It has its own URL: it stays selected while others arrive and after a reload, and the back button works."""
     page.click("choose-1")
@@ -126,6 +136,7 @@ def _play(page: Page, number: int, step: StoryStep) -> None:
     page.wait(lambda: not page.all(".messages li.queued"), "all messages are delivered")
     selector, text = _EXPECTED.get(step.label, (".timeline .is-new strong", ""))
     page.wait_for(selector, text)
+    page.wait_for("#story .step", f"Step {number} of {len(STORY)}")
     if step.action == "replay":
         page.wait(lambda: not page.all(".letter"), "the dead letter is replayed")
 
