@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from clients.predicates import literal
+from core.times import parsed_time
 from handlers.past_orders import is_placed, placed_time, send_placed_again
 from jobs.drift.confirmation import note_failure
 from jobs.drift.findings import Findings, Report
@@ -168,9 +169,13 @@ class EventCount:
 
 @mapper
 def changed_hands(order: Order, customer: Any) -> bool:
-    """True if an order's event may be on another profile: its customer registered later, or has a new e-mail."""
+    """True if an order's event may be on another profile: its customer registered later, or has a new e-mail.
+
+    If it is unknown when the customer registered, they may have: a second Placed Order is worse than a lost one.
+    """
     if not customer:
         return False
     email = (order.get("customerEmail") or "").lower()
-    is_newer = datetime.fromisoformat(customer["createdAt"]) > datetime.fromisoformat(order["createdAt"])
-    return is_newer or (bool(email) and email != (customer.get("email") or "").lower())
+    registered, ordered = parsed_time(customer.get("createdAt")), parsed_time(order.get("createdAt"))
+    may_be_newer = registered is None or ordered is None or registered > ordered
+    return may_be_newer or (bool(email) and email != (customer.get("email") or "").lower())
