@@ -61,10 +61,17 @@ def recheck_after_failure(recheck: Callable[[], None]) -> None:
     """Run the check after a failed message too, if the message has begun to write.
 
     It can't be left to the redelivery: if Pub/Sub does not count deliveries, that finds the customer deleted and stops.
+    A refusal is left to it, as the message still has something to send. Raises DeadLetter only for a profile that was
+    brought back.
     """
-    if current_budget().has_written:
-        with last_calls(), suppress(TryAgain):
+    if not current_budget().has_written:
+        return
+    with last_calls(), suppress(TryAgain):
+        try:
             recheck()
+        except DeadLetter as refused:
+            if refused.reason == BROUGHT_BACK:
+                raise
 
 
 @mapper

@@ -35,12 +35,13 @@ from tests.functional.shipment_documents import (
     return_added,
     return_info,
     return_item,
-    return_state,
+    returns_set,
     shipped_order,
 )
 
 UNREADABLE = "the day before yesterday"
 READABLE = "2026-05-02T08:00:00.000Z"
+MAX_AGE = "[events]\nflow_max_age = 3600\n"
 
 
 @pytest.fixture(autouse=True)
@@ -70,9 +71,20 @@ def _ago(seconds: float) -> str:
     return (datetime.now(UTC) - timedelta(seconds=seconds)).replace(tzinfo=None).isoformat(timespec="milliseconds")
 
 
+def _hours_ago_elsewhere(hours: float) -> str:
+    """A time eleven hours ahead of UTC: as a text it comes after the current time in UTC."""
+    return (datetime.now(UTC) - timedelta(hours=hours)).astimezone(timezone(timedelta(hours=11))).isoformat()
+
+
 def _time_of(sandbox: Sandbox, metric: str) -> str:
     (event,) = events(sandbox, metric).values()
     return str(event["time"][:19])
+
+
+def _is_history(sandbox: Sandbox) -> bool:
+    """True if the only event starts no flow."""
+    (call,) = answered_calls(sandbox, "create_event")
+    return bool(call["body"]["data"]["attributes"]["backfill"])
 
 
 ORDERS: dict[str, tuple[Json, Json]] = {
@@ -187,25 +199,25 @@ def test_the_later_of_two_times_counts_in_their_zones(
     sandbox: Sandbox, serve: Serve, settings_file: Callable[[str], str]
 ) -> None:
     """The refund took the bank two hours, so its message is the later one, although its time sorts first as a text."""
-    function = serve(SYNC_CONFIG=settings_file("[events]\nflow_max_age = 3600\n"))
+    function = serve(SYNC_CONFIG=settings_file(MAX_AGE))
     sandbox.commercetools.put("orders", order(paymentInfo={"payments": [reference("payment", "payment-1")]}))
-    made = (datetime.now(UTC) - timedelta(hours=2)).astimezone(timezone(timedelta(hours=11)))
-    refund = transaction(timestamp=made.isoformat())
+    refund = transaction(timestamp=_hours_ago_elsewhere(2))
     added = recent(message("PaymentTransactionAdded", "payment", "payment-1", transaction=refund))
-    assert made.isoformat() > added["createdAt"]
     assert function.deliver(added).outcome == "synced"
-    (call,) = answered_calls(sandbox, "create_event")
-    assert call["body"]["data"]["attributes"]["backfill"] is False
+    assert _is_history(sandbox) is False
 
 
 @pytest.mark.usefixtures("buyer")
-@pytest.mark.parametrize("date", [UNREADABLE, "2026-05-01T08:00:00"])
-def test_an_item_that_came_back(sandbox: Sandbox, function: Function, date: str) -> None:
-    """The return's date decides only from when the age counts, so the event does not depend on it."""
-    back = return_item(1, shipmentState="Returned")
-    sandbox.commercetools.put("orders", shipped_order(returnInfo=[return_info(back, date=date)]))
-    assert function.deliver(return_state("Returned")).outcome == "synced"
-    assert _time_of(sandbox, "Returned Order") == READABLE[:19]
+@pytest.mark.parametrize(("date", "is_history"), [(UNREADABLE, False), (_hours_ago_elsewhere(2), True)])
+def test_an_item_that_came_back(
+    sandbox: Sandbox, serve: Serve, settings_file: Callable[[str], str], date: str, *, is_history: bool
+) -> None:
+    """The return's date decides only from when the age counts: from the message's time if it can't be read."""
+    function = serve(SYNC_CONFIG=settings_file(MAX_AGE))
+    info = return_info(return_item(1, shipmentState="Returned"), date=date)
+    sandbox.commercetools.put("orders", shipped_order(returnInfo=[info]))
+    assert function.deliver(recent(returns_set(info))).outcome == "synced"
+    assert _is_history(sandbox) is is_history
 
 
 @pytest.mark.usefixtures("buyer")
