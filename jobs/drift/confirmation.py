@@ -43,7 +43,7 @@ def confirmed_drift(
         pool.pause(seconds)
         changing: Candidates = {}
         seen = compare_by_id(waiting, pool, report, errors)
-        # A record that the shop does not have is not one of the shop's records, whose results are unknown.
+        # `unknown` counts the shop's records, so not those that only Klaviyo has.
         _add_unknown({target for target, shop in waiting.items() if shop != ABSENT} - seen.keys(), report)
         for target, comparison in seen.items():
             if comparison.differences and comparison.shop_state == waiting[target]:
