@@ -3,8 +3,11 @@
 A document that does not exist is None. Every other failure raises a SyncError.
 """
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+
+from cachetools import TTLCache
 
 from clients.commercetools_reads import CommercetoolsReads
 from clients.predicates import IDS_PER_QUERY, PREDICATE_CHARACTERS, any_of, chunks, literal, shown_prices
@@ -21,6 +24,8 @@ _FORBIDDEN = 403
 _NO_SCOPE = "insufficient_scope"
 CUSTOMER_GROUPS = ("customerGroup", "customerGroupAssignments[*].customerGroup")
 """What to expand to get a customer's groups with their keys."""
+_GROUPS, _GROUP_SECONDS = 100, 300.0
+"""How many ids of customer groups to cache, and for how long: a group can be deleted and created again with its key."""
 
 
 class Commercetools(CommercetoolsReads):
@@ -29,7 +34,8 @@ class Commercetools(CommercetoolsReads):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._reported_scopes: set[str] = set()
-        self._group_ids: dict[str, str] = {}
+        self._group_lock = threading.Lock()
+        self._group_ids: TTLCache[str, str] = TTLCache(_GROUPS, _GROUP_SECONDS)
         self.recent_prices = RecentPrices(settings.sync.price)
         channels = settings.sync.inventory.channel
         self._channels = f"supplyChannel(id in {any_of(channels)})" if channels else ""
@@ -47,13 +53,18 @@ class Commercetools(CommercetoolsReads):
         return found[0] if found else None
 
     def customer_group_id(self, key: str) -> str | None:
-        """Id of the customer group with this key. Cached for good: a key rarely moves to another group."""
-        if key not in self._group_ids:
-            group = self.with_key("customer-groups", key)
-            if not group:
-                return None
-            self._group_ids[key] = str(group["id"])
-        return self._group_ids[key]
+        """Id of the customer group with this key, cached for five minutes; None if there is no such group."""
+        with self._group_lock:
+            cached = self._group_ids.get(key)
+        if cached:
+            return cached
+        group = self.with_key("customer-groups", key)
+        if not group:
+            return None
+        group_id = str(group["id"])
+        with self._group_lock:
+            self._group_ids[key] = group_id
+        return group_id
 
     def order(self, order_id: str, *, with_state: bool = False) -> Order | None:
         """The current order. `with_state` expands its workflow state, if the API client may read that."""

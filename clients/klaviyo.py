@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from clients.failures import BACKEND_KLAVIYO, not_json
 from clients.klaviyo_catalog import KlaviyoCatalog
@@ -14,6 +14,7 @@ from clients.klaviyo_lists import SUBSCRIPTIONS, KlaviyoLists
 from clients.retrying import current_budget
 from core.errors import Refused
 from core.logs import log
+from core.times import required_time
 from mappers.mapped import JsonObject, Mapped
 from mappers.profile import profile_body
 
@@ -192,7 +193,7 @@ def _profile_in(answer: JsonObject) -> KnownProfile:
     """The profile in an answer, empty if unreadable: the write has succeeded, so raising would only repeat it."""
     try:
         profile = answer["data"]
-        created = datetime.fromisoformat(profile["attributes"]["created"])
-        return KnownProfile(str(profile["id"]), created.astimezone(UTC), profile["attributes"])
+        created = required_time(profile["attributes"]["created"])
+        return KnownProfile(str(profile["id"]), created, profile["attributes"])
     except (LookupError, TypeError, ValueError):
         return KnownProfile("", None)

@@ -6,10 +6,11 @@ that is known of a finished job is whether all of its rows succeeded.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from clients.failures import BACKEND_KLAVIYO, not_json
 from clients.klaviyo_calls import KlaviyoCalls
+from core.times import required_time
 from mappers.catalog_jobs import items_job, variants_job
 from mappers.mapped import JsonObject
 
@@ -102,6 +103,6 @@ def _state(attributes: JsonObject) -> JobState:
 
 def _created(job: JsonObject, default: datetime) -> datetime:
     try:
-        return datetime.fromisoformat(job["attributes"]["created_at"]).astimezone(UTC)
+        return required_time(job["attributes"]["created_at"])
     except (LookupError, TypeError, ValueError):
         return default

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from clients.klaviyo_calls import KlaviyoCalls
+from core.times import parsed_time
 from mappers.mapped import JsonObject
 
 MAX_BYTES = 4_500_000
@@ -69,18 +70,26 @@ class ProfileImports:
             yield FailedRow(_external_id(attributes.get("original_payload")), int(row[1]) if row else None)
 
     def has_open_jobs(self, since: datetime, until: datetime) -> bool:
-        """True if a job created in this period may still write rows. The list may not show a new job yet."""
+        """True if a job created in this period, or of unknown age, may still write rows. Lists may lack a new job."""
         jobs = self._calls.pages("Profiles", "get_bulk_import_profiles_jobs", filter=f"any(status,{json.dumps(_OPEN)})")
-        return any(since <= datetime.fromisoformat(job["attributes"]["created_at"]) <= until for job in jobs)
+        created = [parsed_time(job["attributes"].get("created_at")) for job in jobs]
+        return any(one is None or since <= one <= until for one in created)
 
     def created_before(self, external_ids: Sequence[str], moment: datetime) -> set[str]:
-        """The customers whose profile was created before this moment. At most 100 ids; the list may lag."""
+        """The customers whose profile was created before this moment, or at an unknown time.
+
+        At most 100 ids; the list may lag.
+        """
         listed = self._calls.pages(
             "Profiles", "get_profiles", filter=f"any(external_id,{json.dumps(list(external_ids))})",
             fields_profile=["external_id", "created"],
         )  # fmt: skip
         profiles = [profile["attributes"] for profile in listed]
-        return {profile["external_id"] for profile in profiles if datetime.fromisoformat(profile["created"]) < moment}
+        return {
+            profile["external_id"]
+            for profile in profiles
+            if (created := parsed_time(profile.get("created"))) is None or created < moment
+        }
 
 
 def _external_id(payload: Any) -> str:

@@ -15,7 +15,7 @@ from jobs.drift.options import parse_options
 from jobs.outcome import Outcome
 
 _PROGRAM = "python3 manage.py reconcile"
-_COLUMNS = ("same", "missing", "differing", "extra", "moved", "mended", "failed", "foreign")
+_COLUMNS = ("same", "missing", "differing", "extra", "unknown", "moved", "mended", "failed", "foreign")
 _COLUMN_TITLES = {"mended": "fixed"}
 _MAX_IDS = 5
 _LABELS = {

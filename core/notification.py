@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.errors import DeadLetter, Ignored
+from core.times import parsed_time
 from core.wire import decoded, encoded
 
 OUTCOME_HEADER = "X-Sync-Outcome"
@@ -88,12 +89,8 @@ class Notification:
 
     @property
     def occurred_at(self) -> datetime | None:
-        """When the message was created or the change happened; None if the payload does not say."""
-        try:
-            occurred_at = datetime.fromisoformat(self.payload.get("createdAt") or self.payload["modifiedAt"])
-        except (KeyError, TypeError, ValueError):
-            return None
-        return occurred_at if occurred_at.tzinfo else occurred_at.replace(tzinfo=UTC)
+        """When the message was created or the change happened; None if the payload does not say, or is unreadable."""
+        return parsed_time(self.payload.get("createdAt") or self.payload.get("modifiedAt"))
 
     @property
     def age(self) -> float:

@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 
 from clients.retrying import current_budget
 from core.notification import Resource
+from core.times import parsed_time
 from handlers.consent import apply_consent, person_of
 from handlers.erasure import erase_if_deleted
 from handlers.services import Services
-from mappers.consent import ShopAnswer, parsed_time
+from mappers.consent import ShopAnswer
 from mappers.consent_answer import is_ticked, may_have_declined_since
 from mappers.mapped import Mapped, mapper
 from mappers.order_documents import Order
@@ -63,4 +64,5 @@ def _subscribe_guest(order: Order, at: datetime, yes: ShopAnswer, services: Serv
 
 @mapper
 def _ordered_at(order: Order) -> datetime | None:
+    """When the order was placed; None if that can't be read: the yes may be older than a no, so it does not count."""
     return parsed_time(order["createdAt"])

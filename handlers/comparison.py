@@ -28,7 +28,7 @@ Kind = Literal["categories", "items", "variants", "profiles"]
 Problem = Literal["missing", "differing", "extra"]
 
 ABSENT = "gone"
-"""State of a resource that the shop does not have, or does not publish."""
+"""State of a resource that needs no record in Klaviyo: the shop does not have or publish it, or it has no e-mail."""
 
 
 @dataclass(frozen=True, slots=True)

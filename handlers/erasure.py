@@ -9,8 +9,9 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from clients.retrying import current_budget, last_calls
-from core.errors import DeadLetter, Ignored, TryAgain
+from core.errors import DeadLetter, Ignored, TryAgain, Unmappable
 from core.notification import Notification
+from core.times import required_time
 from handlers.current import YOUNG_SECONDS
 from handlers.services import Services
 from mappers.documents import Customer
@@ -26,11 +27,11 @@ RECHECK_SHARE = 0.12
 def erase_if_brought_back(customer: Customer, since: datetime, services: Services) -> None:
     """Erase the profile of a deleted customer if it was created after `since`: then this message's writes created it.
 
-    Raises DeadLetter if the customer is under a minute old: reads may just not show the customer yet, so a person has
-    to decide.
+    Raises DeadLetter if the customer is under a minute old, or of unknown age: reads may just not show the customer
+    yet, so a person has to decide.
     """
-    if services.settings.sync.customer.erase and is_young(customer):
-        raise _not_erased(customer["id"], DeadLetter(BROUGHT_BACK, code="young_customer"))
+    if services.settings.sync.customer.erase and (code := _why_uncertain(customer)):
+        raise _not_erased(customer["id"], DeadLetter(BROUGHT_BACK, code=code))
     _erase_if_new(customer["id"], since, services)
 
 
@@ -60,16 +61,34 @@ def recheck_after_failure(recheck: Callable[[], None]) -> None:
     """Run the check after a failed message too, if the message has begun to write.
 
     It can't be left to the redelivery: if Pub/Sub does not count deliveries, that finds the customer deleted and stops.
+    A refusal is left to it, as the message still has something to send. Raises DeadLetter only for a profile that was
+    brought back.
     """
-    if current_budget().has_written:
-        with last_calls(), suppress(TryAgain):
+    if not current_budget().has_written:
+        return
+    with last_calls(), suppress(TryAgain):
+        try:
             recheck()
+        except DeadLetter as refused:
+            if refused.reason == BROUGHT_BACK:
+                raise
 
 
 @mapper
 def is_young(document: Order | Customer) -> bool:
-    """True if the order or customer was created so recently that reads may not show the customer yet."""
-    return (datetime.now(UTC) - datetime.fromisoformat(document["createdAt"])).total_seconds() < YOUNG_SECONDS
+    """True if the order or customer was created so recently that reads may not show the customer yet.
+
+    Raises Unmappable if `createdAt` can't be read: an unknown age would be a reason to wait for ever, or to give up.
+    """
+    return (datetime.now(UTC) - required_time(document["createdAt"])).total_seconds() < YOUNG_SECONDS
+
+
+def _why_uncertain(customer: Customer) -> str:
+    """Why a read that finds no customer does not show that the customer was deleted; empty if it does."""
+    try:
+        return "young_customer" if is_young(customer) else ""
+    except Unmappable:
+        return "customer_of_unknown_age"
 
 
 def _erase_if_new(customer_id: str, since: datetime, services: Services) -> None:

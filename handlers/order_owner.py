@@ -15,6 +15,7 @@ from functools import partial
 from clients.retrying import time_reserved
 from core.errors import DeadLetter, Ignored, TryAgain
 from core.notification import Notification
+from core.times import parsed_time
 from handlers.current import MAX_ROUNDS, YOUNG_SECONDS
 from handlers.customer_profile import copy_customer
 from handlers.erasure import (
@@ -130,11 +131,13 @@ def _may_have_registered_since(customer: Customer, notification: Notification) -
     """True if the customer may have registered after an earlier attempt at the message sent the billing form.
 
     A change counts like a registration, as the e-mail may be new. As queries lag, both count from a minute before the
-    message was created.
+    message was created. If it is unknown when the customer changed, they may have: a copy too many does no harm.
     """
-    changed_at = datetime.fromisoformat(customer.get("lastModifiedAt") or customer["createdAt"])
     occurred_at = notification.occurred_at
-    return occurred_at is not None and changed_at > occurred_at - timedelta(seconds=YOUNG_SECONDS)
+    if occurred_at is None:
+        return False
+    changed_at = parsed_time(customer.get("lastModifiedAt") or customer.get("createdAt"))
+    return changed_at is None or changed_at > occurred_at - timedelta(seconds=YOUNG_SECONDS)
 
 
 def _copy_if_registered(email: str, notification: Notification, services: Services) -> None:

@@ -1,11 +1,10 @@
 """Refunds become events."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import cast
 
 from core.conditions import setting
-from core.errors import Ignored, TryAgain
+from core.errors import Ignored, TryAgain, Unmappable
 from core.notification import Notification
 from handlers.current import up_to_date
 from handlers.order_owner import send_order_events
@@ -78,10 +77,11 @@ def _transactions(notification: Notification, services: Services) -> list[Transa
 
 
 def _retry_while_young(notification: Notification, seconds: float) -> None:
-    """Raise TryAgain while the message is young, or of unknown age: a payment often exists before its order."""
-    try:
-        age = datetime.now(UTC) - datetime.fromisoformat(notification.created_at)
-    except (ValueError, TypeError):
-        raise TryAgain("no_order_yet") from None
-    if age.total_seconds() < seconds:
+    """Raise TryAgain while the message is young: a payment often exists before its order.
+
+    Raises Unmappable if its age is unknown: it can neither wait for ever, nor be ignored although it may be young.
+    """
+    if notification.occurred_at is None:
+        raise Unmappable("no_time", "createdAt")
+    if notification.age < seconds:
         raise TryAgain("no_order_yet")

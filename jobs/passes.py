@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -10,6 +9,7 @@ from clients.commercetools import CUSTOMER_GROUPS
 from clients.predicates import any_of, literal
 from core.errors import Ignored
 from core.rules import SyncRules
+from core.times import required_time
 from handlers.past_orders import (
     changed_at,
     has_events,
@@ -110,9 +110,13 @@ def _copy_by_id(message_type: str, type_id: str) -> DocumentWork:
     return work
 
 
+@mapper
 def _require_settled(document: Document, selection: Selection) -> None:
-    """Raise Ignored if an order or payment has changed since the run began: its messages must be synced first."""
-    if datetime.fromisoformat(changed_at(document)) >= selection.started:
+    """Raise Ignored if an order or payment has changed since the run began: its messages must be synced first.
+
+    Raises Unmappable if the time of its last change can't be read.
+    """
+    if required_time(changed_at(document)) >= selection.started:
         raise Ignored(CHANGED)
 
 
@@ -137,7 +141,7 @@ def is_covered(refund: Transaction, payment: Payment, *, selection: Selection) -
     if selection.ids is not None:
         return True
     timestamp = refund.get("timestamp")
-    made_at = datetime.fromisoformat(timestamp or payment["lastModifiedAt"])
+    made_at = required_time(timestamp or payment["lastModifiedAt"])
     is_early = not timestamp or made_at < selection.until
     return is_early and (selection.since is None or made_at >= selection.since)
 

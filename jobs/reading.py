@@ -17,6 +17,7 @@ from clients.transport import NO_ANSWER_IN_TIME
 from core.errors import Refused, TryAgain
 from core.logs import log
 from core.rules import Limits
+from core.times import parsed_time
 from jobs.outcome import INTERRUPTED, REFUSED, InterruptedRunError, StoppedError
 from jobs.units import OUTAGE, access_denied
 
@@ -184,10 +185,17 @@ class Reader:
             return None
 
     def first_created(self, collection: str) -> datetime | None:
-        """When the oldest document was created; None if there is none. Raises StoppedError if it can't be read."""
+        """When the oldest document was created; None if there is none. Raises StoppedError if that can't be read."""
         params: Params = [("sort", "createdAt asc"), ("limit", "1")]
         found = self._with_retries(collection, lambda: self._list(collection, params)["results"])
-        return datetime.fromisoformat(found[0]["createdAt"]) if found else None
+        if not found:
+            return None
+        created = parsed_time(found[0].get("createdAt"))
+        if created is None:
+            raise StoppedError(
+                REFUSED, f"The createdAt of {collection}/{found[0].get('id')}, the oldest, is not a time."
+            )
+        return created
 
     def _with_retries(self, collection: str, read_once: Callable[[], T], size: PageSize | None = None) -> T:
         """Call commercetools, and retry while that may help. Raises StoppedError, and Refused."""

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from core.times import required_time
 from handlers.past_orders import ALL_HISTORY, HistoryOptions
 
 PASSES = ("categories", "products", "customers", "orders", "refunds")
@@ -67,8 +68,7 @@ def parse_time(text: str, now: datetime) -> datetime:
     """Parse a date, a time, or a span before `now` (`30m`, `26h`, `30d`) to a UTC time. Raises ValueError."""
     if span := _SPAN.fullmatch(text):
         return now - timedelta(**{_UNITS[span[2]]: int(span[1])})
-    found = datetime.fromisoformat(text)
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    return required_time(text)
 
 
 def format_time(time: datetime) -> str:
@@ -104,7 +104,7 @@ def _parse_line(line: str, passes: Sequence[str], number: int) -> tuple[str, str
         try:
             entry = json.loads(line)
             name, own_id = entry["pass"], entry["resource"].partition("/")[2]
-            since = datetime.fromisoformat(entry["since"]) if "since" in entry else None
+            since = required_time(entry["since"]) if "since" in entry else None
         except (ValueError, LookupError, TypeError, AttributeError):
             raise ValueError(f"line {number} is not a line of an errors file") from None
     elif len(passes) == 1:

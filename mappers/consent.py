@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Literal
 
 from core.rules_consent import Channel, ConsentRules
+from core.times import parsed_time
 from mappers.mapped import JsonObject
 
 SUBSCRIBED, UNSUBSCRIBED, NEVER_SUBSCRIBED = "SUBSCRIBED", "UNSUBSCRIBED", "NEVER_SUBSCRIBED"
@@ -280,14 +281,3 @@ def parsed_marker(text: object) -> Marker | None:
         case "yes" | "no" | "order" if at:
             return Marker(word, at)
     return None
-
-
-def parsed_time(text: object) -> datetime | None:
-    """Time as commercetools or Klaviyo writes it. UTC if it has no time zone; None for any other value."""
-    if not isinstance(text, str):
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from core.rules_consent import CUSTOM, GROUP, Channel, ConsentRules, typed_answers
 from core.settings import Settings
-from mappers.consent import SUBSCRIBED, Action, Reason, ShopAnswer, decide, klaviyo_consent, parsed_time
+from core.times import parsed_time
+from mappers.consent import SUBSCRIBED, Action, Reason, ShopAnswer, decide, klaviyo_consent
 from mappers.documents import Customer
 from mappers.mapped import JsonObject, mapper
 from mappers.order_documents import Order

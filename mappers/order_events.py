@@ -11,7 +11,7 @@ from typing import Any
 
 from core.settings import Settings
 from mappers.documents import Money
-from mappers.event_time import event_time, is_out_of_range, is_too_old_for_flows
+from mappers.event_time import event_time, is_out_of_range, is_too_old_for_flows, later
 from mappers.json_safe import SizeCache
 from mappers.limits import fit_event_properties, fit_profile
 from mappers.mapped import JsonObject, Mapped, mapper
@@ -139,7 +139,7 @@ def refunded_order(
         timestamp,
         refunded,
         starts_flows=owned.starts_flows,
-        age_from=max(timestamp, occurred_at),
+        age_from=later(timestamp, occurred_at),
     )
     schema = order_fields(owned.order, owned.details, settings) | {
         "RefundAmount": number(amount(refunded)),

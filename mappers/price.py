@@ -9,6 +9,7 @@ from typing import NamedTuple
 from core.countries import currencies_by_country
 from core.rules import PriceRules
 from core.settings import Settings
+from core.times import required_time
 from mappers.catalog_documents import Price
 from mappers.documents import Money
 from mappers.mapped import JsonObject, mapper
@@ -190,15 +191,12 @@ def _id(price: Price, name: str) -> str:
 
 
 def _validity(price: Price) -> tuple[datetime, datetime]:
-    """Start (inclusive) and end (exclusive) of a price's validity."""
-    return _moment(price.get("validFrom")) or _EARLIEST, _moment(price.get("validUntil")) or _LATEST
+    """Start (inclusive) and end (exclusive) of a price's validity.
 
-
-def _moment(timestamp: str | None) -> datetime | None:
-    if not timestamp:
-        return None
-    moment = datetime.fromisoformat(timestamp)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    Raises ValueError if they can't be read: the product is then Unmappable, as a price that is not valid must not show.
+    """
+    begins, ends = price.get("validFrom"), price.get("validUntil")
+    return required_time(begins) if begins else _EARLIEST, required_time(ends) if ends else _LATEST
 
 
 def _shown_money(price: Price, rules: PriceRules) -> tuple[Money, Decimal | None]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from core.settings import Settings
+from mappers.event_time import earlier, later
 from mappers.localized import text
 from mappers.mapped import JsonObject, mapper
 from mappers.order_documents import Order, ReturnInfo, ReturnItem
@@ -93,7 +94,7 @@ def requested_returns(
         advised = [item for item in _items(info) if item.get("shipmentState") == ADVISED]
         if advised:
             fact = _requested(order, info, advised, ids_in_order.get(item_ids, unique_id), occurred_at, settings)
-            facts.append(replace(fact, age_from=max(fact.occurred_at, occurred_at)) if is_new else fact)
+            facts.append(replace(fact, age_from=later(fact.occurred_at, occurred_at)) if is_new else fact)
     return facts
 
 
@@ -165,7 +166,7 @@ def returned_order(
         ),
         cuts=() if part else (f"the item that came back: {_LINE_MISSING}",),
         is_estimated=is_estimated,
-        age_from="" if is_new else min(text(returned.info.get("returnDate")) or occurred_at, occurred_at),
+        age_from="" if is_new else earlier(occurred_at, text(returned.info.get("returnDate")) or occurred_at),
     )
 
 

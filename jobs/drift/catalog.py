@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
-from core.errors import SyncError
+from core.errors import SyncError, Unmappable
 from handlers.catalog_product import StockAndPrices, is_standalone
 from handlers.comparison import (
     ABSENT,
@@ -17,7 +17,7 @@ from handlers.comparison import (
     expected_product,
     product_differences,
 )
-from jobs.drift.confirmation import Candidates, note_failure
+from jobs.drift.confirmation import Candidates, note_uncompared
 from jobs.drift.findings import Report
 from jobs.drift.snapshot import PackedRecords, read_list
 from jobs.drift.stock import Stock
@@ -25,8 +25,9 @@ from jobs.drift.workers import WorkerPool
 from jobs.errors_file import ErrorsFile
 from jobs.reading import Page, PageSize
 from mappers.catalog_documents import ProductProjection
-from mappers.ids import external_id
-from mappers.item import product_skus
+from mappers.ids import external_id, variant_sku
+from mappers.item import product_skus, variants_of
+from mappers.mapped import mapper
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 """The form of commercetools' ids. A Klaviyo item or category with any other id is not ours."""
@@ -107,7 +108,7 @@ class CatalogSweep:
                     if any(category_differences(own_id, category, self._category_names.get(own_id), self._services)):
                         self._candidates["category", own_id] = category_shop_state(category, self._services)
                 except SyncError as error:
-                    note_failure(("category", own_id), error, self._report, self._errors)
+                    note_uncompared(("category", own_id), error, self._report, self._errors)
         findings.total = self.shop_counts["categories"] = len(seen)
         for own_id in self._category_names.keys() - seen:
             if _UUID.fullmatch(own_id):
@@ -147,7 +148,9 @@ class CatalogSweep:
                 )
                 self._compare(expected)
             except SyncError as error:
-                note_failure(("product", product["id"]), error, self._report, self._errors)
+                skus = self._report.skus[product["id"]] = _skus_if_readable(product)
+                self._skus.update(skus)
+                note_uncompared(("product", product["id"]), error, self._report, self._errors)
         self._pool.step(len(documents))
 
     def _stock_and_prices(self, products: Sequence[ProductProjection]) -> tuple[Any, Any]:
@@ -175,6 +178,7 @@ class CatalogSweep:
         )
         if any(product_differences(expected, found, self._services)):
             self._candidates["product", product_id] = expected.shop_state
+            self._report.skus[product_id] = tuple(expected.variants)
 
     def _find_extra(self) -> list[str]:
         """Add items that the shop does not have to the candidates. Returns the SKUs of variants it does not have."""
@@ -208,3 +212,16 @@ class CatalogSweep:
             return set()
         hidden = [own for own in product_ids if (self._items.get(own) or {}).get("published") is False]
         return self._reader.existing("products", hidden)
+
+
+def _skus_if_readable(product: ProductProjection) -> tuple[str, ...]:
+    """The SKUs of a product's variants in Klaviyo; none if the product is too malformed to tell."""
+    try:
+        return _skus(product)
+    except Unmappable:
+        return ()
+
+
+@mapper
+def _skus(product: ProductProjection) -> tuple[str, ...]:
+    return tuple(variant_sku(product["id"], variant) for variant in variants_of(product))

@@ -1,10 +1,10 @@
 """Compares candidates by id until each one matches, has drifted, or keeps changing in the shop."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 from core.errors import SyncError
-from handlers.comparison import Comparison, compare_category, compare_customer, compare_product
+from handlers.comparison import ABSENT, Comparison, compare_category, compare_customer, compare_product
 from jobs.drift.findings import Report
 from jobs.drift.workers import WorkerPool
 from jobs.errors_file import ErrorsFile
@@ -34,6 +34,7 @@ def confirmed_drift(
     waiting: Candidates = {target: shop for target, shop in candidates.items() if target not in unseen}
     if unseen:
         seen = compare_by_id(dict.fromkeys(unseen), pool, report, errors)
+        _add_unknown(unseen - seen.keys(), report)
         waiting |= {target: comparison.shop_state for target, comparison in seen.items() if comparison.differences}
     for number in range(_MAX_CHECKS):
         if not waiting:
@@ -41,14 +42,20 @@ def confirmed_drift(
         pool.begin("waiting for messages in flight")
         pool.pause(seconds)
         changing: Candidates = {}
-        for target, comparison in compare_by_id(waiting, pool, report, errors).items():
+        seen = compare_by_id(waiting, pool, report, errors)
+        # `unknown` counts the shop's records, so not those that only Klaviyo has.
+        _add_unknown({target for target, shop in waiting.items() if shop != ABSENT} - seen.keys(), report)
+        for target, comparison in seen.items():
             if comparison.differences and comparison.shop_state == waiting[target]:
                 found[target] = comparison
-                report.add(comparison.differences)
+                report.add(comparison)
             elif comparison.differences:
                 changing[target] = comparison.shop_state
                 if number == _MAX_CHECKS - 1:
                     note_moved(comparison, report)
+                    for one in comparison.differences:
+                        if one.problem != "extra":
+                            report.add_unknown(one.kind, [one.own_id])
         waiting = changing
     return found
 
@@ -81,11 +88,25 @@ def note_moved(comparison: Comparison, report: Report) -> None:
             report.of(one.kind).moved.add(one.own_id)
 
 
-def note_failure(target: Target, error: SyncError, report: Report, errors: ErrorsFile, since: str = "") -> None:
+def _add_unknown(targets: Iterable[Target], report: Report) -> None:
+    """Record resources of the shop that were not compared to the end: a product's item, and its variants."""
+    for type_id, own_id in targets:
+        report.add_unknown(_KINDS[type_id], [own_id])
+        if type_id == "product":
+            report.add_unknown("variants", report.skus.get(own_id, ()))
+
+
+def note_uncompared(target: Target, error: SyncError, report: Report, errors: ErrorsFile) -> None:
+    """Record one of the shop's resources that could not be compared."""
+    note_failure(target, error, report, errors)
+    _add_unknown([target], report)
+
+
+def note_failure(target: Target, error: SyncError, report: Report, errors: ErrorsFile) -> None:
     """Record a target that could not be compared or fixed, in the report and the errors file."""
     type_id, own_id = target
     kind = _KINDS[type_id]
     if kind not in report.kinds and type_id == "product":
         kind = "variants"
     report.of(kind).failed.add(own_id)
-    errors.add(f"{type_id}/{own_id}", PASS_BY_TYPE[type_id], error, since)
+    errors.add(f"{type_id}/{own_id}", PASS_BY_TYPE[type_id], error)

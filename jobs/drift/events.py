@@ -12,8 +12,10 @@ from functools import partial
 from typing import Any
 
 from clients.predicates import literal
+from core.errors import SyncError
+from core.times import parsed_time
 from handlers.past_orders import is_placed, placed_time, send_placed_again
-from jobs.drift.confirmation import note_failure
+from jobs.drift.confirmation import note_failure, note_uncompared
 from jobs.drift.findings import Findings, Report
 from jobs.drift.workers import WorkerPool
 from jobs.errors_file import ErrorsFile
@@ -62,7 +64,8 @@ class EventCount:
             "events: orders", pool.call(partial(pool.reader.count, "orders", [self._where(self._begin, self._end)]))
         )
         pool.call(self._expect)
-        self._findings.total = sum(one.events for one in self._expected.values())
+        expected = sum(one.events for one in self._expected.values())
+        self._findings.total = expected + len(self._findings.unknown)
         missing = pool.call(self._missing_by_day)
         if missing:
             pool.begin("waiting for events in flight")
@@ -87,7 +90,11 @@ class EventCount:
             pool.begin(f"events: resending {day}", self._expected[day].events)
             failed = False
             for orders in self._pages(*self._bounds(day)):
-                units = {order["id"]: partial(self._send, order) for order in orders if self._day(order) == day}
+                units = {
+                    order["id"]: partial(self._send, order)
+                    for order in orders
+                    if order["id"] not in self._findings.unknown and self._day(order) == day
+                }
                 for own_id, unit in pool.run_units(units).items():
                     if unit.failed:
                         failed = True
@@ -99,7 +106,10 @@ class EventCount:
         for orders in self._pool.reader.pages("orders", [self._where(self._begin, self._end)], _PAGE):
             customers = self._customers(orders)
             for order in orders:
-                self._count(order, customers)
+                try:
+                    self._count(order, customers)
+                except SyncError as error:
+                    note_uncompared(("order", order["id"]), error, self._report, self._errors)
             self._pool.step(len(orders))
 
     def _count(self, order: Order, customers: dict[str, Any]) -> None:
@@ -168,9 +178,13 @@ class EventCount:
 
 @mapper
 def changed_hands(order: Order, customer: Any) -> bool:
-    """True if an order's event may be on another profile: its customer registered later, or has a new e-mail."""
+    """True if an order's event may be on another profile: its customer registered later, or has a new e-mail.
+
+    If it is unknown when the customer registered, they may have: a second Placed Order is worse than a lost one.
+    """
     if not customer:
         return False
     email = (order.get("customerEmail") or "").lower()
-    is_newer = datetime.fromisoformat(customer["createdAt"]) > datetime.fromisoformat(order["createdAt"])
-    return is_newer or (bool(email) and email != (customer.get("email") or "").lower())
+    registered, ordered = parsed_time(customer.get("createdAt")), parsed_time(order.get("createdAt"))
+    may_be_newer = registered is None or ordered is None or registered > ordered
+    return may_be_newer or (bool(email) and email != (customer.get("email") or "").lower())

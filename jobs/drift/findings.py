@@ -1,11 +1,11 @@
 """The results of a comparison, and their JSON."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from handlers.comparison import Difference
+from handlers.comparison import ABSENT, Comparison, Difference
 
 KINDS = ("categories", "items", "variants", "profiles", "events")
 """In the order in which they are compared and fixed: items need their categories, events need their profiles."""
@@ -17,6 +17,9 @@ class Findings:
     """The results for one kind. `total` counts the shop's records, `foreign` Klaviyo's records that are not ours.
 
     `moved` are records that changed in the shop during the comparison, `duplicates` customers with several profiles.
+    `failed` are resources that could not be compared or fixed. `unknown` are the shop's records that were not compared
+    to the end: they failed, or kept changing. `unlisted` are differing records that `total` does not count: products
+    that are not published, but shown.
     """
 
     total: int = 0
@@ -29,6 +32,8 @@ class Findings:
     moved: set[str] = field(default_factory=set)
     mended: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
+    unlisted: set[str] = field(default_factory=set)
     consent: dict[str, int] = field(default_factory=dict)
     """Profiles only: customers whose consent differs, counted by the answers of the shop and Klaviyo. That is not drift
     and is never fixed, because either side may be right."""
@@ -58,8 +63,9 @@ class Findings:
 
     @property
     def same(self) -> int:
-        """How many of the shop's records show no drift, including those that moved or could not be compared."""
-        return max(0, self.total - len(self.differing_ids) - len(self.missing) - sum(self.days.values()))
+        """How many of the shop's records were compared and found right."""
+        others = (self.differing_ids - self.unlisted) | self.missing | self.unknown
+        return max(0, self.total - len(others) - sum(self.days.values()))
 
     @property
     def left(self) -> int:
@@ -83,6 +89,7 @@ class Findings:
             "differing_records": len(self.differing_ids),
             "missing": len(self.missing) + sum(self.days.values()),
             "extra": len(self.extra),
+            "unknown": len(self.unknown - self.differing_ids - self.missing),
             "foreign": self.foreign,
             "moved": len(self.moved),
             "mended": len(self.mended),
@@ -111,16 +118,25 @@ class Report:
 
     def __init__(self) -> None:
         self.kinds: dict[str, Findings] = {}
+        self.skus: dict[str, Collection[str]] = {}
+        """SKUs by product id, of the products that a list could not settle."""
 
     def of(self, kind: str) -> Findings:
         """The findings of a kind, created if needed."""
         return self.kinds.setdefault(kind, Findings())
 
-    def add(self, differences: Iterable[Difference]) -> None:
-        """Record differences, in the compared kinds only."""
-        for one in differences:
+    def add(self, comparison: Comparison) -> None:
+        """Record the differences of a comparison, in the compared kinds only."""
+        for one in comparison.differences:
             if one.kind in self.kinds:
                 self.kinds[one.kind].add(one)
+                if comparison.shop_state == ABSENT and one.problem == "differing":
+                    self.kinds[one.kind].unlisted.add(one.own_id)
+
+    def add_unknown(self, kind: str, ids: Iterable[str]) -> None:
+        """Record records of the shop that were not compared to the end, if the kind is compared."""
+        if kind in self.kinds:
+            self.kinds[kind].unknown.update(ids)
 
     @property
     def drift(self) -> float:

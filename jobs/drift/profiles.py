@@ -9,7 +9,7 @@ from clients.commercetools import CUSTOMER_GROUPS
 from clients.klaviyo_lists import PROFILES_PER_FILTER
 from core.errors import SyncError
 from handlers.comparison import ABSENT, compare_profiles
-from jobs.drift.confirmation import Candidates, note_failure
+from jobs.drift.confirmation import Candidates, note_uncompared
 from jobs.drift.findings import Report
 from jobs.drift.workers import WorkerPool
 from jobs.errors_file import ErrorsFile
@@ -69,7 +69,8 @@ class ProfileSweep:
             try:
                 comparison = compare_profiles(own_id, customer, found, services)
             except SyncError as error:
-                note_failure(("customer", own_id), error, self._report, self._errors)
+                note_uncompared(("customer", own_id), error, self._report, self._errors)
+                self._pool.add_to_total(findings, 1)
                 continue
             if comparison.differences:
                 self._candidates["customer", own_id] = comparison.shop_state

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+import clients.commercetools
 from commands.processes import Sandbox
 from tests.functional.call_counts import measured
 from tests.functional.conftest import Function, ServeConsent
@@ -96,6 +97,33 @@ def test_joining_the_group_is_a_yes_at_that_time(sandbox: Sandbox, function: Fun
         assert result.read.count("customer-groups.get") <= 1
         assert consent(sandbox) == "SUBSCRIBED"
     assert "customer-groups.get" not in result.read
+
+
+def test_a_group_created_again_under_its_key(
+    sandbox: Sandbox, serve_consent: ServeConsent, function: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the cached id expires, joining the new group subscribes. Until then only the customer's changes do."""
+    monkeypatch.setattr(clients.commercetools, "_GROUP_SECONDS", 0.0)
+    expiring = serve_consent(GROUP)
+    sandbox.commercetools.put("customers", in_groups("newsletter", version=2))
+    joined = group_message(
+        "CustomerGroupAssignmentAdded", at=ago(days=3), version=2, customerGroupAssignment=assignment("newsletter")
+    )
+    for one in (function, expiring):
+        assert one.deliver(joined).outcome == "synced"
+    sandbox.klaviyo.set_consent(EMAIL, "UNSUBSCRIBED", consent_timestamp=ago(days=2))
+    sandbox.commercetools.delete("customer-groups", "group-newsletter")
+    sandbox.commercetools.put(
+        "customer-groups", {"id": "group-again", "version": 1, "key": "newsletter", "name": "newsletter"}
+    )
+    sandbox.commercetools.put("customers", in_groups("again", version=3))
+    joined_again = group_message(
+        "CustomerGroupAssignmentAdded", at=ago(days=1), version=3, customerGroupAssignment=assignment("again")
+    )
+    assert function.deliver(joined_again).reason == "other_field"
+    result = measured(sandbox, expiring, joined_again)
+    assert (result.outcome, result.read.count("customer-groups.get")) == ("synced", 1)
+    assert consent(sandbox) == "SUBSCRIBED"
 
 
 @pytest.mark.parametrize("source", ["commercetools", "Footer"])

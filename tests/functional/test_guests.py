@@ -223,6 +223,26 @@ def test_a_refused_profile_is_named(ordered: Sandbox, dead_letters: FakeTopic, s
     assert len(ordered.klaviyo.state()["events"]) == 2
 
 
+def test_a_refused_profile_does_not_end_a_message_that_can_still_succeed(
+    ordered: Sandbox, dead_letters: FakeTopic, serve: Serve
+) -> None:
+    """Events failed, and Klaviyo refuses the registered customer: the redelivery sends the events, then names both."""
+    function, other = serve(), serve()
+    notification = recent(PLACED)
+
+    def register() -> None:
+        _register(ordered, other, lastModifiedAt=now())
+        ordered.klaviyo.fail("profile-import", status=400)
+
+    answer = _deliver_while_sending(ordered, function, notification, register, status=503)
+    assert (answer.outcome, dead_letters.published) == ("retried", [])
+    ordered.klaviyo.clear_failures()
+    ordered.klaviyo.fail("profile-import", status=400)
+    answer = function.deliver(notification)
+    assert (answer.outcome, answer.line["part"]) == ("dead-lettered", "customer customer-1")
+    assert len(ordered.klaviyo.state()["events"]) == 2
+
+
 SETTLED = message("PaymentTransactionStateChanged", "payment", "payment-1", transactionId="refund-1", state="Success")
 BUDGETS = {"placed": (4, 2), "too large": (5, 2), "state": (5, 1), "refund": (5, 1), "refund settled": (6, 1)}
 

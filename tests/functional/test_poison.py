@@ -36,6 +36,7 @@ BINARY = {"ce-id": "1", "ce-source": "//pubsub", "ce-type": "published", "ce-spe
 EVENT_ANSWER = 200
 
 _ORDER = message("OrderCreated", "order", "order-1")
+_REFUND = message("PaymentTransactionAdded", "payment", "payment-1", transaction=transaction())
 _GARBAGE = os.urandom(9_000_000)
 _DEEP = b"[" * 50_000 + b"]" * 50_000
 _DEEP_DELIVERY = b'{"resource":' * 50_000 + b"{" + b"}" * 50_001
@@ -72,6 +73,10 @@ _DATA: dict[str, bytes] = {
     "50,000 levels deep as data": _DEEP_DELIVERY,
     "an order whose lineItems is a number": json.dumps(_ORDER | {"order": order() | {"lineItems": 5}}).encode(),
     "an order without amounts": json.dumps(_ORDER | {"order": _AMOUNTLESS}).encode(),
+    "an order whose createdAt is not a time": json.dumps(_ORDER | {"order": order(createdAt="yesterday")}).encode(),
+    "a refund without an order, whose createdAt is not a time": json.dumps(
+        _REFUND | {"createdAt": "yesterday"}
+    ).encode(),
     "a deleted inventory entry without SKU": json.dumps(
         change("ResourceDeleted", "inventory-entry", "entry-1")
     ).encode(),

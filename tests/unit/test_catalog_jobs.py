@@ -112,8 +112,9 @@ def test_open_jobs_are_filtered_by_creation_time() -> None:
             job("queued", "queued", CREATED_AT),
             job("processing", "processing", CREATED_AT + minute),
             job("unknown", "queued", None),
+            {"id": "no zone", "attributes": {"status": "queued", "created_at": "2026-05-01T10:00:00"}},
             job("complete", "complete", CREATED_AT),
             job("after", "processing", CREATED_AT + 3 * minute),
         ]
     )
-    assert jobs.open_ids(ITEMS, CREATED_AT, CREATED_AT + 2 * minute) == {"queued", "processing", "unknown"}
+    assert jobs.open_ids(ITEMS, CREATED_AT, CREATED_AT + 2 * minute) == {"queued", "processing", "unknown", "no zone"}
