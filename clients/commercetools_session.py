@@ -198,17 +198,19 @@ class CommercetoolsSession(BaseClient):  # type: ignore[misc] # the SDK is untyp
             if refused and self._token is refused:
                 self._token = None  # so that a retry does not use it again
             failed_at, failure = self._failure
-            if failed_at >= asked_at:  # it failed while this thread waited: do not send a storm of requests
-                raise copy(failure)
-            try:
-                self._token = self._new_token(timeouts)
-            except SyncError as error:
-                # A copy, as a raised error keeps its message's frames in memory, and with them documents.
-                self._failure = (time.monotonic(), copy(error))
-                if token and usable:
-                    return token
-                raise
-            return self._token
+            if failed_at < asked_at:
+                try:
+                    self._token = self._new_token(timeouts)
+                except SyncError as error:
+                    # A copy, as a raised error keeps its message's frames in memory, and with them documents.
+                    failure = copy(error)
+                    self._failure = (time.monotonic(), failure)
+                else:
+                    return self._token
+            # It failed now, or in another thread while this one waited: then do not send a storm of requests.
+            if token and usable:
+                return token
+            raise copy(failure)
         finally:
             self._refreshing.release()
 

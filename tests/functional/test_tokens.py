@@ -1,13 +1,17 @@
 """commercetools tokens: every request has one, a revoked one is replaced at once, and a failed refresh is retried."""
 
 import itertools
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from clients.commercetools_session import CommercetoolsSession
+from clients.retrying import message_budget
 from commands.processes import Sandbox
+from core.settings import Settings
 from tests.fake_clock import FakeClock
 from tests.functional.conftest import REFUSED, Function, Serve
 from tests.functional.documents import change, customer
@@ -119,6 +123,45 @@ def test_auth_is_down_while_the_token_is_valid(sandbox: Sandbox, clock: FakeCloc
     clock.now += 20
     assert fast_function.deliver(_update(0)).outcome == "synced"
     assert _token_requests(sandbox) == during + 1, "after the outage the expired token is replaced"
+
+
+class _OvertakenLock:
+    """A lock that runs a function before it is acquired for the first time."""
+
+    def __init__(self, overtake: Callable[[], object]) -> None:
+        self._overtake: Callable[[], object] | None = overtake
+        self._lock = threading.Lock()
+        self.release = self._lock.release
+
+    def acquire(self, timeout: float) -> bool:
+        """Acquire the lock."""
+        overtake, self._overtake = self._overtake, None
+        if overtake:
+            overtake()
+        return self._lock.acquire(timeout=timeout)
+
+
+def test_a_refresh_fails_just_before_another_begins(
+    sandbox: Sandbox, settings: Settings, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second refresh is not attempted, and its request uses the token, which still works."""
+    sandbox.commercetools.tokens(lifetime=80)
+    session = CommercetoolsSession(settings)
+
+    def status() -> int:
+        with message_budget(settings.sync.limits):
+            return session.get("/shop/customers", (5, 5)).status_code
+
+    try:
+        assert status() == 200
+        before = _token_requests(sandbox)
+        sandbox.commercetools.fail(TOKEN, status=503)
+        clock.now += 61
+        monkeypatch.setattr(session, "_refreshing", _OvertakenLock(status))
+        assert status() == 200
+    finally:
+        session.close()
+    assert _token_requests(sandbox) == before + 1
 
 
 def test_auth_hangs_while_the_token_is_valid(sandbox: Sandbox, clock: FakeClock, fast_function: Function) -> None:

@@ -27,7 +27,7 @@ from tests.functional.documents import (
     transaction,
     variant,
 )
-from tests.functional.failure_cases import FakeTopic, fake_topic
+from tests.functional.failure_cases import FakeTopic
 from tests.functional.job_runs import Job, answered_calls
 from tests.functional.races import deliver_while
 from tests.functional.shipment_documents import (
@@ -52,12 +52,6 @@ def _far_from_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         time.tzset()
         yield
     time.tzset()
-
-
-@pytest.fixture
-def dead_letters(monkeypatch: pytest.MonkeyPatch) -> FakeTopic:
-    """A stand-in for the dead-letter topic."""
-    return fake_topic(monkeypatch)
 
 
 @pytest.fixture
