@@ -52,7 +52,7 @@ test: $(VENV)/installed ## Run the whole test suite
 	@$(BIN)/python -m pytest
 
 .PHONY: properties
-properties: $(VENV)/installed ## Run each property test on 10,000 random inputs instead of 100 (10 minutes)
+properties: $(VENV)/installed ## Run each property test on 10,000 random inputs instead of 100 (12 minutes)
 	@$(BIN)/python -m pytest -m hypothesis --hypothesis-profile search
 
 SEEDS ?= 20

@@ -1,6 +1,6 @@
 """`manage.py check`: check everything the sync needs, and say how to fix what is missing."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import click
 
@@ -11,8 +11,8 @@ from commands.check_result import Finding
 from commands.env_file import reads_env_file
 from commands.environment import settings_or_exit
 from commands.pubsub_names import TOPIC, PubSubName
-from commands.subscription_api import PUBLISHER, SubscriptionApi
-from commands.subscription_plan import Step, desired_subscriptions, plan
+from commands.subscription_api import PUBLISHER, Subscription, SubscriptionApi
+from commands.subscription_plan import Scopes, Step, desired_subscriptions, plan
 from core.errors import Refused, TryAgain
 from core.settings import Settings
 
@@ -247,13 +247,22 @@ def _subscription_findings(settings: Settings, topic: PubSubName | None, prefix:
         return
     finally:
         api.close()
+    # What only a missing scope of the function switches off may be subscribed to: the function ignores it.
+    tolerated = {step.key: step for step in _steps(current, settings, topic, prefix, scopes=None)}
+    for step in _steps(current, settings, topic, prefix, scopes=settings.scopes):
+        other = tolerated.get(step.key)
+        yield from _step_findings(other if other and other.kind == "keep" else step, topic)
+
+
+def _steps(
+    current: Sequence[Subscription], settings: Settings, topic: PubSubName | None, prefix: str, *, scopes: Scopes
+) -> list[Step]:
     project, short = (topic.project, topic.short) if topic else ("", "")
-    drafts = desired_subscriptions(prefix, project, short, settings.sync, settings.scopes)
+    drafts = desired_subscriptions(prefix, project, short, settings.sync, scopes)
     if not topic:  # don't compare destinations
         by_key = {one.get("key"): one for one in current}
         drafts = [{**draft, "destination": by_key.get(draft["key"], draft)["destination"]} for draft in drafts]
-    for step in plan(current, drafts, prefix):
-        yield from _step_findings(step, topic)
+    return plan(current, drafts, prefix)
 
 
 def _step_findings(step: Step, topic: str | None) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from commands.processes import ROOT
 from commands.pubsub_names import TOPIC, PubSubName
 from commands.subscription_api import LIMIT, Subscription, SubscriptionApi, VersionConflictError
 from commands.subscription_plan import (
+    Scopes,
     Step,
     changes,
     desired_subscriptions,
@@ -80,11 +81,12 @@ def show_plan(topic: PubSubName | None, prefix: str, tfvars: Path | None) -> Non
     if not topic:
         raise click.UsageError("Missing option '--topic'.")
     with _api() as (api, settings):
+        scopes = _function_scopes(settings)
         steps = plan(
-            api.all(), desired_subscriptions(prefix, topic.project, topic.short, settings.sync, settings.scopes), prefix
+            api.all(), desired_subscriptions(prefix, topic.project, topic.short, settings.sync, scopes), prefix
         )
     _show(steps)
-    _show_switched_off(settings.sync, settings.scopes)
+    _show_switched_off(settings.sync, scopes)
     if any(step.kind != "keep" for step in steps):
         sys.exit(1)
 
@@ -101,9 +103,8 @@ def apply(topic: PubSubName, prefix: str, *, yes: bool) -> None:
     """
 
     def steps(current: Sequence[Subscription], settings: Settings) -> list[Step]:
-        return plan(
-            current, desired_subscriptions(prefix, topic.project, topic.short, settings.sync, settings.scopes), prefix
-        )
+        scopes = _function_scopes(settings)
+        return plan(current, desired_subscriptions(prefix, topic.project, topic.short, settings.sync, scopes), prefix)
 
     _apply_steps(steps, yes=yes, verb="Apply this to", none=_UP_TO_DATE)
 
@@ -214,7 +215,16 @@ def _show(steps: Sequence[Step]) -> None:
             click.echo(f"    {difference}")
 
 
-def _show_switched_off(rules: SyncRules, scopes: Collection[str] | None = None) -> None:
+def _function_scopes(settings: Settings) -> Scopes:
+    """The function's scopes: messages that need another one are not subscribed to.
+
+    None if CT_SCOPE is that of a client for subscriptions only, because it then says nothing about the function.
+    """
+    names = {scope.partition(":")[0] for scope in settings.scopes}
+    return None if names == {"manage_subscriptions"} else settings.scopes
+
+
+def _show_switched_off(rules: SyncRules, scopes: Scopes = None) -> None:
     """Print what the subscriptions leave out, each with the setting or scope that switches it off."""
     off = switched_off(rules, scopes)
     if off:

@@ -266,6 +266,19 @@ def test_messages_without_their_scope_are_not_subscribed(
     assert run("plan").exit_code == 0
 
 
+def test_a_client_for_subscriptions_only(sandbox: Sandbox, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its CT_SCOPE says nothing about the function, so it switches no message off. `check` tolerates the surplus."""
+    function_scopes = sandbox.environment["CT_SCOPE"].replace(" view_standalone_prices:shop", "")
+    monkeypatch.setenv("CT_SCOPE", "manage_subscriptions:shop")
+    assert "CT_SCOPE without" not in run("plan").output
+    assert run("apply", "--yes").exit_code == 0
+    resource_types = [entry["resourceTypeId"] for entry in _stored(sandbox)["klaviyo-sync-messages"]["messages"]]
+    assert "standalone-price" in resource_types
+    monkeypatch.setenv("CT_SCOPE", function_scopes)
+    checked = CliRunner().invoke(manage, ["check"])
+    assert "ok      commercetools: subscription klaviyo-sync-messages delivers the messages" in checked.output
+
+
 def test_apply_shows_and_fixes_differences(sandbox: Sandbox, run: Run) -> None:
     """A missing type, an extra one and a wrong topic are shown, then fixed."""
     run("apply", "--yes")
