@@ -1,6 +1,7 @@
 """`manage.py check`: check everything the sync needs, and say how to fix what is missing."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import click
 
@@ -247,11 +248,9 @@ def _subscription_findings(settings: Settings, topic: PubSubName | None, prefix:
         return
     finally:
         api.close()
-    # What only a missing scope of the function switches off may be subscribed to: the function ignores it.
-    tolerated = {step.key: step for step in _steps(current, settings, topic, prefix, scopes=None)}
+    with_all_scopes = {step.key: step for step in _steps(current, settings, topic, prefix, scopes=None)}
     for step in _steps(current, settings, topic, prefix, scopes=settings.scopes):
-        other = tolerated.get(step.key)
-        yield from _step_findings(other if other and other.kind == "keep" else step, topic)
+        yield from _step_findings(_tolerant(step, with_all_scopes.get(step.key)), topic)
 
 
 def _steps(
@@ -263,6 +262,14 @@ def _steps(
         by_key = {one.get("key"): one for one in current}
         drafts = [{**draft, "destination": by_key.get(draft["key"], draft)["destination"]} for draft in drafts]
     return plan(current, drafts, prefix)
+
+
+def _tolerant(step: Step, with_all_scopes: Step | None) -> Step:
+    """The step without removals of messages that only a missing scope switches off: the function ignores those."""
+    if step.kind != "update" or not with_all_scopes:
+        return step
+    needed = [line for line in step.differences if line.startswith("+ ") or line in with_all_scopes.differences]
+    return replace(step, differences=needed) if needed else replace(step, kind="keep", differences=())
 
 
 def _step_findings(step: Step, topic: str | None) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """Put reason codes into words: why a message was ignored, is retried or became a dead letter."""
 
+import re
 from collections.abc import Mapping
 
 REASONS: Mapping[str, str] = {
@@ -16,7 +17,7 @@ REASONS: Mapping[str, str] = {
     "customer_not_there_yet": "the order's customer can't be read yet",
     "customer_removed": "the customer was removed from the order",
     "deleted_meanwhile": "it was deleted in the meantime",
-    "disabled": "it is off in sync.toml or CT_SCOPE",
+    "disabled": "sync.toml switches it off, or CT_SCOPE lacks its scope",
     "embedded_prices": "the product does not use standalone prices",
     "event_notification": "it is not about a resource of the shop",
     "forwarded": "Pub/Sub gave up after the last delivery attempt",
@@ -75,6 +76,7 @@ REASONS: Mapping[str, str] = {
     "unmappable": "it can't be mapped",
 }
 """docs/failures.md lists what each code means for the people who run the sync."""
+_REASON = re.compile(r"(?:(?:\S+ )?(?:ignored|retried|dead-lettered): )?(\w+)")
 
 
 def reason_text(code: str) -> str:
@@ -85,9 +87,9 @@ def reason_text(code: str) -> str:
 def with_words(text: str) -> str:
     """The text with its reason in words: `ignored: no_email (the customer has no e-mail address)`.
 
-    `text` is an outcome with its reason, or a reason, also with more behind it: `retried: klaviyo_denied 401`. Without
-    a known reason it is returned unchanged.
+    `text` is a reason, an outcome with its reason, or a log message; more may follow: `retried: klaviyo_denied 401`.
+    Without a known reason it is returned unchanged.
     """
-    code = (text.partition(": ")[2] or text).partition(" ")[0]
-    words = REASONS.get(code)
+    found = _REASON.match(text)
+    words = REASONS.get(found[1]) if found else None
     return f"{text} ({words})" if words else text

@@ -111,7 +111,7 @@ def apply(topic: PubSubName, prefix: str, *, yes: bool) -> None:
 
 @subscriptions.command(epilog="Example:  python3 manage.py subscriptions delete --env-file admin.env")
 @reads_env_file
-@click.option("--topic", type=TOPIC, help="Delete nothing if one of them publishes to another topic.")
+@click.option("--topic", type=TOPIC, help="Refuse if a subscription publishes to another topic.")
 @_prefix
 @_yes
 def delete(topic: PubSubName | None, prefix: str, *, yes: bool) -> None:
@@ -128,8 +128,8 @@ def delete(topic: PubSubName | None, prefix: str, *, yes: bool) -> None:
         ]
         if topic and others:
             raise click.ClickException(
-                f"Nothing was deleted: {' and '.join(others)}, not to {topic}. If they are the right ones, run the"
-                " command without --topic."
+                f"Not deleted: {' and '.join(others)}, not to {topic}. If they are the right ones, run the command"
+                " without --topic."
             )
         return found
 
@@ -216,7 +216,7 @@ def _show(steps: Sequence[Step]) -> None:
 
 
 def _function_scopes(settings: Settings) -> Scopes:
-    """The function's scopes: messages that need another one are not subscribed to.
+    """The function's scopes: messages that need a scope not listed here are not subscribed to.
 
     None if CT_SCOPE is that of a client for subscriptions only, because it then says nothing about the function.
     """

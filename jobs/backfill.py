@@ -117,7 +117,7 @@ class _PassRun:
         """Yield the remaining windows, beginning with the one the cursor is in, and move the cursor along."""
         state, run = self._state, self._run
         if state.span is None:
-            first = self._workers.call(lambda: run.reader.first_created(self._pass.collection))
+            first = self._workers.call(partial(run.reader.first_created, self._pass.collection, run.selection.since))
             state.span = [format_time(first or run.selection.until), format_time(run.selection.until)]
         windows = run.selection.windows(datetime.fromisoformat(state.span[0]))
         formatted = [[format_time(begin), format_time(end)] for begin, end in windows]

@@ -97,7 +97,7 @@ class DryRun:
             return [[f"id in {any_of(chunk)}"] for chunk in chunks(ids[backfill_pass.name])]
         if not backfill_pass.has_windows:
             return [backfill_pass.where(self._selection, None)]
-        first = self._reader.first_created(backfill_pass.collection)
+        first = self._reader.first_created(backfill_pass.collection, self._selection.since)
         windows = self._selection.windows(first or self._selection.until)
         return [backfill_pass.where(self._selection, window) for window in windows]
 

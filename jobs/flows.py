@@ -56,7 +56,7 @@ def _counts(backfill_pass: Pass, selection: Selection, reader: Reader) -> list[i
     if not backfill_pass.has_windows:
         return [reader.count(backfill_pass.collection, backfill_pass.where(selection, None))]
     with suppress(StoppedError):
-        first = reader.first_created(backfill_pass.collection)
+        first = reader.first_created(backfill_pass.collection, selection.since)
         windows = selection.windows(first or selection.until)
         return [reader.count(backfill_pass.collection, backfill_pass.where(selection, window)) for window in windows]
     return [None]

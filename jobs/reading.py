@@ -184,18 +184,23 @@ class Reader:
         except (TryAgain, Refused, LookupError, TypeError, ValueError):
             return None
 
-    def first_created(self, collection: str) -> datetime | None:
-        """When the oldest document was created; None if there is none. Raises StoppedError if that can't be read."""
+    def first_created(self, collection: str, since: datetime | None) -> datetime | None:
+        """When the oldest document was created; None if there is none.
+
+        If its `createdAt` can't be read: `since`. Raises StoppedError if that is None.
+        """
         params: Params = [("sort", "createdAt asc"), ("limit", "1")]
         found = self._with_retries(collection, lambda: self._list(collection, params)["results"])
         if not found:
             return None
         created = parsed_time(found[0].get("createdAt"))
-        if created is None:
+        if created is None and since is None:
             raise StoppedError(
-                REFUSED, f"The createdAt of {collection}/{found[0].get('id')}, the oldest, is not a time."
+                REFUSED,
+                f"The createdAt of {collection}/{found[0].get('id')}, the oldest, is not a time. Say with --since where"
+                " to begin.",
             )
-        return created
+        return created or since
 
     def _with_retries(self, collection: str, read_once: Callable[[], T], size: PageSize | None = None) -> T:
         """Call commercetools, and retry while that may help. Raises StoppedError, and Refused."""

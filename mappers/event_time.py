@@ -1,7 +1,7 @@
 """Times of events, within the range that Klaviyo accepts.
 
-All raise ValueError for an event time that can't be read, so that the mappers' documents are Unmappable: Klaviyo keeps
-the first event of an id, so an event with a wrong time could never be corrected.
+Except `later` and `earlier`, all functions raise ValueError for an event time that can't be read, so that the document
+is Unmappable: Klaviyo keeps the first event of an id, so an event with a wrong time could never be corrected.
 """
 
 from datetime import UTC, datetime, timedelta

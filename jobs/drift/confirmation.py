@@ -89,7 +89,7 @@ def note_moved(comparison: Comparison, report: Report) -> None:
 
 
 def _add_unknown(targets: Iterable[Target], report: Report) -> None:
-    """Record resources of the shop that were not compared to the end: a product's item, and its variants."""
+    """Record resources of the shop that were not fully compared: a product's item, and its variants."""
     for type_id, own_id in targets:
         report.add_unknown(_KINDS[type_id], [own_id])
         if type_id == "product":

@@ -116,15 +116,17 @@ class EventCount:
         day = self._day(order)
         if day is None or not self._is_expected(order, customers):
             return
+        has_changed_hands = changed_hands(order, customers.get(order.get("customerId") or ""))
         expected = self._expected.setdefault(day, _Expected())
         expected.events += 1
-        expected.changed_hands += changed_hands(order, customers.get(order.get("customerId") or ""))
+        expected.changed_hands += has_changed_hands
 
     def _day(self, order: Order) -> str | None:
         """UTC day of an order's event; None if it is outside the counted time."""
         at = placed_time(order)
         return at.date().isoformat() if self._begin <= at < self._end else None
 
+    @mapper
     def _is_expected(self, order: Order, customers: dict[str, Any]) -> bool:
         if not is_placed(order, self._services.settings):
             return False

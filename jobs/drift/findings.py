@@ -17,8 +17,8 @@ class Findings:
     """The results for one kind. `total` counts the shop's records, `foreign` Klaviyo's records that are not ours.
 
     `moved` are records that changed in the shop during the comparison, `duplicates` customers with several profiles.
-    `failed` are resources that could not be compared or fixed. `unknown` are the shop's records that were not compared
-    to the end: they failed, or kept changing. `unlisted` are differing records that `total` does not count: products
+    `failed` are resources that could not be compared or fixed. `unknown` are the shop's records that were not fully
+    compared: they failed, or kept changing. `unlisted` are differing records that `total` does not count: products
     that are not published, but shown.
     """
 
@@ -119,7 +119,7 @@ class Report:
     def __init__(self) -> None:
         self.kinds: dict[str, Findings] = {}
         self.skus: dict[str, Collection[str]] = {}
-        """SKUs by product id, of the products that a list could not settle."""
+        """SKUs by product id, of products that differ in the lists or can't be mapped."""
 
     def of(self, kind: str) -> Findings:
         """The findings of a kind, created if needed."""
@@ -134,7 +134,7 @@ class Report:
                     self.kinds[one.kind].unlisted.add(one.own_id)
 
     def add_unknown(self, kind: str, ids: Iterable[str]) -> None:
-        """Record records of the shop that were not compared to the end, if the kind is compared."""
+        """Record records of the shop that were not fully compared, if the kind is compared."""
         if kind in self.kinds:
             self.kinds[kind].unknown.update(ids)
 

@@ -84,7 +84,7 @@ def test_an_outage_is_waited_for_with_the_same_page_size(
 def test_an_outage_before_the_first_page_is_waited_for(sandbox: Sandbox, reader: Reader, waits: FakeClock) -> None:
     """The oldest document, which decides a pass's time windows and is read first, is retried like a page."""
     sandbox.commercetools.fail(ORDERS, status=503, count=12)
-    assert reader.first_created("orders") is not None
+    assert reader.first_created("orders", None) is not None
     assert len(waits.waits) == 12
 
 

@@ -226,7 +226,7 @@ def test_a_refused_profile_is_named(ordered: Sandbox, dead_letters: FakeTopic, s
 def test_a_refused_profile_does_not_end_a_message_that_can_still_succeed(
     ordered: Sandbox, dead_letters: FakeTopic, serve: Serve
 ) -> None:
-    """Events failed, and Klaviyo refuses the registered customer: the redelivery sends the events, then names both."""
+    """Events failed, and Klaviyo refuses the customer: the redelivery sends the events, then names the customer."""
     function, other = serve(), serve()
     notification = recent(PLACED)
 

@@ -270,13 +270,19 @@ def test_a_client_for_subscriptions_only(sandbox: Sandbox, run: Run, monkeypatch
     """Its CT_SCOPE says nothing about the function, so it switches no message off. `check` tolerates the surplus."""
     function_scopes = sandbox.environment["CT_SCOPE"].replace(" view_standalone_prices:shop", "")
     monkeypatch.setenv("CT_SCOPE", "manage_subscriptions:shop")
-    assert "CT_SCOPE without" not in run("plan").output
+    planned = run("plan").output
+    assert ("standalone-price/StandalonePriceCreated" in planned, "CT_SCOPE without" in planned) == (True, False)
     assert run("apply", "--yes").exit_code == 0
     resource_types = [entry["resourceTypeId"] for entry in _stored(sandbox)["klaviyo-sync-messages"]["messages"]]
     assert "standalone-price" in resource_types
     monkeypatch.setenv("CT_SCOPE", function_scopes)
     checked = CliRunner().invoke(manage, ["check"])
     assert "ok      commercetools: subscription klaviyo-sync-messages delivers the messages" in checked.output
+    own = _stored(sandbox)["klaviyo-sync-messages"]
+    without_orders = [entry for entry in own["messages"] if entry["resourceTypeId"] != "order"]
+    sandbox.commercetools.patch("subscriptions", own["id"], {"messages": without_orders})
+    differs = next(line for line in CliRunner().invoke(manage, ["check"]).output.splitlines() if "differs" in line)
+    assert ("+ message order/OrderCreated" in differs, "standalone-price" in differs) == (True, False)
 
 
 def test_apply_shows_and_fixes_differences(sandbox: Sandbox, run: Run) -> None:
@@ -318,10 +324,9 @@ class TestDelete:
     """`subscriptions delete` needs no topic, but checks the one that it is given."""
 
     @pytest.fixture
-    def delete(self, sandbox: Sandbox, run: Run) -> Run:
+    def delete(self, run: Run) -> Run:
         """Run `subscriptions delete`; both subscriptions exist and publish to TOPIC."""
         assert run("apply", "--yes").exit_code == 0
-        sandbox.commercetools.forget_requests()
         return lambda *arguments, **options: run("delete", *arguments, **options)
 
     def test_it_shows_what_it_would_delete(self, sandbox: Sandbox, delete: Run) -> None:

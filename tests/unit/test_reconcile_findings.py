@@ -33,7 +33,7 @@ def test_drift_is_a_share(total: int, missing: int, extra: int, drift: float) ->
     ids=["all", "unknown", "drift after all", "extra", "not published", "events", "not counted"],
 )
 def test_every_record_of_the_shop_is_the_same_or_not(found: Findings, same: int, unknown: int) -> None:
-    """A record that was not compared to the end is unknown and not the same; one that drifted is only that."""
+    """A record that was not fully compared is unknown and not the same; one that drifted is only that."""
     report = found.as_report()
     assert (report["same"], report["unknown"]) == (same, unknown)
     assert Findings.restored(found.stored()) == found

@@ -1,4 +1,4 @@
-"""`same` counts only what was compared and is right; what could not be compared to the end is `unknown`."""
+"""`same` counts only what was compared and is right; what could not be fully compared is `unknown`."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -158,3 +158,19 @@ def test_a_customer_whose_time_is_unreadable(orders: Sandbox, job: Job) -> None:
     found = done.report["kinds"]["events"]
     assert (found["missing"], found["mended"]) == (2, 0)
     assert answered_calls(orders, "create_event") == []
+
+
+@pytest.mark.parametrize(
+    ("order_changes", "customer_changes", "unknown"),
+    [({"customerId": None, "customerEmail": 5}, {}, 2), ({}, {"email": 5}, 3)],
+    ids=["order", "customer"],
+)
+def test_an_email_that_is_a_number(
+    orders: Sandbox, job: Job, order_changes: Json, customer_changes: Json, unknown: int
+) -> None:
+    """Its orders are unknown, next to the one with an unreadable time, and only that; the others are compared."""
+    orders.commercetools.patch("orders", "order-0", order_changes)
+    orders.commercetools.patch("customers", "customer-1", customer_changes)
+    done = _compare(job, "--only", "events")
+    found = done.report["kinds"]["events"]
+    assert (found["same"], found["unknown"], found["missing"]) == (0, unknown, 3 - unknown)
