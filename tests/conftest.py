@@ -10,6 +10,9 @@ import pytest
 os.environ["ENV_FILE"] = os.devnull
 """No test, and no process that a test starts, reads the developer's own .env."""
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+"""Programs that tests start compile the project once, not each time."""
+
 _SET_BY_OTHERS = frozenset({"PYTEST_CURRENT_TEST", "OAUTHLIB_INSECURE_TRANSPORT"})
 """Set by pytest and, to allow the sandbox's http, by the commercetools session."""
 
