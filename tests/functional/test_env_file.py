@@ -74,6 +74,12 @@ def test_options_take_their_values_from_the_file(run: Callable[..., Result], tmp
     assert (result.exit_code, "must have the form projects/" in result.stderr) == (2, True)
 
 
+def test_a_topic_as_deploy_sh_takes_it(run: Callable[..., Result], sandbox: Sandbox, tmp_path: Path) -> None:
+    """The short name is enough with PROJECT_ID, so that both can use one file."""
+    _write_settings(sandbox, tmp_path / ".env", PROJECT_ID="my-project", TOPIC="klaviyo-sync")
+    assert "to projects/my-project/topics/klaviyo-sync" in run("subscriptions", "plan").output
+
+
 @pytest.mark.parametrize("write", QUOTING_STYLES.values(), ids=QUOTING_STYLES)
 def test_quoting_styles(tmp_path: Path, write: Callable[[str], str]) -> None:
     """A value reads the same unquoted or in quotes of either kind, whatever else is in the file."""
