@@ -95,7 +95,7 @@ def test_what_keeps_changing_is_not_the_same(shop: Sandbox, job: Job) -> None:
     rename_item(shop, "product-1")
     compare = reconcile_job(job)
     config = job.folder / "reconcile.toml"
-    config.write_text("[reconcile]\nsecond_look = 0.5\n", encoding="utf-8")  # time for a change between two reads
+    config.write_text("[reconcile]\nsecond_look = 2\n", encoding="utf-8")  # time for a change between two reads
     with compare.started(*CATALOG, SYNC_CONFIG=str(config)) as process:
         number = 0
         while process.poll() is None:
