@@ -111,12 +111,13 @@ def pubsub() -> Iterator[Emulator | None]:
 
 
 def _run(tmp_path: Path, sandbox: Sandbox, **extra: str) -> tuple[Cloud, subprocess.CompletedProcess[str]]:
-    """Run the page in a copy of the repository, with the settings in `.env` and every question answered with yes."""
+    """Run the page in a copy of the repository, with its two env files and every question answered with yes."""
     cloud = Cloud(tmp_path)
     repository = tmp_path / "repository"
     shutil.copytree(ROOT, repository, ignore=shutil.ignore_patterns(".git", ".venv", "*_cache", "__pycache__", ".env"))
     settings = {name: value for name, value in sandbox.environment.items() if not name.startswith("PUSH_")}
     _write_env_file(repository / ".env", settings)
+    _write_env_file(repository / "admin.env", {**settings, "CT_SCOPE": "manage_subscriptions:shop"})
     cloud.add_program("python3", f'exec {shlex.quote(sys.executable)} "$@"')
     script = tmp_path / "page.sh"
     script.write_text(_script(tmp_path / "opt"), encoding="utf-8")
