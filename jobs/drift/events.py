@@ -182,7 +182,7 @@ class EventCount:
 def changed_hands(order: Order, customer: Any) -> bool:
     """True if an order's event may be on another profile: its customer registered later, or has a new e-mail.
 
-    If it is unknown when the customer registered, they may have: a second Placed Order is worse than a lost one.
+    If one of the times can't be read it may be: sent again, the order could then count twice.
     """
     if not customer:
         return False

@@ -152,7 +152,7 @@ def test_an_order_whose_time_is_unreadable(orders: Sandbox, job: Job, manage_py:
 
 
 def test_a_customer_whose_time_is_unreadable(orders: Sandbox, job: Job) -> None:
-    """They may have registered after their orders, so those days are only reported: a second event would be worse."""
+    """They may have registered after their orders, so those days are only reported: an order could count twice."""
     orders.commercetools.patch("customers", "customer-1", {"createdAt": "the day before yesterday"})
     done = _compare(job, "--only", "events", "--only", "profiles", "--fix")
     found = done.report["kinds"]["events"]
@@ -168,7 +168,7 @@ def test_a_customer_whose_time_is_unreadable(orders: Sandbox, job: Job) -> None:
 def test_an_email_that_is_a_number(
     orders: Sandbox, job: Job, order_changes: Json, customer_changes: Json, unknown: int
 ) -> None:
-    """Its orders are unknown, next to the one with an unreadable time, and only that; the others are compared."""
+    """The orders it concerns are unknown, as is the one with an unreadable time. The others are compared."""
     orders.commercetools.patch("orders", "order-0", order_changes)
     orders.commercetools.patch("customers", "customer-1", customer_changes)
     done = _compare(job, "--only", "events")
